@@ -1,0 +1,1 @@
+//! Hugepage-backed memory pool handed out by a lock-free bump pointer.

@@ -1,0 +1,1 @@
+//! Offset allocator that places objects in an address range it never touches.
