@@ -10,6 +10,7 @@ use crate::{
     holes::Holes,
     nodes::{ANCHOR, Chain},
     options::{Fit, Options},
+    slab::SlabFull,
 };
 
 /// Places objects in an address range of up to 2^64 − 1 bytes that it never
@@ -66,13 +67,7 @@ impl OffsetAllocator {
     /// An [`OptionsError`] that names the option that cannot be had.
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
-        let mut chain = Chain::new()?;
-        let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
-        chain.reserve(1)?;
-        holes.reserve_one()?;
-        let node = chain.insert_before(ANCHOR);
-        let hole = holes.insert(0, options.capacity, node);
-        chain.set_hole(node, hole);
+        let (chain, holes) = empty_tables(&options)?;
         let serials = Serials::new();
         Ok(Self {
             options,
@@ -178,6 +173,8 @@ impl OffsetAllocator {
         self.charged_bytes -= charge;
         if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
             self.trim();
+        } else if self.charged_bytes == 0 && self.chain.has_grown() {
+            self.start_over();
         }
         Ok(())
     }
@@ -189,7 +186,8 @@ impl OffsetAllocator {
     /// [`OptionsError::OutOfMemory`] if the heap cannot hold the first nodes
     /// of the fresh state; nothing is freed then.
     pub fn reset(&mut self) -> Result<(), OptionsError> {
-        *self = Self::with_options(self.options)?;
+        (self.chain, self.holes) = empty_tables(&self.options)?;
+        (self.live_bytes, self.charged_bytes) = (0, 0);
         Ok(())
     }
 
@@ -305,6 +303,15 @@ impl OffsetAllocator {
         self.holes.trim();
     }
 
+    /// Gives the tables that were grown for allocations that are gone back.
+    #[cold]
+    fn start_over(&mut self) {
+        debug_assert_eq!(self.allocation_count(), 0);
+        if let Ok(tables) = empty_tables(&self.options) {
+            (self.chain, self.holes) = tables;
+        }
+    }
+
     #[cold]
     fn no_hole(&mut self, asked: u64) -> AllocError {
         let largest_hole = self.holes.learn_largest();
@@ -314,6 +321,18 @@ impl OffsetAllocator {
             largest_hole,
         }
     }
+}
+
+/// Returns the tables of an allocator without allocations.
+fn empty_tables(options: &Options) -> Result<(Chain, Holes), SlabFull> {
+    let mut chain = Chain::new()?;
+    let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
+    chain.reserve(1)?;
+    holes.reserve_one()?;
+    let node = chain.insert_before(ANCHOR);
+    let hole = holes.insert(0, options.capacity, node);
+    chain.set_hole(node, hole);
+    Ok((chain, holes))
 }
 
 #[cold]

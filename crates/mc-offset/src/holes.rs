@@ -233,7 +233,8 @@ impl Holes {
         self.largest_bound
     }
 
-    /// Makes the bound exact if the highest bin has one hole or none.
+    /// Makes the bound exact, for the fast refusal, if the highest bin has one hole or none.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn learn_lone_largest(&mut self) {
         if self.is_bound_exact {
