@@ -11,6 +11,7 @@ use crate::{
     nodes::{ANCHOR, Chain},
     options::{Fit, Options},
     slab::SlabFull,
+    trend::Trend,
 };
 
 /// Places objects in an address range of up to 2^64 − 1 bytes that it never
@@ -43,6 +44,8 @@ pub struct OffsetAllocator {
     pub(crate) chain: Chain,
     pub(crate) holes: Holes,
     serials: Serials,
+    /// What adaptive fit follows.
+    pub(crate) trend: Trend,
     /// Sum of the sizes asked for of the live allocations.
     pub(crate) live_bytes: u64,
     /// Sum of what they are charged: `capacity` − `charged_bytes` is free.
@@ -68,12 +71,12 @@ impl OffsetAllocator {
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
         let (chain, holes) = empty_tables(&options)?;
-        let serials = Serials::new();
         Ok(Self {
             options,
             chain,
             holes,
-            serials,
+            serials: Serials::new(),
+            trend: Trend::new(),
             live_bytes: 0,
             charged_bytes: 0,
         })
@@ -95,10 +98,9 @@ impl OffsetAllocator {
     #[inline]
     pub fn allocate(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
-        let Some(hole) = self.find(charge) else {
+        let Some((hole, at)) = self.find(charge) else {
             return Err(self.no_hole(size));
         };
-        let at = self.holes.hole(hole).offset;
         self.carve(hole, at, size, charge)
     }
 
@@ -235,7 +237,7 @@ impl OffsetAllocator {
                 let scale = self.holes.scale();
                 scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
             }
-            Fit::BinExact | Fit::Good { .. } => granular,
+            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => granular,
         }
     }
 

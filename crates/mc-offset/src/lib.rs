@@ -6,6 +6,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod address_index;
 mod allocation;
 mod allocator;
 mod bin_map;
@@ -19,6 +20,7 @@ mod search;
 #[cfg(feature = "std")]
 mod shared;
 mod slab;
+mod trend;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
