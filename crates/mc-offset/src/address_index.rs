@@ -262,7 +262,7 @@ impl AddressIndex {
 }
 
 /// Returns a number that looks random and depends on the index alone, by the
-/// finalizer of MurmurHash3.
+/// finalizer of `MurmurHash3`.
 const fn priority(hole: u32) -> u32 {
     let mut bits = hole;
     bits ^= bits >> 16;

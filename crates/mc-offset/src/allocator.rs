@@ -205,7 +205,7 @@ impl OffsetAllocator {
     /// Checks a request against everything but the holes and returns its
     /// charge.
     #[inline]
-    fn admit(&self, size: u64) -> Result<u64, AllocError> {
+    pub(crate) fn admit(&self, size: u64) -> Result<u64, AllocError> {
         let capacity = self.options.capacity;
         if size == 0 {
             return Err(AllocError::ZeroSize);
@@ -244,7 +244,7 @@ impl OffsetAllocator {
     /// Takes `charge` bytes at offset `at` out of a hole that has them; what
     /// is left before and after them stays free.
     #[inline]
-    fn carve(
+    pub(crate) fn carve(
         &mut self,
         hole: u32,
         at: u64,
@@ -265,11 +265,18 @@ impl OffsetAllocator {
             self.holes.reshape(hole, end, whole.end() - end);
             self.chain.insert_before(whole.node)
         };
-        let serial = self.serials.issue();
-        self.chain.set_allocation(node, size, serial);
         self.live_bytes += size;
         self.charged_bytes += charge;
-        Ok(Allocation::new(at, size, serial, node))
+        Ok(self.occupy(node, at, size))
+    }
+
+    /// Makes a node the allocation of `size` bytes at `offset`, under a new
+    /// serial.
+    #[inline]
+    pub(crate) fn occupy(&mut self, node: u32, offset: u64, size: u64) -> Allocation {
+        let serial = self.serials.issue();
+        self.chain.set_allocation(node, size, serial);
+        Allocation::new(offset, size, serial, node)
     }
 
     /// Cuts `at..end` out of a hole that begins before `at`, and returns the
@@ -315,7 +322,7 @@ impl OffsetAllocator {
     }
 
     #[cold]
-    fn no_hole(&mut self, asked: u64) -> AllocError {
+    pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
         let largest_hole = self.holes.learn_largest();
         AllocError::NoHole {
             asked,
@@ -338,7 +345,7 @@ fn empty_tables(options: &Options) -> Result<(Chain, Holes), SlabFull> {
 }
 
 #[cold]
-fn not_live(allocation: Allocation) -> FreeError {
+pub(crate) fn not_live(allocation: Allocation) -> FreeError {
     FreeError::NotLive {
         offset: allocation.offset(),
         size: allocation.size(),
