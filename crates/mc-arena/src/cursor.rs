@@ -19,8 +19,8 @@
 //! 3. Should so many `fetch_add`s be in flight at the fence that one passes the capacity all the
 //!    same, exactly one of them started at or before it: the *crosser*. Until it acts, the position
 //!    stays past the capacity, so nobody is granted anything and its own start is still the true
-//!    position. It stores that start back, which erases what the others added in between; they wait
-//!    for that store and then take the compare-exchange path.
+//!    position. It swaps that start back in, which erases what the others added in between; they wait
+//!    for that swap and then take the compare-exchange path.
 //!
 //! Undoing an overshoot with `fetch_sub` instead would be wrong. With 5 units left, let A add 10 and
 //! B add 3; both fail; A subtracts; C adds 2, starts 3 units too high because of B, and is granted;
@@ -71,7 +71,7 @@ pub struct Cursor {
     /// instant because they share the word. Written by `claim`, `claim_aligned`, `lease` and `reset`.
     ///
     /// Every access is Relaxed: a claim is exclusive because all writers are read-modify-writes on
-    /// this one word (or the crosser's store while nobody can be granted anything), and the memory
+    /// this one word, and nobody is granted anything between a crosser's two, and the memory
     /// behind a claim was zeroed before the cursor was shared.
     word: CachePadded<AtomicU64>,
     /// True implies that `fetch_add` is no longer worth trying. Set by whoever ends past the fence,
@@ -264,7 +264,7 @@ impl Cursor {
         self.is_fenced.store(true, Ordering::Relaxed);
         if start_units <= self.capacity_units {
             // The crosser: the position passed the capacity with this very addition.
-            self.word.store(before, Ordering::Relaxed);
+            self.word.swap(before, Ordering::Relaxed);
             return Err(Exhausted {
                 left_units: self.capacity_units - start_units,
             });
@@ -279,7 +279,7 @@ impl Cursor {
         loop {
             let position_units = before & POSITION_MASK;
             if position_units > self.capacity_units {
-                // A crosser is between its addition and its store.
+                // A crosser is between its addition and its swap.
                 spin_loop();
                 before = self.word.load(Ordering::Relaxed);
                 continue;

@@ -101,3 +101,8 @@ pub mod model {
         publish::PublishOnce,
     };
 }
+
+/// The examples of the README, compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

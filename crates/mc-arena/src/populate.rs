@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Between two steps of this size a worker reports progress and looks at the clock.
-const STEP_BYTES: usize = 1 << 30;
+const STEP_BYTES: usize = 64 << 20;
 /// Below this size another worker costs more than it saves.
 const WORKER_BYTES_MIN: usize = 64 << 20;
 /// Measurements in the field show no gain from more workers on one address space.
