@@ -44,8 +44,8 @@ pub struct Arena {
 struct ColdCounts {
     /// Requests refused since the last reset. Added to by the refused; Relaxed, a statistic.
     refusals: AtomicU64,
-    /// Slices handed out by chunks since the last reset. Added to by a chunk when it is dropped or
-    /// leases anew; Relaxed, a statistic.
+    /// Slices handed out by chunks since the last reset. Added to by a chunk when it is dropped;
+    /// Relaxed, a statistic.
     chunk_allocations: AtomicU64,
 }
 

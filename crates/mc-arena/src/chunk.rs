@@ -26,19 +26,24 @@ use crate::arena::{AllocError, Arena};
 pub struct ThreadChunk<'a> {
     /// The part of the current lease not handed out. It starts at a multiple of the arena's alignment.
     rest: &'a mut [u8],
-    /// Slices handed out since they were last added to the arena's count.
+    /// Slices handed out from leases; added to the arena's count when the chunk is dropped.
     allocations: u64,
     arena: &'a Arena,
+    /// The arena's alignment minus one.
+    align_mask: usize,
+    /// Length of a lease, a multiple of the arena's alignment.
     chunk_bytes: usize,
 }
 
 impl<'a> ThreadChunk<'a> {
     pub(crate) fn new(arena: &'a Arena, chunk_bytes: usize) -> Self {
+        let align = arena.align();
         Self {
             rest: &mut [],
             allocations: 0,
             arena,
-            chunk_bytes,
+            align_mask: align - 1,
+            chunk_bytes: chunk_bytes.next_multiple_of(align),
         }
     }
 
@@ -52,15 +57,25 @@ impl<'a> ThreadChunk<'a> {
     /// As [`Arena::allocate`].
     #[inline]
     pub fn allocate(&mut self, size: usize) -> Result<&'a mut [u8], AllocError> {
-        let mask = self.arena.align() - 1;
         // Wraps for sizes that no chunk holds; then it is below `size`.
-        let rounded = size.wrapping_add(mask) & !mask;
-        if size == 0 || rounded < size || rounded > self.rest.len() {
-            return self.allocate_slow(size);
-        }
-        let (slice, rest) = mem::take(&mut self.rest).split_at_mut(rounded);
+        let rounded = size.wrapping_add(self.align_mask) & !self.align_mask;
+        let rest = mem::take(&mut self.rest);
+        let (slice, rest) = if size != 0 && rounded >= size && rounded <= rest.len() {
+            self.allocations += 1;
+            rest.split_at_mut(rounded)
+        } else {
+            // By value, so that the address of the chunk goes nowhere and its fields stay in registers.
+            let (refill, rest) = refill(self.arena, self.chunk_bytes, size, rest);
+            self.rest = rest;
+            match refill? {
+                Refill::Direct(slice) => return Ok(slice),
+                Refill::Leased(chunk) => {
+                    self.allocations += 1;
+                    chunk.split_at_mut(rounded)
+                }
+            }
+        };
         self.rest = rest;
-        self.allocations += 1;
         Ok(&mut slice[..size])
     }
 
@@ -69,31 +84,36 @@ impl<'a> ThreadChunk<'a> {
     pub fn left_bytes(&self) -> usize {
         self.rest.len()
     }
+}
 
-    #[cold]
-    fn allocate_slow(&mut self, size: usize) -> Result<&'a mut [u8], AllocError> {
-        if size == 0 || size > self.chunk_bytes {
-            return self.arena.allocate(size);
-        }
-        let align = self.arena.align();
-        match self.arena.lease(self.chunk_bytes.next_multiple_of(align)) {
-            Ok(chunk) => {
-                self.flush();
-                self.rest = chunk;
-                self.allocate(size)
-            }
-            Err(_) => self.arena.allocate(size),
-        }
-    }
+/// What the slow path obtained.
+enum Refill<'a> {
+    /// The slice itself, straight from the arena, which has counted it.
+    Direct(&'a mut [u8]),
+    /// A new chunk that holds the request.
+    Leased(&'a mut [u8]),
+}
 
-    fn flush(&mut self) {
-        self.arena
-            .note_chunk_allocations(mem::take(&mut self.allocations));
+/// Obtains a new chunk, or the slice itself where a chunk does not serve; returns what stays leased.
+#[cold]
+fn refill<'a>(
+    arena: &'a Arena,
+    chunk_bytes: usize,
+    size: usize,
+    rest: &'a mut [u8],
+) -> (Result<Refill<'a>, AllocError>, &'a mut [u8]) {
+    let lease = (1..=chunk_bytes)
+        .contains(&size)
+        .then(|| arena.lease(chunk_bytes));
+    match lease {
+        Some(Ok(chunk)) => (Ok(Refill::Leased(chunk)), &mut []),
+        _ => (arena.allocate(size).map(Refill::Direct), rest),
     }
 }
 
 impl Drop for ThreadChunk<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.flush();
+        self.arena.note_chunk_allocations(self.allocations);
     }
 }

@@ -105,6 +105,16 @@ pub struct Exhausted {
     pub left_units: u64,
 }
 
+/// What became of a `fetch_add` that did not simply succeed. It must be settled: an addition that is
+/// forgotten leaves the position past the capacity.
+#[must_use]
+enum Attempt {
+    /// The request is large, or the fence has been passed.
+    NotMade,
+    /// The word was `before` when the request was added to it.
+    Added { before: u64 },
+}
+
 impl Claim {
     /// Returns the first unit of the range.
     #[inline]
@@ -183,15 +193,15 @@ impl Cursor {
     #[inline]
     pub fn claim(&self, units: NonZeroU64) -> Result<Claim, Exhausted> {
         let units = units.get();
-        if units > self.fetch_add_units_max || self.is_fenced.load(Ordering::Relaxed) {
-            return self.claim_exact(units, 1, ONE_CLAIM);
+        // Two matches rather than one combinator: a cold result merged into the hot one would send
+        // every claim through memory.
+        match self.claim_by_addition(units) {
+            Ok(claim) => Ok(claim),
+            Err(attempt) => match self.settle(attempt, units) {
+                Ok(claim) => Ok(claim),
+                Err(exhausted) => Err(exhausted),
+            },
         }
-        let before = self.word.fetch_add(ONE_CLAIM + units, Ordering::Relaxed);
-        let start_units = before & POSITION_MASK;
-        if start_units + units <= self.fence_units && before < LAST_COUNT {
-            return Ok(Claim { start_units, units });
-        }
-        self.settle(before, units)
     }
 
     /// Claims `units` consecutive units whose first address is a multiple of `align_units`.
@@ -250,9 +260,27 @@ impl Cursor {
         self.count_carries.store(0, Ordering::Relaxed);
     }
 
-    /// Decides what a `fetch_add` obtained that ended past the fence or carried out of the count.
+    /// Claims with one `fetch_add` where that is all it takes.
+    #[inline]
+    fn claim_by_addition(&self, units: u64) -> Result<Claim, Attempt> {
+        if units > self.fetch_add_units_max || self.is_fenced.load(Ordering::Relaxed) {
+            return Err(Attempt::NotMade);
+        }
+        let before = self.word.fetch_add(ONE_CLAIM + units, Ordering::Relaxed);
+        let start_units = before & POSITION_MASK;
+        if start_units + units <= self.fence_units && before < LAST_COUNT {
+            return Ok(Claim { start_units, units });
+        }
+        Err(Attempt::Added { before })
+    }
+
+    /// Decides what an addition obtained that ended past the fence or carried out of the count, and
+    /// claims by compare-exchange where none was made or it came too late.
     #[cold]
-    fn settle(&self, before: u64, units: u64) -> Result<Claim, Exhausted> {
+    fn settle(&self, attempt: Attempt, units: u64) -> Result<Claim, Exhausted> {
+        let Attempt::Added { before } = attempt else {
+            return self.claim_exact(units, 1, ONE_CLAIM);
+        };
         let start_units = before & POSITION_MASK;
         if start_units + units <= self.capacity_units {
             if start_units + units > self.fence_units {
@@ -265,9 +293,8 @@ impl Cursor {
         if start_units <= self.capacity_units {
             // The crosser: the position passed the capacity with this very addition.
             self.word.swap(before, Ordering::Relaxed);
-            return Err(Exhausted {
-                left_units: self.capacity_units - start_units,
-            });
+            let left_units = self.capacity_units - start_units;
+            return Err(Exhausted { left_units });
         }
         self.claim_exact(units, 1, ONE_CLAIM)
     }
