@@ -30,7 +30,7 @@ pub const ALIGN_DEFAULT: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct Arena {
-    /// Declared before the pool's users: read on every allocation, written never.
+    /// Read on every allocation and written never, so it shares no line with the cursor's word.
     pool: Pool,
     /// Bytes from the start of the pool to its first address that is a multiple of the alignment.
     origin_bytes: usize,

@@ -98,6 +98,14 @@ pub enum PoolError {
         /// What the kernel answered.
         source: Errno,
     },
+    /// The kernel has no transparent huge pages to give.
+    #[error(
+        "transparent huge pages refused; the kernel lacks them, or the process has them disabled (PR_SET_THP_DISABLE)"
+    )]
+    Transparent {
+        /// What the kernel answered.
+        source: Errno,
+    },
     /// The kernel refused the memory policy.
     #[error(
         "memory policy for nodes {nodes:?} refused; check the cpuset of this process (Mems_allowed in /proc/self/status)"
@@ -177,9 +185,8 @@ impl PoolError {
             Self::Hugepages(_)
             | Self::Map { .. }
             | Self::Populate { .. }
+            | Self::Transparent { .. }
             | Self::TierNotObtained { .. } => true,
-            Self::MemoryFile { step, .. } => *step == "memfd_create",
-            Self::Advise { advice, .. } => *advice == "MADV_HUGEPAGE",
             Self::ZeroSize
             | Self::SizeOverflow { .. }
             | Self::InvalidAlign { .. }
@@ -187,6 +194,8 @@ impl PoolError {
             | Self::NoNodes
             | Self::UnknownNode { .. }
             | Self::ExceedsMemory { .. }
+            | Self::MemoryFile { .. }
+            | Self::Advise { .. }
             | Self::Bind { .. }
             | Self::Worker { .. }
             | Self::TimeLimit { .. }

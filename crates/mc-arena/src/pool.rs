@@ -41,6 +41,7 @@ pub struct Pool {
     residency: Option<Residency>,
     segments: Vec<NodeSegment>,
     degradations: Vec<PoolError>,
+    root: SystemRoot,
 }
 
 /// What the kernel says about the memory behind a pool.
@@ -173,6 +174,7 @@ impl Pool {
             residency: None,
             segments: Vec::new(),
             degradations: Vec::new(),
+            root: options.root.clone(),
         };
         pool.place_and_populate(options)?;
         if options.lock == MemoryLock::Locked {
@@ -186,7 +188,7 @@ impl Pool {
             file.seal()?;
         }
         if verification == Verification::Full {
-            pool.verify(options)?;
+            pool.verify()?;
         }
         Ok(pool)
     }
@@ -237,9 +239,9 @@ impl Pool {
     /// # Errors
     ///
     /// [`PoolError::Unverifiable`] if `/proc/self/smaps` is not readable or lacks the pool.
-    pub fn read_residency(&self, options: &PoolOptions) -> Result<Residency, PoolError> {
+    pub fn read_residency(&self) -> Result<Residency, PoolError> {
         let addresses = self.mapping.addresses();
-        let facts = procfs::smaps_range(&options.root.text("/proc/self/smaps"), &addresses)?;
+        let facts = procfs::smaps_range(&self.root.text("/proc/self/smaps"), &addresses)?;
         let huge_bytes = match self.tier {
             Tier::Hugetlb { .. } => facts.resident_bytes,
             Tier::Transparent | Tier::Base => facts.transparent_bytes,
@@ -249,7 +251,7 @@ impl Pool {
             resident_bytes: facts.resident_bytes,
             huge_bytes,
             node_bytes: procfs::numa_maps_range(
-                &options.root.text("/proc/self/numa_maps"),
+                &self.root.text("/proc/self/numa_maps"),
                 &addresses,
             ),
         })
@@ -351,16 +353,16 @@ impl Pool {
     }
 
     /// Reads back what the kernel granted; a tier that was not obtained is an error.
-    fn verify(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
+    fn verify(&mut self) -> Result<(), PoolError> {
         let is_eager = self.population != Population::Lazy;
-        let mut residency = self.read_residency(options)?;
+        let mut residency = self.read_residency()?;
         let len = self.len() as u64;
         if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < len {
             // Gathers what the faults could not, whatever the mode in sysfs; Linux 6.1 and later.
             if let Err(errno) = self.mapping.advise(Advice::Collapse) {
                 tracing::debug!(%errno, "collapsing into transparent huge pages was refused");
             }
-            residency = self.read_residency(options)?;
+            residency = self.read_residency()?;
         }
         let is_obtained = match self.tier {
             Tier::Hugetlb { page_bytes } => {
@@ -498,26 +500,29 @@ fn map_private_huge(len: NonZeroUsize, page_bytes: usize, align: usize) -> Resul
 
 /// Gives the advice that every pool rests on and that of its tier.
 fn advise(mapping: &Mapping, tier: Tier, backing: Backing) -> Result<(), PoolError> {
-    let mut advices = vec![
+    for (advice, name) in [
         (Advice::DontFork, "MADV_DONTFORK"),
         (Advice::DontDump, "MADV_DONTDUMP"),
-    ];
-    if tier == Tier::Transparent {
-        advices.push((Advice::TransparentHuge, "MADV_HUGEPAGE"));
-    }
-    for (advice, name) in advices {
-        mapping.advise(advice).map_err(|source| PoolError::Advise {
+    ] {
+        let refused = |source| PoolError::Advise {
             advice: name,
             source,
-        })?;
+        };
+        mapping.advise(advice).map_err(refused)?;
     }
-    if tier == Tier::Base && backing == Backing::Private {
-        // Refused only by kernels without transparent huge pages, where it goes without saying.
-        if let Err(errno) = mapping.advise(Advice::NeverHuge) {
-            tracing::debug!(%errno, "the kernel has no transparent huge pages to turn off");
+    match (tier, backing) {
+        (Tier::Transparent, _) => mapping
+            .advise(Advice::TransparentHuge)
+            .map_err(|source| PoolError::Transparent { source }),
+        (Tier::Base, Backing::Private) => {
+            // Refused only by kernels without transparent huge pages, where it goes without saying.
+            if let Err(errno) = mapping.advise(Advice::NeverHuge) {
+                tracing::debug!(%errno, "the kernel has no transparent huge pages to turn off");
+            }
+            Ok(())
         }
+        (Tier::Base, Backing::Shared) | (Tier::Hugetlb { .. }, _) => Ok(()),
     }
-    Ok(())
 }
 
 /// Returns an error with its cause, on one line.

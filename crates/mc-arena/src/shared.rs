@@ -62,7 +62,13 @@ impl MemoryFile {
             let size = page_bytes.trailing_zeros() << MFD_HUGE_SHIFT;
             flags |= MFdFlags::MFD_HUGETLB | MFdFlags::from_bits_retain(size);
         }
-        let descriptor = memfd_create("mc-arena", flags).map_err(failed("memfd_create"))?;
+        let asked_bytes = len.get() as u64;
+        let refused = |source| PoolError::Map {
+            asked_bytes,
+            tier,
+            source,
+        };
+        let descriptor = memfd_create("mc-arena", flags).map_err(refused)?;
         let file_len = i64::try_from(len.get()).map_err(|_| failed("ftruncate")(Errno::EFBIG))?;
         ftruncate(&descriptor, file_len).map_err(failed("ftruncate"))?;
         let key = file_key(descriptor.as_fd()).map_err(failed("fstat"))?;
