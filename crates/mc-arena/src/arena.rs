@@ -136,6 +136,9 @@ impl Arena {
     /// Returns an arena over `pool` whose slices are all aligned to `align` bytes, or to
     /// [`ALIGN_DEFAULT`] if that is more.
     ///
+    /// What lies before the first such address of the pool is not used: give a pool behind a coarse
+    /// arena the same alignment, with [`PoolOptions::align`](crate::PoolOptions::align).
+    ///
     /// # Errors
     ///
     /// See [`ArenaError`].

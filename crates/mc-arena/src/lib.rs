@@ -48,7 +48,7 @@
 //! alignment (32 TiB at 64 bytes). Lazily populated reserved huge pages can raise SIGBUS when a cgroup
 //! limit or a bound node runs out; eager population reports that as an error instead. When more than
 //! 256 threads pass the last 64th of an arena in the same instant, one of them may make the others wait
-//! for a single store.
+//! for a single swap.
 //!
 //! # How correctness is checked
 //!
@@ -66,6 +66,7 @@ pub mod buffers;
 mod chunk;
 pub mod config;
 mod cursor;
+mod discovery;
 mod error;
 pub mod hugepage;
 mod mapping;
@@ -78,14 +79,15 @@ mod publish;
 mod shared;
 pub mod size;
 mod sync;
+mod tier;
 
 pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
     buffers::{Buffer, BufferError},
     chunk::ThreadChunk,
     config::{ArenaConfig, ConfigError},
+    discovery::SystemRoot,
     error::PoolError,
-    hugepage::SystemRoot,
     numa::{NodeSegment, NumaPolicy},
     options::{Backing, MemoryLock, PagePolicy, PageSize, PoolOptions, Population, Tier},
     pool::{Pool, Residency},

@@ -8,8 +8,8 @@ use std::ops::Range;
 use nix::sched::CpuSet;
 
 use crate::{
+    discovery::SystemRoot,
     error::PoolError,
-    hugepage::SystemRoot,
     mapping::{BindMode, Mapping, NodeMask},
     procfs,
 };

@@ -4,7 +4,7 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use crate::{error::PoolError, hugepage::SystemRoot, numa::NumaPolicy, pool::Pool};
+use crate::{discovery::SystemRoot, error::PoolError, numa::NumaPolicy, pool::Pool};
 
 /// Size of the huge pages to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

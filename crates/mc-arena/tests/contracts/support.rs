@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use mc_arena::hugepage::{HugepageInventory, SystemRoot};
+use mc_arena::{SystemRoot, hugepage::HugepageInventory};
 use nix::fcntl::{Flock, FlockArg};
 
 pub(crate) const MIB: usize = 1 << 20;
