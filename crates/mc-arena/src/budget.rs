@@ -242,7 +242,7 @@ mod tests {
             total_pages,
             free_pages,
             reserved_pages,
-            surplus_pages: 0,
+            ..PageCounts::default()
         };
         let pool = HugepagePool {
             page_bytes: 2 * MIB,

@@ -70,13 +70,14 @@ pub struct Cursor {
     /// Low 40 bits: position in units; high 24 bits: granted claims modulo 2^24. They agree at every
     /// instant because they share the word. Written by `claim`, `claim_aligned`, `lease` and `reset`.
     ///
-    /// Every access is Relaxed: a claim is exclusive because all writers are read-modify-writes on
-    /// this one word, and nobody is granted anything between a crosser's two, and the memory
-    /// behind a claim was zeroed before the cursor was shared.
+    /// Relaxed throughout. Claims are exclusive because every writer but `reset` is a
+    /// read-modify-write of this one word, and because nobody is granted anything between a crosser's
+    /// addition and its swap. Nothing is published through the word: the memory behind a claim was
+    /// zeroed before the cursor was shared.
     word: CachePadded<AtomicU64>,
-    /// True implies that `fetch_add` is no longer worth trying. Set by whoever ends past the fence,
-    /// read by `claim`. Relaxed: a late reader costs an overshoot, which step 3 of the protocol
-    /// repairs.
+    /// True implies that some claim ended past the fence or was refused. Set by `settle`, read by
+    /// `claim`, cleared by `reset`. Relaxed: a late reader costs an overshoot, which step 3 of the
+    /// protocol repairs.
     is_fenced: AtomicBool,
     /// Position and alignment are computed on addresses: `origin_units` is the address of position 0.
     origin_units: u64,
@@ -388,6 +389,30 @@ mod tests {
         assert_eq!(cursor.claim(units(8)), Err(Exhausted { left_units: 3 }));
         assert_eq!((cursor.position_units(), cursor.claims()), (7, 1));
         assert_eq!(cursor.claim(units(3)).unwrap().start_units(), 7);
+    }
+
+    #[test]
+    fn racing_overshoots_lose_nothing() {
+        // Each thread asks for ever smaller claims until not even one unit is left.
+        let claim_all = |cursor: &Cursor| {
+            let mut claimed = (0, 0);
+            for size in [64, 17, 3, 1] {
+                while let Ok(claim) = cursor.claim(units(size)) {
+                    claimed = (claimed.0 + claim.units(), claimed.1 + 1);
+                }
+            }
+            claimed
+        };
+        for _ in 0..200 {
+            let cursor = Cursor::with_fence(0, 1000, 1000, 64);
+            let claimed = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| claim_all(&cursor))).collect();
+                let claimed = threads.into_iter().map(|thread| thread.join().unwrap());
+                claimed.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+            });
+            assert_eq!(claimed, (1000, cursor.claims()));
+            assert_eq!(cursor.position_units(), 1000);
+        }
     }
 
     #[test]

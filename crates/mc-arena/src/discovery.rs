@@ -104,6 +104,7 @@ fn read_counts(root: &SystemRoot, directory: &Path) -> PageCounts {
         free_pages: root.number(directory, "free_hugepages"),
         reserved_pages: root.number(directory, "resv_hugepages"),
         surplus_pages: root.number(directory, "surplus_hugepages"),
+        overcommit_pages: root.number(directory, "nr_overcommit_hugepages"),
     }
 }
 

@@ -18,6 +18,9 @@ pub struct PageCounts {
     pub reserved_pages: u64,
     /// Pages of `total_pages` beyond the configured number.
     pub surplus_pages: u64,
+    /// Pages that the kernel may add on demand, those of `surplus_pages` included. Known for all nodes
+    /// together only.
+    pub overcommit_pages: u64,
 }
 
 /// One huge page size that the system offers.
@@ -106,6 +109,12 @@ impl PageCounts {
         self.free_pages.saturating_sub(self.reserved_pages)
     }
 
+    /// Returns the pages that the kernel may still add when a mapping asks for them.
+    #[must_use]
+    pub fn on_demand_pages(&self) -> u64 {
+        self.overcommit_pages.saturating_sub(self.surplus_pages)
+    }
+
     /// Returns the pages that the configuration asked for, without the surplus.
     #[must_use]
     pub fn configured_pages(&self) -> u64 {
@@ -170,7 +179,7 @@ impl HugepageInventory {
     }
 
     /// Says whether `bytes`, rounded up to whole pages, fit into the huge pages of `nodes` (anywhere
-    /// if `nodes` is empty) at this moment.
+    /// if `nodes` is empty) at this moment, with the pages that the kernel adds on demand.
     ///
     /// # Errors
     ///
@@ -188,7 +197,7 @@ impl HugepageInventory {
         };
         let asked_pages = bytes.div_ceil(page_bytes);
         let left_pages = pool.available_pages(nodes);
-        if asked_pages > left_pages {
+        if asked_pages > left_pages.saturating_add(pool.counts.on_demand_pages()) {
             let remedy = self.remedy(pool, asked_pages - left_pages, nodes);
             return Err(Shortage::TooFewPages {
                 page_bytes,
@@ -261,13 +270,13 @@ mod tests {
             total_pages: 16,
             free_pages,
             reserved_pages,
-            surplus_pages: 0,
+            ..PageCounts::default()
         };
         let on_node = |free_pages| PageCounts {
             total_pages: 8,
             free_pages,
             reserved_pages: 0,
-            surplus_pages: 0,
+            ..PageCounts::default()
         };
         let nodes = vec![
             (0, on_node(free_pages / 2)),
@@ -318,6 +327,15 @@ mod tests {
                 .ends_with("run `sysctl -w vm.nr_hugepages=17`"),
             "{shortage}"
         );
+    }
+
+    #[test]
+    fn pages_added_on_demand_count_for_a_pool() {
+        let mut inventory = inventory(1, 0, None);
+        inventory.pools[0].counts.overcommit_pages = 3;
+        assert_eq!(inventory.preflight(8 * MIB, 2 * MIB, &[]), Ok(()));
+        inventory.pools[0].counts.surplus_pages = 1;
+        assert!(inventory.preflight(8 * MIB, 2 * MIB, &[]).is_err());
     }
 
     #[test]
