@@ -8,7 +8,7 @@ use mc_arena::{
     Population, Tier, hugepage::Shortage,
 };
 
-use crate::support::{MIB, ReservedPages, available_pages, is_mapped, warnings};
+use crate::support::{MIB, ReservedPages, available_pages, check_given_back, warnings};
 
 const PAGE_BYTES: u64 = 2 << 20;
 const TWO_MIB: PageSize = PageSize::Bytes(PAGE_BYTES);
@@ -36,10 +36,8 @@ fn check_obtained(options: &PoolOptions, pages: u64) {
         pool.len() as u64
     );
     assert_eq!(available_pages(), pages - pool.len() as u64 / PAGE_BYTES);
-    let address = pool.as_ptr().addr();
     drop(pool);
-    assert!(!is_mapped(address));
-    assert_eq!(available_pages(), pages, "every page is given back");
+    check_given_back(pages);
 }
 
 #[test]
@@ -123,7 +121,7 @@ fn required_pages_that_are_missing_are_an_error_with_the_remedy() {
         )),
         "{error}"
     );
-    assert_eq!(available_pages(), 1, "nothing stays reserved");
+    check_given_back(1);
 }
 
 #[test]

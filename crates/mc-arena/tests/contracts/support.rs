@@ -1,13 +1,13 @@
 //! What several contracts need: reading this process's mappings, reserving huge pages, a log to inspect.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     ops::Range,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Once,
+    thread,
+    time::{Duration, Instant},
 };
 
 use mc_arena::{SystemRoot, hugepage::HugepageInventory};
@@ -94,6 +94,20 @@ impl Drop for ReservedPages {
     }
 }
 
+/// Waits until `pages` are available: a forked child of another test may hold a memory file for a moment.
+#[track_caller]
+pub(crate) fn check_given_back(pages: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while available_pages() != pages {
+        assert!(
+            Instant::now() < deadline,
+            "{} of {pages} pages given back",
+            available_pages()
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Returns the pages of 2 MiB that a new mapping can have.
 pub(crate) fn available_pages() -> u64 {
     let inventory = HugepageInventory::read(&SystemRoot::default());
@@ -149,20 +163,24 @@ impl FakeRoot {
     }
 }
 
-/// Counts and keeps the warnings of the current thread while `run` runs.
-pub(crate) fn warnings<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let log = Arc::new(Log::default());
-    let result = tracing::subscriber::with_default(Arc::clone(&log), run);
-    let warnings = std::mem::take(&mut *log.warnings.lock().unwrap());
-    (result, warnings)
+thread_local! {
+    /// Warnings of this thread while it collects them.
+    static WARNINGS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Keeps events of level warning and above.
-#[derive(Default)]
-struct Log {
-    spans: AtomicUsize,
-    warnings: Mutex<Vec<String>>,
+/// Returns what `run` returns and the warnings that it logs on the current thread.
+///
+/// One subscriber serves all threads: those set per thread race for the state of a log statement.
+pub(crate) fn warnings<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
+    WARNINGS.set(Some(Vec::new()));
+    let result = run();
+    (result, WARNINGS.take().unwrap())
 }
+
+/// Keeps events of level warning and above for the thread that logs them.
+struct Log;
 
 struct Text(String);
 
@@ -178,7 +196,7 @@ impl tracing::Subscriber for Log {
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(self.spans.fetch_add(1, Ordering::Relaxed) as u64 + 1)
+        tracing::span::Id::from_u64(1)
     }
 
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
@@ -188,7 +206,8 @@ impl tracing::Subscriber for Log {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        self.warnings.lock().unwrap().push(text.0);
+        WARNINGS
+            .with_borrow_mut(|warnings| warnings.as_mut().map(|warnings| warnings.push(text.0)));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
