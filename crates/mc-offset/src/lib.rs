@@ -15,15 +15,19 @@ mod holes;
 mod nodes;
 mod options;
 mod report;
+mod restore;
 mod search;
 #[cfg(feature = "std")]
 mod shared;
 mod slab;
+mod snapshot;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
-pub use error::{AllocError, FreeError, OptionsError};
+pub use error::{AllocError, FreeError, OptionsError, RestoreError, SnapshotError};
 pub use options::{Fit, Options};
 pub use report::{BinUsage, FreeRange, Report};
+pub use restore::RestoreEntry;
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
+pub use snapshot::Snapshot;
