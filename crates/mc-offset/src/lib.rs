@@ -23,7 +23,9 @@ mod search;
 #[cfg(feature = "std")]
 mod shared;
 mod slab;
+mod slots;
 mod snapshot;
+mod sync;
 mod trend;
 mod window;
 
@@ -38,5 +40,9 @@ pub use report::{BinUsage, FreeRange, Report};
 pub use restore::RestoreEntry;
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
+pub use slots::{
+    LiveSlots, SlotAllocAtError, SlotAllocError, SlotAllocator, SlotFreeError, SlotIndex,
+    SlotLayoutError,
+};
 pub use snapshot::Snapshot;
 pub use window::Window;

@@ -2,6 +2,8 @@
 //! is kept.
 
 mod common;
+#[path = "common/placing.rs"]
+mod placing;
 mod programs;
 
 use std::{fs, io, path::Path};

@@ -3,6 +3,8 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../../tests/common/placing.rs"]
+mod placing;
 #[path = "../../tests/programs/operations.rs"]
 mod operations;
 

@@ -30,6 +30,10 @@ const FREE: u8 = 2;
 const FREE_STALE: u8 = 3;
 const RESET: u8 = 4;
 const RESTORE: u8 = 5;
+const ALLOCATE_AT: u8 = 6;
+const ALLOCATE_EXTENTS: u8 = 7;
+const RESIZE: u8 = 8;
+const EVICT_WINDOW: u8 = 9;
 
 /// Runs the program that `bytes` spell.
 ///
@@ -84,19 +88,61 @@ impl State {
                 self.stale = live.into_values().next_back().map(|(_, token)| token);
             }
             RESTORE => self.restore(operands.byte()?.into()),
+            ALLOCATE_AT => {
+                let offset = operands.size()?;
+                self.shadowed.allocate_at(offset, operands.size()?.max(1));
+            }
+            ALLOCATE_EXTENTS => {
+                let max_extents = u32::from(operands.byte()? % 8) + 1;
+                let align = 1 << (operands.byte()? % 16);
+                self.shadowed
+                    .allocate_extents(operands.size()?.max(1), max_extents, align);
+            }
+            RESIZE => {
+                let rank = operands.byte()?.into();
+                let size = operands.size()?.max(1);
+                if let Some((offset, token)) = self.nth(rank) {
+                    self.shadowed.resize(offset, size);
+                    self.stale = Some(token).filter(|&old| !self.shadowed.allocator.is_live(old));
+                }
+            }
+            EVICT_WINDOW => self.evict_window(operands.size()?),
             _ => {}
         }
         Some(())
     }
 
-    /// Frees the `rank`th of the live allocations in address order.
-    fn free(&mut self, rank: usize) {
+    /// Returns the `rank`th of the live allocations in address order.
+    fn nth(&self, rank: usize) -> Option<(u64, Allocation)> {
         let live = &self.shadowed.live;
         let nth = live.iter().nth(rank % live.len().max(1));
-        if let Some((&offset, &(_, token))) = nth {
+        nth.map(|(&offset, &(_, token))| (offset, token))
+    }
+
+    fn free(&mut self, rank: usize) {
+        if let Some((offset, token)) = self.nth(rank) {
             self.shadowed.free(offset);
             self.stale = Some(token);
         }
+    }
+
+    /// Evicts what makes room for `size` bytes, and finds the room there.
+    fn evict_window(&mut self, size: u64) {
+        let allocator = &self.shadowed.allocator;
+        let Some(window) = allocator.cheapest_window(size, 1, |block| Some(block.size())) else {
+            assert!(
+                allocator.charged_size(size).is_none(),
+                "no window for {size} bytes"
+            );
+            return;
+        };
+        for victim in window.victims {
+            self.shadowed.free(victim.offset());
+            self.stale = Some(victim);
+        }
+        let mut holes = self.shadowed.allocator.holes();
+        let hole = holes.find(|hole| hole.offset == window.offset).unwrap();
+        assert_eq!(hole.size, window.size);
     }
 
     /// Goes on with an allocator restored from the bytes of a snapshot, whose
