@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use common::FITS;
 use mc_offset::{
-    Allocation, OffsetAllocator, Options, OptionsError, RestoreEntry, RestoreError, Snapshot,
+    Allocation, Fit, OffsetAllocator, Options, OptionsError, RestoreEntry, RestoreError, Snapshot,
     SnapshotError,
 };
 use rand::{RngExt, SeedableRng};
@@ -118,6 +118,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 fn the_format_is_the_documented_one() {
     let options = Options {
         granule: 64,
+        fit: Fit::GOOD,
         max_allocations: Some(10),
         ..Options::new(4096)
     };
@@ -204,7 +205,7 @@ fn a_header_with_a_right_checksum_is_still_checked() {
         let error = SnapshotError::UnknownVersion { version, supported };
         check_forged(8, version.to_le_bytes(), error);
     }
-    for (code, parameter) in [(0, 4), (1, 4), (3, 4), (4, 0), (u32::MAX, 4)] {
+    for (code, parameter) in [(0, 4), (1, 4), (3, 4), (4, 4), (u32::MAX, 4)] {
         let error = SnapshotError::UnknownFit { code, parameter };
         check_forged(12, code.to_le_bytes(), error);
     }
