@@ -19,7 +19,9 @@ fn exhausted(blocks: u64) -> (SharedAllocator, Vec<Handle>) {
     for _ in 0..3 {
         drop(allocator.allocate(1));
     }
-    let handles = (0..blocks).map(|_| allocator.allocate(1).unwrap()).collect();
+    let handles = (0..blocks)
+        .map(|_| allocator.allocate(1).unwrap())
+        .collect();
     (allocator, handles)
 }
 
@@ -54,10 +56,46 @@ fn a_request_is_served_while_there_is_always_a_block_somewhere() {
         let other = allocator.clone();
         let thread = thread::spawn(move || {
             drop(theirs);
-            other.allocate(1).expect("two are free and one is asked for")
+            other
+                .allocate(1)
+                .expect("two are free and one is asked for")
         });
         let mine = allocator.allocate(1).expect("one is free throughout");
         assert_ne!(mine.offset(), thread.join().unwrap().offset());
+    });
+}
+
+#[test]
+fn a_request_is_served_while_a_block_moves_from_a_hole_to_a_magazine() {
+    loom::model(|| {
+        let (allocator, mut handles) = exhausted(2);
+        // Merging turns the first block into a hole; the batch takes that one
+        // while the second is kept back.
+        drop(handles.pop());
+        assert_eq!(allocator.report().free_bytes, 1);
+        let theirs = handles.pop().unwrap();
+        let other = allocator.clone();
+        let thread = thread::spawn(move || {
+            drop(theirs);
+            other
+                .allocate_batch(&[1])
+                .expect("two are free and one is asked for")
+        });
+        let mine = allocator.allocate(1).expect("one is free throughout");
+        assert_ne!(mine.offset(), thread.join().unwrap()[0].offset());
+    });
+}
+
+#[test]
+fn a_request_is_served_while_a_block_moves_from_a_magazine_to_a_hole() {
+    loom::model(|| {
+        let (allocator, handles) = exhausted(1);
+        drop(handles);
+        let other = allocator.clone();
+        let thread = thread::spawn(move || other.report());
+        let only = allocator.allocate(1).expect("the block is free throughout");
+        drop(only);
+        thread.join().unwrap();
     });
 }
 
@@ -70,7 +108,10 @@ fn a_larger_request_gets_what_magazines_hold() {
         drop(second);
         let early = allocator.allocate(2).is_ok();
         thread.join().unwrap();
-        assert!(early || allocator.allocate(2).is_ok(), "both blocks are free");
+        assert!(
+            early || allocator.allocate(2).is_ok(),
+            "both blocks are free"
+        );
         assert_eq!(allocator.report().free_bytes, 2);
     });
 }
