@@ -1,1 +1,29 @@
 //! Offset allocator that places objects in an address range it never touches.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod allocation;
+mod allocator;
+mod bin_map;
+mod bins;
+mod error;
+mod holes;
+mod nodes;
+mod options;
+mod report;
+mod search;
+#[cfg(feature = "std")]
+mod shared;
+mod slab;
+
+pub use allocation::Allocation;
+pub use allocator::OffsetAllocator;
+pub use error::{AllocError, FreeError, OptionsError};
+pub use options::{Fit, Options};
+pub use report::{BinUsage, FreeRange, Report};
+#[cfg(feature = "std")]
+pub use shared::{Handle, SharedAllocator};

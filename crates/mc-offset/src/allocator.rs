@@ -1,0 +1,318 @@
+//! The single-threaded allocator: placing, freeing, splitting, coalescing.
+//!
+//! [`Chain`] says what lies beside what, [`Holes`] finds holes by size, and
+//! this file keeps the two in step. The choice of a hole is in
+//! `search.rs`, what can be asked in `report.rs`.
+
+use crate::{
+    allocation::{Allocation, Serials},
+    error::{AllocError, FreeError, OptionsError},
+    holes::Holes,
+    nodes::{ANCHOR, Chain},
+    options::{Fit, Options},
+};
+
+/// Places objects in an address range of up to 2^64 − 1 bytes that it never
+/// touches.
+///
+/// See the [crate documentation](crate) for the model and the guarantees.
+/// For use from several threads see [`SharedAllocator`](crate::SharedAllocator)
+/// (feature `std`).
+///
+/// # Examples
+///
+/// ```
+/// use mc_offset::{AllocError, OffsetAllocator};
+///
+/// let mut allocator = OffsetAllocator::new(1000)?;
+/// let a = allocator.allocate(600)?;
+/// let b = allocator.allocate(400)?;
+/// assert_eq!((a.offset(), b.offset()), (0, 600));
+/// assert_eq!(
+///     allocator.allocate(1),
+///     Err(AllocError::NoHole { asked: 1, free: 0, largest_hole: 0 }),
+/// );
+/// allocator.free(a)?;
+/// assert!(allocator.free(a).is_err(), "a second free is refused");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct OffsetAllocator {
+    pub(crate) options: Options,
+    pub(crate) chain: Chain,
+    pub(crate) holes: Holes,
+    serials: Serials,
+    /// Sum of the sizes asked for of the live allocations.
+    pub(crate) live_bytes: u64,
+    /// Sum of what they are charged: `capacity` − `charged_bytes` is free.
+    pub(crate) charged_bytes: u64,
+}
+
+impl OffsetAllocator {
+    /// Makes an allocator for `capacity` bytes with the default options.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::ZeroCapacity`], or [`OptionsError::OutOfMemory`] if the
+    /// heap cannot hold the first nodes.
+    pub fn new(capacity: u64) -> Result<Self, OptionsError> {
+        Self::with_options(Options::new(capacity))
+    }
+
+    /// Makes an allocator; all of its capacity is one hole.
+    ///
+    /// # Errors
+    ///
+    /// An [`OptionsError`] that names the option that cannot be had.
+    pub fn with_options(options: Options) -> Result<Self, OptionsError> {
+        options.validate()?;
+        let mut chain = Chain::new()?;
+        let mut holes = Holes::new(options.fit.scale(), options.capacity);
+        chain.reserve(1)?;
+        holes.reserve(1)?;
+        let node = chain.insert_before(ANCHOR);
+        let hole = holes.insert(0, options.capacity, node);
+        chain.set_hole(node, hole);
+        let serials = Serials::new();
+        Ok(Self {
+            options,
+            chain,
+            holes,
+            serials,
+            live_bytes: 0,
+            charged_bytes: 0,
+        })
+    }
+
+    /// Finds a place for `size` bytes.
+    ///
+    /// Takes constant time where a hole is found in the bins that the
+    /// [`Fit`] looks at first; a request that only the last holes
+    /// of the highest bin could take reads all of those.
+    ///
+    /// # Errors
+    ///
+    /// [`ZeroSize`](AllocError::ZeroSize), [`TooLarge`](AllocError::TooLarge),
+    /// [`NoHole`](AllocError::NoHole) (for fits other than `BinExact` and
+    /// `BinCeil` only if no hole has the size),
+    /// [`LimitReached`](AllocError::LimitReached), or
+    /// [`OutOfMemory`](AllocError::OutOfMemory).
+    #[inline]
+    pub fn allocate(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        let charge = self.admit(size)?;
+        let Some(hole) = self.find(charge) else {
+            return Err(self.no_hole(size));
+        };
+        let at = self.holes.hole(hole).offset;
+        self.carve(hole, at, size, charge)
+    }
+
+    /// Finds a place for `size` bytes at a multiple of `align`, a power of
+    /// two.
+    ///
+    /// The bytes skipped to reach the multiple stay free. Takes constant time
+    /// where a hole of `size + align` bytes or one of the first holes looked
+    /// at will do; otherwise it reads the holes of the bins from the size's
+    /// own upwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate), and
+    /// [`AlignNotPowerOfTwo`](AllocError::AlignNotPowerOfTwo).
+    pub fn allocate_aligned(&mut self, size: u64, align: u64) -> Result<Allocation, AllocError> {
+        if !align.is_power_of_two() {
+            return Err(AllocError::AlignNotPowerOfTwo { align });
+        }
+        if align <= self.options.granule {
+            return self.allocate(size);
+        }
+        let charge = self.admit(size)?;
+        let Some((hole, at)) = self.find_aligned(charge, align) else {
+            return Err(self.no_hole(size));
+        };
+        self.carve(hole, at, size, charge)
+    }
+
+    /// Gives the bytes of an allocation back and merges them with the holes
+    /// beside them, in constant time.
+    ///
+    /// # Errors
+    ///
+    /// [`NotLive`](FreeError::NotLive) if the token was freed before or is
+    /// another allocator's; [`OutOfMemory`](FreeError::OutOfMemory) if the
+    /// heap cannot hold the record of a new hole, which leaves the allocation
+    /// live.
+    #[inline]
+    pub fn free(&mut self, allocation: Allocation) -> Result<(), FreeError> {
+        let index = allocation.node();
+        let Some(node) = self.chain.allocation(index, allocation.serial()) else {
+            return Err(not_live(allocation));
+        };
+        let (prev, next) = (node.prev, node.next);
+        let charge = self.charge(allocation.size());
+        let (offset, end) = (allocation.offset(), allocation.offset() + charge);
+        match (self.chain.is_hole(prev), self.chain.is_hole(next)) {
+            (false, false) => {
+                self.holes.reserve(1)?;
+                let hole = self.holes.insert(offset, charge, index);
+                self.chain.set_hole(index, hole);
+            }
+            (true, false) => {
+                self.chain.remove(index);
+                self.stretch(prev, end);
+            }
+            (false, true) => {
+                self.chain.remove(index);
+                let hole = self.chain.hole_of(next);
+                let size = self.holes.hole(hole).end() - offset;
+                self.holes.reshape(hole, offset, size);
+            }
+            (true, true) => {
+                let gone = self.holes.remove(self.chain.hole_of(next));
+                self.chain.remove(next);
+                self.chain.remove(index);
+                self.stretch(prev, gone.end());
+            }
+        }
+        self.live_bytes -= allocation.size();
+        self.charged_bytes -= charge;
+        self.chain.trim_if_mostly_vacant();
+        self.holes.trim_if_mostly_vacant();
+        Ok(())
+    }
+
+    /// Frees every allocation and makes all tokens stale.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::OutOfMemory`] if the heap cannot hold the first nodes
+    /// of the fresh state; nothing is freed then.
+    pub fn reset(&mut self) -> Result<(), OptionsError> {
+        *self = Self::with_options(self.options)?;
+        Ok(())
+    }
+
+    /// Returns the bytes that a request of `size` would take from the holes:
+    /// `size` rounded up to the granule and, for [`Fit::BinCeil`], to a bin;
+    /// `None` if that exceeds the capacity or `size` is zero.
+    pub fn charged_size(&self, size: u64) -> Option<u64> {
+        let is_possible = size != 0 && size <= self.options.capacity;
+        let charge = is_possible.then(|| self.charge(size))?;
+        (charge <= self.options.capacity).then_some(charge)
+    }
+
+    /// Checks a request against everything but the holes and returns its
+    /// charge.
+    #[inline]
+    fn admit(&self, size: u64) -> Result<u64, AllocError> {
+        let capacity = self.options.capacity;
+        if size == 0 {
+            return Err(AllocError::ZeroSize);
+        }
+        if size > capacity {
+            return Err(AllocError::TooLarge {
+                asked: size,
+                capacity,
+            });
+        }
+        match self.options.max_allocations {
+            Some(limit) if self.allocation_count() >= limit => {
+                Err(AllocError::LimitReached { limit })
+            }
+            _ => Ok(self.charge(size)),
+        }
+    }
+
+    /// Returns the charge of a size that is at most the capacity.
+    ///
+    /// It depends on the size alone, so that nodes need not store it.
+    #[inline]
+    pub(crate) fn charge(&self, size: u64) -> u64 {
+        let mask = self.options.granule - 1;
+        // The capacity is a multiple of the granule, hence no overflow.
+        let granular = (size + mask) & !mask;
+        match self.options.fit {
+            Fit::BinCeil => {
+                let scale = self.holes.scale();
+                scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
+            }
+            Fit::BinExact | Fit::Good { .. } => granular,
+        }
+    }
+
+    /// Takes `charge` bytes at offset `at` out of a hole that has them; what
+    /// is left before and after them stays free.
+    #[inline]
+    fn carve(
+        &mut self,
+        hole: u32,
+        at: u64,
+        size: u64,
+        charge: u64,
+    ) -> Result<Allocation, AllocError> {
+        let whole = *self.holes.hole(hole);
+        let end = at + charge;
+        debug_assert!(whole.offset <= at);
+        debug_assert!(end <= whole.end());
+        let node = if at != whole.offset {
+            self.carve_inside(hole, at, end)?
+        } else if end == whole.end() {
+            self.holes.remove(hole);
+            whole.node
+        } else {
+            self.chain.reserve(1)?;
+            self.holes.reshape(hole, end, whole.end() - end);
+            self.chain.insert_before(whole.node)
+        };
+        let serial = self.serials.issue();
+        self.chain.set_allocation(node, size, serial);
+        self.live_bytes += size;
+        self.charged_bytes += charge;
+        Ok(Allocation::new(at, size, serial, node))
+    }
+
+    /// Cuts `at..end` out of a hole that begins before `at`, and returns the
+    /// node of the piece.
+    fn carve_inside(&mut self, hole: u32, at: u64, end: u64) -> Result<u32, AllocError> {
+        let whole = *self.holes.hole(hole);
+        let after = self.chain.node(whole.node).next;
+        if end == whole.end() {
+            self.chain.reserve(1)?;
+            self.holes.reshape(hole, whole.offset, at - whole.offset);
+            return Ok(self.chain.insert_before(after));
+        }
+        self.chain.reserve(2)?;
+        self.holes.reserve(1)?;
+        self.holes.reshape(hole, whole.offset, at - whole.offset);
+        let back = self.chain.insert_before(after);
+        let back_hole = self.holes.insert(end, whole.end() - end, back);
+        self.chain.set_hole(back, back_hole);
+        Ok(self.chain.insert_before(back))
+    }
+
+    /// Moves the end of the hole at `node` up to `end`.
+    #[inline]
+    fn stretch(&mut self, node: u32, end: u64) {
+        let hole = self.chain.hole_of(node);
+        let offset = self.holes.hole(hole).offset;
+        self.holes.reshape(hole, offset, end - offset);
+    }
+
+    #[cold]
+    fn no_hole(&mut self, asked: u64) -> AllocError {
+        let largest_hole = self.holes.learn_largest();
+        AllocError::NoHole {
+            asked,
+            free: self.free_bytes(),
+            largest_hole,
+        }
+    }
+}
+
+#[cold]
+fn not_live(allocation: Allocation) -> FreeError {
+    FreeError::NotLive {
+        offset: allocation.offset(),
+        size: allocation.size(),
+    }
+}

@@ -1,0 +1,118 @@
+//! What can go wrong, one enum per operation.
+
+use thiserror::Error;
+
+use crate::slab::SlabFull;
+
+/// Why an allocator could not be made from its [`Options`](crate::Options).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// The capacity is zero.
+    #[error("the capacity is 0 bytes; at least one granule is needed")]
+    ZeroCapacity,
+    /// The granule is not a power of two.
+    #[error("the granule of {granule_bytes} bytes is not a power of two")]
+    GranuleNotPowerOfTwo {
+        /// The granule asked for.
+        granule_bytes: u64,
+    },
+    /// The capacity is not a multiple of the granule, so that its last bytes
+    /// could never be used.
+    #[error("the capacity of {capacity} bytes is not a multiple of the granule of {granule_bytes}")]
+    CapacityNotGranular {
+        /// The capacity asked for, in bytes.
+        capacity: u64,
+        /// The granule asked for.
+        granule_bytes: u64,
+    },
+    /// A good fit that looks at no hole at all.
+    #[error("good fit with 0 probes; at least 1 is needed")]
+    ZeroProbes,
+    /// The limit on live allocations is zero.
+    #[error("a limit of 0 allocations; leave it out for no limit")]
+    ZeroAllocations,
+    /// The heap has no room for the first nodes.
+    #[error("the heap has no room for the node table")]
+    OutOfMemory,
+}
+
+impl From<SlabFull> for OptionsError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+/// Why a request got no space; the allocator is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AllocError {
+    /// A request for no bytes.
+    #[error("a request of 0 bytes; at least 1 is needed")]
+    ZeroSize,
+    /// The alignment is not a power of two.
+    #[error("the alignment of {align} bytes is not a power of two")]
+    AlignNotPowerOfTwo {
+        /// The alignment asked for, in bytes.
+        align: u64,
+    },
+    /// Larger than the whole range: evicting cannot help.
+    #[error("a request of {asked} bytes exceeds the capacity of {capacity}")]
+    TooLarge {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes in all.
+        capacity: u64,
+    },
+    /// No hole takes the request. Where `free >= asked` the space is there in
+    /// pieces, otherwise something has to be freed first.
+    #[error(
+        "no hole for {asked} bytes: {free} bytes are free, the largest hole has {largest_hole}"
+    )]
+    NoHole {
+        /// Bytes asked for.
+        asked: u64,
+        /// Free bytes in all holes.
+        free: u64,
+        /// Bytes of the largest hole.
+        largest_hole: u64,
+    },
+    /// As many allocations are live as the options allow.
+    #[error("the limit of {limit} live allocations is reached")]
+    LimitReached {
+        /// The limit in force.
+        limit: u32,
+    },
+    /// The heap has no room for another node.
+    #[error("the heap has no room for another node")]
+    OutOfMemory,
+}
+
+impl From<SlabFull> for AllocError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+/// Why a token could not be freed; the allocator is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FreeError {
+    /// The token was freed before, or another allocator gave it.
+    #[error("no live allocation of this allocator: {size} bytes at offset {offset}")]
+    NotLive {
+        /// The token's offset.
+        offset: u64,
+        /// The token's size in bytes.
+        size: u64,
+    },
+    /// The heap has no room to record the hole; the allocation stays live.
+    #[error("the heap has no room to record a hole")]
+    OutOfMemory,
+}
+
+impl From<SlabFull> for FreeError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::OutOfMemory
+    }
+}

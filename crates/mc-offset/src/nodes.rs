@@ -1,0 +1,270 @@
+//! The chain of nodes: every byte of the capacity belongs to one node, and
+//! each node knows its neighbors in address order.
+//!
+//! Node 0 is the anchor: it stands before the first and after the last node,
+//! covers no bytes, and is never a hole, so that no end of the chain needs a
+//! special case.
+
+use alloc::vec::Vec;
+
+use crate::slab::{Record, Slab, SlabFull};
+
+/// The node before the first and after the last one.
+pub(crate) const ANCHOR: u32 = 0;
+
+/// Serials below this one mark states; allocations count up from it.
+pub(crate) const FIRST_SERIAL: u64 = 4;
+const SERIAL_VACANT: u64 = 0;
+const SERIAL_HOLE: u64 = 1;
+const SERIAL_ANCHOR: u64 = 2;
+
+/// A stretch of the address range: one allocation, one hole, or the anchor.
+///
+/// An allocation's offset is not stored: its token carries it, a hole's record
+/// has its own, and a walk along the chain adds the sizes up. That keeps a
+/// node at 24 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// Requested bytes of an allocation; index of the hole's record otherwise.
+    payload: u64,
+    /// The serial of the allocation, or one of the state marks.
+    serial: u64,
+    pub(crate) prev: u32,
+    pub(crate) next: u32,
+}
+
+const _: () = assert!(size_of::<Node>() == 24, "a node is three words");
+
+/// What a node stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// An allocation of so many requested bytes.
+    Allocation { requested: u64, serial: u64 },
+    /// A hole with its record's index.
+    Hole(u32),
+    /// The end of the chain.
+    Anchor,
+}
+
+impl Node {
+    pub(crate) fn content(&self) -> Content {
+        match self.serial {
+            SERIAL_HOLE => Content::Hole(self.hole()),
+            SERIAL_ANCHOR => Content::Anchor,
+            serial => {
+                debug_assert_ne!(serial, SERIAL_VACANT, "a vacant node is linked");
+                Content::Allocation {
+                    requested: self.payload,
+                    serial,
+                }
+            }
+        }
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the payload of a hole is an index"
+    )]
+    fn hole(&self) -> u32 {
+        debug_assert_eq!(self.serial, SERIAL_HOLE);
+        self.payload as u32
+    }
+}
+
+impl Record for Node {
+    fn vacant(next_vacant: u32) -> Self {
+        Self {
+            payload: 0,
+            serial: SERIAL_VACANT,
+            prev: next_vacant,
+            next: next_vacant,
+        }
+    }
+
+    fn next_vacant(&self) -> u32 {
+        self.next
+    }
+
+    fn is_occupied(&self) -> bool {
+        self.serial != SERIAL_VACANT
+    }
+}
+
+/// The nodes in address order.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    nodes: Slab<Node>,
+    /// Bit `i` is set iff node `i` is a hole.
+    ///
+    /// A free asks here about both neighbors instead of reading their nodes:
+    /// with a million live objects the bitmap is in the cache and they are
+    /// not.
+    hole_bits: Vec<u64>,
+}
+
+impl Chain {
+    /// Returns a chain of the anchor alone.
+    pub(crate) fn new() -> Result<Self, SlabFull> {
+        let mut chain = Self {
+            nodes: Slab::new(),
+            hole_bits: Vec::new(),
+        };
+        chain.reserve(1)?;
+        let anchor = Node {
+            payload: 0,
+            serial: SERIAL_ANCHOR,
+            prev: ANCHOR,
+            next: ANCHOR,
+        };
+        let index = chain.nodes.insert(anchor);
+        assert_eq!(index, ANCHOR, "the first slot of a slab is 0");
+        Ok(chain)
+    }
+
+    /// Returns how many nodes there are, the anchor left out.
+    pub(crate) fn len(&self) -> u32 {
+        self.nodes.len() - 1
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.nodes.heap_bytes() + self.hole_bits.capacity() * size_of::<u64>()
+    }
+
+    /// Makes sure that `additional` insertions succeed.
+    #[inline]
+    pub(crate) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
+        self.nodes.reserve(additional)?;
+        let words = self.nodes.index_end().div_ceil(u64::BITS) as usize;
+        if self.hole_bits.len() < words {
+            self.hole_bits.try_reserve(words - self.hole_bits.len())?;
+            self.hole_bits.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, index: u32) -> &Node {
+        &self.nodes[index]
+    }
+
+    #[inline]
+    pub(crate) fn is_hole(&self, index: u32) -> bool {
+        self.hole_bits[(index / u64::BITS) as usize] >> (index % u64::BITS) & 1 == 1
+    }
+
+    /// Returns the hole's record index of a node that is a hole.
+    #[inline]
+    pub(crate) fn hole_of(&self, index: u32) -> u32 {
+        self.nodes[index].hole()
+    }
+
+    /// Returns the node at `index` if it is the allocation with `serial`.
+    #[inline]
+    pub(crate) fn allocation(&self, index: u32, serial: u64) -> Option<&Node> {
+        debug_assert!(serial >= FIRST_SERIAL);
+        self.nodes.get(index).filter(|node| node.serial == serial)
+    }
+
+    #[inline]
+    pub(crate) fn set_allocation(&mut self, index: u32, requested: u64, serial: u64) {
+        debug_assert!(serial >= FIRST_SERIAL);
+        let node = &mut self.nodes[index];
+        node.payload = requested;
+        node.serial = serial;
+        self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
+    }
+
+    #[inline]
+    pub(crate) fn set_hole(&mut self, index: u32, hole: u32) {
+        let node = &mut self.nodes[index];
+        node.payload = u64::from(hole);
+        node.serial = SERIAL_HOLE;
+        self.hole_bits[(index / u64::BITS) as usize] |= 1 << (index % u64::BITS);
+    }
+
+    /// Links a new node in before `next` and returns it; it is an allocation
+    /// of nothing until its content is set. A [`reserve`](Self::reserve) came
+    /// before.
+    #[inline]
+    pub(crate) fn insert_before(&mut self, next: u32) -> u32 {
+        let prev = self.nodes[next].prev;
+        let index = self.nodes.insert(Node {
+            payload: 0,
+            serial: FIRST_SERIAL,
+            prev,
+            next,
+        });
+        self.nodes[prev].next = index;
+        self.nodes[next].prev = index;
+        index
+    }
+
+    /// Takes a node out of the chain; its neighbors become each other's.
+    #[inline]
+    pub(crate) fn remove(&mut self, index: u32) {
+        let Node { prev, next, .. } = self.nodes[index];
+        self.nodes[prev].next = next;
+        self.nodes[next].prev = prev;
+        self.nodes.remove(index);
+        self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
+    }
+
+    /// Gives memory back if most of it is not needed any more.
+    #[inline]
+    pub(crate) fn trim_if_mostly_vacant(&mut self) {
+        if self.nodes.is_mostly_vacant() {
+            self.trim();
+        }
+    }
+
+    #[cold]
+    fn trim(&mut self) {
+        self.nodes.trim();
+        self.hole_bits
+            .truncate(self.nodes.index_end().div_ceil(u64::BITS) as usize);
+        self.hole_bits.shrink_to_fit();
+    }
+
+    /// Returns the node indices in address order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut index = self.nodes[ANCHOR].next;
+        core::iter::from_fn(move || {
+            let current = index;
+            index = self.nodes[current].next;
+            (current != ANCHOR).then_some(current)
+        })
+    }
+
+    /// Panics unless links are symmetric, every node is reached, and the
+    /// bitmap marks the holes.
+    pub(crate) fn check_invariants(&self) {
+        let mut reached = 0;
+        let mut prev = ANCHOR;
+        for index in self.iter() {
+            let node = &self.nodes[index];
+            assert_eq!(node.prev, prev, "node {index} does not link back");
+            let is_hole = node.serial == SERIAL_HOLE;
+            assert_eq!(
+                self.is_hole(index),
+                is_hole,
+                "hole bit of node {index} is wrong"
+            );
+            assert!(node.is_occupied(), "vacant node {index} is linked");
+            reached += 1;
+            assert!(reached <= self.len(), "the chain of nodes has a cycle");
+            prev = index;
+        }
+        assert_eq!(
+            self.nodes[ANCHOR].prev, prev,
+            "the anchor does not link back"
+        );
+        assert_eq!(reached, self.len(), "nodes are missing from the chain");
+        let marked: u32 = self.hole_bits.iter().map(|word| word.count_ones()).sum();
+        let holes = self.iter().filter(|&index| self.is_hole(index)).count();
+        assert_eq!(
+            marked as usize, holes,
+            "a hole bit is set outside the chain"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! What an allocator manages and how it chooses among holes.
+
+use crate::{
+    bins::{BinScale, MANTISSA_BITS_GOOD, MANTISSA_BITS_PUBLISHED},
+    error::OptionsError,
+};
+
+/// The rule by which a request is given one of the holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fit {
+    /// The published allocator before its optimization: eight bins to a
+    /// doubling, exact sizes, search from the bin above. A hole of the size
+    /// asked for is found only if the size is a bin's.
+    BinExact,
+    /// The published allocator after its optimization: as
+    /// [`BinExact`](Self::BinExact), and every request is charged as the next
+    /// bin size, up to 12.5 % more than asked for.
+    BinCeil,
+    /// Exact sizes, 32 bins to a doubling, and the tightest of the first
+    /// `probes` holes of the request's own bin; if none of them fits, of the
+    /// next bin that has any. A request that fits some hole succeeds.
+    Good {
+        /// Holes looked at in a bin, at least 1.
+        probes: u32,
+    },
+}
+
+impl Fit {
+    /// Good fit with the number of probes beyond which the measured
+    /// utilization does not rise.
+    pub const GOOD: Self = Self::Good { probes: 4 };
+
+    pub(crate) const fn scale(self) -> BinScale {
+        match self {
+            Self::BinExact | Self::BinCeil => BinScale::new(MANTISSA_BITS_PUBLISHED),
+            Self::Good { .. } => BinScale::new(MANTISSA_BITS_GOOD),
+        }
+    }
+}
+
+impl Default for Fit {
+    /// Returns [`Fit::GOOD`].
+    fn default() -> Self {
+        Self::GOOD
+    }
+}
+
+/// How to make an allocator.
+///
+/// ```
+/// use mc_offset::{Fit, OffsetAllocator, Options};
+///
+/// let options = Options { granule: 4096, ..Options::new(1 << 30) };
+/// let allocator = OffsetAllocator::with_options(options)?;
+/// assert_eq!(allocator.options().fit, Fit::GOOD);
+/// # Ok::<(), mc_offset::OptionsError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of the address range, a multiple of the granule.
+    pub capacity: u64,
+    /// Bytes to whose multiples requests are charged and at whose multiples
+    /// they are placed; a power of two.
+    pub granule: u64,
+    /// The rule of placement.
+    pub fit: Fit,
+    /// The most allocations that may be live at once; `None` leaves the
+    /// memory for their nodes as the only limit.
+    pub max_allocations: Option<u32>,
+}
+
+impl Options {
+    /// Returns the defaults for `capacity` bytes: byte granule, good fit, no
+    /// limit on allocations.
+    pub const fn new(capacity: u64) -> Self {
+        Self {
+            capacity,
+            granule: 1,
+            fit: Fit::GOOD,
+            max_allocations: None,
+        }
+    }
+
+    pub(crate) const fn validate(&self) -> Result<(), OptionsError> {
+        let Self {
+            capacity,
+            granule,
+            fit,
+            max_allocations,
+        } = *self;
+        if !granule.is_power_of_two() {
+            return Err(OptionsError::GranuleNotPowerOfTwo {
+                granule_bytes: granule,
+            });
+        }
+        if capacity == 0 {
+            return Err(OptionsError::ZeroCapacity);
+        }
+        if !capacity.is_multiple_of(granule) {
+            return Err(OptionsError::CapacityNotGranular {
+                capacity,
+                granule_bytes: granule,
+            });
+        }
+        if matches!(fit, Fit::Good { probes: 0 }) {
+            return Err(OptionsError::ZeroProbes);
+        }
+        if matches!(max_allocations, Some(0)) {
+            return Err(OptionsError::ZeroAllocations);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! What can be asked of an allocator: sums, holes, allocations, invariants.
+
+use alloc::vec::Vec;
+
+use crate::{allocation::Allocation, allocator::OffsetAllocator, nodes::Content, options::Options};
+
+/// The state of an allocator in numbers, all sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Bytes of the address range.
+    pub capacity: u64,
+    /// Bytes asked for by the live allocations.
+    pub live_bytes: u64,
+    /// Bytes that they take; the excess over `live_bytes` is lost to
+    /// rounding.
+    pub charged_bytes: u64,
+    /// Bytes in holes.
+    pub free_bytes: u64,
+    /// Bytes of the largest hole.
+    pub largest_hole: u64,
+    /// Live allocations.
+    pub allocation_count: u32,
+    /// Holes.
+    pub hole_count: u32,
+    /// Heap bytes of the allocator's own tables.
+    pub metadata_bytes: usize,
+}
+
+impl Report {
+    /// Returns `live_bytes` over `capacity`, from 0 to 1.
+    pub fn utilization(&self) -> f64 {
+        self.live_bytes as f64 / self.capacity as f64
+    }
+
+    /// Returns the share of the free bytes that lies outside the largest
+    /// hole, from 0 (one hole or none) to nearly 1.
+    pub fn fragmentation(&self) -> f64 {
+        if self.free_bytes == 0 {
+            return 0.0;
+        }
+        1.0 - self.largest_hole as f64 / self.free_bytes as f64
+    }
+}
+
+/// A stretch of free bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FreeRange {
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The holes of one bin in a [histogram](OffsetAllocator::histogram).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BinUsage {
+    /// The smallest size that is filed in the bin, in bytes.
+    pub size_min: u64,
+    /// The largest size that is filed in the bin, in bytes.
+    pub size_max: u64,
+    /// Holes in the bin.
+    pub hole_count: u32,
+    /// Bytes in those holes.
+    pub free_bytes: u64,
+}
+
+impl OffsetAllocator {
+    /// Returns the options that the allocator was made from.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns the bytes of the address range.
+    pub fn capacity(&self) -> u64 {
+        self.options.capacity
+    }
+
+    /// Returns the sum of the sizes asked for of all live allocations, in
+    /// bytes.
+    #[inline]
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// Returns the bytes that the live allocations take, rounding included.
+    #[inline]
+    pub fn charged_bytes(&self) -> u64 {
+        self.charged_bytes
+    }
+
+    /// Returns the bytes in all holes.
+    #[inline]
+    pub fn free_bytes(&self) -> u64 {
+        self.options.capacity - self.charged_bytes
+    }
+
+    /// Returns the exact size of the largest hole in bytes, 0 if there is
+    /// none.
+    ///
+    /// Takes constant time if a request was refused since a largest hole last
+    /// went, otherwise it reads the holes of the highest bin.
+    pub fn largest_hole(&self) -> u64 {
+        self.holes.largest()
+    }
+
+    /// Returns the number of live allocations.
+    #[inline]
+    pub fn allocation_count(&self) -> u32 {
+        self.chain.len() - self.holes.len()
+    }
+
+    /// Returns the number of holes.
+    #[inline]
+    pub fn hole_count(&self) -> u32 {
+        self.holes.len()
+    }
+
+    /// Returns the heap bytes of the allocator's own tables.
+    pub fn metadata_bytes(&self) -> usize {
+        self.chain.heap_bytes() + self.holes.heap_bytes()
+    }
+
+    /// Returns whether the token names a live allocation of this allocator.
+    pub fn is_live(&self, allocation: Allocation) -> bool {
+        self.chain
+            .allocation(allocation.node(), allocation.serial())
+            .is_some()
+    }
+
+    /// Returns all sums at once; as fast as
+    /// [`largest_hole`](Self::largest_hole).
+    pub fn report(&self) -> Report {
+        Report {
+            capacity: self.capacity(),
+            live_bytes: self.live_bytes(),
+            charged_bytes: self.charged_bytes(),
+            free_bytes: self.free_bytes(),
+            largest_hole: self.largest_hole(),
+            allocation_count: self.allocation_count(),
+            hole_count: self.hole_count(),
+            metadata_bytes: self.metadata_bytes(),
+        }
+    }
+
+    /// Returns the bins that have holes, the smallest sizes first, in time
+    /// linear in the number of holes.
+    pub fn histogram(&self) -> Vec<BinUsage> {
+        let scale = self.holes.scale();
+        let usage = |bin| {
+            let sizes = self
+                .holes
+                .in_bin(bin)
+                .map(|index| self.holes.hole(index).size);
+            let empty = BinUsage {
+                size_min: scale.bin_size(bin).unwrap_or(u64::MAX),
+                size_max: scale.bin_last_size(bin),
+                hole_count: 0,
+                free_bytes: 0,
+            };
+            sizes.fold(empty, |usage, size| BinUsage {
+                hole_count: usage.hole_count + 1,
+                free_bytes: usage.free_bytes + size,
+                ..usage
+            })
+        };
+        self.holes.bins().non_empty_from(0).map(usage).collect()
+    }
+
+    /// Returns the holes in address order.
+    pub fn holes(&self) -> impl Iterator<Item = FreeRange> + '_ {
+        self.chain
+            .iter()
+            .filter(|&node| self.chain.is_hole(node))
+            .map(|node| {
+                let hole = self.holes.hole(self.chain.hole_of(node));
+                FreeRange {
+                    offset: hole.offset,
+                    size: hole.size,
+                }
+            })
+    }
+
+    /// Returns the tokens of the live allocations in address order.
+    pub fn allocations(&self) -> impl Iterator<Item = Allocation> + '_ {
+        let mut offset = 0;
+        self.chain.iter().filter_map(move |index| {
+            let start = offset;
+            let content = self.chain.node(index).content();
+            offset += self.content_bytes(content);
+            match content {
+                Content::Allocation { requested, serial } => {
+                    Some(Allocation::new(start, requested, serial, index))
+                }
+                Content::Hole(_) | Content::Anchor => None,
+            }
+        })
+    }
+
+    /// Rebuilds everything that the allocator derives and compares, in time
+    /// linear in the number of nodes: an aid for tests.
+    ///
+    /// # Panics
+    ///
+    /// If sizes do not add up to the capacity, two holes touch, or lists,
+    /// bitmaps and counters disagree; the message names the node.
+    pub fn check_invariants(&self) {
+        self.chain.check_invariants();
+        self.holes.check_invariants();
+        let (mut offset, mut live, mut charged) = (0, 0, 0);
+        let mut was_hole = false;
+        for index in self.chain.iter() {
+            let content = self.chain.node(index).content();
+            match content {
+                Content::Hole(record) => {
+                    let hole = self.holes.hole(record);
+                    assert!(!was_hole, "the hole of node {index} touches the one before");
+                    assert_eq!(hole.node, index, "hole {record} names another node");
+                    assert_eq!(hole.offset, offset, "hole of node {index} is misplaced");
+                }
+                Content::Allocation { requested, .. } => {
+                    live += requested;
+                    charged += self.content_bytes(content);
+                }
+                Content::Anchor => panic!("the anchor is linked at offset {offset}"),
+            }
+            was_hole = matches!(content, Content::Hole(_));
+            offset += self.content_bytes(content);
+            let granule = self.options.granule;
+            assert!(
+                offset.is_multiple_of(granule),
+                "node {index} ends off the granule"
+            );
+        }
+        assert_eq!(
+            offset,
+            self.capacity(),
+            "the nodes do not cover the capacity"
+        );
+        assert_eq!(live, self.live_bytes, "the sum of requested bytes is wrong");
+        assert_eq!(
+            charged, self.charged_bytes,
+            "the sum of charged bytes is wrong"
+        );
+    }
+
+    fn content_bytes(&self, content: Content) -> u64 {
+        match content {
+            Content::Allocation { requested, .. } => self.charge(requested),
+            Content::Hole(record) => self.holes.hole(record).size,
+            Content::Anchor => 0,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The choice of a hole for a request.
+
+use crate::{allocator::OffsetAllocator, options::Fit, slab::NIL};
+
+impl OffsetAllocator {
+    /// Returns a hole of at least `charge` bytes by the rule of the fit.
+    #[inline]
+    pub(crate) fn find(&self, charge: u64) -> Option<u32> {
+        if charge > self.holes.largest_bound() {
+            return None;
+        }
+        match self.options.fit {
+            Fit::BinExact | Fit::BinCeil => self.find_from_bin_above(charge),
+            Fit::Good { probes } => self.find_good(charge, probes),
+        }
+    }
+
+    /// Returns a hole in which `charge` bytes fit at a multiple of `align`,
+    /// and the offset of that multiple.
+    pub(crate) fn find_aligned(&self, charge: u64, align: u64) -> Option<(u32, u64)> {
+        if charge > self.holes.largest_bound() {
+            return None;
+        }
+        // Holes begin at multiples of the granule, so this much reaches a
+        // multiple of the alignment wherever a hole begins.
+        let padded = charge.saturating_add(align - self.options.granule);
+        let placed = |hole| Some((hole, self.holes.hole(hole).place(charge, align)?));
+        let Fit::Good { probes } = self.options.fit else {
+            return self.find_from_bin_above(padded).and_then(placed);
+        };
+        let bins = self.holes.bins();
+        let own = self.holes.scale().bin_floor(charge);
+        let near = bins.non_empty_from(own).take(2);
+        near.flat_map(|bin| self.holes.in_bin(bin).take(probes as usize))
+            .find_map(placed)
+            .or_else(|| self.find_good(padded, probes).and_then(placed))
+            .or_else(|| {
+                let all = bins.non_empty_from(own);
+                all.flat_map(|bin| self.holes.in_bin(bin)).find_map(placed)
+            })
+    }
+
+    /// Returns the most recent hole of the lowest bin whose every hole fits.
+    fn find_from_bin_above(&self, charge: u64) -> Option<u32> {
+        let bins = self.holes.bins();
+        let bin = bins.first_at_or_above(self.holes.scale().bin_ceil(charge))?;
+        Some(bins.head(bin))
+    }
+
+    #[inline]
+    fn find_good(&self, charge: u64, probes: u32) -> Option<u32> {
+        let bins = self.holes.bins();
+        let own = self.holes.scale().bin_floor(charge);
+        if let Some(hole) = self.probe(own, charge, probes) {
+            return Some(hole);
+        }
+        match bins.first_at_or_above(own + 1) {
+            Some(bin) => self.probe(bin, charge, probes),
+            None => self.find_past_the_probes(own, charge),
+        }
+    }
+
+    /// Returns the smallest hole of at least `charge` bytes among the first
+    /// `probes` of `bin`.
+    #[inline]
+    fn probe(&self, bin: u32, charge: u64, probes: u32) -> Option<u32> {
+        let mut best = None;
+        let mut best_size = u64::MAX;
+        let mut index = self.holes.bins().head(bin);
+        for _ in 0..probes {
+            if index == NIL {
+                break;
+            }
+            let size = self.holes.hole(index).size;
+            if size == charge {
+                return Some(index);
+            }
+            if size > charge && size <= best_size {
+                (best, best_size) = (Some(index), size);
+            }
+            index = self.holes.next_in_bin(index);
+        }
+        best
+    }
+
+    /// Returns the smallest hole that fits of a bin above which all are empty.
+    #[cold]
+    fn find_past_the_probes(&self, own: u32, charge: u64) -> Option<u32> {
+        let fitting = self
+            .holes
+            .in_bin(own)
+            .filter(|&index| self.holes.hole(index).size >= charge);
+        fitting.min_by_key(|&index| self.holes.hole(index).size)
+    }
+}
