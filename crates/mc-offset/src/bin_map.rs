@@ -165,9 +165,6 @@ mod tests {
         map.clear_head(64);
         map.check_invariants();
         assert_eq!(map.last(), Some(700));
-        assert_eq!(
-            map.non_empty_from(0).collect::<Vec<_>>(),
-            [3, 700]
-        );
+        assert_eq!(map.non_empty_from(0).collect::<Vec<_>>(), [3, 700]);
     }
 }

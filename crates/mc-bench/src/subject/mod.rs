@@ -4,9 +4,13 @@
 //! A new subject is a file with a type that implements [`Subject`] and one entry here.
 
 mod buddy;
+mod offset;
 mod offset_allocator;
 mod range_alloc;
 mod reference;
+mod shared;
+
+use mc_offset::Fit;
 
 use crate::churn::{Outcome, Plan, churn};
 
@@ -69,6 +73,26 @@ pub struct Entry {
 
 /// Every subject, in the order of the output.
 pub const SUBJECTS: &[Entry] = &[
+    Entry {
+        name: "bin-exact",
+        summary: "mc-offset: exact sizes, search from the bin above (the published before)",
+        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::BinExact), plan),
+    },
+    Entry {
+        name: "bin-ceil",
+        summary: "mc-offset: sizes rounded up to a bin (the published after)",
+        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::BinCeil), plan),
+    },
+    Entry {
+        name: "good-fit",
+        summary: "mc-offset: exact sizes, own bin first (the default fit)",
+        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::GOOD), plan),
+    },
+    Entry {
+        name: "shared",
+        summary: "mc-offset: the default fit behind thread-safe handles that free when dropped",
+        churn: |plan| churn(shared::Shared::new(&plan.pool), plan),
+    },
     Entry {
         name: "offset-allocator",
         summary: "crate offset-allocator 0.2: 32-bit bins, exact sizes, search from the bin above",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mc_offset::Fit;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -59,6 +60,18 @@ fn insert(shadow: &mut BTreeMap<u64, u64>, placement: Placement) {
         );
     }
     shadow.insert(start, end);
+}
+
+#[test]
+fn offset_hands_out_disjoint_ranges_under_every_fit() {
+    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD] {
+        check(super::offset::Offset::new(&POOL, fit));
+    }
+}
+
+#[test]
+fn shared_hands_out_disjoint_ranges() {
+    check(super::shared::Shared::new(&POOL));
 }
 
 #[test]
