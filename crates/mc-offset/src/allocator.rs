@@ -67,9 +67,9 @@ impl OffsetAllocator {
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
         let mut chain = Chain::new()?;
-        let mut holes = Holes::new(options.fit.scale(), options.capacity);
+        let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
         chain.reserve(1)?;
-        holes.reserve(1)?;
+        holes.reserve_one()?;
         let node = chain.insert_before(ANCHOR);
         let hole = holes.insert(0, options.capacity, node);
         chain.set_hole(node, hole);
@@ -153,7 +153,7 @@ impl OffsetAllocator {
         let (offset, end) = (allocation.offset(), allocation.offset() + charge);
         match (self.chain.is_hole(prev), self.chain.is_hole(next)) {
             (false, false) => {
-                self.holes.reserve(1)?;
+                self.holes.reserve_one()?;
                 let hole = self.holes.insert(offset, charge, index);
                 self.chain.set_hole(index, hole);
             }
@@ -176,8 +176,9 @@ impl OffsetAllocator {
         }
         self.live_bytes -= allocation.size();
         self.charged_bytes -= charge;
-        self.chain.trim_if_mostly_vacant();
-        self.holes.trim_if_mostly_vacant();
+        if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
+            self.trim();
+        }
         Ok(())
     }
 
@@ -282,7 +283,7 @@ impl OffsetAllocator {
             return Ok(self.chain.insert_before(after));
         }
         self.chain.reserve(2)?;
-        self.holes.reserve(1)?;
+        self.holes.reserve_one()?;
         self.holes.reshape(hole, whole.offset, at - whole.offset);
         let back = self.chain.insert_before(after);
         let back_hole = self.holes.insert(end, whole.end() - end, back);
@@ -296,6 +297,12 @@ impl OffsetAllocator {
         let hole = self.chain.hole_of(node);
         let offset = self.holes.hole(hole).offset;
         self.holes.reshape(hole, offset, end - offset);
+    }
+
+    #[cold]
+    fn trim(&mut self) {
+        self.chain.trim();
+        self.holes.trim();
     }
 
     #[cold]

@@ -1,15 +1,9 @@
-//! The two-level bitmap over the bins and the head of each bin's list.
+//! The two-level bitmap of the bins that have holes.
 
-use alloc::{boxed::Box, vec};
-
-use crate::{
-    bins::{BinScale, MANTISSA_BITS_GOOD},
-    slab::NIL,
-};
+use crate::bins::{BinScale, MANTISSA_BITS_GOOD};
 
 const BINS_PER_WORD: u32 = u64::BITS;
-/// Words that the finest scale needs: 61 top groups of 32 leaves, less the
-/// ones past `u64::MAX`.
+/// Words that the finest scale needs.
 const WORDS: usize = BinScale::new(MANTISSA_BITS_GOOD)
     .bin_count(u64::MAX)
     .div_ceil(BINS_PER_WORD) as usize;
@@ -18,65 +12,49 @@ const _: () = assert!(
     "one summary word covers all words"
 );
 
-/// List heads by bin, with a bitmap that finds the next non-empty bin in two
-/// bit scans.
+/// A set of bins that finds the next member in two bit scans.
 ///
 /// ```text
-/// summary        . . . . 1 . . . 1 .      one bit per word
-///                        │       └───────────┐
-/// words          [ 0 0 1 0 0 1 … ]   [ 0 1 0 … ]   one bit per bin
-///                      │     │           │
-/// heads            hole 7  hole 2      hole 9      most recent hole first
+/// summary   . . . . 1 . . . 1 .            one bit per word
+///                   │       └────────┐
+/// words     [ 0 0 1 0 0 1 … ]   [ 0 1 0 … ]   one bit per bin
 /// ```
 #[derive(Debug)]
 pub(crate) struct BinMap {
     /// Bit `w` is set iff `words[w]` is not zero.
     summary: u64,
-    /// Bit `b % 64` of word `b / 64` is set iff `heads[b]` is not [`NIL`].
+    /// Bit `b % 64` of word `b / 64` is set iff bin `b` is in the set.
     words: [u64; WORDS],
-    /// Index of the first hole of each bin, or [`NIL`].
-    heads: Box<[u32]>,
 }
 
 impl BinMap {
-    pub(crate) fn new(bin_count: u32) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             summary: 0,
             words: [0; WORDS],
-            heads: vec![NIL; bin_count as usize].into_boxed_slice(),
         }
     }
 
-    /// Returns the first hole of `bin`, or [`NIL`].
-    ///
-    /// A bin past the capacity's own is empty by construction.
     #[inline]
-    pub(crate) fn head(&self, bin: u32) -> u32 {
-        self.heads.get(bin as usize).copied().unwrap_or(NIL)
-    }
-
-    /// Makes `hole`, which is not [`NIL`], the first of `bin`.
-    #[inline]
-    pub(crate) fn set_head(&mut self, bin: u32, hole: u32) {
-        debug_assert_ne!(hole, NIL);
+    pub(crate) fn insert(&mut self, bin: u32) {
         let word = bin / BINS_PER_WORD;
-        self.heads[bin as usize] = hole;
         self.words[word as usize] |= 1 << (bin % BINS_PER_WORD);
         self.summary |= 1 << word;
     }
 
-    /// Empties `bin`.
     #[inline]
-    pub(crate) fn clear_head(&mut self, bin: u32) {
+    pub(crate) fn remove(&mut self, bin: u32) {
         let word = bin / BINS_PER_WORD;
-        self.heads[bin as usize] = NIL;
-        self.words[word as usize] &= !(1 << (bin % BINS_PER_WORD));
-        if self.words[word as usize] == 0 {
-            self.summary &= !(1 << word);
-        }
+        let rest = self.words[word as usize] & !(1 << (bin % BINS_PER_WORD));
+        self.words[word as usize] = rest;
+        self.summary &= !(u64::from(rest == 0) << word);
     }
 
-    /// Returns the lowest non-empty bin that is at least `bin`.
+    pub(crate) fn contains(&self, bin: u32) -> bool {
+        self.words[(bin / BINS_PER_WORD) as usize] >> (bin % BINS_PER_WORD) & 1 == 1
+    }
+
+    /// Returns the lowest member that is at least `bin`.
     #[inline]
     pub(crate) fn first_at_or_above(&self, bin: u32) -> Option<u32> {
         let word = bin / BINS_PER_WORD;
@@ -93,7 +71,7 @@ impl BinMap {
         Some(word * BINS_PER_WORD + self.words[word as usize].trailing_zeros())
     }
 
-    /// Returns the highest non-empty bin.
+    /// Returns the highest member.
     #[inline]
     pub(crate) fn last(&self) -> Option<u32> {
         let word = self.summary.checked_ilog2()?;
@@ -101,8 +79,8 @@ impl BinMap {
         Some(word * BINS_PER_WORD + leaf)
     }
 
-    /// Returns the non-empty bins from `bin` upwards.
-    pub(crate) fn non_empty_from(&self, bin: u32) -> impl Iterator<Item = u32> + '_ {
+    /// Returns the members from `bin` upwards.
+    pub(crate) fn iter_from(&self, bin: u32) -> impl Iterator<Item = u32> + '_ {
         let mut next = bin;
         core::iter::from_fn(move || {
             let found = self.first_at_or_above(next)?;
@@ -111,26 +89,12 @@ impl BinMap {
         })
     }
 
-    /// Panics unless the bitmap agrees with the heads.
+    /// Panics unless the summary agrees with the words.
     pub(crate) fn check_invariants(&self) {
-        for (bin, &head) in (0..).zip(self.heads.iter()) {
-            let word = self.words[(bin / BINS_PER_WORD) as usize];
-            let is_marked = word >> (bin % BINS_PER_WORD) & 1 == 1;
-            assert_eq!(
-                is_marked,
-                head != NIL,
-                "bitmap and head of bin {bin} disagree"
-            );
-        }
         for (index, &word) in self.words.iter().enumerate() {
             let is_marked = self.summary >> index & 1 == 1;
             assert_eq!(is_marked, word != 0, "summary bit {index} is wrong");
         }
-    }
-
-    /// Returns the heap bytes of the heads.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.heads)
     }
 }
 
@@ -142,11 +106,11 @@ mod tests {
 
     #[test]
     fn searches_cross_words_in_both_directions() {
-        let mut map = BinMap::new(1920);
+        let mut map = BinMap::new();
         assert_eq!(map.first_at_or_above(0), None);
         assert_eq!(map.last(), None);
         for bin in [3, 64, 700, 1919] {
-            map.set_head(bin, bin);
+            map.insert(bin);
         }
         map.check_invariants();
         for (from, found) in [
@@ -161,10 +125,10 @@ mod tests {
         }
         assert_eq!(map.first_at_or_above(1920), None);
         assert_eq!(map.last(), Some(1919));
-        map.clear_head(1919);
-        map.clear_head(64);
+        map.remove(1919);
+        map.remove(64);
         map.check_invariants();
         assert_eq!(map.last(), Some(700));
-        assert_eq!(map.non_empty_from(0).collect::<Vec<_>>(), [3, 700]);
+        assert_eq!(map.iter_from(0).collect::<Vec<_>>(), [3, 700]);
     }
 }

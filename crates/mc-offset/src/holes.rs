@@ -1,4 +1,9 @@
-//! The holes, filed by size: one record each, in the list of its bin.
+//! The holes, filed by size: one record each, in the circular list of its
+//! bin.
+//!
+//! The records with the lowest indices are the lists' anchors, one per bin
+//! with the bin's number, so that linking and unlinking need no special case
+//! at the ends.
 
 use crate::{
     bin_map::BinMap,
@@ -10,7 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hole {
     pub(crate) offset: u64,
-    /// Bytes; zero iff the record is vacant.
+    /// Bytes; zero iff the record is vacant or a list's anchor.
     pub(crate) size: u64,
     /// The node that stands for the hole in the chain.
     pub(crate) node: u32,
@@ -24,6 +29,17 @@ const _: () = assert!(
 );
 
 impl Hole {
+    const fn anchor(bin: u32) -> Self {
+        Self {
+            offset: 0,
+            size: 0,
+            node: ANCHOR_MARK,
+            prev: bin,
+            next: bin,
+        }
+    }
+
+    #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.size
     }
@@ -37,6 +53,9 @@ impl Hole {
         (room >= size).then_some(at)
     }
 }
+
+/// What an anchor has in place of a node; a vacant record has [`NIL`].
+const ANCHOR_MARK: u32 = 0;
 
 impl Record for Hole {
     fn vacant(next_vacant: u32) -> Self {
@@ -54,7 +73,7 @@ impl Record for Hole {
     }
 
     fn is_occupied(&self) -> bool {
-        self.size != 0
+        self.node != NIL
     }
 }
 
@@ -62,6 +81,8 @@ impl Record for Hole {
 #[derive(Debug)]
 pub(crate) struct Holes {
     scale: BinScale,
+    /// Anchors in front of the records: bins up to the capacity's own.
+    bin_count: u32,
     bins: BinMap,
     records: Slab<Hole>,
     /// No hole is larger than this.
@@ -73,36 +94,46 @@ pub(crate) struct Holes {
 
 impl Holes {
     /// Returns an empty set for holes of at most `capacity` bytes.
-    pub(crate) fn new(scale: BinScale, capacity: u64) -> Self {
-        Self {
+    pub(crate) fn new(scale: BinScale, capacity: u64) -> Result<Self, SlabFull> {
+        let bin_count = scale.bin_count(capacity);
+        let anchors = (0..bin_count).map(Hole::anchor);
+        Ok(Self {
             scale,
-            bins: BinMap::new(scale.bin_count(capacity)),
-            records: Slab::new(),
+            bin_count,
+            bins: BinMap::new(),
+            records: Slab::new(anchors)?,
             largest_bound: 0,
             is_bound_exact: true,
-        }
+        })
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> u32 {
-        self.records.len()
+        self.records.len() - self.bin_count
     }
 
+    #[inline]
     pub(crate) fn scale(&self) -> BinScale {
         self.scale
     }
 
+    /// Returns the bins that have holes.
+    #[inline]
     pub(crate) fn bins(&self) -> &BinMap {
         &self.bins
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.records.heap_bytes() + self.bins.heap_bytes()
+        self.records.heap_bytes()
     }
 
-    /// Makes sure that `additional` insertions succeed.
+    /// Makes sure that one insertion succeeds.
     #[inline]
-    pub(crate) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
-        self.records.reserve(additional)
+    pub(crate) fn reserve_one(&mut self) -> Result<(), SlabFull> {
+        if self.records.has_room(1) {
+            return Ok(());
+        }
+        self.records.grow()
     }
 
     #[inline]
@@ -111,7 +142,7 @@ impl Holes {
     }
 
     /// Adds a hole as the most recent of its bin; a
-    /// [`reserve`](Self::reserve) came before.
+    /// [`reserve_one`](Self::reserve_one) came before.
     #[inline]
     pub(crate) fn insert(&mut self, offset: u64, size: u64, node: u32) -> u32 {
         debug_assert_ne!(size, 0);
@@ -132,7 +163,6 @@ impl Holes {
         let hole = self.records[index];
         self.unfile(&hole);
         self.records.remove(index);
-        self.tighten_bound(hole.size);
         hole
     }
 
@@ -141,22 +171,21 @@ impl Holes {
     pub(crate) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
         debug_assert_ne!(size, 0);
         let old = self.records[index];
+        self.unfile(&old);
         let record = &mut self.records[index];
         record.offset = offset;
         record.size = size;
-        // The first of a bin is the most recent of it already.
-        if old.prev == NIL && self.scale.bin_floor(old.size) == self.scale.bin_floor(size) {
-            self.raise_bound(size);
-        } else {
-            self.unfile(&old);
-            self.file(index, size);
-        }
-        if size < old.size {
-            self.tighten_bound(old.size);
-        }
+        self.file(index, size);
     }
 
-    /// Returns the hole's successor in its bin, or [`NIL`].
+    /// Returns the most recent hole of `bin`, or `bin` itself if it has none.
+    #[inline]
+    pub(crate) fn first_in_bin(&self, bin: u32) -> u32 {
+        self.next_in_bin(bin)
+    }
+
+    /// Returns the hole's successor in its bin, or the bin's number after the
+    /// last.
     #[inline]
     pub(crate) fn next_in_bin(&self, index: u32) -> u32 {
         self.records[index].next
@@ -164,14 +193,10 @@ impl Holes {
 
     /// Iterates over the holes of one bin, the most recent first.
     pub(crate) fn in_bin(&self, bin: u32) -> impl Iterator<Item = u32> + '_ {
-        let mut index = self.bins.head(bin);
+        let mut index = bin;
         core::iter::from_fn(move || {
-            let current = index;
-            if current == NIL {
-                return None;
-            }
-            index = self.next_in_bin(current);
-            Some(current)
+            index = self.next_in_bin(index);
+            (index != bin).then_some(index)
         })
     }
 
@@ -208,10 +233,33 @@ impl Holes {
         self.largest_bound
     }
 
-    pub(crate) fn trim_if_mostly_vacant(&mut self) {
-        if self.records.is_mostly_vacant() {
-            self.records.trim();
+    /// Makes the bound exact if the highest bin has one hole or none.
+    #[inline]
+    pub(crate) fn learn_lone_largest(&mut self) {
+        if self.is_bound_exact {
+            return;
         }
+        let Some(bin) = self.bins.last() else {
+            self.largest_bound = 0;
+            self.is_bound_exact = true;
+            return;
+        };
+        let first = &self.records[self.first_in_bin(bin)];
+        if first.next == bin {
+            self.largest_bound = first.size;
+            self.is_bound_exact = true;
+        }
+    }
+
+    /// Returns whether a [`trim`](Self::trim) is worth its time.
+    #[inline]
+    pub(crate) fn is_mostly_vacant(&self) -> bool {
+        self.records.is_mostly_vacant()
+    }
+
+    /// Gives memory that is not needed any more back.
+    pub(crate) fn trim(&mut self) {
+        self.records.trim();
     }
 
     /// Panics unless lists, bitmap and bound agree with the records.
@@ -219,8 +267,8 @@ impl Holes {
         self.bins.check_invariants();
         let mut filed = 0;
         let mut largest = 0;
-        for bin in self.bins.non_empty_from(0) {
-            let mut prev = NIL;
+        for bin in 0..self.bin_count {
+            let mut prev = bin;
             for index in self.in_bin(bin) {
                 let hole = &self.records[index];
                 assert_eq!(hole.prev, prev, "hole {index} does not link back");
@@ -234,6 +282,15 @@ impl Holes {
                 largest = largest.max(hole.size);
                 prev = index;
             }
+            assert_eq!(
+                self.records[bin].prev, prev,
+                "the anchor of bin {bin} does not link back"
+            );
+            assert_eq!(
+                self.bins.contains(bin),
+                prev != bin,
+                "the bit of bin {bin} is wrong"
+            );
         }
         assert_eq!(filed, self.len(), "holes are missing from the bins");
         assert!(
@@ -251,64 +308,25 @@ impl Holes {
     #[inline]
     fn file(&mut self, index: u32, size: u64) {
         let bin = self.scale.bin_floor(size);
-        let head = self.bins.head(bin);
+        let first = self.records[bin].next;
+        self.records[bin].next = index;
+        self.records[first].prev = index;
         let record = &mut self.records[index];
-        record.prev = NIL;
-        record.next = head;
-        if head != NIL {
-            self.records[head].prev = index;
-        }
-        self.bins.set_head(bin, index);
-        self.raise_bound(size);
+        record.prev = bin;
+        record.next = first;
+        self.bins.insert(bin);
+        self.is_bound_exact |= size >= self.largest_bound;
+        self.largest_bound = self.largest_bound.max(size);
     }
 
     #[inline]
     fn unfile(&mut self, hole: &Hole) {
-        if hole.next != NIL {
-            self.records[hole.next].prev = hole.prev;
+        self.records[hole.prev].next = hole.next;
+        self.records[hole.next].prev = hole.prev;
+        if hole.prev == hole.next {
+            // Only the anchor is left, and its index is the bin.
+            self.bins.remove(hole.prev);
         }
-        if hole.prev != NIL {
-            self.records[hole.prev].next = hole.next;
-            return;
-        }
-        let bin = self.scale.bin_floor(hole.size);
-        if hole.next == NIL {
-            self.bins.clear_head(bin);
-        } else {
-            self.bins.set_head(bin, hole.next);
-        }
-    }
-
-    /// Raises the bound to a hole of `size` bytes that is there now.
-    #[inline]
-    fn raise_bound(&mut self, size: u64) {
-        if size >= self.largest_bound {
-            self.largest_bound = size;
-            self.is_bound_exact = true;
-        }
-    }
-
-    /// Lowers the bound after a hole of `gone` bytes went.
-    #[inline]
-    fn tighten_bound(&mut self, gone: u64) {
-        if gone == self.largest_bound {
-            self.lower_bound();
-        }
-    }
-
-    fn lower_bound(&mut self) {
-        let Some(bin) = self.bins.last() else {
-            self.largest_bound = 0;
-            self.is_bound_exact = true;
-            return;
-        };
-        let head = &self.records[self.bins.head(bin)];
-        if head.next == NIL {
-            self.largest_bound = head.size;
-            self.is_bound_exact = true;
-        } else {
-            self.largest_bound = self.largest_bound.min(self.scale.bin_last_size(bin));
-            self.is_bound_exact = false;
-        }
+        self.is_bound_exact &= hole.size != self.largest_bound;
     }
 }

@@ -106,23 +106,23 @@ pub(crate) struct Chain {
 impl Chain {
     /// Returns a chain of the anchor alone.
     pub(crate) fn new() -> Result<Self, SlabFull> {
-        let mut chain = Self {
-            nodes: Slab::new(),
-            hole_bits: Vec::new(),
-        };
-        chain.reserve(1)?;
         let anchor = Node {
             payload: 0,
             serial: SERIAL_ANCHOR,
             prev: ANCHOR,
             next: ANCHOR,
         };
-        let index = chain.nodes.insert(anchor);
-        assert_eq!(index, ANCHOR, "the first slot of a slab is 0");
+        let nodes = Slab::new(core::iter::once(anchor))?;
+        let mut chain = Self {
+            nodes,
+            hole_bits: Vec::new(),
+        };
+        chain.cover_with_bits()?;
         Ok(chain)
     }
 
     /// Returns how many nodes there are, the anchor left out.
+    #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.nodes.len() - 1
     }
@@ -134,12 +134,19 @@ impl Chain {
     /// Makes sure that `additional` insertions succeed.
     #[inline]
     pub(crate) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
-        self.nodes.reserve(additional)?;
-        let words = self.nodes.index_end().div_ceil(u64::BITS) as usize;
-        if self.hole_bits.len() < words {
-            self.hole_bits.try_reserve(words - self.hole_bits.len())?;
-            self.hole_bits.resize(words, 0);
+        if self.nodes.has_room(additional) {
+            return Ok(());
         }
+        self.nodes.grow()?;
+        self.cover_with_bits()
+    }
+
+    /// Gives the bitmap a bit for every node.
+    fn cover_with_bits(&mut self) -> Result<(), SlabFull> {
+        let words = self.nodes.index_end().div_ceil(u64::BITS) as usize;
+        let missing = words.saturating_sub(self.hole_bits.len());
+        self.hole_bits.try_reserve_exact(missing)?;
+        self.hole_bits.resize(words, 0);
         Ok(())
     }
 
@@ -210,16 +217,14 @@ impl Chain {
         self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
     }
 
-    /// Gives memory back if most of it is not needed any more.
+    /// Returns whether a [`trim`](Self::trim) is worth its time.
     #[inline]
-    pub(crate) fn trim_if_mostly_vacant(&mut self) {
-        if self.nodes.is_mostly_vacant() {
-            self.trim();
-        }
+    pub(crate) fn is_mostly_vacant(&self) -> bool {
+        self.nodes.is_mostly_vacant()
     }
 
-    #[cold]
-    fn trim(&mut self) {
+    /// Gives memory that is not needed any more back.
+    pub(crate) fn trim(&mut self) {
         self.nodes.trim();
         self.hole_bits
             .truncate(self.nodes.index_end().div_ceil(u64::BITS) as usize);

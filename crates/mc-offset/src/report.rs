@@ -164,7 +164,7 @@ impl OffsetAllocator {
                 ..usage
             })
         };
-        self.holes.bins().non_empty_from(0).map(usage).collect()
+        self.holes.bins().iter_from(0).map(usage).collect()
     }
 
     /// Returns the holes in address order.

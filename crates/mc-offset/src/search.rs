@@ -1,6 +1,6 @@
 //! The choice of a hole for a request.
 
-use crate::{allocator::OffsetAllocator, options::Fit, slab::NIL};
+use crate::{allocator::OffsetAllocator, options::Fit};
 
 impl OffsetAllocator {
     /// Returns a hole of at least `charge` bytes by the rule of the fit.
@@ -30,12 +30,12 @@ impl OffsetAllocator {
         };
         let bins = self.holes.bins();
         let own = self.holes.scale().bin_floor(charge);
-        let near = bins.non_empty_from(own).take(2);
+        let near = bins.iter_from(own).take(2);
         near.flat_map(|bin| self.holes.in_bin(bin).take(probes as usize))
             .find_map(placed)
             .or_else(|| self.find_good(padded, probes).and_then(placed))
             .or_else(|| {
-                let all = bins.non_empty_from(own);
+                let all = bins.iter_from(own);
                 all.flat_map(|bin| self.holes.in_bin(bin)).find_map(placed)
             })
     }
@@ -44,15 +44,17 @@ impl OffsetAllocator {
     fn find_from_bin_above(&self, charge: u64) -> Option<u32> {
         let bins = self.holes.bins();
         let bin = bins.first_at_or_above(self.holes.scale().bin_ceil(charge))?;
-        Some(bins.head(bin))
+        Some(self.holes.first_in_bin(bin))
     }
 
     #[inline]
     fn find_good(&self, charge: u64, probes: u32) -> Option<u32> {
         let bins = self.holes.bins();
         let own = self.holes.scale().bin_floor(charge);
-        if let Some(hole) = self.probe(own, charge, probes) {
-            return Some(hole);
+        let bin = bins.first_at_or_above(own)?;
+        let found = self.probe(bin, charge, probes);
+        if found.is_some() {
+            return found;
         }
         match bins.first_at_or_above(own + 1) {
             Some(bin) => self.probe(bin, charge, probes),
@@ -66,17 +68,17 @@ impl OffsetAllocator {
     fn probe(&self, bin: u32, charge: u64, probes: u32) -> Option<u32> {
         let mut best = None;
         let mut best_size = u64::MAX;
-        let mut index = self.holes.bins().head(bin);
+        let mut index = self.holes.first_in_bin(bin);
         for _ in 0..probes {
-            if index == NIL {
+            if index == bin {
                 break;
             }
-            let size = self.holes.hole(index).size;
-            if size == charge {
+            let hole = self.holes.hole(index);
+            if hole.size == charge {
                 return Some(index);
             }
-            if size > charge && size <= best_size {
-                (best, best_size) = (Some(index), size);
+            if hole.size > charge && hole.size <= best_size {
+                (best, best_size) = (Some(index), hole.size);
             }
             index = self.holes.next_in_bin(index);
         }

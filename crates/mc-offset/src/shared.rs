@@ -162,6 +162,7 @@ impl Inner {
     fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
         let mut core = self.lock();
         let result = operate(&mut core);
+        core.holes.learn_lone_largest();
         self.largest_bound
             .store(core.holes.largest_bound(), Ordering::Relaxed);
         self.free_bytes.store(core.free_bytes(), Ordering::Relaxed);

@@ -1,16 +1,16 @@
-//! A table of equal records in chunks: indices stay valid while it grows, and
-//! chunks without a record in use go back to the heap.
+//! A growing table of equal records that hands out the slot vacated last.
 
-use alloc::{boxed::Box, collections::TryReserveError, vec::Vec};
+use alloc::{collections::TryReserveError, vec::Vec};
 use core::ops::{Index, IndexMut};
 
 /// The index that names no record.
 pub(crate) const NIL: u32 = u32::MAX;
 
-const CHUNK_BITS: u32 = 10;
-const CHUNK_LEN: usize = 1 << CHUNK_BITS;
-/// Chunks such that no index reaches [`NIL`].
-const CHUNKS_MAX: usize = (NIL >> CHUNK_BITS) as usize;
+/// Records added at a time while the table is small.
+const GROWTH_MIN: usize = 256;
+/// A large table grows by this fraction of itself, so that at most so much of
+/// it has never been used.
+const GROWTH_DIVISOR: usize = 8;
 
 /// A record that can carry the link of the vacancy list while it is not used.
 pub(crate) trait Record: Copy {
@@ -32,62 +32,68 @@ impl From<TryReserveError> for SlabFull {
     }
 }
 
-/// A growing table whose vacant records form a last-in-first-out list.
+/// A table whose indices stay valid and whose vacant records form a
+/// last-in-first-out list.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    /// `None` where the chunk was given back.
-    chunks: Vec<Option<Box<[T; CHUNK_LEN]>>>,
+    records: Vec<T>,
     /// Head of the list of vacant records, linked through the records.
     vacant: u32,
     /// Records in use.
     len: u32,
-    /// Records in chunks that are present, used or vacant.
-    slots: u32,
+    /// A trim is due when `len` falls below this.
+    ///
+    /// It is a quarter of the records, and after a trim at most half of what
+    /// was in use then: the removals since the last trim pay for the next one
+    /// even if it can give nothing back.
+    trim_below: u32,
 }
 
 impl<T: Record> Slab<T> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
+    /// Returns a table of `first` records, the ones with the lowest indices.
+    pub(crate) fn new(first: impl ExactSizeIterator<Item = T>) -> Result<Self, SlabFull> {
+        let mut records = Vec::new();
+        records.try_reserve_exact(first.len() + GROWTH_MIN)?;
+        records.extend(first);
+        let len = index(records.len());
+        let mut slab = Self {
+            records,
             vacant: NIL,
-            len: 0,
-            slots: 0,
-        }
+            len,
+            trim_below: 0,
+        };
+        slab.grow()?;
+        Ok(slab)
     }
 
     pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
-    /// Returns one more than the highest index that may be in use.
+    /// Returns one more than the highest index.
+    #[inline]
     pub(crate) fn index_end(&self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by CHUNKS_MAX")]
-        let chunks = self.chunks.len() as u32;
-        chunks << CHUNK_BITS
+        index(self.records.len())
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.slots as usize * size_of::<T>() + self.chunks.capacity() * size_of::<*const T>()
+        self.records.capacity() * size_of::<T>()
     }
 
-    /// Returns the record at `index`, or `None` where there is no chunk.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
-        let chunk = self.chunks.get((index >> CHUNK_BITS) as usize)?.as_ref()?;
-        Some(&chunk[index as usize % CHUNK_LEN])
+        self.records.get(index as usize)
     }
 
-    /// Makes sure that `additional` calls of [`insert`](Self::insert) succeed.
+    /// Returns whether `additional` calls of [`insert`](Self::insert) would
+    /// succeed.
     #[inline]
-    pub(crate) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
-        while self.slots - self.len < additional {
-            self.add_chunk()?;
-        }
-        Ok(())
+    pub(crate) fn has_room(&self, additional: u32) -> bool {
+        self.index_end() - self.len >= additional
     }
 
-    /// Puts `record` into the slot that was vacated last; a
-    /// [`reserve`](Self::reserve) came before.
+    /// Puts `record` into the slot that was vacated last; there is
+    /// [room](Self::has_room).
     #[inline]
     pub(crate) fn insert(&mut self, record: T) -> u32 {
         let index = self.vacant;
@@ -105,100 +111,83 @@ impl<T: Record> Slab<T> {
         self.len -= 1;
     }
 
-    /// Returns whether most slots are vacant, so that [`trim`](Self::trim)
-    /// pays for the removals since the last one.
-    #[inline]
-    pub(crate) fn is_mostly_vacant(&self) -> bool {
-        self.slots as usize >= 4 * CHUNK_LEN && self.len < self.slots / 4
-    }
-
-    /// Gives chunks without a used record back, in time linear in the slots.
-    pub(crate) fn trim(&mut self) {
-        self.vacant = NIL;
-        self.slots = 0;
-        for number in (0..self.chunks.len()).rev() {
-            let Some(chunk) = &self.chunks[number] else {
-                continue;
-            };
-            if chunk.iter().any(T::is_occupied) {
-                self.link_vacant(number);
-            } else {
-                self.chunks[number] = None;
-            }
-        }
-        while self.chunks.last().is_some_and(Option::is_none) {
-            self.chunks.pop();
-        }
-        self.chunks.shrink_to_fit();
-    }
-
-    /// Adds a chunk in the lowest place without one.
+    /// Makes room for at least one more record.
     #[cold]
-    fn add_chunk(&mut self) -> Result<(), SlabFull> {
-        let number = match self.chunks.iter().position(Option::is_none) {
-            Some(number) => number,
-            None if self.chunks.len() == CHUNKS_MAX => return Err(SlabFull),
-            None => {
-                self.chunks.try_reserve(1)?;
-                self.chunks.push(None);
-                self.chunks.len() - 1
-            }
-        };
-        let mut records = Vec::new();
-        records.try_reserve_exact(CHUNK_LEN)?;
-        records.resize(CHUNK_LEN, T::vacant(NIL));
-        self.chunks[number] = records.into_boxed_slice().try_into().ok();
-        self.link_vacant(number);
+    pub(crate) fn grow(&mut self) -> Result<(), SlabFull> {
+        let old_len = self.records.len();
+        let room = NIL as usize - old_len;
+        let added = (old_len / GROWTH_DIVISOR).max(GROWTH_MIN).min(room);
+        if added == 0 {
+            return Err(SlabFull);
+        }
+        self.records.try_reserve_exact(added)?;
+        self.records.resize(old_len + added, T::vacant(NIL));
+        self.link_vacant(old_len);
+        self.trim_below = index(self.records.len()) / 4;
         Ok(())
     }
 
-    /// Puts the vacant records of a present chunk before the vacancy list,
-    /// the lowest index first.
-    fn link_vacant(&mut self, number: usize) {
-        let first = number << CHUNK_BITS;
-        for index in (first..first + CHUNK_LEN).rev() {
-            #[expect(clippy::cast_possible_truncation, reason = "bounded by CHUNKS_MAX")]
-            let index = index as u32;
-            if !self[index].is_occupied() {
-                self[index] = T::vacant(self.vacant);
-                self.vacant = index;
+    /// Returns whether so many slots are vacant that [`trim`](Self::trim) is
+    /// worth its time.
+    #[inline]
+    pub(crate) fn is_mostly_vacant(&self) -> bool {
+        self.len < self.trim_below
+    }
+
+    /// Gives the memory behind the highest record in use back, in time linear
+    /// in the records. The vacant slots before it are used from the lowest on
+    /// afterwards, so that the high ones empty.
+    pub(crate) fn trim(&mut self) {
+        let occupied = self.records.iter().rposition(T::is_occupied);
+        self.records.truncate(occupied.map_or(0, |last| last + 1));
+        self.records.shrink_to_fit();
+        self.vacant = NIL;
+        self.link_vacant(0);
+        self.trim_below = (index(self.records.len()) / 4).min(self.len / 2);
+    }
+
+    /// Puts the vacant records from `first` on before the vacancy list, the
+    /// lowest index first.
+    fn link_vacant(&mut self, first: usize) {
+        for (at, record) in self.records.iter_mut().enumerate().skip(first).rev() {
+            if !record.is_occupied() {
+                *record = T::vacant(self.vacant);
+                self.vacant = index(at);
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a constant below u32::MAX")]
-        let added = CHUNK_LEN as u32;
-        self.slots += added;
     }
 }
 
-impl<T: Record> Index<u32> for Slab<T> {
+impl<T> Index<u32> for Slab<T> {
     type Output = T;
 
     #[inline]
     fn index(&self, index: u32) -> &T {
-        match &self.chunks[(index >> CHUNK_BITS) as usize] {
-            Some(chunk) => &chunk[index as usize % CHUNK_LEN],
-            None => missing_chunk(index),
-        }
+        &self.records[index as usize]
     }
 }
 
-impl<T: Record> IndexMut<u32> for Slab<T> {
+impl<T> IndexMut<u32> for Slab<T> {
     #[inline]
     fn index_mut(&mut self, index: u32) -> &mut T {
-        match &mut self.chunks[(index >> CHUNK_BITS) as usize] {
-            Some(chunk) => &mut chunk[index as usize % CHUNK_LEN],
-            None => missing_chunk(index),
-        }
+        &mut self.records[index as usize]
     }
 }
 
-#[cold]
-fn missing_chunk(index: u32) -> ! {
-    panic!("record {index} is linked but its chunk was given back")
+/// Returns a position of a table, which has at most [`NIL`] records.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "tables stop growing at NIL"
+)]
+fn index(position: usize) -> u32 {
+    position as u32
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -224,11 +213,17 @@ mod tests {
         }
     }
 
+    fn insert(slab: &mut Slab<Entry>, value: u32) -> u32 {
+        if !slab.has_room(1) {
+            slab.grow().unwrap();
+        }
+        slab.insert(Entry::Used(value))
+    }
+
     fn filled(len: u32) -> Slab<Entry> {
-        let mut slab = Slab::new();
+        let mut slab = Slab::new(core::iter::empty()).unwrap();
         for value in 0..len {
-            slab.reserve(1).unwrap();
-            assert_eq!(slab.insert(Entry::Used(value)), value);
+            assert_eq!(insert(&mut slab, value), value);
         }
         slab
     }
@@ -238,33 +233,39 @@ mod tests {
         let mut slab = filled(10);
         slab.remove(3);
         slab.remove(7);
-        assert_eq!(slab.insert(Entry::Used(70)), 7);
-        assert_eq!(slab.insert(Entry::Used(30)), 3);
-        assert_eq!(slab.insert(Entry::Used(100)), 10);
+        assert_eq!(insert(&mut slab, 70), 7);
+        assert_eq!(insert(&mut slab, 30), 3);
+        assert_eq!(insert(&mut slab, 100), 10);
     }
 
     #[test]
-    fn trim_gives_back_chunks_in_the_middle_and_at_the_end() {
-        let chunk: u32 = CHUNK_LEN.try_into().unwrap();
-        let mut slab = filled(8 * chunk);
+    fn at_most_an_eighth_is_never_used() {
+        let slab = filled(100_000);
+        assert!(slab.heap_bytes() <= 112_501 * size_of::<Entry>());
+    }
+
+    #[test]
+    fn trim_gives_back_the_tail_and_reuses_low_slots_first() {
+        let mut slab = filled(8000);
         let full_bytes = slab.heap_bytes();
-        let kept = [5, 3 * chunk + 1, 3 * chunk + 9];
-        for index in (0..8 * chunk).filter(|index| !kept.contains(index)) {
+        let kept = [5, 900, 901];
+        for index in (0..8000).filter(|index| !kept.contains(index)) {
             slab.remove(index);
         }
         assert!(slab.is_mostly_vacant());
         slab.trim();
-        assert!(slab.heap_bytes() * 3 < full_bytes);
-        assert_eq!(slab.index_end(), 4 * chunk);
+        assert!(!slab.is_mostly_vacant(), "a trim is not due again at once");
+        assert!(slab.heap_bytes() * 8 < full_bytes);
         for index in kept {
             assert_eq!(slab[index], Entry::Used(index));
         }
-        assert!(slab.get(chunk).is_none());
-        // Refilling needs each index once and never one that is in use.
-        let mut seen = alloc::collections::BTreeSet::from(kept);
-        for value in 0..4 * chunk {
-            slab.reserve(1).unwrap();
-            assert!(seen.insert(slab.insert(Entry::Used(value))));
+        assert_eq!(insert(&mut slab, 0), 0);
+        let mut seen = BTreeSet::from([0, 5, 900, 901]);
+        for value in 0..2000 {
+            assert!(
+                seen.insert(insert(&mut slab, value)),
+                "an index is given twice"
+            );
         }
     }
 }
