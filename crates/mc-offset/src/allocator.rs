@@ -10,6 +10,8 @@ use crate::{
     holes::Holes,
     nodes::{ANCHOR, Chain},
     options::{Fit, Options},
+    slab::SlabFull,
+    trend::Trend,
 };
 
 /// Places objects in an address range of up to 2^64 − 1 bytes that it never
@@ -42,6 +44,8 @@ pub struct OffsetAllocator {
     pub(crate) chain: Chain,
     pub(crate) holes: Holes,
     serials: Serials,
+    /// What adaptive fit follows.
+    pub(crate) trend: Trend,
     /// Sum of the sizes asked for of the live allocations.
     pub(crate) live_bytes: u64,
     /// Sum of what they are charged: `capacity` − `charged_bytes` is free.
@@ -66,19 +70,13 @@ impl OffsetAllocator {
     /// An [`OptionsError`] that names the option that cannot be had.
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
-        let mut chain = Chain::new()?;
-        let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
-        chain.reserve(1)?;
-        holes.reserve_one()?;
-        let node = chain.insert_before(ANCHOR);
-        let hole = holes.insert(0, options.capacity, node);
-        chain.set_hole(node, hole);
-        let serials = Serials::new();
+        let (chain, holes) = empty_tables(&options)?;
         Ok(Self {
             options,
             chain,
             holes,
-            serials,
+            serials: Serials::new(),
+            trend: Trend::new(),
             live_bytes: 0,
             charged_bytes: 0,
         })
@@ -100,10 +98,9 @@ impl OffsetAllocator {
     #[inline]
     pub fn allocate(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
-        let Some(hole) = self.find(charge) else {
+        let Some((hole, at)) = self.find(charge) else {
             return Err(self.no_hole(size));
         };
-        let at = self.holes.hole(hole).offset;
         self.carve(hole, at, size, charge)
     }
 
@@ -178,6 +175,8 @@ impl OffsetAllocator {
         self.charged_bytes -= charge;
         if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
             self.trim();
+        } else if self.charged_bytes == 0 && self.chain.has_grown() {
+            self.start_over();
         }
         Ok(())
     }
@@ -189,7 +188,8 @@ impl OffsetAllocator {
     /// [`OptionsError::OutOfMemory`] if the heap cannot hold the first nodes
     /// of the fresh state; nothing is freed then.
     pub fn reset(&mut self) -> Result<(), OptionsError> {
-        *self = Self::with_options(self.options)?;
+        (self.chain, self.holes) = empty_tables(&self.options)?;
+        (self.live_bytes, self.charged_bytes) = (0, 0);
         Ok(())
     }
 
@@ -205,7 +205,7 @@ impl OffsetAllocator {
     /// Checks a request against everything but the holes and returns its
     /// charge.
     #[inline]
-    fn admit(&self, size: u64) -> Result<u64, AllocError> {
+    pub(crate) fn admit(&self, size: u64) -> Result<u64, AllocError> {
         let capacity = self.options.capacity;
         if size == 0 {
             return Err(AllocError::ZeroSize);
@@ -237,14 +237,14 @@ impl OffsetAllocator {
                 let scale = self.holes.scale();
                 scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
             }
-            Fit::BinExact | Fit::Good { .. } => granular,
+            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => granular,
         }
     }
 
     /// Takes `charge` bytes at offset `at` out of a hole that has them; what
     /// is left before and after them stays free.
     #[inline]
-    fn carve(
+    pub(crate) fn carve(
         &mut self,
         hole: u32,
         at: u64,
@@ -265,11 +265,18 @@ impl OffsetAllocator {
             self.holes.reshape(hole, end, whole.end() - end);
             self.chain.insert_before(whole.node)
         };
-        let serial = self.serials.issue();
-        self.chain.set_allocation(node, size, serial);
         self.live_bytes += size;
         self.charged_bytes += charge;
-        Ok(Allocation::new(at, size, serial, node))
+        Ok(self.occupy(node, at, size))
+    }
+
+    /// Makes a node the allocation of `size` bytes at `offset`, under a new
+    /// serial.
+    #[inline]
+    pub(crate) fn occupy(&mut self, node: u32, offset: u64, size: u64) -> Allocation {
+        let serial = self.serials.issue();
+        self.chain.set_allocation(node, size, serial);
+        Allocation::new(offset, size, serial, node)
     }
 
     /// Cuts `at..end` out of a hole that begins before `at`, and returns the
@@ -305,8 +312,17 @@ impl OffsetAllocator {
         self.holes.trim();
     }
 
+    /// Gives the tables that were grown for allocations that are gone back.
     #[cold]
-    fn no_hole(&mut self, asked: u64) -> AllocError {
+    fn start_over(&mut self) {
+        debug_assert_eq!(self.allocation_count(), 0);
+        if let Ok(tables) = empty_tables(&self.options) {
+            (self.chain, self.holes) = tables;
+        }
+    }
+
+    #[cold]
+    pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
         let largest_hole = self.holes.learn_largest();
         AllocError::NoHole {
             asked,
@@ -316,8 +332,20 @@ impl OffsetAllocator {
     }
 }
 
+/// Returns the tables of an allocator without allocations.
+fn empty_tables(options: &Options) -> Result<(Chain, Holes), SlabFull> {
+    let mut chain = Chain::new()?;
+    let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
+    chain.reserve(1)?;
+    holes.reserve_one()?;
+    let node = chain.insert_before(ANCHOR);
+    let hole = holes.insert(0, options.capacity, node);
+    chain.set_hole(node, hole);
+    Ok((chain, holes))
+}
+
 #[cold]
-fn not_live(allocation: Allocation) -> FreeError {
+pub(crate) fn not_live(allocation: Allocation) -> FreeError {
     FreeError::NotLive {
         offset: allocation.offset(),
         size: allocation.size(),

@@ -19,7 +19,7 @@ const _: () = assert!(
 ///                   │       └────────┐
 /// words     [ 0 0 1 0 0 1 … ]   [ 0 1 0 … ]   one bit per bin
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct BinMap {
     /// Bit `w` is set iff `words[w]` is not zero.
     summary: u64,
@@ -89,6 +89,16 @@ impl BinMap {
         })
     }
 
+    /// Returns the members from the highest downwards.
+    pub(crate) fn iter_rev(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut rest = *self;
+        core::iter::from_fn(move || {
+            let found = rest.last()?;
+            rest.remove(found);
+            Some(found)
+        })
+    }
+
     /// Panics unless the summary agrees with the words.
     pub(crate) fn check_invariants(&self) {
         for (index, &word) in self.words.iter().enumerate() {
@@ -130,5 +140,6 @@ mod tests {
         map.check_invariants();
         assert_eq!(map.last(), Some(700));
         assert_eq!(map.iter_from(0).collect::<Vec<_>>(), [3, 700]);
+        assert_eq!(map.iter_rev().collect::<Vec<_>>(), [700, 3]);
     }
 }

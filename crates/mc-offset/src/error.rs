@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::slab::SlabFull;
+use crate::{allocation::Allocation, slab::SlabFull};
 
 /// Why an allocator could not be made from its [`Options`](crate::Options).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -77,6 +77,9 @@ pub enum AllocError {
         /// Bytes of the largest hole.
         largest_hole: u64,
     },
+    /// A request for no pieces.
+    #[error("a request in 0 extents; at least 1 is needed")]
+    ZeroExtents,
     /// As many allocations are live as the options allow.
     #[error("the limit of {limit} live allocations is reached")]
     LimitReached {
@@ -91,6 +94,72 @@ pub enum AllocError {
 impl From<SlabFull> for AllocError {
     fn from(SlabFull: SlabFull) -> Self {
         Self::OutOfMemory
+    }
+}
+
+/// Why an allocation could not be placed at an offset; the allocator is as it
+/// was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// The offset is not a multiple of the granule.
+    #[error("offset {offset} is not a multiple of the granule of {granule_bytes} bytes")]
+    OffGranule {
+        /// The offset asked for.
+        offset: u64,
+        /// The granule in force.
+        granule_bytes: u64,
+    },
+    /// The bytes asked for, or what they are charged as, pass the end.
+    #[error("{size} bytes at offset {offset} pass the capacity of {capacity}")]
+    OutOfRange {
+        /// The offset asked for.
+        offset: u64,
+        /// Bytes asked for.
+        size: u64,
+        /// Bytes in all.
+        capacity: u64,
+    },
+    /// An allocation is in the way.
+    #[error("occupied by {} bytes at offset {}", by.size(), by.offset())]
+    Occupied {
+        /// The first allocation in the way.
+        by: Allocation,
+    },
+    /// What would refuse the request at any offset.
+    #[error(transparent)]
+    Refused(#[from] AllocError),
+}
+
+impl From<SlabFull> for PlaceError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::Refused(AllocError::OutOfMemory)
+    }
+}
+
+/// Why an allocation keeps its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// A new size of no bytes.
+    #[error("a new size of 0 bytes; free the allocation instead")]
+    ZeroSize,
+    /// The bytes up to the next allocation are too few.
+    #[error("{asked} bytes do not fit in the {available} up to the next allocation")]
+    NoRoom {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes from the allocation's offset to the next allocation.
+        available: u64,
+    },
+    /// The token is not live, or the heap has no room for the rest's hole.
+    #[error(transparent)]
+    Refused(#[from] FreeError),
+}
+
+impl From<SlabFull> for ResizeError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::Refused(FreeError::OutOfMemory)
     }
 }
 

@@ -5,7 +5,10 @@
 //! with the bin's number, so that linking and unlinking need no special case
 //! at the ends.
 
+use alloc::{boxed::Box, vec::Vec};
+
 use crate::{
+    address_index::AddressIndex,
     bin_map::BinMap,
     bins::BinScale,
     slab::{NIL, Record, Slab, SlabFull},
@@ -85,6 +88,8 @@ pub(crate) struct Holes {
     bin_count: u32,
     bins: BinMap,
     records: Slab<Hole>,
+    /// The holes by address, while that is asked for.
+    by_address: Option<Box<AddressIndex>>,
     /// No hole is larger than this.
     largest_bound: u64,
     /// `true` implies that a hole of `largest_bound` bytes exists, or none
@@ -102,6 +107,7 @@ impl Holes {
             bin_count,
             bins: BinMap::new(),
             records: Slab::new(anchors)?,
+            by_address: None,
             largest_bound: 0,
             is_bound_exact: true,
         })
@@ -124,7 +130,11 @@ impl Holes {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.records.heap_bytes()
+        let by_address = self
+            .by_address
+            .as_ref()
+            .map_or(0, |index| index.heap_bytes());
+        self.records.heap_bytes() + by_address
     }
 
     /// Makes sure that one insertion succeeds.
@@ -154,6 +164,9 @@ impl Holes {
             next: NIL,
         });
         self.file(index, size);
+        if self.by_address.is_some() {
+            self.index_change(|by_address| by_address.insert(index, offset, size));
+        }
         index
     }
 
@@ -163,6 +176,9 @@ impl Holes {
         let hole = self.records[index];
         self.unfile(&hole);
         self.records.remove(index);
+        if self.by_address.is_some() {
+            self.index_change(|by_address| by_address.remove(index));
+        }
         hole
     }
 
@@ -176,6 +192,42 @@ impl Holes {
         record.offset = offset;
         record.size = size;
         self.file(index, size);
+        if self.by_address.is_some() {
+            self.index_change(|by_address| by_address.reshape(index, offset, size));
+        }
+    }
+
+    /// Returns the holes by address for a lookup.
+    pub(crate) fn by_address(&mut self) -> Result<&mut AddressIndex, SlabFull> {
+        let by_address = match self.by_address.take() {
+            Some(by_address) => by_address,
+            None => self.index_by_address()?,
+        };
+        Ok(self.by_address.insert(by_address))
+    }
+
+    fn index_by_address(&self) -> Result<Box<AddressIndex>, SlabFull> {
+        let mut by_address = Box::new(AddressIndex::new());
+        by_address.reserve(self.records.index_end())?;
+        for index in self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin)) {
+            let hole = self.hole(index);
+            by_address.insert(index, hole.offset, hole.size);
+        }
+        Ok(by_address)
+    }
+
+    /// Carries a change over to the index by address, or drops that if it is
+    /// idle or cannot grow.
+    #[cold]
+    fn index_change(&mut self, change: impl FnOnce(&mut AddressIndex)) {
+        let Some(by_address) = &mut self.by_address else {
+            return;
+        };
+        if by_address.is_idle() || by_address.reserve(self.records.index_end()).is_err() {
+            self.by_address = None;
+        } else {
+            change(by_address);
+        }
     }
 
     /// Returns the most recent hole of `bin`, or `bin` itself if it has none.
@@ -233,7 +285,8 @@ impl Holes {
         self.largest_bound
     }
 
-    /// Makes the bound exact if the highest bin has one hole or none.
+    /// Makes the bound exact, for the fast refusal, if the highest bin has one hole or none.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn learn_lone_largest(&mut self) {
         if self.is_bound_exact {
@@ -293,6 +346,16 @@ impl Holes {
             );
         }
         assert_eq!(filed, self.len(), "holes are missing from the bins");
+        if let Some(by_address) = &self.by_address {
+            let mut holes: Vec<_> = self
+                .bins
+                .iter_from(0)
+                .flat_map(|bin| self.in_bin(bin))
+                .collect();
+            holes.sort_unstable_by_key(|&index| self.hole(index).offset);
+            let holes = holes.into_iter().map(|index| (index, self.hole(index)));
+            by_address.check_invariants(holes.map(|(index, hole)| (index, hole.offset, hole.size)));
+        }
         assert!(
             largest <= self.largest_bound,
             "the bound is below the largest hole"

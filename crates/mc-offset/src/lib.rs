@@ -6,24 +6,31 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod address_index;
 mod allocation;
 mod allocator;
 mod bin_map;
 mod bins;
 mod error;
+mod extents;
 mod holes;
 mod nodes;
 mod options;
+mod place;
 mod report;
 mod search;
 #[cfg(feature = "std")]
 mod shared;
 mod slab;
+mod trend;
+mod window;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
-pub use error::{AllocError, FreeError, OptionsError};
+pub use error::{AllocError, FreeError, OptionsError, PlaceError, ResizeError};
+pub use extents::Extents;
 pub use options::{Fit, Options};
 pub use report::{BinUsage, FreeRange, Report};
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
+pub use window::Window;

@@ -217,6 +217,12 @@ impl Chain {
         self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
     }
 
+    /// Returns whether the table is larger than that of a new chain.
+    #[inline]
+    pub(crate) fn has_grown(&self) -> bool {
+        self.nodes.has_grown()
+    }
+
     /// Returns whether a [`trim`](Self::trim) is worth its time.
     #[inline]
     pub(crate) fn is_mostly_vacant(&self) -> bool {

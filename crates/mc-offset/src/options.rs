@@ -24,6 +24,12 @@ pub enum Fit {
         /// Holes looked at in a bin, at least 1.
         probes: u32,
     },
+    /// As [`GOOD`](Self::GOOD), guided by the sizes of the last few hundred
+    /// requests. While they are widely spread, small objects go to the hole
+    /// with the highest address. While requests rarely find a hole of exactly
+    /// their size, the rest of a hole that is split is left beside the larger
+    /// of its neighbors. A request that fits some hole succeeds.
+    Adaptive,
 }
 
 impl Fit {
@@ -34,7 +40,7 @@ impl Fit {
     pub(crate) const fn scale(self) -> BinScale {
         match self {
             Self::BinExact | Self::BinCeil => BinScale::new(MANTISSA_BITS_PUBLISHED),
-            Self::Good { .. } => BinScale::new(MANTISSA_BITS_GOOD),
+            Self::Good { .. } | Self::Adaptive => BinScale::new(MANTISSA_BITS_GOOD),
         }
     }
 }

@@ -244,7 +244,7 @@ impl OffsetAllocator {
         );
     }
 
-    fn content_bytes(&self, content: Content) -> u64 {
+    pub(crate) fn content_bytes(&self, content: Content) -> u64 {
         match content {
             Content::Allocation { requested, .. } => self.charge(requested),
             Content::Hole(record) => self.holes.hole(record).size,

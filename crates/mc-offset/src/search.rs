@@ -1,18 +1,59 @@
 //! The choice of a hole for a request.
 
-use crate::{allocator::OffsetAllocator, options::Fit};
+use crate::{allocator::OffsetAllocator, options::Fit, slab::SlabFull, trend::Regime};
+
+/// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
+const ADAPTIVE_PROBES: u32 = 4;
 
 impl OffsetAllocator {
-    /// Returns a hole of at least `charge` bytes by the rule of the fit.
+    /// Returns a hole of at least `charge` bytes by the rule of the fit, and
+    /// where in it the request goes.
     #[inline]
-    pub(crate) fn find(&self, charge: u64) -> Option<u32> {
+    pub(crate) fn find(&mut self, charge: u64) -> Option<(u32, u64)> {
         if charge > self.holes.largest_bound() {
             return None;
         }
-        match self.options.fit {
-            Fit::BinExact | Fit::BinCeil => self.find_from_bin_above(charge),
-            Fit::Good { probes } => self.find_good(charge, probes),
+        let hole = match self.options.fit {
+            Fit::BinExact | Fit::BinCeil => self.find_from_bin_above(charge)?,
+            Fit::Good { probes } => self.find_good(charge, probes)?,
+            Fit::Adaptive => return self.find_adaptive(charge),
+        };
+        Some((hole, self.holes.hole(hole).offset))
+    }
+
+    /// Good fit, guided by the trend of the sizes.
+    fn find_adaptive(&mut self, charge: u64) -> Option<(u32, u64)> {
+        let regime = self.trend.regime();
+        let (hole, goes_high) = match regime {
+            Regime::Spread { small_max } if charge <= small_max => (self.find_last(charge)?, true),
+            _ => (self.find_good(charge, ADAPTIVE_PROBES)?, false),
+        };
+        let whole = *self.holes.hole(hole);
+        self.trend.record(charge, whole.size == charge);
+        let leaves_low = regime == Regime::Varied && self.is_lower_neighbor_larger(whole.node);
+        let at = if goes_high || leaves_low {
+            whole.end() - charge
+        } else {
+            whole.offset
+        };
+        Some((hole, at))
+    }
+
+    /// Returns the hole with the highest address that fits; a heap without
+    /// room for the index by address makes it any hole that fits.
+    fn find_last(&mut self, charge: u64) -> Option<u32> {
+        match self.holes.by_address() {
+            Ok(by_address) => by_address.last_fit(charge),
+            Err(SlabFull) => self.find_good(charge, ADAPTIVE_PROBES),
         }
+    }
+
+    /// Returns whether the allocation below the hole is larger than the one
+    /// above it; the ends of the range count as nothing.
+    fn is_lower_neighbor_larger(&self, hole_node: u32) -> bool {
+        let node = self.chain.node(hole_node);
+        let bytes = |index| self.content_bytes(self.chain.node(index).content());
+        bytes(node.prev) > bytes(node.next)
     }
 
     /// Returns a hole in which `charge` bytes fit at a multiple of `align`,
@@ -25,8 +66,12 @@ impl OffsetAllocator {
         // multiple of the alignment wherever a hole begins.
         let padded = charge.saturating_add(align - self.options.granule);
         let placed = |hole| Some((hole, self.holes.hole(hole).place(charge, align)?));
-        let Fit::Good { probes } = self.options.fit else {
-            return self.find_from_bin_above(padded).and_then(placed);
+        let probes = match self.options.fit {
+            Fit::BinExact | Fit::BinCeil => {
+                return self.find_from_bin_above(padded).and_then(placed);
+            }
+            Fit::Good { probes } => probes,
+            Fit::Adaptive => ADAPTIVE_PROBES,
         };
         let bins = self.holes.bins();
         let own = self.holes.scale().bin_floor(charge);

@@ -127,6 +127,12 @@ impl<T: Record> Slab<T> {
         Ok(())
     }
 
+    /// Returns whether the table is clearly larger than a new one.
+    #[inline]
+    pub(crate) fn has_grown(&self) -> bool {
+        self.records.len() > 4 * GROWTH_MIN
+    }
+
     /// Returns whether so many slots are vacant that [`trim`](Self::trim) is
     /// worth its time.
     #[inline]

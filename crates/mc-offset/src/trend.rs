@@ -1,0 +1,174 @@
+//! What the sizes asked for look like lately: the guide of adaptive fit.
+
+/// Requests in a sample, after each of which the judgement may change.
+const SAMPLE_LEN: u32 = 256;
+
+/// Squared coefficient of variation at which sizes begin, and below which they
+/// cease, to count as widely spread.
+///
+/// From a coefficient of 1 on, keeping large holes at one end beats the
+/// tightest fit (J. E. Shore, "On the external storage fragmentation produced
+/// by first-fit and best-fit allocation strategies", CACM 18(8), 1975).
+const SPREAD_ENTER: f64 = 1.0;
+const SPREAD_LEAVE: f64 = 0.7;
+
+/// Requests of a sample that find a hole of exactly their size up to which
+/// they begin, and above which they cease, to count as rarely exact.
+const EXACT_ENTER: u32 = SAMPLE_LEN / 50;
+const EXACT_LEAVE: u32 = SAMPLE_LEN / 20;
+const _: () = assert!(
+    0 < EXACT_ENTER && EXACT_ENTER < EXACT_LEAVE,
+    "hysteresis has a width"
+);
+
+/// A size is small if it is at most the mean over this.
+const SMALL_DIVISOR: u64 = 2;
+
+/// What the sizes tell about placing the next object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Regime {
+    /// Holes are mostly refilled by their own size: nothing beats good fit.
+    Repeating,
+    /// Sizes of one magnitude that rarely repeat: what is left of a hole
+    /// should lie where it may soon grow.
+    Varied,
+    /// Sizes of many magnitudes: those up to the limit, in bytes, belong at
+    /// the other end of the range.
+    Spread { small_max: u64 },
+}
+
+/// The sample that is being taken, and the judgement on the ones before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trend {
+    regime: Regime,
+    /// Mean of the sizes of past samples in bytes, each weighing half as much
+    /// as the next.
+    mean: f64,
+    /// Mean of the squares, likewise.
+    mean_square: f64,
+    sampled: u32,
+    exact: u32,
+    sum: f64,
+    sum_square: f64,
+}
+
+impl Trend {
+    pub(crate) const fn new() -> Self {
+        Self {
+            regime: Regime::Repeating,
+            mean: 0.0,
+            mean_square: 0.0,
+            sampled: 0,
+            exact: 0,
+            sum: 0.0,
+            sum_square: 0.0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn regime(&self) -> Regime {
+        self.regime
+    }
+
+    /// Takes note of an allocation of `size` bytes and whether its hole had
+    /// exactly that many.
+    #[inline]
+    pub(crate) fn record(&mut self, size: u64, is_exact: bool) {
+        let size = size as f64;
+        self.sum += size;
+        self.sum_square += size * size;
+        self.exact += u32::from(is_exact);
+        self.sampled += 1;
+        if self.sampled == SAMPLE_LEN {
+            self.judge();
+        }
+    }
+
+    #[cold]
+    fn judge(&mut self) {
+        let blend = |old: f64, sum: f64| {
+            let new = sum / f64::from(SAMPLE_LEN);
+            if old == 0.0 {
+                new
+            } else {
+                f64::midpoint(old, new)
+            }
+        };
+        let mean = blend(self.mean, self.sum);
+        let mean_square = blend(self.mean_square, self.sum_square);
+        let spread_limit = match self.regime {
+            Regime::Spread { .. } => SPREAD_LEAVE,
+            Regime::Repeating | Regime::Varied => SPREAD_ENTER,
+        };
+        let exact_limit = match self.regime {
+            Regime::Repeating => EXACT_ENTER,
+            Regime::Varied | Regime::Spread { .. } => EXACT_LEAVE,
+        };
+        let is_spread = mean_square - mean * mean >= spread_limit * mean * mean;
+        let regime = if self.exact > exact_limit {
+            Regime::Repeating
+        } else if is_spread {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a mean of sizes is a size"
+            )]
+            let mean = mean as u64;
+            Regime::Spread {
+                small_max: mean / SMALL_DIVISOR,
+            }
+        } else {
+            Regime::Varied
+        };
+        *self = Self {
+            regime,
+            mean,
+            mean_square,
+            ..Self::new()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_regime(sizes: impl Iterator<Item = u64>, is_exact: bool, expected: Regime) {
+        let mut trend = Trend::new();
+        for size in sizes.take(4 * SAMPLE_LEN as usize) {
+            trend.record(size, is_exact);
+        }
+        assert_eq!(trend.regime(), expected);
+    }
+
+    #[test]
+    fn regimes_follow_spread_and_repetition() {
+        check_regime([1000].into_iter().cycle(), true, Regime::Repeating);
+        check_regime([1000, 5000].into_iter().cycle(), false, Regime::Varied);
+        let metadata_and_payload = [10, 10, 10, 1000].into_iter().cycle();
+        check_regime(
+            metadata_and_payload.clone(),
+            false,
+            Regime::Spread { small_max: 128 },
+        );
+        check_regime(metadata_and_payload, true, Regime::Repeating);
+        check_regime([u64::MAX].into_iter().cycle(), false, Regime::Varied);
+    }
+
+    #[test]
+    fn a_judgement_stands_until_a_sample_is_clearly_different() {
+        let mut trend = Trend::new();
+        let mut feed = |sizes: [u64; 4], samples: u32| {
+            for at in 0..samples * SAMPLE_LEN {
+                trend.record(sizes[at as usize % 4], false);
+            }
+            matches!(trend.regime(), Regime::Spread { .. })
+        };
+        // Squared coefficients of variation: 0.85, 1.1, 0.85, 0.6.
+        assert!(!feed([10, 10, 10, 64], 8));
+        assert!(feed([10, 10, 10, 86], 8));
+        assert!(feed([10, 10, 10, 64], 8));
+        assert!(!feed([10, 10, 10, 46], 8));
+    }
+}

@@ -1,0 +1,92 @@
+//! Seeded random programs against a map of ranges, for every fit.
+//!
+//! Claims, checked after every step: live ranges are disjoint and inside the
+//! capacity; holes are exactly the gaps between them; every sum is right; a
+//! request is refused only if no hole fits it (fits that round excepted), and
+//! a refusal states the exact free bytes and largest hole.
+#![expect(
+    clippy::unwrap_used,
+    reason = "an offset that is not there fails the test"
+)]
+
+mod common;
+
+use common::{FITS, Shadowed};
+use mc_offset::Options;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// How a program chooses the next request.
+#[derive(Clone, Copy, Debug)]
+enum Sizes {
+    /// Anything from a byte to a quarter of the pool.
+    Mixed,
+    /// Two sizes that are not bin sizes.
+    Paired,
+    /// Every magnitude alike.
+    LogUniform,
+}
+
+fn next_size(sizes: Sizes, capacity: u64, rng: &mut Xoshiro256PlusPlus) -> u64 {
+    match sizes {
+        Sizes::Mixed => rng.random_range(1..=capacity.div_ceil(4)),
+        Sizes::Paired => {
+            [capacity.div_ceil(50) + 1, capacity.div_ceil(11) + 1][rng.random_range(0..2)]
+        }
+        Sizes::LogUniform => {
+            rng.random_range(1..=capacity) >> rng.random_range(0..=capacity.ilog2())
+        }
+    }
+}
+
+fn run(options: Options, sizes: Sizes, seed: u64, steps: u32) {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut shadowed = Shadowed::new(options);
+    for step in 0..steps {
+        let is_growing = step / 64 % 2 == 0;
+        let wants_free = rng.random_ratio(if is_growing { 1 } else { 3 }, 5);
+        if wants_free && !shadowed.live.is_empty() {
+            let index = rng.random_range(0..shadowed.live.len());
+            let offset = *shadowed.live.keys().nth(index).unwrap();
+            shadowed.free(offset);
+        } else {
+            let size = next_size(sizes, options.capacity, &mut rng);
+            let align = 1 << rng.random_range(0..8) >> rng.random_range(0..8);
+            let _ = shadowed.allocate(size, align.max(1));
+        }
+        shadowed.check();
+    }
+    let offsets: Vec<u64> = shadowed.live.keys().copied().collect();
+    for offset in offsets {
+        shadowed.free(offset);
+    }
+    shadowed.check();
+    assert_eq!(shadowed.allocator.largest_hole(), options.capacity);
+}
+
+/// Stamps one test per kind of program.
+macro_rules! programs {
+    ($($name:ident: $sizes:expr, $capacity:expr, $granule:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            for fit in FITS {
+                for seed in 0..4 {
+                    eprintln!("fit {fit:?}, seed {seed}");
+                    let options = Options { fit, granule: $granule, ..Options::new($capacity) };
+                    run(options, $sizes, seed, 400);
+                }
+            }
+        }
+    )*};
+}
+
+programs! {
+    mixed_sizes_by_the_byte: Sizes::Mixed, 1000, 1;
+    mixed_sizes_in_a_large_range: Sizes::Mixed, (1 << 40) + 12_345, 1;
+    mixed_sizes_in_granules: Sizes::Mixed, 64 * 1000, 64;
+    mixed_sizes_in_the_largest_range: Sizes::Mixed, u64::MAX, 1;
+    two_sizes_by_the_byte: Sizes::Paired, 10_007, 1;
+    two_sizes_in_granules: Sizes::Paired, 4096 * 999, 4096;
+    log_uniform_sizes_by_the_byte: Sizes::LogUniform, 1 << 20, 1;
+    log_uniform_sizes_in_the_largest_range: Sizes::LogUniform, u64::MAX, 1;
+}
