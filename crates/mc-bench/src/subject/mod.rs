@@ -89,6 +89,11 @@ pub const SUBJECTS: &[Entry] = &[
         churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::GOOD), plan),
     },
     Entry {
+        name: "adaptive",
+        summary: "mc-offset: good fit guided by the sizes of recent requests",
+        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::Adaptive), plan),
+    },
+    Entry {
         name: "shared",
         summary: "mc-offset: the default fit behind thread-safe handles that free when dropped",
         churn: |plan| churn(shared::Shared::new(&plan.pool), plan),

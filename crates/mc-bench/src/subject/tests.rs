@@ -64,7 +64,7 @@ fn insert(shadow: &mut BTreeMap<u64, u64>, placement: Placement) {
 
 #[test]
 fn offset_hands_out_disjoint_ranges_under_every_fit() {
-    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD] {
+    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
         check(super::offset::Offset::new(&POOL, fit));
     }
 }
