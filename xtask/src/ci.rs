@@ -65,13 +65,11 @@ fn lints(shell: &Shell) -> anyhow::Result<()> {
     .map_err(Into::into)
 }
 
-/// Unit, integration and documentation tests; criterion targets run each benchmark once.
+/// Builds everything as tests need it and runs unit, integration and documentation tests; criterion
+/// targets run each benchmark once.
+///
+/// There is no build before, because it would compile every crate a second time in another profile.
 fn test(shell: &Shell) -> anyhow::Result<()> {
-    cmd!(
-        shell,
-        "cargo build --quiet --workspace --all-targets --all-features"
-    )
-    .run()?;
     let reserved = hugepages::reserve();
     let _require = match &reserved {
         Ok(_) => Some(shell.push_env(REQUIRE_HUGEPAGES, "1")),

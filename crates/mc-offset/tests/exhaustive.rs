@@ -18,7 +18,16 @@ fn explore(options: Options, program: &mut Vec<Step>, depth: u32) {
     let units = options.capacity / options.granule;
     let sizes = (1..=units).map(|size| Step::Allocate(size * options.granule));
     let frees = shadowed.live.keys().map(|&offset| Step::Free(offset));
-    let steps: Vec<Step> = sizes.chain(frees).collect();
+    let mut steps: Vec<Step> = sizes.chain(frees).collect();
+    for at in 0..units {
+        let offset = at * options.granule;
+        if shadowed.live.contains_key(&offset) {
+            steps.push(Step::Resize(offset, options.granule));
+            steps.push(Step::Resize(offset, 2 * options.granule));
+        }
+        steps.push(Step::AllocateAt(offset, options.granule));
+    }
+    steps.push(Step::AllocateExtents(units.div_ceil(2) * options.granule));
     for step in steps {
         program.push(step);
         explore(options, program, depth - 1);
@@ -29,7 +38,11 @@ fn explore(options: Options, program: &mut Vec<Step>, depth: u32) {
 #[derive(Clone, Copy)]
 enum Step {
     Allocate(u64),
+    AllocateAt(u64, u64),
+    /// In as many pieces as it takes.
+    AllocateExtents(u64),
     Free(u64),
+    Resize(u64, u64),
 }
 
 fn replay(options: Options, program: &[Step]) -> Shadowed {
@@ -37,14 +50,17 @@ fn replay(options: Options, program: &[Step]) -> Shadowed {
     for &step in program {
         match step {
             Step::Allocate(size) => drop(shadowed.allocate(size, 1)),
+            Step::AllocateAt(offset, size) => shadowed.allocate_at(offset, size),
+            Step::AllocateExtents(size) => shadowed.allocate_extents(size, u32::MAX, 1),
             Step::Free(offset) => shadowed.free(offset),
+            Step::Resize(offset, size) => shadowed.resize(offset, size),
         }
     }
     shadowed
 }
 
 #[test]
-fn all_programs_of_five_steps_on_pools_up_to_five_bytes() {
+fn all_programs_of_four_steps_on_pools_up_to_five_bytes() {
     for fit in FITS {
         for capacity in 1..=5 {
             explore(
@@ -53,14 +69,14 @@ fn all_programs_of_five_steps_on_pools_up_to_five_bytes() {
                     ..Options::new(capacity)
                 },
                 &mut Vec::new(),
-                5,
+                4,
             );
         }
     }
 }
 
 #[test]
-fn all_programs_of_four_steps_on_eight_bytes() {
+fn all_programs_of_three_steps_on_eight_bytes() {
     for fit in FITS {
         explore(
             Options {
@@ -74,7 +90,7 @@ fn all_programs_of_four_steps_on_eight_bytes() {
 }
 
 #[test]
-fn all_programs_of_four_steps_on_six_granules() {
+fn all_programs_of_three_steps_on_six_granules() {
     for fit in [Fit::Good { probes: 1 }, Fit::GOOD] {
         let options = Options {
             granule: 64,

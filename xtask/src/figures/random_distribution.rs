@@ -20,11 +20,12 @@ const SIZE: (u32, u32) = (1080, 560);
 const LEGEND_WIDTH: u32 = 270;
 
 /// Series in drawing order. `shared` and `offset-allocator` lie on others.
-const MEASURED: [Series; 5] = [
+const MEASURED: [Series; 6] = [
     style::BUDDY,
     style::BIN_EXACT,
     style::BIN_CEIL,
     style::GOOD_FIT,
+    style::ADAPTIVE,
     style::ORACLE,
 ];
 
@@ -33,8 +34,9 @@ const PUBLISHED: [(Series, DistributionFigures); 2] = [
     (style::PUBLISHED_AFTER, published::RANDOM_AFTER),
 ];
 
-const LEGEND: [(Series, &str); 7] = [
+const LEGEND: [(Series, &str); 8] = [
     (style::ORACLE, "oracle (compacts for free)"),
+    (curve_only(style::ADAPTIVE), "adaptive"),
     (curve_only(style::GOOD_FIT), "good-fit (shared alike)"),
     (curve_only(style::BIN_EXACT), "bin-exact"),
     (style::PUBLISHED_BEFORE, "published before"),

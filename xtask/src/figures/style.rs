@@ -1,6 +1,6 @@
 //! The common look: one colour and one marker per subject in every figure, one font, one grid.
 //!
-//! Colours are those of Okabe and Ito, which stay distinct under the common kinds of colour
+//! Colours are those of Okabe and Ito and one of Tol's, which stay distinct under the common kinds of colour
 //! blindness; markers tell the series apart in black and white.
 
 use anyhow::anyhow;
@@ -35,6 +35,7 @@ pub(super) enum Marker {
     Triangle,
     Diamond,
     Cross,
+    Plus,
     Ring,
     OpenSquare,
     None,
@@ -61,6 +62,7 @@ pub(super) const BIN_EXACT: Series = series("bin-exact", [213, 94, 0], Marker::S
 pub(super) const BIN_CEIL: Series =
     series("bin-ceil", [230, 159, 0], Marker::Triangle, Line::Solid);
 pub(super) const GOOD_FIT: Series = series("good-fit", [0, 114, 178], Marker::Circle, Line::Solid);
+pub(super) const ADAPTIVE: Series = series("adaptive", [136, 34, 85], Marker::Plus, Line::Solid);
 pub(super) const SHARED: Series = series("shared", [86, 180, 233], Marker::Diamond, Line::Solid);
 pub(super) const OFFSET_ALLOCATOR: Series = series(
     "offset-allocator",
@@ -199,6 +201,9 @@ impl Series {
                 .and_then(|()| {
                     figure.draw(&PathElement::new([(x - r, y + r), (x + r, y - r)], stroke))
                 }),
+            Marker::Plus => figure
+                .draw(&PathElement::new([(x - r, y), (x + r, y)], stroke))
+                .and_then(|()| figure.draw(&PathElement::new([(x, y - r), (x, y + r)], stroke))),
             Marker::None => Ok(()),
         };
         drawn.map_err(failed)

@@ -24,13 +24,14 @@ const LEGEND_WIDTH: u32 = 210;
 const POWERS: std::ops::Range<u32> = 0..11;
 
 /// Series in drawing order.
-const SERIES: [Series; 8] = [
+const SERIES: [Series; 9] = [
     style::ORACLE,
     style::BUDDY,
     style::RANGE_ALLOC,
     style::OFFSET_ALLOCATOR,
     style::BIN_EXACT,
     style::BIN_CEIL,
+    style::ADAPTIVE,
     style::SHARED,
     style::GOOD_FIT,
 ];

@@ -16,7 +16,7 @@ pub(crate) const UTILIZATION_BY_SIZE: Figure = Figure {
 
 const SIZE: (u32, u32) = (1080, 660);
 
-/// Measured series, in drawing order. `shared`, `range-alloc` and `offset-allocator` lie on others.
+/// Measured series, in drawing order. The others lie on one of these.
 const MEASURED: [Series; 4] = [
     style::BUDDY,
     style::BIN_EXACT,
@@ -33,7 +33,7 @@ const PUBLISHED: [(Series, Column); 2] = [
 ];
 
 const LEGEND: [(Series, &str); 6] = [
-    (style::GOOD_FIT, "good-fit (shared, range-alloc alike)"),
+    (style::GOOD_FIT, "good-fit (all but those below alike)"),
     (style::BIN_CEIL, "bin-ceil"),
     (style::PUBLISHED_AFTER, "published after"),
     (style::BIN_EXACT, "bin-exact (offset-allocator alike)"),

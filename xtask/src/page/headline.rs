@@ -10,7 +10,7 @@ use super::markdown::{Table, cell, nanoseconds, share};
 const BEGIN: &str = "<!-- headline:begin -->\n";
 const END: &str = "<!-- headline:end -->";
 
-const SUBJECTS: [&str; 4] = ["bin-ceil", "good-fit", "shared", "oracle"];
+const SUBJECTS: [&str; 5] = ["bin-ceil", "good-fit", "adaptive", "shared", "oracle"];
 
 /// Returns a text with the table between its markers, or nothing when it has no markers.
 pub(super) fn replace(readme: &str, data: &Data) -> Option<String> {
@@ -24,7 +24,7 @@ pub(super) fn table(data: &Data) -> String {
     let mut headings = vec!["Workload", "Published before", "Published after"];
     headings.extend(SUBJECTS);
     let mut table = Table::new(&headings);
-    let mut row = |title: &str, published: [Option<f64>; 2], measured: [Option<f64>; 4], format| {
+    let mut row = |title: &str, published: [Option<f64>; 2], measured: [Option<f64>; 5], format| {
         let mut cells = vec![title.to_owned()];
         cells.extend(
             published
@@ -80,9 +80,9 @@ pub(super) fn table(data: &Data) -> String {
 }
 
 const LEGEND: &str = "
-`bin-ceil` is the published policy in this workspace, `good-fit` the default, `shared` the default
-behind thread-safe handles; `oracle` compacts for free: its utilization is the bound, its time that
-of the harness. Published times are of another machine.
+`bin-ceil` is the published policy in this workspace, `good-fit` the default, `adaptive` the fit for
+widely spread sizes, `shared` the default behind thread-safe handles. `oracle` compacts for free: its
+utilization is the bound, its time that of the harness. Published times are of another machine.
 ";
 
 fn figure(data: &Data, workload: &str, subject: &str, field: &str) -> Option<f64> {
