@@ -25,7 +25,8 @@ const SERIAL_ANCHOR: u64 = 2;
 /// node at 24 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
-    /// Requested bytes of an allocation; index of the hole's record otherwise.
+    /// Requested bytes of an allocation; index of the record of a hole; 0 of
+    /// the anchor.
     payload: u64,
     /// The serial of the allocation, or one of the state marks.
     serial: u64,
@@ -164,6 +165,15 @@ impl Chain {
     #[inline]
     pub(crate) fn hole_of(&self, index: u32) -> u32 {
         self.nodes[index].hole()
+    }
+
+    /// Returns whether the allocation below a hole was asked to be larger than
+    /// the one above it; the ends of the range count as nothing.
+    #[inline]
+    pub(crate) fn is_lower_neighbor_larger(&self, hole_node: u32) -> bool {
+        debug_assert!(self.is_hole(hole_node));
+        let Node { prev, next, .. } = self.nodes[hole_node];
+        self.nodes[prev].payload > self.nodes[next].payload
     }
 
     /// Returns the node at `index` if it is the allocation with `serial`.

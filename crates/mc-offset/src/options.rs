@@ -46,9 +46,10 @@ impl Fit {
 }
 
 impl Default for Fit {
-    /// Returns [`Fit::GOOD`].
+    /// Returns [`Fit::Adaptive`], which holds at least as much as good fit on
+    /// every measured workload.
     fn default() -> Self {
-        Self::GOOD
+        Self::Adaptive
     }
 }
 
@@ -59,7 +60,7 @@ impl Default for Fit {
 ///
 /// let options = Options { granule: 4096, ..Options::new(1 << 30) };
 /// let allocator = OffsetAllocator::with_options(options)?;
-/// assert_eq!(allocator.options().fit, Fit::GOOD);
+/// assert_eq!(allocator.options().fit, Fit::Adaptive);
 /// # Ok::<(), mc_offset::OptionsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +78,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the defaults for `capacity` bytes: byte granule, good fit, no
+    /// Returns the defaults for `capacity` bytes: byte granule, adaptive fit, no
     /// limit on allocations.
     pub const fn new(capacity: u64) -> Self {
         Self {
             capacity,
             granule: 1,
-            fit: Fit::GOOD,
+            fit: Fit::Adaptive,
             max_allocations: None,
         }
     }

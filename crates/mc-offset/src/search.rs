@@ -30,7 +30,8 @@ impl OffsetAllocator {
         };
         let whole = *self.holes.hole(hole);
         self.trend.record(charge, whole.size == charge);
-        let leaves_low = regime == Regime::Varied && self.is_lower_neighbor_larger(whole.node);
+        let leaves_low =
+            regime == Regime::Varied && self.chain.is_lower_neighbor_larger(whole.node);
         let at = if goes_high || leaves_low {
             whole.end() - charge
         } else {
@@ -46,14 +47,6 @@ impl OffsetAllocator {
             Ok(by_address) => by_address.last_fit(charge),
             Err(SlabFull) => self.find_good(charge, ADAPTIVE_PROBES),
         }
-    }
-
-    /// Returns whether the allocation below the hole is larger than the one
-    /// above it; the ends of the range count as nothing.
-    fn is_lower_neighbor_larger(&self, hole_node: u32) -> bool {
-        let node = self.chain.node(hole_node);
-        let bytes = |index| self.content_bytes(self.chain.node(index).content());
-        bytes(node.prev) > bytes(node.next)
     }
 
     /// Returns a hole in which `charge` bytes fit at a multiple of `align`,

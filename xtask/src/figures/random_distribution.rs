@@ -36,8 +36,8 @@ const PUBLISHED: [(Series, DistributionFigures); 2] = [
 
 const LEGEND: [(Series, &str); 8] = [
     (style::ORACLE, "oracle (compacts for free)"),
-    (curve_only(style::ADAPTIVE), "adaptive"),
-    (curve_only(style::GOOD_FIT), "good-fit (shared alike)"),
+    (curve_only(style::ADAPTIVE), "adaptive (shared alike)"),
+    (curve_only(style::GOOD_FIT), "good-fit"),
     (curve_only(style::BIN_EXACT), "bin-exact"),
     (style::PUBLISHED_BEFORE, "published before"),
     (curve_only(style::BIN_CEIL), "bin-ceil"),

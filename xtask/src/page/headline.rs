@@ -80,9 +80,10 @@ pub(super) fn table(data: &Data) -> String {
 }
 
 const LEGEND: &str = "
-`bin-ceil` is the published policy in this workspace, `good-fit` the default, `adaptive` the fit for
-widely spread sizes, `shared` the default behind thread-safe handles. `oracle` compacts for free: its
-utilization is the bound, its time that of the harness. Published times are of another machine.
+`bin-ceil` is the published policy in this workspace, `adaptive` the default, `good-fit` the default
+without its guidance by recent sizes, `shared` the default behind thread-safe handles. `oracle`
+compacts for free: its utilization is the bound, its time that of the harness. Published times are of
+another machine.
 ";
 
 fn figure(data: &Data, workload: &str, subject: &str, field: &str) -> Option<f64> {

@@ -85,12 +85,12 @@ pub const SUBJECTS: &[Entry] = &[
     },
     Entry {
         name: "good-fit",
-        summary: "mc-offset: exact sizes, own bin first (the default fit)",
+        summary: "mc-offset: exact sizes, own bin first",
         churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::GOOD), plan),
     },
     Entry {
         name: "adaptive",
-        summary: "mc-offset: good fit guided by the sizes of recent requests",
+        summary: "mc-offset: good fit guided by the sizes of recent requests (the default)",
         churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::Adaptive), plan),
     },
     Entry {

@@ -1,0 +1,286 @@
+//! Process-wide buffers: from the arena while it has room, from a mapping of their own otherwise.
+//!
+//! Key types: [`Buffer`], which gives itself back when dropped, and [`Buffers`], the source behind the
+//! function [`allocate`]. The arena is set up by the first request, once; a set-up that failed is
+//! tried again by the next request, with the environment as it then is.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    arena::{AllocError, Arena, ArenaError, ArenaStats},
+    config::{ArenaConfig, ArenaMode, ConfigError},
+    error::PoolError,
+    mapping::OwnedBytes,
+    options::PoolOptions,
+    pool::{Pool, Verification},
+    publish::PublishOnce,
+};
+
+/// This many fallbacks are logged; the counter tells of the others.
+const FALLBACKS_WARNED: u64 = 3;
+
+static PROCESS: LazyLock<Buffers> = LazyLock::new(|| Buffers::new(ArenaConfig::from_env));
+
+/// Returns `size` zeroed bytes aligned to `align`, from the buffers of the process.
+///
+/// They are configured by the environment; see [`crate::config`].
+///
+/// # Errors
+///
+/// See [`BufferError`].
+pub fn allocate(size: usize, align: usize) -> Result<Buffer<'static>, BufferError> {
+    PROCESS.allocate(size, align)
+}
+
+/// Returns the counters of the buffers of the process.
+#[must_use]
+pub fn stats() -> BufferStats {
+    PROCESS.stats()
+}
+
+/// Says whether an address lies in the arena of the process.
+#[must_use]
+pub fn is_arena_address(address: *const u8) -> bool {
+    PROCESS.owns(address)
+}
+
+/// A source of buffers: an arena if configured, and direct mappings.
+#[derive(Debug)]
+pub struct Buffers {
+    configure: fn() -> Result<ArenaConfig, ConfigError>,
+    set_up: PublishOnce<SetUp>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct SetUp {
+    config: ArenaConfig,
+    arena: Option<Arena>,
+}
+
+/// Every count is a statistic that orders nothing, hence Relaxed throughout.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Added to by every request that found the arena full.
+    arena_fallbacks: AtomicU64,
+    /// Added to by every direct mapping made.
+    direct_buffers: AtomicU64,
+    /// Added to by every drop of a buffer from the arena.
+    arena_drops: AtomicU64,
+}
+
+/// What a source of buffers has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferStats {
+    /// The arena, if there is one.
+    pub arena: Option<ArenaStats>,
+    /// Requests that found the arena full and got a direct mapping.
+    pub arena_fallbacks: u64,
+    /// Direct mappings made.
+    pub direct_buffers: u64,
+    /// Buffers from the arena that were dropped; their memory stays with the arena.
+    pub arena_drops: u64,
+}
+
+/// Why a buffer could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BufferError {
+    /// A variable of the environment holds something that is not accepted.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configured arena has no pool. The next request tries again.
+    #[error(
+        "the configured arena could not be set up; fix the cause, or switch it off with MC_DISABLE_MMAP_ARENA=1"
+    )]
+    ArenaPool(#[source] PoolError),
+    /// The pool cannot serve as an arena. The next request tries again.
+    #[error("the configured arena could not be set up")]
+    Arena(#[source] ArenaError),
+    /// A size or an alignment that no buffer has.
+    #[error(transparent)]
+    Request(AllocError),
+    /// Neither the arena nor a mapping of its own could hold the buffer.
+    #[error("direct mapping for a buffer of {asked_bytes} bytes failed")]
+    Direct {
+        /// Bytes asked for.
+        asked_bytes: usize,
+        /// Why the mapping failed.
+        source: PoolError,
+    },
+}
+
+/// An exclusive, zeroed range of bytes.
+///
+/// Dropping it unmaps a mapping of its own at once. What came from the arena stays there: the drop
+/// only counts.
+#[derive(Debug)]
+pub struct Buffer<'a> {
+    bytes: Bytes<'a>,
+    counts: &'a Counts,
+}
+
+#[derive(Debug)]
+enum Bytes<'a> {
+    Arena(&'a mut [u8]),
+    /// A mapping of its own, at least `size` bytes long.
+    Direct {
+        mapping: OwnedBytes,
+        size: usize,
+    },
+}
+
+impl Buffers {
+    /// Returns a source that asks `configure` at its first request, and again after a failure.
+    #[must_use]
+    pub fn new(configure: fn() -> Result<ArenaConfig, ConfigError>) -> Self {
+        Self {
+            configure,
+            set_up: PublishOnce::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Returns `size` zeroed bytes aligned to `align`: from the arena while it has room, from a mapping
+    /// of its own when there is no arena or it is full.
+    ///
+    /// # Errors
+    ///
+    /// See [`BufferError`]. Pages that the configuration requires are never replaced by others.
+    pub fn allocate(&self, size: usize, align: usize) -> Result<Buffer<'_>, BufferError> {
+        if size == 0 {
+            return Err(BufferError::Request(AllocError::ZeroSize));
+        }
+        if !align.is_power_of_two() {
+            return Err(BufferError::Request(AllocError::InvalidAlign { align }));
+        }
+        let set_up = self.set_up.get_or_try_make(|| self.make())?;
+        if let Some(arena) = &set_up.arena {
+            match arena.allocate_aligned(size, align) {
+                Ok(bytes) => {
+                    return Ok(Buffer {
+                        bytes: Bytes::Arena(bytes),
+                        counts: &self.counts,
+                    });
+                }
+                Err(refusal @ AllocError::Full { .. }) => self.note_fallback(&refusal),
+                Err(refusal) => return Err(BufferError::Request(refusal)),
+            }
+        }
+        self.map_direct(&set_up.config, size, align)
+    }
+
+    /// Says whether an address lies in the arena.
+    #[must_use]
+    pub fn owns(&self, address: *const u8) -> bool {
+        self.arena().is_some_and(|arena| arena.owns(address))
+    }
+
+    /// Returns what has been done so far.
+    #[must_use]
+    pub fn stats(&self) -> BufferStats {
+        BufferStats {
+            arena: self.arena().map(Arena::stats),
+            arena_fallbacks: self.counts.arena_fallbacks.load(Ordering::Relaxed),
+            direct_buffers: self.counts.direct_buffers.load(Ordering::Relaxed),
+            arena_drops: self.counts.arena_drops.load(Ordering::Relaxed),
+        }
+    }
+
+    fn arena(&self) -> Option<&Arena> {
+        self.set_up.get()?.arena.as_ref()
+    }
+
+    fn make(&self) -> Result<SetUp, BufferError> {
+        let config = (self.configure)()?;
+        let arena = match config.arena {
+            ArenaMode::NotRequested => None,
+            ArenaMode::Disabled => {
+                tracing::info!(
+                    "the memory arena is configured but switched off; buffers are mapped one by one"
+                );
+                None
+            }
+            ArenaMode::Enabled { pool_bytes } => {
+                let options = PoolOptions::new(pool_bytes.get()).pages(config.arena_pages);
+                let pool = options.map().map_err(BufferError::ArenaPool)?;
+                Some(Arena::new(pool).map_err(BufferError::Arena)?)
+            }
+        };
+        Ok(SetUp { config, arena })
+    }
+
+    fn map_direct(
+        &self,
+        config: &ArenaConfig,
+        size: usize,
+        align: usize,
+    ) -> Result<Buffer<'_>, BufferError> {
+        let options = PoolOptions::new(size as u64)
+            .pages(config.direct_pages)
+            .align(align);
+        let pool = Pool::map_tiers(&options, Verification::Skipped).map_err(|source| {
+            BufferError::Direct {
+                asked_bytes: size,
+                source,
+            }
+        })?;
+        self.counts.direct_buffers.fetch_add(1, Ordering::Relaxed);
+        Ok(Buffer {
+            bytes: Bytes::Direct {
+                mapping: pool.into_bytes(),
+                size,
+            },
+            counts: &self.counts,
+        })
+    }
+
+    fn note_fallback(&self, refusal: &AllocError) {
+        let earlier = self.counts.arena_fallbacks.fetch_add(1, Ordering::Relaxed);
+        if earlier < FALLBACKS_WARNED {
+            tracing::warn!(%refusal, "the memory arena is full; mapping the buffer by itself");
+        }
+    }
+}
+
+impl Buffer<'_> {
+    /// Says whether the bytes come from the arena.
+    #[must_use]
+    pub fn is_from_arena(&self) -> bool {
+        matches!(self.bytes, Bytes::Arena(_))
+    }
+}
+
+impl Deref for Buffer<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Arena(bytes) => bytes,
+            Bytes::Direct { mapping, size } => &mapping.as_slice()[..*size],
+        }
+    }
+}
+
+impl DerefMut for Buffer<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.bytes {
+            Bytes::Arena(bytes) => bytes,
+            Bytes::Direct { mapping, size } => &mut mapping.as_mut_slice()[..*size],
+        }
+    }
+}
+
+impl Drop for Buffer<'_> {
+    fn drop(&mut self) {
+        if self.is_from_arena() {
+            self.counts.arena_drops.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The contracts of the crate towards its users, the kernel and other processes, one file each.
+#![cfg(test)]
+#![cfg(not(loom))]
+
+mod arena;
+mod buffers;
+mod hugetlb;
+mod pool;
+mod process;
+mod support;
