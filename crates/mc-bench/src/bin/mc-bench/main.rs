@@ -1,0 +1,137 @@
+//! The `mc-bench` command: runs workloads and writes one document.
+//!
+//! Standard output carries the document and nothing else; progress, skipped subjects and errors go
+//! to standard error. A command line that cannot be run ends with status 2 and one line.
+
+mod args;
+mod progress;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use mc_bench::machine::Machine;
+use mc_bench::record::{Document, Run, SCHEMA};
+use mc_bench::render;
+use mc_bench::subject;
+use mc_bench::workload::{Request, RequestError, Selection, WORKLOADS, Workload, named, select};
+
+use self::args::{Args, Format, Invocation};
+use self::progress::Progress;
+
+/// Status of a command line that cannot be run.
+const STATUS_USAGE: u8 = 2;
+
+/// First argument that asks for the tables instead of a run.
+const LIST: &str = "list";
+
+fn main() -> ExitCode {
+    let result = match args::parse() {
+        Invocation::Run(args) => dispatch(&args),
+        Invocation::Text(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
+        Invocation::Refused(line) => return fail(&line, STATUS_USAGE),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<RequestError>() => fail(&error.to_string(), STATUS_USAGE),
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+fn dispatch(args: &Args) -> anyhow::Result<()> {
+    if args.workload == LIST {
+        return list(&mut io::stdout().lock()).map_err(Into::into);
+    }
+    let Selection { requests, skipped } =
+        select(&named(&args.workload)?, &args.subjects, &args.request())?;
+    for left_out in &skipped {
+        let (workload, subject) = (left_out.workload, left_out.subject);
+        tell(&format!(
+            "skipped: {subject} on {workload}: {}",
+            left_out.reason
+        ));
+    }
+    let out_file = args.out.as_deref().map(open).transpose()?;
+    let document = Document {
+        schema: SCHEMA,
+        machine: Machine::this(),
+        runs: run(&requests)?,
+        skipped,
+    };
+    match out_file {
+        Some(file) => {
+            file.set_len(0)?;
+            write(&document, args.format, BufWriter::new(file))
+        }
+        None => write(&document, args.format, BufWriter::new(io::stdout().lock())),
+    }
+}
+
+fn run(requests: &[(&Workload, Request)]) -> Result<Vec<Run>, RequestError> {
+    let mut progress = Progress::new();
+    let mut runs = Vec::new();
+    for (workload, request) in requests {
+        runs.extend((workload.run)(request, &mut |step| progress.show(step))?);
+    }
+    progress.finish();
+    Ok(runs)
+}
+
+/// Opens the output file before the first run, so that a wrong path costs no time. What it holds
+/// stays until there is something to replace it.
+fn open(path: &Path) -> anyhow::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    options
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write(document: &Document, format: Format, mut out: impl Write) -> anyhow::Result<()> {
+    match format {
+        Format::Table => render::table(document, &mut out)?,
+        Format::Json => render::json(document, &mut out)?,
+        Format::Csv => render::csv(document, &mut out)?,
+        Format::Markdown => render::markdown(document, &mut out)?,
+    }
+    out.flush().map_err(Into::into)
+}
+
+fn list(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "workloads")?;
+    for workload in WORKLOADS {
+        writeln!(out, "  {:<18}{}", workload.name, workload.summary)?;
+        let names: Vec<&str> = workload.accepted().collect();
+        writeln!(out, "  {:<18}  subjects: {}", "", names.join(", "))?;
+        for skipped in workload.skipped {
+            writeln!(
+                out,
+                "  {:<18}  without {}: {}",
+                "", skipped.subject, skipped.reason
+            )?;
+        }
+    }
+    writeln!(out, "\nsubjects")?;
+    for entry in subject::SUBJECTS {
+        writeln!(out, "  {:<18}{}", entry.name, entry.summary)?;
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+fn fail(line: &str, status: u8) -> ExitCode {
+    tell(&format!("error: {line}"));
+    ExitCode::from(status)
+}
+
+/// Writes a line to standard error; a closed one is no reason to fail.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,252 @@
+//! The loop that all single-threaded placement workloads share: store, and evict when refused.
+//!
+//! A store keeps its pool full. It places one object after another; when the allocator refuses, it
+//! evicts live objects chosen at random and tries again, until the request succeeds or nothing is
+//! live any more. Workloads differ in their request sizes, in how much one failure evicts and in
+//! when utilization is sampled: that is a [`Plan`].
+//!
+//! The request sizes are drawn before the clock starts and the victims come from a generator of
+//! their own, so that every subject sees the same requests. Inside the timed section an operation
+//! reads its size, calls the allocator, appends or removes one token per object and, where the plan
+//! says so, appends the live bytes to a vector whose pages are already resident. Utilization, its
+//! percentiles and the checksum are computed after the clock has stopped.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::subject::{Pool, Subject};
+
+/// Samples that fit without growth when utilization is sampled at failures.
+const FAILURE_SAMPLES: usize = 1 << 14;
+
+/// What to run a subject through.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The pool to fill.
+    pub pool: Pool,
+    /// Sizes that are stored before the clock starts.
+    pub warm_up: Vec<u64>,
+    /// Sizes that are stored while the clock runs.
+    pub timed: Vec<u64>,
+    /// How much one refusal evicts.
+    pub eviction: Eviction,
+    /// When utilization is sampled.
+    pub sampling: Sampling,
+    /// Seed of the victims.
+    pub seed: u64,
+}
+
+/// How many live objects one refused request evicts, each chosen uniformly at random.
+#[derive(Clone, Copy, Debug)]
+pub enum Eviction {
+    /// One object.
+    One,
+    /// A share of the live objects, rounded down, but at least one object.
+    Percent(u8),
+}
+
+/// When the live bytes are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// After every timed operation.
+    Operation,
+    /// At every refused attempt of the timed section, before the eviction it causes.
+    Failure,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Duration of the timed section.
+    pub elapsed: Duration,
+    /// Live bytes at the sampled moments, in order of time.
+    pub live_bytes_samples: Vec<u64>,
+    /// Timed requests that were given up because nothing was left to evict.
+    pub refused: u64,
+    /// Objects that the timed section evicted.
+    pub evicted: u64,
+    /// Digest of the decisions and of the final placement, see [`Checksum`].
+    pub checksum: Checksum,
+}
+
+/// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
+/// that is live at the end, in the order of the live list.
+///
+/// The live list at the end depends on every eviction before it and the offsets on every placement,
+/// so two runs with equal checksums made the same decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checksum(u64);
+
+/// Runs a subject through a plan.
+pub fn churn<S: Subject>(subject: S, plan: &Plan) -> Outcome {
+    let mut store = Store::new(subject, plan);
+    for &size_bytes in &plan.warm_up {
+        store.put(size_bytes);
+    }
+    store.start_sampling(plan);
+    let start = Instant::now();
+    match plan.sampling {
+        Sampling::Operation => {
+            for &size_bytes in &plan.timed {
+                store.put(size_bytes);
+                store.samples.push(store.live_bytes);
+            }
+        }
+        Sampling::Failure => {
+            for &size_bytes in &plan.timed {
+                store.put(size_bytes);
+            }
+        }
+    }
+    let elapsed = start.elapsed();
+    store.into_outcome(elapsed)
+}
+
+/// The subject, what lives in it and what has been counted.
+struct Store<S: Subject> {
+    subject: S,
+    live: Vec<Slot<S::Token>>,
+    live_bytes: u64,
+    victims: Xoshiro256PlusPlus,
+    eviction: Eviction,
+    samples: Vec<u64>,
+    samples_failures: bool,
+    refused: u64,
+    evicted: u64,
+}
+
+/// A token in the list of live objects, aligned so that a small one never straddles two cache lines.
+#[repr(align(32))]
+struct Slot<T>(T);
+
+impl<S: Subject> Store<S> {
+    fn new(subject: S, plan: &Plan) -> Self {
+        let requests = plan.warm_up.len() + plan.timed.len();
+        let objects_max = usize::try_from(plan.pool.objects_max()).unwrap_or(usize::MAX);
+        let live_max = requests.min(objects_max);
+        Self {
+            subject,
+            live: Vec::with_capacity(live_max),
+            live_bytes: 0,
+            victims: victims(plan.seed),
+            eviction: plan.eviction,
+            samples: Vec::new(),
+            samples_failures: false,
+            refused: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Forgets what the warm-up counted and makes the pages of the samples resident.
+    fn start_sampling(&mut self, plan: &Plan) {
+        let samples = match plan.sampling {
+            Sampling::Operation => plan.timed.len(),
+            Sampling::Failure => FAILURE_SAMPLES,
+        };
+        // Zeroes would come from untouched pages; anything else has to be written.
+        self.samples = vec![u64::MAX; samples];
+        self.samples.clear();
+        self.samples_failures = plan.sampling == Sampling::Failure;
+        self.refused = 0;
+        self.evicted = 0;
+    }
+
+    #[inline]
+    fn put(&mut self, size_bytes: u64) {
+        loop {
+            if let Some(token) = self.subject.allocate(size_bytes) {
+                self.live.push(Slot(token));
+                self.live_bytes += size_bytes;
+                return;
+            }
+            if self.live.is_empty() {
+                self.refused += 1;
+                return;
+            }
+            if self.samples_failures {
+                self.samples.push(self.live_bytes);
+            }
+            self.evict();
+        }
+    }
+
+    #[inline]
+    fn evict(&mut self) {
+        let victims = match self.eviction {
+            Eviction::One => 1,
+            Eviction::Percent(percent) => (self.live.len() * usize::from(percent) / 100).max(1),
+        };
+        for _ in 0..victims {
+            let index = self.victims.random_range(0..self.live.len());
+            let Slot(token) = self.live.swap_remove(index);
+            self.live_bytes -= self.subject.placement(&token).size_bytes;
+            self.subject.free(token);
+        }
+        self.evicted += victims as u64;
+    }
+
+    fn into_outcome(self, elapsed: Duration) -> Outcome {
+        let mut checksum = Checksum::new();
+        self.samples
+            .iter()
+            .for_each(|&live_bytes| checksum.add(live_bytes));
+        checksum.add(self.refused);
+        checksum.add(self.evicted);
+        for Slot(token) in &self.live {
+            let placement = self.subject.placement(token);
+            checksum.add(placement.offset_bytes);
+            checksum.add(placement.size_bytes);
+        }
+        Outcome {
+            elapsed,
+            live_bytes_samples: self.samples,
+            refused: self.refused,
+            evicted: self.evicted,
+            checksum,
+        }
+    }
+}
+
+impl Checksum {
+    /// Creates the digest of nothing: the offset basis of FNV-1a.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    /// Appends a number by one FNV-1a step over 64-bit words.
+    ///
+    /// The rotation carries the high bits down, which a multiplication alone never does.
+    pub const fn add(&mut self, number: u64) {
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(29);
+    }
+}
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
+/// Returns the generator of request sizes of a seed.
+#[must_use]
+pub fn sizes(seed: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
+/// Returns the generator of victims of a seed: the stream of the sizes, 2^128 steps on.
+fn victims(seed: u64) -> Xoshiro256PlusPlus {
+    let mut generator = sizes(seed);
+    generator.jump();
+    generator
+}

@@ -1,0 +1,156 @@
+//! One row of a table: every subject through the same plan, at the same time of day.
+//!
+//! The subjects of a row take turns, so that a slow minute of the machine slows all of them and
+//! the ratios between them stay. A row whose round is short is run three times and the median time
+//! counts; the decisions of a subject must be the same in every round.
+//!
+//! Beside every time stands the harness's own: the time of the [`ORACLE`] on the same row. The
+//! oracle places nothing and only compares two numbers, but it refuses when the pool is full, so it
+//! goes through the same pushes, victims, removals and samples as an allocator does. The reference
+//! that accepts everything would not: without refusals it never evicts.
+
+use std::time::{Duration, Instant};
+
+use crate::churn::{Outcome, Plan};
+use crate::pin;
+use crate::stats::median;
+use crate::subject::{self, Entry, ORACLE};
+
+/// Repeats of a row whose rounds are short. Odd, so that the median is one of them.
+pub const REPEATS: usize = 3;
+
+/// Time of a round, warm-ups included, up to which it is repeated.
+const SHORT_ROUND: Duration = Duration::from_secs(8);
+
+/// One row: a plan and who runs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Where the row stands.
+    pub label: Label<'a>,
+    /// What every subject runs.
+    pub plan: &'a Plan,
+    /// Names of the subjects, from the table of subjects.
+    pub subjects: &'a [&'static str],
+    /// Rounds to run at most.
+    pub repeats_max: usize,
+}
+
+/// Where a row stands in its workload, for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// Workload the row belongs to.
+    pub workload: &'static str,
+    /// What distinguishes the row from the others of the workload.
+    pub row: &'a str,
+    /// Rows before this one.
+    pub index: usize,
+    /// Rows of the workload.
+    pub rows: usize,
+}
+
+/// What is about to run, told before each subject of each round.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The row.
+    pub label: Label<'a>,
+    /// The subject.
+    pub subject: &'static str,
+    /// Rounds of the row that are complete.
+    pub round: usize,
+}
+
+/// Whoever watches a run.
+pub type Observer<'a> = &'a mut dyn FnMut(Step<'_>);
+
+/// A subject's result on one row.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Name of the subject.
+    pub subject: &'static str,
+    /// Outcome of the first round.
+    pub outcome: Outcome,
+    /// Median time over the rounds, per timed request.
+    pub ns_per_op: f64,
+    /// The same of the oracle.
+    pub harness_ns_per_op: f64,
+    /// Number of rounds the median is taken of.
+    pub repeats: usize,
+}
+
+impl Row<'_> {
+    /// Runs every subject through the plan and returns their results in the order of the table.
+    ///
+    /// # Panics
+    ///
+    /// Panics when a subject decides differently in two rounds of the same plan.
+    pub fn measure(&self, observer: Observer<'_>) -> Vec<Measured> {
+        let _pinned = pin::to_one_core();
+        let mut lanes: Vec<Lane> = self.subjects.iter().map(|name| Lane::new(name)).collect();
+        if !self.subjects.contains(&ORACLE) {
+            lanes.push(Lane::new(ORACLE));
+        }
+        for round in 0..self.repeats_max {
+            let start = Instant::now();
+            for lane in &mut lanes {
+                observer(Step {
+                    label: self.label,
+                    subject: lane.entry.name,
+                    round,
+                });
+                lane.run(self.plan);
+            }
+            if start.elapsed() > SHORT_ROUND {
+                break;
+            }
+        }
+        summarize(lanes, self.plan, self.subjects)
+    }
+}
+
+/// One subject's rounds.
+struct Lane {
+    entry: &'static Entry,
+    first: Option<Outcome>,
+    times: Vec<Duration>,
+}
+
+impl Lane {
+    fn new(name: &str) -> Self {
+        let entry = subject::by_name(name).expect("requests name subjects of the table");
+        Self {
+            entry,
+            first: None,
+            times: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, plan: &Plan) {
+        let outcome = (self.entry.churn)(plan);
+        self.times.push(outcome.elapsed);
+        let first = self.first.get_or_insert_with(|| outcome.clone());
+        let name = self.entry.name;
+        assert_eq!(
+            first.checksum, outcome.checksum,
+            "{name} decided differently this time"
+        );
+    }
+}
+
+fn summarize(lanes: Vec<Lane>, plan: &Plan, subjects: &[&'static str]) -> Vec<Measured> {
+    let ops = plan.timed.len() as f64;
+    let ns_per_op = |lane: &Lane| median(lane.times.clone()).as_nanos() as f64 / ops;
+    let oracle = lanes.iter().find(|lane| lane.entry.name == ORACLE);
+    let harness_ns_per_op = oracle.map(ns_per_op).expect("every row runs the oracle");
+    let requested = lanes
+        .into_iter()
+        .filter(|lane| subjects.contains(&lane.entry.name));
+    requested
+        .map(|lane| Measured {
+            subject: lane.entry.name,
+            ns_per_op: ns_per_op(&lane),
+            harness_ns_per_op,
+            repeats: lane.times.len(),
+            outcome: lane.first.expect("every lane ran at least once"),
+        })
+        .collect()
+}

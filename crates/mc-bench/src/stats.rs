@@ -1,0 +1,145 @@
+//! Order statistics of samples: the lower-tail percentiles of utilization and the median of times.
+
+use std::time::Duration;
+
+/// Quantiles that the percentile curve of a run is made of: one per hundredth, both ends included.
+const CURVE_POINTS: u32 = 101;
+
+/// Utilization over the samples of one run.
+///
+/// Percentiles are lower tail, as published: `p99` is the value that 99 % of the samples reach or
+/// exceed, the element at index ⌊n · 0.01⌋ of the samples in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Utilization {
+    /// Smallest sample.
+    pub min: f64,
+    /// Exceeded by 99 % of the samples.
+    pub p99: f64,
+    /// Exceeded by 90 % of the samples.
+    pub p90: f64,
+    /// Median.
+    pub p50: f64,
+    /// Largest sample.
+    pub max: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+impl Utilization {
+    /// Returns the statistics of samples of live bytes in a pool, or nothing without samples.
+    #[must_use]
+    pub fn of(sorted_live_bytes: &[u64], pool_bytes: u64) -> Option<Self> {
+        let (&min, &max) = (sorted_live_bytes.first()?, sorted_live_bytes.last()?);
+        let share = |live_bytes: u64| live_bytes as f64 / pool_bytes as f64;
+        let sum: u128 = sorted_live_bytes.iter().map(|&live| u128::from(live)).sum();
+        let at = |hundredths| share(lower_tail(sorted_live_bytes, hundredths));
+        Some(Self {
+            min: share(min),
+            p99: at(1),
+            p90: at(10),
+            p50: at(50),
+            max: share(max),
+            mean: sum as f64 / sorted_live_bytes.len() as f64 / pool_bytes as f64,
+        })
+    }
+}
+
+/// Returns utilization at 0, 1, … 100 hundredths of the samples, or nothing without samples.
+#[must_use]
+pub fn utilization_curve(sorted_live_bytes: &[u64], pool_bytes: u64) -> Vec<f64> {
+    if sorted_live_bytes.is_empty() {
+        return Vec::new();
+    }
+    let at = |hundredths| lower_tail(sorted_live_bytes, hundredths) as f64 / pool_bytes as f64;
+    (0..CURVE_POINTS).map(at).collect()
+}
+
+/// Returns the median; of an even number of times the earlier of the middle two.
+///
+/// # Panics
+///
+/// Panics without times.
+#[must_use]
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    assert!(!times.is_empty(), "a median needs at least one time");
+    times.sort_unstable();
+    times[(times.len() - 1) / 2]
+}
+
+/// Returns the geometric mean of positive numbers, or nothing without numbers.
+#[must_use]
+pub fn geometric_mean(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (mut count, mut logarithms) = (0_u32, 0.0);
+    for number in numbers {
+        count += 1;
+        logarithms += number.ln();
+    }
+    (count > 0).then(|| (logarithms / f64::from(count)).exp())
+}
+
+/// Returns the element at index ⌊n · hundredths / 100⌋, or the last for all hundredths.
+fn lower_tail(sorted: &[u64], hundredths: u32) -> u64 {
+    let index = sorted.len() * hundredths as usize / 100;
+    sorted[index.min(sorted.len() - 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(samples: &[u64], min_p99_p90_p50_max: [f64; 5], mean: f64) {
+        let statistics = Utilization::of(samples, 1_000).unwrap();
+        let Utilization {
+            min,
+            p99,
+            p90,
+            p50,
+            max,
+            ..
+        } = statistics;
+        assert_eq!([min, p99, p90, p50, max], min_p99_p90_p50_max);
+        assert!(
+            (statistics.mean - mean).abs() < 1e-12,
+            "mean {}",
+            statistics.mean
+        );
+    }
+
+    #[test]
+    fn percentiles_are_lower_tail_at_the_floor_of_the_index() {
+        let hundred: Vec<u64> = (0..100).collect();
+        let two_hundred: Vec<u64> = (0..200).collect();
+        check(&[7], [0.007; 5], 0.007);
+        check(&[1, 3], [0.001, 0.001, 0.001, 0.003, 0.003], 0.002);
+        check(&[1, 2, 3], [0.001, 0.001, 0.001, 0.002, 0.003], 0.002);
+        check(&hundred, [0.0, 0.001, 0.010, 0.050, 0.099], 0.0495);
+        check(&two_hundred, [0.0, 0.002, 0.020, 0.100, 0.199], 0.0995);
+    }
+
+    #[test]
+    fn no_samples_give_no_statistics() {
+        assert_eq!(Utilization::of(&[], 1_000), None);
+        assert!(utilization_curve(&[], 1_000).is_empty());
+    }
+
+    #[test]
+    fn curve_runs_from_the_smallest_to_the_largest_sample() {
+        let samples: Vec<u64> = (0..=100).collect();
+        let curve = utilization_curve(&samples, 100);
+        assert_eq!(curve.len(), 101);
+        assert_eq!((curve[0], curve[50], curve[100]), (0.0, 0.5, 1.0));
+    }
+
+    #[test]
+    fn median_of_times_ignores_one_outlier() {
+        let times = [5, 900, 6].map(Duration::from_nanos).to_vec();
+        assert_eq!(median(times), Duration::from_nanos(6));
+    }
+
+    #[test]
+    fn geometric_mean_multiplies_ratios() {
+        assert!((geometric_mean([0.5, 2.0]).unwrap() - 1.0).abs() < 1e-12);
+        assert_eq!(geometric_mean([]), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! Every subject hands out ranges that lie inside the pool and never overlap.
+
+use std::collections::BTreeMap;
+
+use mc_offset::Fit;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::{Placement, Pool, Subject};
+
+const POOL: Pool = Pool {
+    capacity_bytes: 1 << 16,
+    smallest_bytes: 16,
+};
+
+/// Runs a seeded program of allocations and frees against a map of the live ranges.
+fn check<S: Subject>(mut subject: S) {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+    let mut shadow = BTreeMap::new();
+    let mut live = Vec::new();
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let size_bytes = rng.random_range(POOL.smallest_bytes..2_048);
+        match subject.allocate(size_bytes) {
+            Some(token) => {
+                let placement = subject.placement(&token);
+                assert_eq!(placement.size_bytes, size_bytes);
+                insert(&mut shadow, placement);
+                live.push(token);
+            }
+            None => {
+                refused += 1;
+                let token = live.swap_remove(rng.random_range(0..live.len()));
+                shadow.remove(&subject.placement(&token).offset_bytes);
+                subject.free(token);
+            }
+        }
+    }
+    assert!(refused > 1_000, "the pool never filled up");
+}
+
+#[track_caller]
+fn insert(shadow: &mut BTreeMap<u64, u64>, placement: Placement) {
+    let Placement {
+        offset_bytes: start,
+        size_bytes,
+    } = placement;
+    let end = start + size_bytes;
+    assert!(end <= POOL.capacity_bytes, "{start}..{end} leaves the pool");
+    if let Some((&left, &left_end)) = shadow.range(..=start).next_back() {
+        assert!(
+            left_end <= start,
+            "{start}..{end} overlaps {left}..{left_end}"
+        );
+    }
+    if let Some((&right, _)) = shadow.range(start..).next() {
+        assert!(
+            end <= right,
+            "{start}..{end} overlaps the object at {right}"
+        );
+    }
+    shadow.insert(start, end);
+}
+
+#[test]
+fn offset_hands_out_disjoint_ranges_under_every_fit() {
+    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
+        check(super::offset::Offset::new(&POOL, fit));
+    }
+}
+
+#[test]
+fn shared_hands_out_disjoint_ranges() {
+    check(super::shared::Shared::new(&POOL));
+}
+
+#[test]
+fn offset_allocator_hands_out_disjoint_ranges() {
+    check(super::offset_allocator::Scaled::new(&POOL));
+}
+
+#[test]
+fn range_alloc_hands_out_disjoint_ranges() {
+    check(super::range_alloc::Ranges::new(&POOL));
+}
+
+#[test]
+fn buddy_hands_out_disjoint_ranges() {
+    check(super::buddy::Frames::new(&POOL));
+}
+
+#[test]
+fn oracle_accepts_a_request_exactly_when_the_sum_fits() {
+    let mut oracle = super::Oracle::new(&Pool {
+        capacity_bytes: 10,
+        smallest_bytes: 1,
+    });
+    let first = oracle.allocate(6).unwrap();
+    assert!(oracle.allocate(5).is_none());
+    assert!(oracle.allocate(4).is_some());
+    assert!(oracle.allocate(1).is_none());
+    oracle.free(first);
+    assert!(oracle.allocate(6).is_some());
+}

@@ -1,0 +1,271 @@
+//! What is asked of a workload, and whether it can be run.
+
+use crate::record::SkippedRun;
+use crate::row::REPEATS;
+
+use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
+
+/// Seed of a run that does not name one.
+pub const SEED: u64 = 42;
+
+/// Name that stands for every workload.
+pub const ALL: &str = "all";
+
+/// Largest number of timed operations: their sizes and samples are kept in memory.
+pub const OPS_MAX: u64 = 100_000_000;
+
+/// What to run, already checked against the workload by [`select`].
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Names of the subjects to measure.
+    pub subjects: Vec<&'static str>,
+    /// Sizes to run; empty for those of the workload.
+    pub sizes: Vec<u64>,
+    /// Timed operations; nothing for the number of the workload.
+    pub ops: Option<u64>,
+    /// Seed of the requests and of the victims.
+    pub seed: u64,
+    /// How much to run.
+    pub effort: Effort,
+}
+
+/// How much of a workload to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// The published number of operations, and short rounds repeated.
+    Full,
+    /// Enough operations for a meaningful utilization, once.
+    Quick,
+}
+
+/// Why a request cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No workload has this name.
+    #[error("unknown workload \"{name}\"; accepted: list, {accepted}, all")]
+    UnknownWorkload {
+        /// The name as given.
+        name: String,
+        /// The names of the workloads, separated by commas.
+        accepted: String,
+    },
+    /// No subject has this name.
+    #[error("unknown subject \"{name}\"; accepted: {accepted}")]
+    UnknownSubject {
+        /// The name as given.
+        name: String,
+        /// The names it takes, separated by commas.
+        accepted: String,
+    },
+    /// The workload leaves the subject out.
+    #[error("{workload} does not run \"{subject}\": {reason}; accepted: {accepted}")]
+    SkippedSubject {
+        /// The workload.
+        workload: &'static str,
+        /// The subject.
+        subject: &'static str,
+        /// Why it is left out.
+        reason: &'static str,
+        /// The names it takes, separated by commas.
+        accepted: String,
+    },
+    /// The workload defines its own sizes.
+    #[error("{workload} takes no --size: its sizes are fixed")]
+    FixedSizes {
+        /// The workload.
+        workload: &'static str,
+    },
+    /// An object of the size does not fit the pool.
+    #[error("--size {size_bytes} is out of range; accepted: 1 to {size_bytes_max}")]
+    SizeOutOfRange {
+        /// The size as given.
+        size_bytes: u64,
+        /// The largest size that fits.
+        size_bytes_max: u64,
+    },
+    /// The number of operations is not one the harness can hold in memory.
+    #[error("--ops {ops} is out of range; accepted: 1 to {ops_max}")]
+    OpsOutOfRange {
+        /// The number as given.
+        ops: u64,
+        /// The largest number accepted.
+        ops_max: u64,
+    },
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        let subjects = Vec::new();
+        Self {
+            subjects,
+            sizes: Vec::new(),
+            ops: None,
+            seed: SEED,
+            effort: Effort::Full,
+        }
+    }
+}
+
+impl Request {
+    /// Returns how often the short rows of this request are repeated at most.
+    #[must_use]
+    pub fn repeats_max(&self) -> usize {
+        match self.effort {
+            Effort::Full => REPEATS,
+            Effort::Quick => 1,
+        }
+    }
+}
+
+/// What a command runs.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The workloads with what each is asked for.
+    pub requests: Vec<(&'static Workload, Request)>,
+    /// Pairs of workload and subject that are left out.
+    pub skipped: Vec<SkippedRun>,
+}
+
+/// Returns the workloads of a name, which is that of one workload or `all`.
+///
+/// # Errors
+///
+/// Returns the names that are accepted.
+pub fn named(name: &str) -> Result<Vec<&'static Workload>, RequestError> {
+    if name == ALL {
+        return Ok(WORKLOADS.iter().collect());
+    }
+    by_name(name).map(|workload| vec![workload]).ok_or_else(|| {
+        let known: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        RequestError::UnknownWorkload {
+            name: name.to_owned(),
+            accepted: known.join(", "),
+        }
+    })
+}
+
+/// Returns the requests that the workloads get, and what they leave out.
+///
+/// No names stand for every subject of a workload. One workload has to take each name and the
+/// sizes as they are. Of several, each takes the names and sizes that concern it, and each name has
+/// to concern one of them.
+///
+/// # Errors
+///
+/// Returns which name, size or number is not accepted.
+pub fn select(
+    workloads: &[&'static Workload],
+    names: &[String],
+    request: &Request,
+) -> Result<Selection, RequestError> {
+    check_ops(request.ops)?;
+    if let [workload] = workloads {
+        check_sizes(workload, request)?;
+        names
+            .iter()
+            .try_for_each(|name| check_skipped(workload, name))?;
+    }
+    names
+        .iter()
+        .try_for_each(|name| check_known(workloads, name))?;
+
+    let mut selection = Selection::default();
+    let is_asked = |known: &str| names.is_empty() || names.iter().any(|name| name == known);
+    for &workload in workloads {
+        let left_out = workload
+            .skipped
+            .iter()
+            .filter(|skipped| is_asked(skipped.subject));
+        selection
+            .skipped
+            .extend(left_out.map(|&Skipped { subject, reason }| SkippedRun {
+                workload: workload.name,
+                subject,
+                reason: reason.to_owned(),
+            }));
+        let subjects = if names.is_empty() {
+            workload.default_subjects()
+        } else {
+            workload
+                .accepted()
+                .filter(|known| is_asked(known))
+                .collect()
+        };
+        if !subjects.is_empty() {
+            let sizes = match workload.sizes {
+                Sizes::Chosen => request.sizes.clone(),
+                Sizes::Fixed => Vec::new(),
+            };
+            selection.requests.push((
+                workload,
+                Request {
+                    subjects,
+                    sizes,
+                    ..request.clone()
+                },
+            ));
+        }
+    }
+    Ok(selection)
+}
+
+fn check_ops(ops: Option<u64>) -> Result<(), RequestError> {
+    match ops {
+        Some(ops) if ops == 0 || ops > OPS_MAX => Err(RequestError::OpsOutOfRange {
+            ops,
+            ops_max: OPS_MAX,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    if workload.sizes == Sizes::Fixed && !request.sizes.is_empty() {
+        return Err(RequestError::FixedSizes {
+            workload: workload.name,
+        });
+    }
+    Ok(())
+}
+
+fn check_skipped(workload: &'static Workload, name: &str) -> Result<(), RequestError> {
+    let Some(skipped) = workload
+        .skipped
+        .iter()
+        .find(|skipped| skipped.subject == name)
+    else {
+        return Ok(());
+    };
+    let &Skipped { subject, reason } = skipped;
+    let (accepted, workload) = (accepted_by(&[workload]), workload.name);
+    Err(RequestError::SkippedSubject {
+        workload,
+        subject,
+        reason,
+        accepted,
+    })
+}
+
+fn check_known(workloads: &[&'static Workload], name: &str) -> Result<(), RequestError> {
+    if workloads
+        .iter()
+        .any(|workload| workload.accepted().any(|known| known == name))
+    {
+        return Ok(());
+    }
+    Err(RequestError::UnknownSubject {
+        name: name.to_owned(),
+        accepted: accepted_by(workloads),
+    })
+}
+
+/// Returns the names that at least one of the workloads takes, separated by commas.
+fn accepted_by(workloads: &[&'static Workload]) -> String {
+    let mut names = Vec::new();
+    for name in workloads.iter().flat_map(|workload| workload.accepted()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}

@@ -1,0 +1,189 @@
+//! Uniform: objects of one size, the case of one model whose vectors all have the same length.
+//!
+//! 55 sizes in five families around the powers 32 · 4^i: the powers themselves, 17 bytes less and
+//! more, a tenth less and more. The pool starts full and every failure evicts one random object, so
+//! a lossless allocator holds ⌊pool / size⌋ objects for ever.
+//!
+//! It does not model more than one model per pool, nor objects that arrive or leave in groups.
+
+use crate::churn::{Eviction, Plan, Sampling};
+use crate::published::{self, UniformFigures};
+use crate::record::Run;
+use crate::row::{Label, Measured, Observer, Row};
+use crate::stats::Utilization;
+use crate::subject::Pool;
+
+use super::{Effort, Request, RequestError, Sizes, Workload, churn_run};
+
+/// Entry of the table of workloads.
+pub(super) const WORKLOAD: Workload = Workload {
+    name: "uniform",
+    summary: "one object size per run, 55 sizes from 15 B to 37 MB, one victim per failure",
+    subjects: crate::subject::NAMES,
+    skipped: &[],
+    sizes: Sizes::Chosen,
+    run,
+};
+
+/// Timed operations, as published.
+const OPS: u64 = 1_000_000;
+
+/// Timed operations of a quick run.
+const OPS_QUICK: u64 = 100_000;
+
+/// Objects a quick run keeps live at most: its pool shrinks with the size.
+const OBJECTS_QUICK: u64 = 1 << 16;
+
+/// Pool of the sizes below [`SMALL_BELOW_BYTES`].
+const POOL_SMALL_BYTES: u64 = 128 << 20;
+
+/// Pool of all other sizes.
+const POOL_BYTES: u64 = 2 << 30;
+
+/// Sizes below this use the small pool, which bounds the number of live objects.
+const SMALL_BELOW_BYTES: u64 = 1_024;
+
+fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+    let sizes = if request.sizes.is_empty() {
+        published::UNIFORM
+            .iter()
+            .map(|row| row.size_bytes)
+            .collect()
+    } else {
+        request.sizes.clone()
+    };
+    for &size_bytes in &sizes {
+        if size_bytes == 0 || size_bytes > POOL_BYTES {
+            return Err(RequestError::SizeOutOfRange {
+                size_bytes,
+                size_bytes_max: POOL_BYTES,
+            });
+        }
+    }
+    let mut runs = Vec::new();
+    for (index, &size_bytes) in sizes.iter().enumerate() {
+        let name = format!("{size_bytes} B");
+        let label = Label {
+            workload: WORKLOAD.name,
+            row: &name,
+            index,
+            rows: sizes.len(),
+        };
+        let plan = plan(size_bytes, request);
+        let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
+        let row = Row {
+            label,
+            plan: &plan,
+            subjects,
+            repeats_max,
+        };
+        let measured = row.measure(observer);
+        runs.extend(
+            measured
+                .iter()
+                .map(|measured| record(measured, size_bytes, &plan, request)),
+        );
+    }
+    Ok(runs)
+}
+
+fn plan(size_bytes: u64, request: &Request) -> Plan {
+    let capacity_bytes = pool_bytes(size_bytes, request.effort);
+    let ops = match request.effort {
+        Effort::Full => OPS,
+        Effort::Quick => OPS_QUICK,
+    };
+    let pool = Pool {
+        capacity_bytes,
+        smallest_bytes: size_bytes,
+    };
+    let list = |count: u64| (0..count).map(|_| size_bytes).collect();
+    Plan {
+        pool,
+        warm_up: list(pool.objects_max()),
+        timed: list(request.ops.unwrap_or(ops)),
+        eviction: Eviction::One,
+        sampling: Sampling::Operation,
+        seed: request.seed,
+    }
+}
+
+/// Returns the published pool of a size; a quick run halves it until the objects are few.
+fn pool_bytes(size_bytes: u64, effort: Effort) -> u64 {
+    let mut pool = if size_bytes < SMALL_BELOW_BYTES {
+        POOL_SMALL_BYTES
+    } else {
+        POOL_BYTES
+    };
+    while effort == Effort::Quick && pool / size_bytes > OBJECTS_QUICK {
+        pool /= 2;
+    }
+    pool
+}
+
+fn record(measured: &Measured, size_bytes: u64, plan: &Plan, request: &Request) -> Run {
+    let pool_bytes = plan.pool.capacity_bytes;
+    let mut live_bytes = measured.outcome.live_bytes_samples.clone();
+    live_bytes.sort_unstable();
+    let statistics = Utilization::of(&live_bytes, pool_bytes).expect("every operation is sampled");
+    let bound = plan.pool.objects_max() * size_bytes;
+    let run = churn_run(WORKLOAD.name, measured, request, plan.timed.len())
+        .with("alloc_size", size_bytes)
+        .with("pool_bytes", pool_bytes)
+        .with("utilization_min", statistics.min)
+        .with("utilization_mean", statistics.mean)
+        .with("utilization_bound", bound as f64 / pool_bytes as f64);
+    match published_figures(measured.subject, size_bytes) {
+        Some(figures) => run
+            .with("published_utilization_min", figures.utilization_min)
+            .with("published_utilization_mean", figures.utilization_mean)
+            .with("published_ns_per_op", figures.ns_per_op),
+        None => run,
+    }
+}
+
+/// Returns what was published for the placement policy that a subject reproduces.
+fn published_figures(subject: &str, size_bytes: u64) -> Option<UniformFigures> {
+    let row = published::UNIFORM
+        .iter()
+        .find(|row| row.size_bytes == size_bytes)?;
+    match subject {
+        published::BEFORE => Some(row.before),
+        published::AFTER => Some(row.after),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pool_is_small_below_one_kibibyte() {
+        for (size_bytes, pool) in [(1_023, 128 << 20), (1_024, 2 << 30), (32 << 20, 2 << 30)] {
+            assert_eq!(
+                pool_bytes(size_bytes, Effort::Full),
+                pool,
+                "size {size_bytes}"
+            );
+        }
+    }
+
+    #[test]
+    fn quick_pool_keeps_between_half_and_all_of_its_objects() {
+        for row in published::UNIFORM {
+            let objects = pool_bytes(row.size_bytes, Effort::Quick) / row.size_bytes;
+            let full = pool_bytes(row.size_bytes, Effort::Full) / row.size_bytes;
+            assert!(
+                objects <= OBJECTS_QUICK,
+                "size {}: {objects} objects",
+                row.size_bytes
+            );
+            assert!(
+                objects >= full.min(OBJECTS_QUICK / 2),
+                "size {}",
+                row.size_bytes
+            );
+        }
+    }
+}

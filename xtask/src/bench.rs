@@ -1,0 +1,88 @@
+//! `cargo xtask bench`: measures and regenerates what the measurements feed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use mc_bench::workload::WORKLOADS;
+use xshell::cmd;
+
+use crate::page;
+use crate::workspace::{root, say, shell};
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// What the published page reports; into `docs`.
+    Full,
+    /// A look at everything within a minute or so; not into `docs`, whose figures are full runs.
+    Quick,
+}
+
+impl From<bool> for Effort {
+    fn from(is_quick: bool) -> Self {
+        if is_quick { Self::Quick } else { Self::Full }
+    }
+}
+
+impl Effort {
+    fn default_out(self) -> PathBuf {
+        match self {
+            Self::Full => root().join("docs"),
+            Self::Quick => root().join("target/bench-quick"),
+        }
+    }
+
+    fn flag(self) -> Option<&'static str> {
+        (self == Self::Quick).then_some("--quick")
+    }
+}
+
+pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyhow::Result<()> {
+    for name in only {
+        let is_known = WORKLOADS.iter().any(|workload| workload.name == name);
+        ensure!(
+            is_known,
+            "unknown workload \"{name}\"; `mc-bench list` names them"
+        );
+    }
+    let out = out.unwrap_or_else(|| effort.default_out());
+    let data = out.join("data");
+    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+
+    let shell = shell()?;
+    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
+    let command = target_dir(&shell)?.join("release/mc-bench");
+    let flag = effort.flag();
+    let start = Instant::now();
+    for workload in WORKLOADS {
+        let name = workload.name;
+        if only.is_empty() || only.iter().any(|asked| asked == name) {
+            let file = data.join(name).with_extension("json");
+            cmd!(
+                shell,
+                "{command} {name} {flag...} --format json --out {file}"
+            )
+            .run()?;
+        }
+    }
+    say(&format!(
+        "measured in {:.0} s",
+        start.elapsed().as_secs_f64()
+    ));
+
+    page::regenerate(Some(out))
+}
+
+/// Asks cargo, because the directory can be moved by configuration and environment.
+fn target_dir(shell: &xshell::Shell) -> anyhow::Result<PathBuf> {
+    let metadata = cmd!(shell, "cargo metadata --format-version 1 --no-deps")
+        .quiet()
+        .read()?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let directory = metadata["target_directory"].as_str();
+    directory
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
+}

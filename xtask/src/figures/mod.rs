@@ -1,0 +1,22 @@
+//! Figures of the page, drawn as SVG so that they stay sharp and can be compared as text.
+
+mod random_distribution;
+mod style;
+mod time_by_size;
+mod utilization_by_size;
+
+pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
+pub(crate) use self::time_by_size::TIME_BY_SIZE;
+pub(crate) use self::utilization_by_size::UTILIZATION_BY_SIZE;
+
+use crate::data::Data;
+
+/// One figure.
+pub(crate) struct Figure {
+    /// File name in the directory of figures.
+    pub(crate) file: &'static str,
+    /// What it shows, in one sentence.
+    pub(crate) caption: &'static str,
+    /// Returns the figure as SVG.
+    pub(crate) draw: fn(&Data) -> anyhow::Result<String>,
+}

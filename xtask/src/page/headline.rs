@@ -1,0 +1,121 @@
+//! The headline: ours beside the published figures, for the page and for the README.
+
+use mc_bench::published::{self, UNIFORM, UniformRow};
+use mc_bench::stats::geometric_mean;
+
+use crate::data::Data;
+
+use super::markdown::{Table, cell, nanoseconds, share};
+
+const BEGIN: &str = "<!-- headline:begin -->\n";
+const END: &str = "<!-- headline:end -->";
+
+const SUBJECTS: [&str; 5] = ["bin-ceil", "good-fit", "adaptive", "shared", "oracle"];
+
+/// Returns a text with the table between its markers, or nothing when it has no markers.
+pub(super) fn replace(readme: &str, data: &Data) -> Option<String> {
+    let (before, rest) = readme.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", table(data)))
+}
+
+/// Returns the table.
+pub(super) fn table(data: &Data) -> String {
+    let mut headings = vec!["Workload", "Published before", "Published after"];
+    headings.extend(SUBJECTS);
+    let mut table = Table::new(&headings);
+    let mut row = |title: &str, published: [Option<f64>; 2], measured: [Option<f64>; 5], format| {
+        let mut cells = vec![title.to_owned()];
+        cells.extend(
+            published
+                .into_iter()
+                .chain(measured)
+                .map(|figure| cell(figure, format)),
+        );
+        table.row(&cells);
+    };
+    row(
+        "Uniform, worst of 55 sizes: minimum utilization / bound",
+        [
+            worst(data, |row| row.before.utilization_min),
+            worst(data, |row| row.after.utilization_min),
+        ],
+        SUBJECTS.map(|subject| worst_measured(data, subject)),
+        share,
+    );
+    row(
+        "Random 1 KiB to 64 MiB: mean utilization",
+        [published::RANDOM_BEFORE, published::RANDOM_AFTER].map(|row| Some(row.utilization.mean)),
+        SUBJECTS.map(|subject| figure(data, "random", subject, "utilization_mean")),
+        share,
+    );
+    row(
+        "Paired 3.12 MiB + 643 KiB: mean utilization",
+        [None, Some(published::PAIRED.utilization.mean)],
+        SUBJECTS.map(|subject| figure(data, "paired", subject, "utilization_mean")),
+        share,
+    );
+    row(
+        "Uniform: ns per operation, geometric mean",
+        [
+            mean_time(|row| row.before.ns_per_op),
+            mean_time(|row| row.after.ns_per_op),
+        ],
+        SUBJECTS.map(|subject| mean_time_measured(data, subject)),
+        nanoseconds,
+    );
+    row(
+        "Random: ns per operation",
+        [published::RANDOM_BEFORE, published::RANDOM_AFTER].map(|row| Some(row.ns_per_op)),
+        SUBJECTS.map(|subject| figure(data, "random", subject, "ns_per_op")),
+        nanoseconds,
+    );
+    row(
+        "Paired: ns per operation",
+        [None, Some(published::PAIRED.ns_per_op)],
+        SUBJECTS.map(|subject| figure(data, "paired", subject, "ns_per_op")),
+        nanoseconds,
+    );
+    format!("{}{LEGEND}", table.finish())
+}
+
+const LEGEND: &str = "
+`bin-ceil` is the published policy in this workspace, `adaptive` the default, `good-fit` the default
+without its guidance by recent sizes, `shared` the default behind thread-safe handles. `oracle`
+compacts for free: its utilization is the bound, its time that of the harness. Published times are of
+another machine.
+";
+
+fn figure(data: &Data, workload: &str, subject: &str, field: &str) -> Option<f64> {
+    data.run(workload, subject)?.number(field)
+}
+
+/// Returns the smallest share of its bound that a published row reaches, of the rows measured.
+fn worst(data: &Data, published: fn(&UniformRow) -> f64) -> Option<f64> {
+    let shares = UNIFORM.iter().filter_map(|row| {
+        let run = data.sized_run("uniform", "oracle", row.size_bytes)?;
+        // Published digits end after the sixth, so a row can seem to exceed its bound.
+        Some((published(row) / run.number("utilization_bound")?).min(1.0))
+    });
+    shares.reduce(f64::min)
+}
+
+fn worst_measured(data: &Data, subject: &str) -> Option<f64> {
+    let runs = data
+        .runs("uniform")
+        .filter(|run| run.text("subject") == Some(subject));
+    let shares = runs
+        .filter_map(|run| Some(run.number("utilization_min")? / run.number("utilization_bound")?));
+    shares.reduce(f64::min)
+}
+
+fn mean_time(published: fn(&UniformRow) -> f64) -> Option<f64> {
+    geometric_mean(UNIFORM.iter().map(published))
+}
+
+fn mean_time_measured(data: &Data, subject: &str) -> Option<f64> {
+    let runs = data
+        .runs("uniform")
+        .filter(|run| run.text("subject") == Some(subject));
+    geometric_mean(runs.filter_map(|run| run.number("ns_per_op")))
+}

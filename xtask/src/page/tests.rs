@@ -1,0 +1,103 @@
+//! The page of a small set of data.
+
+use crate::data::{Data, Document};
+
+use super::{headline, render, sections};
+
+const MACHINE: &str = r#"{"cpu": "C", "cores": 2, "kernel": "K", "transparent_hugepages": "never",
+    "rustc": "R", "commit": "abc"}"#;
+
+fn document(workload: &'static str, runs: &str, skipped: &str) -> Document {
+    let text = format!(
+        r#"{{"schema": 1, "machine": {MACHINE}, "runs": [{runs}], "skipped": [{skipped}]}}"#
+    );
+    Document::parse(workload, &text).unwrap()
+}
+
+fn data() -> Data {
+    let uniform = |subject: &str, min: f64| {
+        format!(
+            r#"{{"workload": "uniform", "subject": "{subject}", "alloc_size": 145, "seed": 7,
+            "utilization_min": {min}, "utilization_mean": {min}, "utilization_bound": 0.75,
+            "ns_per_op": 50.0, "harness_ns_per_op": 10.0}}"#
+        )
+    };
+    let random = r#"{"workload": "random", "subject": "good-fit", "ops": 1000, "seed": 7,
+        "utilization_min": 0.5, "utilization_p99": 0.6, "utilization_p90": 0.7,
+        "utilization_p50": 0.8, "utilization_max": 0.95, "utilization_mean": 0.79,
+        "utilization_curve": [0.5, 0.95], "ns_per_op": 40.0, "harness_ns_per_op": 9.5}"#;
+    let rows = [
+        uniform("good-fit", 0.75),
+        uniform("oracle", 0.75),
+        uniform("bin-ceil", 0.5),
+    ];
+    let skipped = r#"{"subject": "range-alloc", "reason": "of a reason"}"#;
+    Data {
+        documents: vec![
+            document("uniform", &rows.join(","), ""),
+            document("random", random, skipped),
+        ],
+    }
+}
+
+#[test]
+fn page_holds_the_sections_that_have_data() {
+    let page = render(&data());
+    assert!(page.contains("## Uniform sizes") && page.contains("## Random sizes"));
+    assert!(!page.contains("## Paired sizes"));
+}
+
+#[test]
+fn measured_and_published_figures_stand_in_one_row() {
+    let page = render(&data());
+    let is_row = |line: &&str| line.starts_with("| 145 |");
+    let rows: Vec<&str> = page.lines().filter(is_row).collect();
+    let utilization = "| 145 | 0.750000 | 0.667789 / 0.700907 | 0.906249 | 0.750000 | 0.500000 |";
+    assert_eq!(
+        rows,
+        [utilization, "| 145 | 572 | 372 | 50.0 | 50.0 | 10.0 |"]
+    );
+    assert!(page.contains("| *published before* | 0.569255 | 0.712076 |"));
+    assert!(page.contains("| good-fit | 0.500000 | 0.600000 |"));
+}
+
+#[test]
+fn sizes_without_data_have_empty_cells() {
+    assert!(render(&data()).contains("| 49 | – | 0.692229 / 0.753062 | 0.942308 | – | – |"));
+}
+
+#[test]
+fn what_is_left_out_is_named_with_its_reason() {
+    let page = render(&data());
+    assert!(page.contains("Not measured here: `range-alloc`, because of a reason."));
+}
+
+#[test]
+fn figures_are_drawn_from_incomplete_data() {
+    let data = data();
+    for figure in sections(&data).flat_map(|section| section.figures) {
+        let svg = (figure.draw)(&data).unwrap();
+        assert!(
+            svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"),
+            "{}",
+            figure.file
+        );
+        assert_eq!(
+            svg,
+            (figure.draw)(&data).unwrap(),
+            "{} is not deterministic",
+            figure.file
+        );
+    }
+}
+
+#[test]
+fn headline_replaces_what_stands_between_the_markers() {
+    let readme = "top\n<!-- headline:begin -->\nold\n<!-- headline:end -->\nbottom\n";
+    let replaced = headline::replace(readme, &data()).unwrap();
+    assert!(replaced.starts_with("top\n<!-- headline:begin -->\n| Workload |"));
+    assert!(replaced.ends_with("<!-- headline:end -->\nbottom\n"));
+    assert!(!replaced.contains("old"));
+    assert_eq!(headline::replace(&replaced, &data()).unwrap(), replaced);
+    assert_eq!(headline::replace("no markers", &data()), None);
+}

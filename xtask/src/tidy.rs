@@ -1,0 +1,210 @@
+//! `cargo xtask tidy`: what has to hold in every file and no compiler checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use xshell::cmd;
+
+use crate::page;
+use crate::workspace::{root, say, shell};
+
+/// Lines beyond which a source file holds more than one concept.
+const LINES_MAX: usize = 600;
+
+/// Lines of the architecture document at most.
+const ARCHITECTURE_LINES_MAX: usize = 200;
+
+/// Words that mark unfinished work. Split, so that this file does not contain them.
+const BANNED_WORDS: [&str; 6] = [
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("HA", "CK"),
+    concat!("dbg", "!("),
+    concat!("todo", "!("),
+];
+
+/// Beginnings of paths that exist on one machine only.
+const MACHINE_PATHS: [&str; 4] = [
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/wo", "rk/"),
+    concat!("/Use", "rs/"),
+];
+
+/// Extensions of the text files that are checked.
+const TEXT: [&str; 8] = ["rs", "md", "toml", "sh", "py", "h", "hpp", "yml"];
+
+/// Directories whose files have to be referred to by a document.
+const ASSETS: [&str; 2] = ["docs/figures", "docs/data"];
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let files = tracked_files()?;
+    let mut faults = Vec::new();
+    for path in &files {
+        // Bytes that are no text belong to figures and test inputs.
+        if let Some(text) = read_text(path) {
+            faults.extend(file_faults(path, &text));
+        }
+    }
+    faults.extend(asset_faults(&files));
+    faults.extend(page_faults()?);
+    for fault in &faults {
+        say(fault);
+    }
+    ensure!(faults.is_empty(), "{} faults", faults.len());
+    Ok(())
+}
+
+/// Returns the files of the repository, new ones included and ignored ones not.
+fn tracked_files() -> anyhow::Result<Vec<PathBuf>> {
+    let shell = shell()?;
+    let list = cmd!(shell, "git ls-files --cached --others --exclude-standard")
+        .quiet()
+        .read();
+    let list = list.context("tidy needs the git repository")?;
+    Ok(list
+        .lines()
+        .map(PathBuf::from)
+        .filter(|path| root().join(path).is_file())
+        .collect())
+}
+
+fn read_text(path: &Path) -> Option<String> {
+    let extension = path.extension()?.to_str()?;
+    if !TEXT.contains(&extension) {
+        return None;
+    }
+    fs::read_to_string(root().join(path)).ok()
+}
+
+/// Returns what is wrong with one file.
+fn file_faults(path: &Path, text: &str) -> Vec<String> {
+    let name = path.display();
+    let mut faults = Vec::new();
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    if is_rust && !text.starts_with("//!") && !text.starts_with("#!/") {
+        faults.push(format!("{name}:1: no module documentation"));
+    }
+    let lines = text.lines().count();
+    if is_rust && lines > LINES_MAX {
+        faults.push(format!("{name}: {lines} lines, more than {LINES_MAX}"));
+    }
+    if path.ends_with("ARCHITECTURE.md") && lines > ARCHITECTURE_LINES_MAX {
+        faults.push(format!(
+            "{name}: {lines} lines, more than {ARCHITECTURE_LINES_MAX}"
+        ));
+    }
+    for (index, line) in text.lines().enumerate() {
+        let words = BANNED_WORDS
+            .iter()
+            .chain(&MACHINE_PATHS)
+            .filter(|word| line.contains(*word));
+        faults.extend(words.map(|word| format!("{name}:{}: \"{word}\"", index + 1)));
+        if line.ends_with([' ', '\t']) {
+            faults.push(format!("{name}:{}: trailing space", index + 1));
+        }
+    }
+    if path.extension().is_some_and(|extension| extension == "md") {
+        faults.extend(link_faults(path, text));
+    }
+    faults
+}
+
+/// Returns a fault per relative link of a document that leads nowhere.
+fn link_faults(path: &Path, text: &str) -> Vec<String> {
+    let directory = root().join(path.parent().unwrap_or(Path::new("")));
+    let is_dead = |target: &&str| {
+        let file = target.split('#').next().unwrap_or_default();
+        !target.contains("://") && !file.is_empty() && !directory.join(file).exists()
+    };
+    let dead = links(text).filter(is_dead);
+    dead.map(|target| format!("{}: dead link {target}", path.display()))
+        .collect()
+}
+
+/// Returns the targets of the inline links of a Markdown text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target)
+}
+
+/// Returns a fault per figure or data file that no document refers to.
+fn asset_faults(files: &[PathBuf]) -> Vec<String> {
+    let documents: String = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .filter_map(|path| read_text(path))
+        .collect();
+    let is_asset = |path: &&PathBuf| ASSETS.iter().any(|directory| path.starts_with(directory));
+    let name = |path: &PathBuf| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let assets = files.iter().filter(is_asset).filter_map(name);
+    let dead = assets.filter(|asset| !documents.contains(asset.as_str()));
+    dead.map(|asset| format!("no document refers to {asset}"))
+        .collect()
+}
+
+/// Returns a fault per generated file that is not what the data give.
+fn page_faults() -> anyhow::Result<Vec<String>> {
+    let docs = root().join("docs");
+    let readme = fs::read_to_string(root().join("README.md")).context("cannot read README.md")?;
+    let stale = page::stale_files(&docs, &readme)?;
+    let fault = |name| format!("{name} is not what docs/data gives; run `cargo xtask page`");
+    Ok(stale.into_iter().map(fault).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, text: &str, expected: &[&str]) {
+        let faults = file_faults(Path::new(path), text);
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            assert!(fault.contains(expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn faults_name_file_line_and_word() {
+        check("a.rs", "//! Documented.\nfn f() {}\n", &[]);
+        check("a.rs", "fn f() {}\n", &["a.rs:1: no module documentation"]);
+        check(
+            "a.rs",
+            &format!("//! D.\n\n// {} it\n", BANNED_WORDS[0]),
+            &["a.rs:3"],
+        );
+        check(
+            "a.toml",
+            &format!("p = \"{}x\"\n", MACHINE_PATHS[0]),
+            &["a.toml:1"],
+        );
+        check(
+            "a.rs",
+            &format!("//! D.\n{}", "\n".repeat(LINES_MAX)),
+            &["601 lines"],
+        );
+        check("a.md", "b \n", &["a.md:1: trailing space"]);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_faults() {
+        check(
+            "a.md",
+            "[m](Cargo.toml), [w](https://example.org/x), [s](#here)\n",
+            &[],
+        );
+        check(
+            "docs/a.md",
+            "![f](figures/no-such-figure.svg)\n",
+            &["dead link"],
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! Where the workspace is, and what every task says to whoever runs it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use xshell::Shell;
+
+/// Returns the root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask
+        .parent()
+        .expect("xtask is a member of the workspace")
+        .to_owned()
+}
+
+/// Returns a shell in the root of the workspace.
+pub(crate) fn shell() -> anyhow::Result<Shell> {
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    Ok(shell)
+}
+
+/// Returns a path as seen from the root of the workspace, for messages.
+pub(crate) fn relative(path: &Path) -> String {
+    let root = root();
+    path.strip_prefix(&root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// Writes a line to standard error; a closed one is no reason to fail.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
