@@ -290,7 +290,10 @@ impl Holes {
             self.learn_largest(0);
             return 0;
         };
-        let mut sizes = self.in_bin(bin).map(|index| self.records[index].size);
+        let mut sizes = self
+            .in_bin(bin)
+            .map(|index| self.records[index].size)
+            .fuse();
         let largest = sizes.by_ref().take(HOLES_LOOKED_AT).max().unwrap_or(0);
         if sizes.next().is_none() {
             drop(sizes);
