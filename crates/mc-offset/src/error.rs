@@ -197,7 +197,7 @@ pub enum AllocError {
         /// Free bytes in all holes.
         free: u64,
         /// Bytes of the largest hole. Where it shares its bin with more than
-        /// 64 others, so that finding it would take long, the most that it
+        /// 16 others, so that finding it would take long, the most that it
         /// can have: for good and adaptive fit at most 1/32 more.
         largest_hole: u64,
     },

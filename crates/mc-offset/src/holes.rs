@@ -58,7 +58,7 @@ impl Hole {
 }
 
 /// Holes of the highest bin that a refusal looks at to name the largest.
-const HOLES_LOOKED_AT: usize = 64;
+const HOLES_LOOKED_AT: usize = 16;
 
 /// What an anchor has in place of a node; a vacant record has [`NIL`].
 const ANCHOR_MARK: u32 = 0;

@@ -158,7 +158,7 @@ impl Shadowed {
             let free = gaps.iter().map(|gap| gap.size).sum();
             let largest_hole = match error {
                 // Among so many holes the largest need not have been found.
-                AllocError::NoHole { largest_hole, .. } if gaps.len() > 64 => {
+                AllocError::NoHole { largest_hole, .. } if gaps.len() > 16 => {
                     assert!((largest(&gaps)..=free).contains(&largest_hole));
                     largest_hole
                 }
