@@ -173,24 +173,24 @@ impl Holes {
         index
     }
 
-    /// Removes the hole and returns what it was.
+    /// Removes the hole.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) -> Hole {
-        let hole = self.records[index];
-        self.unfile(&hole);
+    pub(crate) fn remove(&mut self, index: u32) {
+        self.unfile(index);
         self.records.remove(index);
+        if self.len() == 0 {
+            self.learn_largest(0);
+        }
         if self.by_address.is_some() {
             self.index_change(|by_address| by_address.remove(index));
         }
-        hole
     }
 
     /// Makes the hole cover other bytes and the most recent of its bin.
     #[inline]
     pub(crate) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
         debug_assert_ne!(size, 0);
-        let old = self.records[index];
-        self.unfile(&old);
+        self.unfile(index);
         let record = &mut self.records[index];
         record.offset = offset;
         record.size = size;
@@ -410,13 +410,18 @@ impl Holes {
     }
 
     #[inline]
-    fn unfile(&mut self, hole: &Hole) {
-        self.records[hole.prev].next = hole.next;
-        self.records[hole.next].prev = hole.prev;
-        if hole.prev == hole.next {
+    fn unfile(&mut self, index: u32) {
+        // Read field by field: a copy of the whole record in wide registers
+        // would have to wait for the narrow stores that filled it.
+        let Hole {
+            size, prev, next, ..
+        } = self.records[index];
+        self.records[prev].next = next;
+        self.records[next].prev = prev;
+        if prev == next {
             // Only the anchor is left, and its index is the bin.
-            self.bins.remove(hole.prev);
+            self.bins.remove(prev);
         }
-        self.is_bound_exact &= hole.size != self.largest_bound;
+        self.is_bound_exact &= size != self.largest_bound;
     }
 }

@@ -1,6 +1,6 @@
 //! The choice of a hole for a request.
 
-use crate::{allocator::OffsetAllocator, options::Fit, slab::SlabFull, trend::Regime};
+use crate::{allocator::OffsetAllocator, holes::Hole, options::Fit, slab::SlabFull, trend::Regime};
 
 /// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
 const ADAPTIVE_PROBES: u32 = 4;
@@ -28,14 +28,15 @@ impl OffsetAllocator {
             Regime::Spread { small_max } if charge <= small_max => (self.find_last(charge)?, true),
             _ => (self.find_good(charge, ADAPTIVE_PROBES)?, false),
         };
-        let whole = *self.holes.hole(hole);
-        self.trend.record(charge, whole.size == charge);
-        let leaves_low =
-            regime == Regime::Varied && self.chain.is_lower_neighbor_larger(whole.node);
+        let &Hole {
+            offset, size, node, ..
+        } = self.holes.hole(hole);
+        self.trend.record(charge, size == charge);
+        let leaves_low = regime == Regime::Varied && self.chain.is_lower_neighbor_larger(node);
         let at = if goes_high || leaves_low {
-            whole.end() - charge
+            offset + size - charge
         } else {
-            whole.offset
+            offset
         };
         Some((hole, at))
     }
