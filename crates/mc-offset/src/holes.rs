@@ -156,7 +156,7 @@ impl Holes {
 
     /// Adds a hole as the most recent of its bin; a
     /// [`reserve_one`](Self::reserve_one) came before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, offset: u64, size: u64, node: u32) -> u32 {
         debug_assert_ne!(size, 0);
         let index = self.records.insert(Hole {
@@ -174,7 +174,7 @@ impl Holes {
     }
 
     /// Removes the hole.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, index: u32) {
         self.unfile(index);
         self.records.remove(index);
@@ -187,7 +187,7 @@ impl Holes {
     }
 
     /// Makes the hole cover other bytes and the most recent of its bin.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
         debug_assert_ne!(size, 0);
         self.unfile(index);
@@ -395,7 +395,7 @@ impl Holes {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn file(&mut self, index: u32, size: u64) {
         let bin = self.scale.bin_floor(size);
         let first = self.records[bin].next;
@@ -409,7 +409,7 @@ impl Holes {
         self.largest_bound = self.largest_bound.max(size);
     }
 
-    #[inline]
+    #[inline(always)]
     fn unfile(&mut self, index: u32) {
         // Read field by field: a copy of the whole record in wide registers
         // would have to wait for the narrow stores that filled it.
