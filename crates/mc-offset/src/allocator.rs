@@ -9,7 +9,7 @@ use crate::{
     error::{AllocError, FreeError, OptionsError},
     holes::Holes,
     nodes::{ANCHOR, Chain},
-    options::{Fit, Options},
+    options::Options,
     slab::SlabFull,
     trend::Trend,
 };
@@ -43,7 +43,7 @@ pub struct OffsetAllocator {
     pub(crate) options: Options,
     pub(crate) chain: Chain,
     pub(crate) holes: Holes,
-    serials: Serials,
+    pub(crate) serials: Serials,
     /// What adaptive fit follows.
     pub(crate) trend: Trend,
     /// Sum of the sizes asked for of the live allocations.
@@ -85,7 +85,7 @@ impl OffsetAllocator {
     /// Finds a place for `size` bytes.
     ///
     /// Takes constant time where a hole is found in the bins that the
-    /// [`Fit`] looks at first; a request that only the last holes
+    /// [`Fit`](crate::Fit) looks at first; a request that only the last holes
     /// of the highest bin could take reads all of those.
     ///
     /// # Errors
@@ -194,12 +194,11 @@ impl OffsetAllocator {
     }
 
     /// Returns the bytes that a request of `size` would take from the holes:
-    /// `size` rounded up to the granule and, for [`Fit::BinCeil`], to a bin;
+    /// `size` rounded up to the granule and, for
+    /// [`Fit::BinCeil`](crate::Fit::BinCeil), to a bin;
     /// `None` if that exceeds the capacity or `size` is zero.
     pub fn charged_size(&self, size: u64) -> Option<u64> {
-        let is_possible = size != 0 && size <= self.options.capacity;
-        let charge = is_possible.then(|| self.charge(size))?;
-        (charge <= self.options.capacity).then_some(charge)
+        self.options.charged_size(size)
     }
 
     /// Checks a request against everything but the holes and returns its
@@ -225,20 +224,9 @@ impl OffsetAllocator {
     }
 
     /// Returns the charge of a size that is at most the capacity.
-    ///
-    /// It depends on the size alone, so that nodes need not store it.
     #[inline]
     pub(crate) fn charge(&self, size: u64) -> u64 {
-        let mask = self.options.granule - 1;
-        // The capacity is a multiple of the granule, hence no overflow.
-        let granular = (size + mask) & !mask;
-        match self.options.fit {
-            Fit::BinCeil => {
-                let scale = self.holes.scale();
-                scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
-            }
-            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => granular,
-        }
+        self.options.charge(size)
     }
 
     /// Takes `charge` bytes at offset `at` out of a hole that has them; what

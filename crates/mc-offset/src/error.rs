@@ -1,8 +1,10 @@
 //! What can go wrong, one enum per operation.
 
+use alloc::collections::TryReserveError;
+
 use thiserror::Error;
 
-use crate::{allocation::Allocation, slab::SlabFull};
+use crate::{allocation::Allocation, restore::RestoreEntry, slab::SlabFull};
 
 /// Why an allocator could not be made from its [`Options`](crate::Options).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -41,6 +43,126 @@ impl From<SlabFull> for OptionsError {
     fn from(SlabFull: SlabFull) -> Self {
         Self::OutOfMemory
     }
+}
+
+/// Why an allocator could not be rebuilt from a list of entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// There is no allocator with these options.
+    #[error("the options cannot be had")]
+    Options(#[from] OptionsError),
+    /// The entry has no bytes.
+    #[error("{entry} is empty")]
+    ZeroSize {
+        /// The entry at fault.
+        entry: RestoreEntry,
+    },
+    /// The entry begins where no allocation can.
+    #[error("{entry} does not begin at a multiple of the granule of {granule_bytes} bytes")]
+    OffGranule {
+        /// The entry at fault.
+        entry: RestoreEntry,
+        /// The granule of the options.
+        granule_bytes: u64,
+    },
+    /// What the entry is charged reaches past the end of the range.
+    #[error("{entry} takes bytes beyond the capacity of {capacity}")]
+    BeyondCapacity {
+        /// The entry at fault.
+        entry: RestoreEntry,
+        /// Bytes in all.
+        capacity: u64,
+    },
+    /// Two entries claim the same bytes.
+    #[error("{entry} begins before offset {other_end}, where {other} ends")]
+    Overlap {
+        /// Of the two, the one with the higher offset; of equal offsets, the
+        /// later in the list.
+        entry: RestoreEntry,
+        /// The one that it begins in.
+        other: RestoreEntry,
+        /// Offset behind the last byte that `other` is charged.
+        other_end: u64,
+    },
+    /// The list is longer than the limit on live allocations.
+    #[error("{entry} exceeds the limit of {limit} live allocations")]
+    LimitReached {
+        /// The first entry too many.
+        entry: RestoreEntry,
+        /// The limit in the options.
+        limit: u32,
+    },
+    /// The heap has no room for the tables or the tokens.
+    #[error("the heap has no room for the restored tables")]
+    OutOfMemory,
+}
+
+impl From<SlabFull> for RestoreError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl From<TryReserveError> for RestoreError {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+/// Why bytes are not an encoded [`Snapshot`](crate::Snapshot).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The bytes do not begin like a snapshot.
+    #[error("the bytes do not begin with the mark of a snapshot")]
+    NotSnapshot,
+    /// The snapshot has a version that this crate cannot read.
+    #[error("snapshot version {version}; only version {supported} can be read")]
+    UnknownVersion {
+        /// The version found.
+        version: u32,
+        /// The version that can be read.
+        supported: u32,
+    },
+    /// Bytes are missing at the end, or follow it.
+    #[error("a snapshot of {actual_bytes} bytes that should have {expected_bytes}")]
+    WrongLength {
+        /// What the header says; of a cut header, the least it could say.
+        expected_bytes: u64,
+        /// Bytes given.
+        actual_bytes: u64,
+    },
+    /// Bytes were changed.
+    #[error("checksum {computed:#010x} where {stored:#010x} is stored")]
+    Checksum {
+        /// The checksum at the end of the bytes.
+        stored: u32,
+        /// The checksum of the bytes before it.
+        computed: u32,
+    },
+    /// The rule of placement is none that this crate has.
+    #[error("no fit has the code {code} with the parameter {parameter}")]
+    UnknownFit {
+        /// The code found.
+        code: u32,
+        /// The parameter found.
+        parameter: u32,
+    },
+    /// The entry has a lower offset than the one before it.
+    #[error("{entry} follows one at offset {offset_before}")]
+    Unsorted {
+        /// The entry at fault.
+        entry: RestoreEntry,
+        /// Offset of the entry before.
+        offset_before: u64,
+    },
+    /// No allocator has these options or these allocations.
+    #[error("the snapshot describes no allocator")]
+    Contents(#[from] RestoreError),
+    /// The heap has no room for the entries.
+    #[error("the heap has no room for the entries of the snapshot")]
+    OutOfMemory,
 }
 
 /// Why a request got no space; the allocator is as it was before.

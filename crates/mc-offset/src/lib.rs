@@ -18,19 +18,31 @@ mod nodes;
 mod options;
 mod place;
 mod report;
+mod restore;
 mod search;
 #[cfg(feature = "std")]
 mod shared;
 mod slab;
+mod slots;
+mod snapshot;
+mod sync;
 mod trend;
 mod window;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
-pub use error::{AllocError, FreeError, OptionsError, PlaceError, ResizeError};
+pub use error::{
+    AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SnapshotError,
+};
 pub use extents::Extents;
 pub use options::{Fit, Options};
 pub use report::{BinUsage, FreeRange, Report};
+pub use restore::RestoreEntry;
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
+pub use slots::{
+    LiveSlots, SlotAllocAtError, SlotAllocError, SlotAllocator, SlotFreeError, SlotIndex,
+    SlotLayoutError,
+};
+pub use snapshot::Snapshot;
 pub use window::Window;

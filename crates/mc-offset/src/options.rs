@@ -89,6 +89,33 @@ impl Options {
         }
     }
 
+    /// Returns what a request of `size` bytes, at most the capacity, takes from
+    /// the holes.
+    ///
+    /// It depends on nothing but the size and the options, so that neither
+    /// nodes nor snapshots need store it.
+    #[inline]
+    pub(crate) fn charge(&self, size: u64) -> u64 {
+        let mask = self.granule - 1;
+        // The capacity is a multiple of the granule, hence no overflow.
+        let granular = (size + mask) & !mask;
+        match self.fit {
+            Fit::BinCeil => {
+                let scale = self.fit.scale();
+                scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
+            }
+            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => granular,
+        }
+    }
+
+    /// Returns the charge of `size` bytes, or `None` if there is no such
+    /// request: `size` is zero or the charge exceeds the capacity.
+    pub(crate) fn charged_size(&self, size: u64) -> Option<u64> {
+        let is_possible = size != 0 && size <= self.capacity;
+        let charge = is_possible.then(|| self.charge(size))?;
+        (charge <= self.capacity).then_some(charge)
+    }
+
     pub(crate) const fn validate(&self) -> Result<(), OptionsError> {
         let Self {
             capacity,

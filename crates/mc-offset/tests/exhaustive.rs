@@ -4,6 +4,8 @@
 //! short program can reach, rather than for sampled ones.
 
 mod common;
+#[path = "common/placing.rs"]
+mod placing;
 
 use common::{FITS, Shadowed};
 use mc_offset::{Fit, Options};

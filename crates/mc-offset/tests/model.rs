@@ -8,6 +8,8 @@
 //! refused only for want of room; objects in pieces have the fewest.
 
 mod common;
+#[path = "common/placing.rs"]
+mod placing;
 
 use common::{FITS, Shadowed};
 use mc_offset::Options;

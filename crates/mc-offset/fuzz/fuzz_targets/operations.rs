@@ -1,0 +1,11 @@
+//! Streams of operations against the oracle; see the program.
+#![no_main]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+#[path = "../../tests/common/placing.rs"]
+mod placing;
+#[path = "../../tests/programs/operations.rs"]
+mod operations;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| operations::run(bytes));

@@ -1,0 +1,38 @@
+//! The atomics of the lock-free parts, and what tells threads apart.
+//!
+//! Everything lock-free in this crate takes its atomics from here, so that a build with
+//! `--cfg loom` runs the same code under loom's scheduler.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Returns a number that differs between most threads and seldom changes within one.
+///
+/// It is taken from the address of a local variable: every thread has a stack of its own, and this
+/// works without `std`. The answer only spreads threads out; nothing may depend on it being unique.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn thread_hint() -> u32 {
+    /// Call chains within one window of this many bytes of stack get the same number.
+    const STACK_WINDOW_BITS: u32 = 16;
+    /// 2^32 divided by the golden ratio: multiples of it spread evenly over the 32-bit numbers.
+    const GOLDEN: u32 = 0x9E37_79B9;
+
+    let local = 0_u8;
+    let window = core::ptr::from_ref(&local).addr() >> STACK_WINDOW_BITS;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits tell stacks apart"
+    )]
+    let low = window as u32;
+    low.wrapping_mul(GOLDEN)
+}
+
+/// Returns the same number for every thread: loom replays schedules, which addresses would change,
+/// and threads that start at one place interfere the most.
+#[cfg(loom)]
+pub(crate) fn thread_hint() -> u32 {
+    0
+}
