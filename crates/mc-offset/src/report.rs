@@ -1,7 +1,7 @@
 //! What can be asked of an allocator: sums, holes, allocations, invariants.
 //!
-//! The files below print: `histogram` the holes by size, `text_map` the pool
-//! as a line of characters, both and [`Report`] with the units of `figures`.
+//! Each file below knows one thing: `histogram` the holes by size, `text_map`
+//! the pool as a line of characters, `figures` the units of what is printed.
 
 use core::fmt;
 
@@ -89,7 +89,7 @@ impl fmt::Display for Report {
             bytes,
             share: bytes as f64 / self.capacity as f64,
         };
-        let rounding = self.charged_bytes - self.live_bytes;
+        let rounding = self.charged_bytes.saturating_sub(self.live_bytes);
         writeln!(f, "{}", line("capacity", self.capacity))?;
         write!(f, "{}", line("live", self.live_bytes))?;
         writeln!(f, "  allocations: {}", self.allocation_count)?;

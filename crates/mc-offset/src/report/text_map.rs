@@ -66,10 +66,6 @@ impl Cells {
 
     /// Returns the part in which an offset lies: the last one that does not
     /// begin behind it.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "offsets below the capacity lie in a part"
-    )]
     fn at(self, offset: u64) -> usize {
         let scaled = (u128::from(offset) + 1) * self.count as u128;
         ((scaled - 1) / u128::from(self.capacity)) as usize
