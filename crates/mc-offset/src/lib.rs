@@ -9,12 +9,11 @@
 //! objects that a network card may be reading cannot be moved.
 //!
 //! Allocators of the TLSF family do this in constant time but lose memory to
-//! their size classes: a hole is filed in the class *below* its size, a
-//! request looks from the class *above* its own, and so a hole of exactly the
-//! right size is invisible unless its size is a class. Rounding every request
-//! up to a class makes it visible again and costs up to a ninth of the memory.
-//! This crate rounds nothing and looks at a few holes of the request's own
-//! class first.
+//! their bins of sizes: a hole is filed in the bin *below* its size, a request
+//! looks from the bin *above* its own, and so a hole of exactly the right size
+//! is invisible unless its size is a bin's. Rounding every request up to a bin
+//! makes it visible again and costs up to a ninth of the memory. This crate
+//! rounds nothing and looks at a few holes of the request's own bin first.
 //!
 //! # Model
 //!
@@ -108,7 +107,7 @@
 //! - `serde`: `Serialize` for [`Report`], [`Histogram`], [`BinUsage`],
 //!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`].
 //!
-//! Neither is on by default; the crate needs `alloc`.
+//! Neither is on by default. The crate needs `alloc` and 64-bit atomics.
 //!
 //! # Limits
 //!
@@ -118,6 +117,8 @@
 //!   [`cheapest_window`](OffsetAllocator::cheapest_window) are the ways out.
 //! - Allocations and holes together number at most 2^32 − 2.
 //! - A token takes 32 bytes, because it carries offset, size and proof.
+//! - A table that is full grows by an eighth, at least 256 entries; the
+//!   request that makes it grow may copy it.
 //! - [`OffsetAllocator`] takes `&mut self`.
 //!
 //! # How correctness is checked
@@ -125,13 +126,13 @@
 //! [`check_invariants`](OffsetAllocator::check_invariants) rebuilds whatever is
 //! derived and compares. It runs after every step of seeded random programs
 //! that are held against a map of ranges under every fit (`tests/model.rs`), of
-//! all programs of four steps on pools of up to eight bytes
+//! all programs of four steps on pools of one to five and of eight bytes
 //! (`tests/exhaustive.rs`), and of the fuzzer's corpus (`tests/corpus.rs`). Bin
-//! arithmetic is checked over all of `u64`, the published fits against the
-//! crate `offset-allocator` offset by offset (`tests/published.rs`), windows
-//! against an exhaustive search (`tests/windows.rs`), restoring with heaps that
-//! end at any of their pages (`tests/heap.rs`), and the slot protocol by loom
-//! (`tests/loom_slots.rs`).
+//! arithmetic is checked by properties over all of `u64`, the published fits
+//! against the crate `offset-allocator` offset by offset
+//! (`tests/published.rs`), windows against an exhaustive search
+//! (`tests/windows.rs`), restoring with heaps that end at any of their pages
+//! (`tests/heap.rs`), and the slot protocol by loom (`tests/loom_slots.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 
