@@ -310,10 +310,11 @@ impl OffsetAllocator {
 
     #[cold]
     pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
-        let largest_hole = self.holes.learn_largest();
+        let free = self.free_bytes();
+        let largest_hole = self.holes.tighten_bound().min(free);
         AllocError::NoHole {
             asked,
-            free: self.free_bytes(),
+            free,
             largest_hole,
         }
     }

@@ -57,6 +57,9 @@ impl Hole {
     }
 }
 
+/// Holes of the highest bin that a refusal looks at to name the largest.
+const HOLES_LOOKED_AT: usize = 16;
+
 /// What an anchor has in place of a node; a vacant record has [`NIL`].
 const ANCHOR_MARK: u32 = 0;
 
@@ -260,9 +263,8 @@ impl Holes {
 
     /// Returns the size of the largest hole, 0 if there is none.
     ///
-    /// Takes constant time once [`learn_largest`](Self::learn_largest) has
-    /// run and no largest hole has gone since; otherwise it reads the holes
-    /// of the highest bin.
+    /// Takes constant time while the bound is exact; otherwise it reads the
+    /// holes of the highest bin.
     pub(crate) fn largest(&self) -> u64 {
         if self.is_bound_exact {
             return self.largest_bound;
@@ -278,11 +280,37 @@ impl Holes {
             .unwrap_or(0)
     }
 
-    /// Makes the bound exact and returns it.
-    pub(crate) fn learn_largest(&mut self) -> u64 {
-        self.largest_bound = self.largest();
-        self.is_bound_exact = true;
+    /// Tightens the bound by a look at the highest bin and returns it; exact
+    /// unless that has more holes than are looked at.
+    pub(crate) fn tighten_bound(&mut self) -> u64 {
+        if self.is_bound_exact {
+            return self.largest_bound;
+        }
+        let Some(bin) = self.bins.last() else {
+            self.learn_largest(0);
+            return 0;
+        };
+        let mut sizes = self
+            .in_bin(bin)
+            .map(|index| self.records[index].size)
+            .fuse();
+        let largest = sizes.by_ref().take(HOLES_LOOKED_AT).max().unwrap_or(0);
+        if sizes.next().is_none() {
+            drop(sizes);
+            self.learn_largest(largest);
+        } else {
+            drop(sizes);
+            self.largest_bound = self.largest_bound.min(self.scale.bin_last_size(bin));
+        }
         self.largest_bound
+    }
+
+    /// Takes note that the largest hole has `size` bytes.
+    #[inline]
+    pub(crate) fn learn_largest(&mut self, size: u64) {
+        debug_assert!(size <= self.largest_bound);
+        self.largest_bound = size;
+        self.is_bound_exact = true;
     }
 
     /// Makes the bound exact, for the fast refusal, if the highest bin has one hole or none.
@@ -293,14 +321,13 @@ impl Holes {
             return;
         }
         let Some(bin) = self.bins.last() else {
-            self.largest_bound = 0;
-            self.is_bound_exact = true;
+            self.learn_largest(0);
             return;
         };
         let first = &self.records[self.first_in_bin(bin)];
         if first.next == bin {
-            self.largest_bound = first.size;
-            self.is_bound_exact = true;
+            let size = first.size;
+            self.learn_largest(size);
         }
     }
 
