@@ -72,7 +72,9 @@
 //! - Live allocations never overlap and never leave the range.
 //! - A request that fits some hole succeeds, the whole capacity included,
 //!   under [`Fit::Adaptive`] and [`Fit::Good`]. A refusal states the bytes
-//!   asked for, the free bytes and the exact largest hole.
+//!   asked for, the free bytes and the largest hole, which is exact unless
+//!   more than 16 holes share the highest bin;
+//!   [`largest_hole`](OffsetAllocator::largest_hole) always is.
 //! - Every byte of the capacity can be allocated, up to 2^64 − 1 bytes; only
 //!   [`Fit::BinCeil`] and a granule above 1 charge more than was asked for.
 //! - A token that was freed, or that another allocator gave, is an error and
@@ -103,7 +105,8 @@
 //! # Features
 //!
 //! - `std`: `SharedAllocator`, which threads share and whose handles free
-//!   themselves.
+//!   themselves. Sizes that a thread repeats take neither the lock nor a line
+//!   that other threads write.
 //! - `serde`: `Serialize` for [`Report`], [`Histogram`], [`BinUsage`],
 //!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`].
 //!
@@ -132,7 +135,8 @@
 //! against the crate `offset-allocator` offset by offset
 //! (`tests/published.rs`), windows against an exhaustive search
 //! (`tests/windows.rs`), restoring with heaps that end at any of their pages
-//! (`tests/heap.rs`), and the slot protocol by loom (`tests/loom_slots.rs`).
+//! (`tests/heap.rs`), and the lock-free protocols by loom
+//! (`tests/loom_slots.rs`, `tests/loom_shared.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 
