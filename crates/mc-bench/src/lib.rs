@@ -51,6 +51,8 @@
 //! one run, evictions included. The harness's own share is given beside it, see [`row`].
 
 pub mod churn;
+#[cfg(doctest)]
+mod documents;
 pub mod machine;
 mod pin;
 pub mod published;

@@ -14,12 +14,18 @@ use crate::nodes::FIRST_SERIAL;
 /// any of them makes all of them stale. The serial inside is unique among all
 /// allocators of the process, so that neither a stale token nor one of another
 /// allocator is ever taken for a live one.
+///
+/// Serialized (feature `serde`), it is its offset and size: the proof is worth
+/// nothing outside the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "dropping the token loses the only way to free the allocation"]
 pub struct Allocation {
     offset: u64,
     size: u64,
+    #[cfg_attr(feature = "serde", serde(skip))]
     serial: NonZeroU64,
+    #[cfg_attr(feature = "serde", serde(skip))]
     node: u32,
 }
 

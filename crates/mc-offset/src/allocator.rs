@@ -18,8 +18,7 @@ use crate::{
 /// touches.
 ///
 /// See the [crate documentation](crate) for the model and the guarantees.
-/// For use from several threads see [`SharedAllocator`](crate::SharedAllocator)
-/// (feature `std`).
+/// For use from several threads see `SharedAllocator` (feature `std`).
 ///
 /// # Examples
 ///

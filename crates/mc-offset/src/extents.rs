@@ -16,6 +16,7 @@ const PIECE_PROBES: usize = 16;
 
 /// The pieces of one object, in the order of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "dropping the extents loses the only way to free them"]
 pub struct Extents {
     pieces: Vec<Allocation>,

@@ -1,11 +1,50 @@
 //! What can be asked of an allocator: sums, holes, allocations, invariants.
+//!
+//! Each file below knows one thing: `histogram` the holes by size, `text_map`
+//! the pool as a line of characters, `figures` the units of what is printed.
 
-use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{allocation::Allocation, allocator::OffsetAllocator, nodes::Content, options::Options};
 
+mod figures;
+mod histogram;
+mod text_map;
+
+pub use histogram::{BinUsage, Histogram};
+
+use figures::{Bytes, Percent};
+
 /// The state of an allocator in numbers, all sizes in bytes.
+///
+/// Printed, it is a table.
+///
+/// # Examples
+///
+/// ```
+/// use mc_offset::{Fit, OffsetAllocator, Options};
+///
+/// let options = Options { fit: Fit::BinCeil, ..Options::new(4 << 20) };
+/// let mut allocator = OffsetAllocator::with_options(options)?;
+/// let first = allocator.allocate(300_000)?;
+/// let _kept = allocator.allocate(2_000_000)?;
+/// allocator.free(first)?;
+///
+/// let report = allocator.report();
+/// assert_eq!(report.free_bytes, 2_097_152);
+/// let table = report.to_string();
+/// assert!(table.starts_with(
+///     "\
+/// capacity            4.00 MiB    100.00 %
+/// live                1.91 MiB     47.68 %  allocations: 1
+/// lost to rounding   94.88 KiB      2.32 %
+/// free                2.00 MiB     50.00 %  holes: 2
+/// largest hole        1.69 MiB     42.19 %  fragmentation: 15.62 %",
+/// ));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
     /// Bytes of the address range.
@@ -43,26 +82,49 @@ impl Report {
     }
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |name, bytes| Line {
+            name,
+            bytes,
+            share: bytes as f64 / self.capacity as f64,
+        };
+        let rounding = self.charged_bytes.saturating_sub(self.live_bytes);
+        writeln!(f, "{}", line("capacity", self.capacity))?;
+        write!(f, "{}", line("live", self.live_bytes))?;
+        writeln!(f, "  allocations: {}", self.allocation_count)?;
+        writeln!(f, "{}", line("lost to rounding", rounding))?;
+        write!(f, "{}", line("free", self.free_bytes))?;
+        writeln!(f, "  holes: {}", self.hole_count)?;
+        write!(f, "{}", line("largest hole", self.largest_hole))?;
+        writeln!(f, "  fragmentation: {}", Percent(self.fragmentation()))?;
+        let tables = Bytes(self.metadata_bytes as u64);
+        write!(f, "{:<16} {tables:>11}", "own tables")
+    }
+}
+
+/// A sum, and its share of the capacity.
+struct Line {
+    name: &'static str,
+    bytes: u64,
+    share: f64,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, bytes, share } = *self;
+        write!(f, "{name:<16} {:>11} {:>11}", Bytes(bytes), Percent(share))
+    }
+}
+
 /// A stretch of free bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct FreeRange {
     /// Offset of the first byte.
     pub offset: u64,
     /// Bytes.
     pub size: u64,
-}
-
-/// The holes of one bin in a [histogram](OffsetAllocator::histogram).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BinUsage {
-    /// The smallest size that is filed in the bin, in bytes.
-    pub size_min: u64,
-    /// The largest size that is filed in the bin, in bytes.
-    pub size_max: u64,
-    /// Holes in the bin.
-    pub hole_count: u32,
-    /// Bytes in those holes.
-    pub free_bytes: u64,
 }
 
 impl OffsetAllocator {
@@ -141,30 +203,6 @@ impl OffsetAllocator {
             hole_count: self.hole_count(),
             metadata_bytes: self.metadata_bytes(),
         }
-    }
-
-    /// Returns the bins that have holes, the smallest sizes first, in time
-    /// linear in the number of holes.
-    pub fn histogram(&self) -> Vec<BinUsage> {
-        let scale = self.holes.scale();
-        let usage = |bin| {
-            let sizes = self
-                .holes
-                .in_bin(bin)
-                .map(|index| self.holes.hole(index).size);
-            let empty = BinUsage {
-                size_min: scale.bin_size(bin).unwrap_or(u64::MAX),
-                size_max: scale.bin_last_size(bin),
-                hole_count: 0,
-                free_bytes: 0,
-            };
-            sizes.fold(empty, |usage, size| BinUsage {
-                hole_count: usage.hole_count + 1,
-                free_bytes: usage.free_bytes + size,
-                ..usage
-            })
-        };
-        self.holes.bins().iter_from(0).map(usage).collect()
     }
 
     /// Returns the holes in address order.

@@ -11,6 +11,7 @@ use crate::{
 
 /// A contiguous stretch that becomes one hole when its allocations are freed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Window {
     /// Offset of the hole that results.
     pub offset: u64,

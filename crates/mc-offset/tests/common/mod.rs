@@ -115,11 +115,19 @@ impl Shadowed {
         assert_eq!(report.charged_bytes + report.free_bytes, report.capacity);
         let histogram = self.allocator.histogram();
         assert_eq!(
-            histogram.iter().map(|bin| bin.free_bytes).sum::<u64>(),
+            histogram
+                .bins()
+                .iter()
+                .map(|bin| bin.free_bytes)
+                .sum::<u64>(),
             report.free_bytes
         );
         assert_eq!(
-            histogram.iter().map(|bin| bin.hole_count).sum::<u32>(),
+            histogram
+                .bins()
+                .iter()
+                .map(|bin| bin.hole_count)
+                .sum::<u32>(),
             report.hole_count
         );
     }
