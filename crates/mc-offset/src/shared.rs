@@ -253,7 +253,9 @@ impl SharedAllocator {
         }
         home.refuse_early(size)?;
         let allocation = self.allocate_in_core(allocate)?;
-        home.magazine.miss(size);
+        if home.magazine.miss(size) {
+            home.adopt(size);
+        }
         Ok(Handle::new(allocation, home))
     }
 
@@ -332,6 +334,17 @@ impl Home {
             free,
             largest_hole,
         })
+    }
+
+    /// Makes the magazine keep blocks of a size; what it kept in their place
+    /// is freed while the lock and the magazine are both held, so that it is
+    /// findable at any time.
+    #[cold]
+    fn adopt(&self, size: u64) {
+        self.core.locked(|allocator| {
+            self.magazine
+                .adopt(size, |block| settle_free(allocator.free(block)));
+        });
     }
 
     /// Keeps a block back for the next request of its size, or frees it.

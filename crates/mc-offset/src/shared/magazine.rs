@@ -13,46 +13,57 @@ use crate::{
     sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, yield_now},
 };
 
-/// Blocks that a magazine holds at most.
-#[cfg(not(loom))]
-const CAPACITY: usize = 16;
-#[cfg(loom)]
-const CAPACITY: usize = 1;
-
 /// Sizes that a magazine keeps blocks of, and requests that it looks back for
 /// a size to come again.
 const SIZES: usize = 4;
 
-/// One thread's blocks, and the sizes that are worth keeping.
+/// Blocks of one size that a magazine holds at most.
+#[cfg(not(loom))]
+const SHELF_LEN: usize = 8;
+#[cfg(loom)]
+const SHELF_LEN: usize = 1;
+
+/// One thread's blocks, by size.
 ///
-/// All fields but `is_occupied` are written only by the thread that set it,
-/// which makes `Relaxed` enough for them: setting it acquires what clearing it
-/// released. Read without occupation, `len` and the sizes are hints.
+/// All fields but `is_occupied` and `recent` are written only by the thread
+/// that set it, which makes `Relaxed` enough for them: setting it acquires
+/// what clearing it released. Read without occupation they are hints.
 #[derive(Debug)]
 pub(super) struct Magazine {
     /// Set by compare-exchange with `Acquire`, cleared with `Release`: the
     /// partner of each is the other.
     is_occupied: AtomicBool,
-    /// Blocks in the first entries.
+    /// Blocks on all shelves.
     len: AtomicUsize,
-    entries: [Entry; CAPACITY],
-    hot: SizeRing,
-    recent: SizeRing,
+    shelves: [Shelf; SIZES],
+    /// The shelf whose size is replaced next.
+    next_shelf: AtomicUsize,
+    recent: RecentSizes,
 }
 
-/// The parts of a token, each in an atomic of its own.
+/// Blocks of one size.
+#[derive(Debug)]
+struct Shelf {
+    /// Bytes; 0 while the shelf is for no size.
+    size: AtomicU64,
+    /// Blocks in the first entries.
+    len: AtomicUsize,
+    entries: [Entry; SHELF_LEN],
+}
+
+/// The parts of a token that its size does not tell, each in an atomic of its
+/// own.
 #[derive(Debug)]
 struct Entry {
     offset: AtomicU64,
-    size: AtomicU64,
     serial: AtomicU64,
     node: AtomicU64,
 }
 
-/// The last few sizes put in. Any thread may write; a size that is lost or
+/// The last few sizes asked for. Any thread may write; a size that is lost or
 /// doubled by a race costs a block its place in the magazine, nothing else.
 #[derive(Debug)]
-struct SizeRing {
+struct RecentSizes {
     sizes: [AtomicU64; SIZES],
     next: AtomicUsize,
 }
@@ -62,30 +73,22 @@ impl Magazine {
         Self {
             is_occupied: AtomicBool::new(false),
             len: AtomicUsize::new(0),
-            entries: array::from_fn(|_| Entry::new()),
-            hot: SizeRing::new(),
-            recent: SizeRing::new(),
+            shelves: array::from_fn(|_| Shelf::new()),
+            next_shelf: AtomicUsize::new(0),
+            recent: RecentSizes::new(),
         }
     }
 
     /// Takes out a block of exactly `size` bytes at a multiple of `align`.
     #[inline]
     pub(super) fn take(&self, size: u64, align: u64) -> Option<Allocation> {
-        if self.is_empty_hint() {
+        let shelf = self.shelf(size)?;
+        if shelf.len.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let occupied = self.occupy()?;
-        let len = occupied.len();
-        let found = (0..len).rev().find(|&at| {
-            let entry = &self.entries[at];
-            entry.size.load(Ordering::Relaxed) == size
-                && entry.offset.load(Ordering::Relaxed) & (align - 1) == 0
-        })?;
-        let block = self.entries[found].load();
-        if found + 1 < len {
-            self.entries[found].store(self.entries[len - 1].load());
-        }
-        self.len.store(len - 1, Ordering::Relaxed);
+        let block = shelf.take(size, align)?;
+        occupied.add_len(usize::MAX);
         Some(block)
     }
 
@@ -93,18 +96,23 @@ impl Magazine {
     /// not occupied; raises the flag `own` with the first one.
     #[inline]
     pub(super) fn put(&self, block: Allocation, flags: &Flags, own: usize) -> bool {
-        if !self.hot.contains(block.size()) || self.len.load(Ordering::Relaxed) == CAPACITY {
+        let Some(shelf) = self.shelf(block.size()) else {
+            return false;
+        };
+        if shelf.len.load(Ordering::Relaxed) == SHELF_LEN {
             return false;
         }
         let Some(occupied) = self.occupy() else {
             return false;
         };
-        let len = occupied.len();
-        let has_room = len < CAPACITY;
+        let len = shelf.len.load(Ordering::Relaxed);
+        // The size of a shelf may have changed before it was occupied.
+        let has_room = len < SHELF_LEN && shelf.size.load(Ordering::Relaxed) == block.size();
         if has_room {
             flags.raise(own);
-            self.entries[len].store(block);
-            self.len.store(len + 1, Ordering::Relaxed);
+            shelf.entries[len].store(block);
+            shelf.len.store(len + 1, Ordering::Relaxed);
+            occupied.add_len(1);
         }
         has_room
     }
@@ -112,7 +120,7 @@ impl Magazine {
     /// Lowers the flag `own` if the magazine is empty.
     #[inline]
     pub(super) fn settle(&self, flags: &Flags, own: usize) {
-        if !self.is_empty_hint() {
+        if self.len.load(Ordering::Relaxed) != 0 {
             return;
         }
         if let Some(occupied) = self.occupy()
@@ -121,6 +129,37 @@ impl Magazine {
         {
             flags.lower(own);
         }
+    }
+
+    /// Takes note that `size` was asked for and not here; returns whether it
+    /// comes again within a few requests and deserves a shelf.
+    #[inline]
+    pub(super) fn miss(&self, size: u64) -> bool {
+        if self.shelf(size).is_some() {
+            return false;
+        }
+        let comes_again = self.recent.contains(size);
+        if !comes_again {
+            self.recent.push(size);
+        }
+        comes_again
+    }
+
+    /// Makes a shelf one for `size`, unless the magazine is occupied, and gives
+    /// the blocks on it to `reclaim`.
+    #[cold]
+    pub(super) fn adopt(&self, size: u64, mut reclaim: impl FnMut(Allocation)) {
+        let Some(occupied) = self.occupy() else {
+            return;
+        };
+        let next = self.next_shelf.load(Ordering::Relaxed);
+        self.next_shelf.store((next + 1) % SIZES, Ordering::Relaxed);
+        let shelf = &self.shelves[next];
+        let len = shelf.len.load(Ordering::Relaxed);
+        shelf.blocks().for_each(&mut reclaim);
+        shelf.len.store(0, Ordering::Relaxed);
+        shelf.size.store(size, Ordering::Relaxed);
+        occupied.add_len(len.wrapping_neg());
     }
 
     /// Occupies the magazine to empty it, waiting for the thread that does.
@@ -133,24 +172,11 @@ impl Magazine {
         }
     }
 
-    /// Takes note that `size` was asked for and not here: the second time
-    /// within a few requests it becomes a size that is kept.
     #[inline]
-    pub(super) fn miss(&self, size: u64) {
-        if self.hot.contains(size) {
-            return;
-        }
-        if self.recent.contains(size) {
-            self.hot.push(size);
-        } else {
-            self.recent.push(size);
-        }
-    }
-
-    /// Returns whether the magazine looked empty a moment ago.
-    #[inline]
-    pub(super) fn is_empty_hint(&self) -> bool {
-        self.len.load(Ordering::Relaxed) == 0
+    fn shelf(&self, size: u64) -> Option<&Shelf> {
+        self.shelves
+            .iter()
+            .find(|shelf| shelf.size.load(Ordering::Relaxed) == size)
     }
 
     #[inline]
@@ -170,6 +196,14 @@ impl Occupied<'_> {
     fn len(&self) -> usize {
         self.0.len.load(Ordering::Relaxed)
     }
+
+    /// Adds to the count of blocks, modulo the word.
+    #[inline]
+    fn add_len(&self, added: usize) {
+        self.0
+            .len
+            .store(self.len().wrapping_add(added), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Occupied<'_> {
@@ -186,12 +220,15 @@ impl Drain<'_> {
     /// Returns the blocks; each has to find another place.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Allocation> {
         let Occupied(magazine) = self.0;
-        magazine.entries[..self.0.len()].iter().map(Entry::load)
+        magazine.shelves.iter().flat_map(Shelf::blocks)
     }
 
     /// Empties the magazine and lowers its flag `own`.
     pub(super) fn finish(self, flags: &Flags, own: usize) {
         let Occupied(magazine) = self.0;
+        for shelf in &magazine.shelves {
+            shelf.len.store(0, Ordering::Relaxed);
+        }
         magazine.len.store(0, Ordering::Relaxed);
         if flags.is_raised(own) {
             flags.lower(own);
@@ -199,11 +236,46 @@ impl Drain<'_> {
     }
 }
 
+impl Shelf {
+    fn new() -> Self {
+        Self {
+            size: AtomicU64::new(0),
+            len: AtomicUsize::new(0),
+            entries: array::from_fn(|_| Entry::new()),
+        }
+    }
+
+    /// Takes out the block that was put in last of those at a multiple of
+    /// `align`; the magazine is occupied.
+    #[inline]
+    fn take(&self, size: u64, align: u64) -> Option<Allocation> {
+        if self.size.load(Ordering::Relaxed) != size {
+            return None;
+        }
+        let len = self.len.load(Ordering::Relaxed);
+        let is_aligned = |entry: &Entry| entry.offset.load(Ordering::Relaxed) & (align - 1) == 0;
+        let found = self.entries[..len].iter().rposition(is_aligned)?;
+        let block = self.entries[found].load(size);
+        if found + 1 < len {
+            self.entries[found].store(self.entries[len - 1].load(size));
+        }
+        self.len.store(len - 1, Ordering::Relaxed);
+        Some(block)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Allocation> {
+        let size = self.size.load(Ordering::Relaxed);
+        let len = self.len.load(Ordering::Relaxed);
+        self.entries[..len]
+            .iter()
+            .map(move |entry| entry.load(size))
+    }
+}
+
 impl Entry {
     fn new() -> Self {
         Self {
             offset: AtomicU64::new(0),
-            size: AtomicU64::new(0),
             serial: AtomicU64::new(0),
             node: AtomicU64::new(0),
         }
@@ -212,7 +284,6 @@ impl Entry {
     #[inline]
     fn store(&self, block: Allocation) {
         self.offset.store(block.offset(), Ordering::Relaxed);
-        self.size.store(block.size(), Ordering::Relaxed);
         self.serial.store(block.serial(), Ordering::Relaxed);
         self.node.store(block.node().into(), Ordering::Relaxed);
     }
@@ -222,17 +293,17 @@ impl Entry {
         clippy::cast_possible_truncation,
         reason = "only node indices are stored"
     )]
-    fn load(&self) -> Allocation {
+    fn load(&self, size: u64) -> Allocation {
         Allocation::new(
             self.offset.load(Ordering::Relaxed),
-            self.size.load(Ordering::Relaxed),
+            size,
             self.serial.load(Ordering::Relaxed),
             self.node.load(Ordering::Relaxed) as u32,
         )
     }
 }
 
-impl SizeRing {
+impl RecentSizes {
     fn new() -> Self {
         Self {
             sizes: array::from_fn(|_| AtomicU64::new(0)),
