@@ -1,14 +1,16 @@
-//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy`.
+//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy | fuzz`.
 
 mod bench;
 mod ci;
 mod data;
 mod figures;
+mod fuzz;
 mod hugepages;
 mod page;
 mod tidy;
 mod workspace;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -39,6 +41,12 @@ enum Task {
     Ci,
     /// Check what the compiler does not: module docs, banned words, dead references
     Tidy,
+    /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value = "60")]
+        seconds: NonZeroU32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -51,5 +59,6 @@ fn main() -> anyhow::Result<()> {
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Fuzz { seconds } => fuzz::run(seconds),
     }
 }

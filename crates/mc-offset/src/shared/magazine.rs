@@ -19,7 +19,7 @@ const SIZES: usize = 4;
 
 /// Blocks of one size that a magazine holds at most.
 #[cfg(not(loom))]
-const SHELF_LEN: usize = 8;
+const SHELF_LEN: usize = 32;
 #[cfg(loom)]
 const SHELF_LEN: usize = 1;
 
