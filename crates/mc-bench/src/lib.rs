@@ -52,6 +52,7 @@
 
 pub mod churn;
 pub mod machine;
+pub mod occupancy;
 mod pin;
 pub mod published;
 pub mod record;
