@@ -47,6 +47,7 @@ impl Occupancy {
                 *held += stop.saturating_sub(start);
             }
         }
+        // Rounded up, so that no object vanishes from the picture.
         let share = |held: u64| (held as f64 / cell_bytes as f64 * STEPS).ceil() / STEPS;
         Self {
             small: small.into_iter().map(share).collect(),

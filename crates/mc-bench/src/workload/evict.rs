@@ -47,8 +47,8 @@ const OPS_QUICK: u64 = 50_000;
 
 /// An object of age a costs (a + 1) to this power times its bytes.
 ///
-/// Steep enough that of two windows alike the older one goes, and so flat that a window of old
-/// objects is not preferred to one of half the bytes.
+/// Each doubling of its age takes 7 % off: enough to make the victims older than those of plain
+/// windows, too little to give up a window that is much smaller.
 const AGE_EXPONENT: f64 = -0.1;
 
 /// Who leaves when a request is refused.
