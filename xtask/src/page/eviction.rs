@@ -23,7 +23,8 @@ random, `lru` the one stored longest ago, again and again until the request fits
 the contiguous window that makes room at the least cost, where an object costs its bytes;
 `window-age` counts an object of age a as its bytes · (a + 1)^−0.1. Age is counted in operations
 since the object was stored. A choice that keeps more bytes by throwing out what came last would
-show in a low mean age. The workload has no hits: nothing makes one old object more worth keeping
+show in a low mean age, though weakly in a long run: whatever leaves at last counts, so that the mean
+tends to the number of live objects under every choice. The workload has no hits: nothing makes one old object more worth keeping
 than another.
 ";
 
