@@ -11,12 +11,17 @@
 //! says so, appends the live bytes to a vector whose pages are already resident. Utilization, its
 //! percentiles and the checksum are computed after the clock has stopped.
 
+mod classes;
+
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::subject::{Pool, Subject};
+use crate::occupancy::Occupancy;
+use crate::subject::{Placement, Pool, Subject};
+
+pub use self::classes::Classes;
 
 /// Samples that fit without growth when utilization is sampled at failures.
 const FAILURE_SAMPLES: usize = 1 << 14;
@@ -38,13 +43,16 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// How many live objects one refused request evicts, each chosen uniformly at random.
+/// Which live objects one refused request evicts.
 #[derive(Clone, Copy, Debug)]
 pub enum Eviction {
-    /// One object.
+    /// One object, chosen uniformly at random.
     One,
-    /// A share of the live objects, rounded down, but at least one object.
+    /// A share of the live objects, rounded down, but at least one object, each chosen uniformly at
+    /// random.
     Percent(u8),
+    /// Who leaves, and when, depends on the sizes.
+    Classes(Classes),
 }
 
 /// When the live bytes are recorded.
@@ -63,12 +71,17 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Live bytes at the sampled moments, in order of time.
     pub live_bytes_samples: Vec<u64>,
-    /// Timed requests that were given up because nothing was left to evict.
+    /// Timed requests that were given up because nothing was left to evict; where objects have
+    /// [`Classes`], those of the largest, which may not evict everything.
     pub refused: u64,
+    /// The requests of the other [`Classes`] that were given up.
+    pub refused_others: u64,
     /// Objects that the timed section evicted.
     pub evicted: u64,
     /// Digest of the decisions and of the final placement, see [`Checksum`].
     pub checksum: Checksum,
+    /// Who lies where at the end, if objects have [`Classes`] and the subject can tell.
+    pub occupancy: Option<Occupancy>,
 }
 
 /// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
@@ -81,7 +94,16 @@ pub struct Checksum(u64);
 
 /// Runs a subject through a plan.
 pub fn churn<S: Subject>(subject: S, plan: &Plan) -> Outcome {
-    let mut store = Store::new(subject, plan);
+    match plan.eviction {
+        Eviction::One => churn_at_random(subject, plan, Quota::One),
+        Eviction::Percent(percent) => churn_at_random(subject, plan, Quota::Percent(percent)),
+        Eviction::Classes(classes) => classes::churn(subject, plan, classes),
+    }
+}
+
+/// Runs a subject through a plan whose victims are chosen at random.
+fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome {
+    let mut store = Store::new(subject, plan, quota);
     for &size_bytes in &plan.warm_up {
         store.put(size_bytes);
     }
@@ -104,13 +126,20 @@ pub fn churn<S: Subject>(subject: S, plan: &Plan) -> Outcome {
     store.into_outcome(elapsed)
 }
 
+/// How many objects leave at once.
+#[derive(Clone, Copy)]
+enum Quota {
+    One,
+    Percent(u8),
+}
+
 /// The subject, what lives in it and what has been counted.
 struct Store<S: Subject> {
     subject: S,
     live: Vec<Slot<S::Token>>,
     live_bytes: u64,
     victims: Xoshiro256PlusPlus,
-    eviction: Eviction,
+    quota: Quota,
     samples: Vec<u64>,
     samples_failures: bool,
     refused: u64,
@@ -122,7 +151,7 @@ struct Store<S: Subject> {
 struct Slot<T>(T);
 
 impl<S: Subject> Store<S> {
-    fn new(subject: S, plan: &Plan) -> Self {
+    fn new(subject: S, plan: &Plan, quota: Quota) -> Self {
         let requests = plan.warm_up.len() + plan.timed.len();
         let objects_max = usize::try_from(plan.pool.objects_max()).unwrap_or(usize::MAX);
         let live_max = requests.min(objects_max);
@@ -131,7 +160,7 @@ impl<S: Subject> Store<S> {
             live: Vec::with_capacity(live_max),
             live_bytes: 0,
             victims: victims(plan.seed),
-            eviction: plan.eviction,
+            quota,
             samples: Vec::new(),
             samples_failures: false,
             refused: 0,
@@ -174,9 +203,9 @@ impl<S: Subject> Store<S> {
 
     #[inline]
     fn evict(&mut self) {
-        let victims = match self.eviction {
-            Eviction::One => 1,
-            Eviction::Percent(percent) => (self.live.len() * usize::from(percent) / 100).max(1),
+        let victims = match self.quota {
+            Quota::One => 1,
+            Quota::Percent(percent) => (self.live.len() * usize::from(percent) / 100).max(1),
         };
         for _ in 0..victims {
             let index = self.victims.random_range(0..self.live.len());
@@ -195,16 +224,16 @@ impl<S: Subject> Store<S> {
         checksum.add(self.refused);
         checksum.add(self.evicted);
         for Slot(token) in &self.live {
-            let placement = self.subject.placement(token);
-            checksum.add(placement.offset_bytes);
-            checksum.add(placement.size_bytes);
+            checksum.add_placement(self.subject.placement(token));
         }
         Outcome {
             elapsed,
             live_bytes_samples: self.samples,
             refused: self.refused,
+            refused_others: 0,
             evicted: self.evicted,
             checksum,
+            occupancy: None,
         }
     }
 }
@@ -223,6 +252,12 @@ impl Checksum {
         self.0 = (self.0 ^ number)
             .wrapping_mul(0x0000_0100_0000_01b3)
             .rotate_left(29);
+    }
+
+    /// Appends where an object lies.
+    pub const fn add_placement(&mut self, placement: Placement) {
+        self.add(placement.offset_bytes);
+        self.add(placement.size_bytes);
     }
 }
 
@@ -245,7 +280,7 @@ pub fn sizes(seed: u64) -> Xoshiro256PlusPlus {
 }
 
 /// Returns the generator of victims of a seed: the stream of the sizes, 2^128 steps on.
-fn victims(seed: u64) -> Xoshiro256PlusPlus {
+pub(crate) fn victims(seed: u64) -> Xoshiro256PlusPlus {
     let mut generator = sizes(seed);
     generator.jump();
     generator

@@ -54,6 +54,7 @@ pub mod churn;
 #[cfg(doctest)]
 mod documents;
 pub mod machine;
+pub mod occupancy;
 mod pin;
 pub mod published;
 pub mod record;

@@ -50,6 +50,11 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
         "paired --subject range-alloc",
         &["range-alloc", "paired", "good-fit"],
     );
+    refuses("random --subject slots", &["slots", "random", "one size"]);
+    refuses(
+        "evict --subject good-fit",
+        &["good-fit", "random", "lru", "window", "window-age"],
+    );
     refuses("uniform --size 0", &["0", "1 to 2147483648"]);
     refuses(
         "uniform --size 2147483649",
@@ -146,7 +151,14 @@ fn list_names_every_workload_and_subject() {
         "uniform",
         "random",
         "paired",
+        "pages",
+        "loguniform",
+        "bimodal",
+        "evict",
         "good-fit",
+        "extents-4",
+        "slots",
+        "window-age",
         "range-alloc",
         "oracle",
         "none",

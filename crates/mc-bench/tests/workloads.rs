@@ -2,7 +2,7 @@
 
 use mc_bench::record::Run;
 use mc_bench::subject::{NONE, ORACLE};
-use mc_bench::workload::{Effort, Request, Sizes, WORKLOADS, Workload};
+use mc_bench::workload::{Effort, Request, Sizes, WORKLOADS, Workload, by_name};
 
 /// Enough operations for evictions in the timed section of every workload.
 const OPS: u64 = 2_000;
@@ -56,6 +56,9 @@ fn same_seed_makes_the_same_decisions_and_another_seed_does_not() {
 #[test]
 fn no_allocator_holds_more_than_the_oracle() {
     for workload in WORKLOADS {
+        if !workload.subjects.contains(&ORACLE) {
+            continue;
+        }
         let runs = smoke(workload, 7);
         for run in runs.iter().filter(|run| run.text("subject") != Some(NONE)) {
             let row = run.number("alloc_size");
@@ -75,7 +78,7 @@ fn no_allocator_holds_more_than_the_oracle() {
 
 #[test]
 fn good_fit_holds_the_bound_of_every_smoke_size() {
-    let uniform = mc_bench::workload::by_name("uniform").unwrap();
+    let uniform = by_name("uniform").unwrap();
     let runs = smoke(uniform, 7);
     let good_fit: Vec<&Run> = runs
         .iter()
@@ -89,4 +92,61 @@ fn good_fit_holds_the_bound_of_every_smoke_size() {
             "{run:?}"
         );
     }
+}
+
+#[track_caller]
+fn figure(runs: &[Run], subject: &str, field: &str) -> f64 {
+    let run = runs.iter().find(|run| run.text("subject") == Some(subject));
+    let figure = run.and_then(|run| run.number(field));
+    figure.unwrap_or_else(|| panic!("{subject} has no {field}"))
+}
+
+#[test]
+fn slots_hold_the_bound_of_every_smoke_size() {
+    let runs = smoke(by_name("uniform").unwrap(), 7);
+    let is_slots = |run: &&Run| run.text("subject") == Some("slots");
+    let slots: Vec<&Run> = runs.iter().filter(is_slots).collect();
+    assert_eq!(slots.len(), SIZES.len());
+    for run in slots {
+        let (min, bound) = ("utilization_min", "utilization_bound");
+        assert_eq!(run.number(min), run.number(bound), "{run:?}");
+    }
+}
+
+#[test]
+fn pieces_raise_the_utilization_of_random_sizes() {
+    let runs = smoke(by_name("random").unwrap(), 7);
+    let mean = |subject| figure(&runs, subject, "utilization_mean");
+    assert!(mean("extents-2") > mean("adaptive") + 0.05);
+    assert!(mean("extents-4") > mean("extents-2") + 0.01);
+}
+
+#[test]
+fn long_lived_metadata_cost_bin_ceil_more_than_adaptive() {
+    let runs = smoke(by_name("bimodal").unwrap(), 7);
+    let mean = |subject| figure(&runs, subject, "utilization_mean");
+    // Short of the full run, in which the metadata gather at one end.
+    assert!(mean("adaptive") > mean("bin-ceil") + 0.02);
+    // The oracle compacts, so that it alone always has a hole of 1.25 GiB.
+    assert_eq!(figure(&runs, ORACLE, "refused"), 0.0);
+    assert_eq!(figure(&runs, ORACLE, "requested_huge"), 1.0);
+}
+
+#[test]
+fn aged_windows_hold_more_than_single_victims_and_take_none_younger() {
+    let evict = by_name("evict").unwrap();
+    let request = Request {
+        subjects: evict.default_subjects(),
+        // Ages of victims settle more slowly than utilization.
+        ops: Some(10 * OPS),
+        seed: 7,
+        effort: Effort::Quick,
+        ..Request::default()
+    };
+    let runs = (evict.run)(&request, &mut |_| {}).expect("the request is valid");
+    let mean = |victim| figure(&runs, victim, "utilization_mean");
+    let age = |victim| figure(&runs, victim, "victim_age_mean");
+    assert!(mean("window-age") > 0.96);
+    assert!(mean("window-age") > mean("lru") + 0.08);
+    assert!(age("window-age") > 0.99 * age("lru"));
 }

@@ -1,10 +1,16 @@
 //! Figures of the page, drawn as SVG so that they stay sharp and can be compared as text.
 
+mod eviction;
+mod mean_by_workload;
+mod occupancy;
 mod random_distribution;
 mod style;
 mod time_by_size;
 mod utilization_by_size;
 
+pub(crate) use self::eviction::EVICTION;
+pub(crate) use self::mean_by_workload::MEAN_BY_WORKLOAD;
+pub(crate) use self::occupancy::OCCUPANCY;
 pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
 pub(crate) use self::time_by_size::TIME_BY_SIZE;
 pub(crate) use self::utilization_by_size::UTILIZATION_BY_SIZE;

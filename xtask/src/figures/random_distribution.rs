@@ -20,12 +20,14 @@ const SIZE: (u32, u32) = (1080, 560);
 const LEGEND_WIDTH: u32 = 270;
 
 /// Series in drawing order. `shared` and `offset-allocator` lie on others.
-const MEASURED: [Series; 6] = [
+const MEASURED: [Series; 8] = [
     style::BUDDY,
     style::BIN_EXACT,
     style::BIN_CEIL,
     style::GOOD_FIT,
     style::ADAPTIVE,
+    style::EXTENTS_2,
+    style::EXTENTS_4,
     style::ORACLE,
 ];
 
@@ -34,8 +36,10 @@ const PUBLISHED: [(Series, DistributionFigures); 2] = [
     (style::PUBLISHED_AFTER, published::RANDOM_AFTER),
 ];
 
-const LEGEND: [(Series, &str); 8] = [
+const LEGEND: [(Series, &str); 10] = [
     (style::ORACLE, "oracle (compacts for free)"),
+    (style::EXTENTS_4, "extents-4"),
+    (style::EXTENTS_2, "extents-2"),
     (curve_only(style::ADAPTIVE), "adaptive (shared alike)"),
     (curve_only(style::GOOD_FIT), "good-fit"),
     (curve_only(style::BIN_EXACT), "bin-exact"),

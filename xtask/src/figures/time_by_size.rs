@@ -24,7 +24,7 @@ const LEGEND_WIDTH: u32 = 210;
 const POWERS: std::ops::Range<u32> = 0..11;
 
 /// Series in drawing order.
-const SERIES: [Series; 9] = [
+const SERIES: [Series; 10] = [
     style::ORACLE,
     style::BUDDY,
     style::RANGE_ALLOC,
@@ -34,6 +34,7 @@ const SERIES: [Series; 9] = [
     style::ADAPTIVE,
     style::SHARED,
     style::GOOD_FIT,
+    style::SLOTS,
 ];
 
 const TICKS_NS: [f64; 11] = [

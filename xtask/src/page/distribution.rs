@@ -34,6 +34,24 @@ pub(super) const PAIRED: Section = Section {
     figures: &[],
 };
 
+pub(super) const PAGES: Section = Section {
+    workload: "pages",
+    text: |data| section(data, "pages", PAGES_INTRODUCTION, &[]),
+    figures: &[],
+};
+
+pub(super) const LOGUNIFORM: Section = Section {
+    workload: "loguniform",
+    text: |data| section(data, "loguniform", LOGUNIFORM_INTRODUCTION, &[]),
+    figures: &[],
+};
+
+pub(super) const BIMODAL: Section = Section {
+    workload: "bimodal",
+    text: |data| section(data, "bimodal", BIMODAL_INTRODUCTION, &[]),
+    figures: &[figures::MEAN_BY_WORKLOAD, figures::OCCUPANCY],
+};
+
 const RANDOM_INTRODUCTION: &str = "\
 ## Random sizes
 
@@ -52,6 +70,41 @@ Utilization is taken at the refusals only, before the eviction. The published pa
 allocator after its optimization; what it gave before was never published.
 ";
 
+const PAGES_INTRODUCTION: &str = "\
+## Pages
+
+Objects of 20 to 100 pages of 128 KiB, drawn uniformly, in a pool of 64 GiB, about 8,500 live
+objects: the cache of one model whose requests differ in length. The pool is filled before the clock
+starts, then 300,000 objects are stored while it runs; every refusal evicts one live object chosen
+at random. Nothing was published for this workload. It does not model prefixes that objects share.
+";
+
+const LOGUNIFORM_INTRODUCTION: &str = "\
+## Log-uniform sizes
+
+Sizes from 1 KiB to 64 MiB whose logarithm is uniform, in a pool of 2 GiB, about 300 live objects:
+half of them are below 256 KiB and almost all bytes are in the others, so that small objects keep
+the holes between large ones apart. The pool is filled before the clock starts, then 1,000,000
+objects are stored while it runs; every refusal evicts one live object chosen at random. It does not
+model that small objects outlive large ones.
+";
+
+const BIMODAL_INTRODUCTION: &str = "\
+## Bimodal sizes
+
+A pool of 4 GiB takes payloads of 10.5 to 12.4 MiB and metadata entries of 256 B to 10 KB in turns.
+4,000 entries are kept and the oldest leaves when a new one comes, so an entry outlives a payload
+about tenfold. Payloads leave when a request is refused, the one stored longest ago first. Every
+2,000th request is one object of 1.25 GiB. It may evict payloads of as many bytes as it has itself;
+*refused* counts those for which that made no hole. 25,000 requests precede the clock, 200,000
+follow. It does not model that an entry leaves with its payload.
+
+The oracle compacts, so it always has room for what has left. An allocator that cannot move what it
+placed needs the victims to be neighbors, which the oldest payloads are not: where no subject places
+a 1.25 GiB object, the eviction and not the fit is to blame. The first figure compares mean
+utilization over the workloads, the second shows who lies where at the end of this one.
+";
+
 /// Returns a section of one table.
 fn section(
     data: &Data,
@@ -60,7 +113,8 @@ fn section(
     published: &[(&str, DistributionFigures)],
 ) -> String {
     let headings = [
-        "Subject", "min", "p99", "p90", "p50", "max", "mean", "samples", "ns/op", "harness",
+        "Subject", "min", "p99", "p90", "p50", "max", "mean", "samples", "refused", "ns/op",
+        "harness",
     ];
     let mut table = Table::new(&headings);
     for (version, figures) in published {
@@ -91,7 +145,8 @@ fn published_row(
     } = *utilization;
     let mut cells = vec![format!("*published {version}*")];
     cells.extend([min, p99, p90, p50, max, mean].map(share));
-    cells.extend(["–".to_owned(), nanoseconds(*ns_per_op), "–".to_owned()]);
+    let absent = || "–".to_owned();
+    cells.extend([absent(), absent(), nanoseconds(*ns_per_op), absent()]);
     cells
 }
 
@@ -101,7 +156,9 @@ fn measured_row(subject: &str, run: &Run) -> Vec<String> {
     let utilization = |name| cell(run.number(&format!("utilization_{name}")), share);
     cells.extend(statistics.map(utilization));
     let samples = run.count("eviction_samples").or_else(|| run.count("ops"));
-    cells.push(samples.map_or_else(|| "–".to_owned(), grouped));
+    for count in [samples, run.count("refused")] {
+        cells.push(count.map_or_else(|| "–".to_owned(), grouped));
+    }
     cells
         .extend(["ns_per_op", "harness_ns_per_op"].map(|name| cell(run.number(name), nanoseconds)));
     cells

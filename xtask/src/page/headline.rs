@@ -12,6 +12,16 @@ const END: &str = "<!-- headline:end -->";
 
 const SUBJECTS: [&str; 5] = ["bin-ceil", "good-fit", "adaptive", "shared", "oracle"];
 
+/// Workloads without published figures, with their titles.
+const UNPUBLISHED: [(&str, &str); 3] = [
+    ("Pages, 20 to 100 of 128 KiB: mean utilization", "pages"),
+    (
+        "Log-uniform 1 KiB to 64 MiB: mean utilization",
+        "loguniform",
+    ),
+    ("Bimodal 256 B to 1.25 GiB: mean utilization", "bimodal"),
+];
+
 /// Returns a text with the table between its markers, or nothing when it has no markers.
 pub(super) fn replace(readme: &str, data: &Data) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
@@ -55,6 +65,10 @@ pub(super) fn table(data: &Data) -> String {
         SUBJECTS.map(|subject| figure(data, "paired", subject, "utilization_mean")),
         share,
     );
+    for (title, workload) in UNPUBLISHED {
+        let measured = SUBJECTS.map(|subject| figure(data, workload, subject, "utilization_mean"));
+        row(title, [None, None], measured, share);
+    }
     row(
         "Uniform: ns per operation, geometric mean",
         [

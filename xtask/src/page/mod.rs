@@ -5,6 +5,7 @@
 
 mod conditions;
 mod distribution;
+mod eviction;
 mod headline;
 mod markdown;
 mod uniform;
@@ -32,7 +33,15 @@ pub(crate) struct Section {
 }
 
 /// Every section, in the order of the page.
-const SECTIONS: &[Section] = &[uniform::SECTION, distribution::RANDOM, distribution::PAIRED];
+const SECTIONS: &[Section] = &[
+    uniform::SECTION,
+    distribution::RANDOM,
+    distribution::PAIRED,
+    distribution::PAGES,
+    distribution::LOGUNIFORM,
+    distribution::BIMODAL,
+    eviction::SECTION,
+];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.
 pub(crate) fn regenerate(out: Option<PathBuf>) -> anyhow::Result<()> {

@@ -31,11 +31,19 @@ fn data() -> Data {
         uniform("oracle", 0.75),
         uniform("bin-ceil", 0.5),
     ];
+    let bimodal = r#"{"workload": "bimodal", "subject": "adaptive", "ops": 9, "seed": 7,
+        "utilization_mean": 0.97, "refused": 3, "ns_per_op": 40.0,
+        "occupancy_small": [0.0, 0.01], "occupancy_large": [1.0, 0.5]}"#;
+    let evict = r#"{"workload": "evict", "subject": "lru", "victim": "lru", "seed": 7,
+        "utilization_min": 0.5, "utilization_p50": 0.8, "utilization_mean": 0.87,
+        "evicted_bytes_per_stored_byte": 1.0, "victim_age_mean": 56.04, "ns_per_op": 200.0}"#;
     let skipped = r#"{"subject": "range-alloc", "reason": "of a reason"}"#;
     Data {
         documents: vec![
             document("uniform", &rows.join(","), ""),
             document("random", random, skipped),
+            document("bimodal", bimodal, ""),
+            document("evict", evict, ""),
         ],
     }
 }
@@ -70,6 +78,19 @@ fn sizes_without_data_have_empty_cells() {
 fn what_is_left_out_is_named_with_its_reason() {
     let page = render(&data());
     assert!(page.contains("Not measured here: `range-alloc`, because of a reason."));
+}
+
+#[test]
+fn victims_stand_with_what_they_keep_and_their_age() {
+    let page = render(&data());
+    let row = "| lru | 0.500000 | 0.800000 | 0.870000 | 1.0000 | 56.04 | 200 |";
+    assert!(page.contains(row));
+}
+
+#[test]
+fn refused_requests_are_counted() {
+    let row = "| adaptive | – | – | – | – | – | 0.970000 | 9 | 3 | 40.0 | – |";
+    assert!(render(&data()).contains(row));
 }
 
 #[test]

@@ -4,11 +4,13 @@
 //! A new subject is a file with a type that implements [`Subject`] and one entry here.
 
 mod buddy;
+mod extents;
 mod offset;
 mod offset_allocator;
 mod range_alloc;
 mod reference;
 mod shared;
+mod slots;
 
 use mc_offset::Fit;
 
@@ -32,12 +34,18 @@ pub trait Subject {
 
     /// Returns where the object of a token lies and how many bytes were asked for.
     fn placement(&self, token: &Self::Token) -> Placement;
+
+    /// Returns where every live object lies, in address order, as the allocator itself lists them;
+    /// nothing from an allocator that keeps no such list.
+    fn layout(&self) -> Option<Vec<Placement>> {
+        None
+    }
 }
 
 /// Where an object lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// Distance from the start of the pool.
+    /// Distance of the first byte from the start of the pool.
     pub offset_bytes: u64,
     /// Requested size, before any rounding.
     pub size_bytes: u64,
@@ -97,6 +105,21 @@ pub const SUBJECTS: &[Entry] = &[
         name: "shared",
         summary: "mc-offset: the default fit behind thread-safe handles that free when dropped",
         churn: |plan| churn(shared::Shared::new(&plan.pool), plan),
+    },
+    Entry {
+        name: "extents-2",
+        summary: "mc-offset: the default fit, objects in at most two pieces",
+        churn: |plan| churn(extents::Pieces::new(&plan.pool, 2), plan),
+    },
+    Entry {
+        name: "extents-4",
+        summary: "mc-offset: the default fit, objects in at most four pieces",
+        churn: |plan| churn(extents::Pieces::new(&plan.pool, 4), plan),
+    },
+    Entry {
+        name: "slots",
+        summary: "mc-offset: slots of one size in a lock-free bitmap",
+        churn: |plan| churn(slots::Slots::new(&plan.pool), plan),
     },
     Entry {
         name: "offset-allocator",

@@ -36,4 +36,9 @@ impl Subject for Offset {
             size_bytes: token.size(),
         }
     }
+
+    fn layout(&self) -> Option<Vec<Placement>> {
+        let tokens = self.0.allocations();
+        Some(tokens.map(|token| self.placement(&token)).collect())
+    }
 }

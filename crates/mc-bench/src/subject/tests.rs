@@ -70,6 +70,59 @@ fn offset_hands_out_disjoint_ranges_under_every_fit() {
 }
 
 #[test]
+fn extents_hand_out_disjoint_pieces() {
+    let mut subject = super::extents::Pieces::new(&POOL, 4);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+    let mut live = Vec::new();
+    let mut split = 0;
+    for _ in 0..2_000 {
+        let size_bytes = rng.random_range(POOL.smallest_bytes..4_096);
+        let Some(token) = subject.allocate(size_bytes) else {
+            subject.free(live.swap_remove(rng.random_range(0..live.len())));
+            continue;
+        };
+        assert_eq!(subject.placement(&token).size_bytes, size_bytes);
+        assert!(token.pieces().len() <= 4);
+        split += usize::from(token.pieces().len() > 1);
+        live.push(token);
+        let mut shadow = BTreeMap::new();
+        for piece in live.iter().flat_map(|token| token.pieces()) {
+            let (offset_bytes, size_bytes) = (piece.offset(), piece.size());
+            insert(
+                &mut shadow,
+                Placement {
+                    offset_bytes,
+                    size_bytes,
+                },
+            );
+        }
+    }
+    assert!(split > 100, "{split} objects lay in several pieces");
+}
+
+#[test]
+fn slots_hand_out_each_slot_once() {
+    let mut slots = super::slots::Slots::new(&POOL);
+    let mut shadow = BTreeMap::new();
+    while let Some(token) = slots.allocate(POOL.smallest_bytes) {
+        insert(&mut shadow, slots.placement(&token));
+    }
+    assert_eq!(shadow.len() as u64, POOL.objects_max());
+}
+
+#[test]
+fn layout_lists_what_is_live() {
+    let mut subject = super::offset::Offset::new(&POOL, Fit::Adaptive);
+    let tokens: Vec<_> = (16..40).filter_map(|size| subject.allocate(size)).collect();
+    let mut expected: Vec<Placement> = tokens
+        .iter()
+        .map(|token| subject.placement(token))
+        .collect();
+    expected.sort_by_key(|placement| placement.offset_bytes);
+    assert_eq!(subject.layout(), Some(expected));
+}
+
+#[test]
 fn shared_hands_out_disjoint_ranges() {
     check(super::shared::Shared::new(&POOL));
 }

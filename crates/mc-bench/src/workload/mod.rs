@@ -3,6 +3,11 @@
 //! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all` and to the
 //! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
 
+mod bimodal;
+mod evict;
+mod loguniform;
+mod mixed;
+mod pages;
 mod paired;
 mod random;
 mod request;
@@ -20,7 +25,15 @@ use crate::stats::{Utilization, utilization_curve};
 use crate::subject::NONE;
 
 /// Every workload, in the order `all` runs them.
-pub const WORKLOADS: &[Workload] = &[uniform::WORKLOAD, random::WORKLOAD, paired::WORKLOAD];
+pub const WORKLOADS: &[Workload] = &[
+    uniform::WORKLOAD,
+    random::WORKLOAD,
+    paired::WORKLOAD,
+    pages::WORKLOAD,
+    loguniform::WORKLOAD,
+    bimodal::WORKLOAD,
+    evict::WORKLOAD,
+];
 
 /// One workload of the table.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +60,12 @@ pub struct Skipped {
     /// Why it is left out.
     pub reason: &'static str,
 }
+
+/// The subject that no workload of several sizes runs.
+const ONE_SIZE_ONLY: Skipped = Skipped {
+    subject: "slots",
+    reason: "all of its slots have one size",
+};
 
 /// Whether the sizes of a workload can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::row::{Label, Measured, Observer, Row};
 use crate::subject::Pool;
 
 use super::{
-    Effort, Request, RequestError, Sizes, Skipped, Workload, churn_run, with_distribution,
-    with_published,
+    Effort, ONE_SIZE_ONLY, Request, RequestError, Sizes, Skipped, Workload, churn_run,
+    with_distribution, with_published,
 };
 
 /// Entry of the table of workloads.
@@ -24,10 +24,13 @@ pub(super) const WORKLOAD: Workload = Workload {
     name: "paired",
     summary: "runs of 3,274,752 B and 658,432 B objects in a 1 TiB pool, 5 % evicted per failure",
     subjects: crate::subject::NAMES,
-    skipped: &[Skipped {
-        subject: "range-alloc",
-        reason: "each call walks its list of holes, of which there are tens of thousands here",
-    }],
+    skipped: &[
+        ONE_SIZE_ONLY,
+        Skipped {
+            subject: "range-alloc",
+            reason: "each call walks its list of holes, of which there are tens of thousands here",
+        },
+    ],
     sizes: Sizes::Fixed,
     run,
 };

@@ -13,17 +13,29 @@ use crate::row::{Label, Measured, Observer, Row};
 use crate::stats::Utilization;
 use crate::subject::Pool;
 
-use super::{Effort, Request, RequestError, Sizes, Workload, churn_run};
+use super::{Effort, Request, RequestError, Sizes, Skipped, Workload, churn_run};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "uniform",
     summary: "one object size per run, 55 sizes from 15 B to 37 MB, one victim per failure",
     subjects: crate::subject::NAMES,
-    skipped: &[],
+    skipped: &[
+        Skipped {
+            subject: "extents-2",
+            reason: NO_PIECES,
+        },
+        Skipped {
+            subject: "extents-4",
+            reason: NO_PIECES,
+        },
+    ],
     sizes: Sizes::Chosen,
     run,
 };
+
+/// Why a second piece is of no use.
+const NO_PIECES: &str = "holes that hold no whole object do not arise where all have one size";
 
 /// Timed operations, as published.
 const OPS: u64 = 1_000_000;

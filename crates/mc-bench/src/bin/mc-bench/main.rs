@@ -47,6 +47,9 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
     }
     let Selection { requests, skipped } =
         select(&named(&args.workload)?, &args.subjects, &args.request())?;
+    let out_file = args.out.as_deref().map(open).transpose()?;
+    let runs = run(&requests)?;
+    // Only now, because a request that cannot be run ends with one line.
     for left_out in &skipped {
         let (workload, subject) = (left_out.workload, left_out.subject);
         tell(&format!(
@@ -54,11 +57,10 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
             left_out.reason
         ));
     }
-    let out_file = args.out.as_deref().map(open).transpose()?;
     let document = Document {
         schema: SCHEMA,
         machine: Machine::this(),
-        runs: run(&requests)?,
+        runs,
         skipped,
     };
     match out_file {

@@ -1,0 +1,97 @@
+//! What the workloads of one row share: independent sizes, a pool filled before the clock starts,
+//! one random victim per failure, utilization after every operation.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::churn::{Eviction, Plan, Sampling, sizes};
+use crate::record::Run;
+use crate::row::{Label, Measured, Observer, Row};
+use crate::subject::Pool;
+
+use super::{Effort, Request, churn_run, with_distribution};
+
+/// A workload of one row whose sizes are drawn independently.
+pub(super) struct Mix {
+    /// Name of the workload.
+    pub(super) name: &'static str,
+    /// Its sizes, for whoever watches.
+    pub(super) row: &'static str,
+    /// The pool to fill.
+    pub(super) pool: Pool,
+    /// Timed operations of a full run.
+    pub(super) ops: u64,
+    /// Timed operations of a quick run.
+    pub(super) ops_quick: u64,
+    /// Draws one size.
+    pub(super) draw: fn(&mut Xoshiro256PlusPlus) -> u64,
+}
+
+impl Mix {
+    /// Returns the record of every subject of a request.
+    pub(super) fn runs(&self, request: &Request, observer: Observer<'_>) -> Vec<Run> {
+        let plan = self.plan(request);
+        let (ops, pool_bytes) = (plan.timed.len(), self.pool.capacity_bytes);
+        let record = |measured: &Measured| {
+            let run = churn_run(self.name, measured, request, ops).with("pool_bytes", pool_bytes);
+            with_distribution(run, &measured.outcome, pool_bytes)
+        };
+        let measured = measure(self.name, self.row, &plan, request, observer);
+        measured.iter().map(record).collect()
+    }
+
+    /// Draws sizes until they fill the pool for the warm-up, then one per timed operation.
+    fn plan(&self, request: &Request) -> Plan {
+        let ops = request.ops.unwrap_or(match request.effort {
+            Effort::Full => self.ops,
+            Effort::Quick => self.ops_quick,
+        });
+        let mut generator = sizes(request.seed);
+        let (warm_up, timed) = (
+            filling(self.pool.capacity_bytes, || (self.draw)(&mut generator)),
+            (0..ops).map(|_| (self.draw)(&mut generator)).collect(),
+        );
+        Plan {
+            pool: self.pool,
+            warm_up,
+            timed,
+            eviction: Eviction::One,
+            sampling: Sampling::Operation,
+            seed: request.seed,
+        }
+    }
+}
+
+/// Measures the subjects of a request on the only row of a workload.
+pub(super) fn measure(
+    workload: &'static str,
+    row: &str,
+    plan: &Plan,
+    request: &Request,
+    observer: Observer<'_>,
+) -> Vec<Measured> {
+    let label = Label {
+        workload,
+        row,
+        index: 0,
+        rows: 1,
+    };
+    let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
+    Row {
+        label,
+        plan,
+        subjects,
+        repeats_max,
+    }
+    .measure(observer)
+}
+
+/// Draws sizes until they sum up to a pool.
+pub(super) fn filling(capacity_bytes: u64, mut draw: impl FnMut() -> u64) -> Vec<u64> {
+    let (mut drawn, mut drawn_bytes) = (Vec::new(), 0);
+    while drawn_bytes < capacity_bytes {
+        let size_bytes = draw();
+        drawn.push(size_bytes);
+        drawn_bytes += size_bytes;
+    }
+    drawn
+}
