@@ -3,6 +3,7 @@
 //! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all` and to the
 //! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
 
+mod concurrency;
 mod paired;
 mod random;
 mod request;
@@ -20,7 +21,12 @@ use crate::stats::{Utilization, utilization_curve};
 use crate::subject::NONE;
 
 /// Every workload, in the order `all` runs them.
-pub const WORKLOADS: &[Workload] = &[uniform::WORKLOAD, random::WORKLOAD, paired::WORKLOAD];
+pub const WORKLOADS: &[Workload] = &[
+    uniform::WORKLOAD,
+    random::WORKLOAD,
+    paired::WORKLOAD,
+    concurrency::WORKLOAD,
+];
 
 /// One workload of the table.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +48,7 @@ pub struct Workload {
 /// A subject that a workload leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Name of the subject.
+    /// Name of the subject; with a slash and a scenario when only that is left out.
     pub subject: &'static str,
     /// Why it is left out.
     pub reason: &'static str,
