@@ -13,9 +13,11 @@ use crate::{
     sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, yield_now},
 };
 
-/// Blocks that a magazine holds at most.
+/// Blocks of one size that a magazine holds at most. Over a random sequence of
+/// frees and requests the blocks of a size wander between none and all, and
+/// reach either end, where the core is needed, about once in so many requests.
 #[cfg(not(loom))]
-const CAPACITY: usize = 16;
+const CAPACITY: usize = 64;
 #[cfg(loom)]
 const CAPACITY: usize = 1;
 
@@ -25,32 +27,38 @@ const SIZES: usize = 4;
 
 /// One thread's blocks, and the sizes that are worth keeping.
 ///
-/// All fields but `is_occupied` are written only by the thread that set it,
-/// which makes `Relaxed` enough for them: setting it acquires what clearing it
-/// released. Read without occupation, `len` and the sizes are hints.
+/// All fields but `is_occupied` and `recent` are written only by the thread
+/// that set `is_occupied`, which makes `Relaxed` enough for them: setting it
+/// acquires what clearing it released. Read without occupation, they are hints.
 #[derive(Debug)]
 pub(super) struct Magazine {
     /// Set by compare-exchange with `Acquire`, cleared with `Release`: the
     /// partner of each is the other.
     is_occupied: AtomicBool,
-    /// Blocks in the first entries.
-    len: AtomicUsize,
-    entries: [Entry; CAPACITY],
-    hot: SizeRing,
+    stacks: [Stack; SIZES],
     recent: SizeRing,
 }
 
-/// The parts of a token, each in an atomic of its own.
+/// The blocks of one size.
+#[derive(Debug)]
+struct Stack {
+    /// Changed only while `len` is 0; 0 before the first change.
+    size: AtomicU64,
+    /// Blocks in the first entries.
+    len: AtomicUsize,
+    entries: [Entry; CAPACITY],
+}
+
+/// The parts of a token but its size, each in an atomic of its own.
 #[derive(Debug)]
 struct Entry {
     offset: AtomicU64,
-    size: AtomicU64,
     serial: AtomicU64,
     node: AtomicU64,
 }
 
-/// The last few sizes put in. Any thread may write; a size that is lost or
-/// doubled by a race costs a block its place in the magazine, nothing else.
+/// The last few sizes that were missed. Any thread may write; one that is lost
+/// or doubled by a race delays the size its stack, nothing else.
 #[derive(Debug)]
 struct SizeRing {
     sizes: [AtomicU64; SIZES],
@@ -61,9 +69,7 @@ impl Magazine {
     pub(super) fn new() -> Self {
         Self {
             is_occupied: AtomicBool::new(false),
-            len: AtomicUsize::new(0),
-            entries: array::from_fn(|_| Entry::new()),
-            hot: SizeRing::new(),
+            stacks: array::from_fn(|_| Stack::new()),
             recent: SizeRing::new(),
         }
     }
@@ -71,40 +77,31 @@ impl Magazine {
     /// Takes out a block of exactly `size` bytes at a multiple of `align`.
     #[inline]
     pub(super) fn take(&self, size: u64, align: u64) -> Option<Allocation> {
-        if self.is_empty_hint() {
+        let stack = self.stack_of(size)?;
+        if stack.len() == 0 {
             return None;
         }
-        let occupied = self.occupy()?;
-        let len = occupied.len();
-        let found = (0..len).rev().find(|&at| {
-            let entry = &self.entries[at];
-            entry.size.load(Ordering::Relaxed) == size
-                && entry.offset.load(Ordering::Relaxed) & (align - 1) == 0
-        })?;
-        let block = self.entries[found].load();
-        if found + 1 < len {
-            self.entries[found].store(self.entries[len - 1].load());
-        }
-        self.len.store(len - 1, Ordering::Relaxed);
-        Some(block)
+        let _occupied = self.occupy()?;
+        stack.pop(size, align)
     }
 
     /// Keeps a block if its size is in use, there is room, and the magazine is
     /// not occupied; raises the flag `own` with the first one.
     #[inline]
     pub(super) fn put(&self, block: Allocation, flags: &Flags, own: usize) -> bool {
-        if !self.hot.contains(block.size()) || self.len.load(Ordering::Relaxed) == CAPACITY {
-            return false;
-        }
-        let Some(occupied) = self.occupy() else {
+        let Some(stack) = self.stack_of(block.size()) else {
             return false;
         };
-        let len = occupied.len();
-        let has_room = len < CAPACITY;
+        if stack.len() == CAPACITY {
+            return false;
+        }
+        let Some(_occupied) = self.occupy() else {
+            return false;
+        };
+        let has_room = stack.size() == block.size() && stack.len() < CAPACITY;
         if has_room {
             flags.raise(own);
-            self.entries[len].store(block);
-            self.len.store(len + 1, Ordering::Relaxed);
+            stack.push(block);
         }
         has_room
     }
@@ -115,8 +112,8 @@ impl Magazine {
         if !self.is_empty_hint() {
             return;
         }
-        if let Some(occupied) = self.occupy()
-            && occupied.len() == 0
+        if let Some(_occupied) = self.occupy()
+            && self.is_empty_hint()
             && flags.is_raised(own)
         {
             flags.lower(own);
@@ -134,14 +131,14 @@ impl Magazine {
     }
 
     /// Takes note that `size` was asked for and not here: the second time
-    /// within a few requests it becomes a size that is kept.
+    /// within a few requests it gets an empty stack, if there is one.
     #[inline]
     pub(super) fn miss(&self, size: u64) {
-        if self.hot.contains(size) {
+        if self.stack_of(size).is_some() {
             return;
         }
         if self.recent.contains(size) {
-            self.hot.push(size);
+            self.adopt(size);
         } else {
             self.recent.push(size);
         }
@@ -150,7 +147,27 @@ impl Magazine {
     /// Returns whether the magazine looked empty a moment ago.
     #[inline]
     pub(super) fn is_empty_hint(&self) -> bool {
-        self.len.load(Ordering::Relaxed) == 0
+        self.stacks.iter().all(|stack| stack.len() == 0)
+    }
+
+    /// Gives a size an empty stack; of several, one that has had no size yet.
+    #[cold]
+    fn adopt(&self, size: u64) {
+        let Some(_occupied) = self.occupy() else {
+            return;
+        };
+        let empty = self.stacks.iter().filter(|stack| stack.len() == 0);
+        if let Some(stack) = empty.min_by_key(|stack| stack.size() != 0)
+            && self.stack_of(size).is_none()
+        {
+            stack.size.store(size, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the stack of a size.
+    #[inline]
+    fn stack_of(&self, size: u64) -> Option<&Stack> {
+        self.stacks.iter().find(|stack| stack.size() == size)
     }
 
     #[inline]
@@ -164,13 +181,6 @@ impl Magazine {
 
 /// Ends the occupation when dropped.
 struct Occupied<'a>(&'a Magazine);
-
-impl Occupied<'_> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.0.len.load(Ordering::Relaxed)
-    }
-}
 
 impl Drop for Occupied<'_> {
     #[inline]
@@ -186,16 +196,73 @@ impl Drain<'_> {
     /// Returns the blocks; each has to find another place.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Allocation> {
         let Occupied(magazine) = self.0;
-        magazine.entries[..self.0.len()].iter().map(Entry::load)
+        magazine.stacks.iter().flat_map(Stack::blocks)
     }
 
     /// Empties the magazine and lowers its flag `own`.
     pub(super) fn finish(self, flags: &Flags, own: usize) {
         let Occupied(magazine) = self.0;
-        magazine.len.store(0, Ordering::Relaxed);
+        for stack in &magazine.stacks {
+            stack.len.store(0, Ordering::Relaxed);
+        }
         if flags.is_raised(own) {
             flags.lower(own);
         }
+    }
+}
+
+/// All but `new`, `size` and `len` need the magazine occupied.
+impl Stack {
+    fn new() -> Self {
+        Self {
+            size: AtomicU64::new(0),
+            len: AtomicUsize::new(0),
+            entries: array::from_fn(|_| Entry::new()),
+        }
+    }
+
+    #[inline]
+    fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Takes out the last block at a multiple of `align`, if the blocks are of
+    /// `size` still.
+    #[inline]
+    fn pop(&self, size: u64, align: u64) -> Option<Allocation> {
+        if self.size() != size {
+            return None;
+        }
+        let len = self.len();
+        let found = (0..len).rev().find(|&at| {
+            let offset = self.entries[at].offset.load(Ordering::Relaxed);
+            offset & (align - 1) == 0
+        })?;
+        let block = self.entries[found].load(size);
+        if found + 1 < len {
+            self.entries[found].store(self.entries[len - 1].load(size));
+        }
+        self.len.store(len - 1, Ordering::Relaxed);
+        Some(block)
+    }
+
+    #[inline]
+    fn push(&self, block: Allocation) {
+        let len = self.len();
+        self.entries[len].store(block);
+        self.len.store(len + 1, Ordering::Relaxed);
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Allocation> {
+        let size = self.size();
+        self.entries[..self.len()]
+            .iter()
+            .map(move |entry| entry.load(size))
     }
 }
 
@@ -203,7 +270,6 @@ impl Entry {
     fn new() -> Self {
         Self {
             offset: AtomicU64::new(0),
-            size: AtomicU64::new(0),
             serial: AtomicU64::new(0),
             node: AtomicU64::new(0),
         }
@@ -212,7 +278,6 @@ impl Entry {
     #[inline]
     fn store(&self, block: Allocation) {
         self.offset.store(block.offset(), Ordering::Relaxed);
-        self.size.store(block.size(), Ordering::Relaxed);
         self.serial.store(block.serial(), Ordering::Relaxed);
         self.node.store(block.node().into(), Ordering::Relaxed);
     }
@@ -222,10 +287,10 @@ impl Entry {
         clippy::cast_possible_truncation,
         reason = "only node indices are stored"
     )]
-    fn load(&self) -> Allocation {
+    fn load(&self, size: u64) -> Allocation {
         Allocation::new(
             self.offset.load(Ordering::Relaxed),
-            self.size.load(Ordering::Relaxed),
+            size,
             self.serial.load(Ordering::Relaxed),
             self.node.load(Ordering::Relaxed) as u32,
         )
