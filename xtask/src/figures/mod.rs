@@ -2,10 +2,12 @@
 
 mod random_distribution;
 mod style;
+mod throughput_by_threads;
 mod time_by_size;
 mod utilization_by_size;
 
 pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
+pub(crate) use self::throughput_by_threads::THROUGHPUT_BY_THREADS;
 pub(crate) use self::time_by_size::TIME_BY_SIZE;
 pub(crate) use self::utilization_by_size::UTILIZATION_BY_SIZE;
 

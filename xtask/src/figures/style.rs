@@ -64,6 +64,8 @@ pub(super) const BIN_CEIL: Series =
 pub(super) const GOOD_FIT: Series = series("good-fit", [0, 114, 178], Marker::Circle, Line::Solid);
 pub(super) const ADAPTIVE: Series = series("adaptive", [136, 34, 85], Marker::Plus, Line::Solid);
 pub(super) const SHARED: Series = series("shared", [86, 180, 233], Marker::Diamond, Line::Solid);
+pub(super) const MUTEX: Series = series("mutex", [213, 94, 0], Marker::Square, Line::Solid);
+pub(super) const SLOTS: Series = series("slots", [0, 158, 115], Marker::Circle, Line::Solid);
 pub(super) const OFFSET_ALLOCATOR: Series = series(
     "offset-allocator",
     [204, 121, 167],

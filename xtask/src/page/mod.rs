@@ -3,6 +3,7 @@
 //! [`SECTIONS`] is the one table of what the page contains. A new section is a file with a
 //! `SECTION` constant and one line here; it appears as soon as its workload has data.
 
+mod concurrency;
 mod conditions;
 mod distribution;
 mod headline;
@@ -32,7 +33,12 @@ pub(crate) struct Section {
 }
 
 /// Every section, in the order of the page.
-const SECTIONS: &[Section] = &[uniform::SECTION, distribution::RANDOM, distribution::PAIRED];
+const SECTIONS: &[Section] = &[
+    uniform::SECTION,
+    distribution::RANDOM,
+    distribution::PAIRED,
+    concurrency::SECTION,
+];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.
 pub(crate) fn regenerate(out: Option<PathBuf>) -> anyhow::Result<()> {
