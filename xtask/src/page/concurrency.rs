@@ -22,8 +22,8 @@ warm up with 1,000 operations and start together; beyond the number of cores the
 
 **M op/s** is millions of operations per second of all threads, from the first operation of the first
 thread to the last of the last, without a clock in the loop: the median of three rounds of 100,000
-operations per thread, or more where that takes less than 50 ms. The percentiles are of a run of their own that reads the
-clock around each operation, which adds about 25 ns.
+operations per thread, or more where that takes less than 50 ms. The percentiles are of a run of
+their own that reads the clock around each operation, which adds about 25 ns.
 ";
 
 /// Heading and explanation of each scenario, by its name.
