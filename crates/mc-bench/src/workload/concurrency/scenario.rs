@@ -130,7 +130,7 @@ impl Scenario {
         let is_met = match self {
             Self::CapacityFailed => largest_bytes < FAILED_BYTES,
             Self::FragmentationFailed => free_bytes >= FAILED_BYTES && largest_bytes < FAILED_BYTES,
-            Self::HighWaterMixed => largest_bytes >= SUCCESS_BYTES && largest_bytes < FAILED_BYTES,
+            Self::HighWaterMixed => (SUCCESS_BYTES..FAILED_BYTES).contains(&largest_bytes),
             Self::SuccessfulAllocateFree | Self::Churn | Self::RemoteFree => {
                 largest_bytes >= self.request_bytes()
             }

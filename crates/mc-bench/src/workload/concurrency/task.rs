@@ -14,7 +14,8 @@ use super::scenario::{
 use super::subject::Shareable;
 
 /// Objects that pass a channel at once, so that its cost is shared among them.
-const BATCH: u64 = 64;
+const BATCH: u64 = BATCH_CAPACITY as u64;
+const BATCH_CAPACITY: usize = 64;
 
 /// Batches that a channel holds before the producer waits.
 const BATCHES_WAITING: usize = 4;
@@ -138,7 +139,7 @@ impl<S: Shareable> Task<S> {
                 unexpected
             }),
             Self::Producer(sender) => sum(batches(2 * iterations), |objects| {
-                let mut batch = Vec::with_capacity(BATCH as usize);
+                let mut batch = Vec::with_capacity(BATCH_CAPACITY);
                 let unexpected = allocate_batch(subject, objects, &mut batch, probe);
                 sender.send(batch).expect("the consumer takes every batch");
                 unexpected
@@ -174,7 +175,7 @@ impl<T> Churn<T> {
     fn replace<S: Shareable<Token = T>>(&mut self, subject: &S, probe: &mut impl Probe) -> u64 {
         let draw = self.random.next_u64();
         // The low bits choose the place and the highest the size.
-        let place = &mut self.live[draw as usize % CHURN_LIVE];
+        let place = &mut self.live[place_of_draw(draw)];
         probe.time(|| {
             if let Some(token) = place.take() {
                 subject.free(token);
@@ -183,6 +184,16 @@ impl<T> Churn<T> {
         });
         u64::from(place.is_none())
     }
+}
+
+/// Returns the place that the lowest bits of a random number choose.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only bits below the number of places count"
+)]
+fn place_of_draw(draw: u64) -> usize {
+    draw as usize % CHURN_LIVE
 }
 
 /// Returns the size that the highest bits of a random number choose.
