@@ -18,14 +18,14 @@ const THREADS: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 const OPS: u64 = 200;
 
 fn smoke() -> Vec<Run> {
-    let concurrency = workload::by_name("concurrency").unwrap();
+    let concurrency = workload::by_name("concurrency").expect("it is in the table");
     let request = Request {
         subjects: concurrency.default_subjects(),
         ops: Some(OPS),
         effort: Effort::Quick,
         ..Request::default()
     };
-    (concurrency.run)(&request, &mut |_| {}).unwrap()
+    (concurrency.run)(&request, &mut |_| {}).expect("the smoke request is valid")
 }
 
 fn subjects_of(scenario: &str) -> &'static [&'static str] {
