@@ -1,4 +1,4 @@
-//! Keeps the measuring thread on one core.
+//! Keeps measuring threads on one core each.
 //!
 //! A thread that migrates starts with cold caches on its new core, which costs more than what is
 //! measured. Where the system refuses, the run goes on unpinned.
@@ -22,6 +22,22 @@ pub(crate) fn to_one_core() -> Option<Pinned> {
     only.set(last).ok()?;
     sched_setaffinity(this_thread, &only).ok()?;
     Some(Pinned(allowed))
+}
+
+/// Pins the calling thread for good to one of the cores it may run on, chosen by a number that
+/// counts threads, or does nothing where that fails.
+pub(crate) fn to_core_in_turn(number: usize) {
+    let this_thread = Pid::from_raw(0);
+    let Ok(allowed) = sched_getaffinity(this_thread) else {
+        return;
+    };
+    let is_allowed = |&core: &usize| allowed.is_set(core) == Ok(true);
+    let cores: Vec<usize> = (0..CpuSet::count()).filter(is_allowed).collect();
+    let mut only = CpuSet::new();
+    if !cores.is_empty() && only.set(cores[number % cores.len()]).is_ok() {
+        // Refused, the thread stays where the system lets it run.
+        let _ = sched_setaffinity(this_thread, &only);
+    }
 }
 
 impl Drop for Pinned {

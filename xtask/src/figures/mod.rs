@@ -5,6 +5,7 @@ mod mean_by_workload;
 mod occupancy;
 mod random_distribution;
 mod style;
+mod throughput_by_threads;
 mod time_by_size;
 mod utilization_by_size;
 
@@ -12,6 +13,7 @@ pub(crate) use self::eviction::EVICTION;
 pub(crate) use self::mean_by_workload::MEAN_BY_WORKLOAD;
 pub(crate) use self::occupancy::OCCUPANCY;
 pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
+pub(crate) use self::throughput_by_threads::THROUGHPUT_BY_THREADS;
 pub(crate) use self::time_by_size::TIME_BY_SIZE;
 pub(crate) use self::utilization_by_size::UTILIZATION_BY_SIZE;
 

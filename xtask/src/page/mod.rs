@@ -3,6 +3,7 @@
 //! [`SECTIONS`] is the one table of what the page contains. A new section is a file with a
 //! `SECTION` constant and one line here; it appears as soon as its workload has data.
 
+mod concurrency;
 mod conditions;
 mod distribution;
 mod eviction;
@@ -41,6 +42,7 @@ const SECTIONS: &[Section] = &[
     distribution::LOGUNIFORM,
     distribution::BIMODAL,
     eviction::SECTION,
+    concurrency::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.

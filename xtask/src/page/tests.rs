@@ -26,6 +26,14 @@ fn data() -> Data {
         "utilization_min": 0.5, "utilization_p99": 0.6, "utilization_p90": 0.7,
         "utilization_p50": 0.8, "utilization_max": 0.95, "utilization_mean": 0.79,
         "utilization_curve": [0.5, 0.95], "ns_per_op": 40.0, "harness_ns_per_op": 9.5}"#;
+    let threads = [1, 2].map(|threads| {
+        format!(
+            r#"{{"workload": "concurrency", "subject": "shared", "scenario": "churn", "seed": 7,
+            "threads": {threads}, "ops_per_second": 1.25e7, "p50_ns": 50, "p99_ns": 1000,
+            "p999_ns": 2000}}"#
+        )
+    });
+    let threads = threads.join(",");
     let rows = [
         uniform("good-fit", 0.75),
         uniform("oracle", 0.75),
@@ -44,6 +52,7 @@ fn data() -> Data {
             document("random", random, skipped),
             document("bimodal", bimodal, ""),
             document("evict", evict, ""),
+            document("concurrency", &threads, ""),
         ],
     }
 }
@@ -72,6 +81,13 @@ fn measured_and_published_figures_stand_in_one_row() {
 #[test]
 fn sizes_without_data_have_empty_cells() {
     assert!(render(&data()).contains("| 49 | – | 0.692229 / 0.753062 | 0.942308 | – | – |"));
+}
+
+#[test]
+fn threads_stand_in_a_table_per_scenario() {
+    let page = render(&data());
+    assert!(page.contains("### A large live set") && !page.contains("### A mix"));
+    assert!(page.contains("| shared | 2 | 12.5 | 50 | 1,000 | 2,000 |"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
 
 mod bimodal;
+mod concurrency;
 mod evict;
 mod loguniform;
 mod mixed;
@@ -33,6 +34,7 @@ pub const WORKLOADS: &[Workload] = &[
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
     evict::WORKLOAD,
+    concurrency::WORKLOAD,
 ];
 
 /// One workload of the table.
@@ -55,7 +57,7 @@ pub struct Workload {
 /// A subject that a workload leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Name of the subject.
+    /// Name of the subject; with a slash and a scenario when only that is left out.
     pub subject: &'static str,
     /// Why it is left out.
     pub reason: &'static str,

@@ -91,6 +91,21 @@ pub enum RequestError {
         /// The largest number accepted.
         ops_max: u64,
     },
+    /// The pool is not in the state that a scenario starts from.
+    #[error(
+        "{scenario} cannot start: {free_bytes} B are free, {largest_hole_bytes} B of them in one \
+         hole, which does not fit requests of {request_bytes} B"
+    )]
+    Precondition {
+        /// The scenario.
+        scenario: &'static str,
+        /// Free bytes after its preparation.
+        free_bytes: u64,
+        /// Bytes of the largest hole.
+        largest_hole_bytes: u64,
+        /// The largest size that the scenario asks for.
+        request_bytes: u64,
+    },
 }
 
 impl Default for Request {
@@ -175,7 +190,7 @@ pub fn select(
         let left_out = workload
             .skipped
             .iter()
-            .filter(|skipped| is_asked(skipped.subject));
+            .filter(|skipped| skipped.subject.split('/').next().is_some_and(is_asked));
         selection
             .skipped
             .extend(left_out.map(|&Skipped { subject, reason }| SkippedRun {

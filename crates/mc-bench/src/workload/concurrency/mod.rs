@@ -1,0 +1,214 @@
+//! Concurrency: one allocator and 1 to 16 threads.
+//!
+//! Six [scenarios](Scenario): refusals in a full and in a fragmented pool, a mix of small requests
+//! with refusals, one small object at a time, the replacement of objects in a large live set, and
+//! objects that another thread frees. Throughput and latency come from separate phases, so that no
+//! clock is read in the loop whose throughput counts.
+//!
+//! Threads are pinned to the cores in turn and do nothing but allocate and free. That models the
+//! worst contention, not the share that a store spends in its allocator.
+//!
+//! [`subject`] is what is shared, [`task`] what each thread does, [`together`] starts and times
+//! them.
+
+mod scenario;
+mod subject;
+mod task;
+mod together;
+
+use std::time::Duration;
+
+use crate::record::Run;
+use crate::row::{Label, Observer, Step};
+use crate::stats::median;
+
+use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
+
+use self::scenario::{Load, SCENARIOS, Scenario};
+use self::subject::{ENTRIES, Entry, Holes, NAMES};
+use self::together::Latency;
+
+/// Entry of the table of workloads.
+pub(super) const WORKLOAD: Workload = Workload {
+    name: "concurrency",
+    summary: "1 to 16 threads on one allocator: refusals, small objects, a large live set, remote frees",
+    subjects: NAMES,
+    skipped: &[
+        Skipped {
+            subject: "slots/capacity_failed",
+            reason: ONE_SIZE,
+        },
+        Skipped {
+            subject: "slots/fragmentation_failed",
+            reason: ONE_SIZE,
+        },
+        Skipped {
+            subject: "slots/high_water_mixed",
+            reason: ONE_SIZE,
+        },
+        Skipped {
+            subject: "slots/churn",
+            reason: ONE_SIZE,
+        },
+    ],
+    sizes: Sizes::Fixed,
+    run,
+};
+
+const ONE_SIZE: &str = "all slots are of one size and the scenario asks for several";
+
+/// Numbers of threads, in the order of the output.
+const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// Operations of each thread and phase, as published.
+const ITERATIONS: u64 = 100_000;
+
+/// The same of a quick run.
+const ITERATIONS_QUICK: u64 = 5_000;
+
+/// A throughput phase shorter than this is lengthened: it would measure how threads start.
+const PHASE_MIN: Duration = Duration::from_millis(50);
+
+/// Factor by which a phase is lengthened at most.
+const LENGTHENING_MAX: u64 = 1_000;
+
+fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+    let mut runs = Vec::new();
+    for (index, &scenario) in SCENARIOS.iter().enumerate() {
+        let label = Label {
+            workload: WORKLOAD.name,
+            row: scenario.name(),
+            index,
+            rows: SCENARIOS.len(),
+        };
+        let mut lanes = lanes(scenario, request);
+        // Rounds go through all lanes, so that a slow minute slows all of them.
+        for round in 0..request.repeats_max() {
+            for lane in &mut lanes {
+                observer(Step {
+                    label,
+                    subject: lane.entry.name,
+                    round,
+                });
+                lane.run(request)?;
+            }
+        }
+        runs.extend(lanes.iter().map(|lane| lane.record(request)));
+    }
+    Ok(runs)
+}
+
+/// Returns the rows of a scenario: every number of threads with every subject that can run it.
+fn lanes(scenario: Scenario, request: &Request) -> Vec<Lane> {
+    let is_run = |entry: &&Entry| {
+        request.subjects.contains(&entry.name) && (scenario.has_one_size() || !entry.is_fixed_size)
+    };
+    let lane = |threads| {
+        let iterations = match (request.ops, request.effort) {
+            (Some(ops), _) => ops,
+            (None, Effort::Full) => ITERATIONS,
+            (None, Effort::Quick) => ITERATIONS_QUICK,
+        };
+        let load = Load {
+            scenario,
+            threads,
+            iterations,
+            seed: request.seed,
+        };
+        ENTRIES
+            .iter()
+            .filter(is_run)
+            .map(move |entry| Lane::new(entry, load))
+    };
+    THREADS.into_iter().flat_map(lane).collect()
+}
+
+/// One subject and one number of threads, over the rounds.
+struct Lane {
+    entry: &'static Entry,
+    /// What the throughput phase runs, lengthened after the first round if that was short.
+    load: Load,
+    /// What the latency phase runs.
+    latency_load: Load,
+    times: Vec<Duration>,
+    unexpected: u64,
+    latency: Option<Latency>,
+    holes: Option<Holes>,
+}
+
+impl Lane {
+    fn new(entry: &'static Entry, load: Load) -> Self {
+        Self {
+            entry,
+            load,
+            latency_load: load,
+            times: Vec::new(),
+            unexpected: 0,
+            latency: None,
+            holes: None,
+        }
+    }
+
+    /// Runs one round; the first of a lane is also its only latency phase.
+    fn run(&mut self, request: &Request) -> Result<(), RequestError> {
+        if self.latency.is_none() {
+            self.latency = Some((self.entry.latency)(&self.latency_load)?);
+        }
+        let mut throughput = (self.entry.throughput)(&self.load)?;
+        let may_lengthen =
+            self.times.is_empty() && request.ops.is_none() && request.effort == Effort::Full;
+        if may_lengthen && throughput.elapsed < PHASE_MIN {
+            self.load.iterations *= lengthening(throughput.elapsed);
+            throughput = (self.entry.throughput)(&self.load)?;
+        }
+        self.times.push(throughput.elapsed);
+        self.unexpected += throughput.unexpected;
+        self.holes = Some(throughput.holes);
+        Ok(())
+    }
+
+    fn record(&self, request: &Request) -> Run {
+        let seconds = median(self.times.clone()).as_secs_f64();
+        let ops = self.load.iterations * self.load.threads as u64;
+        let (latency, holes) = (self.latency.as_ref(), self.holes);
+        let latency = latency.expect("every lane ran at least once");
+        let holes = holes.expect("every lane ran at least once");
+        Run::new(WORKLOAD.name, self.entry.name)
+            .with("scenario", self.load.scenario.name())
+            .with("threads", self.load.threads as u64)
+            .with("iterations_per_thread", self.load.iterations)
+            .with("ops", ops)
+            .with("seed", request.seed)
+            .with("seconds", seconds)
+            .with("repeats", self.times.len() as u64)
+            .with("ops_per_second", ops as f64 / seconds)
+            .with("ns_per_op", seconds * 1e9 / ops as f64)
+            .with("p50_ns", latency.at(0.50))
+            .with("p99_ns", latency.at(0.99))
+            .with("p999_ns", latency.at(0.999))
+            .with("throughput_unexpected_results", self.unexpected)
+            .with("latency_unexpected_results", latency.unexpected)
+            .with("pool_bytes", self.load.pool_bytes())
+            .with("free_bytes", holes.free_bytes)
+            .with("largest_hole_bytes", holes.largest_bytes)
+            .with("request_bytes", self.load.scenario.request_bytes())
+    }
+}
+
+/// Returns the factor that makes a phase of a duration last long enough.
+fn lengthening(elapsed: Duration) -> u64 {
+    let factor = PHASE_MIN.as_nanos() / elapsed.as_nanos().max(1) + 1;
+    u64::try_from(factor).map_or(LENGTHENING_MAX, |factor| factor.min(LENGTHENING_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_phases_are_lengthened_within_bounds() {
+        for (nanoseconds, expected) in [(0, 1_000), (1_000_000, 51), (49_999_999, 2)] {
+            assert_eq!(lengthening(Duration::from_nanos(nanoseconds)), expected);
+        }
+    }
+}

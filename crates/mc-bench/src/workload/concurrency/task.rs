@@ -1,0 +1,278 @@
+//! What each thread does: the same operation over and over, timed by a probe.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::scenario::{
+    CHURN_LIVE, CHURN_SIZES, FAILED_BYTES, Load, MIXED_FAILURES, MIXED_SLOTS, SUCCESS_BYTES,
+    Scenario,
+};
+use super::subject::Shareable;
+
+/// Objects that pass a channel at once, so that its cost is shared among them.
+const BATCH: u64 = BATCH_CAPACITY as u64;
+const BATCH_CAPACITY: usize = 64;
+
+/// Batches that a channel holds before the producer waits.
+const BATCHES_WAITING: usize = 4;
+
+/// What surrounds each operation.
+pub(super) trait Probe {
+    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R;
+}
+
+/// Times nothing.
+pub(super) struct Unclocked;
+
+/// Reads the clock before and after each operation.
+pub(super) struct Clocked(pub(super) Histogram<u64>);
+
+impl Probe for Unclocked {
+    #[inline]
+    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+        operation()
+    }
+}
+
+impl Probe for Clocked {
+    #[inline]
+    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = operation();
+        let nanoseconds = start.elapsed().as_nanos();
+        self.0
+            .saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        result
+    }
+}
+
+/// One thread's part of a scenario.
+pub(super) enum Task<S: Shareable> {
+    /// Requests that are refused.
+    Refused,
+    /// Refusals among small objects; the number of the thread shifts the pattern.
+    Mixed { thread: u64 },
+    /// Small objects that are freed at once.
+    Success,
+    /// Replacement in a live set.
+    Churn(Churn<S::Token>),
+    /// Batches that the thread itself frees.
+    Batches(Vec<S::Token>),
+    /// The allocating end of a channel.
+    Producer(SyncSender<Vec<S::Token>>),
+    /// The freeing end.
+    Consumer(Receiver<Vec<S::Token>>),
+}
+
+/// A live set. A place is empty only if its last request was refused.
+pub(super) struct Churn<T> {
+    live: Vec<Option<T>>,
+    random: Xoshiro256PlusPlus,
+}
+
+/// Returns the tasks of all threads.
+pub(super) fn tasks<S: Shareable>(load: &Load) -> Vec<Task<S>> {
+    if load.scenario == Scenario::RemoteFree {
+        return remote_tasks(load.threads);
+    }
+    let task = |thread| match load.scenario {
+        Scenario::CapacityFailed | Scenario::FragmentationFailed => Task::Refused,
+        Scenario::HighWaterMixed => Task::Mixed { thread },
+        Scenario::SuccessfulAllocateFree | Scenario::RemoteFree => Task::Success,
+        Scenario::Churn => Task::Churn(Churn {
+            live: Vec::with_capacity(CHURN_LIVE),
+            random: Xoshiro256PlusPlus::seed_from_u64(load.seed ^ thread << 32),
+        }),
+    };
+    (0..load.threads as u64).map(task).collect()
+}
+
+/// Returns pairs of producers and consumers, or one thread that is both.
+fn remote_tasks<S: Shareable>(threads: usize) -> Vec<Task<S>> {
+    if threads == 1 {
+        return vec![Task::Batches(Vec::new())];
+    }
+    let pairs = (0..threads / 2).map(|_| sync_channel(BATCHES_WAITING));
+    pairs
+        .flat_map(|(sender, receiver)| [Task::Producer(sender), Task::Consumer(receiver)])
+        .collect()
+}
+
+impl<S: Shareable> Task<S> {
+    /// Prepares the thread and runs some operations that nobody measures.
+    pub(super) fn warm_up(&mut self, subject: &S, iterations: u64) {
+        if let Self::Churn(churn) = self {
+            churn.fill(subject);
+        }
+        self.run(subject, iterations, &mut Unclocked);
+    }
+
+    /// Runs operations and returns how many did not end as expected.
+    #[inline]
+    pub(super) fn run<P: Probe>(&mut self, subject: &S, iterations: u64, probe: &mut P) -> u64 {
+        match self {
+            Self::Refused => sum(0..iterations, |_| probe.time(|| refused(subject))),
+            Self::Mixed { thread } => {
+                let shift = *thread * 104_729;
+                sum(0..iterations, |index| {
+                    let slot = (index * 7_919 + shift) % MIXED_SLOTS;
+                    probe.time(|| {
+                        if slot < MIXED_FAILURES {
+                            refused(subject)
+                        } else {
+                            allocated_and_freed(subject)
+                        }
+                    })
+                })
+            }
+            Self::Success => sum(0..iterations, |_| {
+                probe.time(|| allocated_and_freed(subject))
+            }),
+            Self::Churn(churn) => sum(0..iterations, |_| churn.replace(subject, probe)),
+            Self::Batches(batch) => sum(batches(iterations), |objects| {
+                let unexpected = allocate_batch(subject, objects, batch, probe);
+                free_batch(subject, batch, probe);
+                unexpected
+            }),
+            Self::Producer(sender) => sum(batches(2 * iterations), |objects| {
+                let mut batch = Vec::with_capacity(BATCH_CAPACITY);
+                let unexpected = allocate_batch(subject, objects, &mut batch, probe);
+                sender.send(batch).expect("the consumer takes every batch");
+                unexpected
+            }),
+            Self::Consumer(receiver) => sum(batches(2 * iterations), |_| {
+                let mut batch = receiver.recv().expect("the producer sends every batch");
+                free_batch(subject, &mut batch, probe);
+                0
+            }),
+        }
+    }
+
+    /// Frees what is still live.
+    pub(super) fn finish(self, subject: &S) {
+        if let Self::Churn(Churn { live, .. }) = self {
+            live.into_iter()
+                .flatten()
+                .for_each(|token| subject.free(token));
+        }
+    }
+}
+
+impl<T> Churn<T> {
+    fn fill<S: Shareable<Token = T>>(&mut self, subject: &S) {
+        for _ in 0..CHURN_LIVE {
+            let size_bytes = size_of_draw(self.random.next_u64());
+            self.live.push(subject.allocate(size_bytes));
+        }
+    }
+
+    /// Replaces a random object and returns 1 if the new one was refused.
+    #[inline]
+    fn replace<S: Shareable<Token = T>>(&mut self, subject: &S, probe: &mut impl Probe) -> u64 {
+        let draw = self.random.next_u64();
+        // The low bits choose the place and the highest the size.
+        let place = &mut self.live[place_of_draw(draw)];
+        probe.time(|| {
+            if let Some(token) = place.take() {
+                subject.free(token);
+            }
+            *place = subject.allocate(size_of_draw(draw));
+        });
+        u64::from(place.is_none())
+    }
+}
+
+/// Returns the place that the lowest bits of a random number choose.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only bits below the number of places count"
+)]
+fn place_of_draw(draw: u64) -> usize {
+    draw as usize % CHURN_LIVE
+}
+
+/// Returns the size that the highest bits of a random number choose.
+#[inline]
+fn size_of_draw(draw: u64) -> u64 {
+    const INDEX_BITS: u32 = CHURN_SIZES.len().ilog2();
+    const _: () = assert!(CHURN_SIZES.len().is_power_of_two());
+    CHURN_SIZES[(draw >> (u64::BITS - INDEX_BITS)) as usize]
+}
+
+/// Asks for too much and returns 1 if it is served.
+#[inline]
+fn refused<S: Shareable>(subject: &S) -> u64 {
+    let Some(token) = subject.allocate(FAILED_BYTES) else {
+        return 0;
+    };
+    subject.free(token);
+    1
+}
+
+/// Allocates a small object, frees it, and returns 1 if it was refused.
+#[inline]
+fn allocated_and_freed<S: Shareable>(subject: &S) -> u64 {
+    let Some(token) = subject.allocate(SUCCESS_BYTES) else {
+        return 1;
+    };
+    subject.free(token);
+    0
+}
+
+/// Returns the numbers of objects of the batches that hold so many in all.
+fn batches(objects: u64) -> impl Iterator<Item = u64> {
+    (0..objects.div_ceil(BATCH)).map(move |batch| (objects - batch * BATCH).min(BATCH))
+}
+
+/// Allocates small objects and returns how many were refused.
+#[inline]
+fn allocate_batch<S: Shareable>(
+    subject: &S,
+    objects: u64,
+    batch: &mut Vec<S::Token>,
+    probe: &mut impl Probe,
+) -> u64 {
+    batch.extend((0..objects).filter_map(|_| probe.time(|| subject.allocate(SUCCESS_BYTES))));
+    objects - batch.len() as u64
+}
+
+#[inline]
+fn free_batch<S: Shareable>(subject: &S, batch: &mut Vec<S::Token>, probe: &mut impl Probe) {
+    for token in batch.drain(..) {
+        probe.time(|| subject.free(token));
+    }
+}
+
+/// Adds up what an operation returns over its inputs.
+#[inline]
+fn sum(inputs: impl Iterator<Item = u64>, operation: impl FnMut(u64) -> u64) -> u64 {
+    inputs.map(operation).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_object() {
+        for (objects, expected) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (64, vec![64]),
+            (130, vec![64, 64, 2]),
+        ] {
+            assert_eq!(batches(objects).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn every_size_of_the_churn_is_drawn() {
+        let drawn = [0, 1 << 62, 2 << 62, 3 << 62].map(size_of_draw);
+        assert_eq!(drawn, CHURN_SIZES);
+    }
+}

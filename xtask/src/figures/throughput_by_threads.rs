@@ -1,0 +1,123 @@
+//! Throughput by threads of the concurrency workload: three scenarios, both axes logarithmic.
+
+use plotters::prelude::*;
+
+use crate::data::Data;
+
+use super::Figure;
+use super::style::{self, Area, GRID, INK, Series, failed};
+
+pub(crate) const THROUGHPUT_BY_THREADS: Figure = Figure {
+    file: "concurrency-throughput.svg",
+    caption: "Operations per second of all threads by their number, in three scenarios",
+    draw,
+};
+
+const SIZE: (u32, u32) = (1080, 460);
+
+/// Height of the strip at the bottom that holds the legend.
+const LEGEND_HEIGHT: u32 = 36;
+
+/// Distance between the entries of the legend.
+const LEGEND_STEP: i32 = 190;
+
+/// Panels from left to right: the scenario and its title.
+const PANELS: [(&str, &str); 3] = [
+    ("successful_allocate_free", "One small object"),
+    ("churn", "A large live set"),
+    ("remote_free", "Freed by another thread"),
+];
+
+/// Series in drawing order.
+const SERIES: [Series; 4] = [
+    style::OFFSET_ALLOCATOR,
+    style::MUTEX,
+    style::SLOTS,
+    style::SHARED,
+];
+
+const TICKS_MILLIONS: [f64; 11] = [
+    0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0,
+];
+
+fn draw(data: &Data) -> anyhow::Result<String> {
+    let rates = || {
+        PANELS.iter().flat_map(|(scenario, _)| {
+            SERIES
+                .iter()
+                .flat_map(|series| curve(data, scenario, series.name))
+        })
+    };
+    let low = rates().map(|(_, rate)| rate).fold(f64::MAX, f64::min);
+    let high = rates().map(|(_, rate)| rate).fold(1.0, f64::max);
+    style::svg(SIZE, |figure| {
+        let body = style::titled(figure, "Million operations per second of all threads")?;
+        let (_, height) = body.dim_in_pixel();
+        let (panels, strip) = body.split_vertically(height - LEGEND_HEIGHT);
+        // Without data the range is empty and takes the place of any.
+        let range = (low.min(high) * 0.8)..(high * 1.25);
+        for (area, (scenario, title)) in panels.split_evenly((1, PANELS.len())).iter().zip(PANELS) {
+            panel(figure, area, title, range.clone(), |name| {
+                curve(data, scenario, name)
+            })?;
+        }
+        let (x, y) = strip.get_pixel_range();
+        for (index, series) in SERIES.iter().rev().enumerate() {
+            let left = x.start + 180 + LEGEND_STEP * i32::try_from(index)?;
+            style::legend(figure, (left, y.start + 14), &[(*series, series.name)])?;
+        }
+        Ok(())
+    })
+}
+
+fn panel(
+    figure: &Area<'_>,
+    area: &Area<'_>,
+    title: &str,
+    range: std::ops::Range<f64>,
+    curve: impl Fn(&str) -> Vec<(f64, f64)>,
+) -> anyhow::Result<()> {
+    let ticks = TICKS_MILLIONS
+        .into_iter()
+        .filter(|tick| range.contains(tick));
+    let rates = range.clone().log_scale().with_key_points(ticks.collect());
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .caption(title, style::text(15))
+        .x_label_area_size(46)
+        .y_label_area_size(46)
+        .build_cartesian_2d(-0.2..4.2, rates)
+        .map_err(failed)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(style::text(13))
+        .axis_desc_style(style::text(15))
+        .x_labels(5)
+        .x_desc("threads")
+        .x_label_formatter(&|log2: &f64| format!("{:.0}", log2.exp2()))
+        .y_label_formatter(&|rate| format!("{rate}"))
+        .draw()
+        .map_err(failed)?;
+    for series in SERIES {
+        let at = |point| chart.plotting_area().map_coordinate(&point);
+        let pixels: Vec<_> = curve(series.name).into_iter().map(at).collect();
+        series.draw(figure, &pixels)?;
+    }
+    Ok(())
+}
+
+/// Returns the logarithm of the number of threads and million operations per second.
+fn curve(data: &Data, scenario: &str, subject: &str) -> Vec<(f64, f64)> {
+    let is_asked = |run: &&crate::data::Run| {
+        run.text("scenario") == Some(scenario) && run.text("subject") == Some(subject)
+    };
+    let runs = data.runs("concurrency").filter(is_asked);
+    runs.filter_map(|run| {
+        let threads = run.number("threads")?;
+        Some((threads.log2(), run.number("ops_per_second")? / 1e6))
+    })
+    .collect()
+}
