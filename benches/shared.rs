@@ -33,7 +33,9 @@ fn together(threads: usize, iterations: u64) -> Duration {
         barrier.wait();
         let start = Instant::now();
         for _ in 0..iterations {
-            black_box(pool.allocate(OBJECT_BYTES).expect("the pool is empty"));
+            drop(black_box(
+                pool.allocate(OBJECT_BYTES).expect("the pool is empty"),
+            ));
         }
         (start, Instant::now())
     };

@@ -34,7 +34,7 @@ pub use self::handle::Handle;
 
 /// Magazines of an allocator. Threads beyond so many share them.
 #[cfg(not(loom))]
-const HOME_COUNT: usize = 32;
+const HOME_COUNT: usize = 16;
 #[cfg(loom)]
 const HOME_COUNT: usize = 2;
 const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");

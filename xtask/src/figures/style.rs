@@ -68,7 +68,6 @@ pub(super) const EXTENTS_4: Series = series("extents-4", [0, 158, 115], Marker::
 pub(super) const SLOTS: Series = series("slots", [200, 180, 30], Marker::Square, Line::Solid);
 pub(super) const SHARED: Series = series("shared", [86, 180, 233], Marker::Diamond, Line::Solid);
 pub(super) const MUTEX: Series = series("mutex", [213, 94, 0], Marker::Square, Line::Solid);
-pub(super) const SLOTS: Series = series("slots", [0, 158, 115], Marker::Circle, Line::Solid);
 pub(super) const OFFSET_ALLOCATOR: Series = series(
     "offset-allocator",
     [204, 121, 167],
