@@ -10,7 +10,12 @@ const CHANGE: u64 = 1 << FLAG_COUNT;
 const FLAG_MASK: u64 = CHANGE - 1;
 
 /// A flag per magazine, and the number of times that any of them changed.
+///
+/// Every block that is kept back reads the word and few write it, so that it
+/// has cache lines of its own, away from what each operation under the lock
+/// writes.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Flags {
     /// Bits 0..32: bit `m` is set if magazine `m` holds a block. Bits 32..64:
     /// changes so far, modulo 2^32.
