@@ -3,9 +3,12 @@
 //! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all` and to the
 //! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
 
+pub mod arena;
 mod paired;
+pub mod populate;
 mod random;
 mod request;
+mod tier;
 mod uniform;
 
 pub use self::request::{
@@ -20,7 +23,13 @@ use crate::stats::{Utilization, utilization_curve};
 use crate::subject::NONE;
 
 /// Every workload, in the order `all` runs them.
-pub const WORKLOADS: &[Workload] = &[uniform::WORKLOAD, random::WORKLOAD, paired::WORKLOAD];
+pub const WORKLOADS: &[Workload] = &[
+    uniform::WORKLOAD,
+    random::WORKLOAD,
+    paired::WORKLOAD,
+    arena::WORKLOAD,
+    populate::WORKLOAD,
+];
 
 /// One workload of the table.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +77,14 @@ impl Workload {
     pub fn accepted(&self) -> impl Iterator<Item = &'static str> {
         let is_run = |name: &&str| !self.skipped.iter().any(|skipped| skipped.subject == *name);
         self.subjects.iter().copied().filter(is_run)
+    }
+
+    /// Returns the subjects that it leaves out: those it never runs, and those that this machine does
+    /// not have the huge pages for at this moment.
+    pub fn left_out(&self, effort: Effort) -> impl Iterator<Item = Skipped> {
+        let short = move |name| tier::shortage(name, effort);
+        let skipped = self.skipped.iter().copied();
+        skipped.chain(self.accepted().filter_map(short))
     }
 
     /// Returns the names it runs when none is asked for: all but the reference that accepts
