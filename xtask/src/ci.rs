@@ -94,6 +94,9 @@ fn test(shell: &Shell) -> anyhow::Result<()> {
 /// run would rebuild the others.
 fn loom(shell: &Shell) -> anyhow::Result<()> {
     let _flags = shell.push_env("RUSTFLAGS", "--cfg loom");
+    // What link-time optimization saves in a run of seconds it costs many times over in the build.
+    let _lto = shell.push_env("CARGO_PROFILE_RELEASE_LTO", "off");
+    let _units = shell.push_env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     let _target = shell.push_env("CARGO_TARGET_DIR", root().join("target/loom"));
     for (package, target) in loom_targets(shell)? {
         cmd!(

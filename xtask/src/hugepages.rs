@@ -31,7 +31,7 @@ pub(crate) fn reserve() -> Result<Reserved, String> {
     fs::write(POOL, (pages_before + PAGES).to_string())
         .map_err(|error| format!("cannot write {POOL}: {error}"))?;
     // The kernel takes the number as a wish: fragmented memory yields fewer pages.
-    let obtained = pages()? - pages_before;
+    let obtained = pages()?.saturating_sub(pages_before);
     if obtained < PAGES {
         return Err(format!(
             "the kernel found {obtained} of {PAGES} free huge pages"

@@ -7,7 +7,7 @@
 use crate::{
     allocation::{Allocation, Serials},
     error::{AllocError, FreeError, OptionsError},
-    holes::Holes,
+    holes::{Hole, Holes},
     nodes::{ANCHOR, Chain},
     options::Options,
     slab::SlabFull,
@@ -147,29 +147,26 @@ impl OffsetAllocator {
         };
         let (prev, next) = (node.prev, node.next);
         let charge = self.charge(allocation.size());
-        let (offset, end) = (allocation.offset(), allocation.offset() + charge);
-        match (self.chain.is_hole(prev), self.chain.is_hole(next)) {
-            (false, false) => {
-                self.holes.reserve_one()?;
-                let hole = self.holes.insert(offset, charge, index);
-                self.chain.set_hole(index, hole);
-            }
-            (true, false) => {
-                self.chain.remove(index);
-                self.stretch(prev, end);
-            }
-            (false, true) => {
-                self.chain.remove(index);
-                let hole = self.chain.hole_of(next);
-                let size = self.holes.hole(hole).end() - offset;
-                self.holes.reshape(hole, offset, size);
-            }
-            (true, true) => {
-                let gone = self.holes.remove(self.chain.hole_of(next));
+        let offset = allocation.offset();
+        let is_hole_below = self.chain.is_hole(prev);
+        if self.chain.is_hole(next) {
+            let above = self.chain.hole_of(next);
+            let end = self.holes.hole(above).end();
+            self.chain.remove(index);
+            if is_hole_below {
+                self.holes.remove(above);
                 self.chain.remove(next);
-                self.chain.remove(index);
-                self.stretch(prev, gone.end());
+                self.stretch(prev, end);
+            } else {
+                self.holes.reshape(above, offset, end - offset);
             }
+        } else if is_hole_below {
+            self.chain.remove(index);
+            self.stretch(prev, offset + charge);
+        } else {
+            self.holes.reserve_one()?;
+            let hole = self.holes.insert(offset, charge, index);
+            self.chain.set_hole(index, hole);
         }
         self.live_bytes -= allocation.size();
         self.charged_bytes -= charge;
@@ -239,19 +236,24 @@ impl OffsetAllocator {
         size: u64,
         charge: u64,
     ) -> Result<Allocation, AllocError> {
-        let whole = *self.holes.hole(hole);
-        let end = at + charge;
-        debug_assert!(whole.offset <= at);
-        debug_assert!(end <= whole.end());
-        let node = if at != whole.offset {
+        let &Hole {
+            offset: start,
+            size: room,
+            node: hole_node,
+            ..
+        } = self.holes.hole(hole);
+        let (end, hole_end) = (at + charge, start + room);
+        debug_assert!(start <= at);
+        debug_assert!(end <= hole_end);
+        let node = if at != start {
             self.carve_inside(hole, at, end)?
-        } else if end == whole.end() {
+        } else if end == hole_end {
             self.holes.remove(hole);
-            whole.node
+            hole_node
         } else {
             self.chain.reserve(1)?;
-            self.holes.reshape(hole, end, whole.end() - end);
-            self.chain.insert_before(whole.node)
+            self.holes.reshape(hole, end, hole_end - end);
+            self.chain.insert_before(hole_node)
         };
         self.live_bytes += size;
         self.charged_bytes += charge;
@@ -270,18 +272,24 @@ impl OffsetAllocator {
     /// Cuts `at..end` out of a hole that begins before `at`, and returns the
     /// node of the piece.
     fn carve_inside(&mut self, hole: u32, at: u64, end: u64) -> Result<u32, AllocError> {
-        let whole = *self.holes.hole(hole);
-        let after = self.chain.node(whole.node).next;
-        if end == whole.end() {
+        let &Hole {
+            offset: start,
+            size: room,
+            node: hole_node,
+            ..
+        } = self.holes.hole(hole);
+        let hole_end = start + room;
+        let after = self.chain.node(hole_node).next;
+        if end == hole_end {
             self.chain.reserve(1)?;
-            self.holes.reshape(hole, whole.offset, at - whole.offset);
+            self.holes.reshape(hole, start, at - start);
             return Ok(self.chain.insert_before(after));
         }
         self.chain.reserve(2)?;
         self.holes.reserve_one()?;
-        self.holes.reshape(hole, whole.offset, at - whole.offset);
+        self.holes.reshape(hole, start, at - start);
         let back = self.chain.insert_before(after);
-        let back_hole = self.holes.insert(end, whole.end() - end, back);
+        let back_hole = self.holes.insert(end, hole_end - end, back);
         self.chain.set_hole(back, back_hole);
         Ok(self.chain.insert_before(back))
     }
@@ -311,10 +319,11 @@ impl OffsetAllocator {
 
     #[cold]
     pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
-        let largest_hole = self.holes.learn_largest();
+        let free = self.free_bytes();
+        let largest_hole = self.holes.tighten_bound().min(free);
         AllocError::NoHole {
             asked,
-            free: self.free_bytes(),
+            free,
             largest_hole,
         }
     }

@@ -196,7 +196,9 @@ pub enum AllocError {
         asked: u64,
         /// Free bytes in all holes.
         free: u64,
-        /// Bytes of the largest hole.
+        /// Bytes of the largest hole. Where it shares its bin with more than
+        /// 16 others, so that finding it would take long, the most that it
+        /// can have: for good and adaptive fit at most 1/32 more.
         largest_hole: u64,
     },
     /// A request for no pieces.

@@ -57,6 +57,9 @@ impl Hole {
     }
 }
 
+/// Holes of the highest bin that a refusal looks at to name the largest.
+const HOLES_LOOKED_AT: usize = 16;
+
 /// What an anchor has in place of a node; a vacant record has [`NIL`].
 const ANCHOR_MARK: u32 = 0;
 
@@ -170,24 +173,24 @@ impl Holes {
         index
     }
 
-    /// Removes the hole and returns what it was.
+    /// Removes the hole.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) -> Hole {
-        let hole = self.records[index];
-        self.unfile(&hole);
+    pub(crate) fn remove(&mut self, index: u32) {
+        self.unfile(index);
         self.records.remove(index);
+        if self.len() == 0 {
+            self.learn_largest(0);
+        }
         if self.by_address.is_some() {
             self.index_change(|by_address| by_address.remove(index));
         }
-        hole
     }
 
     /// Makes the hole cover other bytes and the most recent of its bin.
     #[inline]
     pub(crate) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
         debug_assert_ne!(size, 0);
-        let old = self.records[index];
-        self.unfile(&old);
+        self.unfile(index);
         let record = &mut self.records[index];
         record.offset = offset;
         record.size = size;
@@ -260,9 +263,8 @@ impl Holes {
 
     /// Returns the size of the largest hole, 0 if there is none.
     ///
-    /// Takes constant time once [`learn_largest`](Self::learn_largest) has
-    /// run and no largest hole has gone since; otherwise it reads the holes
-    /// of the highest bin.
+    /// Takes constant time while the bound is exact; otherwise it reads the
+    /// holes of the highest bin.
     pub(crate) fn largest(&self) -> u64 {
         if self.is_bound_exact {
             return self.largest_bound;
@@ -278,11 +280,37 @@ impl Holes {
             .unwrap_or(0)
     }
 
-    /// Makes the bound exact and returns it.
-    pub(crate) fn learn_largest(&mut self) -> u64 {
-        self.largest_bound = self.largest();
-        self.is_bound_exact = true;
+    /// Tightens the bound by a look at the highest bin and returns it; exact
+    /// unless that has more holes than are looked at.
+    pub(crate) fn tighten_bound(&mut self) -> u64 {
+        if self.is_bound_exact {
+            return self.largest_bound;
+        }
+        let Some(bin) = self.bins.last() else {
+            self.learn_largest(0);
+            return 0;
+        };
+        let mut sizes = self
+            .in_bin(bin)
+            .map(|index| self.records[index].size)
+            .fuse();
+        let largest = sizes.by_ref().take(HOLES_LOOKED_AT).max().unwrap_or(0);
+        if sizes.next().is_none() {
+            drop(sizes);
+            self.learn_largest(largest);
+        } else {
+            drop(sizes);
+            self.largest_bound = self.largest_bound.min(self.scale.bin_last_size(bin));
+        }
         self.largest_bound
+    }
+
+    /// Takes note that the largest hole has `size` bytes.
+    #[inline]
+    pub(crate) fn learn_largest(&mut self, size: u64) {
+        debug_assert!(size <= self.largest_bound);
+        self.largest_bound = size;
+        self.is_bound_exact = true;
     }
 
     /// Makes the bound exact, for the fast refusal, if the highest bin has one hole or none.
@@ -293,14 +321,13 @@ impl Holes {
             return;
         }
         let Some(bin) = self.bins.last() else {
-            self.largest_bound = 0;
-            self.is_bound_exact = true;
+            self.learn_largest(0);
             return;
         };
         let first = &self.records[self.first_in_bin(bin)];
         if first.next == bin {
-            self.largest_bound = first.size;
-            self.is_bound_exact = true;
+            let size = first.size;
+            self.learn_largest(size);
         }
     }
 
@@ -383,13 +410,18 @@ impl Holes {
     }
 
     #[inline]
-    fn unfile(&mut self, hole: &Hole) {
-        self.records[hole.prev].next = hole.next;
-        self.records[hole.next].prev = hole.prev;
-        if hole.prev == hole.next {
+    fn unfile(&mut self, index: u32) {
+        // Read field by field: a copy of the whole record in wide registers
+        // would have to wait for the narrow stores that filled it.
+        let Hole {
+            size, prev, next, ..
+        } = self.records[index];
+        self.records[prev].next = next;
+        self.records[next].prev = prev;
+        if prev == next {
             // Only the anchor is left, and its index is the bin.
-            self.bins.remove(hole.prev);
+            self.bins.remove(prev);
         }
-        self.is_bound_exact &= hole.size != self.largest_bound;
+        self.is_bound_exact &= size != self.largest_bound;
     }
 }

@@ -1,6 +1,6 @@
 //! The choice of a hole for a request.
 
-use crate::{allocator::OffsetAllocator, options::Fit, slab::SlabFull, trend::Regime};
+use crate::{allocator::OffsetAllocator, holes::Hole, options::Fit, slab::SlabFull, trend::Regime};
 
 /// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
 const ADAPTIVE_PROBES: u32 = 4;
@@ -28,14 +28,15 @@ impl OffsetAllocator {
             Regime::Spread { small_max } if charge <= small_max => (self.find_last(charge)?, true),
             _ => (self.find_good(charge, ADAPTIVE_PROBES)?, false),
         };
-        let whole = *self.holes.hole(hole);
-        self.trend.record(charge, whole.size == charge);
-        let leaves_low =
-            regime == Regime::Varied && self.chain.is_lower_neighbor_larger(whole.node);
+        let &Hole {
+            offset, size, node, ..
+        } = self.holes.hole(hole);
+        self.trend.record(charge, size == charge);
+        let leaves_low = regime == Regime::Varied && self.chain.is_lower_neighbor_larger(node);
         let at = if goes_high || leaves_low {
-            whole.end() - charge
+            offset + size - charge
         } else {
-            whole.offset
+            offset
         };
         Some((hole, at))
     }
@@ -51,31 +52,49 @@ impl OffsetAllocator {
 
     /// Returns a hole in which `charge` bytes fit at a multiple of `align`,
     /// and the offset of that multiple.
-    pub(crate) fn find_aligned(&self, charge: u64, align: u64) -> Option<(u32, u64)> {
+    pub(crate) fn find_aligned(&mut self, charge: u64, align: u64) -> Option<(u32, u64)> {
         if charge > self.holes.largest_bound() {
             return None;
         }
         // Holes begin at multiples of the granule, so this much reaches a
         // multiple of the alignment wherever a hole begins.
         let padded = charge.saturating_add(align - self.options.granule);
-        let placed = |hole| Some((hole, self.holes.hole(hole).place(charge, align)?));
         let probes = match self.options.fit {
             Fit::BinExact | Fit::BinCeil => {
-                return self.find_from_bin_above(padded).and_then(placed);
+                let hole = self.find_from_bin_above(padded)?;
+                return self.place(hole, charge, align);
             }
             Fit::Good { probes } => probes,
             Fit::Adaptive => ADAPTIVE_PROBES,
         };
-        let bins = self.holes.bins();
         let own = self.holes.scale().bin_floor(charge);
-        let near = bins.iter_from(own).take(2);
-        near.flat_map(|bin| self.holes.in_bin(bin).take(probes as usize))
-            .find_map(placed)
-            .or_else(|| self.find_good(padded, probes).and_then(placed))
-            .or_else(|| {
-                let all = bins.iter_from(own);
-                all.flat_map(|bin| self.holes.in_bin(bin)).find_map(placed)
-            })
+        let near = self.place_in_bins(own, 2, probes as usize, charge, align);
+        if near.is_some() {
+            return near;
+        }
+        match self.find_good(padded, probes) {
+            Some(hole) => self.place(hole, charge, align),
+            None => self.place_in_bins(own, usize::MAX, usize::MAX, charge, align),
+        }
+    }
+
+    /// Places a request in the first hole that takes it, of the first `holes`
+    /// of the first `bins` from `own` on.
+    fn place_in_bins(
+        &self,
+        own: u32,
+        bins: usize,
+        holes: usize,
+        charge: u64,
+        align: u64,
+    ) -> Option<(u32, u64)> {
+        let bins = self.holes.bins().iter_from(own).take(bins);
+        let mut holes = bins.flat_map(|bin| self.holes.in_bin(bin).take(holes));
+        holes.find_map(|hole| self.place(hole, charge, align))
+    }
+
+    fn place(&self, hole: u32, charge: u64, align: u64) -> Option<(u32, u64)> {
+        Some((hole, self.holes.hole(hole).place(charge, align)?))
     }
 
     /// Returns the most recent hole of the lowest bin whose every hole fits.
@@ -86,7 +105,7 @@ impl OffsetAllocator {
     }
 
     #[inline]
-    fn find_good(&self, charge: u64, probes: u32) -> Option<u32> {
+    fn find_good(&mut self, charge: u64, probes: u32) -> Option<u32> {
         let bins = self.holes.bins();
         let own = self.holes.scale().bin_floor(charge);
         let bin = bins.first_at_or_above(own)?;
@@ -123,13 +142,19 @@ impl OffsetAllocator {
         best
     }
 
-    /// Returns the smallest hole that fits of a bin above which all are empty.
+    /// Returns the smallest hole that fits of a bin above which all are empty;
+    /// if none does, learns the size of the largest.
     #[cold]
-    fn find_past_the_probes(&self, own: u32, charge: u64) -> Option<u32> {
-        let fitting = self
+    fn find_past_the_probes(&mut self, own: u32, charge: u64) -> Option<u32> {
+        let holes = self
             .holes
             .in_bin(own)
-            .filter(|&index| self.holes.hole(index).size >= charge);
-        fitting.min_by_key(|&index| self.holes.hole(index).size)
+            .map(|index| (self.holes.hole(index).size, index));
+        let fitting = holes.filter(|&(size, _)| size >= charge).min();
+        if fitting.is_none() {
+            let largest = self.holes.largest();
+            self.holes.learn_largest(largest);
+        }
+        fitting.map(|(_, index)| index)
     }
 }

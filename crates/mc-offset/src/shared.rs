@@ -1,25 +1,51 @@
-//! The allocator for several threads: one lock, refusals without it, and
-//! handles that free themselves.
+//! The allocator for several threads.
+//!
+//! The core is behind one lock. In front of it each thread has a
+//! [magazine](magazine) with a few freed blocks of the sizes in use, which
+//! serves the next request of the same size without the lock and without
+//! touching the core. Nothing is ever refused because of what lies in
+//! magazines: they are emptied into the core first, and the refusal without
+//! the lock is taken only while [one word](flags) shows that all are empty.
 
+mod flags;
+mod handle;
+mod magazine;
+mod thread;
+
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::PoisonError;
 
+use self::{
+    flags::{FLAG_COUNT, Flags},
+    magazine::Magazine,
+    thread::thread_number,
+};
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, OptionsError},
+    error::{AllocError, FreeError, OptionsError},
     options::Options,
     report::Report,
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
+
+pub use self::handle::Handle;
+
+/// Magazines of an allocator. Threads beyond so many share them.
+#[cfg(not(loom))]
+const HOME_COUNT: usize = 32;
+#[cfg(loom)]
+const HOME_COUNT: usize = 2;
+const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 
 /// An [`OffsetAllocator`] that threads share and whose allocations free
 /// themselves.
 ///
-/// Clones name the same allocator. Handles keep its tables alive, so that one
-/// may outlive the last clone.
+/// Clones name the same allocator. Allocating and freeing a size that a thread
+/// has used before scales with the threads: neither takes a lock or writes
+/// memory that other threads write. A request is refused only if no hole fits
+/// once all freed blocks are merged.
 ///
 /// # Examples
 ///
@@ -34,18 +60,29 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct SharedAllocator {
-    inner: Arc<Inner>,
+    homes: Arc<[Arc<Home>]>,
 }
 
-struct Inner {
-    core: Mutex<OffsetAllocator>,
-    /// No hole is larger than this. Written under the lock of `core` after
-    /// every change; read without it to refuse. A thread that learns of a free
-    /// by any means that orders memory reads this value or a later one, which
-    /// is all that a refusal needs: hence `Relaxed`.
+/// One thread's side of an allocator, on cache lines of its own together with
+/// the reference count that the thread's handles share.
+#[repr(align(128))]
+struct Home {
+    magazine: Magazine,
+    /// The magazine's flag.
+    flag: usize,
+    core: Arc<Core>,
+}
+
+/// What all threads share.
+struct Core {
+    allocator: Mutex<OffsetAllocator>,
+    /// No hole is larger than this. Stored under the lock of `allocator` after
+    /// every change, with `Release`; read by refusals with `Acquire`, so that
+    /// what they read next is not older.
     largest_bound: AtomicU64,
     /// Free bytes, for the text of a refusal only: hence `Relaxed`.
     free_bytes: AtomicU64,
+    flags: Flags,
     capacity: u64,
 }
 
@@ -65,21 +102,30 @@ impl SharedAllocator {
     ///
     /// As [`OffsetAllocator::with_options`].
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
-        let core = OffsetAllocator::with_options(options)?;
-        let inner = Inner {
-            core: Mutex::new(core),
+        let core = Arc::new(Core {
+            allocator: Mutex::new(OffsetAllocator::with_options(options)?),
             largest_bound: AtomicU64::new(options.capacity),
             free_bytes: AtomicU64::new(options.capacity),
+            flags: Flags::new(),
             capacity: options.capacity,
+        });
+        let home = |flag| {
+            let magazine = Magazine::new();
+            Arc::new(Home {
+                magazine,
+                flag,
+                core: Arc::clone(&core),
+            })
         };
+        let homes: Vec<Arc<Home>> = (0..HOME_COUNT).map(home).collect();
         Ok(Self {
-            inner: Arc::new(inner),
+            homes: homes.into(),
         })
     }
 
     /// Finds a place for `size` bytes.
     ///
-    /// A request that no hole can take is refused without the lock.
+    /// A request that nothing can serve is refused without the lock.
     ///
     /// # Errors
     ///
@@ -87,12 +133,7 @@ impl SharedAllocator {
     /// that was found without the lock, `largest_hole` is an upper bound.
     #[inline]
     pub fn allocate(&self, size: u64) -> Result<Handle, AllocError> {
-        self.inner.refuse_early(size)?;
-        let allocation = self.inner.locked(|core| core.allocate(size))?;
-        Ok(Handle {
-            allocation,
-            inner: Arc::clone(&self.inner),
-        })
+        self.allocate_by(size, 1, |core| core.allocate(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -102,54 +143,190 @@ impl SharedAllocator {
     ///
     /// As [`OffsetAllocator::allocate_aligned`].
     pub fn allocate_aligned(&self, size: u64, align: u64) -> Result<Handle, AllocError> {
-        self.inner.refuse_early(size)?;
-        let allocation = self
-            .inner
-            .locked(|core| core.allocate_aligned(size, align))?;
-        Ok(Handle {
-            allocation,
-            inner: Arc::clone(&self.inner),
-        })
+        if !align.is_power_of_two() {
+            return Err(AllocError::AlignNotPowerOfTwo { align });
+        }
+        self.allocate_by(size, align, |core| core.allocate_aligned(size, align))
+    }
+
+    /// Finds places for all `sizes` at the cost of one lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`OffsetAllocator::allocate`] for the first size that cannot be
+    /// had; nothing is allocated then.
+    pub fn allocate_batch(&self, sizes: &[u64]) -> Result<Vec<Handle>, AllocError> {
+        let allocations = self.allocate_in_core(|core| {
+            let mut allocations = Vec::with_capacity(sizes.len());
+            for &size in sizes {
+                match core.allocate(size) {
+                    Ok(allocation) => allocations.push(allocation),
+                    Err(error) => {
+                        for allocation in allocations {
+                            settle_free(core.free(allocation));
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(allocations)
+        })?;
+        let home = self.home();
+        Ok(allocations
+            .into_iter()
+            .map(|allocation| Handle::new(allocation, home))
+            .collect())
+    }
+
+    /// Frees all `handles` at the cost of one lock; those of other allocators
+    /// are dropped one by one.
+    pub fn free_batch(&self, handles: impl IntoIterator<Item = Handle>) {
+        let core = self.core();
+        // Dropped with the lock released: they may take it, or another's.
+        let mut others = Vec::new();
+        core.locked(|allocator| {
+            for handle in handles {
+                if handle
+                    .home()
+                    .is_some_and(|home| Arc::ptr_eq(&home.core, core))
+                {
+                    settle_free(allocator.free(handle.disarm()));
+                } else {
+                    others.push(handle);
+                }
+            }
+        });
     }
 
     /// Returns the bytes of the address range.
     pub fn capacity(&self) -> u64 {
-        self.inner.capacity
+        self.core().capacity
     }
 
-    /// Returns a number of bytes that no hole exceeds, without the lock.
+    /// Returns a number of bytes that no request can exceed and succeed.
+    ///
+    /// Takes no lock while no thread keeps freed blocks back; otherwise it
+    /// merges those first.
     pub fn largest_hole_bound(&self) -> u64 {
-        self.inner.largest_bound.load(Ordering::Relaxed)
+        let core = self.core();
+        let before = core.flags.snapshot();
+        let bound = core.largest_bound.load(Ordering::Acquire);
+        if before.is_clear() && core.flags.snapshot() == before {
+            return bound;
+        }
+        self.inspect(OffsetAllocator::largest_hole)
     }
 
-    /// Returns the sums of one moment.
+    /// Returns the sums of one moment, all freed blocks merged.
     pub fn report(&self) -> Report {
-        self.inner.lock().report()
+        self.inspect(OffsetAllocator::report)
     }
 
-    /// Calls `inspect` with the allocator locked: for queries that
-    /// [`report`](Self::report) does not answer. Other threads wait meanwhile.
+    /// Calls `inspect` with the allocator locked and all freed blocks merged:
+    /// for queries that [`report`](Self::report) does not answer. Other
+    /// threads wait meanwhile.
     pub fn inspect<R>(&self, inspect: impl FnOnce(&OffsetAllocator) -> R) -> R {
-        inspect(&self.inner.lock())
+        let mut allocator = self.core().lock();
+        while self.reclaim(&mut allocator) {}
+        inspect(&allocator)
+    }
+
+    #[inline]
+    fn home(&self) -> &Arc<Home> {
+        &self.homes[thread_number() % HOME_COUNT]
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.homes[0].core
+    }
+
+    #[inline]
+    fn allocate_by(
+        &self,
+        size: u64,
+        align: u64,
+        allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
+    ) -> Result<Handle, AllocError> {
+        let home = self.home();
+        if let Some(allocation) = home.magazine.take(size, align) {
+            return Ok(Handle::new(allocation, home));
+        }
+        home.refuse_early(size)?;
+        let allocation = self.allocate_in_core(allocate)?;
+        home.magazine.miss(size);
+        Ok(Handle::new(allocation, home))
+    }
+
+    /// Runs `allocate` under the lock until it succeeds or fails with all
+    /// magazines empty.
+    fn allocate_in_core<R>(
+        &self,
+        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, AllocError>,
+    ) -> Result<R, AllocError> {
+        let core = self.core();
+        let mut allocator = core.lock();
+        loop {
+            let allocated = allocate(&mut allocator);
+            let is_exhausted = matches!(
+                allocated,
+                Err(AllocError::NoHole { .. }
+                    | AllocError::LimitReached { .. }
+                    | AllocError::OutOfMemory)
+            );
+            if !(is_exhausted && self.reclaim(&mut allocator)) {
+                core.publish(&mut allocator);
+                return allocated;
+            }
+        }
+    }
+
+    /// Empties the magazines that may hold blocks into the locked allocator;
+    /// returns whether there were any such.
+    ///
+    /// `false` means that at that moment no block was kept back: the lock
+    /// keeps the allocator as it was when it failed, and the flags were clear.
+    #[cold]
+    fn reclaim(&self, allocator: &mut OffsetAllocator) -> bool {
+        let core = self.core();
+        let raised = core.flags.snapshot();
+        for home in raised.raised().map(|magazine| &self.homes[magazine]) {
+            let drain = home.magazine.drain();
+            for block in drain.blocks() {
+                settle_free(allocator.free(block));
+            }
+            // The bound covers the blocks before the flag says they are gone.
+            core.publish(allocator);
+            drain.finish(&core.flags, home.flag);
+        }
+        !raised.is_clear()
     }
 }
 
-impl fmt::Debug for SharedAllocator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedAllocator")
-            .field("report", &self.report())
-            .finish()
-    }
-}
-
-impl Inner {
+impl Home {
+    /// Refuses a request that is larger than any hole while no block is kept
+    /// back.
+    ///
+    /// The flags are read before and after the bound. If they are clear and
+    /// did not change, no magazine held a block all the while, and the bound
+    /// was true at one moment of it: then nothing could have served the
+    /// request.
     #[inline]
     fn refuse_early(&self, size: u64) -> Result<(), AllocError> {
-        let largest_hole = self.largest_bound.load(Ordering::Relaxed);
-        if size <= largest_hole || size > self.capacity {
+        let core = &self.core;
+        if size <= core.largest_bound.load(Ordering::Relaxed) || size > core.capacity {
             return Ok(());
         }
-        let free = self.free_bytes.load(Ordering::Relaxed);
+        let mut before = core.flags.snapshot();
+        if before.is_only(self.flag) {
+            self.magazine.settle(&core.flags, self.flag);
+            before = core.flags.snapshot();
+        }
+        let largest_hole = core.largest_bound.load(Ordering::Acquire);
+        let is_certain = before.is_clear() && core.flags.snapshot() == before;
+        if size <= largest_hole || !is_certain {
+            return Ok(());
+        }
+        let free = core.free_bytes.load(Ordering::Relaxed);
         Err(AllocError::NoHole {
             asked: size,
             free,
@@ -157,60 +334,62 @@ impl Inner {
         })
     }
 
+    /// Keeps a block back for the next request of its size, or frees it.
+    #[inline]
+    fn free(&self, block: Allocation) {
+        if !self.magazine.put(block, &self.core.flags, self.flag) {
+            self.core
+                .locked(|allocator| settle_free(allocator.free(block)));
+        }
+    }
+}
+
+impl Core {
     /// Runs an operation under the lock and publishes what it changed.
     #[inline]
     fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
-        let mut core = self.lock();
-        let result = operate(&mut core);
-        core.holes.learn_lone_largest();
-        self.largest_bound
-            .store(core.holes.largest_bound(), Ordering::Relaxed);
-        self.free_bytes.store(core.free_bytes(), Ordering::Relaxed);
+        let mut allocator = self.lock();
+        let result = operate(&mut allocator);
+        self.publish(&mut allocator);
         result
     }
 
-    /// Takes the lock. The core panics only where it finds itself corrupted,
-    /// in which case its checks go on refusing; so poison is not an error.
+    /// Takes the lock. The allocator panics only where it finds itself
+    /// corrupted, and its checks go on refusing then; so poison is no error.
     #[inline]
     fn lock(&self) -> MutexGuard<'_, OffsetAllocator> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.allocator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// An allocation of a [`SharedAllocator`] that is freed on drop, from any
-/// thread.
-#[must_use = "dropping the handle frees the allocation"]
-pub struct Handle {
-    allocation: Allocation,
-    inner: Arc<Inner>,
-}
-
-impl Handle {
-    /// Returns the offset of the first byte.
+    /// Tells refusals what the locked allocator has.
     #[inline]
-    pub fn offset(&self) -> u64 {
-        self.allocation.offset()
-    }
-
-    /// Returns the bytes asked for.
-    #[inline]
-    pub fn size(&self) -> u64 {
-        self.allocation.size()
+    fn publish(&self, allocator: &mut OffsetAllocator) {
+        allocator.holes.learn_lone_largest();
+        self.largest_bound
+            .store(allocator.holes.largest_bound(), Ordering::Release);
+        self.free_bytes
+            .store(allocator.free_bytes(), Ordering::Relaxed);
     }
 }
 
-impl Drop for Handle {
-    #[inline]
-    fn drop(&mut self) {
-        let freed = self.inner.locked(|core| core.free(self.allocation));
-        // The only other cause is a heap without room for one record; the
-        // bytes then stay charged, which loses space but never gives it twice.
-        debug_assert!(!matches!(freed, Err(crate::FreeError::NotLive { .. })));
-    }
+/// Takes note of the outcome of freeing a block that a handle owned.
+///
+/// The one possible error is a heap without room for a hole's record: the
+/// bytes then stay charged, which loses space but never gives it twice.
+#[inline]
+fn settle_free(freed: Result<(), FreeError>) {
+    debug_assert!(
+        !matches!(freed, Err(FreeError::NotLive { .. })),
+        "a handle was freed twice"
+    );
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for SharedAllocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.allocation.fmt(f)
+        f.debug_struct("SharedAllocator")
+            .field("report", &self.report())
+            .finish()
     }
 }

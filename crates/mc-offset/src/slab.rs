@@ -43,9 +43,10 @@ pub(crate) struct Slab<T> {
     len: u32,
     /// A trim is due when `len` falls below this.
     ///
-    /// It is a quarter of the records, and after a trim at most half of what
-    /// was in use then: the removals since the last trim pay for the next one
-    /// even if it can give nothing back.
+    /// It is 0 while the table is small, a quarter of the records otherwise,
+    /// and after a trim at most half of what was in use then: the removals
+    /// since the last trim pay for the next one even if it can give nothing
+    /// back.
     trim_below: u32,
 }
 
@@ -123,7 +124,11 @@ impl<T: Record> Slab<T> {
         self.records.try_reserve_exact(added)?;
         self.records.resize(old_len + added, T::vacant(NIL));
         self.link_vacant(old_len);
-        self.trim_below = index(self.records.len()) / 4;
+        self.trim_below = if self.has_grown() {
+            self.index_end() / 4
+        } else {
+            0
+        };
         Ok(())
     }
 
@@ -149,7 +154,11 @@ impl<T: Record> Slab<T> {
         self.records.shrink_to_fit();
         self.vacant = NIL;
         self.link_vacant(0);
-        self.trim_below = (index(self.records.len()) / 4).min(self.len / 2);
+        self.trim_below = if self.has_grown() {
+            (self.index_end() / 4).min(self.len / 2)
+        } else {
+            0
+        };
     }
 
     /// Puts the vacant records from `first` on before the vacancy list, the

@@ -3,10 +3,24 @@
 //! Everything lock-free in this crate takes its atomics from here, so that a build with
 //! `--cfg loom` runs the same code under loom's scheduler.
 
+#[cfg(all(feature = "std", not(loom)))]
+pub(crate) use core::sync::atomic::AtomicBool;
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(all(feature = "std", loom))]
+pub(crate) use loom::sync::atomic::AtomicBool;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(all(feature = "std", loom))]
+pub(crate) use loom::{
+    sync::{Mutex, MutexGuard},
+    thread::yield_now,
+};
+#[cfg(all(feature = "std", not(loom)))]
+pub(crate) use std::{
+    sync::{Mutex, MutexGuard},
+    thread::yield_now,
+};
 
 /// Returns a number that differs between most threads and seldom changes within one.
 ///

@@ -1,5 +1,5 @@
 //! The thread-safe allocator: handles, refusals, threads.
-#![cfg(feature = "std")]
+#![cfg(all(feature = "std", not(loom)))]
 
 use std::{sync::Barrier, thread};
 

@@ -35,6 +35,9 @@ const BIASES: &str = "
 - **Published** figures come from another machine and from a C++ allocator. Their utilization is
   comparable with ours, their times are not. *Before* keeps exact sizes and searches from the bin
   above, as `bin-exact` does; *after* rounds every size up to a bin, as `bin-ceil` does.
+- **Percentiles** are lower tail: 99 %, 90 % and 50 % of the samples reach p99, p90 and p50.
+- **Oracle** accepts a request iff the live bytes leave room for it, as if compaction were free. No
+  allocator that leaves objects where they are can be expected to reach it.
 - **Requests.** Every subject sees the same sizes. Victims are drawn from a generator of their own
   (Xoshiro256++), but a subject that refuses more often evicts more often, so live sets drift apart.
 - **Time** is the mean over all timed operations of a run: refusals, evictions, the choice of the

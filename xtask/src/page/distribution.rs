@@ -52,12 +52,6 @@ Utilization is taken at the refusals only, before the eviction. The published pa
 allocator after its optimization; what it gave before was never published.
 ";
 
-const FOOTNOTE: &str = "
-p99, p90 and p50 are lower tail: 99 %, 90 % and 50 % of the samples reach them or exceed them. The
-oracle accepts a request iff the live bytes leave room for it, as if compaction were free: no
-allocator that leaves objects where they are can be expected to reach it.
-";
-
 /// Returns a section of one table.
 fn section(
     data: &Data,
@@ -77,7 +71,7 @@ fn section(
             table.row(&measured_row(subject, run));
         }
     }
-    format!("{introduction}\n{}{FOOTNOTE}", table.finish())
+    format!("{introduction}\n{}", table.finish())
 }
 
 fn published_row(

@@ -1,0 +1,90 @@
+//! One word that tells which magazines may hold blocks.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Flags that a word has.
+pub(super) const FLAG_COUNT: usize = 32;
+
+/// One change, in the half of the word above the flags.
+const CHANGE: u64 = 1 << FLAG_COUNT;
+const FLAG_MASK: u64 = CHANGE - 1;
+
+/// A flag per magazine, and the number of times that any of them changed.
+#[derive(Debug)]
+pub(super) struct Flags {
+    /// Bits 0..32: bit `m` is set if magazine `m` holds a block. Bits 32..64:
+    /// changes so far, modulo 2^32.
+    ///
+    /// Bit `m` is changed only by the thread that occupies magazine `m`. It
+    /// raises the bit before the first block is in, and lowers it when none
+    /// is left and what was there is findable elsewhere.
+    word: AtomicU64,
+}
+
+/// The flags and the number of changes at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot(u64);
+
+impl Snapshot {
+    /// Returns whether no magazine holds a block.
+    #[inline]
+    pub(super) fn is_clear(self) -> bool {
+        self.0 & FLAG_MASK == 0
+    }
+
+    /// Returns whether the one magazine alone may hold blocks.
+    #[inline]
+    pub(super) fn is_only(self, magazine: usize) -> bool {
+        self.0 & FLAG_MASK == 1 << magazine
+    }
+
+    /// Returns the magazines that may hold blocks.
+    pub(super) fn raised(self) -> impl Iterator<Item = usize> {
+        (0..FLAG_COUNT).filter(move |&magazine| self.0 >> magazine & 1 == 1)
+    }
+}
+
+impl Flags {
+    pub(super) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads all flags.
+    ///
+    /// `Acquire` pairs with the `Release` of [`lower`](Self::lower): who sees a
+    /// flag lowered sees the bound that covers what the magazine held.
+    #[inline]
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.word.load(Ordering::Acquire))
+    }
+
+    /// Raises a flag unless it is up; the caller occupies the magazine.
+    ///
+    /// `Release` orders nothing that a reader of a raised flag relies on: it
+    /// goes on to the magazine and synchronizes there. It keeps the count of
+    /// changes in the release sequence of the flags lowered before.
+    #[inline]
+    pub(super) fn raise(&self, magazine: usize) {
+        // No other thread changes this bit, so that a plain read is exact.
+        if self.word.load(Ordering::Relaxed) >> magazine & 1 == 0 {
+            self.word
+                .fetch_add(CHANGE + (1 << magazine), Ordering::Release);
+        }
+    }
+
+    /// Lowers a flag that is up; the caller occupies the magazine.
+    #[inline]
+    pub(super) fn lower(&self, magazine: usize) {
+        self.word
+            .fetch_add(CHANGE - (1 << magazine), Ordering::Release);
+    }
+
+    /// Returns whether a flag is up; exact if the caller occupies the
+    /// magazine.
+    #[inline]
+    pub(super) fn is_raised(&self, magazine: usize) -> bool {
+        self.word.load(Ordering::Relaxed) >> magazine & 1 == 1
+    }
+}
