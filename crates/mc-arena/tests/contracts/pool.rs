@@ -313,14 +313,14 @@ fn time_limit_that_passes_leaves_nothing_mapped() {
         workers: NonZeroUsize::new(1),
         time_limit: Some(Duration::ZERO),
     };
-    // One step of population is 64 MiB, so a smaller pool is complete when the clock is looked at.
+    // One step of population is 16 MiB, so a smaller pool is complete when the clock is looked at.
     assert!(base(MIB).population(population).map().is_ok());
     let error = refused(&base(131 * MIB).population(population), 131 * MIB);
     assert!(
         matches!(
             error,
             PoolError::TimeLimit {
-                populated_bytes: 0x400_0000,
+                populated_bytes: 0x100_0000,
                 ..
             }
         ),
