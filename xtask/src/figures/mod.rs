@@ -1,10 +1,14 @@
 //! Figures of the page, drawn as SVG so that they stay sharp and can be compared as text.
 
+mod arena_time;
+mod population_time;
 mod random_distribution;
 mod style;
 mod time_by_size;
 mod utilization_by_size;
 
+pub(crate) use self::arena_time::ARENA_TIME;
+pub(crate) use self::population_time::POPULATION_TIME;
 pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
 pub(crate) use self::time_by_size::TIME_BY_SIZE;
 pub(crate) use self::utilization_by_size::UTILIZATION_BY_SIZE;

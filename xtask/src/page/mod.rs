@@ -3,10 +3,12 @@
 //! [`SECTIONS`] is the one table of what the page contains. A new section is a file with a
 //! `SECTION` constant and one line here; it appears as soon as its workload has data.
 
+mod arena;
 mod conditions;
 mod distribution;
 mod headline;
 mod markdown;
+mod population;
 mod uniform;
 
 use std::fs;
@@ -32,7 +34,13 @@ pub(crate) struct Section {
 }
 
 /// Every section, in the order of the page.
-const SECTIONS: &[Section] = &[uniform::SECTION, distribution::RANDOM, distribution::PAIRED];
+const SECTIONS: &[Section] = &[
+    uniform::SECTION,
+    distribution::RANDOM,
+    distribution::PAIRED,
+    arena::SECTION,
+    population::SECTION,
+];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.
 pub(crate) fn regenerate(out: Option<PathBuf>) -> anyhow::Result<()> {
@@ -111,5 +119,7 @@ fn sections(data: &Data) -> impl Iterator<Item = &'static Section> {
         .filter(|section| data.document(section.workload).is_some())
 }
 
+#[cfg(test)]
+mod arena_tests;
 #[cfg(test)]
 mod tests;

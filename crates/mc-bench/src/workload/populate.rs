@@ -1,8 +1,8 @@
 //! Populate: the time until a pool is mapped, backed with zeroed memory and checked.
 //!
 //! It models the start of a store, which must have its memory before the first transfer: with pages
-//! of each tier, and with one or two workers that zero them. The whole of mapping a pool is timed,
-//! reading back from the kernel what was obtained included; unmapping is not.
+//! of each tier, and with one or two workers that zero them. The whole of mapping a pool is timed, for
+//! huge pages with reading back from the kernel what was obtained; unmapping is not.
 //!
 //! It does not model a fragmented machine, where the kernel has to move memory to find huge pages, nor
 //! several sockets. `--ops` does not apply: one population is one operation, repeated a few times.

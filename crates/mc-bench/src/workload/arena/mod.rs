@@ -15,8 +15,8 @@
 //! - The pool is small, so requests of more than 1/16384 of it (16 KiB) take the arena's
 //!   compare-exchange, which a pool of production size keeps for far larger ones.
 //! - The size is the same throughout a burst, so its rounding leaves the loop.
-//! - Large sizes exhaust the pool within a microsecond or two, hardly long enough to contend, and
-//!   shorter than the time slice of two threads that share a core.
+//! - Large sizes exhaust the pool within microseconds, hardly long enough to contend, and where
+//!   threads share a core most of their time is the wait for it.
 
 mod burst;
 mod subject;
