@@ -8,8 +8,12 @@ use anyhow::{Context, ensure};
 use mc_bench::workload::WORKLOADS;
 use xshell::cmd;
 
+use crate::hugepages::{self, Reserved};
 use crate::page;
 use crate::workspace::{root, say, shell};
+
+/// Workloads with subjects that need reserved huge pages.
+const HUGEPAGE_WORKLOADS: [&str; 2] = ["arena", "populate"];
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,7 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
         let name = workload.name;
         if only.is_empty() || only.iter().any(|asked| asked == name) {
             let file = data.join(name).with_extension("json");
+            let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
             cmd!(
                 shell,
                 "{command} {name} {flag...} --format json --out {file}"
@@ -73,6 +78,14 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     ));
 
     page::regenerate(Some(out))
+}
+
+/// Reserves huge pages where that is allowed; elsewhere the subjects that need them are left out.
+fn reserve_hugepages() -> Option<Reserved> {
+    let reserved = hugepages::reserve(hugepages::PAGES_BENCHMARKS);
+    reserved
+        .inspect_err(|reason| say(&format!("no huge pages for the benchmarks: {reason}")))
+        .ok()
 }
 
 /// Asks cargo, because the directory can be moved by configuration and environment.

@@ -70,7 +70,7 @@ fn lints(shell: &Shell) -> anyhow::Result<()> {
 ///
 /// There is no build before, because it would compile every crate a second time in another profile.
 fn test(shell: &Shell) -> anyhow::Result<()> {
-    let reserved = hugepages::reserve();
+    let reserved = hugepages::reserve(hugepages::PAGES_TESTS);
     let _require = match &reserved {
         Ok(_) => Some(shell.push_env(REQUIRE_HUGEPAGES, "1")),
         Err(reason) => {

@@ -73,6 +73,19 @@ impl Data {
         })
     }
 
+    /// Returns the run of a subject on the row that these counts distinguish.
+    pub(crate) fn run_where(
+        &self,
+        workload: &str,
+        subject: &str,
+        counts: &[(&str, u64)],
+    ) -> Option<&Run> {
+        self.runs(workload).find(|run| {
+            let is_equal = |(field, count): &(&str, u64)| run.count(field) == Some(*count);
+            run.text("subject") == Some(subject) && counts.iter().all(is_equal)
+        })
+    }
+
     pub(crate) fn runs(&self, workload: &str) -> impl Iterator<Item = &Run> {
         self.document(workload)
             .into_iter()

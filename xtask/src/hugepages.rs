@@ -1,12 +1,16 @@
-//! Huge pages for the tests that need some: reserved while a guard lives, given back after.
+//! Huge pages for the tests and benchmarks that need some: reserved while a guard lives, given back
+//! after.
 
 use std::fs;
 
 /// The system-wide number of huge pages of the default size.
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
 
-/// Pages the tests ask for: a pool of a few pages, twice, beside what others hold.
-const PAGES: u64 = 16;
+/// Pages for the tests: a pool of a few pages, twice, beside what others hold.
+pub(crate) const PAGES_TESTS: u64 = 16;
+
+/// Pages for the benchmarks: a pool of 1 GiB, beside a few pages for threads or others.
+pub(crate) const PAGES_BENCHMARKS: u64 = 512 + 16;
 
 /// The only size that is reserved here; larger pages can rarely be found on a running system.
 const PAGE_KIB: &str = "2048 kB";
@@ -17,8 +21,8 @@ pub(crate) struct Reserved {
     pages_before: u64,
 }
 
-/// Reserves huge pages, or returns in one line why there are none.
-pub(crate) fn reserve() -> Result<Reserved, String> {
+/// Reserves `wanted` huge pages, or returns in one line why there are none.
+pub(crate) fn reserve(wanted: u64) -> Result<Reserved, String> {
     let meminfo = fs::read_to_string("/proc/meminfo").map_err(|error| error.to_string())?;
     let size = meminfo
         .lines()
@@ -28,13 +32,13 @@ pub(crate) fn reserve() -> Result<Reserved, String> {
     }
     let pages_before = pages()?;
     let reserved = Reserved { pages_before };
-    fs::write(POOL, (pages_before + PAGES).to_string())
+    fs::write(POOL, (pages_before + wanted).to_string())
         .map_err(|error| format!("cannot write {POOL}: {error}"))?;
     // The kernel takes the number as a wish: fragmented memory yields fewer pages.
     let obtained = pages()?.saturating_sub(pages_before);
-    if obtained < PAGES {
+    if obtained < wanted {
         return Err(format!(
-            "the kernel found {obtained} of {PAGES} free huge pages"
+            "the kernel found {obtained} of {wanted} free huge pages"
         ));
     }
     Ok(reserved)

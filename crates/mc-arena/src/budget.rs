@@ -170,10 +170,14 @@ impl BudgetRequest {
         };
         let missing_bytes =
             available_bytes.map_or(0, |available| clean_bytes.saturating_sub(available));
+        // What to plan with instead of the system's pages also stands for the number configured.
+        let configured_pages = match self.available_bytes {
+            Some(available) => available / self.page_bytes,
+            None => pool.map_or(0, |pool| pool.counts.configured_pages()),
+        };
         let remedy = (missing_bytes > 0).then(|| Remedy {
             page_bytes: self.page_bytes,
-            configured_pages: pool
-                .map_or(0, |pool| pool.counts.configured_pages())
+            configured_pages: configured_pages
                 .saturating_add(missing_bytes.div_ceil(self.page_bytes)),
             node: None,
             is_default_size: inventory
@@ -346,6 +350,17 @@ mod tests {
             .unwrap()
             .plan(&HugepageInventory::default());
         assert_eq!(budget.verdict, Verdict::CleanArenaBudgetAvailable);
+    }
+
+    #[test]
+    fn the_remedy_of_an_override_does_not_depend_on_the_system() {
+        let arguments = BudgetArguments {
+            available_hugetlb: Some("34mb"),
+            ..arguments()
+        };
+        let request = BudgetRequest::parse(&arguments).unwrap();
+        let remedy = request.plan(&inventory(64, 64, 0)).remedy.unwrap();
+        assert_eq!(remedy.to_string(), "sysctl -w vm.nr_hugepages=20");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum Population {
         /// Threads that populate; `None` chooses one per 64 MiB, at most one per CPU and 16.
         workers: Option<NonZeroUsize>,
         /// Time after which mapping the pool fails; `None` waits as long as it takes. Looked at
-        /// between steps of 64 MiB.
+        /// between steps of 16 MiB.
         time_limit: Option<Duration>,
     },
     /// At the first touch of each page. Reserved huge pages that run out then raise SIGBUS.

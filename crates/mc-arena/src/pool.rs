@@ -180,7 +180,9 @@ impl Pool {
         if let Some(file) = &mut pool.file {
             file.seal()?;
         }
-        if verification == Verification::Full {
+        // Base pages are the least there is, and a population that did not fail has left all of them
+        // resident: there is nothing to find out from a walk over every one of them.
+        if verification == Verification::Full && tier != Tier::Base {
             pool.verify()?;
         }
         Ok(pool)
@@ -221,7 +223,9 @@ impl Pool {
 
     /// Returns what the kernel said about the pool right after it was mapped.
     ///
-    /// `None` for the direct mappings behind [`crate::Buffer`], which are not looked up.
+    /// `None` for what is not looked up: the direct mappings behind [`crate::Buffer`], and pools in base
+    /// pages, of which the kernel would count one by one what nothing can be less than. Ask for them
+    /// with [`read_residency`](Self::read_residency).
     #[must_use]
     pub fn residency(&self) -> Option<&Residency> {
         self.residency.as_ref()
@@ -363,7 +367,7 @@ impl Pool {
                     && (!is_eager || residency.resident_bytes == len)
             }
             Tier::Transparent => !is_eager || residency.huge_bytes > 0,
-            Tier::Base => true,
+            Tier::Base => unreachable!("base pages are not verified"),
         };
         if !is_obtained {
             return Err(PoolError::TierNotObtained {
@@ -372,7 +376,7 @@ impl Pool {
                 huge_bytes: residency.huge_bytes,
             });
         }
-        if is_eager && self.tier != Tier::Base && residency.huge_bytes < len {
+        if is_eager && residency.huge_bytes < len {
             tracing::warn!(
                 bytes = len,
                 huge_bytes = residency.huge_bytes,

@@ -2,13 +2,15 @@
 //!
 //! One system call on one core zeroes a few gigabytes per second; terabyte pools need all cores.
 //! Every worker exists before the first page is touched, because starting a thread takes the lock on
-//! the address space that faulting pages contend for.
+//! the address space that faulting pages contend for. Workers take one step of a region after the
+//! other, so that one that has to share its core leaves more to the others.
 
 use std::{
+    mem,
     num::NonZeroUsize,
     ops::Range,
     sync::{
-        RwLock,
+        Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -17,17 +19,15 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sched::{CpuSet, sched_setaffinity},
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
 
-use crate::{
-    mapping::Mapping,
-    numa::{Region, split_pages},
-};
+use crate::{mapping::Mapping, numa::Region};
 
-/// Between two steps of this size a worker reports progress and looks at the clock.
-const STEP_BYTES: usize = 64 << 20;
+/// A worker takes this much at a time; in between it reports progress and looks at the clock. A few
+/// milliseconds of zeroing, beside which taking a step is nothing.
+const STEP_BYTES: usize = 16 << 20;
 /// Zeroing this much takes tens of milliseconds, beside which starting a thread is little.
 const WORKER_BYTES_MIN: usize = 64 << 20;
 /// The workers share one memory bus and one address space; QEMU stops at the same number.
@@ -76,15 +76,17 @@ pub(crate) struct Plan {
     pub(crate) method: Method,
 }
 
-/// One worker's part of the mapping.
-struct Share<'a> {
-    work: Work<'a>,
-    cpus: Option<&'a CpuSet>,
-}
-
-enum Work<'a> {
+/// What is left of one region, for all of its workers.
+enum Rest<'a> {
     Advise(&'a Mapping, Range<usize>),
     Touch(&'a mut [u8]),
+}
+
+/// One worker: the region it takes steps from, and the CPUs it runs on where they are named.
+#[derive(Clone, Copy)]
+struct Worker<'a> {
+    rest: &'a Mutex<Rest<'a>>,
+    cpus: Option<&'a CpuSet>,
 }
 
 /// What all workers of one population see.
@@ -117,136 +119,146 @@ pub(crate) fn populate(
         deadline: plan.time_limit.map(|limit| Instant::now() + limit),
         populated_bytes: AtomicU64::new(0),
     };
-    let ranges = worker_ranges(regions, plan);
-    let mut shares = shares(mapping, ranges, plan.method);
-    match shares.as_mut_slice() {
+    let rests = rests(mapping, regions, plan.method);
+    let workers = workers(regions, &rests, plan.workers);
+    match workers.as_slice() {
         // The caller's own thread keeps its CPUs, so it serves only where none are named.
-        [share] if share.cpus.is_none() => run.populate(share),
-        shares => run.populate_in_parallel(shares),
+        [worker] if worker.cpus.is_none() => run.populate(worker.rest),
+        workers => run.populate_in_parallel(workers),
     }
 }
 
-/// Divides every region among its workers: at least one each, the remainder to the first regions.
-fn worker_ranges<'a>(
-    regions: &'a [(Region, Option<CpuSet>)],
-    plan: &Plan,
-) -> Vec<(Range<usize>, Option<&'a CpuSet>)> {
-    let (each, rest) = (
-        plan.workers.get() / regions.len(),
-        plan.workers.get() % regions.len(),
-    );
-    regions
-        .iter()
-        .enumerate()
-        .flat_map(|(index, (region, cpus))| {
-            let workers = (each + usize::from(index < rest)).max(1);
-            split_pages(&region.range, plan.page_bytes, workers)
-                .into_iter()
-                .map(|range| (range, cpus.as_ref()))
-        })
-        .collect()
-}
-
-fn shares<'a>(
+/// Returns every region as it is before population.
+fn rests<'a>(
     mapping: &'a mut Mapping,
-    ranges: Vec<(Range<usize>, Option<&'a CpuSet>)>,
+    regions: &[(Region, Option<CpuSet>)],
     method: Method,
-) -> Vec<Share<'a>> {
+) -> Vec<Mutex<Rest<'a>>> {
+    let ranges = regions.iter().map(|(region, _)| region.range.clone());
     match method {
         Method::Advise => {
             let mapping = &*mapping;
             ranges
-                .into_iter()
-                .map(|(range, cpus)| Share {
-                    work: Work::Advise(mapping, range),
-                    cpus,
-                })
+                .map(|range| Mutex::new(Rest::Advise(mapping, range)))
                 .collect()
         }
         Method::Touch => {
             // The ranges are consecutive and cover the mapping.
             let mut rest = mapping.as_mut_slice();
-            let mut shares = Vec::with_capacity(ranges.len());
-            for (range, cpus) in ranges {
-                let (bytes, after) = rest.split_at_mut(range.len());
-                rest = after;
-                shares.push(Share {
-                    work: Work::Touch(bytes),
-                    cpus,
-                });
+            ranges
+                .map(|range| {
+                    let region = rest.split_off_mut(..range.len());
+                    Mutex::new(Rest::Touch(region.unwrap_or_default()))
+                })
+                .collect()
+        }
+    }
+}
+
+/// Gives every region its workers: at least one each, the remainder to the first regions.
+fn workers<'a>(
+    regions: &'a [(Region, Option<CpuSet>)],
+    rests: &'a [Mutex<Rest<'a>>],
+    workers: NonZeroUsize,
+) -> Vec<Worker<'a>> {
+    let (each, more) = (workers.get() / regions.len(), workers.get() % regions.len());
+    regions
+        .iter()
+        .zip(rests)
+        .enumerate()
+        .flat_map(|(index, ((_, cpus), rest))| {
+            let cpus = cpus.as_ref();
+            let count = (each + usize::from(index < more)).max(1);
+            std::iter::repeat_n(Worker { rest, cpus }, count)
+        })
+        .collect()
+}
+
+impl<'a> Rest<'a> {
+    /// Takes the next step; `None` when nothing is left.
+    fn take_step(&mut self, step_bytes: usize) -> Option<Self> {
+        match self {
+            Self::Advise(mapping, rest) => {
+                let end = rest.end.min(rest.start.saturating_add(step_bytes));
+                let step = mem::replace(&mut rest.start, end)..end;
+                (!step.is_empty()).then_some(Self::Advise(mapping, step))
             }
-            shares
+            Self::Touch(rest) => {
+                let step = rest.split_off_mut(..step_bytes.min(rest.len()))?;
+                (!step.is_empty()).then_some(Self::Touch(step))
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Advise(_, range) => range.len(),
+            Self::Touch(bytes) => bytes.len(),
+        }
+    }
+
+    /// Backs all of it with memory.
+    fn populate(self, page_bytes: usize) -> Result<(), PopulateError> {
+        match self {
+            Self::Advise(mapping, range) => mapping.populate(range).map_err(PopulateError::Fault),
+            Self::Touch(bytes) => {
+                for byte in bytes.iter_mut().step_by(page_bytes) {
+                    // The memory is fresh, so zero is what it holds.
+                    *byte = 0;
+                }
+                Ok(())
+            }
         }
     }
 }
 
 impl Run {
-    fn populate_in_parallel(&self, shares: &mut [Share<'_>]) -> Result<(), PopulateError> {
+    fn populate_in_parallel(&self, workers: &[Worker<'_>]) -> Result<(), PopulateError> {
         // Held for writing until all workers exist; a worker starts when it can read `true`.
         let gate = RwLock::new(false);
         thread::scope(|scope| {
-            let mut is_open = gate
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut workers = Vec::with_capacity(shares.len());
-            for (worker, share) in shares.iter_mut().enumerate() {
+            let mut is_open = gate.write().unwrap_or_else(PoisonError::into_inner);
+            let mut threads = Vec::with_capacity(workers.len());
+            for (worker, &Worker { rest, cpus }) in workers.iter().enumerate() {
                 let gate = &gate;
                 let spawned = thread::Builder::new()
                     .name(format!("mc-populate-{worker}"))
                     .spawn_scoped(scope, move || {
-                        let is_open = *gate
-                            .read()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let is_open = *gate.read().unwrap_or_else(PoisonError::into_inner);
                         if is_open {
-                            self.populate_pinned(share)
+                            start_apart(worker, cpus);
+                            self.populate(rest)
                         } else {
                             Ok(())
                         }
                     });
                 match spawned {
-                    Ok(spawned) => workers.push(spawned),
+                    Ok(spawned) => threads.push(spawned),
                     Err(source) => return Err(PopulateError::Spawn { worker, source }),
                 }
             }
             *is_open = true;
             drop(is_open);
-            workers.into_iter().try_for_each(|worker| {
-                worker
+            threads.into_iter().try_for_each(|thread| {
+                thread
                     .join()
                     .unwrap_or(Err(PopulateError::Fault(Errno::EFAULT)))
             })
         })
     }
 
-    fn populate_pinned(&self, share: &mut Share<'_>) -> Result<(), PopulateError> {
-        if let Some(cpus) = share.cpus
-            && let Err(errno) = sched_setaffinity(Pid::from_raw(0), cpus)
-        {
-            tracing::warn!(%errno, "population worker could not move to the CPUs of its node");
+    /// Takes steps until nothing of the region is left.
+    fn populate(&self, region: &Mutex<Rest<'_>>) -> Result<(), PopulateError> {
+        loop {
+            // A statement of its own, so that the region is not locked while the step is populated.
+            let step = lock(region).take_step(self.step_bytes);
+            let Some(step) = step else {
+                return Ok(());
+            };
+            let step_bytes = step.len();
+            step.populate(self.page_bytes)?;
+            self.note_step(step_bytes)?;
         }
-        self.populate(share)
-    }
-
-    fn populate(&self, share: &mut Share<'_>) -> Result<(), PopulateError> {
-        match &mut share.work {
-            Work::Advise(mapping, range) => {
-                for start in range.clone().step_by(self.step_bytes) {
-                    let end = range.end.min(start + self.step_bytes);
-                    mapping.populate(start..end).map_err(PopulateError::Fault)?;
-                    self.note_step(end - start)?;
-                }
-            }
-            Work::Touch(bytes) => {
-                for step in bytes.chunks_mut(self.step_bytes) {
-                    for byte in step.iter_mut().step_by(self.page_bytes) {
-                        // The memory is fresh, so zero is what it holds.
-                        *byte = 0;
-                    }
-                    self.note_step(step.len())?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn note_step(&self, step_bytes: usize) -> Result<(), PopulateError> {
@@ -268,6 +280,40 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Locks a region. No worker panics while it holds the lock, so the region is whole in any case.
+fn lock<T>(region: &Mutex<T>) -> MutexGuard<'_, T> {
+    region.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Moves the calling worker to a CPU that the other workers do not start on, then lets it go wherever
+/// the scheduler wants it within `cpus`, or within what its process may use.
+///
+/// Threads that wait for the same gate are woken on the few CPUs that were idle when they were made;
+/// on a machine with idle CPUs the scheduler was seen to leave two of them on one CPU for as long as
+/// 1 GiB took.
+fn start_apart(worker: usize, cpus: Option<&CpuSet>) {
+    let this_thread = Pid::from_raw(0);
+    let moved = cpus
+        .map_or_else(|| sched_getaffinity(this_thread), |cpus| Ok(*cpus))
+        .and_then(|allowed| {
+            sched_setaffinity(this_thread, &nth_cpu(&allowed, worker)?)?;
+            sched_setaffinity(this_thread, &allowed)
+        });
+    if let Err(errno) = moved {
+        tracing::warn!(%errno, worker, "population worker could not move to a CPU of its own");
+    }
+}
+
+/// Returns the set of one CPU, the `n`th of `allowed` counted round and round.
+fn nth_cpu(allowed: &CpuSet, n: usize) -> Result<CpuSet, Errno> {
+    let is_allowed = |cpu: &usize| allowed.is_set(*cpu) == Ok(true);
+    let cpus: Vec<usize> = (0..CpuSet::count()).filter(is_allowed).collect();
+    let cpu = n.checked_rem(cpus.len()).map(|index| cpus[index]);
+    let mut only = CpuSet::new();
+    only.set(cpu.ok_or(Errno::EINVAL)?)?;
+    Ok(only)
 }
 
 #[cfg(test)]
@@ -316,6 +362,20 @@ mod tests {
                 check_populates(method, workers, pages);
             }
         }
+    }
+
+    #[test]
+    fn workers_start_on_cpus_in_turn() {
+        let mut allowed = CpuSet::new();
+        for cpu in [1, 4, 6] {
+            allowed.set(cpu).unwrap();
+        }
+        for (worker, cpu) in [(0, 1), (1, 4), (2, 6), (3, 1)] {
+            let mut only = CpuSet::new();
+            only.set(cpu).unwrap();
+            assert_eq!(nth_cpu(&allowed, worker), Ok(only), "worker {worker}");
+        }
+        assert_eq!(nth_cpu(&CpuSet::new(), 0), Err(Errno::EINVAL));
     }
 
     #[test]

@@ -19,6 +19,9 @@
 //!   └─► record: named fields ──► render: table, JSON, CSV, Markdown
 //! ```
 //!
+//! Two workloads have no plan: [`workload::arena`] times single allocations from a pool of memory,
+//! [`workload::populate`] the making of such a pool.
+//!
 //! Figures that were published for the same workloads are in [`published`], so that they can stand
 //! beside the measured ones.
 //!

@@ -1,17 +1,21 @@
 //! Figures of the page, drawn as SVG so that they stay sharp and can be compared as text.
 
+mod arena_time;
 mod eviction;
 mod mean_by_workload;
 mod occupancy;
+mod population_time;
 mod random_distribution;
 mod style;
 mod throughput_by_threads;
 mod time_by_size;
 mod utilization_by_size;
 
+pub(crate) use self::arena_time::ARENA_TIME;
 pub(crate) use self::eviction::EVICTION;
 pub(crate) use self::mean_by_workload::MEAN_BY_WORKLOAD;
 pub(crate) use self::occupancy::OCCUPANCY;
+pub(crate) use self::population_time::POPULATION_TIME;
 pub(crate) use self::random_distribution::RANDOM_DISTRIBUTION;
 pub(crate) use self::throughput_by_threads::THROUGHPUT_BY_THREADS;
 pub(crate) use self::time_by_size::TIME_BY_SIZE;

@@ -82,6 +82,15 @@ pub(super) const RANGE_ALLOC: Series = series(
 );
 pub(super) const BUDDY: Series = series("buddy", [140, 140, 140], Marker::Ring, Line::Solid);
 pub(super) const ORACLE: Series = series("oracle", [40, 40, 40], Marker::None, Line::Dashed);
+pub(super) const ARENA: Series = series("arena", [0, 114, 178], Marker::Circle, Line::Solid);
+pub(super) const THREAD_CHUNK: Series =
+    series("thread-chunk", [136, 34, 85], Marker::Plus, Line::Solid);
+pub(super) const MMAP: Series = series("mmap", [213, 94, 0], Marker::Square, Line::Solid);
+pub(super) const HUGEPAGE_RS: Series =
+    series("hugepage-rs", [230, 159, 0], Marker::Triangle, Line::Solid);
+pub(super) const MALLOC: Series = series("malloc", [140, 140, 140], Marker::Ring, Line::Solid);
+pub(super) const BUMPALO: Series =
+    series("bumpalo", [0, 158, 115], Marker::OpenSquare, Line::Solid);
 pub(super) const PUBLISHED_BEFORE: Series =
     series("published before", [150, 60, 0], Marker::Ring, Line::None);
 pub(super) const PUBLISHED_AFTER: Series = series(

@@ -3,12 +3,14 @@
 //! [`SECTIONS`] is the one table of what the page contains. A new section is a file with a
 //! `SECTION` constant and one line here; it appears as soon as its workload has data.
 
+mod arena;
 mod concurrency;
 mod conditions;
 mod distribution;
 mod eviction;
 mod headline;
 mod markdown;
+mod population;
 mod uniform;
 
 use std::fs;
@@ -43,6 +45,8 @@ const SECTIONS: &[Section] = &[
     distribution::BIMODAL,
     eviction::SECTION,
     concurrency::SECTION,
+    arena::SECTION,
+    population::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.
@@ -122,5 +126,7 @@ fn sections(data: &Data) -> impl Iterator<Item = &'static Section> {
         .filter(|section| data.document(section.workload).is_some())
 }
 
+#[cfg(test)]
+mod arena_tests;
 #[cfg(test)]
 mod tests;

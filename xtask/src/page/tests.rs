@@ -7,7 +7,7 @@ use super::{headline, render, sections};
 const MACHINE: &str = r#"{"cpu": "C", "cores": 2, "kernel": "K", "transparent_hugepages": "never",
     "rustc": "R", "commit": "abc"}"#;
 
-fn document(workload: &'static str, runs: &str, skipped: &str) -> Document {
+pub(super) fn document(workload: &'static str, runs: &str, skipped: &str) -> Document {
     let text = format!(
         r#"{{"schema": 1, "machine": {MACHINE}, "runs": [{runs}], "skipped": [{skipped}]}}"#
     );

@@ -32,7 +32,8 @@ fn base_pages_are_resident_and_unmapped_on_drop() {
     let len = 37 * MIB + 4096;
     let pool = base(37 * MIB + 1).map().unwrap();
     assert_eq!((pool.tier(), pool.len()), (Tier::Base, len));
-    let residency = pool.residency().unwrap();
+    assert_eq!(pool.residency(), None, "not looked up without being asked");
+    let residency = pool.read_residency().unwrap();
     assert_eq!(
         (residency.kernel_page_bytes, residency.huge_bytes),
         (4096, 0)
@@ -47,7 +48,12 @@ fn base_pages_are_resident_and_unmapped_on_drop() {
 fn lazy_pool_is_not_resident() {
     let options = base(4 * MIB).population(Population::Lazy);
     assert_eq!(
-        options.map().unwrap().residency().unwrap().resident_bytes,
+        options
+            .map()
+            .unwrap()
+            .read_residency()
+            .unwrap()
+            .resident_bytes,
         0
     );
 }
@@ -80,7 +86,7 @@ fn any_number_of_workers_populates_everything() {
         };
         let pool = base(5 * MIB).population(population).map().unwrap();
         assert_eq!(
-            pool.residency().unwrap().resident_bytes,
+            pool.read_residency().unwrap().resident_bytes,
             5 * MIB as u64,
             "{workers} workers"
         );
@@ -98,7 +104,7 @@ fn placement_is_what_the_kernel_reports() {
     for policy in policies {
         let pool = base(2 * MIB).numa(policy.clone()).map().unwrap();
         assert_eq!(
-            pool.residency().unwrap().node_bytes.get(&0),
+            pool.read_residency().unwrap().node_bytes.get(&0),
             Some(&(2 * MIB as u64)),
             "{policy:?}"
         );
@@ -113,7 +119,7 @@ fn placement_is_what_the_kernel_reports() {
 fn locked_pool_stays_resident() {
     let pool = base(MIB).lock(MemoryLock::Locked).map();
     match pool {
-        Ok(pool) => assert_eq!(pool.residency().unwrap().resident_bytes, MIB as u64),
+        Ok(pool) => assert_eq!(pool.read_residency().unwrap().resident_bytes, MIB as u64),
         Err(error) => assert!(error.to_string().contains("RLIMIT_MEMLOCK"), "{error}"),
     }
 }
@@ -260,7 +266,8 @@ fn kernel_files_without_the_expected_lines_are_named() {
 
     let root = FakeRoot::new();
     root.write("/proc/self/smaps", "");
-    let error = refused(&base(91 * MIB).system_root(root.root()), 91 * MIB);
+    let transparent = PoolOptions::new(92 << 20).pages(PagePolicy::Transparent);
+    let error = refused(&transparent.system_root(root.root()), 92 * MIB);
     assert!(
         error.to_string().contains("/proc/self/smaps has no usable"),
         "{error}"
@@ -306,14 +313,14 @@ fn time_limit_that_passes_leaves_nothing_mapped() {
         workers: NonZeroUsize::new(1),
         time_limit: Some(Duration::ZERO),
     };
-    // One step of population is 64 MiB, so a smaller pool is complete when the clock is looked at.
+    // One step of population is 16 MiB, so a smaller pool is complete when the clock is looked at.
     assert!(base(MIB).population(population).map().is_ok());
     let error = refused(&base(131 * MIB).population(population), 131 * MIB);
     assert!(
         matches!(
             error,
             PoolError::TimeLimit {
-                populated_bytes: 0x400_0000,
+                populated_bytes: 0x100_0000,
                 ..
             }
         ),

@@ -3,6 +3,7 @@
 //! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all` and to the
 //! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
 
+pub mod arena;
 mod bimodal;
 mod concurrency;
 mod evict;
@@ -10,8 +11,10 @@ mod loguniform;
 mod mixed;
 mod pages;
 mod paired;
+pub mod populate;
 mod random;
 mod request;
+mod tier;
 mod uniform;
 
 pub use self::request::{
@@ -35,6 +38,8 @@ pub const WORKLOADS: &[Workload] = &[
     bimodal::WORKLOAD,
     evict::WORKLOAD,
     concurrency::WORKLOAD,
+    arena::WORKLOAD,
+    populate::WORKLOAD,
 ];
 
 /// One workload of the table.
@@ -89,6 +94,14 @@ impl Workload {
     pub fn accepted(&self) -> impl Iterator<Item = &'static str> {
         let is_run = |name: &&str| !self.skipped.iter().any(|skipped| skipped.subject == *name);
         self.subjects.iter().copied().filter(is_run)
+    }
+
+    /// Returns the subjects that it leaves out: those it never runs, and those that this machine does
+    /// not have the huge pages for at this moment.
+    pub fn left_out(&self, effort: Effort) -> impl Iterator<Item = Skipped> {
+        let short = move |name| tier::shortage(name, effort);
+        let skipped = self.skipped.iter().copied();
+        skipped.chain(self.accepted().filter_map(short))
     }
 
     /// Returns the names it runs when none is asked for: all but the reference that accepts

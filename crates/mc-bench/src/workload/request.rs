@@ -1,5 +1,7 @@
 //! What is asked of a workload, and whether it can be run.
 
+use mc_arena::PoolError;
+
 use crate::record::SkippedRun;
 use crate::row::REPEATS;
 
@@ -39,7 +41,7 @@ pub enum Effort {
 }
 
 /// Why a request cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// No workload has this name.
     #[error("unknown workload \"{name}\"; accepted: list, {accepted}, all")]
@@ -106,6 +108,21 @@ pub enum RequestError {
         /// The largest size that the scenario asks for.
         request_bytes: u64,
     },
+    /// The system does not give the memory that is to be measured.
+    #[error("{workload} cannot have its memory")]
+    Memory {
+        /// The workload.
+        workload: &'static str,
+        /// Why not, and what to do.
+        source: Box<PoolError>,
+    },
+}
+
+impl RequestError {
+    pub(super) fn memory(workload: &'static str, source: PoolError) -> Self {
+        let source = Box::new(source);
+        Self::Memory { workload, source }
+    }
 }
 
 impl Default for Request {
@@ -187,18 +204,9 @@ pub fn select(
     let mut selection = Selection::default();
     let is_asked = |known: &str| names.is_empty() || names.iter().any(|name| name == known);
     for &workload in workloads {
-        let left_out = workload
-            .skipped
-            .iter()
-            .filter(|skipped| skipped.subject.split('/').next().is_some_and(is_asked));
-        selection
-            .skipped
-            .extend(left_out.map(|&Skipped { subject, reason }| SkippedRun {
-                workload: workload.name,
-                subject,
-                reason: reason.to_owned(),
-            }));
-        let subjects = if names.is_empty() {
+        let mut left_out: Vec<Skipped> = workload.left_out(request.effort).collect();
+        left_out.retain(|skipped| skipped.subject.split('/').next().is_some_and(is_asked));
+        let mut subjects = if names.is_empty() {
             workload.default_subjects()
         } else {
             workload
@@ -206,6 +214,15 @@ pub fn select(
                 .filter(|known| is_asked(known))
                 .collect()
         };
+        subjects.retain(|name| left_out.iter().all(|skipped| skipped.subject != *name));
+        let skipped_run = |Skipped { subject, reason }| SkippedRun {
+            workload: workload.name,
+            subject,
+            reason: reason.to_owned(),
+        };
+        selection
+            .skipped
+            .extend(left_out.into_iter().map(skipped_run));
         if !subjects.is_empty() {
             let sizes = match workload.sizes {
                 Sizes::Chosen => request.sizes.clone(),

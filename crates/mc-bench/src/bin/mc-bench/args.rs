@@ -10,7 +10,7 @@ use mc_bench::workload::{Effort, Request, SEED};
 #[derive(Debug, Parser)]
 #[command(name = "mc-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// `list`, a workload that `list` names, or `all`
+    /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells about the planner
     #[arg(value_name = "WORKLOAD")]
     pub(crate) workload: String,
     /// Subject to measure, repeatable; without it every subject but `none`
@@ -93,7 +93,7 @@ impl Args {
 
 /// Returns the first paragraph of the parser's message, which names the value and what is accepted,
 /// in one line and without its prefix.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
     words.join(" ").trim_start_matches("error: ").to_owned()

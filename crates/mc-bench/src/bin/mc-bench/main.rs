@@ -4,8 +4,10 @@
 //! to standard error. A command line that cannot be run ends with status 2 and one line.
 
 mod args;
+mod hugepages;
 mod progress;
 
+use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -16,9 +18,12 @@ use mc_bench::machine::Machine;
 use mc_bench::record::{Document, Run, SCHEMA};
 use mc_bench::render;
 use mc_bench::subject;
-use mc_bench::workload::{Request, RequestError, Selection, WORKLOADS, Workload, named, select};
+use mc_bench::workload::{
+    Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select,
+};
 
 use self::args::{Args, Format, Invocation};
+use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
 
 /// Status of a command line that cannot be run.
@@ -28,6 +33,10 @@ const STATUS_USAGE: u8 = 2;
 const LIST: &str = "list";
 
 fn main() -> ExitCode {
+    let mut words = env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == HUGEPAGES) {
+        return hugepages::run(words);
+    }
     let result = match args::parse() {
         Invocation::Run(args) => dispatch(&args),
         Invocation::Text(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
@@ -36,7 +45,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<RequestError>() => fail(&error.to_string(), STATUS_USAGE),
+        Err(error) if error.is::<RequestError>() => fail(&format!("{error:#}"), STATUS_USAGE),
         Err(error) => fail(&format!("{error:#}"), 1),
     }
 }
@@ -117,8 +126,17 @@ fn list(out: &mut impl Write) -> io::Result<()> {
         }
     }
     writeln!(out, "\nsubjects")?;
-    for entry in subject::SUBJECTS {
-        writeln!(out, "  {:<18}{}", entry.name, entry.summary)?;
+    let churn = subject::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    let bump = arena::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    let tiers = populate::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    for (name, summary) in churn.chain(bump).chain(tiers) {
+        writeln!(out, "  {name:<18}{summary}")?;
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ fn phase<S: Shareable, P: Probe + Send>(
             .map(|(index, task)| {
                 let (subject, barrier, probe) = (&subject, &barrier, probe());
                 let work = move || {
-                    pin::to_core_in_turn(index);
+                    pin::in_turn(index);
                     worker(subject, task, load.iterations, barrier, probe)
                 };
                 scope.spawn(work)
