@@ -78,7 +78,7 @@ fn all_programs_of_four_steps_on_pools_up_to_five_bytes() {
 }
 
 #[test]
-fn all_programs_of_three_steps_on_eight_bytes() {
+fn all_programs_of_four_steps_on_eight_bytes() {
     for fit in FITS {
         explore(
             Options {
@@ -92,7 +92,7 @@ fn all_programs_of_three_steps_on_eight_bytes() {
 }
 
 #[test]
-fn all_programs_of_three_steps_on_six_granules() {
+fn all_programs_of_four_steps_on_six_granules() {
     for fit in [Fit::Good { probes: 1 }, Fit::GOOD] {
         let options = Options {
             granule: 64,

@@ -154,6 +154,10 @@ impl Magazine {
         let Some(occupied) = self.occupy() else {
             return;
         };
+        if self.shelf(size).is_some() {
+            // Another thread with this magazine was first.
+            return;
+        }
         let next = self.next_shelf.load(Ordering::Relaxed);
         self.next_shelf.store((next + 1) % SIZES, Ordering::Relaxed);
         let shelf = &self.shelves[next];
