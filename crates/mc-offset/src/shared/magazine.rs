@@ -37,17 +37,18 @@ pub(super) struct Magazine {
     is_occupied: AtomicBool,
     /// Blocks on all shelves.
     len: AtomicUsize,
-    shelves: [Shelf; SIZES],
+    /// Bytes of the blocks on each shelf, 0 while it is for no size; side by
+    /// side, because every request and every free looks through them.
+    sizes: [AtomicU64; SIZES],
+    recent: RecentSizes,
     /// The shelf whose size is replaced next.
     next_shelf: AtomicUsize,
-    recent: RecentSizes,
+    shelves: [Shelf; SIZES],
 }
 
 /// Blocks of one size.
 #[derive(Debug)]
 struct Shelf {
-    /// Bytes; 0 while the shelf is for no size.
-    size: AtomicU64,
     /// Blocks in the first entries.
     len: AtomicUsize,
     entries: [Entry; SHELF_LEN],
@@ -75,20 +76,25 @@ impl Magazine {
         Self {
             is_occupied: AtomicBool::new(false),
             len: AtomicUsize::new(0),
-            shelves: array::from_fn(|_| Shelf::new()),
-            next_shelf: AtomicUsize::new(0),
+            sizes: array::from_fn(|_| AtomicU64::new(0)),
             recent: RecentSizes::new(),
+            next_shelf: AtomicUsize::new(0),
+            shelves: array::from_fn(|_| Shelf::new()),
         }
     }
 
     /// Takes out a block of exactly `size` bytes at a multiple of `align`.
     #[inline]
     pub(super) fn take(&self, size: u64, align: u64) -> Option<Allocation> {
-        let shelf = self.shelf(size)?;
+        let at = self.shelf(size)?;
+        let shelf = &self.shelves[at];
         if shelf.len.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let occupied = self.occupy()?;
+        if self.size_of(at) != size {
+            return None;
+        }
         let block = shelf.take(size, align)?;
         occupied.add_len(usize::MAX);
         Some(block)
@@ -98,9 +104,10 @@ impl Magazine {
     /// not occupied; raises the flag `own` with the first one.
     #[inline]
     pub(super) fn put(&self, block: Allocation, flags: &Flags, own: usize) -> bool {
-        let Some(shelf) = self.shelf(block.size()) else {
+        let Some(at) = self.shelf(block.size()) else {
             return false;
         };
+        let shelf = &self.shelves[at];
         if shelf.len.load(Ordering::Relaxed) == SHELF_LEN {
             return false;
         }
@@ -109,7 +116,7 @@ impl Magazine {
         };
         let len = shelf.len.load(Ordering::Relaxed);
         // The size of a shelf may have changed before it was occupied.
-        let has_room = len < SHELF_LEN && shelf.size.load(Ordering::Relaxed) == block.size();
+        let has_room = len < SHELF_LEN && self.size_of(at) == block.size();
         if has_room {
             flags.raise(own);
             shelf.entries[len].store(block);
@@ -162,9 +169,9 @@ impl Magazine {
         self.next_shelf.store((next + 1) % SIZES, Ordering::Relaxed);
         let shelf = &self.shelves[next];
         let len = shelf.len.load(Ordering::Relaxed);
-        shelf.blocks().for_each(&mut reclaim);
+        shelf.blocks(self.size_of(next)).for_each(&mut reclaim);
         shelf.len.store(0, Ordering::Relaxed);
-        shelf.size.store(size, Ordering::Relaxed);
+        self.sizes[next].store(size, Ordering::Relaxed);
         occupied.add_len(len.wrapping_neg());
     }
 
@@ -178,11 +185,16 @@ impl Magazine {
         }
     }
 
+    /// Returns the shelf of a size, which may be another's unless the magazine
+    /// is occupied.
     #[inline]
-    fn shelf(&self, size: u64) -> Option<&Shelf> {
-        self.shelves
-            .iter()
-            .find(|shelf| shelf.size.load(Ordering::Relaxed) == size)
+    fn shelf(&self, size: u64) -> Option<usize> {
+        (0..SIZES).find(|&at| self.size_of(at) == size)
+    }
+
+    #[inline]
+    fn size_of(&self, shelf: usize) -> u64 {
+        self.sizes[shelf].load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -226,7 +238,8 @@ impl Drain<'_> {
     /// Returns the blocks; each has to find another place.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Allocation> {
         let Occupied(magazine) = self.0;
-        magazine.shelves.iter().flat_map(Shelf::blocks)
+        let shelves = magazine.shelves.iter().enumerate();
+        shelves.flat_map(|(at, shelf)| shelf.blocks(magazine.size_of(at)))
     }
 
     /// Empties the magazine and lowers its flag `own`.
@@ -245,7 +258,6 @@ impl Drain<'_> {
 impl Shelf {
     fn new() -> Self {
         Self {
-            size: AtomicU64::new(0),
             len: AtomicUsize::new(0),
             entries: array::from_fn(|_| Entry::new()),
         }
@@ -255,9 +267,6 @@ impl Shelf {
     /// `align`; the magazine is occupied.
     #[inline]
     fn take(&self, size: u64, align: u64) -> Option<Allocation> {
-        if self.size.load(Ordering::Relaxed) != size {
-            return None;
-        }
         let len = self.len.load(Ordering::Relaxed);
         let is_aligned = |entry: &Entry| entry.offset.load(Ordering::Relaxed) & (align - 1) == 0;
         let found = self.entries[..len].iter().rposition(is_aligned)?;
@@ -269,8 +278,7 @@ impl Shelf {
         Some(block)
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Allocation> {
-        let size = self.size.load(Ordering::Relaxed);
+    fn blocks(&self, size: u64) -> impl Iterator<Item = Allocation> {
         let len = self.len.load(Ordering::Relaxed);
         self.entries[..len]
             .iter()
