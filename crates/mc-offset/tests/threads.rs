@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Barrier, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -143,6 +144,91 @@ fn sixteen_threads_never_share_a_byte_and_give_all_back() {
         ..Options::new(1 << 20)
     };
     soak(limited, &[4096, 1000], 4, time);
+}
+
+/// What a thread did, with its place in the order of all threads: taken after
+/// an allocation and before a free, so that no two owners of a byte can appear
+/// to overlap unless they did.
+#[derive(Clone, Copy)]
+enum Event {
+    Allocated { offset: u64, size: u64 },
+    Freed { offset: u64 },
+}
+
+/// Runs a seeded program against the allocator and returns its events.
+fn logged(allocator: &SharedAllocator, order: &AtomicU64, seed: u64) -> Vec<(u64, Event)> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut log = Vec::new();
+    let mut live: Vec<Handle> = Vec::new();
+    for step in 0..20_000 {
+        let is_ending = step >= 19_000;
+        let size = [64, 1000, rng.random_range(1..5000)][rng.random_range(0..3)];
+        let allocated = if is_ending {
+            None
+        } else {
+            allocator.allocate(size).ok()
+        };
+        if let Some(handle) = allocated {
+            let event = Event::Allocated {
+                offset: handle.offset(),
+                size,
+            };
+            log.push((order.fetch_add(1, Ordering::SeqCst), event));
+            live.push(handle);
+        } else if !live.is_empty() {
+            let handle = live.swap_remove(rng.random_range(0..live.len()));
+            let event = Event::Freed {
+                offset: handle.offset(),
+            };
+            log.push((order.fetch_add(1, Ordering::SeqCst), event));
+        }
+    }
+    for handle in live {
+        let event = Event::Freed {
+            offset: handle.offset(),
+        };
+        log.push((order.fetch_add(1, Ordering::SeqCst), event));
+    }
+    log
+}
+
+#[test]
+fn the_merged_history_of_four_threads_has_no_overlap_and_conserves_bytes() {
+    for seed in 0..4 {
+        let capacity = 1 << 18;
+        let allocator = SharedAllocator::new(capacity).unwrap();
+        let order = AtomicU64::new(0);
+        let mut history: Vec<(u64, Event)> = thread::scope(|scope| {
+            let run = |thread: u64| logged(&allocator, &order, seed * 100 + thread);
+            let threads: Vec<_> = (0..4)
+                .map(|thread| scope.spawn(move || run(thread)))
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        history.sort_unstable_by_key(|&(at, _)| at);
+        let mut live = BTreeMap::new();
+        let mut live_bytes = 0;
+        for (at, event) in history {
+            match event {
+                Event::Allocated { offset, size } => {
+                    let below = live.range(..offset + size).next_back();
+                    let is_free = below.is_none_or(|(&start, &bytes)| start + bytes <= offset);
+                    assert!(is_free, "seed {seed}, event {at}: {size} bytes at {offset}");
+                    live.insert(offset, size);
+                    live_bytes += size;
+                }
+                Event::Freed { offset } => {
+                    live_bytes -= live.remove(&offset).expect("only live objects are freed");
+                }
+            }
+            assert!(live_bytes <= capacity, "seed {seed}, event {at}");
+        }
+        assert!(live.is_empty());
+        assert_eq!(allocator.report().largest_hole, capacity);
+    }
 }
 
 #[test]
