@@ -10,7 +10,9 @@
 mod flags;
 mod handle;
 mod magazine;
+mod place;
 mod thread;
+mod token;
 
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -24,7 +26,7 @@ use self::{
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, FreeError, OptionsError},
+    error::{AllocError, FreeError, OptionsError, PlaceError},
     options::Options,
     report::Report,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
@@ -102,12 +104,17 @@ impl SharedAllocator {
     ///
     /// As [`OffsetAllocator::with_options`].
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
+        OffsetAllocator::with_options(options).map(Self::from_core)
+    }
+
+    /// Makes an allocator of one whose tokens nobody else has.
+    fn from_core(allocator: OffsetAllocator) -> Self {
         let core = Arc::new(Core {
-            allocator: Mutex::new(OffsetAllocator::with_options(options)?),
-            largest_bound: AtomicU64::new(options.capacity),
-            free_bytes: AtomicU64::new(options.capacity),
+            largest_bound: AtomicU64::new(allocator.largest_hole()),
+            free_bytes: AtomicU64::new(allocator.free_bytes()),
             flags: Flags::new(),
-            capacity: options.capacity,
+            capacity: allocator.capacity(),
+            allocator: Mutex::new(allocator),
         });
         let home = |flag| {
             let magazine = Magazine::new();
@@ -118,9 +125,9 @@ impl SharedAllocator {
             })
         };
         let homes: Vec<Arc<Home>> = (0..HOME_COUNT).map(home).collect();
-        Ok(Self {
+        Self {
             homes: homes.into(),
-        })
+        }
     }
 
     /// Finds a place for `size` bytes.
@@ -185,12 +192,13 @@ impl SharedAllocator {
         // Dropped with the lock released: they may take it, or another's.
         let mut others = Vec::new();
         core.locked(|allocator| {
-            for handle in handles {
+            for mut handle in handles {
                 if handle
                     .home()
                     .is_some_and(|home| Arc::ptr_eq(&home.core, core))
                 {
-                    settle_free(allocator.free(handle.disarm()));
+                    settle_free(allocator.free(handle.allocation()));
+                    handle.take_home();
                 } else {
                     others.push(handle);
                 }
@@ -215,6 +223,22 @@ impl SharedAllocator {
             return bound;
         }
         self.inspect(OffsetAllocator::largest_hole)
+    }
+
+    /// Returns the bytes of the largest hole as the last thread to change the
+    /// holes left it, or somewhat more; freed blocks that threads keep back are
+    /// not in it. Reads one number: for choosing among allocators.
+    #[inline]
+    pub fn recent_largest_hole(&self) -> u64 {
+        self.core().largest_bound.load(Ordering::Relaxed)
+    }
+
+    /// Returns the free bytes as the last thread to change the holes left
+    /// them; freed blocks that threads keep back are not in it. Reads one
+    /// number.
+    #[inline]
+    pub fn recent_free_bytes(&self) -> u64 {
+        self.core().free_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the sums of one moment, all freed blocks merged.
@@ -261,20 +285,15 @@ impl SharedAllocator {
 
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
-    fn allocate_in_core<R>(
+    fn allocate_in_core<R, E: Exhaustion>(
         &self,
-        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, AllocError>,
-    ) -> Result<R, AllocError> {
+        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
+    ) -> Result<R, E> {
         let core = self.core();
         let mut allocator = core.lock();
         loop {
             let allocated = allocate(&mut allocator);
-            let is_exhausted = matches!(
-                allocated,
-                Err(AllocError::NoHole { .. }
-                    | AllocError::LimitReached { .. }
-                    | AllocError::OutOfMemory)
-            );
+            let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
             if !(is_exhausted && self.reclaim(&mut allocator)) {
                 core.publish(&mut allocator);
                 return allocated;
@@ -301,6 +320,32 @@ impl SharedAllocator {
             drain.finish(&core.flags, home.flag);
         }
         !raised.is_clear()
+    }
+}
+
+/// What a refusal says about the blocks that threads keep back.
+trait Exhaustion {
+    /// Returns whether freed blocks in the core would have helped.
+    fn is_exhaustion(&self) -> bool;
+}
+
+impl Exhaustion for AllocError {
+    #[inline]
+    fn is_exhaustion(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHole { .. } | Self::LimitReached { .. } | Self::OutOfMemory
+        )
+    }
+}
+
+impl Exhaustion for PlaceError {
+    fn is_exhaustion(&self) -> bool {
+        match self {
+            Self::Occupied { .. } => true,
+            Self::Refused(error) => error.is_exhaustion(),
+            Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
+        }
     }
 }
 
