@@ -46,6 +46,9 @@ pub struct OffsetAllocator {
     /// The block freed last: a hole that is not in `holes`. Every operation
     /// that changes anything else settles it first.
     pub(crate) parked: Parked,
+    /// Whether a block that is freed will be asked for as it is: set when a
+    /// request uses up a whole hole, cleared when a parked block is not taken.
+    pub(crate) sizes_repeat: bool,
     pub(crate) serials: Serials,
     /// What adaptive fit follows.
     pub(crate) trend: Trend,
@@ -79,6 +82,7 @@ impl OffsetAllocator {
             chain,
             holes,
             parked: Parked::NONE,
+            sizes_repeat: true,
             serials: Serials::new(),
             trend: Trend::new(),
             live_bytes: 0,
@@ -162,8 +166,12 @@ impl OffsetAllocator {
         let offset = allocation.offset();
         if self.chain.is_hole(prev) || self.chain.is_hole(next) {
             self.merge(index, prev, next, offset, offset + charge);
-        } else {
+        } else if self.sizes_repeat {
             self.park(index, offset, charge)?;
+        } else {
+            self.holes.reserve_one()?;
+            let hole = self.holes.insert(offset, charge, index);
+            self.chain.set_hole(index, hole);
         }
         self.live_bytes -= allocation.size();
         self.charged_bytes -= charge;
@@ -241,6 +249,7 @@ impl OffsetAllocator {
         let node = if at != start {
             self.carve_inside(hole, at, end)?
         } else if end == hole_end {
+            self.sizes_repeat = true;
             self.holes.remove(hole);
             hole_node
         } else {

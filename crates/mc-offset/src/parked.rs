@@ -87,6 +87,7 @@ impl OffsetAllocator {
             charge,
         } = self.parked;
         self.parked = Parked::NONE;
+        self.sizes_repeat = false;
         let hole = self.holes.insert(offset, charge, node);
         self.chain.set_hole(node, hole);
     }

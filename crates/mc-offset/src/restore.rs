@@ -163,6 +163,7 @@ impl OffsetAllocator {
             chain,
             holes,
             parked: Parked::NONE,
+            sizes_repeat: true,
             serials,
             trend: Trend::new(),
             live_bytes,

@@ -65,6 +65,8 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 #[derive(Clone)]
 pub struct SharedAllocator {
     homes: Arc<[Arc<Home>; HOME_COUNT]>,
+    /// That of all homes, here to be found without a look at one.
+    core: Arc<Core>,
 }
 
 impl SharedAllocator {
@@ -92,6 +94,7 @@ impl SharedAllocator {
         let home = |flag| Arc::new(Home::new(flag, Arc::clone(&core)));
         Self {
             homes: Arc::new(array::from_fn(home)),
+            core,
         }
     }
 
@@ -226,7 +229,7 @@ impl SharedAllocator {
     }
 
     fn core(&self) -> &Arc<Core> {
-        &self.homes[0].core
+        &self.core
     }
 
     #[inline]
@@ -237,12 +240,13 @@ impl SharedAllocator {
         allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
         let home = self.home();
-        if let Some(allocation) = home.magazine.take(size, align) {
+        let uses_magazine = self.core.sizes_repeat();
+        if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
             return Ok(Handle::new(allocation, home));
         }
-        home.refuse_early(size)?;
+        home.refuse_early(&self.core, size)?;
         let allocation = self.allocate_in_core(allocate)?;
-        if home.magazine.miss(size) {
+        if uses_magazine && home.magazine.miss(size) {
             home.adopt(size);
         }
         Ok(Handle::new(allocation, home))
@@ -254,16 +258,13 @@ impl SharedAllocator {
         &self,
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
-        let core = self.core();
-        let mut allocator = core.lock();
-        loop {
-            let allocated = allocate(&mut allocator);
-            let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
-            if !(is_exhausted && self.reclaim(&mut allocator)) {
-                core.publish(&mut allocator);
-                return allocated;
+        self.core.locked(|allocator| {
+            let mut allocated = allocate(allocator);
+            while allocated.as_ref().is_err_and(E::is_exhaustion) && self.reclaim(allocator) {
+                allocated = allocate(allocator);
             }
-        }
+            allocated
+        })
     }
 
     /// Empties the magazines that may hold blocks into the locked allocator;

@@ -35,8 +35,7 @@ impl Home {
     /// was true at one moment of it: then nothing could have served the
     /// request.
     #[inline]
-    pub(super) fn refuse_early(&self, size: u64) -> Result<(), AllocError> {
-        let core = &self.core;
+    pub(super) fn refuse_early(&self, core: &Core, size: u64) -> Result<(), AllocError> {
         if size <= core.largest_bound.load(Ordering::Relaxed) || size > core.capacity {
             return Ok(());
         }
@@ -72,9 +71,14 @@ impl Home {
     /// Keeps a block back for the next request of its size, or frees it.
     #[inline]
     pub(super) fn free(&self, block: Allocation) {
-        if !self.magazine.put(block, &self.core.flags, self.flag) {
+        if !(self.core.sizes_repeat() && self.keep(block)) {
             self.core
                 .locked(|allocator| settle_free(allocator.free(block)));
         }
+    }
+
+    #[inline(never)]
+    fn keep(&self, block: Allocation) -> bool {
+        self.magazine.put(block, &self.core.flags, self.flag)
     }
 }

@@ -7,7 +7,7 @@ use super::flags::Flags;
 use crate::{
     allocator::OffsetAllocator,
     error::{AllocError, FreeError, PlaceError},
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// The shared side of an allocator.
@@ -22,6 +22,10 @@ pub(super) struct Core {
     pub(super) free_bytes: AtomicU64,
     pub(super) flags: Flags,
     pub(super) capacity: u64,
+    /// Whether requests use up whole holes, so that magazines are worth a look.
+    /// Stored under the lock; a thread that reads an older value goes to the
+    /// lock once more or looks in vain: hence `Relaxed`.
+    sizes_repeat: AtomicBool,
 }
 
 impl Core {
@@ -31,6 +35,7 @@ impl Core {
             free_bytes: AtomicU64::new(allocator.free_bytes()),
             flags: Flags::new(),
             capacity: allocator.capacity(),
+            sizes_repeat: AtomicBool::new(true),
             allocator: Mutex::new(allocator),
         }
     }
@@ -42,6 +47,12 @@ impl Core {
         self.allocator
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether magazines are worth a look.
+    #[inline]
+    pub(super) fn sizes_repeat(&self) -> bool {
+        self.sizes_repeat.load(Ordering::Relaxed)
     }
 
     /// Runs an operation under the lock and publishes what it changed.
@@ -61,6 +72,8 @@ impl Core {
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
+        self.sizes_repeat
+            .store(allocator.sizes_repeat, Ordering::Relaxed);
     }
 }
 
