@@ -2,7 +2,7 @@
 
 use core::{fmt, marker::PhantomData};
 
-use mc_offset::{Allocation as Token, Fit, FreeError, OffsetAllocator, Options};
+use mc_offset::{CompactAllocation as Token, Fit, OffsetAllocator, Options};
 
 use crate::{
     bins::{self, BIN_COUNT},
@@ -52,7 +52,7 @@ where
 
 /// One allocation: plain data, copies of which name the same allocation.
 ///
-/// It takes 40 bytes, as it carries the proof that it is live.
+/// It takes 24 bytes, as it carries the proof that it is live.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocation<NI = u32>
 where
@@ -123,13 +123,13 @@ where
         if self.admissible == 0 {
             return None;
         }
-        let Ok(token) = self.range.allocate(size.into()) else {
+        let Ok(allocated) = self.range.allocate(size.into()) else {
             return (size == 0).then(|| self.allocate_empty());
         };
         self.admissible -= 1;
         Some(Allocation {
-            offset: NI::from_u32(narrow(token.offset())),
-            token: Some(token),
+            offset: NI::from_u32(narrow(allocated.offset())),
+            token: allocated.compact(),
         })
     }
 
@@ -147,17 +147,18 @@ where
         let Some(token) = allocation.token else {
             return self.free_empty();
         };
-        match self.range.free(token) {
-            Ok(()) => self.admissible += 1,
-            Err(error) => not_freed(error),
-        }
+        let Some(live) = self.range.expand(token) else {
+            not_live(allocation.offset);
+        };
+        self.range.free(live).expect(NO_HEAP);
+        self.admissible += 1;
     }
 
     /// Returns the units of an allocation, as many as were asked for; 0 if it
     /// is not live.
     pub fn allocation_size(&self, allocation: Allocation<NI>) -> u32 {
-        let live = allocation.token.filter(|&token| self.range.is_live(token));
-        live.map_or(0, |token| narrow(token.size()))
+        let live = allocation.token.and_then(|token| self.range.expand(token));
+        live.map_or(0, |live| narrow(live.size()))
     }
 
     /// Returns the sum of the free units and the size of the largest free
@@ -238,8 +239,9 @@ fn empty_range(size: u32) -> OffsetAllocator {
 
 #[cold]
 #[track_caller]
-fn not_freed(error: FreeError) -> ! {
-    panic!("{error}");
+fn not_live<NI: NodeIndex>(offset: NI) -> ! {
+    let offset = offset.to_usize();
+    panic!("the allocation at {offset} was freed before, or is another allocator's");
 }
 
 /// Returns units of a range, which number at most `u32::MAX`, in that type.

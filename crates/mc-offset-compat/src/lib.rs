@@ -53,7 +53,7 @@
 //! | `storage_report_full` counts | regions of 0 units too | regions that have units |
 //! | `ext::min_allocator_size` above 3.75 · 2^30 | 0 | the size itself |
 //! | memory | 32 bytes for each of `max_allocs`, when made | 24 bytes for each allocation or free region and 32 more for each of these, as they come and go |
-//! | [`Allocation`] | 8 bytes, 4 under `u16` | 40 bytes; prints itself with `{:?}` |
+//! | [`Allocation`] | 8 bytes, 4 under `u16` | 24 bytes; prints itself with `{:?}` |
 //! | `log` events | several for each operation, at level debug | none |
 //!
 //! Reports while the limit is reached are zero under both.
