@@ -10,7 +10,7 @@ use xshell::cmd;
 
 use crate::hugepages::{self, Reserved};
 use crate::page;
-use crate::workspace::{root, say, shell};
+use crate::workspace::{metadata, root, say, shell};
 
 /// Workloads with subjects that need reserved huge pages.
 const HUGEPAGE_WORKLOADS: [&str; 2] = ["arena", "populate"];
@@ -57,7 +57,8 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
 
     let shell = shell()?;
     cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
-    let command = target_dir(&shell)?.join("release/mc-bench");
+    // Asked of cargo, because the directory can be moved by configuration and environment.
+    let command = metadata()?.target_directory.join("release/mc-bench");
     let flag = effort.flag();
     let start = Instant::now();
     for workload in WORKLOADS {
@@ -86,16 +87,4 @@ fn reserve_hugepages() -> Option<Reserved> {
     reserved
         .inspect_err(|reason| say(&format!("no huge pages for the benchmarks: {reason}")))
         .ok()
-}
-
-/// Asks cargo, because the directory can be moved by configuration and environment.
-fn target_dir(shell: &xshell::Shell) -> anyhow::Result<PathBuf> {
-    let metadata = cmd!(shell, "cargo metadata --format-version 1 --no-deps")
-        .quiet()
-        .read()?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let directory = metadata["target_directory"].as_str();
-    directory
-        .map(PathBuf::from)
-        .context("cargo metadata names no target directory")
 }

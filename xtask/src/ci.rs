@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use crate::packages::Archive;
 use crate::workspace::{root, say, shell};
-use crate::{hugepages, tidy};
+use crate::{hugepages, packages, supply, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -19,8 +20,11 @@ type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 /// The steps, the quickest to fail first.
 const STEPS: &[Step] = &[
     ("tidy", |_| tidy::run()),
+    ("dependencies", |_| supply::run()),
     ("format", format),
+    ("packages", |_| packages::package(Archive::List)),
     ("lints", lints),
+    ("feature sets", packages::lint_feature_sets),
     ("build and test", test),
     ("loom", loom),
     ("documentation", documentation),
@@ -54,12 +58,6 @@ fn lints(shell: &Shell) -> anyhow::Result<()> {
     cmd!(
         shell,
         "cargo clippy --quiet --workspace --all-targets --all-features -- {warnings...}"
-    )
-    .run()?;
-    // A crate without its optional features is another program.
-    cmd!(
-        shell,
-        "cargo clippy --quiet --package mc-offset --no-default-features -- {warnings...}"
     )
     .run()
     .map_err(Into::into)

@@ -6,7 +6,9 @@ mod data;
 mod figures;
 mod fuzz;
 mod hugepages;
+mod packages;
 mod page;
+mod supply;
 mod tidy;
 mod workspace;
 
@@ -14,6 +16,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
+
+use self::packages::Archive;
 
 /// Development tasks of the workspace.
 #[derive(Debug, Parser)]
@@ -39,6 +43,8 @@ enum Task {
     },
     /// Check everything: format, lints, tests, docs, loom, tidy, benchmark smoke run
     Ci,
+    /// Write and build the archive of every crate, as a registry would get it
+    Package,
     /// Check what the compiler does not: module docs, banned words, dead references
     Tidy,
     /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
@@ -58,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         } => bench::run(quick.into(), &workloads, out),
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),
+        Task::Package => packages::package(Archive::Build),
         Task::Tidy => tidy::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
     }
