@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use mc_bench::workload::WORKLOADS;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::hugepages::{self, Reserved};
 use crate::page;
+use crate::regression::{self, Compared};
 use crate::workspace::{metadata, root, say, shell};
 
 /// Workloads with subjects that need reserved huge pages.
@@ -56,22 +57,24 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
 
     let shell = shell()?;
-    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
-    // Asked of cargo, because the directory can be moved by configuration and environment.
-    let command = metadata()?.target_directory.join("release/mc-bench");
+    let command = build(&shell)?;
     let flag = effort.flag();
     let start = Instant::now();
-    for workload in WORKLOADS {
-        let name = workload.name;
-        if only.is_empty() || only.iter().any(|asked| asked == name) {
-            let file = data.join(name).with_extension("json");
-            let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
-            cmd!(
-                shell,
-                "{command} {name} {flag...} --format json --out {file}"
-            )
-            .run()?;
-        }
+    let names = WORKLOADS.iter().map(|workload| workload.name);
+    let asked: Vec<&str> = names
+        .filter(|name| only.is_empty() || only.iter().any(|asked| asked == name))
+        .collect();
+    for &name in &asked {
+        let file = data.join(name).with_extension("json");
+        let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
+        cmd!(
+            shell,
+            "{command} {name} {flag...} --format json --out {file}"
+        )
+        .run()?;
+    }
+    if effort == Effort::Full && out == Effort::Full.default_out() {
+        regression::store(&shell, &command, &asked)?;
     }
     say(&format!(
         "measured in {:.0} s",
@@ -79,6 +82,22 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     ));
 
     page::regenerate(Some(out))
+}
+
+/// Measures a quick run and compares it with the stored one.
+pub(crate) fn check(compared: Compared) -> anyhow::Result<()> {
+    let shell = shell()?;
+    let command = build(&shell)?;
+    regression::check(&shell, &command, compared)
+}
+
+/// Builds the command and returns where it is.
+///
+/// Cargo is asked, because the directory can be moved by configuration and environment.
+fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
+    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
+    let target = metadata()?.target_directory;
+    Ok(target.join("release/mc-bench").into())
 }
 
 /// Reserves huge pages where that is allowed; elsewhere the subjects that need them are left out.

@@ -8,8 +8,9 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::packages::Archive;
+use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{hugepages, packages, supply, tidy};
+use crate::{bench, hugepages, packages, supply, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -28,6 +29,9 @@ const STEPS: &[Step] = &[
     ("build and test", test),
     ("loom", loom),
     ("documentation", documentation),
+    ("utilization as stored", |_| {
+        bench::check(Compared::Decisions)
+    }),
     ("benchmark smoke run", smoke),
 ];
 
@@ -140,14 +144,18 @@ fn documentation(shell: &Shell) -> anyhow::Result<()> {
     .map_err(Into::into)
 }
 
-/// Runs every workload with few operations and throws the document away.
+/// Runs the workloads that measure time alone, with few operations, and throws the documents away.
+///
+/// The others have run in the comparison with the stored figures.
 fn smoke(shell: &Shell) -> anyhow::Result<()> {
-    let arguments = "all --quick --ops 2000 --format csv".split(' ');
-    cmd!(
-        shell,
-        "cargo run --quiet --release --package mc-bench -- {arguments...}"
-    )
-    .ignore_stdout()
-    .run()
-    .map_err(Into::into)
+    for workload in TIMED_ONLY {
+        let arguments = "--quick --ops 2000 --format csv".split(' ');
+        cmd!(
+            shell,
+            "cargo run --quiet --release --package mc-bench -- {workload} {arguments...}"
+        )
+        .ignore_stdout()
+        .run()?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod fuzz;
 mod hugepages;
 mod packages;
 mod page;
+mod regression;
 mod supply;
 mod tidy;
 mod workspace;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use self::packages::Archive;
+use self::regression::Compared;
 
 /// Development tasks of the workspace.
 #[derive(Debug, Parser)]
@@ -34,6 +36,10 @@ enum Task {
         /// Write here instead of docs or target/bench-quick
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Write nothing; compare a quick run with docs/data/quick.json: utilization exactly, times as
+        /// shares of the time of bin-ceil
+        #[arg(long, conflicts_with_all = ["quick", "workloads", "out"])]
+        check: bool,
     },
     /// Regenerate figures, page and headline from the data
     Page {
@@ -57,10 +63,12 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
+        Task::Bench { check: true, .. } => bench::check(Compared::DecisionsAndTimes),
         Task::Bench {
             quick,
             workloads,
             out,
+            check: false,
         } => bench::run(quick.into(), &workloads, out),
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),
