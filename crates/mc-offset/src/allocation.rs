@@ -53,6 +53,33 @@ impl Allocation {
         self.size
     }
 
+    /// Returns the token as four numbers, for interfaces that cannot carry the
+    /// type. [`from_raw`](Self::from_raw) is the way back.
+    pub fn to_raw(self) -> [u64; 4] {
+        let serial = self.serial.get();
+        let check = check(self.offset, self.size, serial, self.node);
+        [
+            self.offset,
+            self.size,
+            serial,
+            check << 32 | u64::from(self.node),
+        ]
+    }
+
+    /// Returns the token that [`to_raw`](Self::to_raw) made these numbers of,
+    /// or `None` if they were changed since: a check value over all of them
+    /// misses one change in 2^32. It is no defence against forgery.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the high half is the check"
+    )]
+    pub fn from_raw([offset, size, serial, node_and_check]: [u64; 4]) -> Option<Self> {
+        let node = node_and_check as u32;
+        let is_whole =
+            serial >= FIRST_SERIAL && check(offset, size, serial, node) == node_and_check >> 32;
+        is_whole.then(|| Self::new(offset, size, serial, node))
+    }
+
     #[inline]
     pub(crate) const fn serial(&self) -> u64 {
         self.serial.get()
@@ -62,11 +89,52 @@ impl Allocation {
     pub(crate) const fn node(&self) -> u32 {
         self.node
     }
+
+    /// Returns whether no handle owns the allocation and its token may be
+    /// copied.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_loose(&self) -> bool {
+        !self.serial().is_multiple_of(SERIAL_STEP)
+    }
+
+    /// Returns the token that replaces this one when its handle is given up.
+    #[cfg(feature = "std")]
+    pub(crate) const fn loosened(self) -> Self {
+        Self {
+            serial: self.serial.saturating_add(1),
+            ..self
+        }
+    }
 }
 
-/// Serials taken from the process at a time. The space of 2^64 lasts for
-/// 2^44 leases.
+/// Returns a value that differs for tokens that differ, but for one pair in
+/// 2^32: each field is multiplied into the high bits in turn.
+fn check(offset: u64, size: u64, serial: u64, node: u32) -> u64 {
+    /// 2^64 divided by the golden ratio, which is odd: multiplying by it loses
+    /// nothing and spreads every bit upwards.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    let mix = |mixed: u64, field: u64| {
+        let mixed = (mixed ^ field).wrapping_mul(GOLDEN);
+        mixed ^ mixed >> 32
+    };
+    [offset, size, serial, node.into()]
+        .into_iter()
+        .fold(GOLDEN, mix)
+        >> 32
+}
+
+/// The part of the serials that one lease takes from the process. The space of
+/// 2^64 lasts for 2^44 leases.
 const LEASE_LEN: u64 = 1 << 20;
+
+/// From one issued serial to the next: they are even, and the odd one above
+/// each marks the same allocation after its handle was given up.
+const SERIAL_STEP: u64 = 2;
+const _: () = assert!(
+    FIRST_SERIAL.is_multiple_of(SERIAL_STEP) && LEASE_LEN.is_multiple_of(SERIAL_STEP),
+    "every issued serial is even"
+);
 
 /// The first serial of the next lease. Every allocator adds to it; the
 /// read-modify-write alone makes leases disjoint, so `Relaxed` is enough.
@@ -91,7 +159,7 @@ impl Serials {
             self.lease();
         }
         let serial = self.next;
-        self.next += 1;
+        self.next += SERIAL_STEP;
         serial
     }
 

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hole {
     pub(crate) offset: u64,
-    /// Bytes; zero iff the record is vacant or a list's anchor.
+    /// Bytes; zero in a list's anchor.
     pub(crate) size: u64,
     /// The node that stands for the hole in the chain.
     pub(crate) node: u32,
@@ -64,16 +64,21 @@ const HOLES_LOOKED_AT: usize = 16;
 const ANCHOR_MARK: u32 = 0;
 
 impl Record for Hole {
-    fn vacant(next_vacant: u32) -> Self {
-        Self {
-            offset: 0,
-            size: 0,
-            node: NIL,
-            prev: NIL,
-            next: next_vacant,
-        }
+    const VACANT: Self = Self {
+        offset: 0,
+        size: 0,
+        node: NIL,
+        prev: NIL,
+        next: NIL,
+    };
+
+    #[inline]
+    fn vacate(&mut self, next_vacant: u32) {
+        self.node = NIL;
+        self.next = next_vacant;
     }
 
+    #[inline]
     fn next_vacant(&self) -> u32 {
         self.next
     }

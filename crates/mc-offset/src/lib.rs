@@ -154,6 +154,7 @@ mod extents;
 mod holes;
 mod nodes;
 mod options;
+mod parked;
 mod place;
 mod report;
 mod restore;

@@ -9,25 +9,29 @@
 
 mod flags;
 mod handle;
+mod home;
+mod locked;
 mod magazine;
+mod place;
 mod thread;
+mod token;
 
 use alloc::{sync::Arc, vec::Vec};
-use core::fmt;
-use std::sync::PoisonError;
+use core::{array, fmt};
 
 use self::{
-    flags::{FLAG_COUNT, Flags},
-    magazine::Magazine,
+    flags::FLAG_COUNT,
+    home::Home,
+    locked::{Core, Exhaustion, settle_free},
     thread::thread_number,
 };
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, FreeError, OptionsError},
+    error::{AllocError, OptionsError},
     options::Options,
     report::Report,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::Ordering,
 };
 
 pub use self::handle::Handle;
@@ -60,30 +64,7 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// ```
 #[derive(Clone)]
 pub struct SharedAllocator {
-    homes: Arc<[Arc<Home>]>,
-}
-
-/// One thread's side of an allocator, on cache lines of its own together with
-/// the reference count that the thread's handles share.
-#[repr(align(128))]
-struct Home {
-    magazine: Magazine,
-    /// The magazine's flag.
-    flag: usize,
-    core: Arc<Core>,
-}
-
-/// What all threads share.
-struct Core {
-    allocator: Mutex<OffsetAllocator>,
-    /// No hole is larger than this. Stored under the lock of `allocator` after
-    /// every change, with `Release`; read by refusals with `Acquire`, so that
-    /// what they read next is not older.
-    largest_bound: AtomicU64,
-    /// Free bytes, for the text of a refusal only: hence `Relaxed`.
-    free_bytes: AtomicU64,
-    flags: Flags,
-    capacity: u64,
+    homes: Arc<[Arc<Home>; HOME_COUNT]>,
 }
 
 impl SharedAllocator {
@@ -102,25 +83,16 @@ impl SharedAllocator {
     ///
     /// As [`OffsetAllocator::with_options`].
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
-        let core = Arc::new(Core {
-            allocator: Mutex::new(OffsetAllocator::with_options(options)?),
-            largest_bound: AtomicU64::new(options.capacity),
-            free_bytes: AtomicU64::new(options.capacity),
-            flags: Flags::new(),
-            capacity: options.capacity,
-        });
-        let home = |flag| {
-            let magazine = Magazine::new();
-            Arc::new(Home {
-                magazine,
-                flag,
-                core: Arc::clone(&core),
-            })
-        };
-        let homes: Vec<Arc<Home>> = (0..HOME_COUNT).map(home).collect();
-        Ok(Self {
-            homes: homes.into(),
-        })
+        OffsetAllocator::with_options(options).map(Self::from_core)
+    }
+
+    /// Makes an allocator of one whose tokens nobody else has.
+    fn from_core(allocator: OffsetAllocator) -> Self {
+        let core = Arc::new(Core::new(allocator));
+        let home = |flag| Arc::new(Home::new(flag, Arc::clone(&core)));
+        Self {
+            homes: Arc::new(array::from_fn(home)),
+        }
     }
 
     /// Finds a place for `size` bytes.
@@ -185,12 +157,13 @@ impl SharedAllocator {
         // Dropped with the lock released: they may take it, or another's.
         let mut others = Vec::new();
         core.locked(|allocator| {
-            for handle in handles {
+            for mut handle in handles {
                 if handle
                     .home()
                     .is_some_and(|home| Arc::ptr_eq(&home.core, core))
                 {
-                    settle_free(allocator.free(handle.disarm()));
+                    settle_free(allocator.free(handle.allocation()));
+                    handle.take_home();
                 } else {
                     others.push(handle);
                 }
@@ -215,6 +188,22 @@ impl SharedAllocator {
             return bound;
         }
         self.inspect(OffsetAllocator::largest_hole)
+    }
+
+    /// Returns the bytes of the largest hole as the last thread to change the
+    /// holes left it, or somewhat more; freed blocks that threads keep back are
+    /// not in it. Reads one number: for choosing among allocators.
+    #[inline]
+    pub fn recent_largest_hole(&self) -> u64 {
+        self.core().largest_bound.load(Ordering::Relaxed)
+    }
+
+    /// Returns the free bytes as the last thread to change the holes left
+    /// them; freed blocks that threads keep back are not in it. Reads one
+    /// number.
+    #[inline]
+    pub fn recent_free_bytes(&self) -> u64 {
+        self.core().free_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the sums of one moment, all freed blocks merged.
@@ -261,20 +250,15 @@ impl SharedAllocator {
 
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
-    fn allocate_in_core<R>(
+    fn allocate_in_core<R, E: Exhaustion>(
         &self,
-        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, AllocError>,
-    ) -> Result<R, AllocError> {
+        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
+    ) -> Result<R, E> {
         let core = self.core();
         let mut allocator = core.lock();
         loop {
             let allocated = allocate(&mut allocator);
-            let is_exhausted = matches!(
-                allocated,
-                Err(AllocError::NoHole { .. }
-                    | AllocError::LimitReached { .. }
-                    | AllocError::OutOfMemory)
-            );
+            let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
             if !(is_exhausted && self.reclaim(&mut allocator)) {
                 core.publish(&mut allocator);
                 return allocated;
@@ -302,101 +286,6 @@ impl SharedAllocator {
         }
         !raised.is_clear()
     }
-}
-
-impl Home {
-    /// Refuses a request that is larger than any hole while no block is kept
-    /// back.
-    ///
-    /// The flags are read before and after the bound. If they are clear and
-    /// did not change, no magazine held a block all the while, and the bound
-    /// was true at one moment of it: then nothing could have served the
-    /// request.
-    #[inline]
-    fn refuse_early(&self, size: u64) -> Result<(), AllocError> {
-        let core = &self.core;
-        if size <= core.largest_bound.load(Ordering::Relaxed) || size > core.capacity {
-            return Ok(());
-        }
-        let mut before = core.flags.snapshot();
-        if before.is_only(self.flag) {
-            self.magazine.settle(&core.flags, self.flag);
-            before = core.flags.snapshot();
-        }
-        let largest_hole = core.largest_bound.load(Ordering::Acquire);
-        let is_certain = before.is_clear() && core.flags.snapshot() == before;
-        if size <= largest_hole || !is_certain {
-            return Ok(());
-        }
-        let free = core.free_bytes.load(Ordering::Relaxed);
-        Err(AllocError::NoHole {
-            asked: size,
-            free,
-            largest_hole,
-        })
-    }
-
-    /// Makes the magazine keep blocks of a size; what it kept in their place
-    /// is freed while the lock and the magazine are both held, so that it is
-    /// findable at any time.
-    #[cold]
-    fn adopt(&self, size: u64) {
-        self.core.locked(|allocator| {
-            self.magazine
-                .adopt(size, |block| settle_free(allocator.free(block)));
-        });
-    }
-
-    /// Keeps a block back for the next request of its size, or frees it.
-    #[inline]
-    fn free(&self, block: Allocation) {
-        if !self.magazine.put(block, &self.core.flags, self.flag) {
-            self.core
-                .locked(|allocator| settle_free(allocator.free(block)));
-        }
-    }
-}
-
-impl Core {
-    /// Runs an operation under the lock and publishes what it changed.
-    #[inline]
-    fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
-        let mut allocator = self.lock();
-        let result = operate(&mut allocator);
-        self.publish(&mut allocator);
-        result
-    }
-
-    /// Takes the lock. The allocator panics only where it finds itself
-    /// corrupted, and its checks go on refusing then; so poison is no error.
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, OffsetAllocator> {
-        self.allocator
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells refusals what the locked allocator has.
-    #[inline]
-    fn publish(&self, allocator: &mut OffsetAllocator) {
-        allocator.holes.learn_lone_largest();
-        self.largest_bound
-            .store(allocator.holes.largest_bound(), Ordering::Release);
-        self.free_bytes
-            .store(allocator.free_bytes(), Ordering::Relaxed);
-    }
-}
-
-/// Takes note of the outcome of freeing a block that a handle owned.
-///
-/// The one possible error is a heap without room for a hole's record: the
-/// bytes then stay charged, which loses space but never gives it twice.
-#[inline]
-fn settle_free(freed: Result<(), FreeError>) {
-    debug_assert!(
-        !matches!(freed, Err(FreeError::NotLive { .. })),
-        "a handle was freed twice"
-    );
 }
 
 impl fmt::Debug for SharedAllocator {

@@ -3,7 +3,10 @@
 
 use std::{sync::Barrier, thread};
 
-use mc_offset::{AllocError, Options, SharedAllocator};
+use mc_offset::{
+    AllocError, Allocation, FreeError, Handle, OffsetAllocator, Options, PlaceError,
+    SharedAllocator,
+};
 
 #[test]
 fn handles_free_on_drop_and_outlive_the_allocator() {
@@ -105,7 +108,7 @@ fn threads_never_share_a_byte_and_give_all_back() {
         }
         check_disjoint_while_running(&allocator);
     });
-    allocator.inspect(mc_offset::OffsetAllocator::check_invariants);
+    allocator.inspect(OffsetAllocator::check_invariants);
     assert_eq!(allocator.report().free_bytes, 1 << 16);
 }
 
@@ -134,4 +137,76 @@ fn handles_are_freed_by_other_threads() {
         }
     });
     assert_eq!(allocator.report().free_bytes, 1 << 20);
+}
+
+#[test]
+fn exact_offsets_and_pieces_take_blocks_that_threads_keep_back() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    // A size that comes again is kept back when it is freed.
+    for _ in 0..4 {
+        drop(allocator.allocate(300).unwrap());
+    }
+    let exact = allocator.allocate_at(100, 300).unwrap();
+    assert_eq!((exact.offset(), exact.size()), (100, 300));
+    let in_the_way = allocator.allocate_at(399, 10).unwrap_err();
+    assert!(matches!(in_the_way, PlaceError::Occupied { by } if by.offset() == 100));
+    let pieces = allocator.allocate_extents(700, 2, 1).unwrap();
+    assert_eq!(pieces.iter().map(Handle::size).sum::<u64>(), 700);
+    drop((exact, pieces));
+    allocator.inspect(OffsetAllocator::check_invariants);
+    assert_eq!(allocator.report().free_bytes, 1000);
+}
+
+#[test]
+fn restored_handles_own_their_allocations() {
+    let before = SharedAllocator::new(1 << 20).unwrap();
+    let held: Vec<_> = (1..100).map(|size| before.allocate(size)).collect();
+    let snapshot = before.inspect(OffsetAllocator::snapshot);
+    let (after, handles) = SharedAllocator::restore(&snapshot).unwrap();
+    assert_eq!(after.inspect(OffsetAllocator::snapshot), snapshot);
+    assert_eq!(after.recent_free_bytes(), after.report().free_bytes);
+    assert_eq!(after.recent_largest_hole(), after.report().largest_hole);
+    let offsets: Vec<u64> = handles.iter().map(Handle::offset).collect();
+    let expected: Vec<u64> = snapshot.entries().map(|(offset, _)| offset).collect();
+    assert_eq!(offsets, expected);
+    drop(handles);
+    assert_eq!(after.report().free_bytes, 1 << 20);
+    drop(held);
+}
+
+#[test]
+fn tokens_are_freed_once_and_never_stand_for_a_handle() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let other = SharedAllocator::new(1000).unwrap();
+    let token = allocator.allocate(300).unwrap().into_token();
+    let not_live = FreeError::NotLive {
+        offset: token.offset(),
+        size: 300,
+    };
+    assert_eq!(other.free(token), Err(not_live));
+    assert_eq!(allocator.report().live_bytes, 300);
+    assert_eq!(allocator.free(token), Ok(()));
+    assert_eq!(allocator.free(token), Err(not_live));
+
+    let handle = allocator.allocate(300).unwrap();
+    let seen = allocator.inspect(|core| core.allocations().next()).unwrap();
+    assert!(allocator.free(seen).is_err(), "the handle owns it");
+    drop(handle);
+    assert_eq!(allocator.report().free_bytes, 1000);
+}
+
+#[test]
+fn raw_tokens_come_back_unless_a_bit_of_them_changed() {
+    let allocator = SharedAllocator::new(1 << 40).unwrap();
+    let _below = allocator.allocate(77).unwrap();
+    let token = allocator.allocate((1 << 33) + 5).unwrap().into_token();
+    let raw = token.to_raw();
+    assert_eq!(Allocation::from_raw(raw), Some(token));
+    for bit in 0..256 {
+        let mut changed = raw;
+        changed[bit / 64] ^= 1 << (bit % 64);
+        assert_eq!(Allocation::from_raw(changed), None, "bit {bit}");
+    }
+    assert_eq!(Allocation::from_raw([0; 4]), None);
+    assert_eq!(allocator.free(token), Ok(()));
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::Home;
+use super::home::Home;
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is
@@ -43,10 +43,14 @@ impl Handle {
         self.home.as_ref()
     }
 
-    /// Takes the allocation out; dropping the handle frees nothing then.
-    pub(super) fn disarm(mut self) -> Allocation {
-        self.home = None;
+    pub(super) fn allocation(&self) -> Allocation {
         self.allocation
+    }
+
+    /// Takes out where the allocation returns to; dropping the handle frees
+    /// nothing then.
+    pub(super) fn take_home(&mut self) -> Option<Arc<Home>> {
+        self.home.take()
     }
 }
 
