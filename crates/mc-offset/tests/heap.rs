@@ -159,16 +159,14 @@ fn refusals_of_a_program(options: Options, objects: usize, seed: u64) -> [u32; 4
 fn operations_change_nothing_wherever_the_heap_ends() {
     let mut met = [0; 4];
     for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
-        for granule in [1, 64] {
-            let options = Options {
-                fit,
-                granule,
-                ..Options::new(20_000 * granule)
-            };
-            let refusals = refusals_of_a_program(options, 300, 7);
-            for (sum, refusals) in met.iter_mut().zip(refusals) {
-                *sum += refusals;
-            }
+        let options = Options {
+            fit,
+            granule: 16,
+            ..Options::new(16 * 200_000)
+        };
+        let refusals = refusals_of_a_program(options, OBJECTS as usize, 7);
+        for (sum, refusals) in met.iter_mut().zip(refusals) {
+            *sum += refusals;
         }
     }
     let [allocate, free, place, resize] = met;
