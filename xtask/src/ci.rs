@@ -10,10 +10,14 @@ use xshell::{Shell, cmd};
 use crate::packages::Archive;
 use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{bench, hugepages, packages, supply, tidy};
+use crate::{bench, hugepages, packages, soak, supply, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
+
+/// A short run, the same every time: long ones have seeds of their own.
+const SOAK_SECONDS: u64 = 5;
+const SOAK_SEED: u64 = 1;
 
 /// One step and what it is called in the output.
 type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
@@ -33,6 +37,7 @@ const STEPS: &[Step] = &[
         bench::check(Compared::Decisions)
     }),
     ("benchmark smoke run", smoke),
+    ("soak", |shell| soak::soak(shell, SOAK_SECONDS, SOAK_SEED)),
 ];
 
 pub(crate) fn run() -> anyhow::Result<()> {

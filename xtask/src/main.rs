@@ -9,6 +9,7 @@ mod hugepages;
 mod packages;
 mod page;
 mod regression;
+mod soak;
 mod supply;
 mod tidy;
 mod workspace;
@@ -53,6 +54,15 @@ enum Task {
     Package,
     /// Check what the compiler does not: module docs, banned words, dead references
     Tidy,
+    /// Run all layers with random configurations and check what they hold
+    Soak {
+        /// How long
+        #[arg(long, value_name = "N")]
+        minutes: u64,
+        /// Seed of the first round; without it the clock gives one
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+    },
     /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
     Fuzz {
         /// Seconds for each target
@@ -74,6 +84,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Package => packages::package(Archive::Build),
         Task::Tidy => tidy::run(),
+        Task::Soak { minutes, seed } => soak::run(minutes, seed),
         Task::Fuzz { seconds } => fuzz::run(seconds),
     }
 }
