@@ -6,6 +6,7 @@ mod data;
 mod figures;
 mod fuzz;
 mod hugepages;
+mod links;
 mod packages;
 mod page;
 mod regression;

@@ -25,8 +25,8 @@ pub(crate) const TIMED_ONLY: [&str; 3] = ["concurrency", "arena", "populate"];
 const TIME_UNIT: &str = "bin-ceil";
 
 /// How much larger than the stored one a subject's share of time may be: rows of a quick run are measured
-/// once, and two runs on one idle machine were seen to differ by a quarter.
-const TIME_TOLERANCE: f64 = 1.5;
+/// once, and two runs beside other work were seen to differ by a factor of 1.6.
+const TIME_TOLERANCE: f64 = 2.0;
 
 /// Fields that tell the rows of a workload apart.
 const ROW_FIELDS: [&str; 2] = ["alloc_size", "victim"];
@@ -292,10 +292,10 @@ mod tests {
             time_faults("uniform", &keyed(&stored), &keyed(&measured))
         };
         // A machine that is ten times slower for both.
-        assert!(faults(&[("bin-ceil", 32, 1.0, 100.0), ("good-fit", 32, 1.0, 74.0)]).is_empty());
+        assert!(faults(&[("bin-ceil", 32, 1.0, 100.0), ("good-fit", 32, 1.0, 99.0)]).is_empty());
         assert_eq!(
-            faults(&[("bin-ceil", 32, 1.0, 10.0), ("good-fit", 32, 1.0, 8.0)]),
-            ["uniform good-fit: takes 0.80 of the time of bin-ceil, stored 0.50, tolerance 1.5"]
+            faults(&[("bin-ceil", 32, 1.0, 10.0), ("good-fit", 32, 1.0, 11.0)]),
+            ["uniform good-fit: takes 1.10 of the time of bin-ceil, stored 0.50, tolerance 2"]
         );
     }
 
