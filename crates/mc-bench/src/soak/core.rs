@@ -35,7 +35,7 @@ fn run(generator: &mut Generator) -> u64 {
         stale: None,
     };
     // Small sizes first and last, so that tables grow and are given back.
-    let largest_log2 = generator.random_range(1..=options.capacity.ilog2());
+    let largest_log2 = generator.random_range(0..=options.capacity.ilog2());
     for step in 0..STEPS {
         let is_growing = step / 1000 % 2 == 0;
         if generator.random_ratio(if is_growing { 1 } else { 3 }, 5) {
