@@ -1,4 +1,4 @@
-//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy | fuzz`.
+//! Development tasks of the workspace; `cargo xtask --help` lists them.
 
 mod bench;
 mod ci;
@@ -7,6 +7,7 @@ mod figures;
 mod fuzz;
 mod hugepages;
 mod links;
+mod mutants;
 mod packages;
 mod page;
 mod regression;
@@ -64,6 +65,12 @@ enum Task {
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
     },
+    /// Change the code, one expression at a time, and want a test to fail (needs cargo-mutants)
+    Mutants {
+        /// Only one part of several, such as 0/8; each part is a sample of all files
+        #[arg(long, value_name = "K/N")]
+        shard: Option<String>,
+    },
     /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
     Fuzz {
         /// Seconds for each target
@@ -86,6 +93,7 @@ fn main() -> anyhow::Result<()> {
         Task::Package => packages::package(Archive::Build),
         Task::Tidy => tidy::run(),
         Task::Soak { minutes, seed } => soak::run(minutes, seed),
+        Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
     }
 }

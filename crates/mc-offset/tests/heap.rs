@@ -102,7 +102,7 @@ fn wherever_the_heap_ends<R>(
 
 /// Grows and shrinks an allocator to `objects` live ones, every operation on a
 /// heap that may end anywhere; returns how often each kind met the end.
-fn refusals_of_a_program(options: Options, objects: usize, seed: u64) -> [u32; 4] {
+fn refusals_of_a_program(options: Options, objects: u64, seed: u64) -> [u32; 4] {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut allocator = OffsetAllocator::with_options(options).expect("valid options");
     let mut live: Vec<Allocation> = Vec::new();
@@ -164,7 +164,7 @@ fn operations_change_nothing_wherever_the_heap_ends() {
             granule: 16,
             ..Options::new(16 * 200_000)
         };
-        let refusals = refusals_of_a_program(options, OBJECTS as usize, 7);
+        let refusals = refusals_of_a_program(options, OBJECTS, 7);
         for (sum, refusals) in met.iter_mut().zip(refusals) {
             *sum += refusals;
         }
@@ -184,7 +184,7 @@ fn shared_handles_are_refused_and_freed_on_a_full_heap() {
     let shared = SharedAllocator::with_options(OPTIONS).expect("valid options");
     // The first call of a thread numbers it, which takes heap once.
     drop(shared.allocate(100));
-    let mut handles = Vec::with_capacity(OBJECTS as usize);
+    let mut handles = Vec::with_capacity(usize::try_from(OBJECTS).expect("few"));
     let refused = with_heap(0, || {
         loop {
             match shared.allocate(100) {
