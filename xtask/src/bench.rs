@@ -91,6 +91,14 @@ pub(crate) fn check(compared: Compared) -> anyhow::Result<()> {
     regression::check(&shell, &command, compared)
 }
 
+/// Measures a quick run and stores it as what later ones are compared with.
+pub(crate) fn accept() -> anyhow::Result<()> {
+    let shell = shell()?;
+    let command = build(&shell)?;
+    let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+    regression::store(&shell, &command, &names)
+}
+
 /// Builds the command and returns where it is.
 ///
 /// Cargo is asked, because the directory can be moved by configuration and environment.

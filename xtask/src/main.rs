@@ -43,6 +43,9 @@ enum Task {
         /// shares of the time of bin-ceil
         #[arg(long, conflicts_with_all = ["quick", "workloads", "out"])]
         check: bool,
+        /// Measure only the quick run that --check compares with, and store it
+        #[arg(long, conflicts_with_all = ["quick", "workloads", "out", "check"])]
+        accept: bool,
     },
     /// Regenerate figures, page and headline from the data
     Page {
@@ -82,11 +85,12 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Bench { check: true, .. } => bench::check(Compared::DecisionsAndTimes),
+        Task::Bench { accept: true, .. } => bench::accept(),
         Task::Bench {
             quick,
             workloads,
             out,
-            check: false,
+            ..
         } => bench::run(quick.into(), &workloads, out),
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),

@@ -28,6 +28,9 @@ const TIME_UNIT: &str = "bin-ceil";
 /// once, and two runs beside other work were seen to differ by a factor of 1.6.
 const TIME_TOLERANCE: f64 = 2.0;
 
+/// The time that is compared.
+const TIME_FIELD: &str = "ns_per_op";
+
 /// Fields that tell the rows of a workload apart.
 const ROW_FIELDS: [&str; 2] = ["alloc_size", "victim"];
 
@@ -61,7 +64,7 @@ pub(crate) fn check(shell: &Shell, command: &Path, compared: Compared) -> anyhow
     }
     ensure!(
         faults.is_empty(),
-        "{} differences from {}; if they are meant, run `cargo xtask bench` and commit what it measures",
+        "{} differences from {}; if they are meant, run `cargo xtask bench`, or `cargo xtask bench --accept` for this file alone",
         faults.len(),
         stored_path().display()
     );
@@ -116,7 +119,7 @@ fn stored_path() -> PathBuf {
 
 fn read_stored() -> anyhow::Result<Document> {
     let text = fs::read_to_string(stored_path())
-        .context("cannot read docs/data/quick.json; `cargo xtask bench` writes it")?;
+        .context("cannot read docs/data/quick.json; `cargo xtask bench --accept` writes it")?;
     Document::parse("quick", &text).context("in docs/data/quick.json")
 }
 
@@ -148,10 +151,17 @@ fn key(run: &Run) -> String {
     key
 }
 
+/// Says whether a field is a time or follows from one.
+fn is_time(field: &str) -> bool {
+    let units = ["_ns", "ns_per_op", "per_second", "seconds"];
+    units.iter().any(|unit| field.ends_with(unit))
+}
+
 /// Returns what is stored of a run: its numbers and names, without curves and published figures.
 fn kept_fields(run: &Run) -> serde_json::Map<String, Value> {
     let is_kept = |(field, value): &(&String, &Value)| {
-        !value.is_array() && !field.starts_with("published_") && *field != "harness_ns_per_op"
+        let is_compared = !is_time(field) || *field == TIME_FIELD;
+        !value.is_array() && !field.starts_with("published_") && is_compared
     };
     let kept = run.fields().filter(is_kept);
     kept.map(|(field, value)| (field.clone(), value.clone()))
@@ -172,7 +182,7 @@ fn decision_faults(
         };
         let decisions = kept_fields(run)
             .into_iter()
-            .filter(|(field, _)| field != "ns_per_op");
+            .filter(|(field, _)| !is_time(field));
         for (field, value) in decisions {
             if stored.value(&field) != Some(&value) {
                 let stored = stored
@@ -217,7 +227,7 @@ fn time_shares(runs: &BTreeMap<String, &Run>) -> BTreeMap<String, f64> {
     for run in runs.values() {
         let subject = run.text("subject").unwrap_or_default();
         let unit = key(run).replace(&format!(" {subject}"), &format!(" {TIME_UNIT}"));
-        let time = |run: &Run| run.number("ns_per_op");
+        let time = |run: &Run| run.number(TIME_FIELD);
         let unit_time = runs.get(&unit).and_then(|unit| time(unit));
         if let (Some(time), Some(unit_time)) = (time(run), unit_time) {
             let share = time / unit_time;
@@ -237,7 +247,8 @@ mod tests {
             let run = serde_json::json!({
                 "workload": "uniform", "subject": subject, "alloc_size": alloc_size,
                 "utilization_mean": utilization_mean, "ns_per_op": ns_per_op,
-                "harness_ns_per_op": 1.0, "utilization_curve": [0.5], "published_ns_per_op": 7.0,
+                "harness_ns_per_op": 1.0, "p99_ns": ns_per_op,
+                "utilization_curve": [0.5], "published_ns_per_op": 7.0,
             });
             serde_json::from_value(run).expect("a run is a map")
         };

@@ -251,29 +251,3 @@ fn node_memory_is_compact_grows_on_demand_and_is_given_back() {
     assert!(allocator.metadata_bytes() < 2 * idle);
     allocator.check_invariants();
 }
-
-#[test]
-fn a_hole_behind_the_probes_is_found_before_a_request_is_refused() {
-    for fit in [Fit::Good { probes: 1 }, Fit::GOOD, Fit::Adaptive] {
-        // Ten holes of one bin, the only ones there are; only the first one freed is large enough.
-        let options = Options {
-            fit,
-            ..Options::new(10 * 1001 + 1)
-        };
-        let mut allocator = OffsetAllocator::with_options(options).unwrap();
-        let first = allocator.allocate(1001).unwrap();
-        let mut walls = vec![allocator.allocate(1).unwrap()];
-        let mut smaller = Vec::new();
-        for _ in 0..9 {
-            smaller.push(allocator.allocate(1000).unwrap());
-            walls.push(allocator.allocate(1).unwrap());
-        }
-        assert_eq!(allocator.free_bytes(), 0);
-        allocator.free(first).unwrap();
-        for block in smaller {
-            allocator.free(block).unwrap();
-        }
-        let found = allocator.allocate(1001).map(|block| block.offset());
-        assert_eq!(found, Ok(first.offset()), "{fit:?}");
-    }
-}
