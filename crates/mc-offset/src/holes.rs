@@ -5,7 +5,7 @@
 //! with the bin's number, so that linking and unlinking need no special case
 //! at the ends.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     address_index::AddressIndex,
@@ -97,7 +97,7 @@ pub(crate) struct Holes {
     bins: BinMap,
     records: Slab<Hole>,
     /// The holes by address, while that is asked for.
-    by_address: Option<Box<AddressIndex>>,
+    by_address: Option<AddressIndex>,
     /// No hole is larger than this.
     largest_bound: u64,
     /// `true` implies that a hole of `largest_bound` bytes exists, or none
@@ -214,8 +214,8 @@ impl Holes {
         Ok(self.by_address.insert(by_address))
     }
 
-    fn index_by_address(&self) -> Result<Box<AddressIndex>, SlabFull> {
-        let mut by_address = Box::new(AddressIndex::new());
+    fn index_by_address(&self) -> Result<AddressIndex, SlabFull> {
+        let mut by_address = AddressIndex::new();
         by_address.reserve(self.records.index_end())?;
         for index in self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin)) {
             let hole = self.hole(index);
