@@ -67,7 +67,7 @@ impl OffsetAllocator {
             Content::Allocation { requested, serial } => {
                 Some(Allocation::new(offset.into(), requested, serial, node))
             }
-            Content::Hole(_) | Content::Anchor => None,
+            Content::Hole(_) | Content::Parked { .. } | Content::Anchor => None,
         }
     }
 }
