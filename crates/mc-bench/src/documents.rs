@@ -16,5 +16,5 @@ mod choosing_a_fit {}
 #[doc = include_str!("../../../docs/guides/huge-pages.md")]
 mod huge_pages {}
 
-#[doc = include_str!("../../../docs/migrating-from-offset-allocator.md")]
+#[doc = include_str!("../../../docs/guides/migrating-from-offset-allocator.md")]
 mod migrating {}

@@ -5,8 +5,8 @@
 //! into a [`Failure`] that names the seed of the round, with which the same round can be had again.
 //! Layers of several threads draw the same program again, though not the same schedule.
 
-mod core;
 mod memory;
+mod offset;
 mod shared;
 mod slots;
 
@@ -30,7 +30,7 @@ pub struct Layer {
 }
 
 /// Every layer, in the order of a round.
-pub const LAYERS: &[Layer] = &[core::LAYER, shared::LAYER, slots::LAYER, memory::LAYER];
+pub const LAYERS: &[Layer] = &[offset::LAYER, shared::LAYER, slots::LAYER, memory::LAYER];
 
 /// What a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -348,6 +348,22 @@ mod tests {
     }
 
     #[test]
+    fn coming_and_going_are_changes_alike() {
+        let mut index = AddressIndex::new();
+        index.reserve(1).unwrap();
+        index.insert(0, 0, 5);
+        let _ = index.last_fit(1);
+        for _ in 0..IDLE_CHANGES_MIN / 2 {
+            assert!(!index.is_idle());
+            index.remove(0);
+            index.insert(0, 0, 5);
+        }
+        assert!(!index.is_idle());
+        index.remove(0);
+        assert!(index.is_idle());
+    }
+
+    #[test]
     fn heap_bytes_are_those_of_the_entries() {
         let mut index = AddressIndex::new();
         assert_eq!(index.heap_bytes(), 0);

@@ -132,14 +132,16 @@ fn pool_is_aligned_as_asked() {
 
 #[test]
 fn alignment_leaves_no_address_space_reserved() {
-    // An aligned start is cut from a longer reservation; of eight, some have long ends.
+    // An aligned start is cut from a longer reservation, whose two ends together are as long as the
+    // alignment; of eight reservations, what either end leaves adds up to far more than other tests map.
     const ALIGN: usize = 1 << 40;
+    const OTHERS: usize = ALIGN / 16;
     let before = mapped_bytes();
     let options = base(MIB).align(ALIGN).population(Population::Lazy);
     let pools = [(); 8].map(|()| options.map().unwrap());
-    assert!(mapped_bytes() < before + ALIGN / 2);
+    assert!(mapped_bytes() < before + OTHERS);
     drop(pools);
-    assert!(mapped_bytes() < before + ALIGN / 2);
+    assert!(mapped_bytes() < before + OTHERS);
 }
 
 #[test]
