@@ -1,0 +1,34 @@
+//! Store segments: objects placed in mounted ranges of local and remote memory.
+
+#![forbid(unsafe_code)]
+
+mod buffer;
+mod descriptor;
+mod error;
+mod memory;
+mod mounted;
+mod placement;
+mod pool;
+mod registration;
+mod request;
+mod segment;
+mod state;
+mod stats;
+mod table;
+
+pub use crate::{
+    buffer::PlacedBuffer,
+    descriptor::{BufferDescriptor, Extent},
+    error::{
+        AdoptCause, AdoptError, ExactError, MountError, PlaceError, RegistrationError,
+        SegmentField, SegmentIdError, TransitionError,
+    },
+    memory::Memory,
+    placement::Strategy,
+    pool::{EvictionWindow, Mounting, PoolOptions, SegmentPool},
+    registration::{RegistrationLimit, registration_chunks},
+    request::{ReplicaPolicy, Replicas, Request},
+    segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
+    state::{SegmentState, Step, Transition},
+    stats::SegmentView,
+};
