@@ -65,4 +65,5 @@ pub mod render;
 pub mod row;
 pub mod stats;
 pub mod subject;
+pub mod trace;
 pub mod workload;

@@ -14,6 +14,7 @@ mod request;
 mod segment;
 mod state;
 mod stats;
+mod store;
 mod table;
 
 pub use crate::{
@@ -31,4 +32,8 @@ pub use crate::{
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
     state::{SegmentState, Step, Transition},
     stats::SegmentView,
+    store::{
+        Clock, Eviction, Evictions, Lease, ObjectStore, Put, PutError, Refusals, RemoveError,
+        StoreOptions, StoreOptionsError, StoreStats, Watermarks,
+    },
 };

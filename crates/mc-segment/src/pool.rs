@@ -221,6 +221,14 @@ impl SegmentPool {
         Ok(buffers)
     }
 
+    /// Returns the bytes of all segments that are open to placement.
+    #[must_use]
+    pub fn placeable_bytes(&self) -> u64 {
+        let table = self.shared.table.load();
+        let sizes = table.entries.iter().map(|entry| entry.mounted.info().size);
+        sizes.sum()
+    }
+
     fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
         self.registry().get(&id).cloned()
     }

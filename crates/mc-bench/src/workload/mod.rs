@@ -13,6 +13,7 @@ mod pages;
 mod paired;
 pub mod populate;
 mod random;
+pub mod replay;
 mod request;
 mod tier;
 mod uniform;
@@ -37,6 +38,7 @@ pub const WORKLOADS: &[Workload] = &[
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
     evict::WORKLOAD,
+    replay::WORKLOAD,
     concurrency::WORKLOAD,
     arena::WORKLOAD,
     populate::WORKLOAD,

@@ -5,6 +5,7 @@ use mc_arena::PoolError;
 use crate::record::SkippedRun;
 use crate::row::REPEATS;
 
+use super::replay::{self, ReplayError, ReplayOptions};
 use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
 
 /// Seed of a run that does not name one.
@@ -29,6 +30,8 @@ pub struct Request {
     pub seed: u64,
     /// How much to run.
     pub effort: Effort,
+    /// What the replay of a trace is asked for.
+    pub replay: ReplayOptions,
 }
 
 /// How much of a workload to run.
@@ -108,6 +111,9 @@ pub enum RequestError {
         /// The largest size that the scenario asks for.
         request_bytes: u64,
     },
+    /// A trace cannot be replayed as asked.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The system does not give the memory that is to be measured.
     #[error("{workload} cannot have its memory")]
     Memory {
@@ -134,6 +140,7 @@ impl Default for Request {
             ops: None,
             seed: SEED,
             effort: Effort::Full,
+            replay: ReplayOptions::default(),
         }
     }
 }
@@ -193,6 +200,7 @@ pub fn select(
     check_ops(request.ops)?;
     if let [workload] = workloads {
         check_sizes(workload, request)?;
+        check_replay(workload, request)?;
         names
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
@@ -258,6 +266,16 @@ fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestErro
         });
     }
     Ok(())
+}
+
+fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    match request.replay.first_given() {
+        Some(option) if workload.name != replay::NAME => {
+            let workload = workload.name;
+            Err(ReplayError::NoReplay { workload, option }.into())
+        }
+        _ => request.replay.validate().map_err(Into::into),
+    }
 }
 
 fn check_skipped(workload: &'static Workload, name: &str) -> Result<(), RequestError> {

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
+use mc_arena::size::parse_bytes;
+use mc_bench::trace::BadLines;
+use mc_bench::workload::replay::ReplayOptions;
 use mc_bench::workload::{Effort, Request, SEED};
 
 /// Measures allocators on the workloads of a KV-cache store.
@@ -28,12 +31,43 @@ pub(crate) struct Args {
     /// Run fewer operations on smaller pools, each row once
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    replay: ReplayArgs,
     /// Format of the document
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
     /// Write the document to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What only `replay` takes.
+#[derive(Debug, clap::Args)]
+struct ReplayArgs {
+    /// Trace to replay; without it the one that is shipped
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Count malformed lines of the trace instead of refusing it
+    #[arg(long)]
+    skip_bad: bool,
+    /// Size of the store, such as 64GiB, repeatable; without it shares of the bytes of all blocks
+    #[arg(long = "capacity", value_name = "SIZE", value_parser = parse_bytes)]
+    capacities: Vec<u64>,
+    /// Segments that the store is divided into; without it one
+    #[arg(long, value_name = "N")]
+    segments: Option<u32>,
+    /// Layout of the blocks, repeatable; without it all
+    #[arg(long = "layout", value_name = "NAME")]
+    layouts: Vec<String>,
+    /// Model whose tokens are stored, in layouts that let it be chosen
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Bytes of one token instead of a model
+    #[arg(long, value_name = "N")]
+    bytes_per_token: Option<u64>,
+    /// Who is evicted, lru or window; without it both
+    #[arg(long, value_name = "NAME")]
+    eviction: Option<String>,
 }
 
 /// Formats of the document.
@@ -87,6 +121,27 @@ impl Args {
             ops,
             seed,
             effort,
+            replay: self.replay.options(),
+        }
+    }
+}
+
+impl ReplayArgs {
+    fn options(&self) -> ReplayOptions {
+        let bad_lines = if self.skip_bad {
+            BadLines::Skip
+        } else {
+            BadLines::Refuse
+        };
+        ReplayOptions {
+            trace: self.trace.clone(),
+            bad_lines,
+            capacities_bytes: self.capacities.clone(),
+            segments: self.segments,
+            layouts: self.layouts.clone(),
+            model: self.model.clone(),
+            token_bytes: self.bytes_per_token,
+            eviction: self.eviction.clone(),
         }
     }
 }
