@@ -16,6 +16,16 @@ pub struct SegmentIdError {
     pub length_bytes: usize,
 }
 
+/// Text that names no strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "no strategy {name:?}; there are random, free-ratio-first, local-first, capacity-weighted, best-hole"
+)]
+pub struct StrategyError {
+    /// The text.
+    pub name: Box<str>,
+}
+
 /// Why a range could not be cut into registrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -21,7 +21,7 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, ExactError, MountError, PlaceError, RegistrationError,
-        SegmentField, SegmentIdError, TransitionError,
+        SegmentField, SegmentIdError, StrategyError, TransitionError,
     },
     memory::Memory,
     placement::Strategy,

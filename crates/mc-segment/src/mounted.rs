@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -34,6 +34,9 @@ pub(crate) struct Mounted {
     /// state after it allocated, or the one who closes the segment and looks at
     /// it afterwards, sees the other.
     state: AtomicU8,
+    /// Whether the segment was mounted, or opened again, when others were in use
+    /// and has yet to catch up with them. A hint to one strategy, so `Relaxed`.
+    is_fresh: AtomicBool,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
@@ -77,6 +80,7 @@ impl Mounted {
             chunks: chunks(&info)?,
             info,
             state: AtomicU8::new(SegmentState::Ok as u8),
+            is_fresh: AtomicBool::new(false),
             memory: Mutex::new(memory),
         })
     }
@@ -187,6 +191,31 @@ impl Mounted {
             live_bytes,
             allocations,
         })
+    }
+
+    /// Returns whether a greater share of the bytes is free than of another's,
+    /// as of a moment ago.
+    #[inline]
+    pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
+        let share = |one: &Self, over: &Self| {
+            u128::from(one.recent_free_bytes()) * u128::from(over.info.size)
+        };
+        share(self, other) > share(other, self)
+    }
+
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that the segment has to catch up with others.
+    pub(crate) fn freshen(&self) {
+        self.is_fresh.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note that the segment has caught up.
+    pub(crate) fn settle(&self) {
+        self.is_fresh.store(false, Ordering::Relaxed);
     }
 
     /// Returns the number of the chunk that holds an address, if one does.

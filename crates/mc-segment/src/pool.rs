@@ -117,8 +117,9 @@ impl SegmentPool {
             return mount_again(known, &segment.info);
         }
         check_overlap(&registry, &segment.info)?;
-        let id = segment.info.id;
-        registry.insert(id, Arc::new(Mounted::new(segment)?));
+        let mounted = Arc::new(Mounted::new(segment)?);
+        self.mark_fresh(&mounted);
+        registry.insert(mounted.info().id, mounted);
         self.publish(&registry);
         Ok(Mounting::Mounted)
     }
@@ -221,6 +222,15 @@ impl SegmentPool {
         Ok(buffers)
     }
 
+    /// Marks a segment that is about to be opened as fresh if others are in use.
+    fn mark_fresh(&self, mounted: &Mounted) {
+        let table = self.shared.table.load();
+        let mut others = table.entries.iter().map(|entry| &entry.mounted);
+        if others.any(|other| mounted.is_emptier_than(other)) {
+            mounted.freshen();
+        }
+    }
+
     fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
         self.registry().get(&id).cloned()
     }
@@ -243,6 +253,9 @@ impl SegmentPool {
             Step::To(state) => {
                 if transition == Transition::FinishDrain {
                     mounted.check_empty()?;
+                }
+                if state == SegmentState::Ok {
+                    self.mark_fresh(&mounted);
                 }
                 mounted.set_state(state);
             }
