@@ -289,7 +289,7 @@ pub enum PlaceError {
         placed: u32,
         /// Segments that could hold the request if they were empty.
         segments: usize,
-        /// Free bytes in all of them.
+        /// Free bytes in all of them, beside those replicas.
         free_bytes: u64,
         /// The most bytes of a hole, or a few more.
         largest_hole: u64,

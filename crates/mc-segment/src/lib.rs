@@ -30,5 +30,5 @@ pub use crate::{
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
     state::{SegmentState, Step, Transition},
-    stats::SegmentView,
+    stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
 };

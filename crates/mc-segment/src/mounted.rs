@@ -12,12 +12,12 @@ use mc_offset::{AllocError, Handle, Options, SharedAllocator};
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    error::{MountError, TransitionError},
+    error::MountError,
     memory::Memory,
     registration::registration_chunks,
     segment::{Segment, SegmentInfo},
     state::SegmentState,
-    stats::SegmentView,
+    stats::{RefusalCounters, SegmentStats, SegmentView, SpaceStats},
 };
 
 /// The pieces of one buffer in the order of its bytes; nearly always one.
@@ -37,6 +37,7 @@ pub(crate) struct Mounted {
     /// Whether the segment was mounted, or opened again, when others were in use
     /// and has yet to catch up with them. A hint to one strategy, so `Relaxed`.
     is_fresh: AtomicBool,
+    pub(crate) refusals: RefusalCounters,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
@@ -81,6 +82,7 @@ impl Mounted {
             info,
             state: AtomicU8::new(SegmentState::Ok as u8),
             is_fresh: AtomicBool::new(false),
+            refusals: RefusalCounters::default(),
             memory: Mutex::new(memory),
         })
     }
@@ -174,23 +176,19 @@ impl Mounted {
             .unwrap_or(0)
     }
 
-    /// Returns an error that counts what is placed, if anything is.
-    pub(crate) fn check_empty(&self) -> Result<(), TransitionError> {
-        let reports = self.chunks.iter().map(|chunk| chunk.allocator.report());
-        let (live_bytes, allocations) = reports.fold((0, 0), |(bytes, count), report| {
-            (
-                bytes + report.live_bytes,
-                count + u64::from(report.allocation_count),
-            )
-        });
-        if allocations == 0 {
-            return Ok(());
+    /// Returns the sums of the segment; takes the lock of each chunk in turn.
+    pub(crate) fn stats(&self) -> SegmentStats {
+        let mut space = SpaceStats::default();
+        for chunk in &self.chunks {
+            space.add_report(&chunk.allocator.report());
         }
-        Err(TransitionError::NotEmpty {
+        SegmentStats {
             id: self.info.id,
-            live_bytes,
-            allocations,
-        })
+            name: self.info.name.clone(),
+            state: self.state(),
+            space,
+            refusals: self.refusals.read(),
+        }
     }
 
     /// Returns whether a greater share of the bytes is free than of another's,

@@ -30,9 +30,9 @@ impl Search<'_> {
             let siblings = host.names[(first + step) % count].clone();
             let start = siblings.start + self.draw.place(siblings.len());
             for place in (start..siblings.end).chain(siblings.start..start) {
-                if self.seems_to_fit(place)
-                    && let Some(placed) = self.attempt(place)
-                {
+                // Whether the segment seems to have a hole does not matter: a
+                // freed block of the very size may be kept for the writer.
+                if let Some(placed) = self.attempt(place) {
                     return Some(placed);
                 }
             }

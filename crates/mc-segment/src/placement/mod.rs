@@ -125,13 +125,15 @@ impl<'a> Search<'a> {
             max_extents,
             ..
         } = *self.request;
-        // The state is read after space was taken: whoever closes the segment
-        // either is seen here, or sees the space taken.
-        if let Ok((chunk, pieces)) = mounted.allocate(size, align, max_extents)
-            && mounted.state().is_placeable()
-        {
-            self.taken.push(*name);
-            return Some(PlacedBuffer::new(mounted, chunk, pieces));
+        match mounted.allocate(size, align, max_extents) {
+            // The state is read after space was taken: whoever closes the
+            // segment either is seen here, or sees the space taken.
+            Ok((chunk, pieces)) if mounted.state().is_placeable() => {
+                self.taken.push(*name);
+                return Some(PlacedBuffer::new(mounted, chunk, pieces));
+            }
+            Ok(_) => {}
+            Err(error) => mounted.refusals.count(&error),
         }
         self.refused.insert(place);
         None
