@@ -16,6 +16,16 @@ pub struct SegmentIdError {
     pub length_bytes: usize,
 }
 
+/// Text that names no strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "no strategy {name:?}; there are random, free-ratio-first, local-first, capacity-weighted, best-hole"
+)]
+pub struct StrategyError {
+    /// The text.
+    pub name: Box<str>,
+}
+
 /// Why a range could not be cut into registrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -279,7 +289,7 @@ pub enum PlaceError {
         placed: u32,
         /// Segments that could hold the request if they were empty.
         segments: usize,
-        /// Free bytes in all of them.
+        /// Free bytes in all of them, beside those replicas.
         free_bytes: u64,
         /// The most bytes of a hole, or a few more.
         largest_hole: u64,

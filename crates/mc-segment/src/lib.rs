@@ -22,7 +22,7 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, ExactError, MountError, PlaceError, RegistrationError,
-        SegmentField, SegmentIdError, TransitionError,
+        SegmentField, SegmentIdError, StrategyError, TransitionError,
     },
     memory::Memory,
     placement::Strategy,
@@ -31,7 +31,7 @@ pub use crate::{
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
     state::{SegmentState, Step, Transition},
-    stats::SegmentView,
+    stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
     store::{
         Clock, Eviction, Evictions, Lease, ObjectStore, Put, PutError, Refusals, RemoveError,
         StoreOptions, StoreOptionsError, StoreStats, Watermarks,

@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -12,12 +12,12 @@ use mc_offset::{AllocError, Handle, Options, SharedAllocator};
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    error::{MountError, TransitionError},
+    error::MountError,
     memory::Memory,
     registration::registration_chunks,
     segment::{Segment, SegmentInfo},
     state::SegmentState,
-    stats::SegmentView,
+    stats::{RefusalCounters, SegmentStats, SegmentView, SpaceStats},
 };
 
 /// The pieces of one buffer in the order of its bytes; nearly always one.
@@ -34,6 +34,10 @@ pub(crate) struct Mounted {
     /// state after it allocated, or the one who closes the segment and looks at
     /// it afterwards, sees the other.
     state: AtomicU8,
+    /// Whether the segment was mounted, or opened again, when others were in use
+    /// and has yet to catch up with them. A hint to one strategy, so `Relaxed`.
+    is_fresh: AtomicBool,
+    pub(crate) refusals: RefusalCounters,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
@@ -77,6 +81,8 @@ impl Mounted {
             chunks: chunks(&info)?,
             info,
             state: AtomicU8::new(SegmentState::Ok as u8),
+            is_fresh: AtomicBool::new(false),
+            refusals: RefusalCounters::default(),
             memory: Mutex::new(memory),
         })
     }
@@ -170,23 +176,44 @@ impl Mounted {
             .unwrap_or(0)
     }
 
-    /// Returns an error that counts what is placed, if anything is.
-    pub(crate) fn check_empty(&self) -> Result<(), TransitionError> {
-        let reports = self.chunks.iter().map(|chunk| chunk.allocator.report());
-        let (live_bytes, allocations) = reports.fold((0, 0), |(bytes, count), report| {
-            (
-                bytes + report.live_bytes,
-                count + u64::from(report.allocation_count),
-            )
-        });
-        if allocations == 0 {
-            return Ok(());
+    /// Returns the sums of the segment; takes the lock of each chunk in turn.
+    pub(crate) fn stats(&self) -> SegmentStats {
+        let mut space = SpaceStats::default();
+        for chunk in &self.chunks {
+            space.add_report(&chunk.allocator.report());
         }
-        Err(TransitionError::NotEmpty {
+        SegmentStats {
             id: self.info.id,
-            live_bytes,
-            allocations,
-        })
+            name: self.info.name.clone(),
+            state: self.state(),
+            space,
+            refusals: self.refusals.read(),
+        }
+    }
+
+    /// Returns whether a greater share of the bytes is free than of another's,
+    /// as of a moment ago.
+    #[inline]
+    pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
+        let share = |one: &Self, over: &Self| {
+            u128::from(one.recent_free_bytes()) * u128::from(over.info.size)
+        };
+        share(self, other) > share(other, self)
+    }
+
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that the segment has to catch up with others.
+    pub(crate) fn freshen(&self) {
+        self.is_fresh.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note that the segment has caught up.
+    pub(crate) fn settle(&self) {
+        self.is_fresh.store(false, Ordering::Relaxed);
     }
 
     /// Returns the number of the chunk that holds an address, if one does.

@@ -19,10 +19,10 @@ use crate::{
     error::{MountError, PlaceError, SegmentField, TransitionError},
     mounted::Mounted,
     placement::{Draw, Search, Strategy},
-    request::Request,
+    request::{Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo},
     state::{SegmentState, Step, Transition},
-    stats::SegmentView,
+    stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::Table,
 };
 
@@ -79,6 +79,7 @@ struct Shared {
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
+    counters: RequestCounters,
 }
 
 impl SegmentPool {
@@ -90,6 +91,7 @@ impl SegmentPool {
             table: ArcSwap::default(),
             registry: Mutex::default(),
             tickets: AtomicU64::new(0),
+            counters: RequestCounters::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -117,8 +119,9 @@ impl SegmentPool {
             return mount_again(known, &segment.info);
         }
         check_overlap(&registry, &segment.info)?;
-        let id = segment.info.id;
-        registry.insert(id, Arc::new(Mounted::new(segment)?));
+        let mounted = Arc::new(Mounted::new(segment)?);
+        self.mark_fresh(&mounted);
+        registry.insert(mounted.info().id, mounted);
         self.publish(&registry);
         Ok(Mounting::Mounted)
     }
@@ -209,14 +212,17 @@ impl SegmentPool {
     /// evicting helps against. Nothing is left allocated.
     #[inline]
     pub fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
-        request.validate()?;
-        let table = self.shared.table.load();
-        let ticket = self.shared.tickets.fetch_add(1, Ordering::Relaxed);
-        let draw = Draw::new(self.shared.options.seed, ticket);
-        let mut search = Search::new(&table, request, draw);
-        let buffers = search.place(self.shared.options.strategy);
-        if buffers.len() < request.replicas.least() as usize {
-            return Err(refusal(&table, request, buffers.len()));
+        let shared = &*self.shared;
+        if let Err(error) = request.validate() {
+            return Err(shared.counters.count(error));
+        }
+        let table = shared.table.load();
+        let ticket = shared.tickets.fetch_add(1, Ordering::Relaxed);
+        let draw = Draw::new(shared.options.seed, ticket);
+        let buffers = Search::new(&table, request, draw).place(shared.options.strategy);
+        let Replicas { count, .. } = request.replicas;
+        if buffers.len() < count as usize {
+            return self.settle_shortfall(&table, request, buffers);
         }
         Ok(buffers)
     }
@@ -227,6 +233,50 @@ impl SegmentPool {
         let table = self.shared.table.load();
         let sizes = table.entries.iter().map(|entry| entry.mounted.info().size);
         sizes.sum()
+    }
+
+    /// Decides whether fewer replicas than asked for are a success.
+    #[cold]
+    fn settle_shortfall(
+        &self,
+        table: &Table,
+        request: &Request<'_>,
+        buffers: Vec<PlacedBuffer>,
+    ) -> Result<Vec<PlacedBuffer>, PlaceError> {
+        let counters = &self.shared.counters;
+        if buffers.len() < request.replicas.least() as usize {
+            return Err(counters.count(refusal(table, request, buffers.len())));
+        }
+        counters.count_partial();
+        Ok(buffers)
+    }
+
+    /// Returns the sums of the pool and of each segment, all freed blocks
+    /// merged.
+    ///
+    /// Takes the locks of the segments one after the other, so the sums of
+    /// segments in use are of slightly different moments.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        let mounted: Vec<_> = self.registry().values().cloned().collect();
+        let mut stats = PoolStats {
+            requests: self.shared.counters.read(),
+            ..PoolStats::default()
+        };
+        for segment in mounted.iter().map(|one| one.stats()) {
+            stats.total.add(&segment.space);
+            stats.segments.push(segment);
+        }
+        stats
+    }
+
+    /// Marks a segment that is about to be opened as fresh if others are in use.
+    fn mark_fresh(&self, mounted: &Mounted) {
+        let table = self.shared.table.load();
+        let mut others = table.entries.iter().map(|entry| &entry.mounted);
+        if others.any(|other| mounted.is_emptier_than(other)) {
+            mounted.freshen();
+        }
     }
 
     fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
@@ -250,7 +300,10 @@ impl SegmentPool {
             }
             Step::To(state) => {
                 if transition == Transition::FinishDrain {
-                    mounted.check_empty()?;
+                    check_empty(&mounted)?;
+                }
+                if state == SegmentState::Ok {
+                    self.mark_fresh(&mounted);
                 }
                 mounted.set_state(state);
             }
@@ -293,6 +346,22 @@ impl fmt::Debug for SegmentPool {
         let states = registry.iter().map(|(id, mounted)| (id, mounted.state()));
         f.debug_map().entries(states).finish()
     }
+}
+
+fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
+    let SpaceStats {
+        live_bytes,
+        allocations,
+        ..
+    } = mounted.stats().space;
+    if allocations == 0 {
+        return Ok(());
+    }
+    Err(TransitionError::NotEmpty {
+        id: mounted.info().id,
+        live_bytes,
+        allocations,
+    })
 }
 
 fn mount_again(known: &Mounted, info: &SegmentInfo) -> Result<Mounting, MountError> {

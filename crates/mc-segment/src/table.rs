@@ -3,15 +3,18 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{mounted::Mounted, segment::SegmentId};
+use crate::{mounted::Mounted, placement::Draw, segment::SegmentId};
 
 /// The segments open to placement, and what strategies look up about them.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// In the order of host, name and id.
     pub(crate) entries: Vec<Entry>,
-    /// The hosts that are known, in order, and their entries.
-    pub(crate) hosts: Vec<(String, Range<usize>)>,
+    /// The hosts that are known, in the order of their names.
+    pub(crate) hosts: Vec<Host>,
+    /// Bytes of all entries.
+    pub(crate) capacity: u128,
+    pub(crate) weights: Weights,
     /// Places in `entries` in the order of the ids.
     by_id: Vec<(SegmentId, usize)>,
 }
@@ -24,39 +27,40 @@ pub(crate) struct Entry {
     pub(crate) name: u32,
 }
 
+/// One host of a [`Table`].
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    /// The entries of each segment name on the host, in the order of the names.
+    pub(crate) names: Vec<Range<usize>>,
+}
+
+/// Chances of the entries according to their capacities.
+#[derive(Debug, Default)]
+pub(crate) struct Weights {
+    /// Sums of the weights up to and including each entry.
+    ends: Vec<u64>,
+}
+
 impl Table {
     /// Makes the table of some segments.
     pub(crate) fn new(segments: impl IntoIterator<Item = Arc<Mounted>>) -> Self {
         let mut segments: Vec<_> = segments.into_iter().collect();
         segments.sort_by(|a, b| key(a).cmp(&key(b)));
-        let mut names: Vec<_> = segments
+        let sizes = || segments.iter().map(|mounted| mounted.info().size);
+        let mut by_id: Vec<_> = segments
             .iter()
-            .map(|one| one.info().name.as_str())
+            .map(|mounted| mounted.info().id)
+            .zip(0..)
             .collect();
-        names.sort_unstable();
-        names.dedup();
-        let name_of = |mounted: &Mounted| {
-            let place = names.binary_search(&mounted.info().name.as_str());
-            place.expect("every name was listed")
-        };
-        let numbers: Vec<_> = segments.iter().map(|one| name_of(one)).collect();
-
-        let mut table = Self::default();
-        for (place, (mounted, name)) in segments.into_iter().zip(numbers).enumerate() {
-            let info = mounted.info();
-            table.by_id.push((info.id, place));
-            match table.hosts.last_mut() {
-                Some((host, entries)) if *host == info.host => entries.end = place + 1,
-                _ if info.host.is_empty() => {}
-                _ => table.hosts.push((info.host.clone(), place..place + 1)),
-            }
-            table.entries.push(Entry {
-                name: u32::try_from(name).expect("fewer than 2^32 segments"),
-                mounted,
-            });
+        by_id.sort_unstable();
+        Self {
+            hosts: hosts(&segments),
+            capacity: sizes().map(u128::from).sum(),
+            weights: Weights::new(sizes()),
+            by_id,
+            entries: entries(segments),
         }
-        table.by_id.sort_unstable();
-        table
     }
 
     /// Returns the place of a segment.
@@ -69,4 +73,68 @@ impl Table {
 fn key(mounted: &Mounted) -> (&str, &str, SegmentId) {
     let info = mounted.info();
     (&info.host, &info.name, info.id)
+}
+
+/// Numbers the names of segments.
+fn entries(segments: Vec<Arc<Mounted>>) -> Vec<Entry> {
+    let mut names: Vec<_> = segments.iter().map(|one| one.info().name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let entry = |mounted: Arc<Mounted>| {
+        let number = names.partition_point(|name| *name < mounted.info().name);
+        Entry {
+            name: u32::try_from(number).expect("fewer than 2^32 segments"),
+            mounted,
+        }
+    };
+    segments.into_iter().map(entry).collect()
+}
+
+/// Groups sorted segments by host and name; leaves out those without a host.
+fn hosts(segments: &[Arc<Mounted>]) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    let mut start = 0;
+    let same_name = |a: &Arc<Mounted>, b: &Arc<Mounted>| {
+        let (a, b) = (a.info(), b.info());
+        (&a.host, &a.name) == (&b.host, &b.name)
+    };
+    for siblings in segments.chunk_by(same_name) {
+        let range = start..start + siblings.len();
+        start = range.end;
+        let name = &siblings[0].info().host;
+        match hosts.last_mut() {
+            _ if name.is_empty() => {}
+            Some(host) if host.name == *name => host.names.push(range),
+            _ => hosts.push(Host {
+                name: name.clone(),
+                names: Vec::from([range]),
+            }),
+        }
+    }
+    hosts
+}
+
+impl Weights {
+    fn new(capacities: impl Iterator<Item = u64> + Clone) -> Self {
+        // Shifted until the sum fits a word; for address ranges that can exist
+        // at once the shift is 0.
+        let sum: u128 = capacities.clone().map(u128::from).sum();
+        let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(u64::BITS);
+        let mut end = 0;
+        let ends = capacities.map(|capacity| {
+            end += capacity >> shift;
+            end
+        });
+        Self {
+            ends: ends.collect(),
+        }
+    }
+
+    /// Draws an entry, or none if there is none.
+    #[inline]
+    pub(crate) fn draw(&self, draw: &mut Draw) -> Option<usize> {
+        let sum = *self.ends.last()?;
+        let drawn = draw.below(sum);
+        Some(self.ends.partition_point(|&end| end <= drawn))
+    }
 }

@@ -1,4 +1,5 @@
 //! Every cell of the transition table, through the methods of the pool.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use mc_segment::{
     MountError, Mounting, PlacedBuffer, PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool,

@@ -1,34 +1,33 @@
 //! Choosing segments for the replicas of a request.
 //!
-//! Every [`Strategy`] only decides what is tried first. Whatever it is, a
-//! request is refused only after every segment that it may go to has been
-//! tried: those that seem to have a hole, and then those where freed blocks
-//! may yet merge into one.
+//! A [`Strategy`] only decides what is tried first. Whatever it is, a request
+//! is refused only after every segment that it may go to has been tried: those
+//! that seem to have a hole, and then those where freed blocks may yet merge
+//! into one.
 
+mod best_hole;
+mod capacity_weighted;
+mod free_ratio_first;
+mod local_first;
+mod strategy;
 mod walk;
 
 use smallvec::SmallVec;
 
 use crate::{
     buffer::PlacedBuffer,
+    mounted::Mounted,
     request::Request,
     table::{Entry, Table},
 };
 
-pub(crate) use walk::Draw;
-use walk::Walk;
+pub use self::strategy::Strategy;
+pub(crate) use self::walk::Draw;
+use self::walk::Walk;
 
-/// Which of the segments that can take a request is given it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Strategy {
-    /// Any, with equal chances.
-    #[default]
-    Random,
-}
-
-/// Bits of a set of entries; two words cover 128 segments without the heap.
-type Bits = SmallVec<[u64; 2]>;
+/// Choices of a strategy that may fail before any segment will do. They fail
+/// only where a hole is there and not aligned, or another thread was faster.
+const CHOICES_MAX: u32 = 4;
 
 /// One request on its way through a table.
 pub(crate) struct Search<'a> {
@@ -37,6 +36,9 @@ pub(crate) struct Search<'a> {
     draw: Draw,
     /// Names that hold a replica.
     taken: SmallVec<[u32; 4]>,
+    /// Segments that have refused a replica. They are not tried for the next
+    /// one either, which is no smaller.
+    refused: PlaceSet,
 }
 
 impl<'a> Search<'a> {
@@ -47,6 +49,7 @@ impl<'a> Search<'a> {
             request,
             draw,
             taken: SmallVec::new(),
+            refused: PlaceSet(SmallVec::new()),
         }
     }
 
@@ -55,39 +58,64 @@ impl<'a> Search<'a> {
     pub(crate) fn place(&mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
         let mut buffers = Vec::new();
         for _ in 0..self.request.replicas.count {
-            let Some((name, buffer)) = self.place_one(strategy) else {
+            let Some(place) = self.place_one(strategy) else {
                 break;
             };
-            self.taken.push(name);
-            buffers.push(buffer);
+            buffers.push(place);
         }
         buffers
     }
 
     #[inline]
-    fn place_one(&mut self, _strategy: Strategy) -> Option<(u32, PlacedBuffer)> {
-        let mut tried = Tried(Bits::new());
-        for &id in self.request.preferred {
-            if let Some(place) = self.table.place_of(id)
-                && let Some(placed) = self.attempt(place, &mut tried)
+    fn place_one(&mut self, strategy: Strategy) -> Option<PlacedBuffer> {
+        let preferred = self.request.preferred.iter();
+        let mut preferred = preferred.filter_map(|&id| self.table.place_of(id));
+        if let Some(placed) = preferred.find_map(|place| self.attempt(place)) {
+            return Some(placed);
+        }
+        let chosen = match strategy {
+            Strategy::Random => None,
+            Strategy::LocalFirst => self.attempt_local(),
+            Strategy::FreeRatioFirst => self.attempt_choices(Self::choose_free_ratio),
+            Strategy::CapacityWeighted => self.attempt_choices(Self::choose_weighted),
+            Strategy::BestHole => self.attempt_choices(Self::choose_best_hole),
+        };
+        chosen.or_else(|| self.attempt_any())
+    }
+
+    /// Tries what a strategy chooses.
+    #[inline]
+    fn attempt_choices(
+        &mut self,
+        choose: impl Fn(&mut Self) -> Option<usize>,
+    ) -> Option<PlacedBuffer> {
+        for _ in 0..CHOICES_MAX {
+            let place = choose(self)?;
+            if let Some(placed) = self.attempt(place) {
+                return Some(placed);
+            }
+        }
+        None
+    }
+
+    /// Tries all segments in random order, first those that seem to have a
+    /// hole.
+    #[inline]
+    fn attempt_any(&mut self) -> Option<PlacedBuffer> {
+        for place in self.walk() {
+            if self.seems_to_fit(place)
+                && let Some(placed) = self.attempt(place)
             {
                 return Some(placed);
             }
         }
-        let mut walk = Walk::new(&mut self.draw, self.table.entries.len());
-        while let Some(place) = walk.find(|&place| self.seems_to_fit(place)) {
-            if let Some(placed) = self.attempt(place, &mut tried) {
-                return Some(placed);
-            }
-        }
-        let mut walk = Walk::new(&mut self.draw, self.table.entries.len());
-        walk.find_map(|place| self.attempt(place, &mut tried))
+        self.walk().find_map(|place| self.attempt(place))
     }
 
-    /// Places a replica in one segment unless that was tried before.
+    /// Places a replica in a segment if it may go there and was not refused.
     #[inline]
-    fn attempt(&self, place: usize, tried: &mut Tried) -> Option<(u32, PlacedBuffer)> {
-        if tried.contains(place) || !self.is_eligible(place) {
+    fn attempt(&mut self, place: usize) -> Option<PlacedBuffer> {
+        if !self.is_eligible(place) {
             return None;
         }
         let Entry { mounted, name, .. } = &self.table.entries[place];
@@ -97,18 +125,23 @@ impl<'a> Search<'a> {
             max_extents,
             ..
         } = *self.request;
-        if let Ok((chunk, pieces)) = mounted.allocate(size, align, max_extents)
-            && mounted.state().is_placeable()
-        {
-            return Some((*name, PlacedBuffer::new(mounted, chunk, pieces)));
+        match mounted.allocate(size, align, max_extents) {
+            // The state is read after space was taken: whoever closes the
+            // segment either is seen here, or sees the space taken.
+            Ok((chunk, pieces)) if mounted.state().is_placeable() => {
+                self.taken.push(*name);
+                return Some(PlacedBuffer::new(mounted, chunk, pieces));
+            }
+            Ok(_) => {}
+            Err(error) => mounted.refusals.count(&error),
         }
-        tried.insert(place);
+        self.refused.insert(place);
         None
     }
 
-    /// Returns whether a replica may go to a segment, full or not.
+    /// Returns whether a replica may go to a segment that has not refused it.
     #[inline]
-    pub(crate) fn is_eligible(&self, place: usize) -> bool {
+    fn is_eligible(&self, place: usize) -> bool {
         let Entry { mounted, name, .. } = &self.table.entries[place];
         let Request {
             size,
@@ -119,26 +152,41 @@ impl<'a> Search<'a> {
         mounted.could_take(size, align)
             && (excluded.is_empty() || !excluded.contains(&mounted.info().id))
             && !self.taken.contains(name)
+            && !self.refused.contains(place)
     }
 
     #[inline]
     fn seems_to_fit(&self, place: usize) -> bool {
-        self.request.size <= self.table.entries[place].mounted.recent_largest_hole()
+        self.request.size <= self.mounted(place).recent_largest_hole()
+    }
+
+    /// Returns whether a choice among segments may fall on this one.
+    #[inline]
+    fn is_candidate(&self, place: usize) -> bool {
+        self.seems_to_fit(place) && self.is_eligible(place)
+    }
+
+    #[inline]
+    fn mounted(&self, place: usize) -> &'a Mounted {
+        &self.table.entries[place].mounted
+    }
+
+    #[inline]
+    fn walk(&mut self) -> Walk {
+        Walk::new(&mut self.draw, self.table.entries.len())
     }
 }
 
-/// Segments that have refused.
-struct Tried(Bits);
+/// A set of places in a table; those of 128 segments do not need the heap.
+struct PlaceSet(SmallVec<[u64; 2]>);
 
-impl Tried {
+impl PlaceSet {
     #[inline]
     fn contains(&self, place: usize) -> bool {
-        self.0
-            .get(place / 64)
-            .is_some_and(|word| word >> (place % 64) & 1 == 1)
+        let word = self.0.get(place / 64);
+        word.is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
-    #[cold]
     fn insert(&mut self, place: usize) {
         if self.0.len() <= place / 64 {
             self.0.resize(place / 64 + 1, 0);

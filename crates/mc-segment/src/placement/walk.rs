@@ -32,6 +32,15 @@ impl Draw {
         let product = u128::from(self.number()) * u128::from(end);
         u64::try_from(product >> 64).unwrap_or(0)
     }
+
+    /// Returns a place in a list of `len`, or 0 if that is 0.
+    #[inline]
+    pub(crate) fn place(&mut self, len: usize) -> usize {
+        if len <= 1 {
+            return 0;
+        }
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
 }
 
 #[inline]
@@ -60,10 +69,9 @@ pub(crate) struct Walk {
 impl Walk {
     #[inline]
     pub(crate) fn new(draw: &mut Draw, len: usize) -> Self {
-        let start = if len > 1 { below(draw, len) } else { 0 };
         Self {
             len,
-            next: start,
+            next: draw.place(len),
             stride: 0,
             left: len,
             draw: *draw,
@@ -92,7 +100,7 @@ impl Iterator for Walk {
 #[cold]
 fn stride(draw: &mut Draw, len: usize) -> usize {
     loop {
-        let stride = 1 + below(draw, len - 1);
+        let stride = 1 + draw.place(len - 1);
         if gcd(stride, len) == 1 {
             return stride;
         }
@@ -101,11 +109,6 @@ fn stride(draw: &mut Draw, len: usize) -> usize {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-#[inline]
-fn below(draw: &mut Draw, end: usize) -> usize {
-    usize::try_from(draw.below(end as u64)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,0 +1,58 @@
+//! The emptiest of a sample, with restraint towards segments that are new.
+//!
+//! Everything would go to a segment that is empty because it was just mounted,
+//! and its host would be overrun. While a segment is fresh it therefore takes
+//! part in so few choices that it is given [`FRESH_SHARE`] times its share of
+//! the capacity at most.
+
+use super::Search;
+
+/// Segments in a sample.
+const SAMPLE_LEN: usize = 6;
+
+/// How many times its share of the capacity a fresh segment is given.
+const FRESH_SHARE: u128 = 2;
+
+impl Search<'_> {
+    pub(super) fn choose_free_ratio(&mut self) -> Option<usize> {
+        let sample = self.walk().take(SAMPLE_LEN);
+        let (mut settled, mut fresh) = (None, None);
+        for place in sample {
+            if !self.is_candidate(place) {
+                continue;
+            }
+            let best = if self.mounted(place).is_fresh() {
+                &mut fresh
+            } else {
+                &mut settled
+            };
+            if best.is_none_or(|best| self.is_emptier(place, best)) {
+                *best = Some(place);
+            }
+        }
+        match (settled, fresh) {
+            (Some(settled), Some(fresh)) if !self.is_emptier(fresh, settled) => {
+                self.mounted(fresh).settle();
+                Some(settled)
+            }
+            (Some(settled), Some(fresh)) if !self.takes_part(fresh) => Some(settled),
+            (settled, fresh) => fresh.or(settled),
+        }
+    }
+
+    fn is_emptier(&self, place: usize, than: usize) -> bool {
+        self.mounted(place).is_emptier_than(self.mounted(than))
+    }
+
+    /// Draws whether a fresh segment that is in the sample may be chosen.
+    fn takes_part(&mut self, fresh: usize) -> bool {
+        let len = self.table.entries.len();
+        // In the sample by the chance of `sample / len`, to be chosen by that of
+        // `FRESH_SHARE * size / capacity`.
+        let sample = len.min(SAMPLE_LEN) as u128;
+        let size = u128::from(self.mounted(fresh).info().size);
+        let drawn = u128::from(self.draw.number() >> 32);
+        let scaled = drawn.saturating_mul(self.table.capacity) >> 32;
+        scaled.saturating_mul(sample) < FRESH_SHARE * size * len as u128
+    }
+}
