@@ -213,6 +213,16 @@ impl ObjectStore {
         }
     }
 
+    /// Checks that all tables of the store agree. A test aid that takes time
+    /// linear in the objects.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not, which no sequence of calls can bring about.
+    pub fn check_invariants(&self) {
+        self.state().objects.check_invariants();
+    }
+
     fn set_pinned(&self, key: &[u8], is_pinned: bool) -> bool {
         let mut state = self.state();
         let Some(slot) = state.objects.slot(key) else {

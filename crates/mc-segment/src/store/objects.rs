@@ -181,6 +181,8 @@ impl Objects {
             self.lru.remove(slot);
             self.pinned += 1;
         } else {
+            self.now += 1;
+            record.used = self.now;
             self.lru.touch(slot);
             self.pinned -= 1;
         }
@@ -229,6 +231,32 @@ impl Objects {
     /// Returns the slots that hold objects.
     pub(super) fn slots(&self) -> Vec<usize> {
         self.records.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// Rebuilds what follows from the records and compares.
+    pub(super) fn check_invariants(&self) {
+        let (mut pieces, mut bytes, mut pinned) = (0, 0, 0);
+        for (slot, record) in &self.records {
+            let object = &record.object;
+            let size: u64 = object.buffers.iter().map(PlacedBuffer::size).sum();
+            assert_eq!(record.bytes, size, "slot {slot}: bytes of all replicas");
+            assert_eq!(self.slot(&object.key), Some(slot), "slot {slot}: key");
+            for place in places(object) {
+                assert_eq!(self.by_address.get(&place), Some(&slot), "{place:?}");
+                pieces += 1;
+            }
+            bytes += record.bytes;
+            pinned += usize::from(record.is_pinned);
+        }
+        let listed: Vec<usize> = self.lru.iter().collect();
+        let uses = || listed.iter().map(|&slot| self.records[slot].used);
+        assert!(uses().is_sorted(), "the list is in the order of use");
+        let is_pinned = |slot: &usize| self.records[*slot].is_pinned;
+        assert!(!listed.iter().any(is_pinned), "no pinned slot is listed");
+        assert_eq!(listed.len() + pinned, self.records.len(), "all others are");
+        assert_eq!(self.by_address.len(), pieces, "no address is left over");
+        assert_eq!(self.by_key.len(), self.records.len() + self.in_flight, "nor a key");
+        assert_eq!((self.live_bytes, self.pinned), (bytes, pinned), "sums");
     }
 }
 
