@@ -21,7 +21,7 @@ pub use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
     error::{
-        AdoptCause, AdoptError, ExactError, MountError, PlaceError, RegistrationError,
+        AdoptCause, AdoptError, BytesError, ExactError, MountError, PlaceError, RegistrationError,
         SegmentField, SegmentIdError, StrategyError, TransitionError,
     },
     memory::Memory,

@@ -68,7 +68,7 @@ impl Mounted {
                 granule_bytes: granule,
             });
         }
-        if let Some(memory_bytes) = memory.len()
+        if let Some(memory_bytes) = memory.fixed_len()
             && memory_bytes < size
         {
             return Err(MountError::MemoryTooShort {
@@ -105,6 +105,12 @@ impl Mounted {
     /// Stores a state; the caller holds the lock of the registry.
     pub(crate) fn set_state(&self, state: SegmentState) {
         self.state.store(state as u8, Ordering::SeqCst);
+    }
+
+    /// Returns the memory, which is remote once it has been given up.
+    pub(crate) fn memory(&self) -> Memory {
+        let memory = self.memory.lock();
+        memory.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives up the memory; whoever reads or writes it at the moment keeps it

@@ -4,6 +4,7 @@
 
 mod arena;
 mod buffers;
+mod bytes;
 mod hugetlb;
 mod pool;
 mod process;
