@@ -26,14 +26,15 @@ pub use crate::{
     },
     memory::Memory,
     placement::Strategy,
-    pool::{EvictionWindow, Mounting, PoolOptions, SegmentPool},
+    pool::{EvictionWindow, Mounting, PoolOptions, PoolSnapshot, SegmentPool, SegmentSnapshot},
     registration::{RegistrationLimit, registration_chunks},
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
     store::{
-        Clock, Eviction, Evictions, Lease, ObjectStore, Put, PutError, Refusals, RemoveError,
-        StoreOptions, StoreOptionsError, StoreStats, Watermarks,
+        Clock, Dropped, Eviction, Evictions, FormatError, Lease, LoadError, ObjectStore, Put,
+        PutError, Refusals, RemoveError, Restored, SaveError, StoreOptions, StoreOptionsError,
+        StoreStats, Watermarks,
     },
 };

@@ -1,6 +1,7 @@
 //! The pool: mounted segments, and space in those that are open.
 
 mod exact;
+mod snapshot;
 mod window;
 
 use std::{
@@ -26,7 +27,10 @@ use crate::{
     table::Table,
 };
 
-pub use self::window::EvictionWindow;
+pub use self::{
+    snapshot::{PoolSnapshot, SegmentSnapshot},
+    window::EvictionWindow,
+};
 
 /// The segments of a store.
 ///

@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ObjectStore, State, objects::Objects};
 use crate::{
     buffer::PlacedBuffer,
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// Who leaves when a put finds no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Eviction {
     /// Few objects singly, the oldest first, then a contiguous window: the hole

@@ -12,6 +12,7 @@ mod lru;
 mod objects;
 mod options;
 mod put;
+mod snapshot;
 mod stats;
 
 use std::{
@@ -33,6 +34,7 @@ pub use self::{
     lease::Lease,
     options::{StoreOptions, Watermarks},
     put::Put,
+    snapshot::{Dropped, FormatError, LoadError, Restored, SaveError},
     stats::{Evictions, Refusals, StoreStats},
 };
 

@@ -1,5 +1,7 @@
 //! What a store is made with.
 
+use serde::{Deserialize, Serialize};
+
 use super::{clock::Clock, error::StoreOptionsError, evict::Eviction};
 
 /// Limits and rules of a store.
@@ -21,7 +23,7 @@ pub struct StoreOptions {
 ///
 /// When a put makes the live bytes exceed the high share, the oldest objects
 /// leave until no more than the low share is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermarks {
     /// Above the low one, at most 100.
     pub high_percent: u8,

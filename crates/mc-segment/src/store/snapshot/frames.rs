@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! file  = magic (7 bytes), version (1), file id (8), frame*
-//! frame = file id (8), number (u32), length (u32), CRC-32 (u32), payload
+//! frame = file id (8), length (u32), CRC-32 (u32), payload
 //! ```
 //!
-//! Integers are little-endian. The checksum covers number, length and payload.
+//! Integers are little-endian. The checksum covers length and payload.
 //! The file id differs from file to file, so that no payload can pass for a
 //! frame: whoever chooses a key does not know it.
 
@@ -17,11 +17,11 @@ use thiserror::Error;
 const MAGIC: [u8; 7] = *b"mcstore";
 
 /// The version that is written, and the only one that is read.
-pub const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 const ID_LEN: usize = 8;
 const PRELUDE_LEN: usize = MAGIC.len() + 1 + ID_LEN;
-const HEADER_LEN: usize = ID_LEN + 3 * 4;
+const HEADER_LEN: usize = ID_LEN + 2 * 4;
 
 /// Why bytes are no snapshot at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -49,7 +49,6 @@ pub enum FormatError {
 pub(super) struct FrameWriter {
     bytes: Vec<u8>,
     id: [u8; ID_LEN],
-    next_number: u32,
 }
 
 impl FrameWriter {
@@ -59,27 +58,19 @@ impl FrameWriter {
         bytes.extend_from_slice(&MAGIC);
         bytes.push(VERSION);
         bytes.extend_from_slice(&id);
-        Self {
-            bytes,
-            id,
-            next_number: 0,
-        }
+        Self { bytes, id }
     }
 
-    /// Appends a frame whose payload `write` appends.
+    /// Appends a frame.
     ///
     /// # Panics
     ///
-    /// Panics if the payload or the number of frames passes 2^32.
-    pub(super) fn frame(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
-        write(&mut self.bytes);
-        let (header, payload) = self.bytes[start..].split_at_mut(HEADER_LEN);
+    /// Panics if the payload has 2^32 bytes.
+    pub(super) fn frame(&mut self, payload: &[u8]) {
         let len = u32::try_from(payload.len()).expect("a record has less than 4 GiB");
-        let number = self.next_number;
-        header.copy_from_slice(&frame_header(self.id, number, len, payload));
-        self.next_number = number.checked_add(1).expect("less than 2^32 records");
+        let header = frame_header(self.id, len, payload);
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(payload);
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
@@ -87,12 +78,11 @@ impl FrameWriter {
     }
 }
 
-fn frame_header(id: [u8; ID_LEN], number: u32, len: u32, payload: &[u8]) -> [u8; HEADER_LEN] {
+fn frame_header(id: [u8; ID_LEN], len: u32, payload: &[u8]) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let (head, crc) = header.split_at_mut(HEADER_LEN - 4);
     head[..ID_LEN].copy_from_slice(&id);
-    head[ID_LEN..ID_LEN + 4].copy_from_slice(&number.to_le_bytes());
-    head[ID_LEN + 4..].copy_from_slice(&len.to_le_bytes());
+    head[ID_LEN..].copy_from_slice(&len.to_le_bytes());
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&head[ID_LEN..]);
     hasher.update(payload);
@@ -103,8 +93,8 @@ fn frame_header(id: [u8; ID_LEN], number: u32, len: u32, payload: &[u8]) -> [u8;
 /// What stands at a place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
-    /// A frame that is whole.
-    Frame { number: u32, payload: &'a [u8] },
+    /// The payload of a frame that is whole.
+    Frame(&'a [u8]),
     /// Bytes of the file that belong to no whole frame.
     Damage(Range<usize>),
 }
@@ -155,16 +145,12 @@ fn frame_at(bytes: &[u8], at: usize, id: [u8; ID_LEN]) -> Option<(Piece<'_>, usi
     if header[..ID_LEN] != id {
         return None;
     }
-    let word = |index: usize| {
-        let start = ID_LEN + 4 * index;
-        let word = header[start..start + 4].try_into();
-        word.map(u32::from_le_bytes).unwrap_or_default()
-    };
-    let (number, len) = (word(0), word(1));
+    let len = header[ID_LEN..ID_LEN + 4].try_into();
+    let len = u32::from_le_bytes(len.ok()?);
     let payload = rest.get(..usize::try_from(len).ok()?)?;
-    let is_whole = header == frame_header(id, number, len, payload);
+    let is_whole = header == frame_header(id, len, payload);
     let end = at + HEADER_LEN + payload.len();
-    is_whole.then_some((Piece::Frame { number, payload }, end))
+    is_whole.then_some((Piece::Frame(payload), end))
 }
 
 #[cfg(test)]
@@ -176,21 +162,21 @@ mod tests {
     fn file(payloads: &[&[u8]]) -> Vec<u8> {
         let mut writer = FrameWriter::new(ID);
         for payload in payloads {
-            writer.frame(|bytes| bytes.extend_from_slice(payload));
+            writer.frame(payload);
         }
         writer.finish()
     }
 
-    /// Returns the numbers of the whole frames and the damaged bytes.
-    fn read(bytes: &[u8]) -> Result<(Vec<u32>, usize), FormatError> {
-        let (mut numbers, mut damaged) = (Vec::new(), 0);
+    /// Returns the payloads of the whole frames and the damaged bytes.
+    fn read(bytes: &[u8]) -> Result<(Vec<&[u8]>, usize), FormatError> {
+        let (mut payloads, mut damaged) = (Vec::new(), 0);
         for piece in pieces(bytes)? {
             match piece {
-                Piece::Frame { number, .. } => numbers.push(number),
+                Piece::Frame(payload) => payloads.push(payload),
                 Piece::Damage(range) => damaged += range.len(),
             }
         }
-        Ok((numbers, damaged))
+        Ok((payloads, damaged))
     }
 
     const PAYLOADS: [&[u8]; 4] = [b"pool", b"", &ID, b"a longer record"];
@@ -198,14 +184,7 @@ mod tests {
     #[test]
     fn whole_files_have_all_frames() {
         let bytes = file(&PAYLOADS);
-        let payloads: Vec<&[u8]> = pieces(&bytes)
-            .unwrap()
-            .map(|piece| match piece {
-                Piece::Frame { payload, .. } => payload,
-                Piece::Damage(range) => panic!("{range:?}"),
-            })
-            .collect();
-        assert_eq!(payloads, PAYLOADS);
+        assert_eq!(read(&bytes), Ok((PAYLOADS.to_vec(), 0)));
         assert_eq!(read(&file(&[])), Ok((vec![], 0)));
     }
 
@@ -219,7 +198,7 @@ mod tests {
                 Err(FormatError::TooShort { len_bytes: len })
             } else {
                 let whole = ends.partition_point(|end| *end <= len) - 1;
-                Ok(((0..whole as u32).collect(), len - ends[whole]))
+                Ok((PAYLOADS[..whole].to_vec(), len - ends[whole]))
             };
             assert_eq!(read(&bytes[..len]), expected, "cut at {len}");
         }
@@ -232,10 +211,10 @@ mod tests {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             match read(&changed) {
-                Ok((numbers, damaged)) if bit / 8 < PRELUDE_LEN => {
-                    assert_eq!((numbers.len(), damaged), (0, bytes.len() - PRELUDE_LEN));
+                Ok((payloads, damaged)) if bit / 8 < PRELUDE_LEN => {
+                    assert_eq!((payloads.len(), damaged), (0, bytes.len() - PRELUDE_LEN));
                 }
-                Ok((numbers, _)) => assert_eq!(numbers.len(), 3, "bit {bit}"),
+                Ok((payloads, _)) => assert_eq!(payloads.len(), 3, "bit {bit}"),
                 Err(error) => assert!(bit / 8 < MAGIC.len() + 1, "bit {bit}: {error}"),
             }
         }
