@@ -12,3 +12,6 @@ mod choosing_a_fit {}
 
 #[doc = include_str!("../../../docs/migrating-from-offset-allocator.md")]
 mod migrating {}
+
+#[doc = include_str!("../../../docs/guides/segments-and-eviction.md")]
+mod segments_and_eviction {}

@@ -33,8 +33,8 @@ pub use crate::{
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
     store::{
-        Clock, Dropped, Eviction, Evictions, FormatError, Lease, LoadError, ObjectStore, Put,
-        PutError, Refusals, RemoveError, Restored, SaveError, StoreOptions, StoreOptionsError,
-        StoreStats, Watermarks,
+        Clock, Dropped, Eviction, Evictions, FormatError, Lease, LoadError, Moved, ObjectStore,
+        Put, PutError, Refusals, RemoveError, Restored, SaveError, StoreOptions, StoreOptionsError,
+        StoreStats, Watermarks, copy_bytes,
     },
 };

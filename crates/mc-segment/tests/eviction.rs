@@ -1,5 +1,6 @@
 //! What a put evicts: about its own bytes, the old ones first, and never what
 //! is in use.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
@@ -69,7 +70,10 @@ fn an_object_of_one_and_a_quarter_gib_evicts_about_its_own_bytes() {
         let before = store.stats();
         put(&store, u64::MAX, HUGE).unwrap();
         let (bytes_lru, _) = evicted_between(&before, &store.stats());
-        assert!(bytes_lru > 2 * HUGE, "{bytes_lru} bytes evicted without windows");
+        assert!(
+            bytes_lru > 2 * HUGE,
+            "{bytes_lru} bytes evicted without windows"
+        );
     }
 }
 
@@ -82,7 +86,10 @@ fn windows_prefer_old_objects() {
     put(&store, u64::MAX, 256 * MIB).unwrap();
     let (_, age) = evicted_between(&before, &store.stats());
     // Ages run from 0 to about two calls per object.
-    assert!(age > objects, "victims of mean age {age}, {objects} objects");
+    assert!(
+        age > objects,
+        "victims of mean age {age}, {objects} objects"
+    );
 }
 
 #[test]
@@ -113,7 +120,11 @@ fn objects_in_use_are_in_no_window() {
         store.check_invariants();
     }
     assert!(held.iter().all(|lease| store.contains(lease.key())));
-    assert!(pinned.iter().all(|number| store.contains(&number.to_le_bytes())));
+    assert!(
+        pinned
+            .iter()
+            .all(|number| store.contains(&number.to_le_bytes()))
+    );
     in_flight.commit();
     assert!(store.contains(b"in flight"));
 }
@@ -132,7 +143,10 @@ fn equal_objects_leave_in_the_order_of_their_last_use() {
             put(&store, number, MIB).unwrap();
             let is_stored = |number: u64| store.contains(&number.to_le_bytes());
             assert!(is_stored(number.saturating_sub(199)), "{number}: too few");
-            assert!(number < 200 || !is_stored(number - 200), "{number}: too many");
+            assert!(
+                number < 200 || !is_stored(number - 200),
+                "{number}: too many"
+            );
         }
         assert_eq!(store.stats().evicted_bytes_per_placed_byte(), Some(1.0));
     }

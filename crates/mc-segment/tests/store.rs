@@ -1,4 +1,5 @@
 //! Keys, leases, pins and limits of an object store.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
@@ -28,7 +29,10 @@ fn store(sizes: &[u64]) -> ObjectStore {
 
 #[track_caller]
 fn put(store: &ObjectStore, key: &str, size: u64) {
-    store.put(key.as_bytes(), &Request::new(size)).unwrap().commit();
+    store
+        .put(key.as_bytes(), &Request::new(size))
+        .unwrap()
+        .commit();
     store.check_invariants();
 }
 
@@ -62,7 +66,10 @@ fn objects_are_readable_after_the_commit_and_not_before() {
     assert_eq!((lease.key(), lease.size()), (&b"a"[..], 300));
     assert_eq!(lease.descriptors()[0].address, address);
     let stats = store.stats();
-    assert_eq!((stats.hits, stats.misses, stats.committed_bytes), (1, 1, 300));
+    assert_eq!(
+        (stats.hits, stats.misses, stats.committed_bytes),
+        (1, 1, 300)
+    );
 }
 
 #[test]
@@ -119,7 +126,10 @@ fn objects_larger_than_every_segment_evict_nothing() {
     let store = store(&[1_000, 1_000]);
     put(&store, "a", 900);
     let refusal = store.put(b"b", &Request::new(1_001)).map(drop).unwrap_err();
-    assert!(matches!(refusal, PutError::Place(PlaceError::NoSegment { .. })));
+    assert!(matches!(
+        refusal,
+        PutError::Place(PlaceError::NoSegment { .. })
+    ));
     assert_eq!(keys(&store, &["a"]), ["a"]);
 }
 
@@ -150,7 +160,10 @@ fn held_leases_keep_objects() {
     }
     assert_eq!(keys(&store, &["a", "d", "e", "f"]), ["a", "e", "f"]);
     let refusal = store.put(b"g", &Request::new(300)).map(drop).unwrap_err();
-    assert!(matches!(refusal, PutError::Place(PlaceError::NoSpace { .. })));
+    assert!(matches!(
+        refusal,
+        PutError::Place(PlaceError::NoSpace { .. })
+    ));
     drop(clone);
     put(&store, "g", 300);
     assert_eq!(store.stats().refused.no_space, 1);
@@ -315,4 +328,57 @@ fn watermarks_out_of_order_are_refused() {
             }
         );
     }
+}
+
+#[test]
+fn the_objects_of_a_drained_segment_move_and_keep_their_bytes() {
+    use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+    use mc_segment::{Memory, Moved, copy_bytes};
+    let pool = pool(Strategy::Random, 1);
+    for id in 1..=3 {
+        let mapped = PoolOptions::new(4_096)
+            .pages(PagePolicy::Off)
+            .map()
+            .unwrap();
+        let memory = Memory::pool(PoolBytes::new(mapped));
+        pool.mount(Segment::local(info(id, 4_096), memory)).unwrap();
+    }
+    let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+    let pair = Request {
+        replicas: Replicas::exact(2),
+        ..Request::new(300)
+    };
+    for number in 0..9_u8 {
+        let mut put = store.put(&[number], &pair).unwrap();
+        for replica in put.replicas_mut() {
+            replica.write_at(0, &[number; 300]).unwrap();
+        }
+        put.commit();
+    }
+    store.pool().drain(SegmentId(1)).unwrap();
+    let held: Vec<_> = (0..9).filter_map(|number| store.get(&[number])).collect();
+    let moved = store.move_out(SegmentId(1), copy_bytes).unwrap();
+    assert_eq!(
+        (moved.replicas, moved.left > 0),
+        (0, true),
+        "all are leased"
+    );
+    drop(held);
+    let moved = store.move_out(SegmentId(1), copy_bytes).unwrap();
+    assert_eq!((moved.bytes, moved.left), (moved.replicas * 300, 0));
+    assert!(moved.replicas > 0);
+    store.check_invariants();
+    store.pool().finish_drain(SegmentId(1)).unwrap();
+    for number in 0..9_u8 {
+        let lease = store.get(&[number]).unwrap();
+        let ids: Vec<SegmentId> = lease.replicas().iter().map(|r| r.segment_id()).collect();
+        assert!(ids.len() == 2 && ids[0] != ids[1] && !ids.contains(&SegmentId(1)));
+        for replica in lease.replicas() {
+            let mut bytes = [0; 300];
+            replica.read_at(0, &mut bytes).unwrap();
+            assert_eq!(bytes, [number; 300]);
+        }
+    }
+    let nothing = store.move_out(SegmentId(1), copy_bytes).unwrap();
+    assert_eq!(nothing, Moved::default());
 }

@@ -57,7 +57,10 @@ fn descriptors(store: &ObjectStore) -> Vec<Option<Vec<BufferDescriptor>>> {
 #[test]
 fn everything_comes_back() {
     let store = small_store();
-    let Restored { store: again, dropped } = restore(&store.snapshot()).unwrap();
+    let Restored {
+        store: again,
+        dropped,
+    } = restore(&store.snapshot()).unwrap();
     assert_eq!(dropped, []);
     again.check_invariants();
     assert_eq!(again.pool().snapshot(), store.pool().snapshot());
@@ -78,7 +81,12 @@ fn everything_comes_back() {
     assert_eq!((stats_again.objects, stats_again.pinned), (4, 1));
     let space = |store: &ObjectStore| {
         let total = store.pool().stats().total;
-        (total.live_bytes, total.free_bytes, total.largest_hole, total.holes)
+        (
+            total.live_bytes,
+            total.free_bytes,
+            total.largest_hole,
+            total.holes,
+        )
     };
     assert_eq!(space(&again), space(&store));
 }
@@ -89,7 +97,8 @@ fn the_order_of_last_use_comes_back() {
     mount_sizes(&pool, &[300]);
     let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
     let keys: [&[u8]; 3] = [b"a", b"b", b"c"];
-    keys.iter().for_each(|key| put(&store, key, &Request::new(100)));
+    keys.iter()
+        .for_each(|key| put(&store, key, &Request::new(100)));
     drop(store.get(b"a"));
     let store = restore(&store.snapshot()).unwrap().store;
     for (key, victim) in [(b"d", b"b"), (b"e", b"c"), (b"f", b"a")] {
@@ -121,16 +130,28 @@ fn states_of_segments_come_back_and_their_objects_with_them() {
     pool.finish_drain(SegmentId(4)).unwrap();
     pool.begin_unmount(SegmentId(5)).unwrap();
 
-    let Restored { store: again, dropped } = restore(&store.snapshot()).unwrap();
+    let Restored {
+        store: again,
+        dropped,
+    } = restore(&store.snapshot()).unwrap();
     let states: Vec<SegmentState> = again.pool().segments().iter().map(|s| s.state).collect();
     use SegmentState::{Drained, Draining, GracefullyUnmounting, Ok, Unmounting};
-    assert_eq!(states, [Ok, Draining, GracefullyUnmounting, Drained, Unmounting]);
+    assert_eq!(
+        states,
+        [Ok, Draining, GracefullyUnmounting, Drained, Unmounting]
+    );
     let is_there = |segment: usize| again.get(&[holders[segment]]).is_some();
-    assert_eq!([0, 1, 2, 3, 4].map(is_there), [true, true, true, false, false]);
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(is_there),
+        [true, true, true, false, false]
+    );
     // What was in the segment that is being unmounted is no object any more.
     assert!(matches!(
         &dropped[..],
-        [Dropped::Replica { segment: SegmentId(5), .. }]
+        [Dropped::Replica {
+            segment: SegmentId(5),
+            ..
+        }]
     ));
 }
 
@@ -216,7 +237,10 @@ fn records_that_are_there_twice_give_one_object() {
     let bytes = store.snapshot();
     let mut twice = bytes.clone();
     twice.extend_from_slice(&bytes[16..]);
-    let Restored { store: again, dropped } = restore(&twice).unwrap();
+    let Restored {
+        store: again,
+        dropped,
+    } = restore(&twice).unwrap();
     again.check_invariants();
     assert_eq!(descriptors(&again), descriptors(&store));
     assert_eq!(dropped.len(), 4);
@@ -241,7 +265,10 @@ fn options_can_be_changed_when_a_store_is_restored() {
 fn memory_that_is_too_short_is_named() {
     use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
     let bytes = small_store().snapshot();
-    let mapped = PoolOptions::new(4_096).pages(PagePolicy::Off).map().unwrap();
+    let mapped = PoolOptions::new(4_096)
+        .pages(PagePolicy::Off)
+        .map()
+        .unwrap();
     let memory = Memory::pool(PoolBytes::new(mapped));
     let error = ObjectStore::restore(&bytes, |saved| saved, |_| memory.clone()).unwrap_err();
     assert!(matches!(error, LoadError::Mount(_)), "{error}");

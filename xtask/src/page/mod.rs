@@ -11,6 +11,7 @@ mod eviction;
 mod headline;
 mod markdown;
 mod population;
+mod replay;
 mod uniform;
 
 use std::fs;
@@ -44,6 +45,7 @@ const SECTIONS: &[Section] = &[
     distribution::LOGUNIFORM,
     distribution::BIMODAL,
     eviction::SECTION,
+    replay::SECTION,
     concurrency::SECTION,
     arena::SECTION,
     population::SECTION,

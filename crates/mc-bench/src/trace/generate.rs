@@ -54,7 +54,9 @@ impl Conversations {
     #[must_use]
     pub fn generate(&self) -> Trace {
         let mut generator = Generator::new(self);
-        let requests = (0..self.requests).map(|_| generator.request(self)).collect();
+        let requests = (0..self.requests)
+            .map(|_| generator.request(self))
+            .collect();
         Trace {
             requests,
             skipped_lines: 0,
@@ -202,7 +204,10 @@ mod tests {
     #[test]
     fn another_seed_gives_another_trace() {
         let options = Conversations::SHIPPED;
-        let other = Conversations { seed: 43, ..options };
+        let other = Conversations {
+            seed: 43,
+            ..options
+        };
         assert_ne!(options.generate(), other.generate());
     }
 
@@ -215,7 +220,10 @@ mod tests {
         };
         let trace = options.generate();
         let text = trace.to_text();
-        assert_eq!(Trace::read(text.as_bytes(), BadLines::Refuse).unwrap(), trace);
+        assert_eq!(
+            Trace::read(text.as_bytes(), BadLines::Refuse).unwrap(),
+            trace
+        );
     }
 
     #[test]

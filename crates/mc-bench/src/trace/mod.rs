@@ -250,7 +250,9 @@ mod tests {
     fn traces_without_requests_are_refused() {
         for (text, skipped) in [("", 0), ("x\ny", 2)] {
             let error = Trace::read(text.as_bytes(), BadLines::Skip).unwrap_err();
-            assert!(matches!(error, TraceError::Empty { skipped_lines } if skipped_lines == skipped));
+            assert!(
+                matches!(error, TraceError::Empty { skipped_lines } if skipped_lines == skipped)
+            );
         }
     }
 
@@ -264,11 +266,17 @@ mod tests {
     #[test]
     fn requests_are_sorted_by_arrival_and_lines_of_one_time_keep_their_order() {
         let line = |at: u64, output: u64| {
-            format!("{{\"timestamp\": {at}, \"input_length\": 0, \"output_length\": {output}, \"hash_ids\": []}}\n")
+            format!(
+                "{{\"timestamp\": {at}, \"input_length\": 0, \"output_length\": {output}, \"hash_ids\": []}}\n"
+            )
         };
         let text = [line(5, 1), line(3, 2), line(5, 3)].concat();
         let trace = Trace::read(text.as_bytes(), BadLines::Refuse).unwrap();
-        let order: Vec<u32> = trace.requests.iter().map(|request| request.output_tokens).collect();
+        let order: Vec<u32> = trace
+            .requests
+            .iter()
+            .map(|request| request.output_tokens)
+            .collect();
         assert_eq!(order, [2, 1, 3]);
     }
 }

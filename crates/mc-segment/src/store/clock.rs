@@ -78,7 +78,14 @@ mod tests {
         let read = Arc::clone(&seconds);
         let clock = Clock::new(move || Duration::from_secs(read.load(Ordering::Relaxed)));
         let mut watch = Stopwatch::new(clock);
-        for (reading, elapsed) in [(100, 0), (107, 7), (20, 7), (23, 10), (0, 10), (u64::MAX, u64::MAX)] {
+        for (reading, elapsed) in [
+            (100, 0),
+            (107, 7),
+            (20, 7),
+            (23, 10),
+            (0, 10),
+            (u64::MAX, u64::MAX),
+        ] {
             seconds.store(reading, Ordering::Relaxed);
             assert_eq!(watch.elapsed().as_secs(), elapsed, "at {reading}");
         }

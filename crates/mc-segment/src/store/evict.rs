@@ -137,14 +137,23 @@ fn evict_oldest(state: &mut State, bytes_max: u64) -> bool {
 /// Evicts a window that makes room for one more replica.
 fn evict_window(pool: &SegmentPool, state: &mut State, request: &Request<'_>) -> bool {
     let time = state.time();
-    let search = Search {
-        pool,
-        objects: &state.objects,
-        request,
-        time,
-        open: open_segments(pool, request),
+    let is_open =
+        |view: &SegmentView| view.state.is_placeable() && !request.excluded.contains(&view.id);
+    let mut open = pool.segments();
+    open.retain(is_open);
+    let search = |open| {
+        let search = Search {
+            pool,
+            objects: &state.objects,
+            request,
+            time,
+            open,
+        };
+        search.window()
     };
-    let Some(window) = search.window() else {
+    let unserved = unserved_names(&open, request).and_then(search);
+    let all = || open.iter().map(|view| view.id).collect();
+    let Some(window) = unserved.or_else(|| search(all())) else {
         return false;
     };
     let id = window.segment;
@@ -157,25 +166,22 @@ fn evict_window(pool: &SegmentPool, state: &mut State, request: &Request<'_>) ->
     true
 }
 
-/// Returns the segments in which a hole would help: those that are open and
-/// whose name has none yet.
-fn open_segments(pool: &SegmentPool, request: &Request<'_>) -> Vec<SegmentId> {
-    let is_open = |view: &&SegmentView| {
-        view.state.is_placeable() && !request.excluded.contains(&view.id)
-    };
-    let views = pool.segments();
-    let open: Vec<&SegmentView> = views.iter().filter(is_open).collect();
+/// Returns the segments whose name has no hole that seems to fit, if several
+/// replicas are asked for: another hole under a name that has one is of no use.
+fn unserved_names(open: &[SegmentView], request: &Request<'_>) -> Option<Vec<SegmentId>> {
+    if request.replicas.count == 1 {
+        return None;
+    }
     let has_hole = |view: &&SegmentView| view.largest_hole >= request.size;
-    let served: Vec<&str> = match request.replicas.count {
-        // A hole that is there and does not serve is too unaligned.
-        1 => Vec::new(),
-        _ => {
-            let with_hole = open.iter().copied().filter(has_hole);
-            with_hole.map(|view| view.name.as_str()).collect()
-        }
-    };
-    let helps = |view: &&SegmentView| !served.contains(&view.name.as_str());
-    open.into_iter().filter(helps).map(|view| view.id).collect()
+    let names = open.iter().filter(has_hole).map(|view| view.name.as_str());
+    let served: Vec<&str> = names.collect();
+    let is_unserved = |view: &&SegmentView| !served.contains(&view.name.as_str());
+    Some(
+        open.iter()
+            .filter(is_unserved)
+            .map(|view| view.id)
+            .collect(),
+    )
 }
 
 /// A search for the window that is best evicted.
@@ -218,7 +224,11 @@ impl Search<'_> {
             record.is_evictable(self.time) && record.object.buffers.iter().any(is_open)
         };
         // Those that are pinned are not among them; leased ones are few.
-        self.objects.by_age().filter(is_candidate).take(count).collect()
+        self.objects
+            .by_age()
+            .filter(is_candidate)
+            .take(count)
+            .collect()
     }
 
     /// Returns whether the surroundings of so many objects are more than a look

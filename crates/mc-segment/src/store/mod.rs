@@ -9,6 +9,7 @@ mod error;
 mod evict;
 mod lease;
 mod lru;
+mod move_out;
 mod objects;
 mod options;
 mod put;
@@ -21,10 +22,7 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    clock::Stopwatch,
-    objects::Objects,
-};
+use self::{clock::Stopwatch, objects::Objects};
 use crate::pool::SegmentPool;
 
 pub use self::{
@@ -32,6 +30,7 @@ pub use self::{
     error::{PutError, RemoveError, StoreOptionsError},
     evict::Eviction,
     lease::Lease,
+    move_out::{Moved, copy_bytes},
     options::{StoreOptions, Watermarks},
     put::Put,
     snapshot::{Dropped, FormatError, LoadError, Restored, SaveError},
@@ -145,7 +144,11 @@ impl ObjectStore {
             return None;
         }
         state.stats.hits += 1;
-        let until = if time.is_zero() { time } else { now.saturating_add(time) };
+        let until = if time.is_zero() {
+            time
+        } else {
+            now.saturating_add(time)
+        };
         let record = state.objects.touch(slot, now, until);
         Some(Lease::new(&record.object))
     }

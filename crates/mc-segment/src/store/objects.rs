@@ -110,7 +110,10 @@ impl Objects {
     /// Gives the key of a put back that is not committed.
     pub(super) fn abandon_put(&mut self, key: &[u8]) {
         let entry = self.by_key.remove(key);
-        debug_assert!(matches!(entry, Some(Entry::InFlight)), "the put is in flight");
+        debug_assert!(
+            matches!(entry, Some(Entry::InFlight)),
+            "the put is in flight"
+        );
         self.in_flight -= 1;
     }
 
@@ -201,6 +204,24 @@ impl Objects {
         record
     }
 
+    /// Puts a buffer of the same size in the place of a replica of an object
+    /// that nobody leases.
+    ///
+    /// # Panics
+    ///
+    /// Panics if somebody does.
+    pub(super) fn replace_buffer(&mut self, slot: usize, replica: usize, buffer: PlacedBuffer) {
+        let record = &mut self.records[slot];
+        for place in places(&record.object) {
+            self.by_address.remove(&place);
+        }
+        let object = Arc::get_mut(&mut record.object).expect("the object is not leased");
+        object.buffers[replica] = buffer;
+        for place in places(&record.object) {
+            self.by_address.insert(place, slot);
+        }
+    }
+
     /// Returns the oldest object that may go, unless none may.
     ///
     /// One that is leased counts as used now, so that it is passed over once
@@ -255,7 +276,11 @@ impl Objects {
         assert!(!listed.iter().any(is_pinned), "no pinned slot is listed");
         assert_eq!(listed.len() + pinned, self.records.len(), "all others are");
         assert_eq!(self.by_address.len(), pieces, "no address is left over");
-        assert_eq!(self.by_key.len(), self.records.len() + self.in_flight, "nor a key");
+        assert_eq!(
+            self.by_key.len(),
+            self.records.len() + self.in_flight,
+            "nor a key"
+        );
         assert_eq!((self.live_bytes, self.pinned), (bytes, pinned), "sums");
     }
 }

@@ -5,13 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    ObjectStore,
-    error::PutError,
-    evict::Effort,
-    lease::Object,
-    objects::KeyState,
-};
+use super::{ObjectStore, error::PutError, evict::Effort, lease::Object, objects::KeyState};
 use crate::{buffer::PlacedBuffer, error::PlaceError, request::Request};
 
 /// Space for an object that is being written.
@@ -91,7 +85,7 @@ impl ObjectStore {
         Err(taken)
     }
 
-    fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
+    pub(super) fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
         let mut effort = Effort::default();
         let placed = loop {
             match self.shared.pool.place(request) {

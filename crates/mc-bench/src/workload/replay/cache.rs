@@ -116,7 +116,10 @@ impl Oracle {
     }
 
     fn evict_oldest(&mut self) {
-        let (used, key) = self.by_use.pop_first().expect("what is live has a last use");
+        let (used, key) = self
+            .by_use
+            .pop_first()
+            .expect("what is live has a last use");
         let (size_bytes, _) = self.objects.remove(&key).expect("it is live");
         self.tally.live_bytes -= size_bytes;
         self.tally.evicted_bytes += size_bytes;

@@ -85,7 +85,9 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     for layout in &layouts {
         let unique_bytes = unique_bytes(&trace, layout);
         let capacities = match options.capacities_bytes.as_slice() {
-            [] => SHARES_PERCENT.map(|share| (unique_bytes / 100 * share).max(1)).to_vec(),
+            [] => SHARES_PERCENT
+                .map(|share| (unique_bytes / 100 * share).max(1))
+                .to_vec(),
             given => given.to_vec(),
         };
         rows.extend(capacities.into_iter().map(|capacity_bytes| Row {
@@ -164,7 +166,9 @@ impl Row<'_> {
             }
         }
         let lanes = lanes.iter().zip(&outcomes);
-        lanes.map(|(lane, outcomes)| self.record(*lane, outcomes)).collect()
+        lanes
+            .map(|(lane, outcomes)| self.record(*lane, outcomes))
+            .collect()
     }
 
     fn replay(&self, lane: Lane, lookups_max: u64) -> Outcome {
@@ -186,34 +190,53 @@ impl Row<'_> {
     fn record(&self, lane: Lane, outcomes: &[Outcome]) -> Run {
         let first = &outcomes[0];
         let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-        assert!(outcomes.iter().all(is_repeated), "{lane:?} decided differently this time");
+        assert!(
+            outcomes.iter().all(is_repeated),
+            "{lane:?} decided differently this time"
+        );
         let time = median(outcomes.iter().map(|outcome| outcome.elapsed).collect());
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let tally = first.tally;
         // Utilization counts from the first eviction on; a pool that is never full has none.
         let full = &first.live_bytes_samples[first.requests_until_full..];
-        let full = if full.is_empty() { &first.live_bytes_samples } else { full };
+        let full = if full.is_empty() {
+            &first.live_bytes_samples
+        } else {
+            full
+        };
         let live: u128 = full.iter().map(|&live| u128::from(live)).sum();
         let utilization = live as f64 / full.len().max(1) as f64 / self.capacity_bytes as f64;
         let run = Run::new(WORKLOAD.name, lane.subject)
             .with("trace", self.trace_name)
             .with("layout", self.layout.name)
             .with("capacity_bytes", self.capacity_bytes)
-            .with("capacity_share", share(self.capacity_bytes, self.unique_bytes))
+            .with(
+                "capacity_share",
+                share(self.capacity_bytes, self.unique_bytes),
+            )
             .with("segments", u64::from(self.segments))
             .with("eviction", lane.eviction)
             .with("requests", first.live_bytes_samples.len() as u64)
             .with("skipped_lines", self.trace.skipped_lines)
             .with("ops", first.lookups)
-            .with("ns_per_op", time.as_nanos() as f64 / first.lookups.max(1) as f64)
+            .with(
+                "ns_per_op",
+                time.as_nanos() as f64 / first.lookups.max(1) as f64,
+            )
             .with("repeats", outcomes.len() as u64)
             .with("token_hit_rate", share(first.hit_tokens, first.tokens))
             .with("stored_bytes", first.stored_bytes)
             .with("evicted_bytes", tally.evicted_bytes)
-            .with("evicted_bytes_per_stored_byte", share(tally.evicted_bytes, first.stored_bytes))
+            .with(
+                "evicted_bytes_per_stored_byte",
+                share(tally.evicted_bytes, first.stored_bytes),
+            )
             .with("refused", first.refused)
             .with("utilization_mean", utilization)
-            .with("utilization_over_time", self.curve(&first.live_bytes_samples))
+            .with(
+                "utilization_over_time",
+                self.curve(&first.live_bytes_samples),
+            )
             .with("checksum", first.checksum.to_string());
         if tally.victims == 0 {
             return run;
@@ -227,6 +250,8 @@ impl Row<'_> {
     fn curve(&self, live_bytes_samples: &[u64]) -> Vec<f64> {
         let step = live_bytes_samples.len().div_ceil(CURVE_POINTS).max(1);
         let moments = live_bytes_samples.iter().step_by(step);
-        moments.map(|&live| live as f64 / self.capacity_bytes as f64).collect()
+        moments
+            .map(|&live| live as f64 / self.capacity_bytes as f64)
+            .collect()
     }
 }

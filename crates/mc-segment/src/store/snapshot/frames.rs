@@ -113,7 +113,9 @@ pub(super) fn pieces(bytes: &[u8]) -> Result<impl Iterator<Item = Piece<'_>>, Fo
             return Some(piece);
         }
         while at < bytes.len() && (at == start || frame_at(bytes, at, id).is_none()) {
-            let next = bytes[at + 1..].windows(ID_LEN).position(|window| window == id);
+            let next = bytes[at + 1..]
+                .windows(ID_LEN)
+                .position(|window| window == id);
             at = next.map_or(bytes.len(), |skipped| at + 1 + skipped);
         }
         Some(Piece::Damage(start..at))

@@ -18,11 +18,7 @@ use self::{
     frames::{FrameWriter, Piece},
     records::{Header, Record, SavedObject},
 };
-use super::{
-    ObjectStore, StoreOptions, StoreOptionsError,
-    lease::Object,
-    objects::KeyState,
-};
+use super::{ObjectStore, StoreOptions, StoreOptionsError, lease::Object, objects::KeyState};
 use crate::{
     buffer::PlacedBuffer,
     error::{AdoptError, MountError},
@@ -287,11 +283,7 @@ impl Contents {
 
 /// Takes the places of an object's replicas; those that cannot be had are
 /// dropped.
-fn adopt(
-    pool: &SegmentPool,
-    saved: &SavedObject,
-    dropped: &mut Vec<Dropped>,
-) -> Vec<PlacedBuffer> {
+fn adopt(pool: &SegmentPool, saved: &SavedObject, dropped: &mut Vec<Dropped>) -> Vec<PlacedBuffer> {
     let mut buffers = Vec::with_capacity(saved.replicas.len());
     for descriptor in &saved.replicas {
         match pool.adopt(std::slice::from_ref(descriptor)) {

@@ -90,7 +90,11 @@ impl SavedObject {
             key: object.key.to_vec(),
             size: object.size,
             is_pinned,
-            replicas: object.buffers.iter().map(PlacedBuffer::descriptor).collect(),
+            replicas: object
+                .buffers
+                .iter()
+                .map(PlacedBuffer::descriptor)
+                .collect(),
         }
     }
 }
