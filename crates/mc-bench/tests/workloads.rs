@@ -28,6 +28,7 @@ fn smoke(workload: &Workload, seed: u64) -> Vec<Run> {
         ops: Some(OPS),
         seed,
         effort: Effort::Quick,
+        ..Request::default()
     };
     (workload.run)(&request, &mut |_| {}).expect("the smoke request is valid")
 }

@@ -6,22 +6,30 @@ mod buffer;
 mod descriptor;
 mod error;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mounted;
 mod placement;
 mod pool;
 mod registration;
 mod request;
 mod segment;
+mod snapshot;
 mod state;
 mod stats;
 mod table;
+
+#[cfg(feature = "metrics")]
+pub use crate::metrics::MetricsPublisher;
+pub use mc_offset::{AllocError, Fit};
 
 pub use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
     error::{
-        AdoptCause, AdoptError, BytesError, ExactError, MountError, PlaceError, RegistrationError,
-        SegmentField, SegmentIdError, StrategyError, TransitionError,
+        AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,
+        RegistrationError, RestoreError, SegmentField, SegmentIdError, StrategyError,
+        TransitionError,
     },
     memory::Memory,
     placement::Strategy,
@@ -29,6 +37,7 @@ pub use crate::{
     registration::{RegistrationLimit, registration_chunks},
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
+    snapshot::{PoolSnapshot, SNAPSHOT_VERSION, SegmentSnapshot},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
 };

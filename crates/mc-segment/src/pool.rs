@@ -1,6 +1,7 @@
 //! The pool: mounted segments, and space in those that are open.
 
 mod exact;
+mod restore;
 mod window;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer::PlacedBuffer,
@@ -23,7 +25,7 @@ use crate::{
     segment::{Segment, SegmentId, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
-    table::Table,
+    table::{Entry, Table},
 };
 
 pub use self::window::EvictionWindow;
@@ -51,7 +53,7 @@ pub struct SegmentPool {
 }
 
 /// How a pool places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolOptions {
     /// Which segment is given a request.
     pub strategy: Strategy,
@@ -263,10 +265,14 @@ impl SegmentPool {
     }
 
     /// Marks a segment that is about to be opened as fresh if others are in use.
-    fn mark_fresh(&self, mounted: &Mounted) {
+    fn mark_fresh(&self, mounted: &Arc<Mounted>) {
         let table = self.shared.table.load();
-        let mut others = table.entries.iter().map(|entry| &entry.mounted);
-        if others.any(|other| mounted.is_emptier_than(other)) {
+        let entry = Entry::new(Arc::clone(mounted), 0);
+        if table
+            .entries
+            .iter()
+            .any(|other| entry.is_emptier_than(other))
+        {
             mounted.freshen();
         }
     }
@@ -432,7 +438,7 @@ fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
         .collect();
     let able: Vec<_> = open
         .iter()
-        .filter(|entry| entry.mounted.could_take(asked, align))
+        .filter(|entry| entry.could_take(asked, align))
         .collect();
     if able.is_empty() {
         return PlaceError::NoSegment {
@@ -456,8 +462,8 @@ fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
             names: names.len(),
         };
     }
-    let holes = able.iter().map(|entry| entry.mounted.recent_largest_hole());
-    let free = able.iter().map(|entry| entry.mounted.recent_free_bytes());
+    let holes = able.iter().map(|entry| entry.recent_largest_hole());
+    let free = able.iter().map(|entry| entry.recent_free_bytes());
     PlaceError::NoSpace {
         asked,
         required,

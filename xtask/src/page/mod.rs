@@ -11,6 +11,7 @@ mod eviction;
 mod headline;
 mod markdown;
 mod population;
+mod strategies;
 mod uniform;
 
 use std::fs;
@@ -47,6 +48,7 @@ const SECTIONS: &[Section] = &[
     concurrency::SECTION,
     arena::SECTION,
     population::SECTION,
+    strategies::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.

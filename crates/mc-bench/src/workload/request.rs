@@ -5,7 +5,7 @@ use mc_arena::PoolError;
 use crate::record::SkippedRun;
 use crate::row::REPEATS;
 
-use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
+use super::{Sizes, Skipped, WORKLOADS, Workload, by_name, strategies};
 
 /// Seed of a run that does not name one.
 pub const SEED: u64 = 42;
@@ -29,6 +29,18 @@ pub struct Request {
     pub seed: u64,
     /// How much to run.
     pub effort: Effort,
+    /// Which rows to run.
+    pub matrix: Matrix,
+}
+
+/// Which rows of a workload to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matrix {
+    /// Those of the generated page.
+    #[default]
+    Usual,
+    /// All, for workloads that have more than the page shows.
+    Whole,
 }
 
 /// How much of a workload to run.
@@ -74,6 +86,12 @@ pub enum RequestError {
     /// The workload defines its own sizes.
     #[error("{workload} takes no --size: its sizes are fixed")]
     FixedSizes {
+        /// The workload.
+        workload: &'static str,
+    },
+    /// The workload has no rows beyond the usual ones.
+    #[error("{workload} takes no --full: it always runs all of its rows; strategies has more")]
+    NoMoreRows {
         /// The workload.
         workload: &'static str,
     },
@@ -134,6 +152,7 @@ impl Default for Request {
             ops: None,
             seed: SEED,
             effort: Effort::Full,
+            matrix: Matrix::Usual,
         }
     }
 }
@@ -193,6 +212,7 @@ pub fn select(
     check_ops(request.ops)?;
     if let [workload] = workloads {
         check_sizes(workload, request)?;
+        check_matrix(workload, request)?;
         names
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
@@ -254,6 +274,15 @@ fn check_ops(ops: Option<u64>) -> Result<(), RequestError> {
 fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestError> {
     if workload.sizes == Sizes::Fixed && !request.sizes.is_empty() {
         return Err(RequestError::FixedSizes {
+            workload: workload.name,
+        });
+    }
+    Ok(())
+}
+
+fn check_matrix(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    if request.matrix == Matrix::Whole && workload.name != strategies::WORKLOAD.name {
+        return Err(RequestError::NoMoreRows {
             workload: workload.name,
         });
     }

@@ -21,7 +21,7 @@ impl Search<'_> {
             if !self.is_candidate(place) {
                 continue;
             }
-            let best = if self.mounted(place).is_fresh() {
+            let best = if self.entry(place).mounted.is_fresh() {
                 &mut fresh
             } else {
                 &mut settled
@@ -32,7 +32,7 @@ impl Search<'_> {
         }
         match (settled, fresh) {
             (Some(settled), Some(fresh)) if !self.is_emptier(fresh, settled) => {
-                self.mounted(fresh).settle();
+                self.entry(fresh).mounted.settle();
                 Some(settled)
             }
             (Some(settled), Some(fresh)) if !self.takes_part(fresh) => Some(settled),
@@ -41,7 +41,7 @@ impl Search<'_> {
     }
 
     fn is_emptier(&self, place: usize, than: usize) -> bool {
-        self.mounted(place).is_emptier_than(self.mounted(than))
+        self.entry(place).is_emptier_than(self.entry(than))
     }
 
     /// Draws whether a fresh segment that is in the sample may be chosen.
@@ -50,7 +50,7 @@ impl Search<'_> {
         // In the sample by the chance of `sample / len`, to be chosen by that of
         // `FRESH_SHARE * size / capacity`.
         let sample = len.min(SAMPLE_LEN) as u128;
-        let size = u128::from(self.mounted(fresh).info().size);
+        let size = u128::from(self.entry(fresh).size);
         let drawn = u128::from(self.draw.number() >> 32);
         let scaled = drawn.saturating_mul(self.table.capacity) >> 32;
         scaled.saturating_mul(sample) < FRESH_SHARE * size * len as u128

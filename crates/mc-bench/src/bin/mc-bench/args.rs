@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
-use mc_bench::workload::{Effort, Request, SEED};
+use mc_bench::workload::{Effort, Matrix, Request, SEED};
 
 /// Measures allocators on the workloads of a KV-cache store.
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Run fewer operations on smaller pools, each row once
     #[arg(long)]
     quick: bool,
+    /// Run every row of a workload, also those that the page leaves out
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
     /// Format of the document
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -80,6 +83,11 @@ impl Args {
         } else {
             Effort::Full
         };
+        let matrix = if self.full {
+            Matrix::Whole
+        } else {
+            Matrix::Usual
+        };
         let (sizes, ops, seed) = (self.sizes.clone(), self.ops, self.seed);
         Request {
             subjects: Vec::new(),
@@ -87,6 +95,7 @@ impl Args {
             ops,
             seed,
             effort,
+            matrix,
         }
     }
 }
