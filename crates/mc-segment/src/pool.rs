@@ -296,14 +296,19 @@ impl SegmentPool {
                     transition,
                 });
             }
-            Step::To(state) => {
-                if transition == Transition::FinishDrain {
-                    check_empty(&mounted)?;
-                }
-                if state == SegmentState::Ok {
+            Step::To(next) => {
+                if next == SegmentState::Ok {
                     self.mark_fresh(&mounted);
                 }
-                mounted.set_state(state);
+                mounted.set_state(next);
+                // Only now, so that a buffer that is being adopted is either seen
+                // here, or sees the state and is given up.
+                if transition == Transition::FinishDrain
+                    && let Err(not_empty) = check_empty(&mounted)
+                {
+                    mounted.set_state(state);
+                    return Err(not_empty);
+                }
             }
             Step::Forget => {
                 registry.remove(&id);
