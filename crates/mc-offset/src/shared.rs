@@ -63,6 +63,9 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 #[derive(Clone)]
 pub struct SharedAllocator {
     homes: Arc<[Arc<Home>]>,
+    /// The core of every home, one step away for those who choose among
+    /// allocators.
+    core: Arc<Core>,
 }
 
 /// One thread's side of an allocator, on cache lines of its own together with
@@ -127,6 +130,7 @@ impl SharedAllocator {
         let homes: Vec<Arc<Home>> = (0..HOME_COUNT).map(home).collect();
         Self {
             homes: homes.into(),
+            core,
         }
     }
 
@@ -260,8 +264,9 @@ impl SharedAllocator {
         &self.homes[thread_number() % HOME_COUNT]
     }
 
+    #[inline]
     fn core(&self) -> &Arc<Core> {
-        &self.homes[0].core
+        &self.core
     }
 
     #[inline]

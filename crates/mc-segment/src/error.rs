@@ -191,6 +191,55 @@ pub enum MountError {
     },
 }
 
+/// Why a segment was not mounted with its buffers; the pool is as it was
+/// before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MountWithError {
+    /// The segment cannot be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The segment is mounted; its buffers have owners.
+    #[error("segment {id} is mounted already")]
+    AlreadyMounted {
+        /// The segment.
+        id: SegmentId,
+    },
+    /// A descriptor does not fit the segment.
+    #[error("the buffers of the segment cannot be adopted")]
+    Adopt(#[from] AdoptError),
+}
+
+/// Why a pool was not restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The snapshot has a version that this crate cannot read.
+    #[error("pool snapshot version {version}; only version {supported} can be read")]
+    UnknownVersion {
+        /// The version found.
+        version: u32,
+        /// The version that can be read.
+        supported: u32,
+    },
+    /// Two segments have one id.
+    #[error("segment {position} of the snapshot has the id {id} of one before it")]
+    Duplicate {
+        /// Place in the list of the second one, from 0.
+        position: usize,
+        /// The id.
+        id: SegmentId,
+    },
+    /// A segment cannot be mounted.
+    #[error("segment {position} of the snapshot cannot be mounted")]
+    Segment {
+        /// Place in the list, from 0.
+        position: usize,
+        /// Why not.
+        source: MountError,
+    },
+}
+
 /// Why a segment stays in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -392,6 +441,12 @@ pub struct AdoptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AdoptCause {
+    /// The descriptor is of another segment than the one that is mounted.
+    #[error("the buffer is in segment {id}")]
+    OtherSegment {
+        /// The segment of the descriptor.
+        id: SegmentId,
+    },
     /// The descriptor has another endpoint or protocol than the segment.
     #[error("the {field} is not that of segment {id}")]
     Differs {

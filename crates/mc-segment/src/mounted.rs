@@ -197,16 +197,6 @@ impl Mounted {
         }
     }
 
-    /// Returns whether a greater share of the bytes is free than of another's,
-    /// as of a moment ago.
-    #[inline]
-    pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
-        let share = |one: &Self, over: &Self| {
-            u128::from(one.recent_free_bytes()) * u128::from(over.info.size)
-        };
-        share(self, other) > share(other, self)
-    }
-
     #[inline]
     pub(crate) fn is_fresh(&self) -> bool {
         self.is_fresh.load(Ordering::Relaxed)

@@ -1,7 +1,7 @@
 //! The pool: mounted segments, and space in those that are open.
 
 mod exact;
-mod snapshot;
+mod restore;
 mod window;
 
 use std::{
@@ -14,6 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer::PlacedBuffer,
@@ -24,13 +25,10 @@ use crate::{
     segment::{Segment, SegmentId, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
-    table::Table,
+    table::{Entry, Table},
 };
 
-pub use self::{
-    snapshot::{PoolSnapshot, SegmentSnapshot},
-    window::EvictionWindow,
-};
+pub use self::window::EvictionWindow;
 
 /// The segments of a store.
 ///
@@ -55,7 +53,7 @@ pub struct SegmentPool {
 }
 
 /// How a pool places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolOptions {
     /// Which segment is given a request.
     pub strategy: Strategy,
@@ -275,10 +273,14 @@ impl SegmentPool {
     }
 
     /// Marks a segment that is about to be opened as fresh if others are in use.
-    fn mark_fresh(&self, mounted: &Mounted) {
+    fn mark_fresh(&self, mounted: &Arc<Mounted>) {
         let table = self.shared.table.load();
-        let mut others = table.entries.iter().map(|entry| &entry.mounted);
-        if others.any(|other| mounted.is_emptier_than(other)) {
+        let entry = Entry::new(Arc::clone(mounted), 0);
+        if table
+            .entries
+            .iter()
+            .any(|other| entry.is_emptier_than(other))
+        {
             mounted.freshen();
         }
     }
@@ -302,14 +304,19 @@ impl SegmentPool {
                     transition,
                 });
             }
-            Step::To(state) => {
-                if transition == Transition::FinishDrain {
-                    check_empty(&mounted)?;
-                }
-                if state == SegmentState::Ok {
+            Step::To(next) => {
+                if next == SegmentState::Ok {
                     self.mark_fresh(&mounted);
                 }
-                mounted.set_state(state);
+                mounted.set_state(next);
+                // Only now, so that a buffer that is being adopted is either seen
+                // here, or sees the state and is given up.
+                if transition == Transition::FinishDrain
+                    && let Err(not_empty) = check_empty(&mounted)
+                {
+                    mounted.set_state(state);
+                    return Err(not_empty);
+                }
             }
             Step::Forget => {
                 registry.remove(&id);
@@ -444,7 +451,7 @@ fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
         .collect();
     let able: Vec<_> = open
         .iter()
-        .filter(|entry| entry.mounted.could_take(asked, align))
+        .filter(|entry| entry.could_take(asked, align))
         .collect();
     if able.is_empty() {
         return PlaceError::NoSegment {
@@ -468,8 +475,8 @@ fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
             names: names.len(),
         };
     }
-    let holes = able.iter().map(|entry| entry.mounted.recent_largest_hole());
-    let free = able.iter().map(|entry| entry.mounted.recent_free_bytes());
+    let holes = able.iter().map(|entry| entry.recent_largest_hole());
+    let free = able.iter().map(|entry| entry.recent_free_bytes());
     PlaceError::NoSpace {
         asked,
         required,

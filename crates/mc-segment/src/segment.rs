@@ -24,6 +24,7 @@ pub struct Segment {
 ///
 /// Mounting a segment again compares every field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SegmentInfo {
     /// The identity.
     pub id: SegmentId,
@@ -49,6 +50,7 @@ pub struct SegmentInfo {
 
 /// How objects are placed inside a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SegmentOptions {
     /// Bytes to whose multiples objects are charged and at whose multiples they
     /// are placed; a power of two that divides base and size.

@@ -3,6 +3,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use mc_offset::SharedAllocator;
+
 use crate::{mounted::Mounted, placement::Draw, segment::SegmentId};
 
 /// The segments open to placement, and what strategies look up about them.
@@ -19,12 +21,16 @@ pub(crate) struct Table {
     by_id: Vec<(SegmentId, usize)>,
 }
 
-/// One segment of a [`Table`].
+/// One segment of a [`Table`], with what every strategy reads of it at hand.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) mounted: Arc<Mounted>,
     /// Equal iff the names of two entries are.
     pub(crate) name: u32,
+    pub(crate) size: u64,
+    base: u64,
+    /// The allocator of a segment in one chunk.
+    sole: Option<SharedAllocator>,
 }
 
 /// One host of a [`Table`].
@@ -40,6 +46,8 @@ pub(crate) struct Host {
 pub(crate) struct Weights {
     /// Sums of the weights up to and including each entry.
     ends: Vec<u64>,
+    /// Whether all weights are equal, so that an entry is drawn without a search.
+    is_even: bool,
 }
 
 impl Table {
@@ -70,6 +78,59 @@ impl Table {
     }
 }
 
+impl Entry {
+    pub(crate) fn new(mounted: Arc<Mounted>, name: u32) -> Self {
+        let sole = match mounted.chunks() {
+            [chunk] => Some(chunk.allocator.clone()),
+            _ => None,
+        };
+        Self {
+            name,
+            size: mounted.info().size,
+            base: mounted.info().base,
+            sole,
+            mounted,
+        }
+    }
+
+    /// Returns whether the empty segment could take `size` bytes in one piece
+    /// at a multiple of `align`.
+    #[inline]
+    pub(crate) fn could_take(&self, size: u64, align: u64) -> bool {
+        match self.sole {
+            Some(_) => size <= self.size && self.base & (align - 1) == 0,
+            None => self.mounted.could_take(size, align),
+        }
+    }
+
+    /// Returns the bytes of the largest hole of a moment ago.
+    #[inline]
+    pub(crate) fn recent_largest_hole(&self) -> u64 {
+        match &self.sole {
+            Some(allocator) => allocator.recent_largest_hole(),
+            None => self.mounted.recent_largest_hole(),
+        }
+    }
+
+    /// Returns the free bytes of a moment ago.
+    #[inline]
+    pub(crate) fn recent_free_bytes(&self) -> u64 {
+        match &self.sole {
+            Some(allocator) => allocator.recent_free_bytes(),
+            None => self.mounted.recent_free_bytes(),
+        }
+    }
+
+    /// Returns whether a greater share of the bytes is free than of another's,
+    /// as of a moment ago.
+    #[inline]
+    pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
+        let share =
+            |one: &Self, over: &Self| u128::from(one.recent_free_bytes()) * u128::from(over.size);
+        share(self, other) > share(other, self)
+    }
+}
+
 fn key(mounted: &Mounted) -> (&str, &str, SegmentId) {
     let info = mounted.info();
     (&info.host, &info.name, info.id)
@@ -82,10 +143,8 @@ fn entries(segments: Vec<Arc<Mounted>>) -> Vec<Entry> {
     names.dedup();
     let entry = |mounted: Arc<Mounted>| {
         let number = names.partition_point(|name| *name < mounted.info().name);
-        Entry {
-            name: u32::try_from(number).expect("fewer than 2^32 segments"),
-            mounted,
-        }
+        let number = u32::try_from(number).expect("fewer than 2^32 segments");
+        Entry::new(mounted, number)
     };
     segments.into_iter().map(entry).collect()
 }
@@ -120,6 +179,7 @@ impl Weights {
         // at once the shift is 0.
         let sum: u128 = capacities.clone().map(u128::from).sum();
         let shift = (u128::BITS - sum.leading_zeros()).saturating_sub(u64::BITS);
+        let is_even = capacities.clone().min() == capacities.clone().max();
         let mut end = 0;
         let ends = capacities.map(|capacity| {
             end += capacity >> shift;
@@ -127,6 +187,7 @@ impl Weights {
         });
         Self {
             ends: ends.collect(),
+            is_even,
         }
     }
 
@@ -134,6 +195,9 @@ impl Weights {
     #[inline]
     pub(crate) fn draw(&self, draw: &mut Draw) -> Option<usize> {
         let sum = *self.ends.last()?;
+        if self.is_even {
+            return Some(draw.place(self.ends.len()));
+        }
         let drawn = draw.below(sum);
         Some(self.ends.partition_point(|&end| end <= drawn))
     }

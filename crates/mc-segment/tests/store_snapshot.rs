@@ -271,7 +271,7 @@ fn memory_that_is_too_short_is_named() {
         .unwrap();
     let memory = Memory::pool(PoolBytes::new(mapped));
     let error = ObjectStore::restore(&bytes, |saved| saved, |_| memory.clone()).unwrap_err();
-    assert!(matches!(error, LoadError::Mount(_)), "{error}");
+    assert!(matches!(error, LoadError::Pool(_)), "{error}");
 }
 
 #[test]

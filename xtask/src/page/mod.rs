@@ -12,6 +12,7 @@ mod headline;
 mod markdown;
 mod population;
 mod replay;
+mod strategies;
 mod uniform;
 
 use std::fs;
@@ -49,6 +50,7 @@ const SECTIONS: &[Section] = &[
     concurrency::SECTION,
     arena::SECTION,
     population::SECTION,
+    strategies::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.

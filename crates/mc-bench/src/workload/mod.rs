@@ -15,11 +15,12 @@ pub mod populate;
 mod random;
 pub mod replay;
 mod request;
+pub mod strategies;
 mod tier;
 mod uniform;
 
 pub use self::request::{
-    ALL, Effort, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
+    ALL, Effort, Matrix, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
 };
 
 use crate::churn::Outcome;
@@ -42,6 +43,7 @@ pub const WORKLOADS: &[Workload] = &[
     concurrency::WORKLOAD,
     arena::WORKLOAD,
     populate::WORKLOAD,
+    strategies::WORKLOAD,
 ];
 
 /// One workload of the table.

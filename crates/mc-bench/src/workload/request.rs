@@ -6,7 +6,7 @@ use crate::record::SkippedRun;
 use crate::row::REPEATS;
 
 use super::replay::{self, ReplayError, ReplayOptions};
-use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
+use super::{Sizes, Skipped, WORKLOADS, Workload, by_name, strategies};
 
 /// Seed of a run that does not name one.
 pub const SEED: u64 = 42;
@@ -32,6 +32,18 @@ pub struct Request {
     pub effort: Effort,
     /// What the replay of a trace is asked for.
     pub replay: ReplayOptions,
+    /// Which rows to run.
+    pub matrix: Matrix,
+}
+
+/// Which rows of a workload to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matrix {
+    /// Those of the generated page.
+    #[default]
+    Usual,
+    /// All, for workloads that have more than the page shows.
+    Whole,
 }
 
 /// How much of a workload to run.
@@ -77,6 +89,12 @@ pub enum RequestError {
     /// The workload defines its own sizes.
     #[error("{workload} takes no --size: its sizes are fixed")]
     FixedSizes {
+        /// The workload.
+        workload: &'static str,
+    },
+    /// The workload has no rows beyond the usual ones.
+    #[error("{workload} takes no --full: it always runs all of its rows; strategies has more")]
+    NoMoreRows {
         /// The workload.
         workload: &'static str,
     },
@@ -141,6 +159,7 @@ impl Default for Request {
             seed: SEED,
             effort: Effort::Full,
             replay: ReplayOptions::default(),
+            matrix: Matrix::Usual,
         }
     }
 }
@@ -201,6 +220,7 @@ pub fn select(
     if let [workload] = workloads {
         check_sizes(workload, request)?;
         check_replay(workload, request)?;
+        check_matrix(workload, request)?;
         names
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
@@ -276,6 +296,15 @@ fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestErr
         }
         _ => request.replay.validate().map_err(Into::into),
     }
+}
+
+fn check_matrix(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    if request.matrix == Matrix::Whole && workload.name != strategies::WORKLOAD.name {
+        return Err(RequestError::NoMoreRows {
+            workload: workload.name,
+        });
+    }
+    Ok(())
 }
 
 fn check_skipped(workload: &'static Workload, name: &str) -> Result<(), RequestError> {

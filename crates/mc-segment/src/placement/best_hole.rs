@@ -11,7 +11,7 @@ impl Search<'_> {
         let start = self.draw.place(len);
         let mut best: Option<(u64, usize)> = None;
         for place in (start..len).chain(0..start) {
-            let hole = self.mounted(place).recent_largest_hole();
+            let hole = self.entry(place).recent_largest_hole();
             let is_better = best.is_none_or(|(least, _)| hole < least);
             if size <= hole && is_better && self.is_eligible(place) {
                 best = Some((hole, place));

@@ -8,7 +8,7 @@ impl Search<'_> {
         let weights = &self.table.weights;
         let (a, b) = (weights.draw(&mut self.draw)?, weights.draw(&mut self.draw)?);
         match (self.is_candidate(a), self.is_candidate(b)) {
-            (true, true) if self.mounted(b).is_emptier_than(self.mounted(a)) => Some(b),
+            (true, true) if self.entry(b).is_emptier_than(self.entry(a)) => Some(b),
             (true, _) => Some(a),
             (false, true) => Some(b),
             (false, false) => None,

@@ -16,7 +16,6 @@ use smallvec::SmallVec;
 
 use crate::{
     buffer::PlacedBuffer,
-    mounted::Mounted,
     request::Request,
     table::{Entry, Table},
 };
@@ -118,7 +117,7 @@ impl<'a> Search<'a> {
         if !self.is_eligible(place) {
             return None;
         }
-        let Entry { mounted, name, .. } = &self.table.entries[place];
+        let Entry { mounted, name, .. } = self.entry(place);
         let Request {
             size,
             align,
@@ -142,22 +141,22 @@ impl<'a> Search<'a> {
     /// Returns whether a replica may go to a segment that has not refused it.
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
-        let Entry { mounted, name, .. } = &self.table.entries[place];
+        let entry = self.entry(place);
         let Request {
             size,
             align,
             excluded,
             ..
         } = *self.request;
-        mounted.could_take(size, align)
-            && (excluded.is_empty() || !excluded.contains(&mounted.info().id))
-            && !self.taken.contains(name)
+        entry.could_take(size, align)
+            && (excluded.is_empty() || !excluded.contains(&entry.mounted.info().id))
+            && !self.taken.contains(&entry.name)
             && !self.refused.contains(place)
     }
 
     #[inline]
     fn seems_to_fit(&self, place: usize) -> bool {
-        self.request.size <= self.mounted(place).recent_largest_hole()
+        self.request.size <= self.entry(place).recent_largest_hole()
     }
 
     /// Returns whether a choice among segments may fall on this one.
@@ -167,8 +166,8 @@ impl<'a> Search<'a> {
     }
 
     #[inline]
-    fn mounted(&self, place: usize) -> &'a Mounted {
-        &self.table.entries[place].mounted
+    fn entry(&self, place: usize) -> &'a Entry {
+        &self.table.entries[place]
     }
 
     #[inline]

@@ -74,7 +74,8 @@ impl Walk {
             next: draw.place(len),
             stride: 0,
             left: len,
-            draw: *draw,
+            // Of its own, so that what is drawn next does not follow from strides.
+            draw: Draw(draw.number()),
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Space in a segment that is named, at an address that is named, and where
 //! descriptors say that it is.
 
+use std::sync::Arc;
+
 use mc_offset::{Handle, PlaceError as OffsetError};
 
-use super::SegmentPool;
+use super::{SegmentPool, check_overlap};
 use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
-    error::{AdoptCause, AdoptError, ExactError, SegmentField},
+    error::{AdoptCause, AdoptError, ExactError, MountWithError, SegmentField},
     mounted::{Mounted, Pieces},
-    segment::SegmentId,
+    segment::{Segment, SegmentId},
     state::SegmentState,
 };
 
@@ -71,30 +73,70 @@ impl SegmentPool {
     /// An [`AdoptError`] that tells the position and the cause; none is adopted
     /// then.
     pub fn adopt(&self, descriptors: &[BufferDescriptor]) -> Result<Vec<PlacedBuffer>, AdoptError> {
-        let adopt = |(position, descriptor)| {
-            self.adopt_one(descriptor)
-                .map_err(|cause| AdoptError { position, cause })
-        };
-        descriptors.iter().enumerate().map(adopt).collect()
+        adopt_all(descriptors, |descriptor| {
+            let id = descriptor.segment;
+            let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
+            adopt_into(&mounted, descriptor)
+        })
     }
 
-    fn adopt_one(&self, descriptor: &BufferDescriptor) -> Result<PlacedBuffer, AdoptCause> {
-        let id = descriptor.segment;
-        let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
-        check_descriptor(&mounted, descriptor)?;
-        let mut pieces = Pieces::new();
-        let mut home = 0;
-        for &extent in &descriptor.extents {
-            let (chunk, handle) = occupy(&mounted, extent)?;
-            home = chunk;
-            pieces.push(handle);
+    /// Mounts a segment and takes over the buffers that descriptors tell of,
+    /// before anything else can be placed in it; for a segment that comes back
+    /// to a pool in use.
+    ///
+    /// # Errors
+    ///
+    /// A [`MountWithError`]; the segment is not mounted then.
+    pub fn mount_with(
+        &self,
+        segment: Segment,
+        descriptors: &[BufferDescriptor],
+    ) -> Result<Vec<PlacedBuffer>, MountWithError> {
+        let mut registry = self.registry();
+        let id = segment.info.id;
+        if registry.contains_key(&id) {
+            return Err(MountWithError::AlreadyMounted { id });
         }
-        // A drained segment was found empty, and has to stay so.
-        check_open(&mounted, |state| {
-            state.is_readable() && state != SegmentState::Drained
+        check_overlap(&registry, &segment.info)?;
+        let mounted = Arc::new(Mounted::new(segment)?);
+        let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
+            segment if segment == id => adopt_into(&mounted, descriptor),
+            id => Err(AdoptCause::OtherSegment { id }),
         })?;
-        Ok(PlacedBuffer::new(&mounted, home, pieces))
+        self.mark_fresh(&mounted);
+        registry.insert(id, mounted);
+        self.publish(&registry);
+        Ok(buffers)
     }
+}
+
+/// Adopts all descriptors, or names the first that does not fit.
+fn adopt_all(
+    descriptors: &[BufferDescriptor],
+    adopt: impl Fn(&BufferDescriptor) -> Result<PlacedBuffer, AdoptCause>,
+) -> Result<Vec<PlacedBuffer>, AdoptError> {
+    let adopt =
+        |(position, descriptor)| adopt(descriptor).map_err(|cause| AdoptError { position, cause });
+    descriptors.iter().enumerate().map(adopt).collect()
+}
+
+fn adopt_into(
+    mounted: &Arc<Mounted>,
+    descriptor: &BufferDescriptor,
+) -> Result<PlacedBuffer, AdoptCause> {
+    check_descriptor(mounted, descriptor)?;
+    let mut pieces = Pieces::new();
+    let mut home = 0;
+    for &extent in &descriptor.extents {
+        let (chunk, handle) = occupy(mounted, extent)?;
+        home = chunk;
+        pieces.push(handle);
+    }
+    // A drained segment was found empty, and has to stay so.
+    check_open(mounted, |state| {
+        state.is_readable() && state != SegmentState::Drained
+    })?;
+    Ok(PlacedBuffer::new(mounted, home, pieces))
 }
 
 /// Checks a state after space was taken: a change of the state comes either

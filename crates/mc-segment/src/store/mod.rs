@@ -9,6 +9,8 @@ mod error;
 mod evict;
 mod lease;
 mod lru;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod move_out;
 mod objects;
 mod options;

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use mc_arena::size::parse_bytes;
 use mc_bench::trace::BadLines;
 use mc_bench::workload::replay::ReplayOptions;
-use mc_bench::workload::{Effort, Request, SEED};
+use mc_bench::workload::{Effort, Matrix, Request, SEED};
 
 /// Measures allocators on the workloads of a KV-cache store.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Run fewer operations on smaller pools, each row once
     #[arg(long)]
     quick: bool,
+    /// Run every row of a workload, also those that the page leaves out
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
     #[command(flatten)]
     replay: ReplayArgs,
     /// Format of the document
@@ -114,6 +117,11 @@ impl Args {
         } else {
             Effort::Full
         };
+        let matrix = if self.full {
+            Matrix::Whole
+        } else {
+            Matrix::Usual
+        };
         let (sizes, ops, seed) = (self.sizes.clone(), self.ops, self.seed);
         Request {
             subjects: Vec::new(),
@@ -121,6 +129,7 @@ impl Args {
             ops,
             seed,
             effort,
+            matrix,
             replay: self.replay.options(),
         }
     }

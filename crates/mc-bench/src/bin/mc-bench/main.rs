@@ -21,6 +21,7 @@ use mc_bench::render;
 use mc_bench::subject;
 use mc_bench::workload::{
     Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select,
+    strategies,
 };
 
 use self::args::{Args, Format, Invocation};
@@ -139,7 +140,10 @@ fn list(out: &mut impl Write) -> io::Result<()> {
     let tiers = populate::SUBJECTS
         .iter()
         .map(|entry| (entry.name, entry.summary));
-    for (name, summary) in churn.chain(bump).chain(tiers) {
+    let choices = strategies::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    for (name, summary) in churn.chain(bump).chain(tiers).chain(choices) {
         writeln!(out, "  {name:<18}{summary}")?;
     }
     Ok(())

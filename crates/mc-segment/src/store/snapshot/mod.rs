@@ -21,7 +21,7 @@ use self::{
 use super::{ObjectStore, StoreOptions, StoreOptionsError, lease::Object, objects::KeyState};
 use crate::{
     buffer::PlacedBuffer,
-    error::{AdoptError, MountError},
+    error::{AdoptError, RestoreError},
     memory::Memory,
     pool::SegmentPool,
     segment::{SegmentId, SegmentInfo},
@@ -62,9 +62,9 @@ pub enum LoadError {
         /// Bytes in all.
         len_bytes: u64,
     },
-    /// The segments cannot be mounted again with the memory that there is.
-    #[error("a segment cannot be mounted again")]
-    Mount(#[from] MountError),
+    /// The segments cannot be had again with the memory that there is.
+    #[error("the segments cannot be restored")]
+    Pool(#[from] RestoreError),
     /// The options make no store.
     #[error("the options make no store")]
     Options(#[from] StoreOptionsError),
@@ -178,7 +178,7 @@ impl ObjectStore {
         if missing > 0 {
             dropped.push(Dropped::Objects { count: missing });
         }
-        let pool = SegmentPool::restore(header.pool, memory)?;
+        let pool = SegmentPool::restore(&header.pool, memory)?;
         let store = Self::new(pool, options(header.options.into()))?;
         let mut state = store.state();
         for saved in objects {

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Eviction, StoreOptions, Watermarks, clock::Clock, lease::Object};
 use crate::{
-    buffer::PlacedBuffer,
-    descriptor::BufferDescriptor,
-    pool::{PoolSnapshot, SegmentPool},
+    buffer::PlacedBuffer, descriptor::BufferDescriptor, pool::SegmentPool, snapshot::PoolSnapshot,
 };
 
 /// The payload of a frame.
