@@ -38,6 +38,8 @@
 //! - [`PagePolicy::Required`] never yields lesser pages. [`PagePolicy::Prefer`] steps down with one
 //!   warning that says why, and [`Pool::tier`] tells what was obtained, as read back from the kernel.
 //! - A pool is hidden from forked children and left out of core files. A shared pool has one writer.
+//! - Of the ranges that [`PoolBytes`] lends at one moment, none that is written shares a byte with
+//!   another.
 //! - A failed request for a pool leaves nothing mapped and says what to do.
 //! - Events are logged at set-up and failure only; allocating logs nothing.
 //!
@@ -54,8 +56,8 @@
 //!
 //! The cursor, the chunk hand-over and the publication of the process-wide arena are explored by loom
 //! (`tests/loom.rs`); threads, forks, a second process, injected failures and the kernel's own account
-//! of the mappings are exercised in `tests/`. `unsafe` is confined to `mapping.rs` and to the function
-//! that turns a claim into a slice.
+//! of the mappings are exercised in `tests/`. `unsafe` is confined to `mapping.rs`, the file below it,
+//! and the function that turns a claim into a slice.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("mc-arena relies on Linux system calls and 64-bit addresses");
@@ -64,6 +66,7 @@ mod arena;
 pub mod budget;
 pub mod buffers;
 mod chunk;
+mod claims;
 pub mod config;
 mod cursor;
 mod discovery;
@@ -85,9 +88,11 @@ pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
     buffers::{Buffer, BufferError},
     chunk::ThreadChunk,
+    claims::ClaimError,
     config::{ArenaConfig, ConfigError},
     discovery::SystemRoot,
     error::PoolError,
+    mapping::{PoolBytes, ReadBytes, WriteBytes},
     numa::{NodeSegment, NumaPolicy},
     options::{Backing, MemoryLock, PagePolicy, PageSize, PoolOptions, Population, Tier},
     pool::{Pool, Residency},

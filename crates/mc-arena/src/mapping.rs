@@ -9,6 +9,8 @@
     reason = "mapping, advising and unmapping memory are raw system calls"
 )]
 
+mod shared_bytes;
+
 use std::{
     alloc::Layout, ffi::c_void, num::NonZeroUsize, ops::Range, os::fd::BorrowedFd, ptr::NonNull,
     slice,
@@ -19,6 +21,8 @@ use nix::{
     libc,
     sys::mman::{self, MapFlags, MmapAdvise, ProtFlags},
 };
+
+pub use self::shared_bytes::{PoolBytes, ReadBytes, WriteBytes};
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
@@ -101,7 +105,7 @@ impl NodeMask {
 // thread that made it.
 unsafe impl Send for Mapping {}
 // SAFETY: (1) `&Mapping` gives addresses and system calls that keep the contents; reading or writing
-// the bytes takes `&mut Mapping`, or a claim that proves exclusive ownership of its range.
+// the bytes takes `&mut Mapping`, or a claim that proves that its range has one writer or readers only.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {

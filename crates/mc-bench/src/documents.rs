@@ -18,3 +18,6 @@ mod huge_pages {}
 
 #[doc = include_str!("../../../docs/guides/migrating-from-offset-allocator.md")]
 mod migrating {}
+
+#[doc = include_str!("../../../docs/guides/segments-and-eviction.md")]
+mod segments_and_eviction {}

@@ -66,4 +66,5 @@ pub mod row;
 pub mod soak;
 pub mod stats;
 pub mod subject;
+pub mod trace;
 pub mod workload;

@@ -108,7 +108,8 @@
 //!   themselves. Sizes that a thread repeats take neither the lock nor a line
 //!   that other threads write.
 //! - `serde`: `Serialize` for [`Report`], [`Histogram`], [`BinUsage`],
-//!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`].
+//!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`]; `Serialize` and
+//!   `Deserialize` for [`Fit`].
 //!
 //! Neither is on by default. The crate needs `alloc` and 64-bit atomics.
 //!

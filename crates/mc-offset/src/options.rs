@@ -7,6 +7,8 @@ use crate::{
 
 /// The rule by which a request is given one of the holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Fit {
     /// The published allocator before its optimization: eight bins to a

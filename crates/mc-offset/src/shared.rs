@@ -228,6 +228,7 @@ impl SharedAllocator {
         &self.homes[thread_number() % HOME_COUNT]
     }
 
+    #[inline]
     fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -91,6 +91,33 @@ pub(super) const HUGEPAGE_RS: Series =
 pub(super) const MALLOC: Series = series("malloc", [140, 140, 140], Marker::Ring, Line::Solid);
 pub(super) const BUMPALO: Series =
     series("bumpalo", [0, 158, 115], Marker::OpenSquare, Line::Solid);
+pub(super) const RANDOM_BIN_CEIL: Series = series(
+    "random-bin-ceil",
+    [230, 159, 0],
+    Marker::Triangle,
+    Line::Solid,
+);
+pub(super) const RANDOM_SEGMENT: Series =
+    series("random-segment", [140, 140, 140], Marker::Ring, Line::Solid);
+pub(super) const FREE_RATIO_FIRST: Series = series(
+    "free-ratio-first",
+    [213, 94, 0],
+    Marker::Square,
+    Line::Solid,
+);
+pub(super) const LOCAL_FIRST: Series = series(
+    "local-first",
+    [0, 158, 115],
+    Marker::OpenSquare,
+    Line::Solid,
+);
+pub(super) const CAPACITY_WEIGHTED: Series = series(
+    "capacity-weighted",
+    [0, 114, 178],
+    Marker::Circle,
+    Line::Solid,
+);
+pub(super) const BEST_HOLE: Series = series("best-hole", [136, 34, 85], Marker::Plus, Line::Solid);
 pub(super) const PUBLISHED_BEFORE: Series =
     series("published before", [150, 60, 0], Marker::Ring, Line::None);
 pub(super) const PUBLISHED_AFTER: Series = series(

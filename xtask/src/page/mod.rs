@@ -11,6 +11,8 @@ mod eviction;
 mod headline;
 mod markdown;
 mod population;
+mod replay;
+mod strategies;
 mod uniform;
 
 use std::fs;
@@ -44,9 +46,11 @@ const SECTIONS: &[Section] = &[
     distribution::LOGUNIFORM,
     distribution::BIMODAL,
     eviction::SECTION,
+    replay::SECTION,
     concurrency::SECTION,
     arena::SECTION,
     population::SECTION,
+    strategies::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.

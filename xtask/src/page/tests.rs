@@ -45,6 +45,18 @@ fn data() -> Data {
     let evict = r#"{"workload": "evict", "subject": "lru", "victim": "lru", "seed": 7,
         "utilization_min": 0.5, "utilization_p50": 0.8, "utilization_mean": 0.87,
         "evicted_bytes_per_stored_byte": 1.0, "victim_age_mean": 56.04, "ns_per_op": 200.0}"#;
+    let replay = |subject: &str, eviction: &str, share: f64, rate: f64| {
+        format!(
+            r#"{{"workload": "replay", "subject": "{subject}", "layout": "mixed",
+            "eviction": "{eviction}", "capacity_share": {share}, "token_hit_rate": {rate},
+            "refused": 0, "evicted_bytes_per_placed_byte": 1.25, "ns_per_op": 900.0}}"#
+        )
+    };
+    let replays = [
+        replay("bin-ceil", "lru", 0.1, 0.3),
+        replay("adaptive", "window", 0.05, 0.2),
+        replay("adaptive", "window", 0.1, 0.4),
+    ];
     let skipped = r#"{"subject": "range-alloc", "reason": "of a reason"}"#;
     Data {
         documents: vec![
@@ -52,6 +64,7 @@ fn data() -> Data {
             document("random", random, skipped),
             document("bimodal", bimodal, ""),
             document("evict", evict, ""),
+            document("replay", &replays.join(","), ""),
             document("concurrency", &threads, ""),
         ],
     }
@@ -101,6 +114,14 @@ fn victims_stand_with_what_they_keep_and_their_age() {
     let page = render(&data());
     let row = "| lru | 0.500000 | 0.800000 | 0.870000 | 1.0000 | 56.04 | 200 |";
     assert!(page.contains(row));
+}
+
+#[test]
+fn hit_rates_stand_with_the_capacity_that_they_save() {
+    let page = render(&data());
+    assert!(page.contains("### Blocks of two models") && !page.contains("### Blocks of 512"));
+    assert!(page.contains("| 10 % | 0.300000 | – | 0.400000 | – | 25.0 % |"));
+    assert!(page.contains("| mixed | bin-ceil, lru | 1.2500 | – | 0 | – | 900 |"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod arena;
 mod buffers;
+mod bytes;
 mod environment;
 mod faults;
 mod hugetlb;

@@ -13,12 +13,14 @@ mod pages;
 mod paired;
 pub mod populate;
 mod random;
+pub mod replay;
 mod request;
+pub mod strategies;
 mod tier;
 mod uniform;
 
 pub use self::request::{
-    ALL, Effort, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
+    ALL, Effort, Matrix, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
 };
 
 use crate::churn::Outcome;
@@ -37,9 +39,11 @@ pub const WORKLOADS: &[Workload] = &[
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
     evict::WORKLOAD,
+    replay::WORKLOAD,
     concurrency::WORKLOAD,
     arena::WORKLOAD,
     populate::WORKLOAD,
+    strategies::WORKLOAD,
 ];
 
 /// One workload of the table.

@@ -5,7 +5,8 @@ use mc_arena::PoolError;
 use crate::record::SkippedRun;
 use crate::row::REPEATS;
 
-use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
+use super::replay::{self, ReplayError, ReplayOptions};
+use super::{Sizes, Skipped, WORKLOADS, Workload, by_name, strategies};
 
 /// Seed of a run that does not name one.
 pub const SEED: u64 = 42;
@@ -29,6 +30,20 @@ pub struct Request {
     pub seed: u64,
     /// How much to run.
     pub effort: Effort,
+    /// What the replay of a trace is asked for.
+    pub replay: ReplayOptions,
+    /// Which rows to run.
+    pub matrix: Matrix,
+}
+
+/// Which rows of a workload to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matrix {
+    /// Those of the generated page.
+    #[default]
+    Usual,
+    /// All, for workloads that have more than the page shows.
+    Whole,
 }
 
 /// How much of a workload to run.
@@ -77,6 +92,12 @@ pub enum RequestError {
         /// The workload.
         workload: &'static str,
     },
+    /// The workload has no rows beyond the usual ones.
+    #[error("{workload} takes no --full: it always runs all of its rows; strategies has more")]
+    NoMoreRows {
+        /// The workload.
+        workload: &'static str,
+    },
     /// An object of the size does not fit the pool.
     #[error("--size {size_bytes} is out of range; accepted: 1 to {size_bytes_max}")]
     SizeOutOfRange {
@@ -108,6 +129,9 @@ pub enum RequestError {
         /// The largest size that the scenario asks for.
         request_bytes: u64,
     },
+    /// A trace cannot be replayed as asked.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The system does not give the memory that is to be measured.
     #[error("{workload} cannot have its memory")]
     Memory {
@@ -134,6 +158,8 @@ impl Default for Request {
             ops: None,
             seed: SEED,
             effort: Effort::Full,
+            replay: ReplayOptions::default(),
+            matrix: Matrix::Usual,
         }
     }
 }
@@ -193,6 +219,8 @@ pub fn select(
     check_ops(request.ops)?;
     if let [workload] = workloads {
         check_sizes(workload, request)?;
+        check_replay(workload, request)?;
+        check_matrix(workload, request)?;
         names
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
@@ -254,6 +282,25 @@ fn check_ops(ops: Option<u64>) -> Result<(), RequestError> {
 fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestError> {
     if workload.sizes == Sizes::Fixed && !request.sizes.is_empty() {
         return Err(RequestError::FixedSizes {
+            workload: workload.name,
+        });
+    }
+    Ok(())
+}
+
+fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    match request.replay.first_given() {
+        Some(option) if workload.name != replay::NAME => {
+            let workload = workload.name;
+            Err(ReplayError::NoReplay { workload, option }.into())
+        }
+        _ => request.replay.validate().map_err(Into::into),
+    }
+}
+
+fn check_matrix(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    if request.matrix == Matrix::Whole && workload.name != strategies::WORKLOAD.name {
+        return Err(RequestError::NoMoreRows {
             workload: workload.name,
         });
     }

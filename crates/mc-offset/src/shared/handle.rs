@@ -43,7 +43,11 @@ impl Handle {
         self.home.as_ref()
     }
 
-    pub(super) fn allocation(&self) -> Allocation {
+    /// Returns the allocation, for the queries of
+    /// [`inspect`](super::SharedAllocator::inspect);
+    /// [`free`](super::SharedAllocator::free) does not take it.
+    #[inline]
+    pub fn allocation(&self) -> Allocation {
         self.allocation
     }
 

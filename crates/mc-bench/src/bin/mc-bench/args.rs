@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
-use mc_bench::workload::{Effort, Request, SEED};
+use mc_arena::size::parse_bytes;
+use mc_bench::trace::BadLines;
+use mc_bench::workload::replay::ReplayOptions;
+use mc_bench::workload::{Effort, Matrix, Request, SEED};
 
 /// Measures allocators on the workloads of a KV-cache store.
 #[derive(Debug, Parser)]
 #[command(name = "mc-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
     /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells
-    /// about the planner, `soak --help` about long runs
+    /// about the planner, `soak --help` about long runs, `trace --help` about
+    /// traces to replay
     #[arg(value_name = "WORKLOAD")]
     pub(crate) workload: String,
     /// Subject to measure, repeatable; without it every subject but `none`
@@ -29,12 +33,46 @@ pub(crate) struct Args {
     /// Run fewer operations on smaller pools, each row once
     #[arg(long)]
     quick: bool,
+    /// Run every row of a workload, also those that the page leaves out
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
+    #[command(flatten)]
+    replay: ReplayArgs,
     /// Format of the document
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
     /// Write the document to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What only `replay` takes.
+#[derive(Debug, clap::Args)]
+struct ReplayArgs {
+    /// Trace to replay; without it the one that is shipped
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Count malformed lines of the trace instead of refusing it
+    #[arg(long)]
+    skip_bad: bool,
+    /// Size of the store, such as 64GiB, repeatable; without it shares of the bytes of all blocks
+    #[arg(long = "capacity", value_name = "SIZE", value_parser = parse_bytes)]
+    capacities: Vec<u64>,
+    /// Segments that the store is divided into; without it one
+    #[arg(long, value_name = "N")]
+    segments: Option<u32>,
+    /// Layout of the blocks, repeatable; without it all
+    #[arg(long = "layout", value_name = "NAME")]
+    layouts: Vec<String>,
+    /// Model whose tokens are stored, in layouts that let it be chosen
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Bytes of one token instead of a model
+    #[arg(long, value_name = "N")]
+    bytes_per_token: Option<u64>,
+    /// Who is evicted, lru or window; without it both
+    #[arg(long, value_name = "NAME")]
+    eviction: Option<String>,
 }
 
 /// Formats of the document.
@@ -81,6 +119,11 @@ impl Args {
         } else {
             Effort::Full
         };
+        let matrix = if self.full {
+            Matrix::Whole
+        } else {
+            Matrix::Usual
+        };
         let (sizes, ops, seed) = (self.sizes.clone(), self.ops, self.seed);
         Request {
             subjects: Vec::new(),
@@ -88,6 +131,28 @@ impl Args {
             ops,
             seed,
             effort,
+            matrix,
+            replay: self.replay.options(),
+        }
+    }
+}
+
+impl ReplayArgs {
+    fn options(&self) -> ReplayOptions {
+        let bad_lines = if self.skip_bad {
+            BadLines::Skip
+        } else {
+            BadLines::Refuse
+        };
+        ReplayOptions {
+            trace: self.trace.clone(),
+            bad_lines,
+            capacities_bytes: self.capacities.clone(),
+            segments: self.segments,
+            layouts: self.layouts.clone(),
+            model: self.model.clone(),
+            token_bytes: self.bytes_per_token,
+            eviction: self.eviction.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod args;
 mod hugepages;
 mod progress;
 mod soak;
+mod trace;
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -21,12 +22,14 @@ use mc_bench::render;
 use mc_bench::subject;
 use mc_bench::workload::{
     Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select,
+    strategies,
 };
 
 use self::args::{Args, Format, Invocation};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
 use self::soak::SOAK;
+use self::trace::TRACE;
 
 /// Status of a command line that cannot be run.
 const STATUS_USAGE: u8 = 2;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == HUGEPAGES => return hugepages::run(words),
         Some(word) if word == SOAK => return soak::run(words),
+        Some(word) if word == TRACE => return trace::run(words),
         _ => {}
     }
     let result = match args::parse() {
@@ -139,7 +143,10 @@ fn list(out: &mut impl Write) -> io::Result<()> {
     let tiers = populate::SUBJECTS
         .iter()
         .map(|entry| (entry.name, entry.summary));
-    for (name, summary) in churn.chain(bump).chain(tiers) {
+    let choices = strategies::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    for (name, summary) in churn.chain(bump).chain(tiers).chain(choices) {
         writeln!(out, "  {name:<18}{summary}")?;
     }
     Ok(())

@@ -1,0 +1,173 @@
+//! Replays of the shipped trace: hit rates by placement and eviction, and what is refused.
+#![expect(clippy::unwrap_used, reason = "a run that fails fails the test")]
+
+use std::io::Write;
+use std::process::{Command, Output};
+
+use mc_bench::record::Run;
+use mc_bench::subject::ORACLE;
+use mc_bench::workload::replay::ReplayOptions;
+use mc_bench::workload::{Effort, Request, by_name};
+
+fn replay(replay: ReplayOptions) -> Vec<Run> {
+    let workload = by_name("replay").unwrap();
+    let request = Request {
+        subjects: workload.default_subjects(),
+        effort: Effort::Quick,
+        replay,
+        ..Request::default()
+    };
+    (workload.run)(&request, &mut |_| {}).unwrap()
+}
+
+fn of_layout(layout: &str) -> Vec<Run> {
+    replay(ReplayOptions {
+        layouts: vec![layout.to_owned()],
+        ..ReplayOptions::default()
+    })
+}
+
+/// Returns a figure by capacity.
+fn curve(runs: &[Run], subject: &str, eviction: &str, field: &str) -> Vec<f64> {
+    let is_asked =
+        |run: &&Run| run.text("subject") == Some(subject) && run.text("eviction") == Some(eviction);
+    let runs = runs.iter().filter(is_asked);
+    runs.map(|run| run.number(field).unwrap()).collect()
+}
+
+#[test]
+fn ours_hits_at_least_as_often_as_the_published_design_at_every_capacity() {
+    let runs = of_layout("dsa-pair");
+    let rates = |subject, eviction| curve(&runs, subject, eviction, "token_hit_rate");
+    let (published, ours) = (rates("bin-ceil", "lru"), rates("adaptive", "window"));
+    assert_eq!((published.len(), ours.len()), (9, 9));
+    let oracle = rates(ORACLE, "lru");
+    for ((published, ours), oracle) in published.iter().zip(&ours).zip(&oracle) {
+        assert!(ours > published, "{ours} against {published}");
+        assert!(
+            ours > &(oracle - 0.005),
+            "{ours} against {oracle} without holes"
+        );
+    }
+}
+
+#[test]
+fn nothing_that_fits_is_refused_and_no_more_leaves_than_comes() {
+    for layout in ["mixed", "blocks"] {
+        let runs = of_layout(layout);
+        for run in runs
+            .iter()
+            .filter(|run| run.text("subject") != Some("bin-ceil"))
+        {
+            assert_eq!(run.number("refused"), Some(0.0), "{run:?}");
+            assert!(run.number("evicted_bytes_per_stored_byte").unwrap() <= 1.0);
+        }
+        let rates = |subject, eviction| curve(&runs, subject, eviction, "token_hit_rate");
+        let (lru, window) = (rates("adaptive", "lru"), rates("adaptive", "window"));
+        for (lru, window) in lru.iter().zip(&window) {
+            assert!(window > &(lru - 0.005), "{layout}: {window} against {lru}");
+        }
+    }
+}
+
+#[test]
+fn several_segments_hold_nearly_what_one_holds() {
+    let with = |segments| {
+        let runs = replay(ReplayOptions {
+            layouts: vec!["dsa-pair".to_owned()],
+            segments: Some(segments),
+            capacities_bytes: vec![10 << 30],
+            ..ReplayOptions::default()
+        });
+        curve(&runs, "adaptive", "window", "token_hit_rate")[0]
+    };
+    let (one, ten) = (with(1), with(10));
+    assert!(ten > one - 0.01, "{ten} in ten segments, {one} in one");
+}
+
+#[test]
+fn equal_replays_decide_equally() {
+    let checksums = || {
+        let runs = of_layout("blocks");
+        let texts = runs
+            .iter()
+            .map(|run| run.text("checksum").unwrap().to_owned());
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(checksums(), checksums());
+}
+
+fn command(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-bench"));
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn malformed_lines_end_with_their_number_or_are_counted() {
+    let good = r#"{"timestamp": 0, "input_length": 600, "output_length": 1, "hash_ids": [7, 8]}"#;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{good}\nnonsense\n{good}").unwrap();
+    let path = file.path().to_str().unwrap();
+    let replay = [
+        "replay",
+        "--trace",
+        path,
+        "--capacity",
+        "1GiB",
+        "--layout",
+        "blocks",
+    ];
+    let output = command(&replay);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains(path) && told.contains("line 2"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+
+    let mut skipping = replay.to_vec();
+    skipping.extend(["--skip-bad", "--format", "json", "--subject", "oracle"]);
+    let output = command(&skipping);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!(
+        (&run["skipped_lines"], &run["requests"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(run["token_hit_rate"], 0.5);
+}
+
+#[test]
+fn options_that_are_not_accepted_end_with_one_line() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["replay", "--trace", "absent.jsonl"], "absent.jsonl"),
+        (&["replay", "--capacity", "0"], "at least 1 byte"),
+        (&["replay", "--capacity", "ten"], "ten"),
+        (&["replay", "--segments", "0"], "1 to 4096"),
+        (
+            &["replay", "--layout", "rows"],
+            "dsa-pair, blocks, pages, mixed",
+        ),
+        (&["replay", "--model", "gpt"], "deepseek-v3, llama-3-8b"),
+        (&["replay", "--eviction", "fifo"], "lru, window"),
+        (
+            &["replay", "--layout", "dsa-pair", "--model", "llama-3-8b"],
+            "fixed",
+        ),
+        (&["random", "--segments", "2"], "only replay does"),
+    ];
+    for (arguments, part) in cases {
+        let output = command(arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(part), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn the_trace_command_writes_the_shipped_trace() {
+    let output = command(&["trace"]);
+    assert!(output.status.success());
+    assert_eq!(output.stdout, mc_bench::trace::SHIPPED.as_bytes());
+    let other = command(&["trace", "--seed", "43", "--requests", "10"]);
+    assert_eq!(String::from_utf8(other.stdout).unwrap().lines().count(), 10);
+}

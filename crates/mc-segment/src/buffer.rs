@@ -1,0 +1,238 @@
+//! A placed buffer: space in a segment that is freed when it is dropped.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use mc_offset::Handle;
+
+use crate::{
+    descriptor::{BufferDescriptor, Extent},
+    error::BytesError,
+    memory::{Memory, MemoryError},
+    mounted::{Mounted, Pieces},
+    segment::{SegmentId, SegmentInfo},
+};
+
+/// Space in a segment, freed on drop from any thread.
+///
+/// A buffer may outlive its segment and the pool: it is not readable then, and
+/// dropping it is harmless.
+#[must_use = "dropping the buffer frees it"]
+pub struct PlacedBuffer {
+    /// Dropped before the segment that it is in.
+    pieces: Pieces,
+    /// The chunk of the segment that all pieces are in.
+    chunk: u32,
+    mounted: Arc<Mounted>,
+}
+
+impl PlacedBuffer {
+    #[inline]
+    pub(crate) fn new(mounted: &Arc<Mounted>, chunk: u32, pieces: Pieces) -> Self {
+        debug_assert!(!pieces.is_empty(), "a buffer has a piece");
+        Self {
+            pieces,
+            chunk,
+            mounted: Arc::clone(mounted),
+        }
+    }
+
+    /// Returns the segment that the buffer is in.
+    #[must_use]
+    pub fn segment_id(&self) -> SegmentId {
+        self.mounted.info().id
+    }
+
+    /// Returns what is known about that segment.
+    #[must_use]
+    pub fn segment(&self) -> &SegmentInfo {
+        self.mounted.info()
+    }
+
+    /// Returns the address of the first byte.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.address_of(&self.pieces[0])
+    }
+
+    /// Returns the bytes in all pieces: the size asked for.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.pieces.iter().map(Handle::size).sum()
+    }
+
+    /// Returns the pieces in the order of the bytes; nearly always one.
+    pub fn extents(&self) -> impl ExactSizeIterator<Item = Extent> {
+        self.pieces.iter().map(|piece| Extent {
+            address: self.address_of(piece),
+            size: piece.size(),
+        })
+    }
+
+    /// Returns whether the segment is mounted and its unmount has not begun.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.mounted.state().is_readable()
+    }
+
+    /// Copies `into.len()` bytes out, from the byte `offset` of the buffer on,
+    /// across its pieces.
+    ///
+    /// # Errors
+    ///
+    /// A [`BytesError`]; some bytes may have been copied if it is about a file.
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), BytesError> {
+        let memory = self.memory()?;
+        let mut rest = into;
+        for span in self.spans(offset, rest.len() as u64)? {
+            let (head, tail) = rest.split_at_mut(span.len);
+            let read = memory.read_at(span.start, head);
+            read.map_err(|error| self.bytes_error(error))?;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Copies `from` in, from the byte `offset` of the buffer on, across its
+    /// pieces.
+    ///
+    /// # Errors
+    ///
+    /// A [`BytesError`]; some bytes may have been copied if it is about a file,
+    /// or if another user of the memory has some of them.
+    pub fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<(), BytesError> {
+        let memory = self.memory()?;
+        let mut rest = from;
+        for span in self.spans(offset, rest.len() as u64)? {
+            let (head, tail) = rest.split_at(span.len);
+            let written = memory.write_at(span.start, head);
+            written.map_err(|error| self.bytes_error(error))?;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Lends the bytes of one piece, for memory that is a pool's.
+    ///
+    /// # Errors
+    ///
+    /// A [`BytesError`].
+    pub fn bytes(&self, extent: usize) -> Result<impl Deref<Target = [u8]>, BytesError> {
+        let (offset, len) = self.extent_in_segment(extent)?;
+        let lent = self.memory()?.lend(offset, len);
+        lent.map_err(|error| self.bytes_error(error))
+    }
+
+    /// Lends the bytes of one piece to be written, for memory that is a pool's.
+    ///
+    /// # Errors
+    ///
+    /// A [`BytesError`].
+    pub fn bytes_mut(&mut self, extent: usize) -> Result<impl DerefMut<Target = [u8]>, BytesError> {
+        let (offset, len) = self.extent_in_segment(extent)?;
+        let lent = self.memory()?.lend_mut(offset, len);
+        lent.map_err(|error| self.bytes_error(error))
+    }
+
+    /// Returns the buffer as plain data.
+    #[must_use]
+    pub fn descriptor(&self) -> BufferDescriptor {
+        let info = self.mounted.info();
+        BufferDescriptor {
+            segment: info.id,
+            address: self.address(),
+            size: self.size(),
+            protocol: info.protocol.clone(),
+            endpoint: info.endpoint.clone(),
+            extents: self.extents().collect(),
+        }
+    }
+
+    pub(crate) fn mounted(&self) -> &Mounted {
+        &self.mounted
+    }
+
+    pub(crate) fn chunk(&self) -> usize {
+        self.chunk as usize
+    }
+
+    pub(crate) fn pieces(&self) -> &[Handle] {
+        &self.pieces
+    }
+
+    fn memory(&self) -> Result<Memory, BytesError> {
+        if self.is_readable() {
+            return Ok(self.mounted.memory());
+        }
+        let id = self.segment_id();
+        Err(BytesError::Unmounted { id })
+    }
+
+    /// Returns where in the segment a piece is, and its length.
+    fn extent_in_segment(&self, extent: usize) -> Result<(u64, u64), BytesError> {
+        let extents = self.pieces.len();
+        let no_extent = BytesError::NoExtent { extent, extents };
+        let piece = self.pieces.get(extent).ok_or(no_extent)?;
+        Ok((self.offset_of(piece), piece.size()))
+    }
+
+    /// Returns where in the segment the bytes of a part of the buffer are.
+    fn spans(&self, offset: u64, len: u64) -> Result<impl Iterator<Item = Span>, BytesError> {
+        let size = self.size();
+        let end = offset.checked_add(len).filter(|&end| end <= size);
+        let end = end.ok_or(BytesError::OutOfBuffer { offset, len, size })?;
+        let mut piece_start = 0;
+        let spans = self.pieces.iter().filter_map(move |piece| {
+            let (start, piece_end) = (piece_start, piece_start + piece.size());
+            piece_start = piece_end;
+            let (from, to) = (offset.max(start), end.min(piece_end));
+            // Not longer than the slice that is copied.
+            let len = usize::try_from(to.checked_sub(from)?).ok()?;
+            (len > 0).then(|| Span {
+                start: self.offset_of(piece) + (from - start),
+                len,
+            })
+        });
+        Ok(spans)
+    }
+
+    fn bytes_error(&self, error: MemoryError) -> BytesError {
+        let id = self.segment_id();
+        match error {
+            // The memory is given up when the unmount is finished.
+            MemoryError::Remote if !self.is_readable() => BytesError::Unmounted { id },
+            MemoryError::Remote => BytesError::Remote { id },
+            MemoryError::NotMapped => BytesError::NotMapped { id },
+            MemoryError::Claim(error) => BytesError::InUse(error),
+            MemoryError::Io(source) => BytesError::File { id, source },
+        }
+    }
+
+    /// Returns how far behind the base of the segment a piece is.
+    fn offset_of(&self, piece: &Handle) -> u64 {
+        self.address_of(piece) - self.mounted.info().base
+    }
+
+    fn address_of(&self, piece: &Handle) -> u64 {
+        self.mounted.chunks()[self.chunk()].base + piece.offset()
+    }
+}
+
+/// A part of a buffer within one piece.
+struct Span {
+    /// Bytes from the base of the segment on.
+    start: u64,
+    len: usize,
+}
+
+impl fmt::Debug for PlacedBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlacedBuffer")
+            .field("segment", &self.segment_id())
+            .field("extents", &self.extents().collect::<Vec<_>>())
+            .finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! The sums of a pool for the facade of the crate `metrics`.
+//!
+//! The facade has no way to remove a series, so that of a segment that is gone
+//! is set to zero once and not touched again. Exporters drop what has not been
+//! touched for a while if they are told to, such as that for Prometheus with
+//! `idle_timeout`; publish more often than that.
+
+use std::collections::BTreeMap;
+
+use metrics::{counter, gauge};
+
+use crate::{
+    pool::SegmentPool,
+    segment::SegmentId,
+    stats::{PoolStats, SegmentStats, SpaceStats},
+};
+
+/// Publishes a pool to whatever recorder of the crate `metrics` is installed.
+///
+/// | series | labels | |
+/// |---|---|---|
+/// | `mc_segment_capacity_bytes`, `_live_bytes`, `_free_bytes`, `_largest_hole_bytes`, `_rounding_bytes`, `_allocations` | `segment`, `name` | gauges, as in [`SpaceStats`] |
+/// | `mc_segment_fragmentation_ratio` | `segment`, `name` | gauge from 0 to 1 |
+/// | `mc_segment_refusals_total` | `segment`, `name`, `cause` | counter: `full`, `fragmented`, `tables` |
+/// | `mc_pool_requests_total` | `outcome` | counter: `partial`, `invalid`, `impossible`, `no_space` |
+///
+/// Segments with one name have series of their own, as the id is a label.
+#[derive(Debug)]
+pub struct MetricsPublisher {
+    pool: SegmentPool,
+    /// The segments of the last time, and their names.
+    published: BTreeMap<SegmentId, String>,
+}
+
+impl MetricsPublisher {
+    /// Makes a publisher that has published nothing.
+    #[must_use]
+    pub fn new(pool: SegmentPool) -> Self {
+        Self {
+            pool,
+            published: BTreeMap::new(),
+        }
+    }
+
+    /// Publishes the sums of this moment; those of segments that have gone
+    /// since the last time become zero.
+    ///
+    /// Takes the locks of the segments in turn, as [`SegmentPool::stats`].
+    pub fn publish(&mut self) {
+        let stats = self.pool.stats();
+        let present = stats.segments.iter();
+        let present = present.map(|segment| (segment.id, segment.name.clone()));
+        let gone = std::mem::replace(&mut self.published, present.collect());
+        for (id, name) in &gone {
+            if !self.published.contains_key(id) {
+                publish_space(*id, name, &SpaceStats::default());
+            }
+        }
+        stats.segments.iter().for_each(publish_segment);
+        publish_requests(&stats);
+    }
+}
+
+fn publish_segment(segment: &SegmentStats) {
+    publish_space(segment.id, &segment.name, &segment.space);
+    let causes = [
+        ("full", segment.refusals.full),
+        ("fragmented", segment.refusals.fragmented),
+        ("tables", segment.refusals.tables),
+    ];
+    for (cause, count) in causes {
+        let (id, name) = (segment.id.to_string(), segment.name.clone());
+        counter!("mc_segment_refusals_total", "segment" => id, "name" => name, "cause" => cause)
+            .absolute(count);
+    }
+}
+
+fn publish_space(id: SegmentId, name: &str, space: &SpaceStats) {
+    let set = |series: &'static str, value: f64| {
+        let (id, name) = (id.to_string(), name.to_owned());
+        gauge!(series, "segment" => id, "name" => name).set(value);
+    };
+    set("mc_segment_capacity_bytes", space.capacity as f64);
+    set("mc_segment_live_bytes", space.live_bytes as f64);
+    set("mc_segment_free_bytes", space.free_bytes as f64);
+    set("mc_segment_largest_hole_bytes", space.largest_hole as f64);
+    set("mc_segment_rounding_bytes", space.rounding_bytes as f64);
+    set("mc_segment_allocations", space.allocations as f64);
+    set("mc_segment_fragmentation_ratio", space.fragmentation());
+}
+
+fn publish_requests(stats: &PoolStats) {
+    let outcomes = [
+        ("partial", stats.requests.partial),
+        ("invalid", stats.requests.invalid),
+        ("impossible", stats.requests.impossible),
+        ("no_space", stats.requests.no_space),
+    ];
+    for (outcome, count) in outcomes {
+        counter!("mc_pool_requests_total", "outcome" => outcome).absolute(count);
+    }
+}

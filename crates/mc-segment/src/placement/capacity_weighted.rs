@@ -1,0 +1,17 @@
+//! Two choices weighted by capacity (M. Mitzenmacher: "The power of two choices
+//! in randomized load balancing", 1996).
+
+use super::Search;
+
+impl Search<'_> {
+    pub(super) fn choose_weighted(&mut self) -> Option<usize> {
+        let weights = &self.table.weights;
+        let (a, b) = (weights.draw(&mut self.draw)?, weights.draw(&mut self.draw)?);
+        match (self.is_candidate(a), self.is_candidate(b)) {
+            (true, true) if self.entry(b).is_emptier_than(self.entry(a)) => Some(b),
+            (true, _) => Some(a),
+            (false, true) => Some(b),
+            (false, false) => None,
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! The pool: mounted segments, and space in those that are open.
+
+mod exact;
+mod restore;
+mod window;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    buffer::PlacedBuffer,
+    error::{MountError, PlaceError, SegmentField, TransitionError},
+    mounted::Mounted,
+    placement::{Draw, Search, Strategy},
+    request::{Replicas, Request},
+    segment::{Segment, SegmentId, SegmentInfo},
+    state::{SegmentState, Step, Transition},
+    stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
+    table::{Entry, Table},
+};
+
+pub use self::window::EvictionWindow;
+
+/// The segments of a store.
+///
+/// Clones name the same pool. Any number of threads place at once; changes of
+/// the set of segments exclude one another, and no placement waits for them.
+///
+/// # Examples
+///
+/// ```
+/// use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+///
+/// let pool = SegmentPool::new(PoolOptions::default());
+/// let info = SegmentInfo::new(SegmentId(1), "node-1", 0x1_0000_0000, 64 << 20);
+/// pool.mount(Segment::remote(info))?;
+/// let buffers = pool.place(&Request::new(3_274_752))?;
+/// assert_eq!(buffers[0].address(), 0x1_0000_0000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SegmentPool {
+    shared: Arc<Shared>,
+}
+
+/// How a pool places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolOptions {
+    /// Which segment is given a request.
+    pub strategy: Strategy,
+    /// What the random choices of the strategies follow from: on one thread,
+    /// equal seeds and calls give equal places.
+    pub seed: u64,
+}
+
+/// What mounting a segment did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mounting {
+    /// The segment is new and open to placement.
+    Mounted,
+    /// It was mounted with the same fields before, and stays in this state. The
+    /// memory that was passed is dropped.
+    AlreadyMounted(SegmentState),
+}
+
+struct Shared {
+    options: PoolOptions,
+    /// The segments that are open to placement. Replaced under the lock of
+    /// `registry` only.
+    table: ArcSwap<Table>,
+    registry: Mutex<BTreeMap<SegmentId, Arc<Mounted>>>,
+    /// Requests so far; each takes the stream of random numbers of its number.
+    /// The read-modify-write alone makes numbers unique, so `Relaxed`.
+    tickets: AtomicU64,
+    counters: RequestCounters,
+}
+
+impl SegmentPool {
+    /// Makes a pool without segments.
+    #[must_use]
+    pub fn new(options: PoolOptions) -> Self {
+        let shared = Shared {
+            options,
+            table: ArcSwap::default(),
+            registry: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            counters: RequestCounters::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Returns what the pool was made with.
+    #[must_use]
+    pub fn options(&self) -> &PoolOptions {
+        &self.shared.options
+    }
+
+    /// Adds a segment and opens it to placement, or finds it mounted with the
+    /// same fields.
+    ///
+    /// Takes time linear in the number of segments.
+    ///
+    /// # Errors
+    ///
+    /// A [`MountError`]; a segment that is mounted under the id, or shares
+    /// addresses of the endpoint, is named in it.
+    pub fn mount(&self, segment: Segment) -> Result<Mounting, MountError> {
+        let mut registry = self.registry();
+        if let Some(known) = registry.get(&segment.info.id) {
+            return mount_again(known, &segment.info);
+        }
+        check_overlap(&registry, &segment.info)?;
+        let mounted = Arc::new(Mounted::new(segment)?);
+        self.mark_fresh(&mounted);
+        registry.insert(mounted.info().id, mounted);
+        self.publish(&registry);
+        Ok(Mounting::Mounted)
+    }
+
+    /// Closes a segment to placement so that its objects can be moved away;
+    /// they stay readable.
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says.
+    pub fn drain(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::Drain)
+    }
+
+    /// States that a draining segment is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`TransitionError::NotEmpty`] if something is placed in it, or as the
+    /// [table](SegmentState) says.
+    pub fn finish_drain(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::FinishDrain)
+    }
+
+    /// Opens a draining or drained segment to placement again.
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says.
+    pub fn resume(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::Resume)
+    }
+
+    /// Closes a segment to placement for good; its buffers stay readable until
+    /// [`begin_unmount`](Self::begin_unmount).
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says.
+    pub fn unmount_gracefully(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::UnmountGracefully)
+    }
+
+    /// Makes the buffers of a segment invalid. Its address range stays taken,
+    /// so that readers elsewhere can be told before it is used otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says; of several callers one succeeds.
+    pub fn begin_unmount(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::BeginUnmount)
+    }
+
+    /// Forgets a segment whose unmount has begun, and lets go of its memory.
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says.
+    pub fn finish_unmount(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::FinishUnmount)
+    }
+
+    /// Returns the state of a segment, if it is mounted.
+    #[must_use]
+    pub fn state(&self, id: SegmentId) -> Option<SegmentState> {
+        self.mounted(id).map(|mounted| mounted.state())
+    }
+
+    /// Returns all mounted segments in the order of their ids, whatever their
+    /// states.
+    ///
+    /// Takes no segment's lock: the numbers of segments that are in use may be
+    /// of slightly different moments.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentView> {
+        let registry = self.registry();
+        registry.values().map(|mounted| mounted.view()).collect()
+    }
+
+    /// Places the replicas of an object.
+    ///
+    /// Takes no lock of the pool. Returns at least as many buffers as the
+    /// policy of the request demands, under distinct names.
+    ///
+    /// # Errors
+    ///
+    /// A [`PlaceError`]; [`NoSpace`](PlaceError::NoSpace) is the one that
+    /// evicting helps against. Nothing is left allocated.
+    #[inline]
+    pub fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
+        let shared = &*self.shared;
+        if let Err(error) = request.validate() {
+            return Err(shared.counters.count(error));
+        }
+        let table = shared.table.load();
+        let ticket = shared.tickets.fetch_add(1, Ordering::Relaxed);
+        let draw = Draw::new(shared.options.seed, ticket);
+        let buffers = Search::new(&table, request, draw).place(shared.options.strategy);
+        let Replicas { count, .. } = request.replicas;
+        if buffers.len() < count as usize {
+            return self.settle_shortfall(&table, request, buffers);
+        }
+        Ok(buffers)
+    }
+
+    /// Returns the bytes of all segments that are open to placement.
+    #[must_use]
+    pub fn placeable_bytes(&self) -> u64 {
+        let table = self.shared.table.load();
+        let sizes = table.entries.iter().map(|entry| entry.mounted.info().size);
+        sizes.sum()
+    }
+
+    /// Decides whether fewer replicas than asked for are a success.
+    #[cold]
+    fn settle_shortfall(
+        &self,
+        table: &Table,
+        request: &Request<'_>,
+        buffers: Vec<PlacedBuffer>,
+    ) -> Result<Vec<PlacedBuffer>, PlaceError> {
+        let counters = &self.shared.counters;
+        if buffers.len() < request.replicas.least() as usize {
+            return Err(counters.count(refusal(table, request, buffers.len())));
+        }
+        counters.count_partial();
+        Ok(buffers)
+    }
+
+    /// Returns the sums of the pool and of each segment, all freed blocks
+    /// merged.
+    ///
+    /// Takes the locks of the segments one after the other, so the sums of
+    /// segments in use are of slightly different moments.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        let mounted: Vec<_> = self.registry().values().cloned().collect();
+        let mut stats = PoolStats {
+            requests: self.shared.counters.read(),
+            ..PoolStats::default()
+        };
+        for segment in mounted.iter().map(|one| one.stats()) {
+            stats.total.add(&segment.space);
+            stats.segments.push(segment);
+        }
+        stats
+    }
+
+    /// Marks a segment that is about to be opened as fresh if others are in use.
+    fn mark_fresh(&self, mounted: &Arc<Mounted>) {
+        let table = self.shared.table.load();
+        let entry = Entry::new(Arc::clone(mounted), 0);
+        if table
+            .entries
+            .iter()
+            .any(|other| entry.is_emptier_than(other))
+        {
+            mounted.freshen();
+        }
+    }
+
+    fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
+        self.registry().get(&id).cloned()
+    }
+
+    fn transition(&self, id: SegmentId, transition: Transition) -> Result<(), TransitionError> {
+        let mut registry = self.registry();
+        let Some(mounted) = registry.get(&id).cloned() else {
+            return Err(TransitionError::NotMounted { id });
+        };
+        let state = mounted.state();
+        match SegmentState::step(Some(state), transition) {
+            Step::Stay => return Ok(()),
+            Step::Refuse => {
+                return Err(TransitionError::Refused {
+                    id,
+                    state,
+                    transition,
+                });
+            }
+            Step::To(next) => {
+                if next == SegmentState::Ok {
+                    self.mark_fresh(&mounted);
+                }
+                mounted.set_state(next);
+                // Only now, so that a buffer that is being adopted is either seen
+                // here, or sees the state and is given up.
+                if transition == Transition::FinishDrain
+                    && let Err(not_empty) = check_empty(&mounted)
+                {
+                    mounted.set_state(state);
+                    return Err(not_empty);
+                }
+            }
+            Step::Forget => {
+                registry.remove(&id);
+                mounted.release_memory();
+            }
+        }
+        self.publish(&registry);
+        Ok(())
+    }
+
+    fn registry(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<Mounted>>> {
+        // Every change is one insertion or removal, so poison is no error.
+        let registry = self.shared.registry.lock();
+        registry.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the table; the caller holds the lock of the registry.
+    fn publish(&self, registry: &BTreeMap<SegmentId, Arc<Mounted>>) {
+        let open = registry.values();
+        let open = open.filter(|mounted| mounted.state().is_placeable());
+        self.shared.table.store(Arc::new(Table::new(open.cloned())));
+    }
+}
+
+impl Default for PoolOptions {
+    /// Returns the default strategy and a fixed seed.
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            seed: 0,
+        }
+    }
+}
+
+impl fmt::Debug for SegmentPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let registry = self.registry();
+        let states = registry.iter().map(|(id, mounted)| (id, mounted.state()));
+        f.debug_map().entries(states).finish()
+    }
+}
+
+fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
+    let SpaceStats {
+        live_bytes,
+        allocations,
+        ..
+    } = mounted.stats().space;
+    if allocations == 0 {
+        return Ok(());
+    }
+    Err(TransitionError::NotEmpty {
+        id: mounted.info().id,
+        live_bytes,
+        allocations,
+    })
+}
+
+fn mount_again(known: &Mounted, info: &SegmentInfo) -> Result<Mounting, MountError> {
+    let id = info.id;
+    if let Some(field) = first_difference(known.info(), info) {
+        return Err(MountError::Differs { id, field });
+    }
+    let state = known.state();
+    match SegmentState::step(Some(state), Transition::Mount) {
+        Step::Stay => Ok(Mounting::AlreadyMounted(state)),
+        Step::To(_) | Step::Forget | Step::Refuse => Err(MountError::Leaving { id, state }),
+    }
+}
+
+/// Returns the first field in which two segments with one id differ.
+fn first_difference(a: &SegmentInfo, b: &SegmentInfo) -> Option<SegmentField> {
+    let differences = [
+        (SegmentField::Name, a.name != b.name),
+        (SegmentField::Host, a.host != b.host),
+        (SegmentField::Endpoint, a.endpoint != b.endpoint),
+        (SegmentField::Protocol, a.protocol != b.protocol),
+        (SegmentField::Base, a.base != b.base),
+        (SegmentField::Size, a.size != b.size),
+        (
+            SegmentField::Granule,
+            a.options.granule != b.options.granule,
+        ),
+        (SegmentField::Fit, a.options.fit != b.options.fit),
+        (
+            SegmentField::MaxAllocations,
+            a.options.max_allocations != b.options.max_allocations,
+        ),
+        (
+            SegmentField::Registration,
+            a.options.registration != b.options.registration,
+        ),
+    ];
+    let mut differences = differences.into_iter();
+    differences
+        .find(|(_, differs)| *differs)
+        .map(|(field, _)| field)
+}
+
+/// Refuses a segment that shares addresses of its endpoint with a mounted one.
+fn check_overlap(
+    registry: &BTreeMap<SegmentId, Arc<Mounted>>,
+    info: &SegmentInfo,
+) -> Result<(), MountError> {
+    let ends_at = |info: &SegmentInfo| info.base.saturating_add(info.size);
+    let overlaps = |other: &&SegmentInfo| {
+        other.endpoint == info.endpoint && other.base < ends_at(info) && info.base < ends_at(other)
+    };
+    let mut others = registry.values().map(|mounted| mounted.info());
+    match others.find(overlaps) {
+        None => Ok(()),
+        Some(other) => Err(MountError::Overlap {
+            id: info.id,
+            base: info.base,
+            size: info.size,
+            other: other.id,
+            other_base: other.base,
+            other_size: other.size,
+        }),
+    }
+}
+
+/// Says why too few replicas were placed.
+#[cold]
+fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
+    let (asked, align, required) = (request.size, request.align, request.replicas.least());
+    let is_open = |mounted: &Mounted| !request.excluded.contains(&mounted.info().id);
+    let open: Vec<_> = table
+        .entries
+        .iter()
+        .filter(|entry| is_open(&entry.mounted))
+        .collect();
+    let able: Vec<_> = open
+        .iter()
+        .filter(|entry| entry.could_take(asked, align))
+        .collect();
+    if able.is_empty() {
+        return PlaceError::NoSegment {
+            asked,
+            align,
+            segments: open.len(),
+            largest_bytes: open
+                .iter()
+                .map(|entry| entry.mounted.largest_chunk())
+                .max()
+                .unwrap_or(0),
+        };
+    }
+    let mut names: Vec<_> = able.iter().map(|entry| entry.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < required as usize {
+        return PlaceError::TooFewNames {
+            asked,
+            required,
+            names: names.len(),
+        };
+    }
+    let holes = able.iter().map(|entry| entry.recent_largest_hole());
+    let free = able.iter().map(|entry| entry.recent_free_bytes());
+    PlaceError::NoSpace {
+        asked,
+        required,
+        placed: u32::try_from(placed).unwrap_or(u32::MAX),
+        segments: able.len(),
+        free_bytes: free.sum(),
+        largest_hole: holes.max().unwrap_or(0),
+    }
+}

@@ -1,0 +1,234 @@
+//! Space in a segment that is named, at an address that is named, and where
+//! descriptors say that it is.
+
+use std::sync::Arc;
+
+use mc_offset::{Handle, PlaceError as OffsetError};
+
+use super::{SegmentPool, check_overlap};
+use crate::{
+    buffer::PlacedBuffer,
+    descriptor::{BufferDescriptor, Extent},
+    error::{AdoptCause, AdoptError, ExactError, MountWithError, SegmentField},
+    mounted::{Mounted, Pieces},
+    segment::{Segment, SegmentId},
+    state::SegmentState,
+};
+
+impl SegmentPool {
+    /// Places `size` bytes in one piece in a segment that is open to placement,
+    /// at an address that is a multiple of `align`, a power of two.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExactError`]; nothing changes.
+    pub fn place_in(
+        &self,
+        id: SegmentId,
+        size: u64,
+        align: u64,
+    ) -> Result<PlacedBuffer, ExactError> {
+        let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
+        let is_possible = align.is_power_of_two() && size <= mounted.largest_chunk();
+        if is_possible && !mounted.could_take(size, align) {
+            return Err(ExactError::Misaligned { id, align });
+        }
+        let (chunk, pieces) = mounted.allocate(size, align, 1)?;
+        check_open(&mounted, SegmentState::is_placeable)?;
+        Ok(PlacedBuffer::new(&mounted, chunk, pieces))
+    }
+
+    /// Places `size` bytes at exactly `address` in a segment that is open to
+    /// placement.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExactError`], with the first piece of another buffer that is in the
+    /// way; nothing changes.
+    pub fn place_at(
+        &self,
+        id: SegmentId,
+        address: u64,
+        size: u64,
+    ) -> Result<PlacedBuffer, ExactError> {
+        let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
+        let (chunk, handle) = occupy(&mounted, Extent { address, size })?;
+        check_open(&mounted, SegmentState::is_placeable)?;
+        Ok(PlacedBuffer::new(
+            &mounted,
+            chunk,
+            Pieces::from_iter([handle]),
+        ))
+    }
+
+    /// Takes over buffers that descriptors tell of, after a restart or from
+    /// another process; returns them in the order of the descriptors.
+    ///
+    /// Descriptors may come in any order, and their segments may be in any
+    /// state that is readable. Adopt before anything else is placed, or what is
+    /// placed may be in the way.
+    ///
+    /// # Errors
+    ///
+    /// An [`AdoptError`] that tells the position and the cause; none is adopted
+    /// then.
+    pub fn adopt(&self, descriptors: &[BufferDescriptor]) -> Result<Vec<PlacedBuffer>, AdoptError> {
+        adopt_all(descriptors, |descriptor| {
+            let id = descriptor.segment;
+            let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
+            adopt_into(&mounted, descriptor)
+        })
+    }
+
+    /// Mounts a segment and takes over the buffers that descriptors tell of,
+    /// before anything else can be placed in it; for a segment that comes back
+    /// to a pool in use.
+    ///
+    /// # Errors
+    ///
+    /// A [`MountWithError`]; the segment is not mounted then.
+    pub fn mount_with(
+        &self,
+        segment: Segment,
+        descriptors: &[BufferDescriptor],
+    ) -> Result<Vec<PlacedBuffer>, MountWithError> {
+        let mut registry = self.registry();
+        let id = segment.info.id;
+        if registry.contains_key(&id) {
+            return Err(MountWithError::AlreadyMounted { id });
+        }
+        check_overlap(&registry, &segment.info)?;
+        let mounted = Arc::new(Mounted::new(segment)?);
+        let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
+            segment if segment == id => adopt_into(&mounted, descriptor),
+            id => Err(AdoptCause::OtherSegment { id }),
+        })?;
+        self.mark_fresh(&mounted);
+        registry.insert(id, mounted);
+        self.publish(&registry);
+        Ok(buffers)
+    }
+}
+
+/// Adopts all descriptors, or names the first that does not fit.
+fn adopt_all(
+    descriptors: &[BufferDescriptor],
+    adopt: impl Fn(&BufferDescriptor) -> Result<PlacedBuffer, AdoptCause>,
+) -> Result<Vec<PlacedBuffer>, AdoptError> {
+    let adopt =
+        |(position, descriptor)| adopt(descriptor).map_err(|cause| AdoptError { position, cause });
+    descriptors.iter().enumerate().map(adopt).collect()
+}
+
+fn adopt_into(
+    mounted: &Arc<Mounted>,
+    descriptor: &BufferDescriptor,
+) -> Result<PlacedBuffer, AdoptCause> {
+    check_descriptor(mounted, descriptor)?;
+    let mut pieces = Pieces::new();
+    let mut home = 0;
+    for &extent in &descriptor.extents {
+        let (chunk, handle) = occupy(mounted, extent)?;
+        home = chunk;
+        pieces.push(handle);
+    }
+    // A drained segment was found empty, and has to stay so.
+    check_open(mounted, |state| {
+        state.is_readable() && state != SegmentState::Drained
+    })?;
+    Ok(PlacedBuffer::new(mounted, home, pieces))
+}
+
+/// Checks a state after space was taken: a change of the state comes either
+/// before, and is seen here, or after, and finds the space taken.
+fn check_open(
+    mounted: &Mounted,
+    is_open: impl FnOnce(SegmentState) -> bool,
+) -> Result<(), ExactError> {
+    let state = mounted.state();
+    if is_open(state) {
+        return Ok(());
+    }
+    let id = mounted.info().id;
+    Err(ExactError::NotOpen { id, state })
+}
+
+/// Checks what can be known before space is taken.
+fn check_descriptor(mounted: &Mounted, descriptor: &BufferDescriptor) -> Result<(), AdoptCause> {
+    let (info, id) = (mounted.info(), descriptor.segment);
+    if descriptor.endpoint != info.endpoint {
+        let field = SegmentField::Endpoint;
+        return Err(AdoptCause::Differs { id, field });
+    }
+    if descriptor.protocol != info.protocol {
+        let field = SegmentField::Protocol;
+        return Err(AdoptCause::Differs { id, field });
+    }
+    let (address, size) = (descriptor.address, descriptor.size);
+    let extents = &descriptor.extents;
+    let Some(first) = extents.first() else {
+        return Err(AdoptCause::NoExtents);
+    };
+    if first.address != address {
+        return Err(AdoptCause::AddressMismatch {
+            address,
+            extent_address: first.address,
+        });
+    }
+    let extent_bytes: u128 = extents.iter().map(|extent| u128::from(extent.size)).sum();
+    if extent_bytes != u128::from(size) {
+        return Err(AdoptCause::SizeMismatch { size, extent_bytes });
+    }
+    let home = mounted.chunk_of(address);
+    let is_elsewhere = |extent: &&Extent| mounted.chunk_of(extent.address) != home;
+    match extents.iter().find(is_elsewhere) {
+        None => Ok(()),
+        Some(other) => Err(AdoptCause::Scattered {
+            address,
+            other_address: other.address,
+        }),
+    }
+}
+
+/// Takes exactly the bytes of an extent; returns the number of their chunk.
+fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError> {
+    let Extent { address, size } = extent;
+    let info = mounted.info();
+    let out_of_segment = ExactError::OutOfSegment {
+        id: info.id,
+        address,
+        size,
+        base: info.base,
+        segment_size: info.size,
+    };
+    let number = mounted.chunk_of(address).ok_or(out_of_segment)?;
+    let chunk = &mounted.chunks()[number];
+    match address.checked_add(size) {
+        Some(end) if end <= chunk.end() => {}
+        Some(end) if end <= info.base + info.size => {
+            return Err(ExactError::Straddles {
+                address,
+                size,
+                border: chunk.end(),
+            });
+        }
+        _ => return Err(out_of_segment),
+    }
+    let placed = chunk.allocator.allocate_at(address - chunk.base, size);
+    let handle = placed.map_err(|error| match error {
+        OffsetError::Occupied { by } => ExactError::Occupied {
+            address,
+            size,
+            other_address: chunk.base + by.offset(),
+            other_size: by.size(),
+        },
+        OffsetError::OffGranule { granule_bytes, .. } => ExactError::OffGranule {
+            address,
+            granule_bytes,
+        },
+        OffsetError::Refused(refusal) => ExactError::Refused(refusal),
+        // Only the charge can pass the end, as the bytes do not.
+        _ => out_of_segment,
+    })?;
+    Ok((chunk.number, handle))
+}

@@ -1,0 +1,207 @@
+//! The states of a mounted segment and the one table of what may follow what.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a mounted segment is for.
+///
+/// | from | mount | drain | finish drain | resume | unmount gracefully | begin unmount | finish unmount |
+/// |---|---|---|---|---|---|---|---|
+/// | absent | ok | refused | refused | refused | refused | refused | refused |
+/// | ok | stays | draining | refused | stays | gracefully unmounting | unmounting | refused |
+/// | draining | stays | stays | drained | ok | gracefully unmounting | unmounting | refused |
+/// | drained | stays | stays | stays | ok | gracefully unmounting | unmounting | refused |
+/// | gracefully unmounting | refused | refused | refused | refused | stays | unmounting | refused |
+/// | unmounting | refused | refused | refused | refused | refused | refused | absent |
+///
+/// `mount` stands for mounting a segment whose fields all agree. Where the
+/// segment stays as it is, the call succeeds and changes nothing. `finish
+/// drain` also requires that nothing is placed in the segment any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum SegmentState {
+    /// Readable, and open to placement.
+    Ok,
+    /// Readable; its objects are being moved away and nothing new is placed.
+    Draining,
+    /// Empty after draining.
+    Drained,
+    /// Readable until it is unmounted; nothing new is placed.
+    GracefullyUnmounting,
+    /// Its buffers are invalid; its address range is taken until the unmount
+    /// is finished.
+    Unmounting,
+}
+
+/// What is done to a segment as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transition {
+    /// Mounting it, or mounting it again with the same fields.
+    Mount,
+    /// Closing it to placement so that its objects can be moved away.
+    Drain,
+    /// Stating that nothing is left in it.
+    FinishDrain,
+    /// Opening it to placement again.
+    Resume,
+    /// Closing it to placement for good while its buffers stay readable.
+    UnmountGracefully,
+    /// Making its buffers invalid.
+    BeginUnmount,
+    /// Forgetting it.
+    FinishUnmount,
+}
+
+/// What a transition does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The segment is in this state afterwards.
+    To(SegmentState),
+    /// The segment is forgotten.
+    Forget,
+    /// The call succeeds and nothing changes.
+    Stay,
+    /// The call fails and nothing changes.
+    Refuse,
+}
+
+use SegmentState::{Drained, Draining, GracefullyUnmounting, Ok, Unmounting};
+use Step::{Forget, Refuse, Stay, To};
+
+/// The table in the documentation of [`SegmentState`]: a row per state, an
+/// absent segment first, and a column per [`Transition`].
+const STEPS: [[Step; Transition::ALL.len()]; 1 + SegmentState::ALL.len()] = {
+    const GRACEFUL: Step = To(GracefullyUnmounting);
+    const UNMOUNT: Step = To(Unmounting);
+    [
+        [To(Ok), Refuse, Refuse, Refuse, Refuse, Refuse, Refuse],
+        [Stay, To(Draining), Refuse, Stay, GRACEFUL, UNMOUNT, Refuse],
+        [Stay, Stay, To(Drained), To(Ok), GRACEFUL, UNMOUNT, Refuse],
+        [Stay, Stay, Stay, To(Ok), GRACEFUL, UNMOUNT, Refuse],
+        [Refuse, Refuse, Refuse, Refuse, Stay, UNMOUNT, Refuse],
+        [Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Forget],
+    ]
+};
+
+impl SegmentState {
+    /// All states, in the order of the table.
+    pub const ALL: [Self; 5] = [Ok, Draining, Drained, GracefullyUnmounting, Unmounting];
+
+    /// Returns what a transition does to a segment in the state `from`;
+    /// `None` is a segment that is not mounted.
+    #[must_use]
+    pub const fn step(from: Option<Self>, transition: Transition) -> Step {
+        let row = match from {
+            None => 0,
+            Some(state) => 1 + state as usize,
+        };
+        STEPS[row][transition as usize]
+    }
+
+    /// Returns whether buffers in the segment may be read and adopted.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        !matches!(self, Unmounting)
+    }
+
+    /// Returns whether new buffers are placed in the segment.
+    #[must_use]
+    pub const fn is_placeable(self) -> bool {
+        matches!(self, Ok)
+    }
+
+    /// Returns the state of a number, which [`Self::ALL`] indexes.
+    pub(crate) const fn from_index(index: u8) -> Self {
+        Self::ALL[index as usize]
+    }
+}
+
+impl Transition {
+    /// All transitions, in the order of the table.
+    pub const ALL: [Self; 7] = [
+        Self::Mount,
+        Self::Drain,
+        Self::FinishDrain,
+        Self::Resume,
+        Self::UnmountGracefully,
+        Self::BeginUnmount,
+        Self::FinishUnmount,
+    ];
+}
+
+impl fmt::Display for SegmentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ok => "ok",
+            Draining => "draining",
+            Drained => "drained",
+            GracefullyUnmounting => "gracefully unmounting",
+            Unmounting => "unmounting",
+        })
+    }
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mount => "mount",
+            Self::Drain => "drain",
+            Self::FinishDrain => "finish drain",
+            Self::Resume => "resume",
+            Self::UnmountGracefully => "unmount gracefully",
+            Self::BeginUnmount => "begin unmount",
+            Self::FinishUnmount => "finish unmount",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(from: Option<SegmentState>) -> String {
+        from.map_or_else(|| "absent".to_owned(), |state| state.to_string())
+    }
+
+    fn table() -> String {
+        let header: Vec<_> = Transition::ALL.iter().map(ToString::to_string).collect();
+        let mut table = format!("/// | from | {} |\n/// |---", header.join(" | "));
+        table += &"|---".repeat(Transition::ALL.len());
+        table += "|\n";
+        let rows = [None].into_iter().chain(SegmentState::ALL.map(Some));
+        for from in rows {
+            let cells =
+                Transition::ALL.map(|transition| match SegmentState::step(from, transition) {
+                    To(state) => state.to_string(),
+                    Forget => name(None),
+                    Stay => "stays".to_owned(),
+                    Refuse => "refused".to_owned(),
+                });
+            table += &format!("/// | {} | {} |\n", name(from), cells.join(" | "));
+        }
+        table
+    }
+
+    #[test]
+    fn the_documentation_prints_the_table() {
+        assert!(
+            include_str!("state.rs").contains(&table()),
+            "the documentation of SegmentState should be\n{}",
+            table()
+        );
+    }
+
+    #[test]
+    fn numbers_of_states_are_their_places() {
+        for (index, state) in SegmentState::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, index);
+            assert_eq!(SegmentState::from_index(state as u8), state);
+        }
+        for (index, transition) in Transition::ALL.into_iter().enumerate() {
+            assert_eq!(transition as usize, index);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a put evicts: about its own bytes, the old ones first, and never what
+//! is in use.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use common::{mount_sizes, pool};
+use mc_segment::{
+    Eviction, Lease, ObjectStore, PlaceError, PutError, Request, StoreOptions, StoreStats, Strategy,
+};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// Returns a store that has been full for a while: small records beside
+/// payloads of 10.5 to 12.4 MiB.
+fn aged_store(eviction: Eviction, sizes: &[u64]) -> ObjectStore {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, sizes);
+    let options = StoreOptions {
+        eviction,
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+    let capacity: u64 = sizes.iter().sum();
+    let mut number = 0_u64;
+    while store.stats().committed_bytes < 3 * capacity {
+        let size = match random.random_range(0..4) {
+            0 => random.random_range(256..=10 * KIB),
+            _ => random.random_range(10 * MIB + MIB / 2..=12 * MIB + 2 * MIB / 5),
+        };
+        put(&store, number, size).unwrap();
+        // Some of what was stored of late is used again.
+        let back = random.random_range(0..100.min(number + 1));
+        drop(store.get(&(number - back).to_le_bytes()));
+        number += 1;
+    }
+    store
+}
+
+fn put(store: &ObjectStore, number: u64, size: u64) -> Result<(), PutError> {
+    let put = store.put(&number.to_le_bytes(), &Request::new(size))?;
+    put.commit();
+    Ok(())
+}
+
+/// Returns the bytes that were evicted on demand between two readings, and the
+/// mean age of the victims in calls.
+fn evicted_between(before: &StoreStats, after: &StoreStats) -> (u64, u64) {
+    let (before, after) = (before.on_demand, after.on_demand);
+    let objects = after.objects - before.objects;
+    let ages = after.age_calls_sum - before.age_calls_sum;
+    (after.bytes - before.bytes, ages / objects.max(1))
+}
+
+#[test]
+fn an_object_of_one_and_a_quarter_gib_evicts_about_its_own_bytes() {
+    const HUGE: u64 = 1_280 * MIB;
+    for sizes in [&[16 << 30][..], &[4 << 30; 4]] {
+        let store = aged_store(Eviction::Window, sizes);
+        let before = store.stats();
+        put(&store, u64::MAX, HUGE).unwrap();
+        let (bytes, _) = evicted_between(&before, &store.stats());
+        assert!(bytes < HUGE * 11 / 10, "{bytes} bytes evicted");
+
+        let store = aged_store(Eviction::Lru, sizes);
+        let before = store.stats();
+        put(&store, u64::MAX, HUGE).unwrap();
+        let (bytes_lru, _) = evicted_between(&before, &store.stats());
+        assert!(
+            bytes_lru > 2 * HUGE,
+            "{bytes_lru} bytes evicted without windows"
+        );
+    }
+}
+
+#[test]
+fn windows_prefer_old_objects() {
+    let store = aged_store(Eviction::Window, &[16 << 30]);
+    // Half of the objects by age are used once more, spread over the segment.
+    let objects = store.stats().objects;
+    let before = store.stats();
+    put(&store, u64::MAX, 256 * MIB).unwrap();
+    let (_, age) = evicted_between(&before, &store.stats());
+    // Ages run from 0 to about two calls per object.
+    assert!(
+        age > objects,
+        "victims of mean age {age}, {objects} objects"
+    );
+}
+
+#[test]
+fn objects_in_use_are_in_no_window() {
+    let store = aged_store(Eviction::Window, &[1 << 30]);
+    let last = store.stats().committed;
+    let mut held: Vec<Lease> = Vec::new();
+    let mut pinned = Vec::new();
+    for number in (0..last).rev() {
+        let key = number.to_le_bytes();
+        match number % 9 {
+            0 => held.extend(store.get(&key)),
+            1 if store.pin(&key) => pinned.push(number),
+            _ => {}
+        }
+    }
+    let in_flight = store.put(b"in flight", &Request::new(3 * MIB)).unwrap();
+    let bytes_in_use: u64 = held.iter().map(Lease::size).sum();
+    assert!(bytes_in_use > 50 * MIB && !pinned.is_empty());
+    let (mut size, mut number) = (200 * MIB, u64::MAX);
+    while size > KIB {
+        number -= 1;
+        match put(&store, number, size) {
+            Ok(()) => assert!(store.pin(&number.to_le_bytes())),
+            Err(PutError::Place(PlaceError::NoSpace { .. })) => size = size * 9 / 10,
+            Err(error) => panic!("{error}"),
+        }
+        store.check_invariants();
+    }
+    assert!(held.iter().all(|lease| store.contains(lease.key())));
+    assert!(
+        pinned
+            .iter()
+            .all(|number| store.contains(&number.to_le_bytes()))
+    );
+    in_flight.commit();
+    assert!(store.contains(b"in flight"));
+}
+
+#[test]
+fn equal_objects_leave_in_the_order_of_their_last_use() {
+    for eviction in [Eviction::Window, Eviction::Lru] {
+        let pool = pool(Strategy::Random, 1);
+        mount_sizes(&pool, &[100 * MIB, 100 * MIB]);
+        let options = StoreOptions {
+            eviction,
+            ..StoreOptions::default()
+        };
+        let store = ObjectStore::new(pool, options).unwrap();
+        for number in 0..1_000 {
+            put(&store, number, MIB).unwrap();
+            let is_stored = |number: u64| store.contains(&number.to_le_bytes());
+            assert!(is_stored(number.saturating_sub(199)), "{number}: too few");
+            assert!(
+                number < 200 || !is_stored(number - 200),
+                "{number}: too many"
+            );
+        }
+        assert_eq!(store.stats().evicted_bytes_per_placed_byte(), Some(1.0));
+    }
+}
+
+#[test]
+fn a_put_is_refused_only_if_nothing_more_may_go() {
+    let store = aged_store(Eviction::Window, &[256 * MIB, 256 * MIB]);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
+    for round in 0..300_u64 {
+        let size = random.random_range(1..=256 * MIB);
+        put(&store, u64::MAX - round, size).unwrap();
+        store.check_invariants();
+    }
+    assert_eq!(store.stats().refused.no_space, 0);
+}

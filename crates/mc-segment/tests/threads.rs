@@ -1,0 +1,174 @@
+//! Threads that place and drop while segments come, drain and go.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+use common::{info, pool};
+use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+use mc_segment::{
+    Memory, PlacedBuffer, ReplicaPolicy, Replicas, Request, Segment, SegmentId, SegmentPool,
+    SegmentState, Strategy,
+};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const SEGMENT_BYTES: u64 = 1 << 16;
+const WORKERS: u64 = 4;
+
+fn rng(seed: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
+fn segment(id: u128) -> Segment {
+    let pool = PoolOptions::new(SEGMENT_BYTES).pages(PagePolicy::Off).map();
+    let memory = Memory::pool(PoolBytes::new(pool.unwrap()));
+    Segment::local(info(id, SEGMENT_BYTES), memory)
+}
+
+/// Places buffers of random sizes, marks their bytes, and checks the marks of
+/// some before dropping them.
+fn work(pool: &SegmentPool, seed: u64, is_over: &AtomicBool, placed: &AtomicU64) {
+    let mut rng = rng(seed);
+    let mut live: Vec<(u64, PlacedBuffer)> = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let request = Request {
+            max_extents: 1 + rng.next_u32() % 3,
+            align: 1 << (rng.next_u32() % 6),
+            replicas: Replicas {
+                count: 1 + rng.next_u32() % 2,
+                policy: ReplicaPolicy::BestEffort,
+            },
+            ..Request::new(8 + rng.next_u64() % 2000)
+        };
+        for mut buffer in pool.place(&request).unwrap_or_default() {
+            placed.fetch_add(1, Ordering::Relaxed);
+            let mark = rng.next_u64();
+            let last = buffer.size() - 8;
+            let is_marked = buffer.write_at(0, &mark.to_le_bytes()).is_ok()
+                && buffer.write_at(last, &mark.to_le_bytes()).is_ok();
+            if is_marked {
+                live.push((mark, buffer));
+            }
+        }
+        while live.len() > 60 || !live.is_empty() && rng.next_u32().is_multiple_of(3) {
+            let victim = rng.next_u64() % live.len() as u64;
+            check(live.swap_remove(usize::try_from(victim).unwrap()));
+        }
+    }
+    live.into_iter().for_each(check);
+}
+
+/// Checks the mark at the end of a buffer, unless its segment is gone.
+fn check((mark, buffer): (u64, PlacedBuffer)) {
+    let mut read = [0; 8];
+    let outcome = buffer.read_at(buffer.size() - 8, &mut read);
+    if outcome.is_ok() {
+        assert_eq!(u64::from_le_bytes(read), mark, "{buffer:?} was overwritten");
+    } else {
+        assert!(!buffer.is_readable(), "{outcome:?}");
+    }
+}
+
+/// Mounts, drains, resumes and unmounts segments.
+fn disturb(pool: &SegmentPool, rounds: u32) {
+    let mut rng = rng(99);
+    for round in 0..rounds {
+        let id = SegmentId(2 + u128::from(rng.next_u32() % 5));
+        match rng.next_u32() % 6 {
+            0 | 1 => {
+                let _ = pool.mount(segment(id.0));
+            }
+            2 => {
+                let _ = pool.drain(id);
+            }
+            3 => {
+                let _ = pool.resume(id);
+            }
+            4 => {
+                let _ = pool.unmount_gracefully(id);
+            }
+            _ => {
+                if pool.begin_unmount(id).is_ok() {
+                    thread::yield_now();
+                    pool.finish_unmount(id).unwrap();
+                }
+            }
+        }
+        if round.is_multiple_of(16) {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_overwritten_while_segments_come_and_go() {
+    for strategy in Strategy::ALL {
+        let pool = pool(strategy, 1);
+        for id in 1..=4 {
+            pool.mount(segment(id)).unwrap();
+        }
+        let (is_over, placed) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for seed in 0..WORKERS {
+                let (pool, is_over, placed) = (&pool, &is_over, &placed);
+                scope.spawn(move || work(pool, seed, is_over, placed));
+            }
+            disturb(&pool, 1500);
+            while placed.load(Ordering::Relaxed) < 10_000 {
+                thread::yield_now();
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let total = pool.stats().total;
+        assert_eq!((total.live_bytes, total.allocations), (0, 0), "{strategy}");
+        assert_eq!(total.free_bytes, total.capacity, "{strategy}");
+        for segment in pool.segments() {
+            if segment.state == SegmentState::Ok {
+                drop(pool.place_in(segment.id, SEGMENT_BYTES, 1).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_placed_in_a_segment_once_it_is_closed() {
+    let pool = pool(Strategy::Random, 2);
+    for id in 1..=3 {
+        pool.mount(segment(id)).unwrap();
+    }
+    let (is_over, id) = (AtomicBool::new(false), SegmentId(2));
+    // Odd from when the segment was closed to just before it is opened again.
+    let epoch = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for seed in 0..WORKERS {
+            let (pool, is_over, epoch) = (&pool, &is_over, &epoch);
+            scope.spawn(move || {
+                let mut rng = rng(seed);
+                while !is_over.load(Ordering::Relaxed) {
+                    let before = epoch.load(Ordering::SeqCst);
+                    let buffers = pool.place(&Request::new(1 + rng.next_u64() % 100));
+                    let was_closed = before % 2 == 1 && epoch.load(Ordering::SeqCst) == before;
+                    let placed = buffers.unwrap().remove(0);
+                    assert!(!(was_closed && placed.segment_id() == id));
+                }
+            });
+        }
+        for _ in 0..300 {
+            pool.drain(id).unwrap();
+            epoch.fetch_add(1, Ordering::SeqCst);
+            while pool.finish_drain(id).is_err() {
+                thread::yield_now();
+            }
+            thread::yield_now();
+            epoch.fetch_add(1, Ordering::SeqCst);
+            pool.resume(id).unwrap();
+            thread::yield_now();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,151 @@
+//! Every cell of the transition table, through the methods of the pool.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+use mc_segment::{
+    MountError, Mounting, PlacedBuffer, PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool,
+    SegmentState, Step, Transition, TransitionError,
+};
+
+const ID: SegmentId = SegmentId(7);
+
+fn segment() -> Segment {
+    Segment::remote(SegmentInfo::new(ID, "node", 1 << 20, 1 << 20))
+}
+
+/// Returns a pool whose segment is in a state, reached by the shortest way.
+fn pool_in(state: Option<SegmentState>) -> SegmentPool {
+    let pool = SegmentPool::new(PoolOptions::default());
+    let Some(state) = state else { return pool };
+    pool.mount(segment()).unwrap();
+    match state {
+        SegmentState::Ok => {}
+        SegmentState::Draining => pool.drain(ID).unwrap(),
+        SegmentState::Drained => {
+            pool.drain(ID).unwrap();
+            pool.finish_drain(ID).unwrap();
+        }
+        SegmentState::GracefullyUnmounting => pool.unmount_gracefully(ID).unwrap(),
+        SegmentState::Unmounting => pool.begin_unmount(ID).unwrap(),
+    }
+    assert_eq!(pool.state(ID), Some(state));
+    pool
+}
+
+/// Calls the method of a transition; tells whether it succeeded.
+fn attempt(pool: &SegmentPool, transition: Transition) -> Result<(), String> {
+    let text = |error: TransitionError| error.to_string();
+    match transition {
+        Transition::Mount => match pool.mount(segment()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        },
+        Transition::Drain => pool.drain(ID).map_err(text),
+        Transition::FinishDrain => pool.finish_drain(ID).map_err(text),
+        Transition::Resume => pool.resume(ID).map_err(text),
+        Transition::UnmountGracefully => pool.unmount_gracefully(ID).map_err(text),
+        Transition::BeginUnmount => pool.begin_unmount(ID).map_err(text),
+        Transition::FinishUnmount => pool.finish_unmount(ID).map_err(text),
+    }
+}
+
+#[test]
+fn every_cell_does_what_the_table_says() {
+    for from in [None].into_iter().chain(SegmentState::ALL.map(Some)) {
+        for transition in Transition::ALL {
+            let pool = pool_in(from);
+            let outcome = attempt(&pool, transition);
+            let expected = match SegmentState::step(from, transition) {
+                Step::To(state) => Ok(Some(state)),
+                Step::Stay => Ok(from),
+                Step::Forget => Ok(None),
+                Step::Refuse => Err(from),
+            };
+            let cell = format!("{from:?}, {transition:?}: {outcome:?}");
+            assert_eq!(outcome.is_ok(), expected.is_ok(), "{cell}");
+            let (Ok(after) | Err(after)) = expected;
+            assert_eq!(pool.state(ID), after, "{cell}");
+        }
+    }
+}
+
+#[test]
+fn refusals_name_segment_state_and_transition() {
+    let pool = pool_in(Some(SegmentState::Unmounting));
+    assert_eq!(
+        pool.drain(ID).unwrap_err().to_string(),
+        "segment 00000000000000000000000000000007 is unmounting, which does not allow to drain"
+    );
+    assert_eq!(
+        pool.mount(segment()).unwrap_err(),
+        MountError::Leaving {
+            id: ID,
+            state: SegmentState::Unmounting
+        }
+    );
+    let id = SegmentId(8);
+    assert_eq!(pool.drain(id), Err(TransitionError::NotMounted { id }));
+}
+
+#[test]
+fn only_an_open_segment_takes_buffers_and_only_a_readable_one_has_them() {
+    for state in SegmentState::ALL {
+        let pool = pool_in(Some(SegmentState::Ok));
+        let held = (state != SegmentState::Drained).then(|| pool.place_in(ID, 100, 1).unwrap());
+        drop(pool.place_in(ID, 10, 1).unwrap());
+        match state {
+            SegmentState::Ok => {}
+            SegmentState::Draining => pool.drain(ID).unwrap(),
+            SegmentState::Drained => {
+                pool.drain(ID).unwrap();
+                pool.finish_drain(ID).unwrap();
+            }
+            SegmentState::GracefullyUnmounting => pool.unmount_gracefully(ID).unwrap(),
+            SegmentState::Unmounting => pool.begin_unmount(ID).unwrap(),
+        }
+        let is_open = state == SegmentState::Ok;
+        assert_eq!(pool.place_in(ID, 1, 1).is_ok(), is_open, "{state}");
+        assert_eq!(
+            pool.place_at(ID, (1 << 20) + 500, 1).is_ok(),
+            is_open,
+            "{state}"
+        );
+        let request = mc_segment::Request::new(1);
+        assert_eq!(pool.place(&request).is_ok(), is_open, "{state}");
+        let is_readable = held.as_ref().is_none_or(PlacedBuffer::is_readable);
+        assert_eq!(is_readable, state != SegmentState::Unmounting, "{state}");
+    }
+}
+
+#[test]
+fn a_drain_is_finished_only_when_the_segment_is_empty() {
+    let pool = pool_in(None);
+    pool.mount(segment()).unwrap();
+    let held = pool.place_in(ID, 100, 1).unwrap();
+    pool.drain(ID).unwrap();
+    assert_eq!(
+        pool.finish_drain(ID),
+        Err(TransitionError::NotEmpty {
+            id: ID,
+            live_bytes: 100,
+            allocations: 1
+        })
+    );
+    assert_eq!(pool.state(ID), Some(SegmentState::Draining));
+    drop(held);
+    assert_eq!(pool.finish_drain(ID), Ok(()));
+}
+
+#[test]
+fn a_segment_can_be_mounted_anew_once_it_is_forgotten() {
+    let pool = pool_in(Some(SegmentState::Ok));
+    let stale = pool.place_in(ID, 1 << 20, 1).unwrap();
+    pool.begin_unmount(ID).unwrap();
+    assert!(!stale.is_readable());
+    pool.finish_unmount(ID).unwrap();
+    assert_eq!(pool.mount(segment()), Ok(Mounting::Mounted));
+    // The new segment is empty, and the old buffer is none of its business.
+    let fresh = pool.place_in(ID, 1 << 20, 1).unwrap();
+    drop(stale);
+    assert!(pool.place_in(ID, 1, 1).is_err());
+    assert!(fresh.is_readable());
+}

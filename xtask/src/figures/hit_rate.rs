@@ -1,0 +1,136 @@
+//! Token hit rate against capacity, for the published placement and ours.
+
+use plotters::prelude::*;
+
+use crate::data::{Data, Run};
+
+use super::Figure;
+use super::style::{self, GRID, INK, Marker, Series, failed};
+
+pub(crate) const HIT_RATE: Figure = Figure {
+    file: "replay-hit-rate.svg",
+    caption: "Token hit rate by capacity, pages of 64 tokens as pairs of objects",
+    draw,
+};
+
+const SIZE: (u32, u32) = (860, 460);
+const LAYOUT: &str = "dsa-pair";
+
+/// Series in drawing order: how it is drawn, eviction, and name in the legend.
+const SERIES: [(Series, &str, &str); 4] = [
+    (style::ORACLE, "lru", "oracle (compacts for free)"),
+    (style::BIN_CEIL, "lru", "bin-ceil, least recently used"),
+    (
+        Series {
+            marker: Marker::Ring,
+            ..style::GOOD_FIT
+        },
+        "lru",
+        "adaptive, least recently used",
+    ),
+    (style::ADAPTIVE, "window", "adaptive, windows"),
+];
+
+/// Subjects of the series above.
+const SUBJECTS: [&str; 4] = ["oracle", "bin-ceil", "adaptive", "adaptive"];
+
+/// Returns capacity in hundredths and token hit rate of a subject under an eviction, by capacity.
+pub(crate) fn hit_rates(
+    data: &Data,
+    layout: &str,
+    (subject, eviction): (&str, &str),
+) -> Vec<(f64, f64)> {
+    let is_asked = |run: &&Run| {
+        run.text("layout") == Some(layout)
+            && run.text("subject") == Some(subject)
+            && run.text("eviction") == Some(eviction)
+    };
+    let runs = data.runs("replay").filter(is_asked);
+    let point = |run: &Run| {
+        let share = run.number("capacity_share")?;
+        Some((100.0 * share, run.number("token_hit_rate")?))
+    };
+    let mut rates: Vec<(f64, f64)> = runs.filter_map(point).collect();
+    rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rates
+}
+
+/// Returns which share of a capacity a curve does without to reach a rate, or nothing where the curve
+/// does not cross it between two of its points.
+pub(crate) fn saved_share(curve: &[(f64, f64)], capacity: f64, rate: f64) -> Option<f64> {
+    let crosses = |pair: &&[(f64, f64)]| pair[0].1 <= rate && rate <= pair[1].1;
+    let pair = curve.windows(2).find(crosses)?;
+    let [(low, low_rate), (high, high_rate)] = [pair[0], pair[1]];
+    let part = if high_rate > low_rate {
+        (rate - low_rate) / (high_rate - low_rate)
+    } else {
+        0.0
+    };
+    Some(1.0 - (low + part * (high - low)) / capacity)
+}
+
+fn draw(data: &Data) -> anyhow::Result<String> {
+    let curves = || {
+        let pairs = SUBJECTS.into_iter().zip(SERIES);
+        pairs.map(|(subject, (series, eviction, name))| {
+            (series, name, hit_rates(data, LAYOUT, (subject, eviction)))
+        })
+    };
+    let rates = || curves().flat_map(|(_, _, curve)| curve);
+    let low = rates().map(|(_, rate)| rate).fold(1.0, f64::min);
+    let high = rates().map(|(_, rate)| rate).fold(0.0, f64::max);
+    // Without data the range is that of all rates.
+    let range = if low < high {
+        low - 0.02..high + 0.02
+    } else {
+        0.0..1.0
+    };
+    let last = rates().map(|(percent, _)| percent).fold(1.0, f64::max);
+    style::svg(SIZE, |figure| {
+        let body = style::titled(figure, "Replay: token hit rate by capacity")?;
+        let mut chart = ChartBuilder::on(&body)
+            .margin(10)
+            .margin_right(30)
+            .x_label_area_size(50)
+            .y_label_area_size(70)
+            .build_cartesian_2d(0.0..last + 1.0, range)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .bold_line_style(GRID)
+            .axis_style(INK)
+            .label_style(style::text(13))
+            .axis_desc_style(style::text(15))
+            .x_labels(8)
+            .y_labels(9)
+            .x_desc("capacity (% of the bytes of all blocks)")
+            .y_desc("token hit rate")
+            .x_label_formatter(&|percent| format!("{percent:.0}"))
+            .y_label_formatter(&|rate| format!("{rate:.2}"))
+            .draw()
+            .map_err(failed)?;
+        let mut legend = Vec::new();
+        for (series, name, curve) in curves() {
+            let at = |point: &(f64, f64)| chart.plotting_area().map_coordinate(point);
+            let pixels: Vec<(i32, i32)> = curve.iter().map(at).collect();
+            series.draw(figure, &pixels)?;
+            legend.push((series, name));
+        }
+        style::legend(figure, (520, 270), &legend)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saved_capacity_is_interpolated_between_points() {
+        let curve = [(2.0, 0.1), (4.0, 0.3), (8.0, 0.3)];
+        assert_eq!(saved_share(&curve, 4.0, 0.2), Some(0.25));
+        assert_eq!(saved_share(&curve, 4.0, 0.3), Some(0.0));
+        assert_eq!(saved_share(&curve, 4.0, 0.05), None);
+        assert_eq!(saved_share(&curve, 4.0, 0.31), None);
+    }
+}
