@@ -57,6 +57,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`ObjectStore`] puts keys over a pool: objects are put in two steps, leased,
+//! pinned, and evicted so that a hole appears where one is needed.
+//!
 //! # Guarantees
 //!
 //! - A request is refused only after every segment that it may go to has

@@ -68,8 +68,11 @@ tables.
 ";
 
 const REMARKS: &str = "
-The trace is small, so that neighboring capacities can tie, and it is not that of a service: what a
-public trace gives is described in the [guide](guides/segments-and-eviction.md), with the command.
+Blocks and pages are those of a model with 327,680 B per token: 167,772,160 B and 20,971,520 B, both
+the size of a bin. There `bin-ceil` rounds nothing but the last object of a prompt, which leaves fewer
+odd holes, and holds as much or a little more. The trace is small, so that neighboring capacities can
+tie, and it is not that of a service: what a public trace gives stands in the
+[guide](guides/segments-and-eviction.md).
 ";
 
 fn text(data: &Data) -> String {

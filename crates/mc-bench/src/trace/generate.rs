@@ -158,7 +158,8 @@ impl Generator {
         conversation.full.extend(grown);
         conversation.tokens = input_tokens + answer;
         let mut blocks = conversation.full.clone();
-        blocks.extend(self.ids(u64::from(input_tokens % BLOCK_TOKENS > 0)));
+        let has_partial = !input_tokens.is_multiple_of(BLOCK_TOKENS);
+        blocks.extend(self.ids(u64::from(has_partial)));
         let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
         TraceRequest {
             arrival_ms: self.now_ms,

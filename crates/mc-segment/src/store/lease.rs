@@ -42,7 +42,6 @@ impl Lease {
 
     /// Returns the replicas, at least one. Those whose segment is being
     /// unmounted are not [readable](PlacedBuffer::is_readable).
-    #[must_use]
     pub fn replicas(&self) -> &[PlacedBuffer] {
         &self.object.buffers
     }

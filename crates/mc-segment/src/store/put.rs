@@ -114,7 +114,6 @@ impl Put {
     }
 
     /// Returns the space of each replica.
-    #[must_use]
     pub fn replicas(&self) -> &[PlacedBuffer] {
         &self.buffers
     }

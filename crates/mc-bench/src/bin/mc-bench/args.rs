@@ -91,7 +91,7 @@ pub(crate) enum Format {
 /// What a command line asks for.
 pub(crate) enum Invocation {
     /// Something to do.
-    Run(Args),
+    Run(Box<Args>),
     /// A text to print, such as the help.
     Text(String),
     /// Nothing: the reason, in one line.
@@ -101,7 +101,7 @@ pub(crate) enum Invocation {
 /// Parses the arguments of the process.
 pub(crate) fn parse() -> Invocation {
     match Args::try_parse() {
-        Ok(args) => Invocation::Run(args),
+        Ok(args) => Invocation::Run(Box::new(args)),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Invocation::Text(error.to_string())

@@ -54,7 +54,7 @@ const SHARES_PERCENT: [u64; 9] = [2, 3, 5, 7, 10, 15, 20, 25, 30];
 const SHORT_ROUND: Duration = Duration::from_secs(2);
 
 /// Points of the curve of utilization over time.
-const CURVE_POINTS: usize = 100;
+const CURVE_POINTS: usize = 20;
 
 /// One row: a layout at a capacity.
 struct Row<'a> {
