@@ -8,7 +8,7 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::workspace::{root, say, shell};
-use crate::{hugepages, tidy};
+use crate::{hugepages, native, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("format", format),
     ("lints", lints),
     ("build and test", test),
+    ("C, C++ and Python", native::run),
     ("loom", loom),
     ("documentation", documentation),
     ("benchmark smoke run", smoke),

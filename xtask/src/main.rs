@@ -1,11 +1,15 @@
-//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy | fuzz`.
+//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy | fuzz | native | dist |
+//! boundary`.
 
 mod bench;
+mod boundary;
 mod ci;
 mod data;
+mod dist;
 mod figures;
 mod fuzz;
 mod hugepages;
+mod native;
 mod page;
 mod tidy;
 mod workspace;
@@ -47,6 +51,12 @@ enum Task {
         #[arg(long, default_value = "60")]
         seconds: NonZeroU32,
     },
+    /// Compile and run the programs in C, C++ and Python
+    Native,
+    /// Assemble headers and libraries for C and C++ in target/dist
+    Dist,
+    /// Measure what the C++ handle costs above that of Rust
+    Boundary,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -60,5 +70,8 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Native => native::run(&workspace::shell()?),
+        Task::Dist => dist::run(),
+        Task::Boundary => boundary::run(),
     }
 }
