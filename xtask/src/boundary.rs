@@ -11,9 +11,9 @@ use xshell::{Shell, cmd};
 use crate::workspace::{root, say, shell};
 
 /// Times each program runs.
-const TURNS: usize = 9;
+const TURNS: usize = 7;
 
-/// Nanoseconds of every turn and the checksum, by workload.
+/// Nanoseconds of processor time of every turn and the checksum, by workload.
 type Measured = BTreeMap<String, (Vec<f64>, String)>;
 
 pub(crate) fn run() -> anyhow::Result<()> {

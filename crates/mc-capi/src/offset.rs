@@ -219,12 +219,9 @@ impl Entry {
         OFFSETS.insert(self).map(|id| Offset { id })
     }
 
-    /// Allocates at an address that is a multiple of `align`; 0 and 1 are any.
-    #[inline]
+    /// Allocates at an address that is a multiple of `align`.
+    #[inline(never)]
     pub(crate) fn allocate_aligned(&self, size: u64, align: u64) -> Result<Handle, Fault> {
-        if align <= 1 {
-            return Ok(self.allocator.allocate(size)?);
-        }
         let base = self.base;
         if align.is_power_of_two() && !base.is_multiple_of(align) {
             return Err(Fault::BaseNotAligned { base, align });

@@ -69,7 +69,10 @@ pub unsafe extern "C" fn mc_owned_allocate(
     run(|| {
         let out = required(out, "out")?;
         let allocate = |entry: &Entry| {
-            let handle = entry.allocate_aligned(size, align)?;
+            let handle = match align {
+                0 | 1 => entry.allocator.allocate(size)?,
+                align => entry.allocate_aligned(size, align)?,
+            };
             own(allocator, entry, handle, out);
             Ok(())
         };

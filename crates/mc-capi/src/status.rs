@@ -141,12 +141,19 @@ pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
 /// much as the refusal.
 #[inline(never)]
 fn note_no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
+    let refusal = Fault::NoHole {
+        asked,
+        free,
+        largest_hole,
+    };
     let _ = LAST.try_with(|last| {
-        last.borrow_mut().keep(Fault::NoHole {
-            asked,
-            free,
-            largest_hole,
-        });
+        let last = &mut *last.borrow_mut();
+        match &mut last.fault {
+            // Nothing to drop.
+            Some(fault @ Fault::NoHole { .. }) => *fault = refusal,
+            _ => last.fault = Some(refusal),
+        }
+        last.message = None;
     });
     Status::NoSpace
 }
