@@ -141,19 +141,25 @@ pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
 /// much as the refusal.
 #[inline(never)]
 fn note_no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
-    let refusal = Fault::NoHole {
-        asked,
-        free,
-        largest_hole,
-    };
+    let refusal = [asked, free, largest_hole];
     let _ = LAST.try_with(|last| {
         let last = &mut *last.borrow_mut();
-        match &mut last.fault {
-            // Nothing to drop.
-            Some(fault @ Fault::NoHole { .. }) => *fault = refusal,
-            _ => last.fault = Some(refusal),
-        }
         last.message = None;
+        // Written over by number, which drops nothing.
+        if let Some(Fault::NoHole {
+            asked,
+            free,
+            largest_hole,
+        }) = &mut last.fault
+        {
+            [*asked, *free, *largest_hole] = refusal;
+        } else {
+            last.fault = Some(Fault::NoHole {
+                asked,
+                free,
+                largest_hole,
+            });
+        }
     });
     Status::NoSpace
 }
