@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use mc_bench::workload::WORKLOADS;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::hugepages::{self, Reserved};
 use crate::page;
-use crate::workspace::{root, say, shell};
+use crate::regression::{self, Compared};
+use crate::workspace::{metadata, root, say, shell};
 
 /// Workloads with subjects that need reserved huge pages.
 const HUGEPAGE_WORKLOADS: [&str; 2] = ["arena", "populate"];
@@ -56,21 +57,24 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
 
     let shell = shell()?;
-    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
-    let command = target_dir(&shell)?.join("release/mc-bench");
+    let command = build(&shell)?;
     let flag = effort.flag();
     let start = Instant::now();
-    for workload in WORKLOADS {
-        let name = workload.name;
-        if only.is_empty() || only.iter().any(|asked| asked == name) {
-            let file = data.join(name).with_extension("json");
-            let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
-            cmd!(
-                shell,
-                "{command} {name} {flag...} --format json --out {file}"
-            )
-            .run()?;
-        }
+    let names = WORKLOADS.iter().map(|workload| workload.name);
+    let asked: Vec<&str> = names
+        .filter(|name| only.is_empty() || only.iter().any(|asked| asked == name))
+        .collect();
+    for &name in &asked {
+        let file = data.join(name).with_extension("json");
+        let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
+        cmd!(
+            shell,
+            "{command} {name} {flag...} --format json --out {file}"
+        )
+        .run()?;
+    }
+    if effort == Effort::Full && out == Effort::Full.default_out() {
+        regression::store(&shell, &command, &asked)?;
     }
     say(&format!(
         "measured in {:.0} s",
@@ -80,22 +84,34 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     page::regenerate(Some(out))
 }
 
+/// Measures a quick run and compares it with the stored one.
+pub(crate) fn check(compared: Compared) -> anyhow::Result<()> {
+    let shell = shell()?;
+    let command = build(&shell)?;
+    regression::check(&shell, &command, compared)
+}
+
+/// Measures a quick run and stores it as what later ones are compared with.
+pub(crate) fn accept() -> anyhow::Result<()> {
+    let shell = shell()?;
+    let command = build(&shell)?;
+    let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+    regression::store(&shell, &command, &names)
+}
+
+/// Builds the command and returns where it is.
+///
+/// Cargo is asked, because the directory can be moved by configuration and environment.
+fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
+    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
+    let target = metadata()?.target_directory;
+    Ok(target.join("release/mc-bench").into())
+}
+
 /// Reserves huge pages where that is allowed; elsewhere the subjects that need them are left out.
 fn reserve_hugepages() -> Option<Reserved> {
     let reserved = hugepages::reserve(hugepages::PAGES_BENCHMARKS);
     reserved
         .inspect_err(|reason| say(&format!("no huge pages for the benchmarks: {reason}")))
         .ok()
-}
-
-/// Asks cargo, because the directory can be moved by configuration and environment.
-fn target_dir(shell: &xshell::Shell) -> anyhow::Result<PathBuf> {
-    let metadata = cmd!(shell, "cargo metadata --format-version 1 --no-deps")
-        .quiet()
-        .read()?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let directory = metadata["target_directory"].as_str();
-    directory
-        .map(PathBuf::from)
-        .context("cargo metadata names no target directory")
 }

@@ -7,11 +7,17 @@ use std::time::Instant;
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use crate::packages::Archive;
+use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{hugepages, native, tidy};
+use crate::{bench, hugepages, native, packages, soak, supply, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
+
+/// A short run, the same every time: long ones have seeds of their own.
+const SOAK_SECONDS: u64 = 5;
+const SOAK_SEED: u64 = 1;
 
 /// One step and what it is called in the output.
 type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
@@ -19,13 +25,20 @@ type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 /// The steps, the quickest to fail first.
 const STEPS: &[Step] = &[
     ("tidy", |_| tidy::run()),
+    ("dependencies", |_| supply::run()),
     ("format", format),
+    ("packages", |_| packages::package(Archive::List)),
     ("lints", lints),
+    ("feature sets", packages::lint_feature_sets),
     ("build and test", test),
     ("C, C++ and Python", native::run),
     ("loom", loom),
     ("documentation", documentation),
+    ("utilization as stored", |_| {
+        bench::check(Compared::Decisions)
+    }),
     ("benchmark smoke run", smoke),
+    ("soak", |shell| soak::soak(shell, SOAK_SECONDS, SOAK_SEED)),
 ];
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -55,12 +68,6 @@ fn lints(shell: &Shell) -> anyhow::Result<()> {
     cmd!(
         shell,
         "cargo clippy --quiet --workspace --all-targets --all-features -- {warnings...}"
-    )
-    .run()?;
-    // A crate without its optional features is another program.
-    cmd!(
-        shell,
-        "cargo clippy --quiet --package mc-offset --no-default-features -- {warnings...}"
     )
     .run()
     .map_err(Into::into)
@@ -143,14 +150,18 @@ fn documentation(shell: &Shell) -> anyhow::Result<()> {
     .map_err(Into::into)
 }
 
-/// Runs every workload with few operations and throws the document away.
+/// Runs the workloads that measure time alone, with few operations, and throws the documents away.
+///
+/// The others have run in the comparison with the stored figures.
 fn smoke(shell: &Shell) -> anyhow::Result<()> {
-    let arguments = "all --quick --ops 2000 --format csv".split(' ');
-    cmd!(
-        shell,
-        "cargo run --quiet --release --package mc-bench -- {arguments...}"
-    )
-    .ignore_stdout()
-    .run()
-    .map_err(Into::into)
+    for workload in TIMED_ONLY {
+        let arguments = "--quick --ops 2000 --format csv".split(' ');
+        cmd!(
+            shell,
+            "cargo run --quiet --release --package mc-bench -- {workload} {arguments...}"
+        )
+        .ignore_stdout()
+        .run()?;
+    }
+    Ok(())
 }

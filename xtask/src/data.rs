@@ -120,6 +120,14 @@ impl Document {
 }
 
 impl Run {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
+        self.0.iter()
+    }
+
+    pub(crate) fn value(&self, field: &str) -> Option<&serde_json::Value> {
+        self.0.get(field)
+    }
+
     pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field)?.as_str()
     }

@@ -1,5 +1,4 @@
-//! Development tasks of the workspace: `cargo xtask bench | page | ci | tidy | fuzz | native | dist |
-//! boundary`.
+//! Development tasks of the workspace; `cargo xtask --help` lists them.
 
 mod bench;
 mod boundary;
@@ -9,8 +8,14 @@ mod dist;
 mod figures;
 mod fuzz;
 mod hugepages;
+mod links;
+mod mutants;
 mod native;
+mod packages;
 mod page;
+mod regression;
+mod soak;
+mod supply;
 mod tidy;
 mod workspace;
 
@@ -18,6 +23,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
+
+use self::packages::Archive;
+use self::regression::Compared;
 
 /// Development tasks of the workspace.
 #[derive(Debug, Parser)]
@@ -34,6 +42,13 @@ enum Task {
         /// Write here instead of docs or target/bench-quick
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Write nothing; compare a quick run with docs/data/quick.json: utilization exactly, times as
+        /// shares of the time of bin-ceil
+        #[arg(long, conflicts_with_all = ["quick", "workloads", "out"])]
+        check: bool,
+        /// Measure only the quick run that --check compares with, and store it
+        #[arg(long, conflicts_with_all = ["quick", "workloads", "out", "check"])]
+        accept: bool,
     },
     /// Regenerate figures, page and headline from the data
     Page {
@@ -43,8 +58,25 @@ enum Task {
     },
     /// Check everything: format, lints, tests, docs, loom, tidy, benchmark smoke run
     Ci,
+    /// Write and build the archive of every crate, as a registry would get it
+    Package,
     /// Check what the compiler does not: module docs, banned words, dead references
     Tidy,
+    /// Run all layers with random configurations and check what they hold
+    Soak {
+        /// How long
+        #[arg(long, value_name = "N")]
+        minutes: u64,
+        /// Seed of the first round; without it the clock gives one
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+    },
+    /// Change the code, one expression at a time, and want a test to fail (needs cargo-mutants)
+    Mutants {
+        /// Only one part of several, such as 0/8; each part is a sample of all files
+        #[arg(long, value_name = "K/N")]
+        shard: Option<String>,
+    },
     /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
     Fuzz {
         /// Seconds for each target
@@ -61,14 +93,20 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
+        Task::Bench { check: true, .. } => bench::check(Compared::DecisionsAndTimes),
+        Task::Bench { accept: true, .. } => bench::accept(),
         Task::Bench {
             quick,
             workloads,
             out,
+            ..
         } => bench::run(quick.into(), &workloads, out),
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),
+        Task::Package => packages::package(Archive::Build),
         Task::Tidy => tidy::run(),
+        Task::Soak { minutes, seed } => soak::run(minutes, seed),
+        Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use xshell::cmd;
 
+use crate::links;
 use crate::page;
 use crate::workspace::{root, say, shell};
 
@@ -109,31 +110,9 @@ fn file_faults(path: &Path, text: &str) -> Vec<String> {
         }
     }
     if path.extension().is_some_and(|extension| extension == "md") {
-        faults.extend(link_faults(path, text));
+        faults.extend(links::faults(path, text));
     }
     faults
-}
-
-/// Returns a fault per relative link of a document that leads nowhere.
-fn link_faults(path: &Path, text: &str) -> Vec<String> {
-    let directory = root().join(path.parent().unwrap_or(Path::new("")));
-    let is_dead = |target: &&str| {
-        let file = target.split('#').next().unwrap_or_default();
-        !target.contains("://") && !file.is_empty() && !directory.join(file).exists()
-    };
-    let dead = links(text).filter(is_dead);
-    dead.map(|target| format!("{}: dead link {target}", path.display()))
-        .collect()
-}
-
-/// Returns the targets of the inline links of a Markdown text. A target has no space; what has one is
-/// a lambda in C++.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target)
-        .filter(|target| !target.contains(' '))
 }
 
 /// Returns a fault per figure or data file that no document refers to.
@@ -196,19 +175,5 @@ mod tests {
             &["601 lines"],
         );
         check("a.md", "b \n", &["a.md:1: trailing space"]);
-    }
-
-    #[test]
-    fn links_that_lead_nowhere_are_faults() {
-        check(
-            "a.md",
-            "[m](Cargo.toml), [w](https://example.org/x), [s](#here)\n",
-            &[],
-        );
-        check(
-            "docs/a.md",
-            "![f](figures/no-such-figure.svg)\n",
-            &["dead link"],
-        );
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use xshell::Shell;
 
 /// Returns the root of the workspace.
@@ -19,6 +20,14 @@ pub(crate) fn shell() -> anyhow::Result<Shell> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     Ok(shell)
+}
+
+/// Returns what cargo knows of the workspace and of everything it depends on, with all features.
+pub(crate) fn metadata() -> anyhow::Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.current_dir(root());
+    command.features(CargoOpt::AllFeatures);
+    command.exec().map_err(Into::into)
 }
 
 /// Returns a path as seen from the root of the workspace, for messages.

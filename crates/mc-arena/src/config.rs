@@ -32,6 +32,9 @@ const HUGEPAGE_SIZE_ACCEPTED: &str =
     "a size that is a power of two of at least 4 KiB, such as 2MB, 512MiB or 1GB";
 const HUGEPAGE_BYTES_MIN: u64 = 4096;
 
+/// Characters of a refused value that an error repeats: enough to recognize it, few enough for a line.
+const VALUE_CHARS_MAX: usize = 64;
+
 /// How the process-wide arena and buffers are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArenaConfig {
@@ -64,7 +67,7 @@ pub enum ArenaMode {
 pub struct ConfigError {
     /// Name of the variable.
     pub variable: &'static str,
-    /// What it held, with what is not UTF-8 replaced.
+    /// The first 64 characters of what it held, with what is not UTF-8 replaced.
     pub value: Box<str>,
     /// What it may hold.
     pub accepted: &'static str,
@@ -191,7 +194,7 @@ impl Value {
     fn refuse(&self, accepted: &'static str, source: Option<ParseBytesError>) -> ConfigError {
         ConfigError {
             variable: self.variable,
-            value: self.text.as_str().into(),
+            value: self.text.chars().take(VALUE_CHARS_MAX).collect(),
             accepted,
             source,
         }

@@ -63,6 +63,7 @@ pub mod published;
 pub mod record;
 pub mod render;
 pub mod row;
+pub mod soak;
 pub mod stats;
 pub mod subject;
 pub mod workload;

@@ -322,4 +322,37 @@ mod tests {
             assert_eq!(index.at_or_before(at), before);
         }
     }
+
+    #[test]
+    fn idle_after_more_changes_without_a_lookup_than_holes() {
+        for (holes, changes) in [(1, 64_u32), (100, 100)] {
+            let mut index = AddressIndex::new();
+            index.reserve(holes).unwrap();
+            for hole in 0..holes {
+                index.insert(hole, 10 * u64::from(hole), 5);
+            }
+            for turn in 0..3 {
+                let _ = index.last_fit(1);
+                for change in 0..changes {
+                    assert!(!index.is_idle(), "turn {turn}, change {change}");
+                    index.reshape(0, 0, 1 + u64::from(change) % 5);
+                }
+                assert!(!index.is_idle());
+                index.remove(0);
+                assert!(index.is_idle());
+                let _ = index.at_or_before(0);
+                assert!(!index.is_idle(), "a lookup starts the count anew");
+                index.insert(0, 0, 5);
+            }
+        }
+    }
+
+    #[test]
+    fn heap_bytes_are_those_of_the_entries() {
+        let mut index = AddressIndex::new();
+        assert_eq!(index.heap_bytes(), 0);
+        index.reserve(100).unwrap();
+        assert_eq!(index.heap_bytes(), index.entries.capacity() * 32);
+        assert!(index.heap_bytes() >= 3200);
+    }
 }

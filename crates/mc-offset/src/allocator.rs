@@ -10,6 +10,7 @@ use crate::{
     holes::{Hole, Holes},
     nodes::{ANCHOR, Chain},
     options::Options,
+    parked::Parked,
     slab::SlabFull,
     trend::Trend,
 };
@@ -42,6 +43,12 @@ pub struct OffsetAllocator {
     pub(crate) options: Options,
     pub(crate) chain: Chain,
     pub(crate) holes: Holes,
+    /// The block freed last: a hole that is not in `holes`. Every operation
+    /// that changes anything else settles it first.
+    pub(crate) parked: Parked,
+    /// Whether a block that is freed will be asked for as it is: set when a
+    /// request uses up a whole hole, cleared when a parked block is not taken.
+    pub(crate) sizes_repeat: bool,
     pub(crate) serials: Serials,
     /// What adaptive fit follows.
     pub(crate) trend: Trend,
@@ -74,6 +81,8 @@ impl OffsetAllocator {
             options,
             chain,
             holes,
+            parked: Parked::NONE,
+            sizes_repeat: true,
             serials: Serials::new(),
             trend: Trend::new(),
             live_bytes: 0,
@@ -97,6 +106,12 @@ impl OffsetAllocator {
     #[inline]
     pub fn allocate(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
+        if self.parked.is_some() {
+            if let Some(allocation) = self.unpark(size, charge) {
+                return Ok(allocation);
+            }
+            self.settle();
+        }
         let Some((hole, at)) = self.find(charge) else {
             return Err(self.no_hole(size));
         };
@@ -123,6 +138,7 @@ impl OffsetAllocator {
             return self.allocate(size);
         }
         let charge = self.admit(size)?;
+        self.settle();
         let Some((hole, at)) = self.find_aligned(charge, align) else {
             return Err(self.no_hole(size));
         };
@@ -145,23 +161,13 @@ impl OffsetAllocator {
             return Err(not_live(allocation));
         };
         let (prev, next) = (node.prev, node.next);
+        self.settle();
         let charge = self.charge(allocation.size());
         let offset = allocation.offset();
-        let is_hole_below = self.chain.is_hole(prev);
-        if self.chain.is_hole(next) {
-            let above = self.chain.hole_of(next);
-            let end = self.holes.hole(above).end();
-            self.chain.remove(index);
-            if is_hole_below {
-                self.holes.remove(above);
-                self.chain.remove(next);
-                self.stretch(prev, end);
-            } else {
-                self.holes.reshape(above, offset, end - offset);
-            }
-        } else if is_hole_below {
-            self.chain.remove(index);
-            self.stretch(prev, offset + charge);
+        if self.chain.is_hole(prev) || self.chain.is_hole(next) {
+            self.merge(index, prev, next, offset, offset + charge);
+        } else if self.sizes_repeat {
+            self.park(index, offset, charge)?;
         } else {
             self.holes.reserve_one()?;
             let hole = self.holes.insert(offset, charge, index);
@@ -169,11 +175,6 @@ impl OffsetAllocator {
         }
         self.live_bytes -= allocation.size();
         self.charged_bytes -= charge;
-        if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
-            self.trim();
-        } else if self.charged_bytes == 0 && self.chain.has_grown() {
-            self.start_over();
-        }
         Ok(())
     }
 
@@ -185,6 +186,7 @@ impl OffsetAllocator {
     /// of the fresh state; nothing is freed then.
     pub fn reset(&mut self) -> Result<(), OptionsError> {
         (self.chain, self.holes) = empty_tables(&self.options)?;
+        self.parked = Parked::NONE;
         (self.live_bytes, self.charged_bytes) = (0, 0);
         Ok(())
     }
@@ -247,6 +249,7 @@ impl OffsetAllocator {
         let node = if at != start {
             self.carve_inside(hole, at, end)?
         } else if end == hole_end {
+            self.sizes_repeat = true;
             self.holes.remove(hole);
             hole_node
         } else {
@@ -291,6 +294,32 @@ impl OffsetAllocator {
         let back_hole = self.holes.insert(end, hole_end - end, back);
         self.chain.set_hole(back, back_hole);
         Ok(self.chain.insert_before(back))
+    }
+
+    /// Merges the bytes `offset..end` of an allocation's node with the holes
+    /// beside it, of which there is at least one.
+    #[inline]
+    fn merge(&mut self, index: u32, prev: u32, next: u32, offset: u64, end: u64) {
+        let is_hole_below = self.chain.is_hole(prev);
+        self.chain.remove(index);
+        if self.chain.is_hole(next) {
+            let above = self.chain.hole_of(next);
+            let end = self.holes.hole(above).end();
+            if is_hole_below {
+                self.holes.remove(above);
+                self.chain.remove(next);
+                self.stretch(prev, end);
+            } else {
+                self.holes.reshape(above, offset, end - offset);
+            }
+        } else {
+            self.stretch(prev, end);
+        }
+        if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
+            self.trim();
+        } else if self.chain.len() == 1 && self.chain.has_grown() {
+            self.start_over();
+        }
     }
 
     /// Moves the end of the hole at `node` up to `end`.

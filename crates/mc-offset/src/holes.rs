@@ -5,7 +5,7 @@
 //! with the bin's number, so that linking and unlinking need no special case
 //! at the ends.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     address_index::AddressIndex,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hole {
     pub(crate) offset: u64,
-    /// Bytes; zero iff the record is vacant or a list's anchor.
+    /// Bytes; zero in a list's anchor.
     pub(crate) size: u64,
     /// The node that stands for the hole in the chain.
     pub(crate) node: u32,
@@ -64,16 +64,21 @@ const HOLES_LOOKED_AT: usize = 16;
 const ANCHOR_MARK: u32 = 0;
 
 impl Record for Hole {
-    fn vacant(next_vacant: u32) -> Self {
-        Self {
-            offset: 0,
-            size: 0,
-            node: NIL,
-            prev: NIL,
-            next: next_vacant,
-        }
+    const VACANT: Self = Self {
+        offset: 0,
+        size: 0,
+        node: NIL,
+        prev: NIL,
+        next: NIL,
+    };
+
+    #[inline]
+    fn vacate(&mut self, next_vacant: u32) {
+        self.node = NIL;
+        self.next = next_vacant;
     }
 
+    #[inline]
     fn next_vacant(&self) -> u32 {
         self.next
     }
@@ -92,7 +97,7 @@ pub(crate) struct Holes {
     bins: BinMap,
     records: Slab<Hole>,
     /// The holes by address, while that is asked for.
-    by_address: Option<Box<AddressIndex>>,
+    by_address: Option<AddressIndex>,
     /// No hole is larger than this.
     largest_bound: u64,
     /// `true` implies that a hole of `largest_bound` bytes exists, or none
@@ -209,8 +214,8 @@ impl Holes {
         Ok(self.by_address.insert(by_address))
     }
 
-    fn index_by_address(&self) -> Result<Box<AddressIndex>, SlabFull> {
-        let mut by_address = Box::new(AddressIndex::new());
+    fn index_by_address(&self) -> Result<AddressIndex, SlabFull> {
+        let mut by_address = AddressIndex::new();
         by_address.reserve(self.records.index_end())?;
         for index in self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin)) {
             let hole = self.hole(index);

@@ -119,7 +119,8 @@
 //!   [`allocate_extents`](OffsetAllocator::allocate_extents) and
 //!   [`cheapest_window`](OffsetAllocator::cheapest_window) are the ways out.
 //! - Allocations and holes together number at most 2^32 − 2.
-//! - A token takes 32 bytes, because it carries offset, size and proof.
+//! - A token takes 32 bytes, because it carries offset, size and proof;
+//!   [`CompactAllocation`] is one of 16 bytes for offsets below 2^32.
 //! - A table that is full grows by an eighth, at least 256 entries; the
 //!   request that makes it grow may copy it.
 //! - [`OffsetAllocator`] takes `&mut self`.
@@ -149,11 +150,13 @@ mod allocation;
 mod allocator;
 mod bin_map;
 mod bins;
+mod compact;
 mod error;
 mod extents;
 mod holes;
 mod nodes;
 mod options;
+mod parked;
 mod place;
 mod report;
 mod restore;
@@ -169,6 +172,7 @@ mod window;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
+pub use compact::CompactAllocation;
 pub use error::{
     AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SnapshotError,
 };

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use crate::slab::{Record, Slab, SlabFull};
+use crate::slab::{NIL, Record, Slab, SlabFull};
 
 /// The node before the first and after the last one.
 pub(crate) const ANCHOR: u32 = 0;
@@ -17,6 +17,7 @@ pub(crate) const FIRST_SERIAL: u64 = 4;
 const SERIAL_VACANT: u64 = 0;
 const SERIAL_HOLE: u64 = 1;
 const SERIAL_ANCHOR: u64 = 2;
+const SERIAL_PARKED: u64 = 3;
 
 /// A stretch of the address range: one allocation, one hole, or the anchor.
 ///
@@ -25,7 +26,7 @@ const SERIAL_ANCHOR: u64 = 2;
 /// node at 24 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
-    /// Requested bytes of an allocation; index of the record of a hole; 0 of
+    /// Requested bytes of an allocation or a parked block; index of the record of a hole; 0 of
     /// the anchor.
     payload: u64,
     /// The serial of the allocation, or one of the state marks.
@@ -43,8 +44,16 @@ pub(crate) enum Content {
     Allocation { requested: u64, serial: u64 },
     /// A hole with its record's index.
     Hole(u32),
+    /// A block of so many once requested bytes that is free but not filed as a hole.
+    Parked { requested: u64 },
     /// The end of the chain.
     Anchor,
+}
+
+impl Content {
+    pub(crate) const fn is_free(self) -> bool {
+        matches!(self, Self::Hole(_) | Self::Parked { .. })
+    }
 }
 
 impl Node {
@@ -52,6 +61,9 @@ impl Node {
         match self.serial {
             SERIAL_HOLE => Content::Hole(self.hole()),
             SERIAL_ANCHOR => Content::Anchor,
+            SERIAL_PARKED => Content::Parked {
+                requested: self.payload,
+            },
             serial => {
                 debug_assert_ne!(serial, SERIAL_VACANT, "a vacant node is linked");
                 Content::Allocation {
@@ -74,15 +86,20 @@ impl Node {
 }
 
 impl Record for Node {
-    fn vacant(next_vacant: u32) -> Self {
-        Self {
-            payload: 0,
-            serial: SERIAL_VACANT,
-            prev: next_vacant,
-            next: next_vacant,
-        }
+    const VACANT: Self = Self {
+        payload: 0,
+        serial: SERIAL_VACANT,
+        prev: NIL,
+        next: NIL,
+    };
+
+    #[inline]
+    fn vacate(&mut self, next_vacant: u32) {
+        self.serial = SERIAL_VACANT;
+        self.next = next_vacant;
     }
 
+    #[inline]
     fn next_vacant(&self) -> u32 {
         self.next
     }
@@ -198,6 +215,22 @@ impl Chain {
         node.payload = u64::from(hole);
         node.serial = SERIAL_HOLE;
         self.hole_bits[(index / u64::BITS) as usize] |= 1 << (index % u64::BITS);
+    }
+
+    /// Makes an allocation a parked block, which stays what it was but for its
+    /// serial.
+    #[inline]
+    pub(crate) fn park(&mut self, index: u32) {
+        self.nodes[index].serial = SERIAL_PARKED;
+    }
+
+    /// Makes a parked block an allocation.
+    #[inline]
+    pub(crate) fn unpark(&mut self, index: u32, requested: u64, serial: u64) {
+        let node = &mut self.nodes[index];
+        debug_assert_eq!(node.serial, SERIAL_PARKED);
+        node.payload = requested;
+        node.serial = serial;
     }
 
     /// Links a new node in before `next` and returns it; it is an allocation

@@ -50,6 +50,7 @@ impl OffsetAllocator {
             });
         }
         let charge = self.admit(size)?;
+        self.settle();
         let Some(end) = offset.checked_add(charge).filter(|&end| end <= capacity) else {
             return Err(PlaceError::OutOfRange {
                 offset,
@@ -94,6 +95,7 @@ impl OffsetAllocator {
             return Err(not_live(allocation).into());
         };
         let next = node.next;
+        self.settle();
         if size == 0 {
             return Err(ResizeError::ZeroSize);
         }
@@ -150,7 +152,7 @@ impl OffsetAllocator {
                     node = self.chain.node(node).next;
                     start = end;
                 }
-                Content::Hole(_) | Content::Anchor => {
+                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => {
                     unreachable!("what no hole covers is allocated at offset {offset}")
                 }
             }

@@ -163,19 +163,26 @@ impl OffsetAllocator {
     /// Takes constant time if a request was refused since a largest hole last
     /// went, otherwise it reads the holes of the highest bin.
     pub fn largest_hole(&self) -> u64 {
-        self.holes.largest()
+        self.holes.largest().max(self.parked.charge)
+    }
+
+    /// Returns a number of bytes that no hole exceeds, in constant time.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn largest_bound(&self) -> u64 {
+        self.holes.largest_bound().max(self.parked.charge)
     }
 
     /// Returns the number of live allocations.
     #[inline]
     pub fn allocation_count(&self) -> u32 {
-        self.chain.len() - self.holes.len()
+        self.chain.len() - self.hole_count()
     }
 
     /// Returns the number of holes.
     #[inline]
     pub fn hole_count(&self) -> u32 {
-        self.holes.len()
+        self.holes.len() + u32::from(self.parked.is_some())
     }
 
     /// Returns the heap bytes of the allocator's own tables.
@@ -207,16 +214,16 @@ impl OffsetAllocator {
 
     /// Returns the holes in address order.
     pub fn holes(&self) -> impl Iterator<Item = FreeRange> + '_ {
-        self.chain
-            .iter()
-            .filter(|&node| self.chain.is_hole(node))
-            .map(|node| {
-                let hole = self.holes.hole(self.chain.hole_of(node));
-                FreeRange {
-                    offset: hole.offset,
-                    size: hole.size,
-                }
+        let mut offset = 0;
+        self.chain.iter().filter_map(move |index| {
+            let start = offset;
+            let content = self.chain.node(index).content();
+            offset += self.content_bytes(content);
+            content.is_free().then_some(FreeRange {
+                offset: start,
+                size: offset - start,
             })
+        })
     }
 
     /// Returns the tokens of the live allocations in address order.
@@ -230,7 +237,7 @@ impl OffsetAllocator {
                 Content::Allocation { requested, serial } => {
                     Some(Allocation::new(start, requested, serial, index))
                 }
-                Content::Hole(_) | Content::Anchor => None,
+                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => None,
             }
         })
     }
@@ -246,13 +253,12 @@ impl OffsetAllocator {
         self.chain.check_invariants();
         self.holes.check_invariants();
         let (mut offset, mut live, mut charged) = (0, 0, 0);
-        let mut was_hole = false;
+        let mut was_free = false;
         for index in self.chain.iter() {
             let content = self.chain.node(index).content();
             match content {
                 Content::Hole(record) => {
                     let hole = self.holes.hole(record);
-                    assert!(!was_hole, "the hole of node {index} touches the one before");
                     assert_eq!(hole.node, index, "hole {record} names another node");
                     assert_eq!(hole.offset, offset, "hole of node {index} is misplaced");
                 }
@@ -260,9 +266,18 @@ impl OffsetAllocator {
                     live += requested;
                     charged += self.content_bytes(content);
                 }
+                Content::Parked { .. } => {
+                    assert_eq!(self.parked.node, index, "node {index} is parked unknown");
+                    assert_eq!(self.parked.offset, offset, "node {index} is misplaced");
+                    assert_eq!(self.parked.charge, self.content_bytes(content));
+                }
                 Content::Anchor => panic!("the anchor is linked at offset {offset}"),
             }
-            was_hole = matches!(content, Content::Hole(_));
+            assert!(
+                !(was_free && content.is_free()),
+                "the hole of node {index} touches the one before"
+            );
+            was_free = content.is_free();
             offset += self.content_bytes(content);
             let granule = self.options.granule;
             assert!(
@@ -284,7 +299,9 @@ impl OffsetAllocator {
 
     pub(crate) fn content_bytes(&self, content: Content) -> u64 {
         match content {
-            Content::Allocation { requested, .. } => self.charge(requested),
+            Content::Allocation { requested, .. } | Content::Parked { requested } => {
+                self.charge(requested)
+            }
             Content::Hole(record) => self.holes.hole(record).size,
             Content::Anchor => 0,
         }

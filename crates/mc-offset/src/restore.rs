@@ -14,6 +14,7 @@ use crate::{
     holes::Holes,
     nodes::{ANCHOR, Chain},
     options::Options,
+    parked::Parked,
     slab::{NIL, SlabFull},
     trend::Trend,
 };
@@ -161,6 +162,8 @@ impl OffsetAllocator {
             options,
             chain,
             holes,
+            parked: Parked::NONE,
+            sizes_repeat: true,
             serials,
             trend: Trend::new(),
             live_bytes,

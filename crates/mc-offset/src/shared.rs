@@ -9,27 +9,29 @@
 
 mod flags;
 mod handle;
+mod home;
+mod locked;
 mod magazine;
 mod place;
 mod thread;
 mod token;
 
 use alloc::{sync::Arc, vec::Vec};
-use core::fmt;
-use std::sync::PoisonError;
+use core::{array, fmt};
 
 use self::{
-    flags::{FLAG_COUNT, Flags},
-    magazine::Magazine,
+    flags::FLAG_COUNT,
+    home::Home,
+    locked::{Core, Exhaustion, settle_free},
     thread::thread_number,
 };
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, FreeError, OptionsError, PlaceError},
+    error::{AllocError, OptionsError},
     options::Options,
     report::Report,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::Ordering,
 };
 
 pub use self::handle::Handle;
@@ -62,30 +64,9 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// ```
 #[derive(Clone)]
 pub struct SharedAllocator {
-    homes: Arc<[Arc<Home>]>,
-}
-
-/// One thread's side of an allocator, on cache lines of its own together with
-/// the reference count that the thread's handles share.
-#[repr(align(128))]
-struct Home {
-    magazine: Magazine,
-    /// The magazine's flag.
-    flag: usize,
+    homes: Arc<[Arc<Home>; HOME_COUNT]>,
+    /// That of all homes, here to be found without a look at one.
     core: Arc<Core>,
-}
-
-/// What all threads share.
-struct Core {
-    allocator: Mutex<OffsetAllocator>,
-    /// No hole is larger than this. Stored under the lock of `allocator` after
-    /// every change, with `Release`; read by refusals with `Acquire`, so that
-    /// what they read next is not older.
-    largest_bound: AtomicU64,
-    /// Free bytes, for the text of a refusal only: hence `Relaxed`.
-    free_bytes: AtomicU64,
-    flags: Flags,
-    capacity: u64,
 }
 
 impl SharedAllocator {
@@ -109,24 +90,11 @@ impl SharedAllocator {
 
     /// Makes an allocator of one whose tokens nobody else has.
     fn from_core(allocator: OffsetAllocator) -> Self {
-        let core = Arc::new(Core {
-            largest_bound: AtomicU64::new(allocator.largest_hole()),
-            free_bytes: AtomicU64::new(allocator.free_bytes()),
-            flags: Flags::new(),
-            capacity: allocator.capacity(),
-            allocator: Mutex::new(allocator),
-        });
-        let home = |flag| {
-            let magazine = Magazine::new();
-            Arc::new(Home {
-                magazine,
-                flag,
-                core: Arc::clone(&core),
-            })
-        };
-        let homes: Vec<Arc<Home>> = (0..HOME_COUNT).map(home).collect();
+        let core = Arc::new(Core::new(allocator));
+        let home = |flag| Arc::new(Home::new(flag, Arc::clone(&core)));
         Self {
-            homes: homes.into(),
+            homes: Arc::new(array::from_fn(home)),
+            core,
         }
     }
 
@@ -261,7 +229,7 @@ impl SharedAllocator {
     }
 
     fn core(&self) -> &Arc<Core> {
-        &self.homes[0].core
+        &self.core
     }
 
     // Always: a handle that is returned by a call is copied through memory, word by word, which costs
@@ -274,12 +242,13 @@ impl SharedAllocator {
         allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
         let home = self.home();
-        if let Some(allocation) = home.magazine.take(size, align) {
+        let uses_magazine = self.core.sizes_repeat();
+        if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
             return Ok(Handle::new(allocation, home));
         }
-        home.refuse_early(size)?;
+        home.refuse_early(&self.core, size)?;
         let allocation = self.allocate_in_core(allocate)?;
-        if home.magazine.miss(size) {
+        if uses_magazine && home.magazine.miss(size) {
             home.adopt(size);
         }
         Ok(Handle::new(allocation, home))
@@ -291,16 +260,13 @@ impl SharedAllocator {
         &self,
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
-        let core = self.core();
-        let mut allocator = core.lock();
-        loop {
-            let allocated = allocate(&mut allocator);
-            let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
-            if !(is_exhausted && self.reclaim(&mut allocator)) {
-                core.publish(&mut allocator);
-                return allocated;
+        self.core.locked(|allocator| {
+            let mut allocated = allocate(allocator);
+            while allocated.as_ref().is_err_and(E::is_exhaustion) && self.reclaim(allocator) {
+                allocated = allocate(allocator);
             }
-        }
+            allocated
+        })
     }
 
     /// Empties the magazines that may hold blocks into the locked allocator;
@@ -323,127 +289,6 @@ impl SharedAllocator {
         }
         !raised.is_clear()
     }
-}
-
-/// What a refusal says about the blocks that threads keep back.
-trait Exhaustion {
-    /// Returns whether freed blocks in the core would have helped.
-    fn is_exhaustion(&self) -> bool;
-}
-
-impl Exhaustion for AllocError {
-    #[inline]
-    fn is_exhaustion(&self) -> bool {
-        matches!(
-            self,
-            Self::NoHole { .. } | Self::LimitReached { .. } | Self::OutOfMemory
-        )
-    }
-}
-
-impl Exhaustion for PlaceError {
-    fn is_exhaustion(&self) -> bool {
-        match self {
-            Self::Occupied { .. } => true,
-            Self::Refused(error) => error.is_exhaustion(),
-            Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
-        }
-    }
-}
-
-impl Home {
-    /// Refuses a request that is larger than any hole while no block is kept
-    /// back.
-    ///
-    /// The flags are read before and after the bound. If they are clear and
-    /// did not change, no magazine held a block all the while, and the bound
-    /// was true at one moment of it: then nothing could have served the
-    /// request.
-    #[inline]
-    fn refuse_early(&self, size: u64) -> Result<(), AllocError> {
-        let core = &self.core;
-        if size <= core.largest_bound.load(Ordering::Relaxed) || size > core.capacity {
-            return Ok(());
-        }
-        let mut before = core.flags.snapshot();
-        if before.is_only(self.flag) {
-            self.magazine.settle(&core.flags, self.flag);
-            before = core.flags.snapshot();
-        }
-        let largest_hole = core.largest_bound.load(Ordering::Acquire);
-        let is_certain = before.is_clear() && core.flags.snapshot() == before;
-        if size <= largest_hole || !is_certain {
-            return Ok(());
-        }
-        let free = core.free_bytes.load(Ordering::Relaxed);
-        Err(AllocError::NoHole {
-            asked: size,
-            free,
-            largest_hole,
-        })
-    }
-
-    /// Makes the magazine keep blocks of a size; what it kept in their place
-    /// is freed while the lock and the magazine are both held, so that it is
-    /// findable at any time.
-    #[cold]
-    fn adopt(&self, size: u64) {
-        self.core.locked(|allocator| {
-            self.magazine
-                .adopt(size, |block| settle_free(allocator.free(block)));
-        });
-    }
-
-    /// Keeps a block back for the next request of its size, or frees it.
-    #[inline]
-    fn free(&self, block: Allocation) {
-        if !self.magazine.put(block, &self.core.flags, self.flag) {
-            self.core
-                .locked(|allocator| settle_free(allocator.free(block)));
-        }
-    }
-}
-
-impl Core {
-    /// Runs an operation under the lock and publishes what it changed.
-    #[inline]
-    fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
-        let mut allocator = self.lock();
-        let result = operate(&mut allocator);
-        self.publish(&mut allocator);
-        result
-    }
-
-    /// Takes the lock. The allocator panics only where it finds itself
-    /// corrupted, and its checks go on refusing then; so poison is no error.
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, OffsetAllocator> {
-        self.allocator
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells refusals what the locked allocator has.
-    #[inline]
-    fn publish(&self, allocator: &mut OffsetAllocator) {
-        allocator.holes.learn_lone_largest();
-        self.largest_bound
-            .store(allocator.holes.largest_bound(), Ordering::Release);
-        self.free_bytes
-            .store(allocator.free_bytes(), Ordering::Relaxed);
-    }
-}
-
-/// Takes note of the outcome of freeing a block that a handle owned.
-///
-/// The one possible error is a heap without room for a hole's record: the
-/// bytes then stay charged, which loses space but never gives it twice.
-#[inline]
-fn settle_free(freed: Result<(), FreeError>) {
-    debug_assert!(
-        !matches!(freed, Err(FreeError::NotLive { .. })),
-        "a handle was freed twice"
-    );
 }
 
 impl fmt::Debug for SharedAllocator {

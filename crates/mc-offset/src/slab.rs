@@ -14,8 +14,10 @@ const GROWTH_DIVISOR: usize = 8;
 
 /// A record that can carry the link of the vacancy list while it is not used.
 pub(crate) trait Record: Copy {
-    /// Returns a vacant record that links to `next_vacant`.
-    fn vacant(next_vacant: u32) -> Self;
+    /// A vacant record that links to [`NIL`].
+    const VACANT: Self;
+    /// Makes the record vacant and link to `next_vacant`.
+    fn vacate(&mut self, next_vacant: u32);
     /// Returns the link of a vacant record.
     fn next_vacant(&self) -> u32;
     /// Returns whether the record is in use.
@@ -107,7 +109,8 @@ impl<T: Record> Slab<T> {
     /// Vacates the record at `index`.
     #[inline]
     pub(crate) fn remove(&mut self, index: u32) {
-        self[index] = T::vacant(self.vacant);
+        let next_vacant = self.vacant;
+        self[index].vacate(next_vacant);
         self.vacant = index;
         self.len -= 1;
     }
@@ -122,7 +125,7 @@ impl<T: Record> Slab<T> {
             return Err(SlabFull);
         }
         self.records.try_reserve_exact(added)?;
-        self.records.resize(old_len + added, T::vacant(NIL));
+        self.records.resize(old_len + added, T::VACANT);
         self.link_vacant(old_len);
         self.trim_below = if self.has_grown() {
             self.index_end() / 4
@@ -166,7 +169,7 @@ impl<T: Record> Slab<T> {
     fn link_vacant(&mut self, first: usize) {
         for (at, record) in self.records.iter_mut().enumerate().skip(first).rev() {
             if !record.is_occupied() {
-                *record = T::vacant(self.vacant);
+                record.vacate(self.vacant);
                 self.vacant = index(at);
             }
         }
@@ -212,8 +215,10 @@ mod tests {
     }
 
     impl Record for Entry {
-        fn vacant(next_vacant: u32) -> Self {
-            Self::Vacant(next_vacant)
+        const VACANT: Self = Self::Vacant(NIL);
+
+        fn vacate(&mut self, next_vacant: u32) {
+            *self = Self::Vacant(next_vacant);
         }
 
         fn next_vacant(&self) -> u32 {

@@ -148,7 +148,7 @@ impl WindowSearch {
                 Content::Allocation { requested, serial } => {
                     cost(&Allocation::new(offset, requested, serial, node))
                 }
-                Content::Hole(_) | Content::Anchor => Some(0),
+                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => Some(0),
             };
             if let Some(span_cost) = span_cost {
                 window.push_back(Span {
@@ -208,7 +208,9 @@ impl WindowSearch {
         }
         // Holes beside the window become part of the hole.
         let hole_bytes = |node| match allocator.chain.node(node).content() {
-            content @ Content::Hole(_) => allocator.content_bytes(content),
+            content @ (Content::Hole(_) | Content::Parked { .. }) => {
+                allocator.content_bytes(content)
+            }
             Content::Allocation { .. } | Content::Anchor => 0,
         };
         let before = hole_bytes(allocator.chain.node(first).prev);

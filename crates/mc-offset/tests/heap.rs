@@ -1,13 +1,21 @@
-//! Snapshots and restoring on a heap that ends.
+//! A heap that ends, anywhere in any operation.
 //!
 //! Claims: wherever the heap ends, decoding and restoring return an error and
 //! keep nothing; decoding takes no more than the bytes of the entries, and
-//! nothing at all for a count that they do not bear out.
+//! nothing at all for a count that they do not bear out. An operation of an
+//! allocator that finds no heap for its tables says so and changes nothing,
+//! and succeeds once there is some. The shared handle refuses in the same way,
+//! and slots never ask for heap.
 
 use std::alloc::System;
 
 use cap::Cap;
-use mc_offset::{OffsetAllocator, Options, RestoreError, Snapshot, SnapshotError};
+use mc_offset::{
+    AllocError, Allocation, Fit, FreeError, OffsetAllocator, Options, PlaceError, ResizeError,
+    RestoreError, SharedAllocator, SlotAllocator, Snapshot, SnapshotError,
+};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// The limit holds for all threads, so that this file does without the test
 /// harness, which has some of its own.
@@ -67,7 +75,157 @@ fn restoring_keeps_nothing_wherever_the_heap_ends() {
     assert!(refusals > 40, "only {refusals} ends of the heap were met");
 }
 
+/// Runs `operate` on ever larger rests of a heap until it does not run out,
+/// and checks that nothing had changed whenever it did. Returns the outcome
+/// and the number of times.
+fn wherever_the_heap_ends<R>(
+    allocator: &mut OffsetAllocator,
+    is_out_of_memory: impl Fn(&R) -> bool,
+    mut operate: impl FnMut(&mut OffsetAllocator) -> R,
+) -> (R, u32) {
+    let before = allocator.snapshot();
+    let live: Vec<Allocation> = allocator.allocations().collect();
+    let mut refusals = 0;
+    let mut heap_bytes = 0;
+    loop {
+        let outcome = with_heap(heap_bytes, || operate(allocator));
+        if !is_out_of_memory(&outcome) {
+            return (outcome, refusals);
+        }
+        refusals += 1;
+        heap_bytes = (2 * heap_bytes).max(64);
+        allocator.check_invariants();
+        assert_eq!(allocator.snapshot(), before);
+        assert!(live.iter().all(|&token| allocator.is_live(token)));
+    }
+}
+
+/// Grows and shrinks an allocator to `objects` live ones, every operation on a
+/// heap that may end anywhere; returns how often each kind met the end.
+fn refusals_of_a_program(options: Options, objects: u64, seed: u64) -> [u32; 4] {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut allocator = OffsetAllocator::with_options(options).expect("valid options");
+    let mut live: Vec<Allocation> = Vec::new();
+    let mut met = [0; 4];
+    for step in 0..3 * objects {
+        let wants_free = step / objects == 1 || rng.random_ratio(1, 4);
+        let size = rng.random_range(1..100) * options.granule;
+        match rng.random_range(0..8) {
+            _ if wants_free && !live.is_empty() => {
+                let token = live.swap_remove(rng.random_range(0..live.len()));
+                let is_refused = |freed: &_| *freed == Err(FreeError::OutOfMemory);
+                let (freed, refusals) =
+                    wherever_the_heap_ends(&mut allocator, is_refused, |core| core.free(token));
+                freed.expect("it is live");
+                met[1] += refusals;
+            }
+            0 => {
+                let offset = rng.random_range(0..options.capacity / options.granule);
+                let is_refused = |placed: &_| {
+                    matches!(placed, Err(PlaceError::Refused(AllocError::OutOfMemory)))
+                };
+                let (placed, refusals) =
+                    wherever_the_heap_ends(&mut allocator, is_refused, |core| {
+                        core.allocate_at(offset * options.granule, size)
+                    });
+                live.extend(placed);
+                met[2] += refusals;
+            }
+            1 if !live.is_empty() => {
+                let at = rng.random_range(0..live.len());
+                let token = live[at];
+                let is_refused = |resized: &_| {
+                    matches!(resized, Err(ResizeError::Refused(FreeError::OutOfMemory)))
+                };
+                let (resized, refusals) =
+                    wherever_the_heap_ends(&mut allocator, is_refused, |core| {
+                        core.resize_in_place(token, size)
+                    });
+                live[at] = resized.unwrap_or(token);
+                met[3] += refusals;
+            }
+            _ => {
+                let is_refused = |outcome: &_| matches!(outcome, Err(AllocError::OutOfMemory));
+                let (allocated, refusals) =
+                    wherever_the_heap_ends(&mut allocator, is_refused, |core| core.allocate(size));
+                live.extend(allocated);
+                met[0] += refusals;
+            }
+        }
+    }
+    met
+}
+
+fn operations_change_nothing_wherever_the_heap_ends() {
+    let mut met = [0; 4];
+    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
+        let options = Options {
+            fit,
+            granule: 16,
+            ..Options::new(16 * 200_000)
+        };
+        let refusals = refusals_of_a_program(options, OBJECTS, 7);
+        for (sum, refusals) in met.iter_mut().zip(refusals) {
+            *sum += refusals;
+        }
+    }
+    let [allocate, free, place, resize] = met;
+    for (operation, refusals) in [
+        ("allocating", allocate),
+        ("freeing", free),
+        ("placing", place),
+        ("resizing", resize),
+    ] {
+        assert!(refusals > 0, "{operation} never met the end of the heap");
+    }
+}
+
+fn shared_handles_are_refused_and_freed_on_a_full_heap() {
+    let shared = SharedAllocator::with_options(OPTIONS).expect("valid options");
+    // The first call of a thread numbers it, which takes heap once.
+    drop(shared.allocate(100));
+    let mut handles = Vec::with_capacity(usize::try_from(OBJECTS).expect("few"));
+    let refused = with_heap(0, || {
+        loop {
+            match shared.allocate(100) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => break error,
+            }
+        }
+    });
+    assert_eq!(refused, AllocError::OutOfMemory);
+    let live = handles.len() as u64;
+    shared.inspect(OffsetAllocator::check_invariants);
+    assert_eq!(shared.report().live_bytes, 100 * live);
+    handles.push(shared.allocate(100).expect("the heap has room again"));
+    drop(handles);
+    assert_eq!(shared.report().free_bytes, OPTIONS.capacity);
+    shared.inspect(OffsetAllocator::check_invariants);
+}
+
+fn slots_never_ask_for_heap() {
+    const SLOTS: u32 = 10_000;
+    let slots = SlotAllocator::new(4096, SLOTS).expect("valid layout");
+    let mut live = Vec::with_capacity(SLOTS as usize);
+    with_heap(0, || {
+        for _ in 0..2 {
+            live.extend((0..SLOTS).map_while(|_| slots.allocate().ok()));
+            assert_eq!(live.len(), SLOTS as usize);
+            assert!(slots.allocate().is_err());
+            for slot in live.drain(..) {
+                assert_eq!(slots.free(slot), Ok(()));
+                assert_eq!(slots.allocate_at(slot), Ok(()));
+                assert_eq!(slots.free(slot), Ok(()));
+            }
+        }
+    });
+    assert_eq!(slots.free_count(), SLOTS);
+}
+
 fn main() {
     decoding_takes_the_bytes_of_the_entries_and_no_more();
     restoring_keeps_nothing_wherever_the_heap_ends();
+    operations_change_nothing_wherever_the_heap_ends();
+    shared_handles_are_refused_and_freed_on_a_full_heap();
+    slots_never_ask_for_heap();
 }

@@ -233,6 +233,21 @@ fn metadata_takes_less_than_a_fifth_of_a_byte_a_slot() {
         bytes * 5 <= slots as usize,
         "{bytes} bytes for {slots} slots"
     );
+    assert!(bytes * 8 >= slots as usize, "each slot has a bit");
+}
+
+#[test]
+fn a_slot_freed_in_a_full_allocator_is_known_on_every_level() {
+    // Enough for two levels of summaries above the bits.
+    let slots = 1 << 24;
+    let allocator = allocator(slots);
+    while allocator.allocate().is_ok() {}
+    for index in [0, 12_345_678, slots - 1] {
+        let slot = SlotIndex::new(index);
+        assert_eq!(allocator.free(slot), Ok(()));
+        allocator.check_invariants();
+        assert_eq!(allocator.allocate(), Ok(slot));
+    }
 }
 
 /// Runs a random program against a set of live indices.

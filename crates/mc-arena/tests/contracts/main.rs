@@ -4,6 +4,8 @@
 
 mod arena;
 mod buffers;
+mod environment;
+mod faults;
 mod hugetlb;
 mod pool;
 mod process;

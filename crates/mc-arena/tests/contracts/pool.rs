@@ -8,7 +8,7 @@ use mc_arena::{
 };
 use nix::sys::resource::{Resource, setrlimit};
 
-use crate::support::{FakeRoot, MIB, is_any_mapping_of, is_mapped, warnings};
+use crate::support::{FakeRoot, MIB, is_any_mapping_of, is_mapped, mapped_bytes, warnings};
 
 /// More than any machine has, less than the address space.
 const HUGE_POOL_BYTES: u64 = 1 << 42;
@@ -128,6 +128,18 @@ fn locked_pool_stays_resident() {
 fn pool_is_aligned_as_asked() {
     let pool = base(MIB).align(1 << 30).map().unwrap();
     assert_eq!(pool.as_ptr().addr() % (1 << 30), 0);
+}
+
+#[test]
+fn alignment_leaves_no_address_space_reserved() {
+    // An aligned start is cut from a longer reservation; of eight, some have long ends.
+    const ALIGN: usize = 1 << 40;
+    let before = mapped_bytes();
+    let options = base(MIB).align(ALIGN).population(Population::Lazy);
+    let pools = [(); 8].map(|()| options.map().unwrap());
+    assert!(mapped_bytes() < before + ALIGN / 2);
+    drop(pools);
+    assert!(mapped_bytes() < before + ALIGN / 2);
 }
 
 #[test]

@@ -32,6 +32,11 @@ pub(crate) fn is_any_mapping_of(bytes: usize) -> bool {
         .any(|mapping| (bytes..=bytes + 4 * MIB).contains(&mapping.len()))
 }
 
+/// Returns the address space of this process in bytes, mapped or reserved.
+pub(crate) fn mapped_bytes() -> usize {
+    mappings().iter().map(Range::len).sum()
+}
+
 fn mappings() -> Vec<Range<usize>> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let bound = |text| usize::from_str_radix(text, 16).unwrap();

@@ -14,6 +14,7 @@ mod slots;
 
 use mc_offset::Fit;
 
+use self::offset_allocator::Scaled;
 use crate::churn::{Outcome, Plan, churn};
 
 pub use self::reference::{Nothing, Oracle};
@@ -124,7 +125,17 @@ pub const SUBJECTS: &[Entry] = &[
     Entry {
         name: "offset-allocator",
         summary: "crate offset-allocator 0.2: 32-bit bins, exact sizes, search from the bin above",
-        churn: |plan| churn(offset_allocator::Scaled::new(&plan.pool), plan),
+        churn: |plan| {
+            churn(
+                Scaled::<::offset_allocator::Allocator>::new(&plan.pool),
+                plan,
+            )
+        },
+    },
+    Entry {
+        name: "offset-compat",
+        summary: "mc-offset-compat: the interface of offset-allocator 0.2 over good fit",
+        churn: |plan| churn(Scaled::<offset_compat::Allocator>::new(&plan.pool), plan),
     },
     Entry {
         name: "range-alloc",

@@ -1,25 +1,64 @@
-//! The crate `offset-allocator`, whose offsets and sizes are 32-bit.
-
-use ::offset_allocator::{Allocation, Allocator};
+//! The crate `offset-allocator`, whose offsets and sizes are 32-bit, and the crate of this workspace
+//! that has its interface.
 
 use super::{Placement, Pool, Subject};
 
 /// Nodes beyond one per object: the free space between and behind the objects needs some too.
 const SPARE_NODES: u64 = 1_024;
 
+/// The interface that both crates have.
+pub(super) trait Units {
+    type Allocation: Copy;
+
+    fn with_max_allocs(size: u32, max_allocs: u32) -> Self;
+    fn allocate(&mut self, size: u32) -> Option<Self::Allocation>;
+    fn free(&mut self, allocation: Self::Allocation);
+    fn offset(allocation: Self::Allocation) -> u32;
+}
+
+/// Implements [`Units`] by one text for both crates.
+macro_rules! implement_units {
+    ($($library:ident),*) => {$(
+        impl Units for ::$library::Allocator<u32> {
+            type Allocation = ::$library::Allocation<u32>;
+
+            fn with_max_allocs(size: u32, max_allocs: u32) -> Self {
+                Self::with_max_allocs(size, max_allocs)
+            }
+
+            #[inline]
+            fn allocate(&mut self, size: u32) -> Option<Self::Allocation> {
+                self.allocate(size)
+            }
+
+            #[inline]
+            fn free(&mut self, allocation: Self::Allocation) {
+                self.free(allocation);
+            }
+
+            #[inline]
+            fn offset(allocation: Self::Allocation) -> u32 {
+                allocation.offset
+            }
+        }
+    )*};
+}
+
+implement_units!(offset_allocator, offset_compat);
+
 /// The allocator over the smallest power-of-two unit in which the capacity fits 32 bits.
-pub(super) struct Scaled {
-    allocator: Allocator<u32>,
+pub(super) struct Scaled<A> {
+    allocator: A,
     unit_shift: u32,
 }
 
-/// The allocation and the requested size, which the crate does not keep.
-pub(super) struct Token {
-    allocation: Allocation<u32>,
+/// The allocation and the requested size, which the crates do not hand back with it.
+pub(super) struct Token<T> {
+    allocation: T,
     size_bytes: u64,
 }
 
-impl Scaled {
+impl<A: Units> Scaled<A> {
     pub(super) fn new(pool: &Pool) -> Self {
         let unit_shift = unit_shift(pool.capacity_bytes);
         let capacity_units = u32::try_from(pool.capacity_bytes >> unit_shift)
@@ -27,17 +66,17 @@ impl Scaled {
         let nodes = u32::try_from(pool.objects_max() + SPARE_NODES)
             .expect("the workloads keep fewer objects than 32 bits can count");
         Self {
-            allocator: Allocator::with_max_allocs(capacity_units, nodes),
+            allocator: A::with_max_allocs(capacity_units, nodes),
             unit_shift,
         }
     }
 }
 
-impl Subject for Scaled {
-    type Token = Token;
+impl<A: Units> Subject for Scaled<A> {
+    type Token = Token<A::Allocation>;
 
     #[inline]
-    fn allocate(&mut self, size_bytes: u64) -> Option<Token> {
+    fn allocate(&mut self, size_bytes: u64) -> Option<Self::Token> {
         let units = size_bytes.div_ceil(1 << self.unit_shift);
         let allocation = self.allocator.allocate(u32::try_from(units).ok()?)?;
         Some(Token {
@@ -47,14 +86,14 @@ impl Subject for Scaled {
     }
 
     #[inline]
-    fn free(&mut self, token: Token) {
+    fn free(&mut self, token: Self::Token) {
         self.allocator.free(token.allocation);
     }
 
     #[inline]
-    fn placement(&self, token: &Token) -> Placement {
+    fn placement(&self, token: &Self::Token) -> Placement {
         Placement {
-            offset_bytes: u64::from(token.allocation.offset) << self.unit_shift,
+            offset_bytes: u64::from(A::offset(token.allocation)) << self.unit_shift,
             size_bytes: token.size_bytes,
         }
     }

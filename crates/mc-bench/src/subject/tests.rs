@@ -6,7 +6,7 @@ use mc_offset::Fit;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Placement, Pool, Subject};
+use super::{Placement, Pool, Subject, offset_allocator::Scaled};
 
 const POOL: Pool = Pool {
     capacity_bytes: 1 << 16,
@@ -129,7 +129,12 @@ fn shared_hands_out_disjoint_ranges() {
 
 #[test]
 fn offset_allocator_hands_out_disjoint_ranges() {
-    check(super::offset_allocator::Scaled::new(&POOL));
+    check(Scaled::<::offset_allocator::Allocator>::new(&POOL));
+}
+
+#[test]
+fn offset_compat_hands_out_disjoint_ranges() {
+    check(Scaled::<offset_compat::Allocator>::new(&POOL));
 }
 
 #[test]

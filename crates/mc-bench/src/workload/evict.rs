@@ -276,5 +276,5 @@ impl Store {
     reason = "a share of the bytes is positive and no larger than they are"
 )]
 fn discounted(size_bytes: u64, age: u64) -> u64 {
-    (size_bytes as f64 * ((age + 1) as f64).powf(AGE_EXPONENT)) as u64 + 1
+    (size_bytes as f64 * libm::pow((age + 1) as f64, AGE_EXPONENT)) as u64 + 1
 }

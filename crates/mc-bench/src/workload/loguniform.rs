@@ -44,7 +44,7 @@ const MIX: Mix = Mix {
     ops_quick: 100_000,
     draw: |generator| {
         let logarithm = f64::from(SIZE_LOG2_MIN)..f64::from(SIZE_LOG2_END);
-        whole_bytes(generator.random_range(logarithm).exp2())
+        whole_bytes(libm::exp2(generator.random_range(logarithm)))
     },
 };
 

@@ -82,24 +82,29 @@ impl OffsetAllocator {
     /// linear in the number of holes.
     pub fn histogram(&self) -> Histogram {
         let scale = self.holes.scale();
+        let parked = self.parked.is_some().then_some(self.parked.charge);
         let usage = |bin| {
-            let sizes = self
-                .holes
-                .in_bin(bin)
-                .map(|index| self.holes.hole(index).size);
+            let filed = self.holes.in_bin(bin);
+            let filed = filed.map(|index| self.holes.hole(index).size);
+            let parked = parked.filter(|&size| scale.bin_floor(size) == bin);
             let empty = BinUsage {
                 size_min: scale.bin_size(bin).unwrap_or(u64::MAX),
                 size_max: scale.bin_last_size(bin),
                 hole_count: 0,
                 free_bytes: 0,
             };
-            sizes.fold(empty, |usage, size| BinUsage {
+            filed.chain(parked).fold(empty, |usage, size| BinUsage {
                 hole_count: usage.hole_count + 1,
                 free_bytes: usage.free_bytes + size,
                 ..usage
             })
         };
-        let bins = self.holes.bins().iter_from(0).map(usage).collect();
-        Histogram { bins }
+        let mut bins = *self.holes.bins();
+        if let Some(size) = parked {
+            bins.insert(scale.bin_floor(size));
+        }
+        Histogram {
+            bins: bins.iter_from(0).map(usage).collect(),
+        }
     }
 }

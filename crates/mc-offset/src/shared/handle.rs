@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::Home;
+use super::home::Home;
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is

@@ -37,8 +37,10 @@ pub(super) struct Magazine {
     is_occupied: AtomicBool,
     /// Blocks on all shelves.
     len: AtomicUsize,
-    /// Bytes of the blocks on each shelf, 0 while it is for no size; side by
-    /// side, because every request and every free looks through them.
+    /// Bit [`mark`]`(size)` is set if a shelf is for `size`, and perhaps
+    /// otherwise: what every request and every free looks at first.
+    marks: AtomicU64,
+    /// Bytes of the blocks on each shelf, 0 while it is for no size.
     sizes: [AtomicU64; SIZES],
     recent: RecentSizes,
     /// The shelf whose size is replaced next.
@@ -76,6 +78,7 @@ impl Magazine {
         Self {
             is_occupied: AtomicBool::new(false),
             len: AtomicUsize::new(0),
+            marks: AtomicU64::new(0),
             sizes: array::from_fn(|_| AtomicU64::new(0)),
             recent: RecentSizes::new(),
             next_shelf: AtomicUsize::new(0),
@@ -172,6 +175,8 @@ impl Magazine {
         shelf.blocks(self.size_of(next)).for_each(&mut reclaim);
         shelf.len.store(0, Ordering::Relaxed);
         self.sizes[next].store(size, Ordering::Relaxed);
+        let marks = (0..SIZES).fold(0, |marks, at| marks | mark(self.size_of(at)));
+        self.marks.store(marks, Ordering::Relaxed);
         occupied.add_len(len.wrapping_neg());
     }
 
@@ -189,6 +194,9 @@ impl Magazine {
     /// is occupied.
     #[inline]
     fn shelf(&self, size: u64) -> Option<usize> {
+        if self.marks.load(Ordering::Relaxed) & mark(size) == 0 {
+            return None;
+        }
         (0..SIZES).find(|&at| self.size_of(at) == size)
     }
 
@@ -338,4 +346,15 @@ impl RecentSizes {
         self.sizes[next % SIZES].store(size, Ordering::Relaxed);
         self.next.store(next.wrapping_add(1), Ordering::Relaxed);
     }
+}
+
+/// Returns the bit that stands for a size in `Magazine::marks`: sizes are spread
+/// evenly over all 64.
+#[inline]
+fn mark(size: u64) -> u64 {
+    /// 2^64 divided by the golden ratio.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    const MARK_BITS: u32 = u64::BITS.ilog2();
+
+    1 << (size.wrapping_mul(GOLDEN) >> (u64::BITS - MARK_BITS))
 }

@@ -3,14 +3,28 @@
 //! A number is free again when its thread has ended, so that few threads have
 //! small numbers, however many there were before.
 
-/// Returns the calling thread's number; no other live thread has it.
-///
-/// While the thread's own storage is torn down the answer is 0: it spreads
-/// threads over magazines and nothing depends on its being unique.
+#[cfg(not(loom))]
+use std::cell::Cell;
+
+/// Returns the calling thread's number; no other live thread has it, unless
+/// one of them is ending.
 #[cfg(not(loom))]
 #[inline]
 pub(super) fn thread_number() -> usize {
-    NUMBER.try_with(|lease| lease.0).unwrap_or(0)
+    match NUMBER.get() {
+        NO_NUMBER => first_number(),
+        number => number,
+    }
+}
+
+/// Leases a number for the thread. One that is just ending has 0: numbers
+/// spread threads over magazines, and nothing depends on their being unique.
+#[cfg(not(loom))]
+#[cold]
+fn first_number() -> usize {
+    let number = LEASE.try_with(|lease| lease.0).unwrap_or(0);
+    NUMBER.set(number);
+    number
 }
 
 #[cfg(loom)]
@@ -19,8 +33,13 @@ pub(super) fn thread_number() -> usize {
 }
 
 #[cfg(not(loom))]
+const NO_NUMBER: usize = usize::MAX;
+
+#[cfg(not(loom))]
 std::thread_local! {
-    static NUMBER: Lease = Lease::take();
+    /// The number of `LEASE`, which needs no destructor and hence no check.
+    static NUMBER: Cell<usize> = const { Cell::new(NO_NUMBER) };
+    static LEASE: Lease = Lease::take();
 }
 
 #[cfg(loom)]

@@ -219,3 +219,20 @@ impl Bitmap {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_claimed_once_until_it_is_released() {
+        let bitmap = Bitmap::new(Geometry::new(100));
+        for index in [0, 63, 64, 99] {
+            assert!(bitmap.claim_at(index));
+            assert!(!bitmap.claim_at(index), "slot {index} is claimed already");
+            assert!(bitmap.release(index));
+            assert!(!bitmap.release(index), "slot {index} is free already");
+        }
+    }
+}

@@ -231,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn hints_spread_evenly_over_the_shards() {
+        let geometry = Geometry::new(262_145);
+        let fifth = u32::MAX / 5;
+        for (hint, shard) in [(0, 0), (fifth, 0), (fifth + 1, 1), (3 * fifth + 3, 3)] {
+            assert_eq!(geometry.home_of(hint), shard, "hint {hint}");
+        }
+        assert_eq!(geometry.home_of(u32::MAX), 4);
+        assert_eq!(Geometry::new(1).home_of(u32::MAX), 0);
+    }
+
+    #[test]
     fn slot_bit_and_word_convert_back() {
         for index in [0, 1, 63, 64, 65, 4095, 4096, u32::MAX] {
             let (word, bit) = bit_of(index);

@@ -54,3 +54,24 @@ impl Tip {
         Some(shard)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_and_given_is_taken_once() {
+        let tip = Tip::new();
+        tip.give(3);
+        assert_eq!(tip.take(), None, "nobody has asked");
+        tip.ask();
+        assert_eq!(tip.take(), None, "nothing was given");
+        tip.give(3);
+        tip.give(4);
+        assert_eq!(tip.take(), Some(3));
+        assert_eq!(tip.take(), None, "taken already");
+        tip.give(5);
+        assert_eq!(tip.take(), None, "the wish is fulfilled");
+    }
+}

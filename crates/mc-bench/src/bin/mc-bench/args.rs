@@ -10,7 +10,8 @@ use mc_bench::workload::{Effort, Request, SEED};
 #[derive(Debug, Parser)]
 #[command(name = "mc-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells about the planner
+    /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells
+    /// about the planner, `soak --help` about long runs
     #[arg(value_name = "WORKLOAD")]
     pub(crate) workload: String,
     /// Subject to measure, repeatable; without it every subject but `none`

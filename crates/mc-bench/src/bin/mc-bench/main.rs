@@ -6,6 +6,7 @@
 mod args;
 mod hugepages;
 mod progress;
+mod soak;
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -25,6 +26,7 @@ use mc_bench::workload::{
 use self::args::{Args, Format, Invocation};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
+use self::soak::SOAK;
 
 /// Status of a command line that cannot be run.
 const STATUS_USAGE: u8 = 2;
@@ -34,8 +36,10 @@ const LIST: &str = "list";
 
 fn main() -> ExitCode {
     let mut words = env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == HUGEPAGES) {
-        return hugepages::run(words);
+    match words.next() {
+        Some(word) if word == HUGEPAGES => return hugepages::run(words),
+        Some(word) if word == SOAK => return soak::run(words),
+        _ => {}
     }
     let result = match args::parse() {
         Invocation::Run(args) => dispatch(&args),

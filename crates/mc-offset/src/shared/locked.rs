@@ -1,0 +1,116 @@
+//! What all threads share: the allocator behind its lock, and the words that
+//! refusals read without it.
+
+use std::sync::PoisonError;
+
+use super::flags::Flags;
+use crate::{
+    allocator::OffsetAllocator,
+    error::{AllocError, FreeError, PlaceError},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
+};
+
+/// The shared side of an allocator.
+pub(super) struct Core {
+    allocator: Mutex<OffsetAllocator>,
+    /// No hole is larger than this. Stored under the lock of `allocator` after
+    /// every change, with `Release`; read by refusals with `Acquire`, so that what they read
+    /// next is not older.
+    pub(super) largest_bound: AtomicU64,
+    /// Free bytes, for choosing among allocators and the text of a refusal
+    /// only: hence `Relaxed`.
+    pub(super) free_bytes: AtomicU64,
+    pub(super) flags: Flags,
+    pub(super) capacity: u64,
+    /// Whether requests use up whole holes, so that magazines are worth a look.
+    /// Stored under the lock; a thread that reads an older value goes to the
+    /// lock once more or looks in vain: hence `Relaxed`.
+    sizes_repeat: AtomicBool,
+}
+
+impl Core {
+    pub(super) fn new(allocator: OffsetAllocator) -> Self {
+        Self {
+            largest_bound: AtomicU64::new(allocator.largest_hole()),
+            free_bytes: AtomicU64::new(allocator.free_bytes()),
+            flags: Flags::new(),
+            capacity: allocator.capacity(),
+            sizes_repeat: AtomicBool::new(true),
+            allocator: Mutex::new(allocator),
+        }
+    }
+
+    /// Takes the lock. The allocator panics only where it finds itself
+    /// corrupted, and its checks go on refusing then; so poison is no error.
+    #[inline]
+    pub(super) fn lock(&self) -> MutexGuard<'_, OffsetAllocator> {
+        self.allocator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether magazines are worth a look.
+    #[inline]
+    pub(super) fn sizes_repeat(&self) -> bool {
+        self.sizes_repeat.load(Ordering::Relaxed)
+    }
+
+    /// Runs an operation under the lock and publishes what it changed.
+    #[inline]
+    pub(super) fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
+        let mut allocator = self.lock();
+        let result = operate(&mut allocator);
+        self.publish(&mut allocator);
+        result
+    }
+
+    /// Tells refusals what the locked allocator has.
+    #[inline]
+    pub(super) fn publish(&self, allocator: &mut OffsetAllocator) {
+        allocator.holes.learn_lone_largest();
+        self.largest_bound
+            .store(allocator.largest_bound(), Ordering::Release);
+        self.free_bytes
+            .store(allocator.free_bytes(), Ordering::Relaxed);
+        self.sizes_repeat
+            .store(allocator.sizes_repeat, Ordering::Relaxed);
+    }
+}
+
+/// What a refusal says about the blocks that threads keep back.
+pub(super) trait Exhaustion {
+    /// Returns whether freed blocks in the core would have helped.
+    fn is_exhaustion(&self) -> bool;
+}
+
+impl Exhaustion for AllocError {
+    #[inline]
+    fn is_exhaustion(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHole { .. } | Self::LimitReached { .. } | Self::OutOfMemory
+        )
+    }
+}
+
+impl Exhaustion for PlaceError {
+    fn is_exhaustion(&self) -> bool {
+        match self {
+            Self::Occupied { .. } => true,
+            Self::Refused(error) => error.is_exhaustion(),
+            Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
+        }
+    }
+}
+
+/// Takes note of the outcome of freeing a block that a handle owned.
+///
+/// The one possible error is a heap without room for a hole's record: the
+/// bytes then stay charged, which loses space but never gives it twice.
+#[inline]
+pub(super) fn settle_free(freed: Result<(), FreeError>) {
+    debug_assert!(
+        !matches!(freed, Err(FreeError::NotLive { .. })),
+        "a handle was freed twice"
+    );
+}
