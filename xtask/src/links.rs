@@ -27,12 +27,14 @@ pub(crate) fn faults(path: &Path, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the targets of the inline links of a Markdown text.
+/// Returns the targets of the inline links of a Markdown text. A target has no space; what has one is
+/// a lambda in C++.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.split("](")
         .skip(1)
         .filter_map(|rest| rest.split_once(')'))
         .map(|(target, _)| target)
+        .filter(|target| !target.contains(' '))
 }
 
 fn has_heading(text: &str, anchor: &str) -> bool {

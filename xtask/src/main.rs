@@ -1,13 +1,16 @@
 //! Development tasks of the workspace; `cargo xtask --help` lists them.
 
 mod bench;
+mod boundary;
 mod ci;
 mod data;
+mod dist;
 mod figures;
 mod fuzz;
 mod hugepages;
 mod links;
 mod mutants;
+mod native;
 mod packages;
 mod page;
 mod regression;
@@ -80,6 +83,12 @@ enum Task {
         #[arg(long, default_value = "60")]
         seconds: NonZeroU32,
     },
+    /// Compile and run the programs in C, C++ and Python
+    Native,
+    /// Assemble headers and libraries for C and C++ in target/dist
+    Dist,
+    /// Measure what the C++ handle costs above that of Rust
+    Boundary,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -99,5 +108,8 @@ fn main() -> anyhow::Result<()> {
         Task::Soak { minutes, seed } => soak::run(minutes, seed),
         Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Native => native::run(&workspace::shell()?),
+        Task::Dist => dist::run(),
+        Task::Boundary => boundary::run(),
     }
 }

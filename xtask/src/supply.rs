@@ -22,6 +22,16 @@ struct Rules {
 #[derive(Debug, Deserialize)]
 struct LicenceRules {
     allow: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<LicenceException>,
+}
+
+/// Licences that one package may have besides.
+#[derive(Debug, Deserialize)]
+struct LicenceException {
+    #[serde(rename = "crate")]
+    package: String,
+    allow: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,15 +44,12 @@ struct SourceRules {
 pub(crate) fn run() -> anyhow::Result<()> {
     let text = fs::read_to_string(root().join("deny.toml")).context("cannot read deny.toml")?;
     let rules: Rules = toml::from_str(&text).context("in deny.toml")?;
-    let allowed = rules.licensees()?;
     let packages = metadata()?.packages;
-    let faults: Vec<String> = packages
-        .iter()
-        .flat_map(|package| {
-            let source = rules.source_fault(package);
-            licence_fault(package, &allowed).into_iter().chain(source)
-        })
-        .collect();
+    let mut faults = Vec::new();
+    for package in &packages {
+        faults.extend(licence_fault(package, &rules.licensees(&package.name)?));
+        faults.extend(rules.source_fault(package));
+    }
     for fault in &faults {
         say(fault);
     }
@@ -55,9 +62,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 impl Rules {
-    fn licensees(&self) -> anyhow::Result<Vec<Licensee>> {
+    /// Returns the licences that a package may have.
+    fn licensees(&self, package: &str) -> anyhow::Result<Vec<Licensee>> {
+        let exceptions = self.licenses.exceptions.iter();
+        let exceptions = exceptions.filter(|exception| exception.package == package);
+        let besides = exceptions.flat_map(|exception| &exception.allow);
         let allow = self.licenses.allow.iter();
         allow
+            .chain(besides)
             .map(|name| Licensee::parse(name).with_context(|| format!("deny.toml allows {name}")))
             .collect()
     }
@@ -102,6 +114,10 @@ mod tests {
         Rules {
             licenses: LicenceRules {
                 allow: vec!["MIT".to_owned(), "Unicode-3.0".to_owned()],
+                exceptions: vec![LicenceException {
+                    package: "other".to_owned(),
+                    allow: vec!["MPL-2.0".to_owned()],
+                }],
             },
             sources: SourceRules {
                 allow_registry: vec!["https://registry.example".to_owned()],
@@ -111,7 +127,7 @@ mod tests {
 
     #[track_caller]
     fn check_licence(license: Option<&str>, expected: Option<&str>) {
-        let allowed = rules().licensees().unwrap();
+        let allowed = rules().licensees("sample").unwrap();
         let fault = licence_fault(&package(license, None), &allowed);
         assert_eq!(fault.as_deref(), expected);
     }
@@ -128,6 +144,17 @@ mod tests {
         );
         check_licence(Some("my own"), Some("sample is licensed as my own"));
         check_licence(None, Some("sample states no licence"));
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        check_licence(Some("MPL-2.0"), Some("sample is licensed as MPL-2.0"));
+        let allowed = rules().licensees("other").unwrap();
+        assert_eq!(
+            licence_fault(&package(Some("MPL-2.0"), None), &allowed),
+            None
+        );
+        assert_eq!(licence_fault(&package(Some("MIT"), None), &allowed), None);
     }
 
     #[test]

@@ -35,7 +35,9 @@ const MACHINE_PATHS: [&str; 4] = [
 ];
 
 /// Extensions of the text files that are checked.
-const TEXT: [&str; 8] = ["rs", "md", "toml", "sh", "py", "h", "hpp", "yml"];
+const TEXT: [&str; 10] = [
+    "rs", "md", "toml", "sh", "py", "c", "h", "cpp", "hpp", "yml",
+];
 
 /// Directories whose files have to be referred to by a document.
 const ASSETS: [&str; 2] = ["docs/figures", "docs/data"];

@@ -85,8 +85,10 @@ impl Allocation {
         self.serial.get()
     }
 
+    /// Returns the number of the allocation's node in the tables of its
+    /// allocator: no other live allocation has the same.
     #[inline]
-    pub(crate) const fn node(&self) -> u32 {
+    pub const fn node(&self) -> u32 {
         self.node
     }
 

@@ -110,9 +110,14 @@ impl Options {
         }
     }
 
-    /// Returns the charge of `size` bytes, or `None` if there is no such
-    /// request: `size` is zero or the charge exceeds the capacity.
-    pub(crate) fn charged_size(&self, size: u64) -> Option<u64> {
+    /// Returns the bytes that a request of `size` takes from the holes of an
+    /// allocator with these options, or `None` if there is no such request:
+    /// `size` is zero or the bytes exceed the capacity.
+    ///
+    /// # Panics
+    ///
+    /// May panic for options that no allocator can have.
+    pub fn charged_size(&self, size: u64) -> Option<u64> {
         let is_possible = size != 0 && size <= self.capacity;
         let charge = is_possible.then(|| self.charge(size))?;
         (charge <= self.capacity).then_some(charge)

@@ -1,0 +1,119 @@
+// What the C++ handle costs: the uniform, random and paired workloads through mc_alloc.hpp.
+//
+// The same program in Rust is boundary.rs beside this file; `cargo xtask boundary` runs both in
+// turns. Both draw the same requests and victims, and print the same checksum.
+//
+// Usage: boundary [operations]
+
+#include <time.h>
+
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mc_alloc.hpp"
+
+namespace {
+
+/// SplitMix64: the same numbers on both sides of the boundary.
+struct Generator {
+  std::uint64_t state;
+
+  std::uint64_t next() {
+    std::uint64_t mixed = state += 0x9E3779B97F4A7C15;
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
+    return mixed ^ mixed >> 31;
+  }
+
+  std::uint64_t below(std::uint64_t end) {
+    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(next()) * end >> 64);
+  }
+};
+
+struct Store {
+  std::shared_ptr<mc::OffsetAllocator> allocator;
+  std::vector<mc::OffsetAllocationHandle> live;
+  Generator victims;
+  /// 0 evicts one object per refusal.
+  std::uint64_t evicted_percent;
+
+  void put(std::uint64_t size) {
+    for (;;) {
+      if (auto handle = allocator->allocate(size)) {
+        live.push_back(std::move(*handle));
+        return;
+      }
+      evict();
+    }
+  }
+
+  void evict() {
+    const std::uint64_t evicted = live.size() * evicted_percent / 100;
+    for (std::uint64_t at = 0; at == 0 || at < evicted; ++at) {
+      live[victims.below(live.size())] = std::move(live.back());
+      live.pop_back();
+    }
+  }
+};
+
+/// Returns the time that this thread has had on a core, in nanoseconds: what others do matters less.
+double processor_nanoseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+}
+
+void run(const std::string &name, std::uint64_t capacity, std::uint64_t evicted_percent,
+         const std::vector<std::uint64_t> &sizes, std::size_t warm_up) {
+  Store store{mc::OffsetAllocator::create(0, capacity), {}, Generator{42}, evicted_percent};
+  for (std::size_t at = 0; at < warm_up; ++at) store.put(sizes[at]);
+  const double start = processor_nanoseconds();
+  for (std::size_t at = warm_up; at < sizes.size(); ++at) store.put(sizes[at]);
+  const double elapsed = processor_nanoseconds() - start;
+  std::uint64_t checksum = 0;
+  for (const auto &handle : store.live) checksum = checksum * 31 + handle.address();
+  std::printf("%s %.2f %" PRIx64 "\n", name.c_str(),
+              elapsed / static_cast<double>(sizes.size() - warm_up), checksum);
+}
+
+void uniform(std::uint64_t size, std::uint64_t operations) {
+  const std::uint64_t capacity = std::uint64_t{2} << 30;
+  const std::uint64_t warm_up = capacity / size;
+  const std::vector<std::uint64_t> sizes(warm_up + operations, size);
+  run("uniform-" + std::to_string(size), capacity, 0, sizes, warm_up);
+}
+
+void random(std::uint64_t operations) {
+  const std::uint64_t warm_up = 1000;
+  Generator generator{7};
+  std::vector<std::uint64_t> sizes(warm_up + operations);
+  for (auto &size : sizes) size = 1024 + generator.below((1 << 26) - 1023);
+  run("random", std::uint64_t{2} << 30, 0, sizes, warm_up);
+}
+
+void paired(std::uint64_t operations) {
+  // Fills 1 TiB once.
+  const std::uint64_t warm_up = 640'000;
+  Generator generator{7};
+  std::vector<std::uint64_t> sizes;
+  while (sizes.size() < warm_up + operations) {
+    const std::uint64_t pairs = 1 + generator.below(128);
+    sizes.insert(sizes.end(), pairs, 3'274'752);
+    sizes.insert(sizes.end(), pairs, 658'432);
+  }
+  run("paired", std::uint64_t{1} << 40, 5, sizes, warm_up);
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  const std::uint64_t operations = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
+  for (const std::uint64_t size : {16'384, 32'785, 524'305, 33'554'415}) uniform(size, operations);
+  random(operations);
+  paired(operations);
+}

@@ -1,0 +1,131 @@
+//! What the C++ handle is measured against: the workloads of `boundary.cpp`, beside this file, with
+//! the handle of Rust.
+//!
+//! `cargo xtask boundary` runs both in turns. Usage: `boundary [operations]`.
+
+use std::{env, error::Error, iter, time::Duration};
+
+use mc_offset::{Handle, SharedAllocator};
+use nix::time::{ClockId, clock_gettime};
+
+/// `SplitMix64`: the same numbers on both sides of the boundary.
+struct Generator {
+    state: u64,
+}
+
+impl Generator {
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = self.state;
+        let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        let product = u128::from(self.next()) * u128::from(end);
+        u64::try_from(product >> 64).expect("the high half of a product")
+    }
+}
+
+struct Store {
+    allocator: SharedAllocator,
+    live: Vec<Handle>,
+    victims: Generator,
+    /// 0 evicts one object per refusal.
+    evicted_percent: u64,
+}
+
+impl Store {
+    fn put(&mut self, size: u64) {
+        let handle = loop {
+            match self.allocator.allocate(size) {
+                Ok(handle) => break handle,
+                Err(_) => self.evict(),
+            }
+        };
+        self.live.push(handle);
+    }
+
+    fn evict(&mut self) {
+        let evicted = self.live.len() as u64 * self.evicted_percent / 100;
+        for _ in 0..evicted.max(1) {
+            let victim = self.victims.below(self.live.len() as u64);
+            drop(
+                self.live
+                    .swap_remove(usize::try_from(victim).expect("an index")),
+            );
+        }
+    }
+}
+
+/// Returns the time that this thread has had on a core: what others do matters less.
+fn processor_time() -> Result<Duration, Box<dyn Error>> {
+    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+}
+
+fn run(
+    name: &str,
+    capacity: u64,
+    evicted_percent: u64,
+    sizes: &[u64],
+    warm_up: usize,
+) -> Result<(), Box<dyn Error>> {
+    let mut store = Store {
+        allocator: SharedAllocator::new(capacity)?,
+        live: Vec::new(),
+        victims: Generator { state: 42 },
+        evicted_percent,
+    };
+    sizes[..warm_up].iter().for_each(|&size| store.put(size));
+    let start = processor_time()?;
+    sizes[warm_up..].iter().for_each(|&size| store.put(size));
+    let elapsed = processor_time()? - start;
+    let nanoseconds = elapsed.as_nanos() as f64 / (sizes.len() - warm_up) as f64;
+    let checksum = store.live.iter().fold(0_u64, |sum, handle| {
+        sum.wrapping_mul(31).wrapping_add(handle.offset())
+    });
+    #[expect(clippy::print_stdout, reason = "the result of the program")]
+    {
+        println!("{name} {nanoseconds:.2} {checksum:x}");
+    }
+    Ok(())
+}
+
+fn uniform(size: u64, operations: usize) -> Result<(), Box<dyn Error>> {
+    let capacity = 2 << 30;
+    let warm_up = usize::try_from(capacity / size)?;
+    let sizes = vec![size; warm_up + operations];
+    run(&format!("uniform-{size}"), capacity, 0, &sizes, warm_up)
+}
+
+fn random(operations: usize) -> Result<(), Box<dyn Error>> {
+    let warm_up = 1000;
+    let mut generator = Generator { state: 7 };
+    let sizes = (0..warm_up + operations).map(|_| 1024 + generator.below((1 << 26) - 1023));
+    run("random", 2 << 30, 0, &sizes.collect::<Vec<_>>(), warm_up)
+}
+
+fn paired(operations: usize) -> Result<(), Box<dyn Error>> {
+    // Fills 1 TiB once.
+    let warm_up = 640_000;
+    let mut generator = Generator { state: 7 };
+    let mut sizes = Vec::new();
+    while sizes.len() < warm_up + operations {
+        let pairs = usize::try_from(1 + generator.below(128))?;
+        sizes.extend(iter::repeat_n(3_274_752, pairs));
+        sizes.extend(iter::repeat_n(658_432, pairs));
+    }
+    run("paired", 1 << 40, 5, &sizes, warm_up)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let operations = env::args()
+        .nth(1)
+        .map_or(Ok(1_000_000), |text| text.parse())?;
+    for size in [16_384, 32_785, 524_305, 33_554_415] {
+        uniform(size, operations)?;
+    }
+    random(operations)?;
+    paired(operations)
+}

@@ -1,0 +1,201 @@
+//! Arenas: memory out of one mapping by an atomic addition.
+
+#![expect(
+    unsafe_code,
+    reason = "exported functions have symbols of their own names, and options hold an array"
+)]
+
+use std::{ffi::c_void, mem::MaybeUninit};
+
+use mc_arena::{Arena, ArenaConfig, PoolOptions, Tier, config::ArenaMode};
+
+use crate::{
+    arena_options::ArenaOptions,
+    fault::Fault,
+    raw::required,
+    registry::{Kind, Registry},
+    status::{Status, ask, run},
+};
+
+static ARENAS: Registry<Arena> = Registry::new(Kind::Arena);
+
+/// Base pages back the arena.
+pub const MC_TIER_BASE: u32 = 0;
+/// Base pages that the kernel gathers into huge ones.
+pub const MC_TIER_TRANSPARENT: u32 = 1;
+/// Reserved huge pages.
+pub const MC_TIER_HUGETLB: u32 = 2;
+
+/// Names an arena. A value with `id` 0 names none.
+///
+/// Copies name the same arena; `mc_arena_destroy` makes all of them stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ArenaHandle {
+    /// A number that names nothing else in this process, ever.
+    pub id: u64,
+}
+
+/// What an arena is and what it has handed out. While other threads allocate, the numbers may be
+/// from slightly different moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ArenaReport {
+    /// First byte of the pool.
+    pub pool: *const c_void,
+    /// Bytes of the pool.
+    pub pool_bytes: u64,
+    /// Bytes of the pages that back it.
+    pub page_bytes: u64,
+    /// One of the `MC_TIER_` constants: the pages obtained.
+    pub tier: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Alignment of every slice in bytes.
+    pub align: u64,
+    /// Bytes that can be handed out in all.
+    pub capacity_bytes: u64,
+    /// Bytes handed out, padding included; never goes back, so it is its own peak.
+    pub reserved_bytes: u64,
+    /// Slices handed out.
+    pub allocations: u64,
+    /// Requests refused.
+    pub refusals: u64,
+}
+
+/// Maps a pool and makes an arena over it.
+///
+/// The caller owns the handle and ends it with `mc_arena_destroy`. Any thread may call this.
+///
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for options that no arena can have, and
+/// `MC_STATUS_SYSTEM` if the system refuses, as when the pages required are not there; nothing
+/// stays mapped then.
+///
+/// # Safety
+///
+/// Unless `numa_nodes` of the options is null, `numa_node_count` numbers begin there, and nobody
+/// writes them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_arena_create(
+    options: Option<&ArenaOptions>,
+    out: Option<&mut MaybeUninit<ArenaHandle>>,
+) -> Status {
+    run(|| {
+        let (options, out) = (required(options, "options")?, required(out, "out")?);
+        // SAFETY: the caller's clause.
+        let (pool, align) = unsafe { options.pool() }?;
+        register(&pool, align, out)
+    })
+}
+
+/// Makes the arena that the environment describes.
+///
+/// `MC_MMAP_ARENA_POOL_SIZE` gives its size, `MC_STORE_USE_HUGEPAGE` and `MC_STORE_HUGEPAGE_SIZE`
+/// its pages, `MC_DISABLE_MMAP_ARENA` switches it off. Otherwise as `mc_arena_create`.
+///
+/// Fails with `MC_STATUS_NOT_CONFIGURED` if no arena is asked for or it is switched off, and with
+/// `MC_STATUS_INVALID_ENVIRONMENT` for a value that is not accepted.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_create_from_environment(
+    out: Option<&mut MaybeUninit<ArenaHandle>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        let config = ArenaConfig::from_env()?;
+        let ArenaMode::Enabled { pool_bytes } = config.arena else {
+            return Err(Fault::NotConfigured);
+        };
+        let pool = PoolOptions::new(pool_bytes.get()).pages(config.arena_pages);
+        register(&pool, mc_arena::ALIGN_DEFAULT, out)
+    })
+}
+
+/// Ends an arena and unmaps its memory: whatever it handed out must not be touched any more.
+///
+/// Any thread may call this at any time; calls in progress finish first. Fails with
+/// `MC_STATUS_STALE_HANDLE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_destroy(arena: ArenaHandle) -> Status {
+    run(|| ARENAS.remove(arena.id))
+}
+
+/// Hands out `size` zeroed bytes at an address that is a multiple of `align`, a power of two, and
+/// of the arena's alignment; 0 means the arena's.
+///
+/// The bytes belong to the caller until the arena is destroyed; they are not given back one by one.
+/// Any thread may call this; it takes no lock.
+///
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
+/// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, or `MC_STATUS_STALE_HANDLE`;
+/// `out` is not written then.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_allocate(
+    arena: ArenaHandle,
+    size: usize,
+    align: usize,
+    out: Option<&mut MaybeUninit<*mut c_void>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        ARENAS.with(arena.id, |arena| {
+            let bytes = match align {
+                0 => arena.allocate(size)?,
+                align => arena.allocate_aligned(size, align)?,
+            };
+            out.write(bytes.as_mut_ptr().cast());
+            Ok(())
+        })
+    })
+}
+
+/// Says whether an address lies in the arena's pool, handed out or not. Any thread may call this.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_owns(arena: ArenaHandle, address: *const c_void) -> bool {
+    ask(|| ARENAS.with(arena.id, |arena| Ok(arena.owns(address.cast()))))
+}
+
+/// Tells what the arena is and has handed out. Any thread may call this. Fails with
+/// `MC_STATUS_STALE_HANDLE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_describe(
+    arena: ArenaHandle,
+    out: Option<&mut MaybeUninit<ArenaReport>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        out.write(ARENAS.with(arena.id, |arena| Ok(report(arena)))?);
+        Ok(())
+    })
+}
+
+fn register(
+    pool: &PoolOptions,
+    align: usize,
+    out: &mut MaybeUninit<ArenaHandle>,
+) -> Result<(), Fault> {
+    let arena = Arena::with_align(pool.map()?, align)?;
+    let id = ARENAS.insert(arena)?;
+    out.write(ArenaHandle { id });
+    Ok(())
+}
+
+fn report(arena: &Arena) -> ArenaReport {
+    let (pool, stats) = (arena.pool(), arena.stats());
+    let tier = match pool.tier() {
+        Tier::Base => MC_TIER_BASE,
+        Tier::Transparent => MC_TIER_TRANSPARENT,
+        Tier::Hugetlb { .. } => MC_TIER_HUGETLB,
+    };
+    ArenaReport {
+        pool: pool.as_ptr().cast(),
+        pool_bytes: pool.len() as u64,
+        page_bytes: pool.page_bytes() as u64,
+        tier,
+        reserved: 0,
+        align: arena.align() as u64,
+        capacity_bytes: stats.capacity_bytes,
+        reserved_bytes: stats.reserved_bytes,
+        allocations: stats.allocations,
+        refusals: stats.refusals,
+    }
+}

@@ -1,0 +1,260 @@
+//! Everything a call can fail of, and the status of each.
+
+use mc_arena::{BufferError, ConfigError, PoolError};
+use mc_offset::{
+    AllocError, FreeError, OptionsError, PlaceError, RestoreError, SlotAllocAtError,
+    SlotAllocError, SlotFreeError, SlotLayoutError, SnapshotError,
+};
+
+use crate::{registry::Kind, status::Status};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("argument {argument} is null")]
+    Null { argument: &'static str },
+    #[error("argument {argument} is not aligned as its type is")]
+    Misaligned { argument: &'static str },
+    #[error("{option} is {value}; accepted is {accepted}")]
+    Option {
+        option: &'static str,
+        value: u64,
+        accepted: &'static str,
+    },
+    #[error("{id:#x} names no {kind:?}: it is null, destroyed, or a handle of another kind")]
+    StaleHandle { kind: Kind, id: u64 },
+    #[error("2^24 handles of one kind are in use")]
+    TooManyHandles,
+    #[error("the token was changed since it was handed out")]
+    DamagedToken,
+    #[error("base {base:#x} is not a multiple of the alignment of {align} bytes")]
+    BaseNotAligned { base: u64, align: u64 },
+    #[error("base {base:#x} and a capacity of {capacity} bytes pass the end of the address space")]
+    BaseTooHigh { base: u64, capacity: u64 },
+    #[error(
+        "no restored allocation waits for an owner: node {node}, {size} bytes at offset {offset}"
+    )]
+    NotClaimable { node: u64, offset: u64, size: u64 },
+    #[error("the array has room for {given} of {needed} elements")]
+    ArrayTooShort { needed: usize, given: usize },
+    #[error("no buffer begins at {address:#x}")]
+    UnknownBuffer { address: usize },
+    #[error(
+        "the environment asks for no arena: set {}",
+        mc_arena::config::POOL_SIZE_VARIABLE
+    )]
+    NotConfigured,
+    #[error("internal error: {message}")]
+    Panic { message: Box<str> },
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// [`AllocError::NoHole`]: a store that is full meets it at every request.
+    #[error("{}", AllocError::NoHole { asked: *asked, free: *free, largest_hole: *largest_hole })]
+    NoHole {
+        asked: u64,
+        free: u64,
+        largest_hole: u64,
+    },
+    #[error(transparent)]
+    Alloc(AllocError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Free(#[from] FreeError),
+    #[error(transparent)]
+    Restore(Box<RestoreError>),
+    #[error(transparent)]
+    Snapshot(Box<SnapshotError>),
+    #[error(transparent)]
+    SlotLayout(#[from] SlotLayoutError),
+    #[error(transparent)]
+    SlotAlloc(#[from] SlotAllocError),
+    #[error(transparent)]
+    SlotAllocAt(#[from] SlotAllocAtError),
+    #[error(transparent)]
+    SlotFree(#[from] SlotFreeError),
+    #[error(transparent)]
+    Pool(Box<PoolError>),
+    #[error(transparent)]
+    Arena(#[from] mc_arena::ArenaError),
+    #[error(transparent)]
+    ArenaAlloc(#[from] mc_arena::AllocError),
+    #[error(transparent)]
+    Config(Box<ConfigError>),
+    #[error(transparent)]
+    Buffer(Box<BufferError>),
+}
+
+/// A refusal is passed up and kept at every failure of a store that is full.
+const _: () = assert!(size_of::<Fault>() <= 48, "the large errors are boxed");
+
+impl From<AllocError> for Fault {
+    #[inline]
+    fn from(error: AllocError) -> Self {
+        match error {
+            AllocError::NoHole {
+                asked,
+                free,
+                largest_hole,
+            } => Self::NoHole {
+                asked,
+                free,
+                largest_hole,
+            },
+            other => Self::Alloc(other),
+        }
+    }
+}
+
+impl From<RestoreError> for Fault {
+    fn from(error: RestoreError) -> Self {
+        Self::Restore(Box::new(error))
+    }
+}
+
+impl From<SnapshotError> for Fault {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(Box::new(error))
+    }
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
+impl From<BufferError> for Fault {
+    fn from(error: BufferError) -> Self {
+        Self::Buffer(Box::new(error))
+    }
+}
+
+impl Fault {
+    /// Returns what the caller is told.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Null { .. }
+            | Self::Misaligned { .. }
+            | Self::Option { .. }
+            | Self::BaseNotAligned { .. }
+            | Self::BaseTooHigh { .. }
+            | Self::SlotLayout(_)
+            | Self::Arena(_) => Status::InvalidArgument,
+            Self::StaleHandle { .. } => Status::StaleHandle,
+            Self::DamagedToken
+            | Self::NotClaimable { .. }
+            | Self::UnknownBuffer { .. }
+            | Self::SlotFree(_)
+            | Self::Free(FreeError::NotLive { .. }) => Status::NotLive,
+            Self::TooManyHandles | Self::Free(FreeError::OutOfMemory) => Status::OutOfMemory,
+            Self::ArrayTooShort { .. } => Status::ArrayTooShort,
+            Self::NotConfigured => Status::NotConfigured,
+            Self::Config(_) => Status::InvalidEnvironment,
+            Self::NoHole { .. } | Self::SlotAlloc(SlotAllocError::Exhausted { .. }) => {
+                Status::NoSpace
+            }
+            Self::Options(error) => options(error),
+            Self::Alloc(error) => alloc(error),
+            Self::Place(error) => place(error),
+            Self::Restore(error) => restore(error),
+            Self::Snapshot(error) => snapshot(error),
+            Self::SlotAllocAt(error) => slot_alloc_at(error),
+            Self::Pool(error) => pool(error),
+            Self::ArenaAlloc(error) => arena_alloc(error),
+            Self::Buffer(error) => buffer(error),
+            Self::Panic { .. } | Self::Free(_) | Self::SlotAlloc(_) => Status::Internal,
+        }
+    }
+}
+
+fn options(error: &OptionsError) -> Status {
+    match error {
+        OptionsError::OutOfMemory => Status::OutOfMemory,
+        _ => Status::InvalidArgument,
+    }
+}
+
+fn alloc(error: &AllocError) -> Status {
+    match error {
+        AllocError::ZeroSize | AllocError::AlignNotPowerOfTwo { .. } | AllocError::ZeroExtents => {
+            Status::InvalidArgument
+        }
+        AllocError::TooLarge { .. } => Status::TooLarge,
+        AllocError::NoHole { .. } => Status::NoSpace,
+        AllocError::LimitReached { .. } => Status::LimitReached,
+        AllocError::OutOfMemory => Status::OutOfMemory,
+        _ => Status::Internal,
+    }
+}
+
+fn place(error: &PlaceError) -> Status {
+    match error {
+        PlaceError::OffGranule { .. } | PlaceError::OutOfRange { .. } => Status::InvalidArgument,
+        PlaceError::Occupied { .. } => Status::Occupied,
+        PlaceError::Refused(error) => alloc(error),
+        _ => Status::Internal,
+    }
+}
+
+fn restore(error: &RestoreError) -> Status {
+    match error {
+        RestoreError::Options(error) => options(error),
+        RestoreError::OutOfMemory => Status::OutOfMemory,
+        _ => Status::InvalidState,
+    }
+}
+
+fn snapshot(error: &SnapshotError) -> Status {
+    match error {
+        SnapshotError::OutOfMemory | SnapshotError::Contents(RestoreError::OutOfMemory) => {
+            Status::OutOfMemory
+        }
+        _ => Status::InvalidState,
+    }
+}
+
+fn slot_alloc_at(error: &SlotAllocAtError) -> Status {
+    match error {
+        SlotAllocAtError::OutOfRange { .. } => Status::InvalidArgument,
+        SlotAllocAtError::Live { .. } | SlotAllocAtError::Promised { .. } => Status::Occupied,
+        _ => Status::Internal,
+    }
+}
+
+fn pool(error: &PoolError) -> Status {
+    match error {
+        PoolError::ZeroSize
+        | PoolError::SizeOverflow { .. }
+        | PoolError::InvalidAlign { .. }
+        | PoolError::InvalidPageSize { .. }
+        | PoolError::NoNodes
+        | PoolError::UnknownNode { .. } => Status::InvalidArgument,
+        _ => Status::System,
+    }
+}
+
+fn arena_alloc(error: &mc_arena::AllocError) -> Status {
+    use mc_arena::AllocError;
+    match error {
+        AllocError::ZeroSize | AllocError::InvalidAlign { .. } => Status::InvalidArgument,
+        AllocError::Overflow { .. } => Status::TooLarge,
+        AllocError::Full { .. } => Status::NoSpace,
+    }
+}
+
+fn buffer(error: &BufferError) -> Status {
+    match error {
+        BufferError::Config(_) => Status::InvalidEnvironment,
+        BufferError::ArenaPool(error) | BufferError::Direct { source: error, .. } => pool(error),
+        BufferError::Arena(_) => Status::InvalidArgument,
+        BufferError::Request(error) => arena_alloc(error),
+        _ => Status::Internal,
+    }
+}

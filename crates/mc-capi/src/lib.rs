@@ -1,0 +1,72 @@
+//! C interface of [`mc_arena`] and [`mc_offset`], for programs in C, C++, Python and whatever else
+//! calls C.
+//!
+//! # Problem
+//!
+//! KV-cache stores are C++ and Python outside. They need the arena and the offset allocator in one
+//! library that they link or load, and they must not be able to corrupt it with a stale handle.
+//!
+//! # Model
+//!
+//! ```text
+//! include/mc_alloc.hpp   RAII classes, C++17          yours: C, ctypes, …
+//!          │                                                │
+//!          ▼                                                ▼
+//! include/mc_alloc.h     mc_offset_allocate(mc_offset{id}, size, &token) -> mc_status
+//!          │
+//!          ▼
+//! registry               id ──> allocator, or an error: never a pointer that is followed
+//!          │
+//!          ▼
+//! mc_arena, mc_offset    the error they return ──> status, and a message for the thread
+//! ```
+//!
+//! The header is generated from this crate and checked in; both headers are meant to be read.
+//!
+//! # Guarantees
+//!
+//! - A handle is a number. One that is zero, was destroyed, or is of another kind is an error, also
+//!   while another thread destroys it: a call in progress keeps what it uses. The exception is
+//!   `mc_owned_allocate`, whose caller has to own the allocator.
+//! - A token that was freed, belongs to another allocator, or had a bit changed is an error and
+//!   changes nothing.
+//! - A null pointer where a value is needed is an error. Nothing is allocated before all pointers
+//!   have been looked at.
+//! - No panic leaves the library: it becomes `MC_STATUS_INTERNAL`.
+//! - Every function may be called from any thread.
+//!
+//! # Limits
+//!
+//! - Pointers that are neither null nor valid cannot be told apart from valid ones.
+//! - `mc_owned` must not be copied, only moved: it exists for classes that free
+//!   themselves and trades the check for the speed of a handle in Rust.
+//! - What an arena handed out dangles once the arena is destroyed, as memory does in C.
+//!
+//! # How correctness is checked
+//!
+//! The programs of `tests/native` are compiled by `cargo xtask native`, which is part of
+//! `cargo xtask ci`, with the system's compilers. They run under the address, undefined-behaviour and
+//! thread sanitizers and under valgrind, as far as the machine has them. `sequences.cpp` makes seeded
+//! random calls in any order, with stale, foreign and damaged handles and tokens and null pointers,
+//! against a map of what must be live. `tests/header.rs` compares the checked-in header with what
+//! cbindgen generates.
+
+mod arena;
+mod arena_options;
+mod buffers;
+mod fault;
+mod offset;
+mod offset_options;
+mod offset_report;
+mod offset_restore;
+mod owned;
+mod raw;
+mod registry;
+mod slots;
+mod status;
+mod version;
+
+pub use self::{
+    arena::*, arena_options::*, buffers::*, offset::*, offset_options::*, offset_report::*,
+    offset_restore::*, owned::*, slots::*, status::*, version::*,
+};

@@ -1,0 +1,237 @@
+//! Offset allocators: made, destroyed, and asked for tokens.
+
+#![expect(
+    unsafe_code,
+    reason = "exported functions have symbols of their own names"
+)]
+
+use std::{
+    collections::BTreeMap,
+    mem::MaybeUninit,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use mc_offset::{Handle, Options, SharedAllocator};
+
+use crate::{
+    fault::Fault,
+    offset_options::OffsetOptions,
+    raw::required,
+    registry::{Kind, Registry},
+    status::{Status, ask, run},
+};
+
+pub(crate) static OFFSETS: Registry<Entry> = Registry::new(Kind::Offset);
+
+/// Names an offset allocator. A value with `id` 0 names none.
+///
+/// Copies name the same allocator; `mc_offset_destroy` makes all of them stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Offset {
+    /// A number that names nothing else in this process, ever.
+    pub id: u64,
+}
+
+/// One allocation: where it is, how much was asked for, and the proof that it is live.
+///
+/// Plain data that may be copied. Freeing one copy makes all of them stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Token {
+    /// Offset of the first byte from the base of the allocator.
+    pub offset: u64,
+    /// Bytes asked for.
+    pub size: u64,
+    /// The library's.
+    pub serial: u64,
+    /// The library's.
+    pub check: u64,
+}
+
+/// What a handle stands for.
+pub(crate) struct Entry {
+    pub(crate) base: u64,
+    /// Those of `allocator`, to be read without its lock.
+    pub(crate) options: Options,
+    pub(crate) allocator: SharedAllocator,
+    /// Restored allocations that wait for an owner, by node.
+    unclaimed: Mutex<BTreeMap<u32, Handle>>,
+}
+
+/// Makes an offset allocator; all of its capacity is one hole.
+///
+/// The caller owns the handle and ends it with `mc_offset_destroy`. Any thread may call this.
+///
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for options that no allocator can have, and
+/// `MC_STATUS_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_create(
+    options: Option<&OffsetOptions>,
+    out: Option<&mut MaybeUninit<Offset>>,
+) -> Status {
+    run(|| {
+        let (options, out) = (required(options, "options")?, required(out, "out")?);
+        let allocator = SharedAllocator::with_options(options.options()?)?;
+        let entry = Entry::new(options.base, allocator, BTreeMap::new());
+        out.write(entry.register()?);
+        Ok(())
+    })
+}
+
+/// Ends an allocator; its handle and all tokens are stale from then on.
+///
+/// Any thread may call this at any time: calls in progress finish first, and
+/// `mc_owned`s that outlive the allocator are harmless.
+///
+/// Fails with `MC_STATUS_STALE_HANDLE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_destroy(allocator: Offset) -> Status {
+    run(|| OFFSETS.remove(allocator.id))
+}
+
+/// Says whether the handle names an allocator that was not destroyed. Any thread may call this.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_is_alive(allocator: Offset) -> bool {
+    OFFSETS.contains(allocator.id)
+}
+
+/// Finds a place for `size` bytes.
+///
+/// The caller owns the allocation and frees it with `mc_offset_free`. Any thread may call this.
+///
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes, `MC_STATUS_TOO_LARGE`,
+/// `MC_STATUS_NO_SPACE` if no hole fits, `MC_STATUS_LIMIT_REACHED`, `MC_STATUS_OUT_OF_MEMORY`, or
+/// `MC_STATUS_STALE_HANDLE`; nothing changed then, `out` included.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_allocate(
+    allocator: Offset,
+    size: u64,
+    out: Option<&mut MaybeUninit<Token>>,
+) -> Status {
+    allocate_into(allocator, out, |entry| {
+        Ok(entry.allocator.allocate(size)?)
+    })
+}
+
+/// Finds a place for `size` bytes whose address, the base included, is a multiple of `align`, a
+/// power of two.
+///
+/// As `mc_offset_allocate`; fails with `MC_STATUS_INVALID_ARGUMENT` also if the base is not a
+/// multiple of `align`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_allocate_aligned(
+    allocator: Offset,
+    size: u64,
+    align: u64,
+    out: Option<&mut MaybeUninit<Token>>,
+) -> Status {
+    allocate_into(allocator, out, |entry| entry.allocate_aligned(size, align))
+}
+
+/// Allocates `size` bytes at exactly `offset` from the base.
+///
+/// As `mc_offset_allocate`; fails with `MC_STATUS_OCCUPIED` if an allocation is in the way, and
+/// with `MC_STATUS_INVALID_ARGUMENT` for a place outside the capacity or off the granule.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_allocate_at(
+    allocator: Offset,
+    offset: u64,
+    size: u64,
+    out: Option<&mut MaybeUninit<Token>>,
+) -> Status {
+    allocate_into(allocator, out, |entry| {
+        Ok(entry.allocator.allocate_at(offset, size)?)
+    })
+}
+
+/// Frees the allocation of a token, which is stale from then on. Any thread may call this.
+///
+/// Fails with `MC_STATUS_NOT_LIVE` for a token that was freed before, is another allocator's, or
+/// was changed, and with `MC_STATUS_STALE_HANDLE`; nothing changed then.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_free(allocator: Offset, token: Token) -> Status {
+    run(|| {
+        OFFSETS.with(allocator.id, |entry| {
+            let token = token.into_allocation()?;
+            Ok(entry.allocator.free(token)?)
+        })
+    })
+}
+
+/// Says whether a token names a live allocation of the allocator; one whose handle is stale has
+/// none. Any thread may call this. Other threads that use the allocator wait meanwhile.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_is_live(allocator: Offset, token: Token) -> bool {
+    ask(|| {
+        OFFSETS.with(allocator.id, |entry| {
+            let token = token.into_allocation()?;
+            Ok(entry.allocator.inspect(|core| core.is_live(token)))
+        })
+    })
+}
+
+fn allocate_into(
+    allocator: Offset,
+    out: Option<&mut MaybeUninit<Token>>,
+    allocate: impl FnOnce(&Entry) -> Result<Handle, Fault>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        let handle = OFFSETS.with(allocator.id, allocate)?;
+        out.write(Token::from_handle(handle));
+        Ok(())
+    })
+}
+
+impl Token {
+    pub(crate) fn from_handle(handle: Handle) -> Self {
+        let [offset, size, serial, check] = handle.into_token().to_raw();
+        Self {
+            offset,
+            size,
+            serial,
+            check,
+        }
+    }
+
+    fn into_allocation(self) -> Result<mc_offset::Allocation, Fault> {
+        let raw = [self.offset, self.size, self.serial, self.check];
+        mc_offset::Allocation::from_raw(raw).ok_or(Fault::DamagedToken)
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(
+        base: u64,
+        allocator: SharedAllocator,
+        unclaimed: BTreeMap<u32, Handle>,
+    ) -> Self {
+        Self {
+            base,
+            options: allocator.inspect(|core| *core.options()),
+            allocator,
+            unclaimed: Mutex::new(unclaimed),
+        }
+    }
+
+    pub(crate) fn register(self) -> Result<Offset, Fault> {
+        OFFSETS.insert(self).map(|id| Offset { id })
+    }
+
+    /// Allocates at an address that is a multiple of `align`.
+    #[inline(never)]
+    pub(crate) fn allocate_aligned(&self, size: u64, align: u64) -> Result<Handle, Fault> {
+        let base = self.base;
+        if align.is_power_of_two() && !base.is_multiple_of(align) {
+            return Err(Fault::BaseNotAligned { base, align });
+        }
+        Ok(self.allocator.allocate_aligned(size, align)?)
+    }
+
+    pub(crate) fn unclaimed(&self) -> MutexGuard<'_, BTreeMap<u32, Handle>> {
+        self.unclaimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,101 @@
+//! Options of an offset allocator, as numbers that C can give.
+
+#![expect(
+    unsafe_code,
+    reason = "exported functions have symbols of their own names"
+)]
+
+use mc_offset::{Fit, Options};
+
+use crate::fault::Fault;
+
+/// The default rule of placement: good fit guided by the sizes of recent requests.
+pub const MC_FIT_ADAPTIVE: u32 = 0;
+/// Exact sizes and the tightest of a few holes; quicker where sizes are widely spread.
+pub const MC_FIT_GOOD: u32 = 1;
+/// The published allocator before its optimization: bins of sizes, exact sizes.
+pub const MC_FIT_BIN_EXACT: u32 = 2;
+/// The published allocator after its optimization: every request is charged as a bin size.
+pub const MC_FIT_BIN_CEIL: u32 = 3;
+
+/// What an offset allocator manages and how it chooses among holes.
+///
+/// `mc_offset_options_default` fills in all fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct OffsetOptions {
+    /// Address of the first byte of the range; added to offsets where addresses are returned. The
+    /// memory is never touched and need not be this machine's.
+    pub base: u64,
+    /// Bytes of the range, a multiple of the granule, above 0.
+    pub capacity: u64,
+    /// Bytes to whose multiples requests are charged and placed; a power of two.
+    pub granule: u64,
+    /// One of the `MC_FIT_` constants.
+    pub fit: u32,
+    /// Holes that `MC_FIT_GOOD` looks at in a bin, at least 1; 0 for the other fits.
+    pub probes: u32,
+    /// The most allocations that may be live at once; 0 for no limit.
+    pub max_allocations: u32,
+    /// Must be 0.
+    pub reserved: u32,
+}
+
+/// Returns the defaults for `capacity` bytes at `base`: byte granule, adaptive fit, no limit.
+///
+/// Any thread may call this.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_offset_options_default(base: u64, capacity: u64) -> OffsetOptions {
+    OffsetOptions {
+        base,
+        capacity,
+        granule: 1,
+        fit: MC_FIT_ADAPTIVE,
+        probes: 0,
+        max_allocations: 0,
+        reserved: 0,
+    }
+}
+
+impl OffsetOptions {
+    /// Returns the options as the allocator takes them, which checks the numbers.
+    pub(crate) fn options(&self) -> Result<Options, Fault> {
+        let refuse = |option, value: u32, accepted| {
+            Err(Fault::Option {
+                option,
+                value: value.into(),
+                accepted,
+            })
+        };
+        let fit = match self.fit {
+            MC_FIT_ADAPTIVE => Fit::Adaptive,
+            MC_FIT_GOOD => Fit::Good {
+                probes: self.probes,
+            },
+            MC_FIT_BIN_EXACT => Fit::BinExact,
+            MC_FIT_BIN_CEIL => Fit::BinCeil,
+            fit => return refuse("fit", fit, "one of the MC_FIT_ constants"),
+        };
+        if self.fit != MC_FIT_GOOD && self.probes != 0 {
+            return refuse("probes", self.probes, "0 unless the fit is MC_FIT_GOOD");
+        }
+        if self.reserved != 0 {
+            return refuse("reserved", self.reserved, "0");
+        }
+        check_range(self.base, self.capacity)?;
+        Ok(Options {
+            capacity: self.capacity,
+            granule: self.granule,
+            fit,
+            max_allocations: (self.max_allocations != 0).then_some(self.max_allocations),
+        })
+    }
+}
+
+/// Refuses a range whose last byte has no 64-bit address.
+pub(crate) fn check_range(base: u64, capacity: u64) -> Result<(), Fault> {
+    match base.checked_add(capacity.saturating_sub(1)) {
+        Some(_) => Ok(()),
+        None => Err(Fault::BaseTooHigh { base, capacity }),
+    }
+}

@@ -1,0 +1,243 @@
+//! What a call returns, and the message behind it.
+
+#![expect(
+    unsafe_code,
+    reason = "exported functions have symbols of their own names"
+)]
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    error::Error,
+    ffi::{CString, c_char},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::fault::Fault;
+
+/// What came of a call. `mc_error_message` tells more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[repr(C)]
+pub enum Status {
+    /// The call did what it says.
+    Ok = 0,
+    /// An argument that is never accepted: a null pointer, a size of 0, an alignment that is no
+    /// power of two, an unknown constant. Nothing changed.
+    InvalidArgument = 1,
+    /// The handle is null, was destroyed, or is of another kind. Nothing changed.
+    StaleHandle = 2,
+    /// The token, slot, buffer or block is not live, or not the caller's to free. Nothing changed.
+    NotLive = 3,
+    /// No hole, arena or slot holds the request. Freeing something may help.
+    NoSpace = 4,
+    /// The request exceeds the whole capacity. Freeing does not help.
+    TooLarge = 5,
+    /// As many allocations are live as the options allow.
+    LimitReached = 6,
+    /// The place asked for is taken.
+    Occupied = 7,
+    /// The heap has no room for the library's own tables.
+    OutOfMemory = 8,
+    /// The caller's array is too short; the call has told how long it must be.
+    ArrayTooShort = 9,
+    /// The bytes are no snapshot, or the list describes no allocator.
+    InvalidState = 10,
+    /// A variable of the environment has a value that is not accepted.
+    InvalidEnvironment = 11,
+    /// The environment asks for no arena.
+    NotConfigured = 12,
+    /// The system refused memory, pages or a policy.
+    System = 13,
+    /// The library found itself in a state that it should never be in.
+    Internal = 14,
+}
+
+thread_local! {
+    static LAST: RefCell<Last> = const { RefCell::new(Last { fault: None, message: None }) };
+}
+
+/// The last failure of a thread; its message is made when somebody asks for it.
+struct Last {
+    fault: Option<Fault>,
+    message: Option<CString>,
+}
+
+/// Returns why the last call of this thread that failed did so, or an empty text if none has.
+///
+/// The text belongs to the library and is valid until the next call of this thread fails. Any
+/// thread may call this; each has a message of its own.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_error_message() -> *const c_char {
+    let message = LAST.try_with(|last| {
+        let last = &mut *last.borrow_mut();
+        let Some(fault) = &last.fault else {
+            return c"".as_ptr();
+        };
+        let message = last.message.get_or_insert_with(|| text(fault));
+        message.as_ptr()
+    });
+    message.unwrap_or(c"the thread is ending".as_ptr())
+}
+
+/// Returns the name of a status, such as `MC_STATUS_NO_SPACE`; of a number that is none, `unknown
+/// status`.
+///
+/// The text is constant. Any thread may call this.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_status_name(status: u32) -> *const c_char {
+    const NAMES: [&core::ffi::CStr; 15] = [
+        c"MC_STATUS_OK",
+        c"MC_STATUS_INVALID_ARGUMENT",
+        c"MC_STATUS_STALE_HANDLE",
+        c"MC_STATUS_NOT_LIVE",
+        c"MC_STATUS_NO_SPACE",
+        c"MC_STATUS_TOO_LARGE",
+        c"MC_STATUS_LIMIT_REACHED",
+        c"MC_STATUS_OCCUPIED",
+        c"MC_STATUS_OUT_OF_MEMORY",
+        c"MC_STATUS_ARRAY_TOO_SHORT",
+        c"MC_STATUS_INVALID_STATE",
+        c"MC_STATUS_INVALID_ENVIRONMENT",
+        c"MC_STATUS_NOT_CONFIGURED",
+        c"MC_STATUS_SYSTEM",
+        c"MC_STATUS_INTERNAL",
+    ];
+    const _: () = assert!(NAMES.len() == Status::Internal as usize + 1);
+    let name = usize::try_from(status).ok().and_then(|at| NAMES.get(at));
+    name.map_or(c"unknown status".as_ptr(), |name| name.as_ptr())
+}
+
+/// Runs a call: every exported function that can fail is one of these.
+#[inline]
+pub(crate) fn run(call: impl FnOnce() -> Result<(), Fault>) -> Status {
+    // Allocators panic only where they find themselves corrupted, and refuse from then on.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => Status::Ok,
+        Ok(Err(Fault::NoHole {
+            asked,
+            free,
+            largest_hole,
+        })) => note_no_hole(asked, free, largest_hole),
+        Ok(Err(fault)) => note(fault),
+        Err(payload) => note(Fault::Panic {
+            message: panic_text(payload.as_ref()),
+        }),
+    }
+}
+
+/// Runs a call that answers yes or no; one that fails answers no.
+#[inline]
+pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
+    let mut answer = false;
+    let status = run(|| {
+        answer = call()?;
+        Ok(())
+    });
+    status == Status::Ok && answer
+}
+
+/// As [`note`]; numbers in registers reach their place without a detour over memory, which costs as
+/// much as the refusal.
+#[inline(never)]
+fn note_no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
+    let refusal = [asked, free, largest_hole];
+    let _ = LAST.try_with(|last| {
+        let last = &mut *last.borrow_mut();
+        last.message = None;
+        // Written over by number, which drops nothing.
+        if let Some(Fault::NoHole {
+            asked,
+            free,
+            largest_hole,
+        }) = &mut last.fault
+        {
+            [*asked, *free, *largest_hole] = refusal;
+        } else {
+            last.fault = Some(Fault::NoHole {
+                asked,
+                free,
+                largest_hole,
+            });
+        }
+    });
+    Status::NoSpace
+}
+
+/// Keeps a fault for `mc_error_message` and returns its status.
+#[cold]
+fn note(fault: Fault) -> Status {
+    let status = fault.status();
+    // A thread whose storage is gone has nobody left who asks.
+    let _ = LAST.try_with(|last| last.borrow_mut().keep(fault));
+    status
+}
+
+impl Last {
+    #[inline]
+    fn keep(&mut self, fault: Fault) {
+        self.message = None;
+        self.fault = Some(fault);
+    }
+}
+
+/// Returns a fault and the causes behind it in one line.
+fn text(fault: &Fault) -> CString {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text.retain(|char| char != '\0');
+    CString::new(text).unwrap_or_default()
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> Box<str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    #[expect(unsafe_code, reason = "reads the message as a C program does")]
+    fn message() -> String {
+        // SAFETY: (1) the pointer is to a C string, by the function's contract; (2) no call of this
+        // thread fails before the text is copied.
+        let text = unsafe { CStr::from_ptr(mc_error_message()) };
+        text.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_message_tells_the_last_failure_of_the_thread() {
+        assert_eq!(message(), "");
+        let status = run(|| Err(Fault::Null { argument: "out" }));
+        assert_eq!(status, Status::InvalidArgument);
+        assert_eq!(message(), "argument out is null");
+        assert_eq!(run(|| Ok(())), Status::Ok);
+        assert_eq!(message(), "argument out is null");
+        let of_another = std::thread::spawn(message).join().unwrap();
+        assert_eq!(of_another, "");
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status() {
+        let status = run(|| panic!("table {} is torn", 7));
+        assert_eq!(status, Status::Internal);
+        assert_eq!(message(), "internal error: table 7 is torn");
+    }
+
+    #[test]
+    fn causes_are_part_of_the_message() {
+        let cause = mc_offset::OptionsError::ZeroCapacity;
+        let status = run(|| Err(mc_offset::RestoreError::Options(cause).into()));
+        assert_eq!(status, Status::InvalidArgument);
+        assert_eq!(message(), format!("the options cannot be had: {cause}"));
+    }
+}

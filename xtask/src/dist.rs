@@ -1,0 +1,201 @@
+//! `cargo xtask dist`: headers, libraries, README and licences as programs in C and C++ need them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use xshell::{Shell, TempDir, cmd};
+
+use crate::native::has_tool;
+use crate::workspace::{relative, root, say, shell};
+
+const CRATE: &str = "crates/mc-capi";
+
+/// What a program outside the repository compiles; it prints the version.
+const OUTSIDER: &str = r#"#include <mc_alloc.hpp>
+#include <cstdio>
+int main() {
+  const auto allocator = mc::OffsetAllocator::create(0, 1000);
+  return allocator->allocate(1000) ? std::puts(mc_version()) < 0 : 1;
+}
+"#;
+
+/// How the program is found by cmake.
+const OUTSIDER_CMAKE: &str = "cmake_minimum_required(VERSION 3.13)
+project(outsider CXX)
+set(CMAKE_CXX_STANDARD 17)
+find_package(mc_alloc CONFIG REQUIRED)
+add_executable(outsider outsider.cpp)
+target_link_libraries(outsider PRIVATE mc_alloc::mc_alloc)
+";
+
+/// Finds the rest of the tree from its own place.
+const CMAKE_CONFIG: &str = r#"# Offers mc_alloc::mc_alloc, the shared library, and mc_alloc::static.
+get_filename_component(_mc_alloc_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+find_package(Threads QUIET)
+
+if(NOT TARGET mc_alloc::mc_alloc)
+  add_library(mc_alloc::mc_alloc SHARED IMPORTED)
+  set_target_properties(mc_alloc::mc_alloc PROPERTIES
+    IMPORTED_LOCATION "${_mc_alloc_prefix}/lib/libmc_alloc.so"
+    IMPORTED_NO_SONAME TRUE
+    INTERFACE_INCLUDE_DIRECTORIES "${_mc_alloc_prefix}/include")
+  add_library(mc_alloc::static STATIC IMPORTED)
+  set_target_properties(mc_alloc::static PROPERTIES
+    IMPORTED_LOCATION "${_mc_alloc_prefix}/lib/libmc_alloc.a"
+    INTERFACE_LINK_LIBRARIES "pthread;dl;m"
+    INTERFACE_INCLUDE_DIRECTORIES "${_mc_alloc_prefix}/include")
+endif()
+
+unset(_mc_alloc_prefix)
+"#;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let dist = assemble(&shell()?)?;
+    say(&format!("assembled {}", relative(&dist)));
+    Ok(())
+}
+
+/// Assembles the tree and returns where it is.
+fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
+    cmd!(
+        shell,
+        "cargo build --quiet --release --package mc-capi --target-dir target"
+    )
+    .run()?;
+    let dist = root().join("target/dist");
+    shell.remove_path(&dist)?;
+    let copy = |from: &str, to: &str| -> anyhow::Result<()> {
+        shell.create_dir(dist.join(to))?;
+        Ok(shell.copy_file(from, dist.join(to))?)
+    };
+    for header in ["mc_alloc.h", "mc_alloc.hpp"] {
+        copy(&format!("{CRATE}/include/{header}"), "include")?;
+    }
+    for library in ["libmc_alloc.so", "libmc_alloc.a"] {
+        copy(&format!("target/release/{library}"), "lib")?;
+    }
+    for document in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        copy(&format!("{CRATE}/{document}"), "share/doc/mc_alloc")?;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    shell.write_file(dist.join("lib/pkgconfig/mc_alloc.pc"), pkg_config(version))?;
+    let cmake = dist.join("lib/cmake/mc_alloc");
+    shell.write_file(cmake.join("mc_alloc-config.cmake"), CMAKE_CONFIG)?;
+    shell.write_file(
+        cmake.join("mc_alloc-config-version.cmake"),
+        cmake_version(version),
+    )?;
+    Ok(dist)
+}
+
+/// Assembles the tree and builds a program outside the repository against it, in each way that the
+/// system has.
+pub(crate) fn check(shell: &Shell, has_cpp: bool) -> anyhow::Result<()> {
+    let dist = assemble(shell)?;
+    if !has_cpp {
+        return Ok(());
+    }
+    let outside = shell.create_temp_dir()?;
+    let moved = outside.path().join("moved");
+    cmd!(shell, "cp -R {dist} {moved}").quiet().run()?;
+    let source = outside.path().join("outsider.cpp");
+    shell.write_file(&source, OUTSIDER)?;
+    let program = outside.path().join("outsider");
+    let (include, lib) = (moved.join("include"), moved.join("lib"));
+    cmd!(
+        shell,
+        "c++ -std=c++17 {source} -o {program} -I {include} -L {lib} -lmc_alloc"
+    )
+    .quiet()
+    .run()?;
+    expect_version(shell, &program, &lib)?;
+    if has_tool(shell, "pkg-config", "programs that ask pkg-config") {
+        check_pkg_config(shell, &source, &program, &lib)?;
+    }
+    if has_tool(shell, "cmake", "programs that are built by cmake") {
+        check_cmake(shell, &outside, &moved)?;
+    }
+    Ok(())
+}
+
+fn check_pkg_config(
+    shell: &Shell,
+    source: &Path,
+    program: &Path,
+    lib: &Path,
+) -> anyhow::Result<()> {
+    let _path = shell.push_env("PKG_CONFIG_PATH", lib.join("pkgconfig"));
+    for linking in [
+        &["--cflags", "--libs"][..],
+        &["--cflags", "--libs", "--static"],
+    ] {
+        let flags = cmd!(shell, "pkg-config {linking...} mc_alloc")
+            .quiet()
+            .read()?;
+        let flags = flags.split_whitespace();
+        cmd!(shell, "c++ -std=c++17 {source} -o {program} {flags...}")
+            .quiet()
+            .run()?;
+        expect_version(shell, program, lib)?;
+    }
+    Ok(())
+}
+
+fn check_cmake(shell: &Shell, outside: &TempDir, moved: &Path) -> anyhow::Result<()> {
+    let source = outside.path();
+    shell.write_file(source.join("CMakeLists.txt"), OUTSIDER_CMAKE)?;
+    let build = source.join("build");
+    cmd!(
+        shell,
+        "cmake -S {source} -B {build} -DCMAKE_PREFIX_PATH={moved}"
+    )
+    .quiet()
+    .ignore_stdout()
+    .run()?;
+    cmd!(shell, "cmake --build {build}")
+        .quiet()
+        .ignore_stdout()
+        .run()?;
+    expect_version(shell, &build.join("outsider"), &moved.join("lib"))
+}
+
+fn expect_version(shell: &Shell, program: &Path, lib: &Path) -> anyhow::Result<()> {
+    let _path = shell.push_env("LD_LIBRARY_PATH", lib);
+    let version = cmd!(shell, "{program}").quiet().read();
+    let version = version.context("a program outside the repository does not run")?;
+    ensure!(
+        version == env!("CARGO_PKG_VERSION"),
+        "the library says that it is {version}"
+    );
+    Ok(())
+}
+
+fn pkg_config(version: &str) -> String {
+    format!(
+        "prefix=${{pcfiledir}}/../..
+
+Name: mc_alloc
+Description: Arena and offset allocator for KV-cache stores
+Version: {version}
+Cflags: -I${{prefix}}/include
+Libs: -L${{prefix}}/lib -lmc_alloc
+Libs.private: -lpthread -ldl -lm
+"
+    )
+}
+
+/// Accepts requests for the same minor version, which is what stays compatible before 1.0.
+fn cmake_version(version: &str) -> String {
+    format!(
+        "set(PACKAGE_VERSION \"{version}\")
+string(REGEX MATCH \"^[0-9]+\\\\.[0-9]+\" _mc_alloc_minor \"${{PACKAGE_VERSION}}\")
+string(REGEX MATCH \"^[0-9]+\\\\.[0-9]+\" _mc_alloc_asked \"${{PACKAGE_FIND_VERSION}}.0\")
+if(_mc_alloc_minor STREQUAL _mc_alloc_asked AND NOT PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+"
+    )
+}
