@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::workspace::{root, say, shell};
 
 /// Times each program runs.
-const TURNS: usize = 7;
+const TURNS: usize = 5;
 
 /// Nanoseconds of processor time of every turn and the checksum, by workload.
 type Measured = BTreeMap<String, (Vec<f64>, String)>;
