@@ -35,7 +35,18 @@ const TIME_RUNS: u32 = 3;
 const TIME_FIELD: &str = "ns_per_op";
 
 /// Fields that tell the rows of a workload apart.
-const ROW_FIELDS: [&str; 2] = ["alloc_size", "victim"];
+const ROW_FIELDS: [&str; 10] = [
+    "alloc_size",
+    "victim",
+    "scenario",
+    "segments",
+    "replicas",
+    "skewed",
+    "pattern",
+    "layout",
+    "capacity_bytes",
+    "eviction",
+];
 
 /// The subject whose places, and so the checksum over them, do not follow from the seed: which region of
 /// slots a thread begins at depends on where its stack lies.
