@@ -8,7 +8,7 @@
 //! It models one writer of a store at a time. It does not model the transfer, nor how fast each host
 //! can take what it is given; that is why it reports how evenly the strategies spread.
 //!
-//! [`cluster`] makes the pools, [`fill`] and [`churn`] are the scenarios, [`measure`] the clock.
+//! `cluster` makes the pools, `fill` and `churn` are the scenarios, `measure` the clock.
 
 mod churn;
 mod cluster;
