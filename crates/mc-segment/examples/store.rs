@@ -30,10 +30,10 @@ const FILE_BYTES: u64 = 24 << 20;
 const PAGE_BYTES: u64 = 3_274_752;
 const INDEX_BYTES: u64 = 658_432;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[expect(clippy::print_stdout, reason = "an example shows what it found")]
-fn main() -> Outcome<()> {
+pub(crate) fn main() -> Outcome<()> {
     if let Some(directory) = std::env::args_os().nth(1) {
         let directory = Path::new(&directory);
         return if directory.join("snapshot").exists() {

@@ -1,23 +1,26 @@
 //! The example, run as a process of its own twice: the second one starts from
 //! what the first one left.
+//!
+//! This program is the example when its first argument is a directory.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-use std::{path::Path, process::Command};
+#[path = "../examples/store.rs"]
+mod store;
+
+use std::{env, path::Path, process::Command};
+
+fn main() {
+    let directory = env::args_os().nth(1);
+    match directory {
+        Some(directory) if Path::new(&directory).is_dir() => store::main().unwrap(),
+        _ => a_second_process_finds_what_the_first_one_stored(),
+    }
+}
 
 /// Returns what the example prints.
 fn run(directory: &Path) -> String {
-    // Examples are built beside the directory of the test's own program.
-    let test = std::env::current_exe().unwrap();
-    let program = test
-        .parent()
-        .unwrap()
-        .with_file_name("examples")
-        .join("store");
-    let output = Command::new(&program).arg(directory).output();
-    let output = output.unwrap_or_else(|error| {
-        let program = program.display();
-        panic!("{program}: {error}; `cargo test --package mc-segment` builds it")
-    });
+    let this = env::current_exe().unwrap();
+    let output = Command::new(this).arg(directory).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{told}");
     String::from_utf8(output.stdout).unwrap()
@@ -34,7 +37,6 @@ fn number(text: &str, words: &str) -> u64 {
         .unwrap()
 }
 
-#[test]
 fn a_second_process_finds_what_the_first_one_stored() {
     let directory = tempfile::tempdir().unwrap();
     let first = run(directory.path());
