@@ -6,6 +6,7 @@ mod common;
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use common::{info, pool};
@@ -171,4 +172,47 @@ fn nothing_is_placed_in_a_segment_once_it_is_closed() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_placement_that_reaches_a_segment_after_it_was_closed_goes_elsewhere() {
+    let pool = pool(Strategy::Random, 3);
+    let (full, closing) = (SegmentId(1), SegmentId(2));
+    for id in [full, closing] {
+        pool.mount(segment(id.0)).unwrap();
+    }
+    let _all = pool.place_in(full, SEGMENT_BYTES, 1).unwrap();
+    // Most of a request is spent on the way to the segment, so that it is often closed meanwhile.
+    let mut preferred = vec![full; 20_000];
+    preferred.push(closing);
+    let request = Request {
+        preferred: &preferred,
+        ..Request::new(100)
+    };
+    let (is_over, placed) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let held = pool.place(&request);
+                    if held.is_ok() {
+                        // Drained means empty, and this buffer would be in it.
+                        assert_ne!(pool.state(closing), Some(SegmentState::Drained));
+                        placed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        for _ in 0..100 {
+            pool.drain(closing).unwrap();
+            while pool.finish_drain(closing).is_err() {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(1));
+            pool.resume(closing).unwrap();
+            thread::sleep(Duration::from_millis(1));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(placed.into_inner() > 0);
 }

@@ -60,10 +60,13 @@ static void a_token_frees_once(void) {
   CHECK(!mc_offset_is_live(other, token));
   CHECK(mc_offset_free(other, token) == MC_STATUS_NOT_LIVE);
   CHECK(mc_offset_free(allocator, unwritten) == MC_STATUS_NOT_LIVE);
-  mc_token damaged = token;
-  damaged.offset ^= 64;
-  CHECK(mc_offset_free(allocator, damaged) == MC_STATUS_NOT_LIVE);
-  CHECK(message_has("changed"));
+  for (size_t bit = 0; bit < 8 * sizeof token; ++bit) {
+    mc_token damaged = token;
+    ((unsigned char *)&damaged)[bit / 8] ^= (unsigned char)(1U << bit % 8);
+    CHECK(!mc_offset_is_live(allocator, damaged));
+    CHECK(mc_offset_free(allocator, damaged) == MC_STATUS_NOT_LIVE);
+    CHECK(message_has("changed"));
+  }
   CHECK(mc_offset_free(allocator, token) == MC_STATUS_OK);
   CHECK(mc_offset_free(allocator, token) == MC_STATUS_NOT_LIVE);
   CHECK(!mc_offset_is_live(allocator, token));
