@@ -4,7 +4,8 @@
 //! objects have one of a few sizes. So a block that merges with no hole is not
 //! filed at once but *parked*: the next request either takes it whole, or has
 //! it filed before anything else happens. That a block is parked changes no
-//! placement: the request of its size would have found it first.
+//! placement, ties between equal holes apart: the request of its size would
+//! have found it first.
 
 use crate::{
     allocation::Allocation,

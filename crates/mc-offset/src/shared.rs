@@ -3,7 +3,8 @@
 //! The core is behind one lock. In front of it each thread has a
 //! [magazine](magazine) with a few freed blocks of the sizes in use, which
 //! serves the next request of the same size without the lock and without
-//! touching the core. Nothing is ever refused because of what lies in
+//! touching the core. Magazines are looked at while requests use up whole
+//! holes, as they do where sizes repeat. Nothing is ever refused because of what lies in
 //! magazines: they are emptied into the core first, and the refusal without
 //! the lock is taken only while [one word](flags) shows that all are empty.
 
@@ -233,8 +234,8 @@ impl SharedAllocator {
         &self.core
     }
 
-    // Always: a handle that is returned by a call is copied through memory, word by word, which costs
-    // as much as finding a kept block.
+    // Always: a handle that a call returns is copied through memory, word by
+    // word, which costs as much as finding a kept block.
     #[inline(always)]
     fn allocate_by(
         &self,

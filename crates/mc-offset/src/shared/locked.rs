@@ -14,8 +14,8 @@ use crate::{
 pub(super) struct Core {
     allocator: Mutex<OffsetAllocator>,
     /// No hole is larger than this. Stored under the lock of `allocator` after
-    /// every change, with `Release`; read by refusals with `Acquire`, so that what they read
-    /// next is not older.
+    /// every change, with `Release`; read by refusals with `Acquire`, so that
+    /// what they read next is not older.
     pub(super) largest_bound: AtomicU64,
     /// Free bytes, for choosing among allocators and the text of a refusal
     /// only: hence `Relaxed`.
