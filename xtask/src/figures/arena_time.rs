@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, Area, GRID, INK, Series, failed};
+use super::style::{self, Area, Series, failed};
 
 pub(crate) const ARENA_TIME: Figure = Figure {
     file: "arena-time.svg",
@@ -70,13 +70,7 @@ fn draw_panel(
         .caption(format!("{threads} thread{plural}"), style::text(15))
         .build_cartesian_2d(4.0..23.0, times_ns)
         .map_err(failed)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(style::text(12))
-        .axis_desc_style(style::text(13))
+    style::mesh(&mut chart, 12, 13)
         .x_labels(5)
         .x_desc("size")
         .y_desc("time per allocation (ns)")

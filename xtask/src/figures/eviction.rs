@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, GRID, INK, Line, Marker, Series, failed};
+use super::style::{self, Line, Marker, Series, failed};
 
 pub(crate) const EVICTION: Figure = Figure {
     file: "evict-utilization.svg",
@@ -47,13 +47,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(first..last, 0.84..1.0)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
+        style::mesh(&mut chart, 13, 15)
             .x_labels(8)
             .y_labels(9)
             .x_desc("mean age of the victims (operations)")

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use crate::data::{Data, Run};
 
 use super::Figure;
-use super::style::{self, GRID, INK, Marker, Series, failed};
+use super::style::{self, Marker, Series, failed};
 
 pub(crate) const HIT_RATE: Figure = Figure {
     file: "replay-hit-rate.svg",
@@ -95,13 +95,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(0.0..last + 1.0, range)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
+        style::mesh(&mut chart, 13, 15)
             .x_labels(8)
             .y_labels(9)
             .x_desc("capacity (% of the bytes of all blocks)")

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, GRID, INK, Line, Marker, Series, failed};
+use super::style::{self, Line, Marker, Series, failed};
 
 pub(crate) const MEAN_BY_WORKLOAD: Figure = Figure {
     file: "mean-utilization.svg",
@@ -48,14 +48,8 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(-0.5..last, 0.6..1.0)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
+        style::mesh(&mut chart, 13, 15)
             .disable_x_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
             .x_labels(0)
             .y_labels(9)
             .y_desc("mean utilization")

@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, Area, GRID, INK, failed};
+use super::style::{self, Area, failed};
 
 pub(crate) const POPULATION_TIME: Figure = Figure {
     file: "population-time.svg",
@@ -41,13 +41,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(230)
             .build_cartesian_2d(0.0..longest * 1.1, 0.0..bars.len() as f64)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
+        style::mesh(&mut chart, 13, 15)
             .disable_y_mesh()
             .y_labels(0)
             .x_desc("milliseconds")

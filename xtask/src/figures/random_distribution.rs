@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, GRID, INK, Marker, Series, failed};
+use super::style::{self, Marker, Series, failed};
 
 pub(crate) const RANDOM_DISTRIBUTION: Figure = Figure {
     file: "random-utilization.svg",
@@ -62,13 +62,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(0.5..1.0, 0.0..100.0)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
+        style::mesh(&mut chart, 13, 15)
             .x_labels(11)
             .y_labels(11)
             .x_desc("utilization")

@@ -4,7 +4,9 @@
 //! blindness; markers tell the series apart in black and white.
 
 use anyhow::anyhow;
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -12,11 +14,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const FONT: &str = "Helvetica, Arial, sans-serif";
-pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
+const INK: RGBColor = RGBColor(40, 40, 40);
 pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
 const LINE_WIDTH: u32 = 2;
 const MARKER_RADIUS: i32 = 4;
 const LEGEND_STEP: i32 = 26;
+/// Height of the strip at the bottom that holds a legend in one row.
+const LEGEND_ROW_HEIGHT: u32 = 36;
 
 /// How one series is drawn.
 #[derive(Clone, Copy)]
@@ -168,6 +172,48 @@ pub(super) fn titled<'a>(area: &Area<'a>, title: &str) -> anyhow::Result<Area<'a
     head.draw_text(title, &centered(19), (middle, 22))
         .map_err(failed)?;
     Ok(body)
+}
+
+/// Returns the grid and axes of a chart, to be given labels of a size and descriptions of another.
+pub(super) fn mesh<'a, 'b, X, Y, XT, YT>(
+    chart: &'b mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    label_size: i32,
+    description_size: i32,
+) -> MeshStyle<'a, 'b, X, Y, SVGBackend<'a>>
+where
+    X: Ranged<ValueType = XT> + ValueFormatter<XT>,
+    Y: Ranged<ValueType = YT> + ValueFormatter<YT>,
+{
+    let mut mesh = chart.configure_mesh();
+    mesh.light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(text(label_size))
+        .axis_desc_style(text(description_size));
+    mesh
+}
+
+/// Draws panels, each by its key and title, side by side below the title of the figure, and the series that
+/// they share as one row at the bottom, the last first, from a pixel on with a distance.
+pub(super) fn panels(
+    figure: &Area<'_>,
+    title: &str,
+    panels: &[(&str, &str)],
+    (series, left, step): (&[Series], i32, i32),
+    draw: impl Fn(&Area<'_>, &str, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let body = titled(figure, title)?;
+    let (_, height) = body.dim_in_pixel();
+    let (above, strip) = body.split_vertically(height - LEGEND_ROW_HEIGHT);
+    for (area, (key, title)) in above.split_evenly((1, panels.len())).iter().zip(panels) {
+        draw(area, key, title)?;
+    }
+    let (x, y) = strip.get_pixel_range();
+    for (index, series) in series.iter().rev().enumerate() {
+        let left = x.start + left + step * i32::try_from(index)?;
+        legend(figure, (left, y.start + 14), &[(*series, series.name)])?;
+    }
+    Ok(())
 }
 
 /// Draws one line and one marker per series below each other, from a pixel of the figure on.

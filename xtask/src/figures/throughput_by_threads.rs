@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, Area, GRID, INK, Series, failed};
+use super::style::{self, Area, Series, failed};
 
 pub(crate) const THROUGHPUT_BY_THREADS: Figure = Figure {
     file: "concurrency-throughput.svg",
@@ -14,9 +14,6 @@ pub(crate) const THROUGHPUT_BY_THREADS: Figure = Figure {
 };
 
 const SIZE: (u32, u32) = (1080, 460);
-
-/// Height of the strip at the bottom that holds the legend.
-const LEGEND_HEIGHT: u32 = 36;
 
 /// Distance between the entries of the legend.
 const LEGEND_STEP: i32 = 190;
@@ -50,23 +47,16 @@ fn draw(data: &Data) -> anyhow::Result<String> {
     };
     let low = rates().map(|(_, rate)| rate).fold(f64::MAX, f64::min);
     let high = rates().map(|(_, rate)| rate).fold(1.0, f64::max);
+    // Without data the range is empty and takes the place of any.
+    let range = (low.min(high) * 0.8)..(high * 1.25);
+    let legend = (&SERIES[..], 180, LEGEND_STEP);
     style::svg(SIZE, |figure| {
-        let body = style::titled(figure, "Million operations per second of all threads")?;
-        let (_, height) = body.dim_in_pixel();
-        let (panels, strip) = body.split_vertically(height - LEGEND_HEIGHT);
-        // Without data the range is empty and takes the place of any.
-        let range = (low.min(high) * 0.8)..(high * 1.25);
-        for (area, (scenario, title)) in panels.split_evenly((1, PANELS.len())).iter().zip(PANELS) {
+        let title = "Million operations per second of all threads";
+        style::panels(figure, title, &PANELS, legend, |area, scenario, title| {
             panel(figure, area, title, range.clone(), |name| {
                 curve(data, scenario, name)
-            })?;
-        }
-        let (x, y) = strip.get_pixel_range();
-        for (index, series) in SERIES.iter().rev().enumerate() {
-            let left = x.start + 180 + LEGEND_STEP * i32::try_from(index)?;
-            style::legend(figure, (left, y.start + 14), &[(*series, series.name)])?;
-        }
-        Ok(())
+            })
+        })
     })
 }
 
@@ -88,13 +78,7 @@ fn panel(
         .y_label_area_size(46)
         .build_cartesian_2d(-0.2..4.2, rates)
         .map_err(failed)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(style::text(13))
-        .axis_desc_style(style::text(15))
+    style::mesh(&mut chart, 13, 15)
         .x_labels(5)
         .x_desc("threads")
         .x_label_formatter(&|log2: &f64| format!("{:.0}", log2.exp2()))

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, GRID, INK, Series, failed};
+use super::style::{self, Series, failed};
 
 pub(crate) const TIME_BY_SIZE: Figure = Figure {
     file: "uniform-time.svg",
@@ -73,13 +73,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(4.0..26.0, times_ns)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(style::text(13))
-            .axis_desc_style(style::text(15))
+        style::mesh(&mut chart, 13, 15)
             .x_labels(6)
             .x_desc("object size s")
             .y_desc("time per operation (ns)")

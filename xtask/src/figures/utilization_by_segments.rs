@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, Area, GRID, INK, Series, failed};
+use super::style::{self, Area, Series, failed};
 
 pub(crate) const UTILIZATION_BY_SEGMENTS: Figure = Figure {
     file: "strategies-utilization.svg",
@@ -14,9 +14,6 @@ pub(crate) const UTILIZATION_BY_SEGMENTS: Figure = Figure {
 };
 
 const SIZE: (u32, u32) = (1080, 460);
-
-/// Height of the strip at the bottom that holds the legend.
-const LEGEND_HEIGHT: u32 = 36;
 
 /// Distance between the entries of the legend.
 const LEGEND_STEP: i32 = 172;
@@ -43,22 +40,15 @@ fn draw(data: &Data) -> anyhow::Result<String> {
         curves.flat_map(|series| curve(data, pattern, series.name))
     });
     let low = means.map(|(_, mean)| mean).fold(0.95, f64::min);
+    let range = (low - 0.01)..1.0;
+    let legend = (&SERIES[..], 40, LEGEND_STEP);
     style::svg(SIZE, |figure| {
-        let body = style::titled(figure, "Mean utilization of a full pool under churn")?;
-        let (_, height) = body.dim_in_pixel();
-        let (panels, strip) = body.split_vertically(height - LEGEND_HEIGHT);
-        let range = (low - 0.01)..1.0;
-        for (area, (pattern, title)) in panels.split_evenly((1, PANELS.len())).iter().zip(PANELS) {
+        let title = "Mean utilization of a full pool under churn";
+        style::panels(figure, title, &PANELS, legend, |area, pattern, title| {
             panel(figure, area, title, range.clone(), |name| {
                 curve(data, pattern, name)
-            })?;
-        }
-        let (x, y) = strip.get_pixel_range();
-        for (index, series) in SERIES.iter().rev().enumerate() {
-            let left = x.start + 40 + LEGEND_STEP * i32::try_from(index)?;
-            style::legend(figure, (left, y.start + 14), &[(*series, series.name)])?;
-        }
-        Ok(())
+            })
+        })
     })
 }
 
@@ -76,13 +66,7 @@ fn panel(
         .y_label_area_size(52)
         .build_cartesian_2d(-0.1..2.1, range)
         .map_err(failed)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(style::text(13))
-        .axis_desc_style(style::text(15))
+    style::mesh(&mut chart, 13, 15)
         .x_labels(3)
         .x_desc("segments")
         .x_label_formatter(&|log10: &f64| format!("{:.0}", 10_f64.powf(*log10)))

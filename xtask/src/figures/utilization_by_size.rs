@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use crate::data::Data;
 
 use super::Figure;
-use super::style::{self, Area, GRID, INK, Series, failed};
+use super::style::{self, Area, Series, failed};
 
 pub(crate) const UTILIZATION_BY_SIZE: Figure = Figure {
     file: "uniform-utilization.svg",
@@ -68,13 +68,7 @@ fn draw_panel(
         .caption(title(family), style::text(15))
         .build_cartesian_2d(3.0..26.0, 0.5..1.02)
         .map_err(failed)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(style::text(12))
-        .axis_desc_style(style::text(13))
+    style::mesh(&mut chart, 12, 13)
         .x_labels(6)
         .y_labels(6)
         .x_desc("object size")
