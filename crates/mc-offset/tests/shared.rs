@@ -23,6 +23,31 @@ fn handles_free_on_drop_and_outlive_the_allocator() {
 }
 
 #[test]
+fn what_outlives_an_allocator_is_nothing_to_the_next() {
+    let earlier = SharedAllocator::new(1000).unwrap();
+    let mut handles: Vec<Handle> = (0..10).map(|_| earlier.allocate(100).unwrap()).collect();
+    let token = handles.pop().unwrap().into_token();
+    drop(handles.split_off(5));
+    drop(earlier);
+
+    let one = SharedAllocator::new(300).unwrap();
+    let full = [(); 3].map(|()| one.allocate(100).unwrap());
+    drop(handles);
+    assert_eq!(one.report().live_bytes, 300);
+
+    // The parts of the first are idle now; the second gets them.
+    let other = SharedAllocator::new(200).unwrap();
+    assert_eq!(other.capacity(), 200);
+    assert!(matches!(other.free(token), Err(FreeError::NotLive { .. })));
+    let offsets = [(); 2].map(|()| other.allocate(100).unwrap().into_token().offset());
+    assert_eq!(offsets, [0, 100]);
+    assert!(other.allocate(1).is_err());
+    drop(full);
+    assert_eq!(one.report().free_bytes, 300);
+    other.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
 fn refusals_say_whether_evicting_can_help() {
     let allocator = SharedAllocator::new(1000).unwrap();
     assert_eq!(allocator.allocate(0).unwrap_err(), AllocError::ZeroSize);
