@@ -48,6 +48,35 @@ fn what_outlives_an_allocator_is_nothing_to_the_next() {
 }
 
 #[test]
+fn an_allocator_decides_like_the_one_before_it() {
+    let run = || {
+        let allocator = SharedAllocator::new(40_000).unwrap();
+        let allocate = |size| allocator.allocate(size).unwrap();
+        // More sizes than a thread keeps blocks of, each often enough, and
+        // near to each other, so that the newest hole of any may be taken.
+        let kept: Vec<Handle> = [1024, 1028, 1032, 1036, 1040]
+            .into_iter()
+            .flat_map(|size| [(); 4].map(|()| allocate(size)))
+            .collect();
+        let (freed, live): (Vec<_>, Vec<_>) = kept
+            .into_iter()
+            .enumerate()
+            .partition(|(at, _)| at % 2 == 0);
+        drop(freed);
+        // This size is in no hole, so that what the thread keeps is merged.
+        assert!(allocator.allocate(30_000).is_err());
+        let refilled = [1025; 6].map(allocate);
+        let offsets = refilled.iter().map(Handle::offset).collect::<Vec<_>>();
+        drop(live);
+        offsets
+    };
+    let first = run();
+    for _ in 0..5 {
+        assert_eq!(run(), first);
+    }
+}
+
+#[test]
 fn refusals_say_whether_evicting_can_help() {
     let allocator = SharedAllocator::new(1000).unwrap();
     assert_eq!(allocator.allocate(0).unwrap_err(), AllocError::ZeroSize);

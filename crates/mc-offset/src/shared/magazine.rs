@@ -191,6 +191,9 @@ impl Magazine {
         for size in self.sizes.iter().chain(&self.recent.sizes) {
             size.store(0, Ordering::Relaxed);
         }
+        for next in [&self.next_shelf, &self.recent.next] {
+            next.store(0, Ordering::Relaxed);
+        }
         self.is_occupied.store(false, Ordering::Release);
     }
 
