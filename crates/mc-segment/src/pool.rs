@@ -335,9 +335,14 @@ impl SegmentPool {
 
     /// Replaces the table; the caller holds the lock of the registry.
     fn publish(&self, registry: &BTreeMap<SegmentId, Arc<Mounted>>) {
-        let open = registry.values();
+        let table = self.shared.table.load();
+        let before = table.entries.iter().map(|entry| &entry.mounted);
+        let others = registry.values();
+        let others = others.filter(|mounted| table.place_of(mounted.info().id).is_none());
+        let open = before.chain(others);
         let open = open.filter(|mounted| mounted.state().is_placeable());
-        self.shared.table.store(Arc::new(Table::new(open.cloned())));
+        let next = Table::new(open.cloned());
+        self.shared.table.store(Arc::new(next));
     }
 }
 
