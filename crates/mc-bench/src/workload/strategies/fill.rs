@@ -157,7 +157,12 @@ fn fill(
         let result = outcome.clock.time(|| cluster.pool.place(&request));
         let buffers = result.unwrap_or_default();
         outcome.count(&buffers, replicas);
-        refusals = if buffers.is_empty() { refusals + 1 } else { 0 };
+        if buffers.is_empty() {
+            refusals += 1;
+            outcome.wrongly_refused += u64::from(cluster.has_room(size));
+        } else {
+            refusals = 0;
+        }
         placed(buffers, put + 1);
         if refusals == REFUSALS_MAX {
             break;

@@ -31,7 +31,7 @@ pub(super) struct Outcome {
     pub(super) partial: u64,
     /// Objects evicted.
     pub(super) evicted: u64,
-    /// Puts refused although one segment had a hole of the size.
+    /// Puts, and attempts before the timed ones, refused although one segment had a hole of the size.
     pub(super) wrongly_refused: u64,
     /// Mean over the samples of live bytes over capacity.
     pub(super) utilization_mean: f64,
