@@ -303,8 +303,6 @@ impl SharedAllocator {
         Some((flags, puts))
     }
 
-    // The one place that calls `allocate` is in a loop, so that it is inlined:
-    // returned from a call, an allocation is copied through memory twice more.
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
     fn allocate_in_core<R, E: Exhaustion>(
@@ -312,6 +310,8 @@ impl SharedAllocator {
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
         self.core.locked(|allocator| {
+            // Called at one place only, `allocate` is inlined: an allocation that
+            // a call returns is copied through memory.
             loop {
                 let allocated = allocate(allocator);
                 let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);

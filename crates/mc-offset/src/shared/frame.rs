@@ -7,7 +7,7 @@
 //! all of its handles are gone, they serve the next one.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::{array, mem::ManuallyDrop};
+use core::mem::ManuallyDrop;
 #[cfg(not(loom))]
 use std::sync::{Mutex, PoisonError};
 
@@ -40,9 +40,13 @@ impl Frame {
             }
             None => {
                 let core: &'static Core = Box::leak(Box::new(Core::new(allocator)));
-                let homes = array::from_fn(|flag| Home::new(flag, core));
-                let homes = Box::leak(Box::new(homes));
-                Self { core, homes }
+                // Made one by one: all of them are too much for some stacks.
+                let homes: Vec<Home> = (0..HOME_COUNT).map(|flag| Home::new(flag, core)).collect();
+                let homes: &'static [Home] = homes.leak();
+                Self {
+                    core,
+                    homes: homes.try_into().expect("as many as there are flags"),
+                }
             }
         }
     }
