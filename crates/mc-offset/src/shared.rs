@@ -249,8 +249,13 @@ impl SharedAllocator {
         align: u64,
         allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
-        let home = self.home();
         let uses_magazine = self.core.sizes_repeat();
+        // While sizes do not repeat, no magazine is looked at, and any will do.
+        let home = if uses_magazine {
+            self.home()
+        } else {
+            &self.homes[0]
+        };
         if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
             return Ok(Handle::new(allocation, home));
         }
