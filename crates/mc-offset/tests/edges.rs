@@ -179,6 +179,42 @@ fn a_limit_of_n_allocations_means_n() {
     }
 }
 
+/// A pool of 100 bytes with a hole of 10 after each of five allocations of 10.
+fn checkered(limit: u32) -> OffsetAllocator {
+    let mut allocator = with(Options {
+        max_allocations: Some(limit),
+        ..Options::new(100)
+    });
+    for offset in (0..100).step_by(20) {
+        let _ = allocator.allocate_at(offset, 10).unwrap();
+    }
+    allocator
+}
+
+#[test]
+fn every_piece_of_an_object_counts_against_the_limit() {
+    let mut allocator = checkered(10);
+    let object = allocator.allocate_extents(50, 5, 1).unwrap();
+    assert_eq!(object.pieces().len(), 5);
+    assert_eq!(allocator.allocation_count(), 10);
+    let mut allocator = checkered(9);
+    let refused = allocator.allocate_extents(50, 5, 1);
+    assert_eq!(refused, Err(AllocError::LimitReached { limit: 9 }));
+    assert_eq!(allocator.allocation_count(), 5);
+    assert_eq!(allocator.free_bytes(), 50);
+    assert!(allocator.allocate_extents(40, 4, 1).is_ok());
+}
+
+#[test]
+fn all_pieces_of_an_object_are_freed() {
+    let mut allocator = checkered(10);
+    let object = allocator.allocate_extents(45, 5, 1).unwrap();
+    assert_eq!(allocator.free_bytes(), 5);
+    assert_eq!(allocator.free_extents(object), Ok(()));
+    assert_eq!(allocator.free_bytes(), 50);
+    allocator.check_invariants();
+}
+
 #[test]
 fn stale_double_and_foreign_frees_are_errors_and_change_nothing() {
     let mut allocator = with(Options::new(1000));
