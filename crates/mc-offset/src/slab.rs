@@ -266,6 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn a_trim_is_due_when_a_quarter_is_used_and_not_while_the_table_is_small() {
+        for (len, due_below) in [(10, 0), (1024, 0), (1025, 320), (2000, 512)] {
+            let mut slab = filled(len);
+            for index in (0..len).rev() {
+                assert_eq!(slab.is_mostly_vacant(), index + 1 < due_below, "{index}");
+                slab.remove(index);
+            }
+        }
+    }
+
+    #[test]
+    fn a_trim_that_gives_little_back_is_not_due_again_at_once() {
+        // A quarter of what is left of the table, or half of what is in use.
+        for (kept, due_below) in [(1100..2600, 650), (2000..2600, 300), (900..1000, 0)] {
+            let mut slab = filled(8000);
+            for index in (0..8000).filter(|index| !kept.contains(index)) {
+                slab.remove(index);
+            }
+            slab.trim();
+            for index in kept {
+                assert_eq!(slab.is_mostly_vacant(), slab.len() < due_below);
+                slab.remove(index);
+            }
+        }
+    }
+
+    #[test]
     fn trim_gives_back_the_tail_and_reuses_low_slots_first() {
         let mut slab = filled(8000);
         let full_bytes = slab.heap_bytes();
