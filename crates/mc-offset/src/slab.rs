@@ -266,6 +266,14 @@ mod tests {
     }
 
     #[test]
+    fn small_tables_grow_by_256_and_large_ones_by_an_eighth() {
+        for (len, added) in [(1, 256), (2055, 256), (2056, 257), (100_001, 12_500)] {
+            let slab = Slab::new((0..len).map(Entry::Used)).unwrap();
+            assert_eq!(slab.index_end(), len + added);
+        }
+    }
+
+    #[test]
     fn a_trim_is_due_when_a_quarter_is_used_and_not_while_the_table_is_small() {
         for (len, due_below) in [(10, 0), (1024, 0), (1025, 320), (2000, 512)] {
             let mut slab = filled(len);

@@ -444,3 +444,16 @@ impl fmt::Debug for SlotAllocator {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "region 0: balance and bits differ")]
+    fn a_slot_that_no_balance_counts_is_noticed() {
+        let allocator = SlotAllocator::new(1, 100).unwrap();
+        assert!(allocator.bitmap.claim_at(7));
+        allocator.check_invariants();
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mc_offset::{AllocError, Fit, FreeError, OffsetAllocator, Options, OptionsError};
+use mc_offset::{AllocError, Allocation, Fit, FreeError, OffsetAllocator, Options, OptionsError};
 
 fn with(options: Options) -> OffsetAllocator {
     OffsetAllocator::with_options(options).unwrap()
@@ -203,6 +203,32 @@ fn every_piece_of_an_object_counts_against_the_limit() {
     assert_eq!(allocator.allocation_count(), 5);
     assert_eq!(allocator.free_bytes(), 50);
     assert!(allocator.allocate_extents(40, 4, 1).is_ok());
+}
+
+#[test]
+fn pieces_are_in_the_holes_with_the_most_room_once_aligned() {
+    let mut allocator = with(Options::new(7244));
+    // Two holes of 1400 bytes with 512 of them usable, two of 1100 bytes with 1024.
+    for (start, end) in [(0, 1), (1400, 2049), (3450, 4096), (5196, 6144)] {
+        let _ = allocator.allocate_at(start, end - start).unwrap();
+    }
+    let object = allocator.allocate_extents(2048, 2, 512).unwrap();
+    let mut offsets: Vec<u64> = object.pieces().iter().map(Allocation::offset).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [4096, 6144]);
+}
+
+#[test]
+fn an_alignment_at_the_granule_costs_nothing() {
+    for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
+        let mut allocator = with(Options {
+            granule: 64,
+            fit,
+            ..Options::new(4096)
+        });
+        let whole = allocator.allocate_aligned(4096, 64);
+        assert!(whole.is_ok(), "{fit:?}: {whole:?}");
+    }
 }
 
 #[test]
