@@ -235,4 +235,23 @@ mod tests {
             assert!(!bitmap.release(index), "slot {index} is free already");
         }
     }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn each_word_is_held_against_its_end_and_the_bit_above() {
+        // Levels of 5000 and 79 bits: bits beyond their ends, then bits above words that have some.
+        let beyond = [(0, 78, 8), (1, 1, 15)];
+        let above = [(1, 0, 3), (1, 1, 14)];
+        for (level, index, bit) in beyond.into_iter().chain(above) {
+            let bitmap = Bitmap::new(Geometry::new(5000));
+            bitmap.check_invariants();
+            let word = &bitmap.words[bitmap.geometry.position(level, index)];
+            word.fetch_xor(1 << bit, Ordering::Relaxed);
+            let checked = std::panic::catch_unwind(|| bitmap.check_invariants());
+            assert!(
+                checked.is_err(),
+                "bit {bit} of word {index} on level {level}"
+            );
+        }
+    }
 }
