@@ -450,6 +450,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_word_that_had_a_slot_is_tried_first_from_then_on() {
+        let allocator = SlotAllocator::new(1, 128).unwrap();
+        for taken in 0..65 {
+            assert_eq!(allocator.shards[0].likely_word(), 0, "{taken} taken");
+            assert!(allocator.allocate().is_ok());
+        }
+        assert_eq!(allocator.shards[0].likely_word(), 1);
+    }
+
+    #[test]
     #[should_panic(expected = "region 0: balance and bits differ")]
     fn a_slot_that_no_balance_counts_is_noticed() {
         let allocator = SlotAllocator::new(1, 100).unwrap();
