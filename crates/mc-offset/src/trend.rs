@@ -157,6 +157,25 @@ mod tests {
     }
 
     #[test]
+    fn repetition_ends_at_a_fiftieth_and_begins_above_a_twentieth() {
+        let mut trend = Trend::new();
+        // Of 256 requests, how many find a hole of their size.
+        for (exact, is_repeating) in [
+            (6, true),
+            (5, false),
+            (6, false),
+            (12, false),
+            (13, true),
+            (6, true),
+        ] {
+            for at in 0..SAMPLE_LEN {
+                trend.record(1000, at < exact);
+            }
+            assert_eq!(trend.regime() == Regime::Repeating, is_repeating, "{exact}");
+        }
+    }
+
+    #[test]
     fn a_judgement_stands_until_a_sample_is_clearly_different() {
         let mut trend = Trend::new();
         let mut feed = |sizes: [u64; 4], samples: u32| {
