@@ -223,6 +223,11 @@ fn an_allocator_has_the_slots_that_it_was_asked_for() {
     let allocator = SlotAllocator::new(4096, 1000).unwrap();
     assert_eq!((allocator.slot_bytes(), allocator.capacity()), (4096, 1000));
     assert_eq!(allocator.capacity_bytes(), 4_096_000);
+    allocator.allocate().unwrap();
+    assert_eq!(
+        format!("{allocator:?}"),
+        "SlotAllocator { slot_bytes: 4096, capacity: 1000, live_count: 1, .. }"
+    );
 }
 
 #[test]
