@@ -460,6 +460,21 @@ mod tests {
     }
 
     #[test]
+    fn a_survey_tells_who_has_slots_and_how_many_came_back() {
+        let allocator = SlotAllocator::new(1, 32_769).unwrap();
+        assert_eq!(allocator.survey(), (0, 0b11));
+        let slots = [0, 1, 32_768].map(SlotIndex);
+        assert!(
+            slots
+                .iter()
+                .all(|&slot| allocator.allocate_at(slot).is_ok())
+        );
+        assert_eq!(allocator.survey(), (0, 0b01), "the second region had one");
+        assert!(slots.iter().all(|&slot| allocator.free(slot).is_ok()));
+        assert_eq!(allocator.survey(), (3, 0b11));
+    }
+
+    #[test]
     #[should_panic(expected = "region 0: balance and bits differ")]
     fn a_slot_that_no_balance_counts_is_noticed() {
         let allocator = SlotAllocator::new(1, 100).unwrap();

@@ -236,6 +236,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn advice_is_withdrawn_from_a_word_without_free_slots_only() {
+        let bitmap = Bitmap::new(Geometry::new(5000));
+        let is_advised = |word| {
+            let (parent, bit) = geometry::parent_of(word);
+            let position = bitmap.geometry.position(1, parent);
+            bitmap.words[position].load(Ordering::Relaxed) & bit != 0
+        };
+        while bitmap.claim_in(3).is_some() {}
+        for (word, is_free) in [(3, false), (4, true)] {
+            assert!(is_advised(word));
+            bitmap.withdraw(0, word);
+            assert_eq!(is_advised(word), is_free, "word {word}");
+        }
+        assert!(bitmap.release(3 * 64));
+        assert!(is_advised(3));
+        bitmap.check_invariants();
+    }
+
+    #[test]
+    fn a_slot_released_under_empty_words_is_advised_on_every_level() {
+        let bitmap = Bitmap::new(Geometry::new(1 << 21));
+        assert_eq!(bitmap.geometry.levels(), 3);
+        for word in 0..64 {
+            while bitmap.claim_in(word).is_some() {}
+            bitmap.withdraw(0, word);
+        }
+        bitmap.withdraw(1, 0);
+        bitmap.check_invariants();
+        assert!(bitmap.release(0));
+        bitmap.check_invariants();
+    }
+
     #[cfg(feature = "std")]
     #[test]
     fn each_word_is_held_against_its_end_and_the_bit_above() {
