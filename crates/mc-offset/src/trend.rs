@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn past_samples_weigh_half_as_much_as_the_last() {
+        let mut trend = Trend::new();
+        // Means of 257.5 and 2575 bytes.
+        for (sizes, small_max) in [([10, 10, 10, 1000], 128), ([100, 100, 100, 10_000], 708)] {
+            for at in 0..SAMPLE_LEN as usize {
+                trend.record(sizes[at % 4], false);
+            }
+            assert_eq!(trend.regime(), Regime::Spread { small_max });
+        }
+    }
+
+    #[test]
     fn repetition_ends_at_a_fiftieth_and_begins_above_a_twentieth() {
         let mut trend = Trend::new();
         // Of 256 requests, how many find a hole of their size.

@@ -182,4 +182,6 @@ fn windows_near_a_candidate_are_sought_as_far_as_the_request_reaches() {
     // The candidate has the bytes from 50 to 60; 30 bytes on either side of it are looked at.
     assert_eq!(near(|block| Some(block.offset())), Some((20, 30, 90)));
     assert_eq!(near(|block| Some(90 - block.offset())), Some((60, 30, 60)));
+    // Of equal windows it is the first.
+    assert_eq!(near(|_| Some(1)), Some((20, 30, 3)));
 }
