@@ -244,6 +244,7 @@ mod tests {
             let position = bitmap.geometry.position(1, parent);
             bitmap.words[position].load(Ordering::Relaxed) & bit != 0
         };
+        assert_eq!(bitmap.claim_below(1, 0), Some(0), "by the advice");
         while bitmap.claim_in(3).is_some() {}
         for (word, is_free) in [(3, false), (4, true)] {
             assert!(is_advised(word));
