@@ -146,8 +146,9 @@ struct Store<S: Subject> {
     evicted: u64,
 }
 
-/// A token in the list of live objects, aligned so that a small one never straddles two cache lines.
-#[repr(align(32))]
+/// A token in the list of live objects, aligned so that one of 16 bytes never straddles two cache
+/// lines.
+#[repr(align(16))]
 struct Slot<T>(T);
 
 impl<S: Subject> Store<S> {

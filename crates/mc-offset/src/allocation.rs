@@ -157,12 +157,18 @@ impl Serials {
     /// Returns a serial that no allocation of the process had before.
     #[inline]
     pub(crate) fn issue(&mut self) -> u64 {
-        if self.next == self.end {
+        if !self.has_next() {
             self.lease();
         }
         let serial = self.next;
         self.next += SERIAL_STEP;
         serial
+    }
+
+    /// Returns whether the next serial is leased.
+    #[inline]
+    pub(crate) fn has_next(&self) -> bool {
+        self.next != self.end
     }
 
     #[cold]

@@ -8,7 +8,7 @@ use crate::{
     allocation::{Allocation, Serials},
     error::{AllocError, FreeError, OptionsError},
     holes::{Hole, Holes},
-    nodes::{ANCHOR, Chain},
+    nodes::{ANCHOR, Chain, Node},
     options::Options,
     parked::Parked,
     slab::SlabFull,
@@ -105,6 +105,31 @@ impl OffsetAllocator {
     /// [`OutOfMemory`](AllocError::OutOfMemory).
     #[inline]
     pub fn allocate(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        if let Some(allocation) = self.reuse_parked(size) {
+            return Ok(allocation);
+        }
+        if size > self.holes.largest_bound() && !self.parked.is_some() {
+            return self.refuse(size);
+        }
+        self.serve_apart(size)
+    }
+
+    /// As [`serve`](Self::serve), in a function of its own.
+    ///
+    /// A processor that is fetching the node of one victim goes on to the next
+    /// only if few instructions lie between them, registers that a longer
+    /// function saves among them.
+    #[inline(never)]
+    fn serve_apart(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.serve(size)
+    }
+
+    /// Finds a place for `size` bytes, whatever there is to decide.
+    ///
+    /// Inlined wherever it is called: a returned allocation is copied through
+    /// memory, which a caller that builds on it has to wait for.
+    #[inline(always)]
+    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
         if self.parked.is_some() {
             if let Some(allocation) = self.unpark(size, charge) {
@@ -116,6 +141,12 @@ impl OffsetAllocator {
             return Err(self.no_hole(size));
         };
         self.carve(hole, at, size, charge)
+    }
+
+    /// Refuses a request for more bytes than any hole has.
+    fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.admit(size)?;
+        Err(self.no_hole(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -156,24 +187,38 @@ impl OffsetAllocator {
     /// live.
     #[inline]
     pub fn free(&mut self, allocation: Allocation) -> Result<(), FreeError> {
-        let index = allocation.node();
-        let Some(node) = self.chain.allocation(index, allocation.serial()) else {
+        if self.park(allocation) {
+            Ok(())
+        } else {
+            self.release_apart(allocation)
+        }
+    }
+
+    /// As [`release`](Self::release), in a function of its own, for the same
+    /// reason as [`serve_apart`](Self::serve_apart).
+    #[inline(never)]
+    fn release_apart(&mut self, allocation: Allocation) -> Result<(), FreeError> {
+        self.release(allocation)
+    }
+
+    /// Frees an allocation that is not to be parked.
+    #[inline(always)]
+    pub(crate) fn release(&mut self, allocation: Allocation) -> Result<(), FreeError> {
+        let (index, serial) = (allocation.node(), allocation.serial());
+        let Some(&Node { prev, next, .. }) = self.chain.allocation(index, serial) else {
             return Err(not_live(allocation));
         };
-        let (prev, next) = (node.prev, node.next);
         self.settle();
-        let charge = self.charge(allocation.size());
-        let offset = allocation.offset();
+        let (offset, size) = (allocation.offset(), allocation.size());
+        let charge = self.charge(size);
         if self.chain.is_hole(prev) || self.chain.is_hole(next) {
             self.merge(index, prev, next, offset, offset + charge);
-        } else if self.sizes_repeat {
-            self.park(index, offset, charge)?;
         } else {
             self.holes.reserve_one()?;
             let hole = self.holes.insert(offset, charge, index);
             self.chain.set_hole(index, hole);
         }
-        self.live_bytes -= allocation.size();
+        self.live_bytes -= size;
         self.charged_bytes -= charge;
         Ok(())
     }

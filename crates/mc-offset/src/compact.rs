@@ -39,6 +39,12 @@ const _: () = assert!(
     "a compact token is half a token"
 );
 
+impl CompactAllocation {
+    /// Bits of an offset that the token can carry: in a range of up to 2 to
+    /// this power bytes, every allocation has a compact token.
+    pub const OFFSET_BITS: u32 = u32::BITS;
+}
+
 impl Allocation {
     /// Returns the token in 16 bytes, or `None` if its offset does not fit 32
     /// bits.

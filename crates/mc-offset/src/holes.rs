@@ -148,10 +148,16 @@ impl Holes {
     /// Makes sure that one insertion succeeds.
     #[inline]
     pub(crate) fn reserve_one(&mut self) -> Result<(), SlabFull> {
-        if self.records.has_room(1) {
+        if self.has_room() {
             return Ok(());
         }
         self.records.grow()
+    }
+
+    /// Returns whether a hole can be added.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.records.has_room(1)
     }
 
     #[inline]

@@ -8,10 +8,7 @@
 //! have found it first.
 
 use crate::{
-    allocation::Allocation,
-    allocator::OffsetAllocator,
-    options::Fit,
-    slab::{NIL, SlabFull},
+    allocation::Allocation, allocator::OffsetAllocator, nodes::Node, options::Fit, slab::NIL,
     trend::Regime,
 };
 
@@ -21,6 +18,8 @@ pub(crate) struct Parked {
     /// The node, which no hole neighbors.
     pub(crate) node: u32,
     pub(crate) offset: u64,
+    /// Bytes that were asked for.
+    size: u64,
     /// Bytes; zero iff no block is parked.
     pub(crate) charge: u64,
 }
@@ -29,6 +28,7 @@ impl Parked {
     pub(crate) const NONE: Self = Self {
         node: NIL,
         offset: 0,
+        size: 0,
         charge: 0,
     };
 
@@ -39,38 +39,73 @@ impl Parked {
 }
 
 impl OffsetAllocator {
-    /// Parks the block of an allocation, which is not a hole's neighbor.
+    /// Frees an allocation by parking its block, if it is live and to be parked.
     #[inline]
-    pub(crate) fn park(&mut self, node: u32, offset: u64, charge: u64) -> Result<(), SlabFull> {
-        debug_assert!(!self.parked.is_some());
-        // So that it can be filed when a request cannot wait.
-        self.holes.reserve_one()?;
+    pub(crate) fn park(&mut self, allocation: Allocation) -> bool {
+        // With room, so that it can be filed when a request cannot wait.
+        if !self.sizes_repeat || self.parked.is_some() || !self.holes.has_room() {
+            return false;
+        }
+        let (node, serial) = (allocation.node(), allocation.serial());
+        let Some(&Node { prev, next, .. }) = self.chain.allocation(node, serial) else {
+            return false;
+        };
+        if self.chain.is_hole(prev) || self.chain.is_hole(next) {
+            return false;
+        }
+        let size = allocation.size();
+        let charge = self.charge(size);
         self.chain.park(node);
         self.parked = Parked {
             node,
-            offset,
+            offset: allocation.offset(),
+            size,
             charge,
         };
-        Ok(())
+        self.live_bytes -= size;
+        self.charged_bytes -= charge;
+        true
+    }
+
+    /// Gives the parked block to a request of the size that it had before: the
+    /// most frequent request of a full store.
+    ///
+    /// Returns `None` as well where there is more to do, which is left to
+    /// [`unpark`](Self::unpark): this is short enough for the processor to
+    /// fetch the next victim meanwhile.
+    #[inline]
+    pub(crate) fn reuse_parked(&mut self, size: u64) -> Option<Allocation> {
+        if size != self.parked.size || !self.parked.is_some() || !self.serials.has_next() {
+            return None;
+        }
+        let is_for_newest = match self.options.fit {
+            Fit::Good { .. } | Fit::BinCeil => true,
+            Fit::Adaptive => self.trend.record_repeat(self.parked.charge),
+            Fit::BinExact => false,
+        };
+        is_for_newest.then(|| self.take_parked(size))
     }
 
     /// Gives the parked block to a request that the fit would give it to.
-    #[inline]
     pub(crate) fn unpark(&mut self, size: u64, charge: u64) -> Option<Allocation> {
+        let is_taken = charge == self.parked.charge && self.takes_newest_of_its_size(charge);
+        is_taken.then(|| self.take_parked(size))
+    }
+
+    #[inline]
+    fn take_parked(&mut self, size: u64) -> Allocation {
         let Parked {
             node,
             offset,
-            charge: room,
+            charge,
+            ..
         } = self.parked;
-        if charge != room || !self.takes_newest_of_its_size(charge) {
-            return None;
-        }
         self.parked = Parked::NONE;
         self.live_bytes += size;
         self.charged_bytes += charge;
         let serial = self.serials.issue();
         self.chain.unpark(node, size, serial);
-        Some(Allocation::new(offset, size, serial, node))
+        Allocation::new(offset, size, serial, node)
     }
 
     /// Files the parked block, if there is one, as a hole.
@@ -86,6 +121,7 @@ impl OffsetAllocator {
             node,
             offset,
             charge,
+            ..
         } = self.parked;
         self.parked = Parked::NONE;
         self.sizes_repeat = false;

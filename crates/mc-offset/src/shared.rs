@@ -4,11 +4,13 @@
 //! [magazine](magazine) with a few freed blocks of the sizes in use, which
 //! serves the next request of the same size without the lock and without
 //! touching the core. Magazines are looked at while requests use up whole
-//! holes, as they do where sizes repeat. Nothing is ever refused because of what lies in
-//! magazines: they are emptied into the core first, and the refusal without
-//! the lock is taken only while [one word](flags) shows that all are empty.
+//! holes, as they do where sizes repeat. Nothing is ever refused because of
+//! what lies in magazines: they are emptied into the core first, and the
+//! refusal without the lock is taken only if [one word](flags) and the counts
+//! of the magazines that it names show that all are empty.
 
 mod flags;
+mod frame;
 mod handle;
 mod home;
 mod locked;
@@ -18,10 +20,11 @@ mod thread;
 mod token;
 
 use alloc::{sync::Arc, vec::Vec};
-use core::{array, fmt};
+use core::{fmt, ptr};
 
 use self::{
-    flags::FLAG_COUNT,
+    flags::{FLAG_COUNT, Snapshot},
+    frame::Frame,
     home::Home,
     locked::{Core, Exhaustion, settle_free},
     thread::thread_number,
@@ -52,6 +55,10 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// memory that other threads write. A request is refused only if no hole fits
 /// once all freed blocks are merged.
 ///
+/// Handles refer to their allocator without counting. So the fixed parts of an
+/// allocator, about 200 KiB, stay with the process: when it and its handles
+/// are gone, they serve the next one that is made.
+///
 /// # Examples
 ///
 /// ```
@@ -65,9 +72,19 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// ```
 #[derive(Clone)]
 pub struct SharedAllocator {
-    homes: Arc<[Arc<Home>; HOME_COUNT]>,
-    /// That of all homes, here to be found without a look at one.
-    core: Arc<Core>,
+    core: &'static Core,
+    homes: &'static [Home; HOME_COUNT],
+    /// Closes the frame of the two with the last clone.
+    _open: Arc<Open>,
+}
+
+/// An allocator that may be asked for more.
+struct Open(Frame);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl SharedAllocator {
@@ -91,11 +108,11 @@ impl SharedAllocator {
 
     /// Makes an allocator of one whose tokens nobody else has.
     fn from_core(allocator: OffsetAllocator) -> Self {
-        let core = Arc::new(Core::new(allocator));
-        let home = |flag| Arc::new(Home::new(flag, Arc::clone(&core)));
+        let frame = Frame::around(allocator);
         Self {
-            homes: Arc::new(array::from_fn(home)),
-            core,
+            core: frame.core,
+            homes: frame.homes,
+            _open: Arc::new(Open(frame)),
         }
     }
 
@@ -109,7 +126,7 @@ impl SharedAllocator {
     /// that was found without the lock, `largest_hole` is an upper bound.
     #[inline]
     pub fn allocate(&self, size: u64) -> Result<Handle, AllocError> {
-        self.allocate_by(size, 1, |core| core.allocate(size))
+        self.allocate_by(size, 1, |core| core.serve(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -157,15 +174,12 @@ impl SharedAllocator {
     /// Frees all `handles` at the cost of one lock; those of other allocators
     /// are dropped one by one.
     pub fn free_batch(&self, handles: impl IntoIterator<Item = Handle>) {
-        let core = self.core();
+        let core = self.core;
         // Dropped with the lock released: they may take it, or another's.
         let mut others = Vec::new();
         core.locked(|allocator| {
             for mut handle in handles {
-                if handle
-                    .home()
-                    .is_some_and(|home| Arc::ptr_eq(&home.core, core))
-                {
+                if handle.home().is_some_and(|home| ptr::eq(home.core, core)) {
                     settle_free(allocator.free(handle.allocation()));
                     handle.take_home();
                 } else {
@@ -177,7 +191,7 @@ impl SharedAllocator {
 
     /// Returns the bytes of the address range.
     pub fn capacity(&self) -> u64 {
-        self.core().capacity
+        self.core.capacity()
     }
 
     /// Returns a number of bytes that no request can exceed and succeed.
@@ -185,13 +199,10 @@ impl SharedAllocator {
     /// Takes no lock while no thread keeps freed blocks back; otherwise it
     /// merges those first.
     pub fn largest_hole_bound(&self) -> u64 {
-        let core = self.core();
-        let before = core.flags.snapshot();
-        let bound = core.largest_bound.load(Ordering::Acquire);
-        if before.is_clear() && core.flags.snapshot() == before {
-            return bound;
+        match self.bound_of_all() {
+            Some(bound) => bound,
+            None => self.inspect(OffsetAllocator::largest_hole),
         }
-        self.inspect(OffsetAllocator::largest_hole)
     }
 
     /// Returns the bytes of the largest hole as the last thread to change the
@@ -199,7 +210,7 @@ impl SharedAllocator {
     /// not in it. Reads one number: for choosing among allocators.
     #[inline]
     pub fn recent_largest_hole(&self) -> u64 {
-        self.core().largest_bound.load(Ordering::Relaxed)
+        self.core.largest_bound.load(Ordering::Relaxed)
     }
 
     /// Returns the free bytes as the last thread to change the holes left
@@ -207,7 +218,7 @@ impl SharedAllocator {
     /// number.
     #[inline]
     pub fn recent_free_bytes(&self) -> u64 {
-        self.core().free_bytes.load(Ordering::Relaxed)
+        self.core.free_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the sums of one moment, all freed blocks merged.
@@ -219,19 +230,14 @@ impl SharedAllocator {
     /// for queries that [`report`](Self::report) does not answer. Other
     /// threads wait meanwhile.
     pub fn inspect<R>(&self, inspect: impl FnOnce(&OffsetAllocator) -> R) -> R {
-        let mut allocator = self.core().lock();
-        while self.reclaim(&mut allocator) {}
-        inspect(&allocator)
+        let mut state = self.core.lock();
+        while self.reclaim(&mut state.allocator) {}
+        inspect(&state.allocator)
     }
 
     #[inline]
-    fn home(&self) -> &Arc<Home> {
+    fn home(&self) -> &'static Home {
         &self.homes[thread_number() % HOME_COUNT]
-    }
-
-    #[inline]
-    fn core(&self) -> &Arc<Core> {
-        &self.core
     }
 
     // Always: a handle that a call returns is copied through memory, word by
@@ -248,7 +254,7 @@ impl SharedAllocator {
         if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
             return Ok(Handle::new(allocation, home));
         }
-        home.refuse_early(&self.core, size)?;
+        self.refuse_early(size)?;
         let allocation = self.allocate_in_core(allocate)?;
         if uses_magazine && home.magazine.miss(size) {
             home.adopt(size);
@@ -256,6 +262,49 @@ impl SharedAllocator {
         Ok(Handle::new(allocation, home))
     }
 
+    /// Refuses a request that nothing could serve at one moment of the call.
+    #[inline]
+    fn refuse_early(&self, size: u64) -> Result<(), AllocError> {
+        let core = self.core;
+        if size <= core.largest_bound.load(Ordering::Relaxed) || size > core.capacity() {
+            return Ok(());
+        }
+        match self.bound_of_all() {
+            Some(largest_hole) if size > largest_hole => Err(AllocError::NoHole {
+                asked: size,
+                free: core.free_bytes.load(Ordering::Relaxed),
+                largest_hole,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns a bound on all holes that was true at one moment of the call,
+    /// when no block was kept back; `None` if there need not have been one.
+    ///
+    /// The magazines are looked at before and after the bound is read.
+    #[inline]
+    fn bound_of_all(&self) -> Option<u64> {
+        let before = self.when_none_is_kept()?;
+        let bound = self.core.largest_bound.load(Ordering::Acquire);
+        (self.when_none_is_kept()? == before).then_some(bound)
+    }
+
+    /// Returns the flags and the number of blocks that the raised magazines
+    /// ever got, if none has any; two equal answers mean that no magazine had
+    /// one in between.
+    #[inline]
+    fn when_none_is_kept(&self) -> Option<(Snapshot, u64)> {
+        let flags = self.core.flags.snapshot();
+        let mut puts = 0_u64;
+        for magazine in flags.raised() {
+            puts = puts.wrapping_add(self.homes[magazine].magazine.puts_if_empty()?);
+        }
+        Some((flags, puts))
+    }
+
+    // The one place that calls `allocate` is in a loop, so that it is inlined:
+    // returned from a call, an allocation is copied through memory twice more.
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
     fn allocate_in_core<R, E: Exhaustion>(
@@ -263,11 +312,13 @@ impl SharedAllocator {
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
         self.core.locked(|allocator| {
-            let mut allocated = allocate(allocator);
-            while allocated.as_ref().is_err_and(E::is_exhaustion) && self.reclaim(allocator) {
-                allocated = allocate(allocator);
+            loop {
+                let allocated = allocate(allocator);
+                let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
+                if !is_exhausted || !self.reclaim(allocator) {
+                    return allocated;
+                }
             }
-            allocated
         })
     }
 
@@ -278,7 +329,7 @@ impl SharedAllocator {
     /// keeps the allocator as it was when it failed, and the flags were clear.
     #[cold]
     fn reclaim(&self, allocator: &mut OffsetAllocator) -> bool {
-        let core = self.core();
+        let core = self.core;
         let raised = core.flags.snapshot();
         for home in raised.raised().map(|magazine| &self.homes[magazine]) {
             let drain = home.magazine.drain();

@@ -84,6 +84,17 @@ impl Trend {
         }
     }
 
+    /// Takes note of an allocation that found a hole of exactly `size` bytes,
+    /// if sizes repeat and neither is changed by it; returns whether it did.
+    #[inline]
+    pub(crate) fn record_repeat(&mut self, size: u64) -> bool {
+        let is_plain = self.regime == Regime::Repeating && self.sampled + 1 < SAMPLE_LEN;
+        if is_plain {
+            self.record(size, true);
+        }
+        is_plain
+    }
+
     #[cold]
     fn judge(&mut self) {
         let blend = |old: f64, sum: f64| {

@@ -5,7 +5,8 @@
 //! nothing at all for a count that they do not bear out. An operation of an
 //! allocator that finds no heap for its tables says so and changes nothing,
 //! and succeeds once there is some. The shared handle refuses in the same way,
-//! and slots never ask for heap.
+//! and slots never ask for heap. Shared allocators that are dropped leave the
+//! next one all the heap that they took.
 
 use std::alloc::System;
 
@@ -242,6 +243,26 @@ fn slots_never_ask_for_heap() {
     assert_eq!(slots.free_count(), SLOTS);
 }
 
+fn allocators_that_come_and_go_take_the_heap_of_one() {
+    let come_and_go = || {
+        let allocator = SharedAllocator::with_options(OPTIONS).expect("there is heap");
+        let kept = allocator.allocate(90).expect("the range is empty");
+        let objects: Vec<_> = (1..OBJECTS)
+            .map(|_| allocator.allocate(90).expect("all fit"))
+            .collect();
+        let _token = allocator.allocate(10).expect("some are left").into_token();
+        drop(objects);
+        drop(allocator);
+        drop(kept);
+    };
+    come_and_go();
+    let after_one = HEAP.allocated();
+    for _ in 0..100 {
+        come_and_go();
+    }
+    assert_eq!(HEAP.allocated(), after_one);
+}
+
 fn main() {
     decoding_takes_the_bytes_of_the_entries_and_no_more();
     restoring_keeps_nothing_wherever_the_heap_ends();
@@ -249,4 +270,5 @@ fn main() {
     shared_handles_are_refused_and_freed_on_a_full_heap();
     memory_is_reported_as_the_heap_gave_it();
     slots_never_ask_for_heap();
+    allocators_that_come_and_go_take_the_heap_of_one();
 }

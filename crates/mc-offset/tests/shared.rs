@@ -23,6 +23,60 @@ fn handles_free_on_drop_and_outlive_the_allocator() {
 }
 
 #[test]
+fn what_outlives_an_allocator_is_nothing_to_the_next() {
+    let earlier = SharedAllocator::new(1000).unwrap();
+    let mut handles: Vec<Handle> = (0..10).map(|_| earlier.allocate(100).unwrap()).collect();
+    let token = handles.pop().unwrap().into_token();
+    drop(handles.split_off(5));
+    drop(earlier);
+
+    let one = SharedAllocator::new(300).unwrap();
+    let full = [(); 3].map(|()| one.allocate(100).unwrap());
+    drop(handles);
+    assert_eq!(one.report().live_bytes, 300);
+
+    // The parts of the first are idle now; the second gets them.
+    let other = SharedAllocator::new(200).unwrap();
+    assert_eq!(other.capacity(), 200);
+    assert!(matches!(other.free(token), Err(FreeError::NotLive { .. })));
+    let offsets = [(); 2].map(|()| other.allocate(100).unwrap().into_token().offset());
+    assert_eq!(offsets, [0, 100]);
+    assert!(other.allocate(1).is_err());
+    drop(full);
+    assert_eq!(one.report().free_bytes, 300);
+    other.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn an_allocator_decides_like_the_one_before_it() {
+    let run = || {
+        let allocator = SharedAllocator::new(40_000).unwrap();
+        let allocate = |size| allocator.allocate(size).unwrap();
+        // More sizes than a thread keeps blocks of, each often enough, and
+        // near to each other, so that the newest hole of any may be taken.
+        let kept: Vec<Handle> = [1024, 1028, 1032, 1036, 1040]
+            .into_iter()
+            .flat_map(|size| [(); 4].map(|()| allocate(size)))
+            .collect();
+        let (freed, live): (Vec<_>, Vec<_>) = kept
+            .into_iter()
+            .enumerate()
+            .partition(|(at, _)| at % 2 == 0);
+        freed.into_iter().rev().for_each(drop);
+        // This size is in no hole, so that what the thread keeps is merged.
+        assert!(allocator.allocate(30_000).is_err());
+        let refilled = [1025; 6].map(allocate);
+        let offsets = refilled.iter().map(Handle::offset).collect::<Vec<_>>();
+        drop(live);
+        offsets
+    };
+    let first = run();
+    for _ in 0..5 {
+        assert_eq!(run(), first);
+    }
+}
+
+#[test]
 fn refusals_say_whether_evicting_can_help() {
     let allocator = SharedAllocator::new(1000).unwrap();
     assert_eq!(allocator.allocate(0).unwrap_err(), AllocError::ZeroSize);

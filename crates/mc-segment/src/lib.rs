@@ -71,7 +71,8 @@
 //! - What may follow which state is one table, in [`SegmentState`]. Once a call
 //!   that closes a segment has returned, nothing is placed in it.
 //! - Segments that share a name are all kept and all used; two replicas never
-//!   go under one name. Address ranges on one endpoint do not overlap.
+//!   go under one name. Address ranges on one endpoint do not overlap, nor do
+//!   the bytes of segments in one pool or file of this process.
 //! - A buffer that outlives its segment or its pool is invalid and harmless.
 //!   The memory is let go of when the unmount is finished.
 //! - On one thread, equal seeds and calls give equal places.

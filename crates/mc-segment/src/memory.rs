@@ -1,6 +1,6 @@
 //! The bytes behind a segment, as far as this process has them.
 
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt, ptr, sync::Arc};
 
 use mc_arena::{ClaimError, PoolBytes, ReadBytes, WriteBytes};
 
@@ -64,6 +64,18 @@ impl Memory {
         match self {
             Self::Remote | Self::File { .. } => None,
             Self::Pool { bytes, start } => Some(bytes.len().saturating_sub(*start) as u64),
+        }
+    }
+
+    /// Returns which memory it is and where in it the segment begins, if this
+    /// process has it. The number tells memories apart as long as both are held.
+    pub(crate) fn origin(&self) -> Option<(usize, u64)> {
+        match self {
+            Self::Remote => None,
+            Self::Pool { bytes, start } => {
+                Some((ptr::from_ref(bytes.pool()).addr(), *start as u64))
+            }
+            Self::File { file, start } => Some((Arc::as_ptr(file).addr(), *start)),
         }
     }
 

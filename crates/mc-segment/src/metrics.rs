@@ -1,9 +1,4 @@
 //! The sums of a pool for the facade of the crate `metrics`.
-//!
-//! The facade has no way to remove a series, so that of a segment that is gone
-//! is set to zero once and not touched again. Exporters drop what has not been
-//! touched for a while if they are told to, such as that for Prometheus with
-//! `idle_timeout`; publish more often than that.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +19,36 @@ use crate::{
 /// | `mc_segment_refusals_total` | `segment`, `name`, `cause` | counter: `full`, `fragmented`, `tables` |
 /// | `mc_pool_requests_total` | `outcome` | counter: `partial`, `invalid`, `impossible`, `no_space` |
 ///
-/// Segments with one name have series of their own, as the id is a label.
+/// Segments with one name have series of their own, as the id is a label. The
+/// series of a store are published by [`ObjectStore::publish_metrics`].
+///
+/// # Segments that leave
+///
+/// The facade has no call that removes a series. Those of a segment are touched
+/// while it is mounted, and its gauges become zero once when it is gone; then
+/// they are idle, and exporters drop what is idle if they are told to. Publish
+/// more often than their timeout, as it applies to all series:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use mc_segment::{MetricsPublisher, PoolOptions, SegmentPool};
+/// use metrics_exporter_prometheus::PrometheusBuilder;
+/// use metrics_util::MetricKindMask;
+///
+/// let exporter = PrometheusBuilder::new()
+///     .idle_timeout(MetricKindMask::ALL, Some(Duration::from_secs(60)))
+///     .install_recorder()?;
+/// let mut publisher = MetricsPublisher::new(SegmentPool::new(PoolOptions::default()));
+/// // Every few seconds, as often as the page is read:
+/// publisher.publish();
+/// assert!(exporter.render().contains("mc_pool_requests_total"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The timeout counts from the time when the exporter first saw the last value.
+///
+/// [`ObjectStore::publish_metrics`]: crate::ObjectStore::publish_metrics
 #[derive(Debug)]
 pub struct MetricsPublisher {
     pool: SegmentPool,

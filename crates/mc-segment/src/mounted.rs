@@ -129,7 +129,10 @@ impl Mounted {
         max_extents: u32,
     ) -> Result<(u32, Pieces), AllocError> {
         match &*self.chunks {
-            [chunk] => Ok((0, chunk.allocate(size, align, max_extents)?)),
+            [chunk] => {
+                let pieces = allocate_pieces(&chunk.allocator, size, align, max_extents)?;
+                Ok((0, pieces))
+            }
             chunks => allocate_in_any(chunks, size, align, max_extents),
         }
     }
@@ -229,22 +232,28 @@ impl Chunk {
     fn could_take(&self, size: u64, align: u64) -> bool {
         size <= self.allocator.capacity() && self.base & (align - 1) == 0
     }
+}
 
-    #[inline]
-    fn allocate(&self, size: u64, align: u64, max_extents: u32) -> Result<Pieces, AllocError> {
-        let whole = if align == 1 {
-            self.allocator.allocate(size)
-        } else {
-            self.allocator.allocate_aligned(size, align)
-        };
-        match whole {
-            Ok(handle) => Ok(smallvec![handle]),
-            Err(AllocError::NoHole { .. }) if max_extents > 1 => {
-                let pieces = self.allocator.allocate_extents(size, max_extents, align)?;
-                Ok(Pieces::from_vec(pieces))
-            }
-            Err(refusal) => Err(refusal),
+/// Finds a place for `size` bytes in one piece, or else in a few.
+#[inline]
+pub(crate) fn allocate_pieces(
+    allocator: &SharedAllocator,
+    size: u64,
+    align: u64,
+    max_extents: u32,
+) -> Result<Pieces, AllocError> {
+    let whole = if align == 1 {
+        allocator.allocate(size)
+    } else {
+        allocator.allocate_aligned(size, align)
+    };
+    match whole {
+        Ok(handle) => Ok(smallvec![handle]),
+        Err(AllocError::NoHole { .. }) if max_extents > 1 => {
+            let pieces = allocator.allocate_extents(size, max_extents, align)?;
+            Ok(Pieces::from_vec(pieces))
         }
+        Err(refusal) => Err(refusal),
     }
 }
 
@@ -296,7 +305,7 @@ fn allocate_in_any(
             if has_to_seem && !seems_to_fit(chunk) || !chunk.could_take(size, align) {
                 continue;
             }
-            match chunk.allocate(size, align, max_extents) {
+            match allocate_pieces(&chunk.allocator, size, align, max_extents) {
                 Ok(pieces) => return Ok((chunk.number, pieces)),
                 Err(error) => refusal = error,
             }

@@ -1,6 +1,8 @@
 //! The pool: mounted segments, and space in those that are open.
 
+mod admit;
 mod exact;
+mod refusal;
 mod restore;
 mod window;
 
@@ -18,17 +20,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer::PlacedBuffer,
-    error::{MountError, PlaceError, SegmentField, TransitionError},
+    error::{MountError, PlaceError, TransitionError},
     mounted::Mounted,
     placement::{Draw, Search, Strategy},
     request::{Replicas, Request},
-    segment::{Segment, SegmentId, SegmentInfo},
+    segment::{Segment, SegmentId},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::{Entry, Table},
 };
 
 pub use self::window::EvictionWindow;
+use self::{
+    admit::{check_disjoint, mount_again},
+    refusal::refusal,
+};
 
 /// The segments of a store.
 ///
@@ -72,12 +78,15 @@ pub enum Mounting {
     AlreadyMounted(SegmentState),
 }
 
+/// All mounted segments, whatever their states.
+type Registry = BTreeMap<SegmentId, Arc<Mounted>>;
+
 struct Shared {
     options: PoolOptions,
     /// The segments that are open to placement. Replaced under the lock of
     /// `registry` only.
     table: ArcSwap<Table>,
-    registry: Mutex<BTreeMap<SegmentId, Arc<Mounted>>>,
+    registry: Mutex<Registry>,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
@@ -114,13 +123,14 @@ impl SegmentPool {
     /// # Errors
     ///
     /// A [`MountError`]; a segment that is mounted under the id, or shares
-    /// addresses of the endpoint, is named in it.
+    /// addresses of the endpoint or bytes of the memory, is named in it. That
+    /// two files or mappings show the same bytes is not found out.
     pub fn mount(&self, segment: Segment) -> Result<Mounting, MountError> {
         let mut registry = self.registry();
         if let Some(known) = registry.get(&segment.info.id) {
             return mount_again(known, &segment.info);
         }
-        check_overlap(&registry, &segment.info)?;
+        check_disjoint(&registry, &segment)?;
         let mounted = Arc::new(Mounted::new(segment)?);
         self.mark_fresh(&mounted);
         registry.insert(mounted.info().id, mounted);
@@ -327,17 +337,22 @@ impl SegmentPool {
         Ok(())
     }
 
-    fn registry(&self) -> MutexGuard<'_, BTreeMap<SegmentId, Arc<Mounted>>> {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
         // Every change is one insertion or removal, so poison is no error.
         let registry = self.shared.registry.lock();
         registry.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces the table; the caller holds the lock of the registry.
-    fn publish(&self, registry: &BTreeMap<SegmentId, Arc<Mounted>>) {
-        let open = registry.values();
+    fn publish(&self, registry: &Registry) {
+        let table = self.shared.table.load();
+        let before = table.entries.iter().map(|entry| &entry.mounted);
+        let others = registry.values();
+        let others = others.filter(|mounted| table.place_of(mounted.info().id).is_none());
+        let open = before.chain(others);
         let open = open.filter(|mounted| mounted.state().is_placeable());
-        self.shared.table.store(Arc::new(Table::new(open.cloned())));
+        let next = Table::new(open.cloned());
+        self.shared.table.store(Arc::new(next));
     }
 }
 
@@ -373,116 +388,4 @@ fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
         live_bytes,
         allocations,
     })
-}
-
-fn mount_again(known: &Mounted, info: &SegmentInfo) -> Result<Mounting, MountError> {
-    let id = info.id;
-    if let Some(field) = first_difference(known.info(), info) {
-        return Err(MountError::Differs { id, field });
-    }
-    let state = known.state();
-    match SegmentState::step(Some(state), Transition::Mount) {
-        Step::Stay => Ok(Mounting::AlreadyMounted(state)),
-        Step::To(_) | Step::Forget | Step::Refuse => Err(MountError::Leaving { id, state }),
-    }
-}
-
-/// Returns the first field in which two segments with one id differ.
-fn first_difference(a: &SegmentInfo, b: &SegmentInfo) -> Option<SegmentField> {
-    let differences = [
-        (SegmentField::Name, a.name != b.name),
-        (SegmentField::Host, a.host != b.host),
-        (SegmentField::Endpoint, a.endpoint != b.endpoint),
-        (SegmentField::Protocol, a.protocol != b.protocol),
-        (SegmentField::Base, a.base != b.base),
-        (SegmentField::Size, a.size != b.size),
-        (
-            SegmentField::Granule,
-            a.options.granule != b.options.granule,
-        ),
-        (SegmentField::Fit, a.options.fit != b.options.fit),
-        (
-            SegmentField::MaxAllocations,
-            a.options.max_allocations != b.options.max_allocations,
-        ),
-        (
-            SegmentField::Registration,
-            a.options.registration != b.options.registration,
-        ),
-    ];
-    let mut differences = differences.into_iter();
-    differences
-        .find(|(_, differs)| *differs)
-        .map(|(field, _)| field)
-}
-
-/// Refuses a segment that shares addresses of its endpoint with a mounted one.
-fn check_overlap(
-    registry: &BTreeMap<SegmentId, Arc<Mounted>>,
-    info: &SegmentInfo,
-) -> Result<(), MountError> {
-    let ends_at = |info: &SegmentInfo| info.base.saturating_add(info.size);
-    let overlaps = |other: &&SegmentInfo| {
-        other.endpoint == info.endpoint && other.base < ends_at(info) && info.base < ends_at(other)
-    };
-    let mut others = registry.values().map(|mounted| mounted.info());
-    match others.find(overlaps) {
-        None => Ok(()),
-        Some(other) => Err(MountError::Overlap {
-            id: info.id,
-            base: info.base,
-            size: info.size,
-            other: other.id,
-            other_base: other.base,
-            other_size: other.size,
-        }),
-    }
-}
-
-/// Says why too few replicas were placed.
-#[cold]
-fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
-    let (asked, align, required) = (request.size, request.align, request.replicas.least());
-    let is_open = |mounted: &Mounted| !request.excluded.contains(&mounted.info().id);
-    let open: Vec<_> = table
-        .entries
-        .iter()
-        .filter(|entry| is_open(&entry.mounted))
-        .collect();
-    let able: Vec<_> = open
-        .iter()
-        .filter(|entry| entry.could_take(asked, align))
-        .collect();
-    if able.is_empty() {
-        return PlaceError::NoSegment {
-            asked,
-            align,
-            segments: open.len(),
-            largest_bytes: open
-                .iter()
-                .map(|entry| entry.mounted.largest_chunk())
-                .max()
-                .unwrap_or(0),
-        };
-    }
-    let mut names: Vec<_> = able.iter().map(|entry| entry.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() < required as usize {
-        return PlaceError::TooFewNames {
-            asked,
-            required,
-            names: names.len(),
-        };
-    }
-    let holes = able.iter().map(|entry| entry.recent_largest_hole());
-    let free = able.iter().map(|entry| entry.recent_free_bytes());
-    PlaceError::NoSpace {
-        asked,
-        required,
-        placed: u32::try_from(placed).unwrap_or(u32::MAX),
-        segments: able.len(),
-        free_bytes: free.sum(),
-        largest_hole: holes.max().unwrap_or(0),
-    }
 }

@@ -1,11 +1,15 @@
 //! The segments that are open to placement: an immutable table, replaced as a
 //! whole when one comes or goes.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use mc_offset::SharedAllocator;
+use mc_offset::{AllocError, SharedAllocator};
 
-use crate::{mounted::Mounted, placement::Draw, segment::SegmentId};
+use crate::{
+    mounted::{Mounted, Pieces, allocate_pieces},
+    placement::{Draw, Ring},
+    segment::SegmentId,
+};
 
 /// The segments open to placement, and what strategies look up about them.
 #[derive(Debug, Default)]
@@ -17,6 +21,13 @@ pub(crate) struct Table {
     /// Bytes of all entries.
     pub(crate) capacity: u128,
     pub(crate) weights: Weights,
+    /// The places of the entries.
+    pub(crate) ring: Ring,
+    /// Whether a segment was fresh when the table was made. None becomes so
+    /// later: a segment is marked before the table that opens it is made.
+    pub(crate) has_fresh: bool,
+    /// Places in `hosts` by name.
+    host_places: HashMap<String, usize>,
     /// Places in `entries` in the order of the ids.
     by_id: Vec<(SegmentId, usize)>,
 }
@@ -51,7 +62,8 @@ pub(crate) struct Weights {
 }
 
 impl Table {
-    /// Makes the table of some segments.
+    /// Makes the table of some segments; less has to be sorted the more of them
+    /// come in the order of a table before.
     pub(crate) fn new(segments: impl IntoIterator<Item = Arc<Mounted>>) -> Self {
         let mut segments: Vec<_> = segments.into_iter().collect();
         segments.sort_by(|a, b| key(a).cmp(&key(b)));
@@ -62,12 +74,27 @@ impl Table {
             .zip(0..)
             .collect();
         by_id.sort_unstable();
+        let hosts = hosts(&segments);
+        let host_names = hosts.iter().map(|host| host.name.clone());
         Self {
-            hosts: hosts(&segments),
+            host_places: host_names.zip(0..).collect(),
+            hosts,
+            has_fresh: segments.iter().any(|mounted| mounted.is_fresh()),
             capacity: sizes().map(u128::from).sum(),
             weights: Weights::new(sizes()),
+            ring: Ring::new(segments.len()),
             by_id,
             entries: entries(segments),
+        }
+    }
+
+    /// Returns the place of a host, or of the next one if it has no segment;
+    /// the number of hosts if there is none.
+    #[inline]
+    pub(crate) fn host_at_or_after(&self, name: &str) -> usize {
+        match self.host_places.get(name) {
+            Some(&place) => place,
+            None => self.hosts.partition_point(|host| *host.name < *name),
         }
     }
 
@@ -103,6 +130,20 @@ impl Entry {
         }
     }
 
+    /// Finds a place as [`Mounted::allocate`].
+    #[inline]
+    pub(crate) fn allocate(
+        &self,
+        size: u64,
+        align: u64,
+        max_extents: u32,
+    ) -> Result<(u32, Pieces), AllocError> {
+        match &self.sole {
+            Some(allocator) => Ok((0, allocate_pieces(allocator, size, align, max_extents)?)),
+            None => self.mounted.allocate(size, align, max_extents),
+        }
+    }
+
     /// Returns the bytes of the largest hole of a moment ago.
     #[inline]
     pub(crate) fn recent_largest_hole(&self) -> u64 {
@@ -125,10 +166,16 @@ impl Entry {
     /// as of a moment ago.
     #[inline]
     pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
-        let share =
-            |one: &Self, over: &Self| u128::from(one.recent_free_bytes()) * u128::from(over.size);
-        share(self, other) > share(other, self)
+        let share = |entry: &Self| (entry.recent_free_bytes(), entry.size);
+        is_greater_share(share(self), share(other))
     }
+}
+
+/// Returns whether the first part is a greater share of its whole than the
+/// second, for pairs of part and whole.
+#[inline]
+pub(crate) fn is_greater_share(a: (u64, u64), b: (u64, u64)) -> bool {
+    u128::from(a.0) * u128::from(b.1) > u128::from(b.0) * u128::from(a.1)
 }
 
 fn key(mounted: &Mounted) -> (&str, &str, SegmentId) {
@@ -138,15 +185,19 @@ fn key(mounted: &Mounted) -> (&str, &str, SegmentId) {
 
 /// Numbers the names of segments.
 fn entries(segments: Vec<Arc<Mounted>>) -> Vec<Entry> {
-    let mut names: Vec<_> = segments.iter().map(|one| one.info().name.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let entry = |mounted: Arc<Mounted>| {
-        let number = names.partition_point(|name| *name < mounted.info().name);
-        let number = u32::try_from(number).expect("fewer than 2^32 segments");
-        Entry::new(mounted, number)
-    };
-    segments.into_iter().map(entry).collect()
+    let names = segments.iter().map(|mounted| mounted.info().name.as_str());
+    let mut places: Vec<_> = names.zip(0..).collect();
+    places.sort_unstable();
+    let mut numbers = vec![0; segments.len()];
+    for (number, equal) in (0_u32..).zip(places.chunk_by(|a, b| a.0 == b.0)) {
+        for &(_, place) in equal {
+            numbers[place] = number;
+        }
+    }
+    let numbered = segments.into_iter().zip(numbers);
+    numbered
+        .map(|(mounted, number)| Entry::new(mounted, number))
+        .collect()
 }
 
 /// Groups sorted segments by host and name; leaves out those without a host.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{info, pool};
 use mc_arena::{Backing, PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
@@ -32,6 +34,49 @@ fn local(memory: Memory) -> SegmentPool {
 
 fn place(pool: &SegmentPool, size: u64) -> PlacedBuffer {
     pool.place(&Request::new(size)).unwrap().remove(0)
+}
+
+#[test]
+fn two_segments_never_have_the_same_bytes() {
+    let bytes = pool_bytes(1 << 16);
+    let file = Arc::new(tempfile::tempfile().unwrap());
+    let in_pool = |start| Memory::Pool {
+        bytes: bytes.clone(),
+        start,
+    };
+    let in_file = |start: usize| Memory::File {
+        file: Arc::clone(&file),
+        start: start as u64,
+    };
+    check_sharing(in_pool, Memory::pool(pool_bytes(1 << 16)));
+    let other_file = tempfile::tempfile().unwrap();
+    check_sharing(in_file, Memory::file(other_file));
+}
+
+#[track_caller]
+fn check_sharing(memory: impl Fn(usize) -> Memory, elsewhere: Memory) {
+    let pool = pool(Strategy::Random, 0);
+    let mount = |id, memory| pool.mount(Segment::local(info(id, 4096), memory));
+    mount(1, memory(8192)).unwrap();
+    for start in [8192, 4097, 12_287] {
+        let shared = MountError::SharedMemory {
+            id: SegmentId(2),
+            start: start as u64,
+            size: 4096,
+            other: SegmentId(1),
+            other_start: 8192,
+            other_size: 4096,
+        };
+        assert_eq!(mount(2, memory(start)), Err(shared));
+    }
+    mount(2, memory(4096)).unwrap();
+    mount(3, memory(12_288)).unwrap();
+    mount(4, elsewhere).unwrap();
+    // The bytes are taken until the unmount is finished.
+    pool.begin_unmount(SegmentId(1)).unwrap();
+    assert!(mount(5, memory(8192)).is_err());
+    pool.finish_unmount(SegmentId(1)).unwrap();
+    mount(5, memory(8192)).unwrap();
 }
 
 #[test]

@@ -1,87 +1,129 @@
-//! What is published to a recorder, and what becomes of it.
+//! What an exporter shows, and what becomes of it.
 #![cfg(feature = "metrics")]
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use common::{info, mount_sizes, pool};
-use mc_segment::{MetricsPublisher, Request, Segment, SegmentId, SegmentInfo, Strategy};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use mc_segment::{
+    MetricsPublisher, ObjectStore, Request, Segment, SegmentId, SegmentInfo, SegmentPool,
+    StoreOptions, Strategy,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
-/// Returns the series by name and labels, in text.
-fn series(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
-    let entries = snapshotter.snapshot().into_vec().into_iter();
-    let text = entries.map(|(key, _, _, value)| {
-        let key = key.key();
-        let labels: Vec<_> = key.labels().map(|label| label.value()).collect();
-        let value = match value {
-            DebugValue::Gauge(gauge) => gauge.into_inner(),
-            DebugValue::Counter(count) => count as f64,
-            DebugValue::Histogram(_) => panic!("no histogram is published"),
-        };
-        (format!("{} {}", key.name(), labels.join(" ")), value)
+const FIRST: &str = r#"segment="00000000000000000000000000000001",name="segment-1""#;
+const SECOND: &str = r#"segment="00000000000000000000000000000002",name="segment-1""#;
+
+/// Returns what is shown, by name and labels.
+fn series(exporter: &PrometheusHandle) -> BTreeMap<String, f64> {
+    let page = exporter.render();
+    let lines = page.lines().filter(|line| !line.is_empty());
+    let samples = lines.filter(|line| !line.starts_with('#'));
+    let parsed = samples.map(|line| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
     });
-    text.collect()
+    parsed.collect()
+}
+
+/// Returns a pool of two segments that share a name.
+fn two_siblings() -> SegmentPool {
+    let pool = pool(Strategy::Random, 0);
+    mount_sizes(&pool, &[1000]);
+    let sibling = SegmentInfo {
+        name: "segment-1".to_owned(),
+        ..info(2, 500)
+    };
+    pool.mount(Segment::remote(sibling)).unwrap();
+    pool
 }
 
 #[test]
-fn series_follow_the_pool_and_those_of_a_segment_that_left_end_at_zero() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
+fn series_follow_the_pool_and_those_of_a_segment_that_left_become_zero() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exporter = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
-        let pool = pool(Strategy::Random, 0);
-        mount_sizes(&pool, &[1000]);
-        let sibling = SegmentInfo {
-            name: "segment-1".to_owned(),
-            ..info(2, 500)
-        };
-        pool.mount(Segment::remote(sibling)).unwrap();
+        let pool = two_siblings();
         let _held = pool.place_in(SegmentId(1), 300, 1).unwrap();
         assert!(pool.place(&Request::new(701)).is_err());
         assert!(pool.place(&Request::new(0)).is_err());
         let mut publisher = MetricsPublisher::new(pool.clone());
         publisher.publish();
-
-        let first = "00000000000000000000000000000001 segment-1";
-        let second = "00000000000000000000000000000002 segment-1";
-        let published = series(&snapshotter);
-        let value = |name: &str| published[name];
-        assert_eq!(value(&format!("mc_segment_capacity_bytes {first}")), 1000.0);
-        assert_eq!(value(&format!("mc_segment_capacity_bytes {second}")), 500.0);
-        assert_eq!(value(&format!("mc_segment_live_bytes {first}")), 300.0);
-        assert_eq!(
-            value(&format!("mc_segment_largest_hole_bytes {first}")),
-            700.0
+        check(
+            &exporter,
+            &[
+                (format!("mc_segment_capacity_bytes{{{FIRST}}}"), 1000.0),
+                (format!("mc_segment_capacity_bytes{{{SECOND}}}"), 500.0),
+                (format!("mc_segment_live_bytes{{{FIRST}}}"), 300.0),
+                (format!("mc_segment_largest_hole_bytes{{{FIRST}}}"), 700.0),
+                (
+                    format!("mc_segment_refusals_total{{{FIRST},cause=\"full\"}}"),
+                    1.0,
+                ),
+                (
+                    r#"mc_pool_requests_total{outcome="invalid"}"#.to_owned(),
+                    1.0,
+                ),
+                (
+                    r#"mc_pool_requests_total{outcome="no_space"}"#.to_owned(),
+                    1.0,
+                ),
+            ],
         );
-        assert_eq!(
-            value(&format!("mc_segment_refusals_total {first} full")),
-            1.0
-        );
-        assert_eq!(value("mc_pool_requests_total invalid"), 1.0);
-        assert_eq!(value("mc_pool_requests_total no_space"), 1.0);
 
-        pool.begin_unmount(SegmentId(1)).unwrap();
-        pool.finish_unmount(SegmentId(1)).unwrap();
+        unmount(&pool, SegmentId(1));
         publisher.publish();
-        let published = series(&snapshotter);
-        assert_eq!(
-            published[&format!("mc_segment_capacity_bytes {first}")],
-            0.0
-        );
-        assert_eq!(published[&format!("mc_segment_live_bytes {first}")], 0.0);
-        assert_eq!(
-            published[&format!("mc_segment_capacity_bytes {second}")],
-            500.0
+        check(
+            &exporter,
+            &[
+                (format!("mc_segment_capacity_bytes{{{FIRST}}}"), 0.0),
+                (format!("mc_segment_live_bytes{{{FIRST}}}"), 0.0),
+                (format!("mc_segment_capacity_bytes{{{SECOND}}}"), 500.0),
+            ],
         );
     });
 }
 
 #[test]
+fn series_of_a_segment_that_left_are_gone_after_the_idle_timeout() {
+    let idle = Duration::from_millis(20);
+    let builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::ALL, Some(idle));
+    let recorder = builder.build_recorder();
+    let exporter = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let pool = two_siblings();
+        let mut publisher = MetricsPublisher::new(pool.clone());
+        publisher.publish();
+        let before = series(&exporter);
+        let of = |labels: &str| before.keys().filter(|name| name.contains(labels)).count();
+        // Gauges of seven sums, counters of three causes, and of four outcomes.
+        assert_eq!((of(FIRST), of(SECOND), before.len()), (10, 10, 24));
+
+        unmount(&pool, SegmentId(1));
+        publisher.publish();
+        assert!(series(&exporter).keys().any(|name| name.contains(FIRST)));
+        thread::sleep(2 * idle);
+        // What has been touched since the last look is not idle, however slow
+        // the machine is.
+        publisher.publish();
+        let after = series(&exporter);
+        assert!(after.keys().all(|name| !name.contains(FIRST)), "{after:?}");
+        let rest = before.keys().filter(|name| !name.contains(FIRST));
+        assert!(rest.eq(after.keys()), "{after:?}");
+
+        mount_sizes(&pool, &[1000]);
+        publisher.publish();
+        assert!(series(&exporter).keys().eq(before.keys()));
+    });
+}
+
+#[test]
 fn series_follow_a_store() {
-    use mc_segment::{ObjectStore, StoreOptions};
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exporter = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
         let pool = pool(Strategy::Random, 0);
         mount_sizes(&pool, &[100]);
@@ -93,18 +135,31 @@ fn series_follow_a_store() {
         assert!(store.get(b"a").is_none() && store.get(b"b").is_some());
         store.publish_metrics();
     });
-    let published = series(&snapshotter);
     let expected = [
-        ("mc_store_objects ", 1.0),
-        ("mc_store_live_bytes ", 60.0),
-        ("mc_store_hits_total ", 1.0),
-        ("mc_store_misses_total ", 1.0),
-        ("mc_store_refusals_total key_taken", 1.0),
-        ("mc_store_evictions_total on_demand", 1.0),
-        ("mc_store_evicted_bytes_total on_demand", 60.0),
-        ("mc_store_evicted_bytes_total watermark", 0.0),
+        ("mc_store_objects", 1.0),
+        ("mc_store_live_bytes", 60.0),
+        ("mc_store_hits_total", 1.0),
+        ("mc_store_misses_total", 1.0),
+        (r#"mc_store_refusals_total{cause="key_taken"}"#, 1.0),
+        (r#"mc_store_evictions_total{cause="on_demand"}"#, 1.0),
+        (r#"mc_store_evicted_bytes_total{cause="on_demand"}"#, 60.0),
+        (r#"mc_store_evicted_bytes_total{cause="watermark"}"#, 0.0),
     ];
+    check(
+        &exporter,
+        &expected.map(|(name, value)| (name.to_owned(), value)),
+    );
+}
+
+fn unmount(pool: &SegmentPool, id: SegmentId) {
+    pool.begin_unmount(id).unwrap();
+    pool.finish_unmount(id).unwrap();
+}
+
+#[track_caller]
+fn check(exporter: &PrometheusHandle, expected: &[(String, f64)]) {
+    let shown = series(exporter);
     for (name, value) in expected {
-        assert_eq!(published.get(name), Some(&value), "{name}");
+        assert_eq!(shown.get(name), Some(value), "{name} in {shown:?}");
     }
 }

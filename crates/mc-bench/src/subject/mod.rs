@@ -85,22 +85,22 @@ pub const SUBJECTS: &[Entry] = &[
     Entry {
         name: "bin-exact",
         summary: "mc-offset: exact sizes, search from the bin above (the published before)",
-        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::BinExact), plan),
+        churn: |plan| offset::churn_with(Fit::BinExact, plan),
     },
     Entry {
         name: "bin-ceil",
         summary: "mc-offset: sizes rounded up to a bin (the published after)",
-        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::BinCeil), plan),
+        churn: |plan| offset::churn_with(Fit::BinCeil, plan),
     },
     Entry {
         name: "good-fit",
         summary: "mc-offset: exact sizes, own bin first",
-        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::GOOD), plan),
+        churn: |plan| offset::churn_with(Fit::GOOD, plan),
     },
     Entry {
         name: "adaptive",
         summary: "mc-offset: good fit guided by the sizes of recent requests (the default)",
-        churn: |plan| churn(offset::Offset::new(&plan.pool, Fit::Adaptive), plan),
+        churn: |plan| offset::churn_with(Fit::Adaptive, plan),
     },
     Entry {
         name: "shared",

@@ -1,44 +1,98 @@
 //! The offset allocator under one fit.
 
-use mc_offset::{Allocation, Fit, OffsetAllocator, Options};
+use std::marker::PhantomData;
+
+use mc_offset::{Allocation, CompactAllocation, Fit, OffsetAllocator, Options};
 
 use super::{Placement, Pool, Subject};
+use crate::churn::{Outcome, Plan, churn};
 
-pub(super) struct Offset(OffsetAllocator);
+/// Drives an allocator with this fit through a plan, as a store would that keeps the smallest token
+/// whose offsets reach its pool.
+pub(super) fn churn_with(fit: Fit, plan: &Plan) -> Outcome {
+    let is_reached = plan.pool.capacity_bytes <= 1 << CompactAllocation::OFFSET_BITS;
+    if is_reached {
+        churn(Offset::<CompactAllocation>::new(&plan.pool, fit), plan)
+    } else {
+        churn(Offset::<Allocation>::new(&plan.pool, fit), plan)
+    }
+}
 
-impl Offset {
+/// The allocator, and what is kept of an allocation.
+pub(super) struct Offset<K> {
+    allocator: OffsetAllocator,
+    kept: PhantomData<K>,
+}
+
+/// What a store keeps of an allocation.
+pub(super) trait Kept: Copy {
+    fn keep(allocation: Allocation) -> Self;
+    fn expand(self, allocator: &OffsetAllocator) -> Allocation;
+}
+
+impl Kept for Allocation {
+    #[inline]
+    fn keep(allocation: Allocation) -> Self {
+        allocation
+    }
+
+    #[inline]
+    fn expand(self, _: &OffsetAllocator) -> Allocation {
+        self
+    }
+}
+
+impl Kept for CompactAllocation {
+    #[inline]
+    fn keep(allocation: Allocation) -> Self {
+        allocation.compact().expect("the pool is small enough")
+    }
+
+    #[inline]
+    fn expand(self, allocator: &OffsetAllocator) -> Allocation {
+        allocator.expand(self).expect("the token is live")
+    }
+}
+
+impl<K> Offset<K> {
     pub(super) fn new(pool: &Pool, fit: Fit) -> Self {
         let options = Options {
             fit,
             ..Options::new(pool.capacity_bytes)
         };
-        Self(OffsetAllocator::with_options(options).expect("pools are not empty"))
+        Self {
+            allocator: OffsetAllocator::with_options(options).expect("pools are not empty"),
+            kept: PhantomData,
+        }
     }
 }
 
-impl Subject for Offset {
-    type Token = Allocation;
+impl<K: Kept> Subject for Offset<K> {
+    type Token = K;
 
     #[inline]
-    fn allocate(&mut self, size_bytes: u64) -> Option<Allocation> {
-        self.0.allocate(size_bytes).ok()
+    fn allocate(&mut self, size_bytes: u64) -> Option<K> {
+        self.allocator.allocate(size_bytes).ok().map(K::keep)
     }
 
     #[inline]
-    fn free(&mut self, token: Allocation) {
-        self.0.free(token).expect("the token is live");
+    fn free(&mut self, token: K) {
+        let allocation = token.expand(&self.allocator);
+        self.allocator.free(allocation).expect("the token is live");
     }
 
     #[inline]
-    fn placement(&self, token: &Allocation) -> Placement {
+    fn placement(&self, token: &K) -> Placement {
+        let allocation = token.expand(&self.allocator);
         Placement {
-            offset_bytes: token.offset(),
-            size_bytes: token.size(),
+            offset_bytes: allocation.offset(),
+            size_bytes: allocation.size(),
         }
     }
 
     fn layout(&self) -> Option<Vec<Placement>> {
-        let tokens = self.0.allocations();
-        Some(tokens.map(|token| self.placement(&token)).collect())
+        let allocations = self.allocator.allocations();
+        let placement = |allocation: Allocation| self.placement(&K::keep(allocation));
+        Some(allocations.map(placement).collect())
     }
 }

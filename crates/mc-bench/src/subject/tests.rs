@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mc_offset::Fit;
+use mc_offset::{CompactAllocation, Fit};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -65,7 +65,7 @@ fn insert(shadow: &mut BTreeMap<u64, u64>, placement: Placement) {
 #[test]
 fn offset_hands_out_disjoint_ranges_under_every_fit() {
     for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
-        check(super::offset::Offset::new(&POOL, fit));
+        check(super::offset::Offset::<CompactAllocation>::new(&POOL, fit));
     }
 }
 
@@ -112,7 +112,7 @@ fn slots_hand_out_each_slot_once() {
 
 #[test]
 fn layout_lists_what_is_live() {
-    let mut subject = super::offset::Offset::new(&POOL, Fit::Adaptive);
+    let mut subject = super::offset::Offset::<CompactAllocation>::new(&POOL, Fit::Adaptive);
     let tokens: Vec<_> = (16..40).filter_map(|size| subject.allocate(size)).collect();
     let mut expected: Vec<Placement> = tokens
         .iter()

@@ -1,5 +1,7 @@
 //! One word that tells which magazines may hold blocks.
 
+use core::iter;
+
 use crate::sync::{AtomicU64, Ordering};
 
 /// Flags that a word has.
@@ -37,15 +39,15 @@ impl Snapshot {
         self.0 & FLAG_MASK == 0
     }
 
-    /// Returns whether the one magazine alone may hold blocks.
-    #[inline]
-    pub(super) fn is_only(self, magazine: usize) -> bool {
-        self.0 & FLAG_MASK == 1 << magazine
-    }
-
     /// Returns the magazines that may hold blocks.
+    #[inline]
     pub(super) fn raised(self) -> impl Iterator<Item = usize> {
-        (0..FLAG_COUNT).filter(move |&magazine| self.0 >> magazine & 1 == 1)
+        let mut flags = self.0 & FLAG_MASK;
+        iter::from_fn(move || {
+            let magazine = flags.trailing_zeros();
+            flags &= flags.checked_sub(1)?;
+            Some(magazine as usize)
+        })
     }
 }
 

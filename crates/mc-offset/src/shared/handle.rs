@@ -1,6 +1,5 @@
 //! Allocations of a shared allocator that free themselves.
 
-use alloc::sync::Arc;
 use core::fmt;
 
 use super::home::Home;
@@ -15,15 +14,15 @@ use crate::allocation::Allocation;
 pub struct Handle {
     allocation: Allocation,
     /// Where the allocation returns to; `None` once it has.
-    home: Option<Arc<Home>>,
+    home: Option<&'static Home>,
 }
 
 impl Handle {
     #[inline]
-    pub(super) fn new(allocation: Allocation, home: &Arc<Home>) -> Self {
+    pub(super) fn new(allocation: Allocation, home: &'static Home) -> Self {
         Self {
             allocation,
-            home: Some(Arc::clone(home)),
+            home: Some(home),
         }
     }
 
@@ -39,8 +38,8 @@ impl Handle {
         self.allocation.size()
     }
 
-    pub(super) fn home(&self) -> Option<&Arc<Home>> {
-        self.home.as_ref()
+    pub(super) fn home(&self) -> Option<&'static Home> {
+        self.home
     }
 
     /// Returns the allocation, for the queries of
@@ -53,7 +52,7 @@ impl Handle {
 
     /// Takes out where the allocation returns to; dropping the handle frees
     /// nothing then.
-    pub(super) fn take_home(&mut self) -> Option<Arc<Home>> {
+    pub(super) fn take_home(&mut self) -> Option<&'static Home> {
         self.home.take()
     }
 }

@@ -3,17 +3,42 @@
 
 use std::sync::PoisonError;
 
-use super::flags::Flags;
+use super::{flags::Flags, frame::Frame};
 use crate::{
     allocator::OffsetAllocator,
     error::{AllocError, FreeError, PlaceError},
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
+/// What the lock guards.
+pub(super) struct State {
+    pub(super) allocator: OffsetAllocator,
+    /// Live allocations whose handle was given up for a token.
+    pub(super) loose: u32,
+    /// The frame around all this, once nothing but handles is left.
+    pub(super) closing: Option<Frame>,
+}
+
+impl State {
+    const fn new(allocator: OffsetAllocator) -> Self {
+        Self {
+            allocator,
+            loose: 0,
+            closing: None,
+        }
+    }
+
+    /// Returns whether an allocation is a handle's, or was when the heap could
+    /// not hold what freeing it takes.
+    pub(super) fn has_handles(&self) -> bool {
+        self.allocator.allocation_count() != self.loose
+    }
+}
+
 /// The shared side of an allocator.
 pub(super) struct Core {
-    allocator: Mutex<OffsetAllocator>,
-    /// No hole is larger than this. Stored under the lock of `allocator` after
+    state: Mutex<State>,
+    /// No hole is larger than this. Stored under the lock after
     /// every change, with `Release`; read by refusals with `Acquire`, so that
     /// what they read next is not older.
     pub(super) largest_bound: AtomicU64,
@@ -21,7 +46,8 @@ pub(super) struct Core {
     /// only: hence `Relaxed`.
     pub(super) free_bytes: AtomicU64,
     pub(super) flags: Flags,
-    pub(super) capacity: u64,
+    /// Bytes of the address range.
+    capacity: AtomicU64,
     /// Whether requests use up whole holes, so that magazines are worth a look.
     /// Stored under the lock; a thread that reads an older value goes to the
     /// lock once more or looks in vain: hence `Relaxed`.
@@ -34,19 +60,32 @@ impl Core {
             largest_bound: AtomicU64::new(allocator.largest_hole()),
             free_bytes: AtomicU64::new(allocator.free_bytes()),
             flags: Flags::new(),
-            capacity: allocator.capacity(),
-            sizes_repeat: AtomicBool::new(true),
-            allocator: Mutex::new(allocator),
+            capacity: AtomicU64::new(allocator.capacity()),
+            sizes_repeat: AtomicBool::new(allocator.sizes_repeat),
+            state: Mutex::new(State::new(allocator)),
         }
+    }
+
+    /// Takes another allocator in, after the one before has been closed.
+    pub(super) fn open(&self, allocator: OffsetAllocator) {
+        let mut state = self.lock();
+        *state = State::new(allocator);
+        self.capacity
+            .store(state.allocator.capacity(), Ordering::Relaxed);
+        self.publish(&mut state.allocator);
+    }
+
+    /// Returns the bytes of the address range.
+    #[inline]
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
     }
 
     /// Takes the lock. The allocator panics only where it finds itself
     /// corrupted, and its checks go on refusing then; so poison is no error.
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, OffsetAllocator> {
-        self.allocator
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether magazines are worth a look.
@@ -58,9 +97,9 @@ impl Core {
     /// Runs an operation under the lock and publishes what it changed.
     #[inline]
     pub(super) fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
-        let mut allocator = self.lock();
-        let result = operate(&mut allocator);
-        self.publish(&mut allocator);
+        let mut state = self.lock();
+        let result = operate(&mut state.allocator);
+        self.publish(&mut state.allocator);
         result
     }
 

@@ -35,8 +35,12 @@ pub(super) struct Magazine {
     /// Set by compare-exchange with `Acquire`, cleared with `Release`: the
     /// partner of each is the other.
     is_occupied: AtomicBool,
-    /// Blocks on all shelves.
+    /// Blocks on all shelves. Stored with `Release`, so that who reads 0 also
+    /// sees where the blocks went.
     len: AtomicUsize,
+    /// Blocks ever put in, modulo 2^64. Stored with `Release` after `len`, so
+    /// that who sees a block counted here also sees it there.
+    puts: AtomicU64,
     /// Bit [`mark`]`(size)` is set if a shelf is for `size`, and perhaps
     /// otherwise: what every request and every free looks at first.
     marks: AtomicU64,
@@ -78,6 +82,7 @@ impl Magazine {
         Self {
             is_occupied: AtomicBool::new(false),
             len: AtomicUsize::new(0),
+            puts: AtomicU64::new(0),
             marks: AtomicU64::new(0),
             sizes: array::from_fn(|_| AtomicU64::new(0)),
             recent: RecentSizes::new(),
@@ -125,22 +130,18 @@ impl Magazine {
             shelf.entries[len].store(block);
             shelf.len.store(len + 1, Ordering::Relaxed);
             occupied.add_len(1);
+            let puts = self.puts.load(Ordering::Relaxed);
+            self.puts.store(puts.wrapping_add(1), Ordering::Release);
         }
         has_room
     }
 
-    /// Lowers the flag `own` if the magazine is empty.
+    /// Returns the blocks ever put in, if none of them is left. Two equal
+    /// answers mean that there was none in between.
     #[inline]
-    pub(super) fn settle(&self, flags: &Flags, own: usize) {
-        if self.len.load(Ordering::Relaxed) != 0 {
-            return;
-        }
-        if let Some(occupied) = self.occupy()
-            && occupied.len() == 0
-            && flags.is_raised(own)
-        {
-            flags.lower(own);
-        }
+    pub(super) fn puts_if_empty(&self) -> Option<u64> {
+        let puts = self.puts.load(Ordering::Acquire);
+        (self.len.load(Ordering::Acquire) == 0).then_some(puts)
     }
 
     /// Takes note that `size` was asked for and not here; returns whether it
@@ -157,10 +158,14 @@ impl Magazine {
         comes_again
     }
 
-    /// Makes a shelf one for `size`, unless the magazine is occupied, and gives
-    /// the blocks on it to `reclaim`.
+    /// Makes a shelf one for `size`, unless the magazine is occupied, after
+    /// `reclaim` has made the blocks on it findable elsewhere.
     #[cold]
-    pub(super) fn adopt(&self, size: u64, mut reclaim: impl FnMut(Allocation)) {
+    pub(super) fn adopt(
+        &self,
+        size: u64,
+        reclaim: impl FnOnce(&mut dyn Iterator<Item = Allocation>),
+    ) {
         let Some(occupied) = self.occupy() else {
             return;
         };
@@ -172,12 +177,24 @@ impl Magazine {
         self.next_shelf.store((next + 1) % SIZES, Ordering::Relaxed);
         let shelf = &self.shelves[next];
         let len = shelf.len.load(Ordering::Relaxed);
-        shelf.blocks(self.size_of(next)).for_each(&mut reclaim);
+        reclaim(&mut shelf.blocks(self.size_of(next)));
         shelf.len.store(0, Ordering::Relaxed);
         self.sizes[next].store(size, Ordering::Relaxed);
         let marks = (0..SIZES).fold(0, |marks, at| marks | mark(self.size_of(at)));
         self.marks.store(marks, Ordering::Relaxed);
         occupied.add_len(len.wrapping_neg());
+    }
+
+    /// Makes a magazine that was left occupied as good as new.
+    pub(super) fn reopen(&self) {
+        self.marks.store(0, Ordering::Relaxed);
+        for size in self.sizes.iter().chain(&self.recent.sizes) {
+            size.store(0, Ordering::Relaxed);
+        }
+        for next in [&self.next_shelf, &self.recent.next] {
+            next.store(0, Ordering::Relaxed);
+        }
+        self.is_occupied.store(false, Ordering::Release);
     }
 
     /// Occupies the magazine to empty it, waiting for the thread that does.
@@ -228,7 +245,7 @@ impl Occupied<'_> {
     fn add_len(&self, added: usize) {
         self.0
             .len
-            .store(self.len().wrapping_add(added), Ordering::Relaxed);
+            .store(self.len().wrapping_add(added), Ordering::Release);
     }
 }
 
@@ -251,12 +268,12 @@ impl Drain<'_> {
     }
 
     /// Empties the magazine and lowers its flag `own`.
-    pub(super) fn finish(self, flags: &Flags, own: usize) {
-        let Occupied(magazine) = self.0;
+    pub(super) fn finish(&self, flags: &Flags, own: usize) {
+        let Self(Occupied(magazine)) = self;
         for shelf in &magazine.shelves {
             shelf.len.store(0, Ordering::Relaxed);
         }
-        magazine.len.store(0, Ordering::Relaxed);
+        magazine.len.store(0, Ordering::Release);
         if flags.is_raised(own) {
             flags.lower(own);
         }

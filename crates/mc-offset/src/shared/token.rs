@@ -5,7 +5,7 @@
 //! freed that way: giving up a handle gives the allocation an odd serial, and
 //! only tokens with odd serials are freed here, always in the core.
 
-use super::{Handle, SharedAllocator};
+use super::{Handle, SharedAllocator, frame::Frame};
 use crate::{allocation::Allocation, allocator::not_live, error::FreeError};
 
 impl Handle {
@@ -16,10 +16,13 @@ impl Handle {
     pub fn into_token(mut self) -> Allocation {
         let loose = self.allocation().loosened();
         if let Some(home) = self.take_home() {
-            home.core
-                .lock()
-                .chain
-                .set_allocation(loose.node(), loose.size(), loose.serial());
+            let mut state = home.core.lock();
+            let chain = &mut state.allocator.chain;
+            chain.set_allocation(loose.node(), loose.size(), loose.serial());
+            state.loose += 1;
+            if state.closing.is_some() {
+                Frame::retire(&mut state);
+            }
         }
         loose
     }
@@ -50,7 +53,11 @@ impl SharedAllocator {
     /// ```
     pub fn free(&self, token: Allocation) -> Result<(), FreeError> {
         if token.is_loose() {
-            self.core().locked(|allocator| allocator.free(token))
+            let mut state = self.core.lock();
+            state.allocator.free(token)?;
+            state.loose -= 1;
+            self.core.publish(&mut state.allocator);
+            Ok(())
         } else {
             Err(not_live(token))
         }

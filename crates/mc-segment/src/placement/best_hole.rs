@@ -7,16 +7,21 @@ impl Search<'_> {
     /// random start is taken.
     pub(super) fn choose_best_hole(&mut self) -> Option<usize> {
         let size = self.request.size;
-        let len = self.table.entries.len();
-        let start = self.draw.place(len);
-        let mut best: Option<(u64, usize)> = None;
-        for place in (start..len).chain(0..start) {
-            let hole = self.entry(place).recent_largest_hole();
-            let is_better = best.is_none_or(|(least, _)| hole < least);
-            if size <= hole && is_better && self.is_eligible(place) {
-                best = Some((hole, place));
+        let entries = &self.table.entries;
+        let start = self.draw.place(entries.len());
+        let mut best = None;
+        // What remains of a hole. That of one too small wraps around to at
+        // least this bound, as no request is empty.
+        let mut least = size.wrapping_neg();
+        for places in [start..entries.len(), 0..start] {
+            let first = places.start;
+            for (index, entry) in entries[places].iter().enumerate() {
+                let rest = entry.recent_largest_hole().wrapping_sub(size);
+                if rest < least && self.is_eligible(first + index) {
+                    (best, least) = (Some(first + index), rest);
+                }
             }
         }
-        best.map(|(_, place)| place)
+        best
     }
 }

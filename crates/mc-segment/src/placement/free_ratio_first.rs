@@ -6,12 +6,21 @@
 //! the capacity at most.
 
 use super::Search;
+use crate::table::is_greater_share;
 
 /// Segments in a sample.
 const SAMPLE_LEN: usize = 6;
 
 /// How many times its share of the capacity a fresh segment is given.
 const FRESH_SHARE: u128 = 2;
+
+/// A segment of the sample, and what was free in it when it was looked at.
+#[derive(Clone, Copy)]
+struct Candidate {
+    place: usize,
+    free_bytes: u64,
+    size: u64,
+}
 
 impl Search<'_> {
     pub(super) fn choose_free_ratio(&mut self) -> Option<usize> {
@@ -22,40 +31,50 @@ impl Search<'_> {
             if !self.is_candidate(place) {
                 continue;
             }
-            let best = if self.entry(place).mounted.is_fresh() {
+            let entry = self.entry(place);
+            let best = if self.table.has_fresh && entry.mounted.is_fresh() {
                 fresh_count += 1;
                 &mut fresh
             } else {
                 &mut settled
             };
-            if best.is_none_or(|best| self.is_emptier(place, best)) {
-                *best = Some(place);
+            let candidate = Candidate {
+                place,
+                free_bytes: entry.recent_free_bytes(),
+                size: entry.size,
+            };
+            if best.is_none_or(|best| candidate.is_emptier_than(&best)) {
+                *best = Some(candidate);
             }
         }
-        match (settled, fresh) {
-            (Some(settled), Some(fresh)) if !self.is_emptier(fresh, settled) => {
-                self.entry(fresh).mounted.settle();
+        let chosen = match (settled, fresh) {
+            (Some(settled), Some(fresh)) if !fresh.is_emptier_than(&settled) => {
+                self.entry(fresh.place).mounted.settle();
                 Some(settled)
             }
-            (Some(settled), Some(fresh)) if !self.takes_part(fresh, fresh_count) => Some(settled),
+            (Some(settled), Some(fresh)) if !self.takes_part(&fresh, fresh_count) => Some(settled),
             (settled, fresh) => fresh.or(settled),
-        }
-    }
-
-    fn is_emptier(&self, place: usize, than: usize) -> bool {
-        self.entry(place).is_emptier_than(self.entry(than))
+        };
+        chosen.map(|chosen| chosen.place)
     }
 
     /// Draws whether one of the fresh segments in the sample may be chosen.
-    fn takes_part(&mut self, fresh: usize, fresh_count: u128) -> bool {
+    fn takes_part(&mut self, fresh: &Candidate, fresh_count: u128) -> bool {
         let len = self.table.entries.len();
         // A segment is in the sample with a chance of `sample / len` and has to
         // be chosen with one of `FRESH_SHARE * size / capacity`; of several that
         // are fresh, each is the emptiest as often.
         let sample = len.min(SAMPLE_LEN) as u128;
-        let size = u128::from(self.entry(fresh).size);
+        let size = u128::from(fresh.size);
         let drawn = u128::from(self.draw.number() >> 32);
         let scaled = drawn.saturating_mul(self.table.capacity) >> 32;
         scaled.saturating_mul(sample) < FRESH_SHARE * fresh_count * size * len as u128
+    }
+}
+
+impl Candidate {
+    #[inline]
+    fn is_emptier_than(&self, other: &Self) -> bool {
+        is_greater_share((self.free_bytes, self.size), (other.free_bytes, other.size))
     }
 }

@@ -21,8 +21,8 @@ use crate::{
 };
 
 pub use self::strategy::Strategy;
-pub(crate) use self::walk::Draw;
 use self::walk::Walk;
+pub(crate) use self::walk::{Draw, Ring};
 
 /// Choices of a strategy that may fail before any segment will do. They fail
 /// only where a hole is there and not aligned, or another thread was faster.
@@ -33,11 +33,15 @@ pub(crate) struct Search<'a> {
     table: &'a Table,
     request: &'a Request<'a>,
     draw: Draw,
+    placed: Vec<PlacedBuffer>,
     /// Names that hold a replica.
     taken: SmallVec<[u32; 4]>,
     /// Segments that have refused a replica. They are not tried for the next
     /// one either, which is no smaller.
     refused: PlaceSet,
+    /// Whether segments may be excluded, taken or refused; if not, none of the
+    /// lists needs a look.
+    has_barred: bool,
 }
 
 impl<'a> Search<'a> {
@@ -47,111 +51,110 @@ impl<'a> Search<'a> {
             table,
             request,
             draw,
+            placed: Vec::new(),
             taken: SmallVec::new(),
             refused: PlaceSet(SmallVec::new()),
+            has_barred: !request.excluded.is_empty(),
         }
     }
 
     /// Places as many replicas as asked for, or as many as there is room for.
     #[inline]
-    pub(crate) fn place(&mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
-        let mut buffers = Vec::new();
-        for _ in 0..self.request.replicas.count {
-            let Some(place) = self.place_one(strategy) else {
+    pub(crate) fn place(mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
+        let count = self.request.replicas.count;
+        // No more than there are segments, whatever was asked for.
+        let len = self.table.entries.len().min(count as usize);
+        self.placed.reserve_exact(len);
+        for _ in 0..count {
+            if !self.place_one(strategy) {
                 break;
-            };
-            buffers.push(place);
+            }
         }
-        buffers
+        self.placed
     }
 
     #[inline]
-    fn place_one(&mut self, strategy: Strategy) -> Option<PlacedBuffer> {
+    fn place_one(&mut self, strategy: Strategy) -> bool {
         let preferred = self.request.preferred.iter();
         let mut preferred = preferred.filter_map(|&id| self.table.place_of(id));
-        if let Some(placed) = preferred.find_map(|place| self.attempt(place)) {
-            return Some(placed);
+        if preferred.any(|place| self.attempt(place)) {
+            return true;
         }
-        let chosen = match strategy {
-            Strategy::Random => None,
+        let is_placed = match strategy {
+            Strategy::Random => false,
             Strategy::LocalFirst => self.attempt_local(),
             Strategy::FreeRatioFirst => self.attempt_choices(Self::choose_free_ratio),
             Strategy::CapacityWeighted => self.attempt_choices(Self::choose_weighted),
             Strategy::BestHole => self.attempt_choices(Self::choose_best_hole),
         };
-        chosen.or_else(|| self.attempt_any())
+        is_placed || self.attempt_any()
     }
 
     /// Tries what a strategy chooses.
     #[inline]
-    fn attempt_choices(
-        &mut self,
-        choose: impl Fn(&mut Self) -> Option<usize>,
-    ) -> Option<PlacedBuffer> {
+    fn attempt_choices(&mut self, choose: impl Fn(&mut Self) -> Option<usize>) -> bool {
         for _ in 0..CHOICES_MAX {
-            let place = choose(self)?;
-            if let Some(placed) = self.attempt(place) {
-                return Some(placed);
+            match choose(self) {
+                Some(place) if self.attempt(place) => return true,
+                Some(_) => {}
+                None => return false,
             }
         }
-        None
+        false
     }
 
     /// Tries all segments in random order, first those that seem to have a
     /// hole.
     #[inline]
-    fn attempt_any(&mut self) -> Option<PlacedBuffer> {
-        for place in self.walk() {
-            if self.seems_to_fit(place)
-                && let Some(placed) = self.attempt(place)
-            {
-                return Some(placed);
-            }
-        }
-        self.walk().find_map(|place| self.attempt(place))
+    fn attempt_any(&mut self) -> bool {
+        self.walk()
+            .any(|place| self.seems_to_fit(place) && self.attempt(place))
+            || self.walk().any(|place| self.attempt(place))
     }
 
-    /// Places a replica in a segment if it may go there and was not refused.
+    /// Places a replica in a segment if it may go there and was not refused;
+    /// returns whether it did.
     #[inline]
-    fn attempt(&mut self, place: usize) -> Option<PlacedBuffer> {
+    fn attempt(&mut self, place: usize) -> bool {
         if !self.is_eligible(place) {
-            return None;
+            return false;
         }
-        let Entry { mounted, name, .. } = self.entry(place);
+        let entry = self.entry(place);
+        let mounted = &entry.mounted;
         let Request {
             size,
             align,
             max_extents,
             ..
         } = *self.request;
-        match mounted.allocate(size, align, max_extents) {
+        self.has_barred = true;
+        match entry.allocate(size, align, max_extents) {
             // The state is read after space was taken: whoever closes the
             // segment either is seen here, or sees the space taken.
             Ok((chunk, pieces)) if mounted.state().is_placeable() => {
-                self.taken.push(*name);
-                return Some(PlacedBuffer::new(mounted, chunk, pieces));
+                self.taken.push(entry.name);
+                self.placed.push(PlacedBuffer::new(mounted, chunk, pieces));
+                return true;
             }
             Ok(_) => {}
             Err(error) => mounted.refusals.count(&error),
         }
         self.refused.insert(place);
-        None
+        false
     }
 
     /// Returns whether a replica may go to a segment that has not refused it.
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
         let entry = self.entry(place);
-        let Request {
-            size,
-            align,
-            excluded,
-            ..
-        } = *self.request;
-        entry.could_take(size, align)
-            && (excluded.is_empty() || !excluded.contains(&entry.mounted.info().id))
-            && !self.taken.contains(&entry.name)
-            && !self.refused.contains(place)
+        entry.could_take(self.request.size, self.request.align)
+            && !(self.has_barred && self.is_barred(place, entry))
+    }
+
+    fn is_barred(&self, place: usize, entry: &Entry) -> bool {
+        self.request.excluded.contains(&entry.mounted.info().id)
+            || self.taken.contains(&entry.name)
+            || self.refused.contains(place)
     }
 
     #[inline]
@@ -171,8 +174,8 @@ impl<'a> Search<'a> {
     }
 
     #[inline]
-    fn walk(&mut self) -> Walk {
-        Walk::new(&mut self.draw, self.table.entries.len())
+    fn walk(&mut self) -> Walk<'a> {
+        self.table.ring.walk(&mut self.draw)
     }
 }
 

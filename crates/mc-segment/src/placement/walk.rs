@@ -50,15 +50,21 @@ fn mix(bits: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-/// All numbers below a length, each once, from a random start in random
-/// strides.
+/// The numbers below a length, as places that walks visit.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    /// For each number, whether it has no divisor in common with the length:
+    /// strides of so many visit every place.
+    is_stride: Box<[bool]>,
+}
+
+/// All places of a [`Ring`], each once, from a random start in random strides.
 ///
-/// A stride that has no divisor in common with the length visits every number.
 /// Neighbors in the table, which share a host or a name, are thus not visited
 /// one after the other.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk {
-    len: usize,
+pub(crate) struct Walk<'a> {
+    ring: &'a Ring,
     next: usize,
     /// 0 until the second step, as most walks end with the first.
     stride: usize,
@@ -66,45 +72,55 @@ pub(crate) struct Walk {
     draw: Draw,
 }
 
-impl Walk {
-    #[inline]
-    pub(crate) fn new(draw: &mut Draw, len: usize) -> Self {
+impl Ring {
+    pub(crate) fn new(len: usize) -> Self {
+        let is_stride = (0..len).map(|number| gcd(number, len) == 1);
         Self {
-            len,
-            next: draw.place(len),
+            is_stride: is_stride.collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn walk(&self, draw: &mut Draw) -> Walk<'_> {
+        Walk {
+            ring: self,
+            next: draw.place(self.is_stride.len()),
             stride: 0,
-            left: len,
+            left: self.is_stride.len(),
             // Of its own, so that what is drawn next does not follow from strides.
             draw: Draw(draw.number()),
         }
     }
+
+    /// Draws a stride for a ring of at least two places.
+    #[inline]
+    fn stride(&self, draw: &mut Draw) -> usize {
+        loop {
+            let stride = 1 + draw.place(self.is_stride.len() - 1);
+            if self.is_stride[stride] {
+                return stride;
+            }
+        }
+    }
 }
 
-impl Iterator for Walk {
+impl Iterator for Walk<'_> {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
-        if self.left + 1 < self.len {
+        let len = self.ring.is_stride.len();
+        if self.left + 1 < len {
             if self.stride == 0 {
-                self.stride = stride(&mut self.draw, self.len);
+                self.stride = self.ring.stride(&mut self.draw);
             }
-            // Below twice the length, which is a length of a vector.
-            self.next = (self.next + self.stride) % self.len;
+            self.next += self.stride;
+            if self.next >= len {
+                self.next -= len;
+            }
         }
         Some(self.next)
-    }
-}
-
-/// Returns a number below `len` that has no divisor in common with it.
-#[cold]
-fn stride(draw: &mut Draw, len: usize) -> usize {
-    loop {
-        let stride = 1 + draw.place(len - 1);
-        if gcd(stride, len) == 1 {
-            return stride;
-        }
     }
 }
 
@@ -120,8 +136,8 @@ mod tests {
     fn a_walk_visits_every_number_once() {
         for len in 0..200 {
             for ticket in 0..20 {
-                let walk = Walk::new(&mut Draw::new(7, ticket), len);
-                let mut visited: Vec<_> = walk.collect();
+                let ring = Ring::new(len);
+                let mut visited: Vec<_> = ring.walk(&mut Draw::new(7, ticket)).collect();
                 visited.sort_unstable();
                 assert!(visited.iter().copied().eq(0..len), "{len}: {visited:?}");
             }
@@ -130,9 +146,10 @@ mod tests {
 
     #[test]
     fn walks_begin_everywhere_and_go_on_anywhere() {
+        let ring = Ring::new(10);
         let mut seconds = [0_u32; 10];
         for ticket in 0..10_000 {
-            let mut walk = Walk::new(&mut Draw::new(1, ticket), 10);
+            let mut walk = ring.walk(&mut Draw::new(1, ticket));
             let first = walk.next().unwrap();
             if first == 3 {
                 seconds[walk.next().unwrap()] += 1;

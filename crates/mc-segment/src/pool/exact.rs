@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mc_offset::{Handle, PlaceError as OffsetError};
 
-use super::{SegmentPool, check_overlap};
+use super::{SegmentPool, admit::check_disjoint};
 use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
@@ -97,7 +97,7 @@ impl SegmentPool {
         if registry.contains_key(&id) {
             return Err(MountWithError::AlreadyMounted { id });
         }
-        check_overlap(&registry, &segment.info)?;
+        check_disjoint(&registry, &segment)?;
         let mounted = Arc::new(Mounted::new(segment)?);
         let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
             segment if segment == id => adopt_into(&mounted, descriptor),

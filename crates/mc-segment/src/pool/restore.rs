@@ -1,8 +1,8 @@
 //! A pool to plain data and back.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{SegmentPool, check_overlap};
+use super::{Registry, SegmentPool, admit::check_disjoint};
 use crate::{
     error::RestoreError,
     memory::Memory,
@@ -46,15 +46,15 @@ impl SegmentPool {
                 supported: SNAPSHOT_VERSION,
             });
         }
-        let mut segments = BTreeMap::new();
+        let mut segments = Registry::new();
         for (position, saved) in snapshot.segments.iter().enumerate() {
             let id = saved.info.id;
             if segments.contains_key(&id) {
                 return Err(RestoreError::Duplicate { position, id });
             }
             let failed = |source| RestoreError::Segment { position, source };
-            check_overlap(&segments, &saved.info).map_err(failed)?;
             let segment = Segment::local(saved.info.clone(), memory(&saved.info));
+            check_disjoint(&segments, &segment).map_err(failed)?;
             let mounted = Mounted::new(segment).map_err(failed)?;
             mounted.set_state(saved.state);
             segments.insert(id, Arc::new(mounted));

@@ -6,7 +6,8 @@ use super::{Evictions, ObjectStore};
 
 impl ObjectStore {
     /// Publishes what [`stats`](Self::stats) returns to whatever recorder of
-    /// the crate `metrics` is installed.
+    /// the crate `metrics` is installed; the segments below the store are
+    /// published by a [`MetricsPublisher`](crate::MetricsPublisher).
     ///
     /// | series | labels | |
     /// |---|---|---|

@@ -108,6 +108,14 @@ impl Cluster {
         self.capacities.iter().sum()
     }
 
+    /// Returns whether a segment has a hole of a size that a put may not be refused for: with the
+    /// published fit, which does not find every hole, there is none.
+    pub(super) fn has_room(&self, size: u64) -> bool {
+        let stats = self.pool.stats();
+        let mut segments = stats.segments.iter();
+        self.fit != Fit::BinCeil && segments.any(|segment| segment.space.largest_hole >= size)
+    }
+
     /// Returns the request of a put: the hosts write in turn, and as many replicas as there is room
     /// for are a success.
     pub(super) fn request(&self, size: u64, replicas: u32, put: u64) -> Request<'_> {

@@ -31,7 +31,7 @@ pub(super) struct Outcome {
     pub(super) partial: u64,
     /// Objects evicted.
     pub(super) evicted: u64,
-    /// Puts refused although one segment had a hole of the size.
+    /// Puts, and attempts before the timed ones, refused although one segment had a hole of the size.
     pub(super) wrongly_refused: u64,
     /// Mean over the samples of live bytes over capacity.
     pub(super) utilization_mean: f64,
@@ -128,16 +128,16 @@ impl Outcome {
 }
 
 /// Returns the standard deviation over the segments of their utilization.
-pub(super) fn stddev(stats: &PoolStats) -> f64 {
-    let utilizations = || {
-        stats
-            .segments
-            .iter()
-            .map(|segment| segment.space.utilization())
-    };
-    let count = stats.segments.len() as f64;
-    let mean = utilizations().sum::<f64>() / count;
-    let variance = utilizations().map(|one| (one - mean).powi(2)).sum::<f64>() / count;
+pub(super) fn stddev_of(stats: &PoolStats) -> f64 {
+    let segments = stats.segments.iter();
+    stddev(segments.map(|segment| segment.space.utilization()))
+}
+
+/// Returns the standard deviation of the utilizations of segments.
+pub(super) fn stddev(utilizations: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
+    let count = utilizations.len() as f64;
+    let mean = utilizations.clone().sum::<f64>() / count;
+    let variance = utilizations.map(|one| (one - mean).powi(2)).sum::<f64>() / count;
     variance.sqrt()
 }
 
@@ -160,6 +160,6 @@ impl Samples {
     pub(super) fn finish(&self, outcome: &mut Outcome, last: &PoolStats) {
         outcome.utilization_mean = self.utilization / self.count;
         outcome.fragmentation_mean = self.fragmentation / self.count;
-        outcome.utilization_stddev = stddev(last);
+        outcome.utilization_stddev = stddev_of(last);
     }
 }
