@@ -161,6 +161,8 @@ impl OffsetAllocator {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     /// Returns an allocator of 10,000 bytes that has seen the sizes many times, none of them exact.
@@ -172,6 +174,21 @@ mod tests {
             }
         }
         allocator
+    }
+
+    #[test]
+    fn requests_are_recorded_with_whether_they_fill_a_hole() {
+        let mut allocator = OffsetAllocator::new(6000).unwrap();
+        let mut blocks: Vec<_> = (0..600).map(|_| allocator.allocate(10).unwrap()).collect();
+        assert_eq!(allocator.trend.regime(), Regime::Varied);
+        for _ in 0..600 {
+            // Of two that are freed, one is kept for the next request and one is a hole.
+            for at in [10, 20] {
+                allocator.free(blocks.swap_remove(at)).unwrap();
+            }
+            blocks.extend([10, 10].map(|size| allocator.allocate(size).unwrap()));
+        }
+        assert_eq!(allocator.trend.regime(), Regime::Repeating);
     }
 
     #[test]
