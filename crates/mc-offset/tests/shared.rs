@@ -267,11 +267,11 @@ fn raw_tokens_come_back_unless_a_bit_of_them_changed() {
 
 /// A pool in which threads keep freed blocks of 100 bytes back.
 fn accustomed_to_100_bytes() -> SharedAllocator {
-    let allocator = SharedAllocator::new(1_000_000).unwrap();
-    let _ = allocator.allocate(100).unwrap();
+    let allocator = SharedAllocator::new(1_000_000).expect("valid options");
+    drop(allocator.allocate(100).expect("all is free"));
     // The size comes again, and is kept from then on.
     assert_eq!(allocator.recent_free_bytes(), 1_000_000);
-    drop(allocator.allocate(100).unwrap());
+    drop(allocator.allocate(100).expect("all is free"));
     assert_eq!(allocator.recent_free_bytes(), 999_900);
     allocator
 }
