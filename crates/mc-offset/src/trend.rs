@@ -180,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn repeats_are_noted_up_to_the_last_of_a_sample_while_sizes_repeat() {
+        let mut trend = Trend::new();
+        for _ in 1..SAMPLE_LEN {
+            assert!(trend.record_repeat(10));
+        }
+        assert!(!trend.record_repeat(10), "the last one is judged");
+        trend.record(10, true);
+        assert!(trend.record_repeat(10));
+        for _ in 0..2 * SAMPLE_LEN {
+            trend.record(10, false);
+        }
+        assert_eq!(trend.regime(), Regime::Varied);
+        assert!(!trend.record_repeat(10));
+    }
+
+    #[test]
     fn repetition_ends_at_a_fiftieth_and_begins_above_a_twentieth() {
         let mut trend = Trend::new();
         // Of 256 requests, how many find a hole of their size.
