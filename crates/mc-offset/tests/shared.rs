@@ -321,3 +321,11 @@ fn four_sizes_are_kept_and_a_fifth_takes_the_place_of_the_first() {
     assert_eq!(keep(500), 1400);
     assert_eq!(keep(200), 1400, "it is kept already");
 }
+
+#[test]
+fn a_shared_allocator_prints_its_report() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let report = allocator.report();
+    let expected = format!("SharedAllocator {{ report: {report:?} }}");
+    assert_eq!(format!("{allocator:?}"), expected);
+}
