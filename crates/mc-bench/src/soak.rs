@@ -9,12 +9,14 @@ mod memory;
 mod offset;
 mod shared;
 mod slots;
+mod store;
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// The named generator of every layer.
@@ -30,7 +32,13 @@ pub struct Layer {
 }
 
 /// Every layer, in the order of a round.
-pub const LAYERS: &[Layer] = &[offset::LAYER, shared::LAYER, slots::LAYER, memory::LAYER];
+pub const LAYERS: &[Layer] = &[
+    offset::LAYER,
+    shared::LAYER,
+    slots::LAYER,
+    memory::LAYER,
+    store::LAYER,
+];
 
 /// What a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +91,27 @@ fn round(layer: Layer, seed: u64) -> Result<u64, Failure> {
         seed,
         message: text(panic.as_ref()),
     })
+}
+
+/// Calls `work` on several threads, each with its number and a generator of its own.
+///
+/// # Panics
+///
+/// With the panic of a thread, when all have ended.
+fn on_threads(threads: u64, generator: &mut Generator, work: impl Fn(u64, &mut Generator) + Sync) {
+    thread::scope(|scope| {
+        let spawn = |thread| {
+            let mut generator = Generator::seed_from_u64(generator.random());
+            let work = &work;
+            scope.spawn(move || work(thread, &mut generator))
+        };
+        let running: Vec<_> = (0..threads).map(spawn).collect();
+        for thread in running {
+            if let Err(panic) = thread.join() {
+                resume_unwind(panic);
+            }
+        }
+    });
 }
 
 /// Returns the message of a panic.

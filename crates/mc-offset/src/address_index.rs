@@ -364,6 +364,34 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_short_when_holes_come_in_address_order() {
+        let mut index = AddressIndex::new();
+        index.reserve(1 << 12).unwrap();
+        for hole in 0..1 << 12 {
+            index.insert(hole, 10 * u64::from(hole), 5);
+        }
+        let height = height(&index, index.root);
+        assert!(height <= 3 * 12, "{height} holes on the longest path");
+    }
+
+    fn height(index: &AddressIndex, at: u32) -> u32 {
+        if at == NIL {
+            return 0;
+        }
+        let Entry { left, right, .. } = *index.entry(at);
+        1 + height(index, left).max(height(index, right))
+    }
+
+    #[test]
+    #[should_panic(expected = "a hole is missing from the address index")]
+    fn a_missing_hole_is_noticed() {
+        let mut index = AddressIndex::new();
+        index.reserve(1).unwrap();
+        index.insert(0, 10, 5);
+        index.check_invariants([(0, 10, 5), (1, 20, 5)].into_iter());
+    }
+
+    #[test]
     fn heap_bytes_are_those_of_the_entries() {
         let mut index = AddressIndex::new();
         assert_eq!(index.heap_bytes(), 0);

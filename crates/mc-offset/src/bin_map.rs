@@ -142,4 +142,13 @@ mod tests {
         assert_eq!(map.iter_from(0).collect::<Vec<_>>(), [3, 700]);
         assert_eq!(map.iter_rev().collect::<Vec<_>>(), [700, 3]);
     }
+
+    #[test]
+    #[should_panic(expected = "summary bit 1 is wrong")]
+    fn a_summary_that_lacks_a_word_is_noticed() {
+        let mut map = BinMap::new();
+        map.insert(64);
+        map.summary = 0;
+        map.check_invariants();
+    }
 }

@@ -307,3 +307,16 @@ impl OffsetAllocator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::OffsetAllocator;
+
+    #[test]
+    #[should_panic(expected = "the sum of requested bytes is wrong")]
+    fn a_sum_that_is_wrong_is_noticed() {
+        let mut allocator = OffsetAllocator::new(1000).unwrap();
+        allocator.live_bytes += 1;
+        allocator.check_invariants();
+    }
+}

@@ -158,3 +158,60 @@ impl OffsetAllocator {
         fitting.map(|(_, index)| index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// Returns an allocator of 10,000 bytes that has seen the sizes many times, none of them exact.
+    fn accustomed_to(sizes: [u64; 4]) -> OffsetAllocator {
+        let mut allocator = OffsetAllocator::new(10_000).unwrap();
+        for _ in 0..1000 {
+            for size in sizes {
+                allocator.trend.record(size, false);
+            }
+        }
+        allocator
+    }
+
+    #[test]
+    fn requests_are_recorded_with_whether_they_fill_a_hole() {
+        let mut allocator = OffsetAllocator::new(6000).unwrap();
+        let mut blocks: Vec<_> = (0..600).map(|_| allocator.allocate(10).unwrap()).collect();
+        assert_eq!(allocator.trend.regime(), Regime::Varied);
+        for _ in 0..600 {
+            // Of two that are freed, one is kept for the next request and one is a hole.
+            for at in [10, 20] {
+                allocator.free(blocks.swap_remove(at)).unwrap();
+            }
+            blocks.extend([10, 10].map(|size| allocator.allocate(size).unwrap()));
+        }
+        assert_eq!(allocator.trend.regime(), Regime::Repeating);
+    }
+
+    #[test]
+    fn small_objects_are_at_the_other_end_while_sizes_are_widely_spread() {
+        let mut allocator = accustomed_to([10, 10, 10, 1000]);
+        let regime = allocator.trend.regime();
+        assert_eq!(regime, Regime::Spread { small_max: 128 });
+        for (size, offset) in [(100, 9900), (129, 0), (128, 9772), (1000, 129)] {
+            let token = allocator.allocate(size).unwrap();
+            assert_eq!(token.offset(), offset, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_hole_is_beside_the_larger_neighbor_while_sizes_vary() {
+        for (before, after, offset) in [(3000, 10, 3100), (10, 3000, 10)] {
+            let mut allocator = accustomed_to([1000, 5000, 1000, 5000]);
+            assert_eq!(allocator.trend.regime(), Regime::Varied);
+            let _ = allocator.allocate_at(0, before).unwrap();
+            let _ = allocator.allocate_at(before + 500, after).unwrap();
+            // The hole of 500 bytes between them is the smallest that fits.
+            let token = allocator.allocate(400).unwrap();
+            assert_eq!(token.offset(), offset, "between {before} and {after}");
+        }
+    }
+}

@@ -261,7 +261,43 @@ mod tests {
     #[test]
     fn at_most_an_eighth_is_never_used() {
         let slab = filled(100_000);
-        assert!(slab.heap_bytes() <= 112_501 * size_of::<Entry>());
+        let slots = slab.heap_bytes() / size_of::<Entry>();
+        assert!((100_000..=112_501).contains(&slots), "{slots} slots");
+    }
+
+    #[test]
+    fn small_tables_grow_by_256_and_large_ones_by_an_eighth() {
+        for (len, added) in [(1, 256), (2055, 256), (2056, 257), (100_001, 12_500)] {
+            let slab = Slab::new((0..len).map(Entry::Used)).unwrap();
+            assert_eq!(slab.index_end(), len + added);
+        }
+    }
+
+    #[test]
+    fn a_trim_is_due_when_a_quarter_is_used_and_not_while_the_table_is_small() {
+        for (len, due_below) in [(10, 0), (1024, 0), (1025, 320), (2000, 512)] {
+            let mut slab = filled(len);
+            for index in (0..len).rev() {
+                assert_eq!(slab.is_mostly_vacant(), index + 1 < due_below, "{index}");
+                slab.remove(index);
+            }
+        }
+    }
+
+    #[test]
+    fn a_trim_that_gives_little_back_is_not_due_again_at_once() {
+        // A quarter of what is left of the table, or half of what is in use.
+        for (kept, due_below) in [(1100..2600, 650), (2000..2600, 300), (900..1000, 0)] {
+            let mut slab = filled(8000);
+            for index in (0..8000).filter(|index| !kept.contains(index)) {
+                slab.remove(index);
+            }
+            slab.trim();
+            for index in kept {
+                assert_eq!(slab.is_mostly_vacant(), slab.len() < due_below);
+                slab.remove(index);
+            }
+        }
     }
 
     #[test]

@@ -444,3 +444,41 @@ impl fmt::Debug for SlotAllocator {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_that_had_a_slot_is_tried_first_from_then_on() {
+        let allocator = SlotAllocator::new(1, 128).unwrap();
+        for taken in 0..65 {
+            assert_eq!(allocator.shards[0].likely_word(), 0, "{taken} taken");
+            assert!(allocator.allocate().is_ok());
+        }
+        assert_eq!(allocator.shards[0].likely_word(), 1);
+    }
+
+    #[test]
+    fn a_survey_tells_who_has_slots_and_how_many_came_back() {
+        let allocator = SlotAllocator::new(1, 32_769).unwrap();
+        assert_eq!(allocator.survey(), (0, 0b11));
+        let slots = [0, 1, 32_768].map(SlotIndex);
+        assert!(
+            slots
+                .iter()
+                .all(|&slot| allocator.allocate_at(slot).is_ok())
+        );
+        assert_eq!(allocator.survey(), (0, 0b01), "the second region had one");
+        assert!(slots.iter().all(|&slot| allocator.free(slot).is_ok()));
+        assert_eq!(allocator.survey(), (3, 0b11));
+    }
+
+    #[test]
+    #[should_panic(expected = "region 0: balance and bits differ")]
+    fn a_slot_that_no_balance_counts_is_noticed() {
+        let allocator = SlotAllocator::new(1, 100).unwrap();
+        assert!(allocator.bitmap.claim_at(7));
+        allocator.check_invariants();
+    }
+}

@@ -50,3 +50,31 @@ pub(crate) fn thread_hint() -> u32 {
 pub(crate) fn thread_hint() -> u32 {
     0
 }
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests {
+    use alloc::{collections::BTreeSet, vec::Vec};
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    #[test]
+    fn threads_that_run_at_the_same_time_have_different_hints() {
+        let barrier = Barrier::new(8);
+        let hints: BTreeSet<u32> = thread::scope(|scope| {
+            let hint = || {
+                barrier.wait();
+                let hint = thread_hint();
+                // No stack is used again before all hints are taken.
+                barrier.wait();
+                hint
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(hint)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert_eq!(hints.len(), 8);
+    }
+}

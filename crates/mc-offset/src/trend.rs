@@ -168,6 +168,53 @@ mod tests {
     }
 
     #[test]
+    fn past_samples_weigh_half_as_much_as_the_last() {
+        let mut trend = Trend::new();
+        // Means of 257.5 and 2575 bytes.
+        for (sizes, small_max) in [([10, 10, 10, 1000], 128), ([100, 100, 100, 10_000], 708)] {
+            for at in 0..SAMPLE_LEN as usize {
+                trend.record(sizes[at % 4], false);
+            }
+            assert_eq!(trend.regime(), Regime::Spread { small_max });
+        }
+    }
+
+    #[test]
+    fn repeats_are_noted_up_to_the_last_of_a_sample_while_sizes_repeat() {
+        let mut trend = Trend::new();
+        for _ in 1..SAMPLE_LEN {
+            assert!(trend.record_repeat(10));
+        }
+        assert!(!trend.record_repeat(10), "the last one is judged");
+        trend.record(10, true);
+        assert!(trend.record_repeat(10));
+        for _ in 0..2 * SAMPLE_LEN {
+            trend.record(10, false);
+        }
+        assert_eq!(trend.regime(), Regime::Varied);
+        assert!(!trend.record_repeat(10));
+    }
+
+    #[test]
+    fn repetition_ends_at_a_fiftieth_and_begins_above_a_twentieth() {
+        let mut trend = Trend::new();
+        // Of 256 requests, how many find a hole of their size.
+        for (exact, is_repeating) in [
+            (6, true),
+            (5, false),
+            (6, false),
+            (12, false),
+            (13, true),
+            (6, true),
+        ] {
+            for at in 0..SAMPLE_LEN {
+                trend.record(1000, at < exact);
+            }
+            assert_eq!(trend.regime() == Regime::Repeating, is_repeating, "{exact}");
+        }
+    }
+
+    #[test]
     fn a_judgement_stands_until_a_sample_is_clearly_different() {
         let mut trend = Trend::new();
         let mut feed = |sizes: [u64; 4], samples: u32| {

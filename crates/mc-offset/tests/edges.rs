@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mc_offset::{AllocError, Fit, FreeError, OffsetAllocator, Options, OptionsError};
+use mc_offset::{AllocError, Allocation, Fit, FreeError, OffsetAllocator, Options, OptionsError};
 
 fn with(options: Options) -> OffsetAllocator {
     OffsetAllocator::with_options(options).unwrap()
@@ -177,6 +177,69 @@ fn a_limit_of_n_allocations_means_n() {
         );
         allocator.check_invariants();
     }
+}
+
+/// A pool of 100 bytes with a hole of 10 after each of five allocations of 10.
+fn checkered(limit: u32) -> OffsetAllocator {
+    let mut allocator = with(Options {
+        max_allocations: Some(limit),
+        ..Options::new(100)
+    });
+    for offset in (0..100).step_by(20) {
+        let _ = allocator.allocate_at(offset, 10).unwrap();
+    }
+    allocator
+}
+
+#[test]
+fn every_piece_of_an_object_counts_against_the_limit() {
+    let mut allocator = checkered(10);
+    let object = allocator.allocate_extents(50, 5, 1).unwrap();
+    assert_eq!(object.pieces().len(), 5);
+    assert_eq!(allocator.allocation_count(), 10);
+    let mut allocator = checkered(9);
+    let refused = allocator.allocate_extents(50, 5, 1);
+    assert_eq!(refused, Err(AllocError::LimitReached { limit: 9 }));
+    assert_eq!(allocator.allocation_count(), 5);
+    assert_eq!(allocator.free_bytes(), 50);
+    assert!(allocator.allocate_extents(40, 4, 1).is_ok());
+}
+
+#[test]
+fn pieces_are_in_the_holes_with_the_most_room_once_aligned() {
+    let mut allocator = with(Options::new(7244));
+    // Two holes of 1400 bytes with 512 of them usable, two of 1100 bytes with 1024.
+    for (start, end) in [(0, 1), (1400, 2049), (3450, 4096), (5196, 6144)] {
+        let _ = allocator.allocate_at(start, end - start).unwrap();
+    }
+    let object = allocator.allocate_extents(2048, 2, 512).unwrap();
+    let mut offsets: Vec<u64> = object.pieces().iter().map(Allocation::offset).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [4096, 6144]);
+}
+
+#[test]
+fn room_for_an_alignment_is_counted_from_the_granule_on() {
+    for fit in [Fit::BinExact, Fit::GOOD, Fit::Adaptive] {
+        let mut allocator = with(Options {
+            granule: 64,
+            fit,
+            ..Options::new(4096)
+        });
+        // Wherever a hole begins, 64 bytes more than asked for reach a multiple of 128.
+        let nearly_all = allocator.allocate_aligned(4032, 128);
+        assert!(nearly_all.is_ok(), "{fit:?}: {nearly_all:?}");
+    }
+}
+
+#[test]
+fn all_pieces_of_an_object_are_freed() {
+    let mut allocator = checkered(10);
+    let object = allocator.allocate_extents(45, 5, 1).unwrap();
+    assert_eq!(allocator.free_bytes(), 5);
+    assert_eq!(allocator.free_extents(object), Ok(()));
+    assert_eq!(allocator.free_bytes(), 50);
+    allocator.check_invariants();
 }
 
 #[test]

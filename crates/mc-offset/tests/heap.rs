@@ -204,6 +204,26 @@ fn shared_handles_are_refused_and_freed_on_a_full_heap() {
     shared.inspect(OffsetAllocator::check_invariants);
 }
 
+fn memory_is_reported_as_the_heap_gave_it() {
+    let in_use = HEAP.allocated();
+    let mut allocator = OffsetAllocator::new(OPTIONS.capacity).expect("valid options");
+    let check = |allocator: &OffsetAllocator| {
+        assert_eq!(allocator.report().metadata_bytes, HEAP.allocated() - in_use);
+    };
+    check(&allocator);
+    for offset in (0..OBJECTS).map(|object| 100 * object) {
+        // Looking for a place by its offset makes an index of the holes.
+        let _ = allocator.allocate_at(offset, 50).expect("it is free");
+    }
+    check(&allocator);
+    drop(allocator);
+    for slots in [1, 10_000, 1 << 20] {
+        let slots = SlotAllocator::new(4096, slots).expect("valid layout");
+        let heap_bytes = HEAP.allocated() - in_use;
+        assert_eq!(slots.metadata_bytes(), heap_bytes + size_of_val(&slots));
+    }
+}
+
 fn slots_never_ask_for_heap() {
     const SLOTS: u32 = 10_000;
     let slots = SlotAllocator::new(4096, SLOTS).expect("valid layout");
@@ -248,6 +268,7 @@ fn main() {
     restoring_keeps_nothing_wherever_the_heap_ends();
     operations_change_nothing_wherever_the_heap_ends();
     shared_handles_are_refused_and_freed_on_a_full_heap();
+    memory_is_reported_as_the_heap_gave_it();
     slots_never_ask_for_heap();
     allocators_that_come_and_go_take_the_heap_of_one();
 }

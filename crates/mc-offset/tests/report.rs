@@ -105,6 +105,19 @@ fn the_printed_report_names_every_sum() {
 }
 
 #[test]
+fn shares_are_those_of_the_live_and_of_the_scattered_bytes() {
+    let mut allocator = OffsetAllocator::new(1000).unwrap();
+    let report = allocator.report();
+    assert_eq!((report.utilization(), report.fragmentation()), (0.0, 0.0));
+    let first = allocator.allocate(200).unwrap();
+    let _wall = allocator.allocate(200).unwrap();
+    allocator.free(first).unwrap();
+    // Holes of 200 and 600 bytes.
+    let report = allocator.report();
+    assert_eq!((report.utilization(), report.fragmentation()), (0.2, 0.25));
+}
+
+#[test]
 fn a_full_pool_prints_no_fragmentation_and_no_holes() {
     let mut allocator = OffsetAllocator::new(1000).unwrap();
     let _whole = allocator.allocate(1000).unwrap();

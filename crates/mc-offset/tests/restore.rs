@@ -207,6 +207,10 @@ fn a_fit_that_charges_more_than_there_is_room_for_names_the_entry() {
         other_end: 34,
     };
     check_refused(bin_ceil, &[(0, 16), (16, 17), (33, 7)], error);
+    assert_eq!(
+        error.to_string(),
+        "entry 2 (7 bytes at offset 33) begins before offset 34, where entry 1 (17 bytes at offset 16) ends"
+    );
 }
 
 /// What options and a list of entries say, by comparing all pairs.

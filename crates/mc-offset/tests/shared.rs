@@ -264,3 +264,68 @@ fn raw_tokens_come_back_unless_a_bit_of_them_changed() {
     assert_eq!(Allocation::from_raw([0; 4]), None);
     assert_eq!(allocator.free(token), Ok(()));
 }
+
+/// A pool in which threads keep freed blocks of 100 bytes back.
+fn accustomed_to_100_bytes() -> SharedAllocator {
+    let allocator = SharedAllocator::new(1_000_000).expect("valid options");
+    drop(allocator.allocate(100).expect("all is free"));
+    // The size comes again, and is kept from then on.
+    assert_eq!(allocator.recent_free_bytes(), 1_000_000);
+    drop(allocator.allocate(100).expect("all is free"));
+    assert_eq!(allocator.recent_free_bytes(), 999_900);
+    allocator
+}
+
+#[test]
+fn blocks_of_a_size_that_comes_again_are_kept_back_up_to_64() {
+    let allocator = accustomed_to_100_bytes();
+    let handles: Vec<Handle> = (0..70).map(|_| allocator.allocate(100).unwrap()).collect();
+    assert_eq!(allocator.recent_free_bytes(), 993_000);
+    drop(handles);
+    assert_eq!(allocator.recent_free_bytes(), 993_600);
+    assert_eq!(allocator.report().free_bytes, 1_000_000);
+    assert_eq!(
+        allocator.recent_free_bytes(),
+        1_000_000,
+        "a report merges all"
+    );
+}
+
+#[test]
+fn the_block_kept_last_is_taken_first_if_it_is_aligned() {
+    let allocator = accustomed_to_100_bytes();
+    let handles: Vec<Handle> = (0..10).map(|_| allocator.allocate(100).unwrap()).collect();
+    let offsets: Vec<u64> = handles.iter().map(Handle::offset).collect();
+    drop(handles);
+    let aligned = allocator.allocate_aligned(100, 8).unwrap();
+    let last_aligned = offsets.iter().rev().find(|&&offset| offset % 8 == 0);
+    assert_eq!(Some(&aligned.offset()), last_aligned);
+    let others: Vec<Handle> = (0..9).map(|_| allocator.allocate(100).unwrap()).collect();
+    let mut taken: Vec<u64> = others.iter().map(Handle::offset).collect();
+    assert_eq!(taken.first(), offsets.last());
+    taken.push(aligned.offset());
+    taken.sort_unstable();
+    assert_eq!(taken, offsets, "all come from what was kept");
+}
+
+#[test]
+fn four_sizes_are_kept_and_a_fifth_takes_the_place_of_the_first() {
+    let allocator = SharedAllocator::new(1_000_000).unwrap();
+    let keep = |size| {
+        for _ in 0..2 {
+            drop(allocator.allocate(size).unwrap());
+        }
+        1_000_000 - allocator.recent_free_bytes()
+    };
+    assert_eq!([100, 200, 300, 400].map(keep), [100, 300, 600, 1000]);
+    assert_eq!(keep(500), 1400);
+    assert_eq!(keep(200), 1400, "it is kept already");
+}
+
+#[test]
+fn a_shared_allocator_prints_its_report() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let report = allocator.report();
+    let expected = format!("SharedAllocator {{ report: {report:?} }}");
+    assert_eq!(format!("{allocator:?}"), expected);
+}

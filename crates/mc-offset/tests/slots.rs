@@ -219,6 +219,18 @@ fn layout_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn an_allocator_has_the_slots_that_it_was_asked_for() {
+    let allocator = SlotAllocator::new(4096, 1000).unwrap();
+    assert_eq!((allocator.slot_bytes(), allocator.capacity()), (4096, 1000));
+    assert_eq!(allocator.capacity_bytes(), 4_096_000);
+    allocator.allocate().unwrap();
+    assert_eq!(
+        format!("{allocator:?}"),
+        "SlotAllocator { slot_bytes: 4096, capacity: 1000, live_count: 1, .. }"
+    );
+}
+
+#[test]
 fn filling_leaves_out_the_end_that_makes_no_slot() {
     let allocator = SlotAllocator::filling(..u64::MAX, 1 << 40).unwrap();
     assert_eq!(allocator.capacity(), (1 << 24) - 1);

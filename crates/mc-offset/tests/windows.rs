@@ -170,3 +170,18 @@ fn windows_that_cannot_be_are_none() {
     let hole = allocator.cheapest_window(10, 1, |_| None).unwrap();
     assert_eq!((hole.offset, hole.size, hole.victims.len()), (0, 1000, 0));
 }
+
+#[test]
+fn windows_near_a_candidate_are_sought_as_far_as_the_request_reaches() {
+    let mut allocator = OffsetAllocator::new(100).unwrap();
+    let blocks: Vec<_> = (0..10).map(|_| allocator.allocate(10).unwrap()).collect();
+    let near = |cost: fn(&Allocation) -> Option<u64>| {
+        let window = allocator.cheapest_window_near([blocks[5]], 29, 1, cost);
+        window.map(|window| (window.offset, window.size, window.cost))
+    };
+    // The candidate has the bytes from 50 to 60; 30 bytes on either side of it are looked at.
+    assert_eq!(near(|block| Some(block.offset())), Some((20, 30, 90)));
+    assert_eq!(near(|block| Some(90 - block.offset())), Some((60, 30, 60)));
+    // Of equal windows it is the first.
+    assert_eq!(near(|_| Some(1)), Some((20, 30, 3)));
+}

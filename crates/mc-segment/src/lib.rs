@@ -105,6 +105,13 @@
 //! through by the pool's methods and compared with the text that documents it;
 //! threads place, mark, check and drop while segments come, drain and go, and in
 //! the end no byte is missing.
+//!
+//! Stores run random programs that hold, lease and pin objects under both kinds
+//! of eviction, on one thread and on several (`tests/store_programs.rs`); what
+//! eviction costs is checked on prepared layouts (`tests/eviction.rs`). Store
+//! files are read with changed bits and cut anywhere (`tests/store_snapshot.rs`),
+//! and the process that writes one ends before each
+//! of its system calls, or has it refused (`tests/store_crash.rs`).
 
 #![forbid(unsafe_code)]
 

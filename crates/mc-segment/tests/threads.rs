@@ -21,6 +21,15 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 const SEGMENT_BYTES: u64 = 1 << 16;
 const WORKERS: u64 = 4;
 
+/// Says that a test is over when it is dropped, so that a thread that panics ends the others, too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn rng(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
 }
@@ -117,13 +126,16 @@ fn nothing_is_lost_or_overwritten_while_segments_come_and_go() {
         thread::scope(|scope| {
             for seed in 0..WORKERS {
                 let (pool, is_over, placed) = (&pool, &is_over, &placed);
-                scope.spawn(move || work(pool, seed, is_over, placed));
+                scope.spawn(move || {
+                    let _over = Over(is_over);
+                    work(pool, seed, is_over, placed);
+                });
             }
+            let _over = Over(&is_over);
             disturb(&pool, 1500);
-            while placed.load(Ordering::Relaxed) < 10_000 {
+            while placed.load(Ordering::Relaxed) < 10_000 && !is_over.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
-            is_over.store(true, Ordering::Relaxed);
         });
         let total = pool.stats().total;
         assert_eq!((total.live_bytes, total.allocations), (0, 0), "{strategy}");
@@ -159,6 +171,7 @@ fn nothing_is_placed_in_a_segment_once_it_is_closed() {
                 }
             });
         }
+        let _over = Over(&is_over);
         for _ in 0..300 {
             pool.drain(id).unwrap();
             epoch.fetch_add(1, Ordering::SeqCst);
@@ -170,7 +183,6 @@ fn nothing_is_placed_in_a_segment_once_it_is_closed() {
             pool.resume(id).unwrap();
             thread::yield_now();
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 
@@ -203,6 +215,7 @@ fn a_placement_that_reaches_a_segment_after_it_was_closed_goes_elsewhere() {
                 }
             });
         }
+        let _over = Over(&is_over);
         for _ in 0..100 {
             pool.drain(closing).unwrap();
             while pool.finish_drain(closing).is_err() {
@@ -212,7 +225,6 @@ fn a_placement_that_reaches_a_segment_after_it_was_closed_goes_elsewhere() {
             pool.resume(closing).unwrap();
             thread::sleep(Duration::from_millis(1));
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     assert!(placed.into_inner() > 0);
 }

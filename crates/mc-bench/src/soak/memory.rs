@@ -8,7 +8,7 @@ use mc_arena::config::ArenaMode;
 use mc_arena::{Arena, ArenaConfig, Backing, PagePolicy, PoolOptions, Population};
 use rand::{RngExt, SeedableRng};
 
-use super::{Generator, Layer};
+use super::{Generator, Layer, on_threads};
 
 pub(super) const LAYER: Layer = Layer {
     name: "memory",
@@ -123,29 +123,17 @@ fn pass_buffers(threads: u64, generator: &mut Generator) {
             direct_pages: PagePolicy::Off,
         })
     });
-    thread::scope(|scope| {
-        let spawn = |_| {
-            let mut generator = Generator::seed_from_u64(generator.random());
-            let buffers = &buffers;
-            scope.spawn(move || {
-                let mut kept = Vec::new();
-                for _ in 0..STEPS {
-                    let size = generator.random_range(1..=1 << 14);
-                    let mut buffer = buffers.allocate(size, 64).expect("a few KiB can be had");
-                    assert!(buffer.iter().all(|&byte| byte == 0), "not zeroed");
-                    buffer.fill(1);
-                    if generator.random() {
-                        kept.push(buffer);
-                    }
-                    kept.truncate(20);
-                }
-            })
-        };
-        let running: Vec<_> = (0..threads).map(spawn).collect();
-        for thread in running {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
+    on_threads(threads, generator, |_, generator| {
+        let mut kept = Vec::new();
+        for _ in 0..STEPS {
+            let size = generator.random_range(1..=1 << 14);
+            let mut buffer = buffers.allocate(size, 64).expect("a few KiB can be had");
+            assert!(buffer.iter().all(|&byte| byte == 0), "not zeroed");
+            buffer.fill(1);
+            if generator.random() {
+                kept.push(buffer);
             }
+            kept.truncate(20);
         }
     });
     let stats = buffers.stats();

@@ -1,12 +1,11 @@
 //! Slots of one size, claimed and given back by several threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use mc_offset::{SlotAllocator, SlotFreeError, SlotIndex};
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 
-use super::{Generator, Layer};
+use super::{Generator, Layer, on_threads};
 
 pub(super) const LAYER: Layer = Layer { name: "slots", run };
 
@@ -20,18 +19,8 @@ fn run(generator: &mut Generator) -> u64 {
     let allocator = SlotAllocator::new(4096, slots).expect("valid layout");
     // Set by whoever holds the slot. Swaps are `AcqRel`, so that a slot given back is clear for the next.
     let held: Vec<AtomicBool> = (0..slots).map(|_| AtomicBool::new(false)).collect();
-    thread::scope(|scope| {
-        let spawn = |_| {
-            let mut generator = Generator::seed_from_u64(generator.random());
-            let (allocator, held) = (&allocator, &held);
-            scope.spawn(move || work(allocator, held, &mut generator))
-        };
-        let running: Vec<_> = (0..threads).map(spawn).collect();
-        for thread in running {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
+    on_threads(threads, generator, |_, generator| {
+        work(&allocator, &held, generator);
     });
     assert_eq!(allocator.free_count(), slots, "slots are lost");
     allocator.check_invariants();

@@ -109,14 +109,29 @@ static void a_limit_is_exact(void) {
   CHECK(mc_offset_destroy(allocator) == MC_STATUS_OK);
 }
 
-static void stale_null_and_foreign_handles_are_errors(void) {
-  const mc_offset stale = make_offset(0, 4096);
+// The part of a handle that tells values of one kind apart.
+static uint64_t without_kind(uint64_t id) { return id << 8; }
+
+// Makes slots whose handle differs from that of an allocator in its kind alone.
+static mc_slots make_slots_beside(mc_offset allocator) {
   mc_slots slots;
   CHECK(mc_slots_create(8, 8, &slots) == MC_STATUS_OK);
+  // The one place in the table is used again, each time under the next number.
+  while (without_kind(slots.id) < without_kind(allocator.id)) {
+    CHECK(mc_slots_destroy(slots) == MC_STATUS_OK);
+    CHECK(mc_slots_create(8, 8, &slots) == MC_STATUS_OK);
+  }
+  CHECK(without_kind(slots.id) == without_kind(allocator.id));
+  return slots;
+}
+
+static void stale_null_and_foreign_handles_are_errors(void) {
+  const mc_offset stale = make_offset(0, 4096);
   CHECK(mc_offset_is_alive(stale));
   CHECK(mc_offset_destroy(stale) == MC_STATUS_OK);
   // A later allocator takes the place of the stale one in the table, under another id.
   const mc_offset later = make_offset(0, 4096);
+  const mc_slots slots = make_slots_beside(later);
   const mc_offset handles[] = {stale, {0}, {slots.id}, {UINT64_MAX}, {later.id ^ 1}};
   for (size_t at = 0; at < sizeof handles / sizeof *handles; ++at) {
     const mc_offset handle = handles[at];
@@ -164,6 +179,7 @@ static void null_results_are_errors_and_allocate_nothing(void) {
   const mc_block block = {0};
   mc_slots slots;
   CHECK(mc_slots_create(8, 8, &slots) == MC_STATUS_OK);
+  CHECK(mc_offset_allocate(allocator, 1, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_owned_allocate(allocator, 1, 0, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_owned_claim(allocator, block, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_owned_free(NULL) == MC_STATUS_INVALID_ARGUMENT);

@@ -235,4 +235,57 @@ mod tests {
             assert!(!bitmap.release(index), "slot {index} is free already");
         }
     }
+
+    #[test]
+    fn advice_is_withdrawn_from_a_word_without_free_slots_only() {
+        let bitmap = Bitmap::new(Geometry::new(5000));
+        let is_advised = |word| {
+            let (parent, bit) = geometry::parent_of(word);
+            let position = bitmap.geometry.position(1, parent);
+            bitmap.words[position].load(Ordering::Relaxed) & bit != 0
+        };
+        assert_eq!(bitmap.claim_below(1, 0), Some(0), "by the advice");
+        while bitmap.claim_in(3).is_some() {}
+        for (word, is_free) in [(3, false), (4, true)] {
+            assert!(is_advised(word));
+            bitmap.withdraw(0, word);
+            assert_eq!(is_advised(word), is_free, "word {word}");
+        }
+        assert!(bitmap.release(3 * 64));
+        assert!(is_advised(3));
+        bitmap.check_invariants();
+    }
+
+    #[test]
+    fn a_slot_released_under_empty_words_is_advised_on_every_level() {
+        let bitmap = Bitmap::new(Geometry::new(1 << 21));
+        assert_eq!(bitmap.geometry.levels(), 3);
+        for word in 0..64 {
+            while bitmap.claim_in(word).is_some() {}
+            bitmap.withdraw(0, word);
+        }
+        bitmap.withdraw(1, 0);
+        bitmap.check_invariants();
+        assert!(bitmap.release(0));
+        bitmap.check_invariants();
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn each_word_is_held_against_its_end_and_the_bit_above() {
+        // Levels of 5000 and 79 bits: bits beyond their ends, then bits above words that have some.
+        let beyond = [(0, 78, 8), (1, 1, 15)];
+        let above = [(1, 0, 3), (1, 1, 14)];
+        for (level, index, bit) in beyond.into_iter().chain(above) {
+            let bitmap = Bitmap::new(Geometry::new(5000));
+            bitmap.check_invariants();
+            let word = &bitmap.words[bitmap.geometry.position(level, index)];
+            word.fetch_xor(1 << bit, Ordering::Relaxed);
+            let checked = std::panic::catch_unwind(|| bitmap.check_invariants());
+            assert!(
+                checked.is_err(),
+                "bit {bit} of word {index} on level {level}"
+            );
+        }
+    }
 }

@@ -107,3 +107,29 @@ impl Shard {
         self.likely_word.store(word, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_put_back_is_one_free_slot_and_one_time_more() {
+        let shard = Shard::new(1, 7);
+        assert_eq!(shard.likely_word(), 7);
+        let check = |free_slots, put_backs| {
+            let reading = shard.read();
+            assert_eq!(
+                (reading.free_slots(), reading.put_backs()),
+                (free_slots, put_backs)
+            );
+        };
+        check(1, 0);
+        assert!(shard.promise());
+        check(0, 0);
+        assert!(!shard.promise());
+        shard.put_back();
+        check(1, 1);
+        shard.put_back();
+        check(2, 2);
+    }
+}

@@ -15,6 +15,8 @@ pub(crate) const SOAK: &str = "soak";
 
 /// Runs all layers with random configurations and checks what they hold.
 ///
+/// The layers are the allocators of one thread (offset), of several (shared) and of one size (slots),
+/// pools and buffers of memory (memory), and the object store over segments that come and go (store).
 /// Every round has the seed after that of the round before; a failure names its own.
 #[derive(Debug, Parser)]
 #[command(name = "mc-bench soak", max_term_width = 100)]

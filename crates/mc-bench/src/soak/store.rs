@@ -1,0 +1,287 @@
+//! The object store over segments that come, are drained and go, used by several threads.
+//!
+//! What an object holds follows from its key and size, so that every thread can check every object.
+
+mod segments;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mc_segment::{
+    Clock, Dropped, Eviction, Lease, ObjectStore, PlaceError, PlacedBuffer, PoolOptions, Put,
+    PutError, RemoveError, ReplicaPolicy, Replicas, Request, SegmentPool, StoreOptions, Strategy,
+    Watermarks,
+};
+use rand::{RngExt, SeedableRng};
+
+use self::segments::Segments;
+use super::{Generator, Layer, on_threads};
+
+pub(super) const LAYER: Layer = Layer { name: "store", run };
+
+/// Operations of one thread in a round.
+const STEPS: u64 = 4000;
+
+/// Keys of one thread, of which each is put again and again.
+const KEYS: u64 = 200;
+
+/// The pins of one thread, few enough that the others find objects to evict.
+const PINS_MAX: usize = 5;
+
+/// A store and what is under it.
+struct Round {
+    store: ObjectStore,
+    segments: Segments,
+    /// Nanoseconds, sometimes set back.
+    time: Arc<AtomicU64>,
+    threads: u64,
+}
+
+/// What one thread holds, which the store must keep.
+#[derive(Default)]
+struct Holder {
+    in_flight: HashMap<u64, Put>,
+    held: Vec<Lease>,
+    pinned: Vec<u64>,
+}
+
+fn run(generator: &mut Generator) -> u64 {
+    let mut round = Round::new(generator);
+    on_threads(round.threads, generator, |thread, generator| {
+        round.work(thread, generator);
+    });
+    round.check();
+    round.survive_a_restart();
+    round.check();
+    round.empty();
+    STEPS * round.threads
+}
+
+impl Round {
+    fn new(generator: &mut Generator) -> Self {
+        let strategies = Strategy::ALL;
+        let pool = SegmentPool::new(PoolOptions {
+            strategy: strategies[generator.random_range(0..strategies.len())],
+            seed: generator.random(),
+        });
+        let segments = Segments::mount_some(&pool, generator);
+        let time = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&time);
+        let watermarks = Watermarks {
+            high_percent: 90,
+            low_percent: 70,
+        };
+        let evictions = [Eviction::Window, Eviction::Lru];
+        let options = StoreOptions {
+            eviction: evictions[generator.random_range(0..2)],
+            watermarks: generator.random::<bool>().then_some(watermarks),
+            // Relaxed, as no other memory is read because of it.
+            clock: Clock::new(move || Duration::from_nanos(clock.load(Ordering::Relaxed))),
+            ..StoreOptions::default()
+        };
+        Self {
+            store: ObjectStore::new(pool, options).expect("valid options"),
+            segments,
+            time,
+            threads: generator.random_range(1..=3),
+        }
+    }
+
+    fn work(&self, thread: u64, generator: &mut Generator) {
+        let mut holder = Holder::default();
+        for step in 0..STEPS {
+            let own = generator.random_range(0..KEYS) * self.threads + thread;
+            let any = generator.random_range(0..KEYS * self.threads);
+            match generator.random_range(0..32) {
+                0..12 => self.put(own, &mut holder, generator),
+                12..18 => self.get(any, &mut holder, generator),
+                18 => holder.held.clear(),
+                19 if holder.pinned.len() < PINS_MAX => {
+                    if !holder.pinned.contains(&own) && self.store.pin(&key(own)) {
+                        holder.pinned.push(own);
+                    }
+                }
+                20 => self.unpin(&mut holder),
+                21..24 => self.remove(own, &holder),
+                24..29 => holder.in_flight.drain().for_each(|(_, put)| put.commit()),
+                29 => holder.in_flight.clear(),
+                30 => self.time.store(generator.random(), Ordering::Relaxed),
+                31 if generator.random_ratio(1, 4) => self.segments.disturb(&self.store, generator),
+                _ => {
+                    self.time.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            if step % 16 == 0 {
+                self.check_holder(&holder);
+            }
+        }
+        self.check_holder(&holder);
+        self.unpin(&mut holder);
+    }
+
+    fn put(&self, number: u64, holder: &mut Holder, generator: &mut Generator) {
+        let size_log2 = generator.random_range(1..=16);
+        let policies = [ReplicaPolicy::Exact, ReplicaPolicy::BestEffort];
+        let request = Request {
+            align: 1 << generator.random_range(0..=12),
+            max_extents: generator.random_range(1..=4),
+            replicas: Replicas {
+                count: generator.random_range(1..=3),
+                policy: policies[generator.random_range(0..2)],
+            },
+            host: ["", "host-0", "host-1"][generator.random_range(0..3)],
+            ..Request::new(generator.random_range(1..=1 << size_log2))
+        };
+        match self.store.put(&key(number), &request) {
+            Ok(mut put) => {
+                let bytes = contents(number, request.size);
+                for replica in put.replicas_mut() {
+                    self.segments.write(replica, &bytes);
+                }
+                holder.in_flight.insert(number, put);
+            }
+            Err(PutError::InFlight) => assert!(holder.in_flight.contains_key(&number)),
+            // Only its own thread puts an object; others may evict it meanwhile.
+            Err(PutError::Exists) => assert!(!holder.in_flight.contains_key(&number)),
+            // More than there is, in segments that are open, or names among them.
+            Err(PutError::Place(
+                PlaceError::NoSpace { .. }
+                | PlaceError::NoSegment { .. }
+                | PlaceError::TooFewNames { .. },
+            )) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn get(&self, number: u64, holder: &mut Holder, generator: &mut Generator) {
+        let lease = if generator.random() {
+            self.store.get(&key(number))
+        } else {
+            let time = Duration::from_nanos(generator.random_range(0..1000));
+            self.store.get_for(&key(number), time)
+        };
+        if let Some(lease) = lease {
+            assert_eq!(lease.key(), key(number));
+            self.check_bytes(&lease);
+            if generator.random() {
+                holder.held.push(lease);
+            }
+        }
+    }
+
+    fn remove(&self, number: u64, holder: &Holder) {
+        match self.store.remove(&key(number)) {
+            Ok(()) => assert!(
+                !holder.pinned.contains(&number) || self.segments.lose_objects,
+                "{number} was pinned"
+            ),
+            Err(RemoveError::Pinned) => assert!(holder.pinned.contains(&number)),
+            // Others may lease it, and have it evicted.
+            Err(_) => {}
+        }
+    }
+
+    fn unpin(&self, holder: &mut Holder) {
+        for number in holder.pinned.drain(..) {
+            let is_stored = self.store.unpin(&key(number));
+            assert!(is_stored || self.segments.lose_objects);
+        }
+    }
+
+    /// What is leased or pinned is there, unless its segments are gone; what is leased has its bytes.
+    fn check_holder(&self, holder: &Holder) {
+        for lease in &holder.held {
+            let is_stored = self.store.contains(lease.key());
+            let is_readable = lease.replicas().iter().any(PlacedBuffer::is_readable);
+            assert!(is_stored || !is_readable, "{lease:?} is held and gone");
+            self.check_bytes(lease);
+        }
+        for &number in &holder.pinned {
+            let is_stored = self.store.contains(&key(number));
+            assert!(is_stored || self.segments.lose_objects, "{number} is gone");
+        }
+    }
+
+    /// Every replica whose segment is there has the bytes of its key.
+    fn check_bytes(&self, lease: &Lease) {
+        let number = lease.key().try_into().map(u64::from_le_bytes);
+        let expected = contents(number.expect("a key of this run"), lease.size());
+        for replica in lease.replicas() {
+            if let Some(bytes) = self.segments.read(replica) {
+                assert!(bytes == expected, "{replica:?} was overwritten");
+            }
+        }
+    }
+
+    fn leases(&self) -> impl Iterator<Item = Lease> {
+        let numbers = 0..KEYS * self.threads;
+        numbers.filter_map(|number| self.store.get(&key(number)))
+    }
+
+    /// Checks everything while no other thread is there.
+    fn check(&self) {
+        self.store.check_invariants();
+        self.store.drop_unreadable();
+        let leases: Vec<Lease> = self.leases().collect();
+        let mut pieces = Vec::new();
+        for lease in &leases {
+            self.check_bytes(lease);
+            for place in lease.descriptors() {
+                let extents = place.extents.iter();
+                pieces.extend(extents.map(|piece| (place.segment, piece.address, piece.size)));
+            }
+        }
+        pieces.sort_unstable();
+        for pair in pieces.windows(2) {
+            let ((id, address, size), (next_id, next, _)) = (pair[0], pair[1]);
+            assert!(id != next_id || address + size <= next, "{pair:?} overlap");
+        }
+        assert_eq!(self.store.stats().objects, leases.len() as u64);
+        let live_bytes: u64 = pieces.iter().map(|&(_, _, size)| size).sum();
+        assert_eq!(self.store.pool().stats().total.live_bytes, live_bytes);
+    }
+
+    /// Goes on with a store that is loaded from a file, over the same memory.
+    fn survive_a_restart(&mut self) {
+        let directory = tempfile::tempdir().expect("a directory can be had");
+        let path = directory.path().join("store");
+        let objects = self.store.stats().objects;
+        self.store.save(&path).expect("the file can be written");
+        let loaded = ObjectStore::load(
+            &path,
+            |options| options,
+            |info| self.segments.memory(info.id),
+        );
+        let loaded = loaded.expect("it was just saved");
+        for lost in &loaded.dropped {
+            let is_expected = matches!(lost, Dropped::Replica { .. }) && self.segments.lose_objects;
+            assert!(is_expected, "{lost:?}");
+        }
+        self.store = loaded.store;
+        assert_eq!(self.store.stats().objects, objects);
+    }
+
+    /// Takes out all objects; then every segment is one hole.
+    fn empty(&self) {
+        for number in 0..KEYS * self.threads {
+            let _ = self.store.remove(&key(number));
+        }
+        assert_eq!(self.store.stats().objects, 0);
+        let pool = self.store.pool();
+        let total = pool.stats().total;
+        assert_eq!((total.live_bytes, total.free_bytes), (0, total.capacity));
+    }
+}
+
+fn key(number: u64) -> [u8; 8] {
+    number.to_le_bytes()
+}
+
+/// Returns the bytes of an object.
+fn contents(number: u64, size: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(size).expect("objects are small")];
+    rand::Rng::fill_bytes(&mut Generator::seed_from_u64(number), &mut bytes);
+    bytes
+}
