@@ -13,8 +13,8 @@ use std::{
 
 use common::{info, mount_sizes, pool};
 use mc_segment::{
-    Clock, ObjectStore, PlaceError, PutError, RemoveError, Replicas, Request, Segment, SegmentId,
-    StoreOptions, StoreOptionsError, Strategy, Watermarks,
+    Clock, Memory, ObjectStore, PlaceError, PutError, RemoveError, Replicas, Request, Segment,
+    SegmentId, StoreOptions, StoreOptionsError, Strategy, Watermarks,
 };
 
 fn store_with(sizes: &[u64], options: StoreOptions) -> ObjectStore {
@@ -381,4 +381,39 @@ fn the_objects_of_a_drained_segment_move_and_keep_their_bytes() {
     }
     let nothing = store.move_out(SegmentId(1), copy_bytes).unwrap();
     assert_eq!(nothing, Moved::default());
+}
+
+#[test]
+fn a_segment_that_comes_back_has_none_of_the_objects_it_had() {
+    let store = store(&[1000, 1000]);
+    let twice = Request {
+        replicas: Replicas::exact(2),
+        ..Request::new(100)
+    };
+    store.put(b"old", &twice).unwrap().commit();
+    let (pool, id) = (store.pool(), SegmentId(1));
+    pool.begin_unmount(id).unwrap();
+    pool.finish_unmount(id).unwrap();
+    pool.mount(Segment::remote(info(1, 1000))).unwrap();
+    let there = Request {
+        preferred: &[id],
+        ..Request::new(100)
+    };
+    store.put(b"new", &there).unwrap().commit();
+    store.check_invariants();
+    // Where the old object was is the new one.
+    let restored = ObjectStore::restore(&store.snapshot(), |saved| saved, |_| Memory::Remote);
+    let restored = restored.unwrap();
+    assert!(restored.is_whole(), "{:?}", restored.dropped);
+    assert_eq!(restored.store.get(b"old").unwrap().replicas().len(), 1);
+    pool.drain(id).unwrap();
+    let moved = store.move_out(id, |from, _| {
+        assert!(from.is_readable());
+        Ok::<(), ()>(())
+    });
+    assert_eq!(moved.map(|moved| moved.replicas), Ok(1));
+    assert_eq!(store.remove(b"old"), Ok(()));
+    store.check_invariants();
+    assert_eq!(store.remove(b"new"), Ok(()));
+    store.check_invariants();
 }

@@ -46,8 +46,8 @@ impl ObjectStore {
             let Some(object) = self.object(&key) else {
                 continue;
             };
-            let is_inside = |buffer: &PlacedBuffer| buffer.segment_id() == id;
-            let Some(old) = object.buffers.iter().position(is_inside) else {
+            let mut buffers = object.buffers.iter();
+            let Some(old) = buffers.position(|buffer| is_inside(buffer, id)) else {
                 continue;
             };
             let Some(mut new) = self.place_elsewhere(&object, id) else {
@@ -71,7 +71,7 @@ impl ObjectStore {
         let objects = state.objects.all().map(|record| &record.object);
         let inside = objects.filter(|object| {
             let mut buffers = object.buffers.iter();
-            buffers.any(|buffer| buffer.segment_id() == id)
+            buffers.any(|buffer| is_inside(buffer, id))
         });
         inside.map(|object| Arc::clone(&object.key)).collect()
     }
@@ -121,6 +121,11 @@ impl ObjectStore {
             true
         }
     }
+}
+
+/// Returns whether a buffer is in the segment that is mounted under an id, rather than in one that was.
+fn is_inside(buffer: &PlacedBuffer, id: SegmentId) -> bool {
+    buffer.segment_id() == id && buffer.is_readable()
 }
 
 /// Copies the bytes of a buffer to another of the same size, both in memory

@@ -12,10 +12,11 @@ use crate::{buffer::PlacedBuffer, segment::SegmentId};
 pub(super) struct Objects {
     by_key: HashMap<Arc<[u8]>, Entry>,
     records: Slab<Record>,
-    /// The slot of every piece of every replica. A slot stays taken as long as
-    /// its object's buffers are placed for the store, so an address that is not
-    /// in here belongs to a put in flight, a lease of a removed object, or
-    /// another user of the pool.
+    /// The slot of every piece of every readable replica. A slot stays taken as
+    /// long as its object's buffers are placed for the store, so an address that
+    /// is not in here belongs to a put in flight, a lease of a removed object, or
+    /// another user of the pool. Replicas that cannot be read any more stay until
+    /// another object has their place, under a segment mounted with the same id.
     by_address: HashMap<(SegmentId, u64), usize>,
     /// The slots that are not pinned.
     lru: Lru,
@@ -136,9 +137,7 @@ impl Objects {
             leased_until: Duration::ZERO,
             is_pinned: false,
         });
-        for place in places(&self.records[slot].object) {
-            self.by_address.insert(place, slot);
-        }
+        self.enter_places(slot);
         self.by_key.insert(key, Entry::Stored(slot));
         self.lru.touch(slot);
         self.live_bytes += bytes;
@@ -193,10 +192,8 @@ impl Objects {
 
     /// Forgets an object; its space is free when no lease holds it.
     pub(super) fn remove(&mut self, slot: usize) -> Record {
+        self.leave_places(slot);
         let record = self.records.remove(slot);
-        for place in places(&record.object) {
-            self.by_address.remove(&place);
-        }
         self.by_key.remove(&record.object.key);
         self.lru.remove(slot);
         self.live_bytes -= record.bytes;
@@ -211,14 +208,29 @@ impl Objects {
     ///
     /// Panics if somebody does.
     pub(super) fn replace_buffer(&mut self, slot: usize, replica: usize, buffer: PlacedBuffer) {
+        self.leave_places(slot);
         let record = &mut self.records[slot];
-        for place in places(&record.object) {
-            self.by_address.remove(&place);
-        }
         let object = Arc::get_mut(&mut record.object).expect("the object is not leased");
         object.buffers[replica] = buffer;
-        for place in places(&record.object) {
+        self.enter_places(slot);
+    }
+
+    fn enter_places(&mut self, slot: usize) {
+        let buffers = self.records[slot].object.buffers.iter();
+        for place in buffers
+            .filter(|buffer| buffer.is_readable())
+            .flat_map(places)
+        {
             self.by_address.insert(place, slot);
+        }
+    }
+
+    fn leave_places(&mut self, slot: usize) {
+        for place in self.records[slot].object.buffers.iter().flat_map(places) {
+            // Another object has the place if this one's segment is gone.
+            if self.by_address.get(&place) == Some(&slot) {
+                self.by_address.remove(&place);
+            }
         }
     }
 
@@ -256,15 +268,15 @@ impl Objects {
 
     /// Rebuilds what follows from the records and compares.
     pub(super) fn check_invariants(&self) {
-        let (mut pieces, mut bytes, mut pinned) = (0, 0, 0);
+        let (mut bytes, mut pinned) = (0, 0);
         for (slot, record) in &self.records {
             let object = &record.object;
             let size: u64 = object.buffers.iter().map(PlacedBuffer::size).sum();
             assert_eq!(record.bytes, size, "slot {slot}: bytes of all replicas");
             assert_eq!(self.slot(&object.key), Some(slot), "slot {slot}: key");
-            for place in places(object) {
+            let readable = object.buffers.iter().filter(|buffer| buffer.is_readable());
+            for place in readable.flat_map(places) {
                 assert_eq!(self.by_address.get(&place), Some(&slot), "{place:?}");
-                pieces += 1;
             }
             bytes += record.bytes;
             pinned += usize::from(record.is_pinned);
@@ -275,7 +287,10 @@ impl Objects {
         let is_pinned = |slot: &usize| self.records[*slot].is_pinned;
         assert!(!listed.iter().any(is_pinned), "no pinned slot is listed");
         assert_eq!(listed.len() + pinned, self.records.len(), "all others are");
-        assert_eq!(self.by_address.len(), pieces, "no address is left over");
+        for (place, &slot) in &self.by_address {
+            let mut places = self.records[slot].object.buffers.iter().flat_map(places);
+            assert!(places.any(|own| own == *place), "{place:?} is left over");
+        }
         assert_eq!(
             self.by_key.len(),
             self.records.len() + self.in_flight,
@@ -296,10 +311,8 @@ impl Record {
     }
 }
 
-/// Returns where the pieces of an object begin.
-fn places(object: &Object) -> impl Iterator<Item = (SegmentId, u64)> + '_ {
-    object.buffers.iter().flat_map(|buffer| {
-        let id = buffer.segment_id();
-        buffer.extents().map(move |extent| (id, extent.address))
-    })
+/// Returns where the pieces of a replica begin.
+fn places(buffer: &PlacedBuffer) -> impl Iterator<Item = (SegmentId, u64)> + '_ {
+    let id = buffer.segment_id();
+    buffer.extents().map(move |extent| (id, extent.address))
 }

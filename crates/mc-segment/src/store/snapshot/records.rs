@@ -83,16 +83,16 @@ impl From<SavedOptions> for StoreOptions {
 }
 
 impl SavedObject {
+    /// Returns an object with its readable replicas.
+    ///
+    /// Where the others are is another object's, if a segment came back under the same id.
     pub(super) fn new(object: &Object, is_pinned: bool) -> Self {
+        let readable = object.buffers.iter().filter(|buffer| buffer.is_readable());
         Self {
             key: object.key.to_vec(),
             size: object.size,
             is_pinned,
-            replicas: object
-                .buffers
-                .iter()
-                .map(PlacedBuffer::descriptor)
-                .collect(),
+            replicas: readable.map(PlacedBuffer::descriptor).collect(),
         }
     }
 }
