@@ -132,7 +132,7 @@ impl ObjectStore {
         let header = records::encode(&Record::Header(header));
         writer.frame(&header);
         for record in state.objects.all() {
-            let object = SavedObject::new(&record.object, record.is_pinned);
+            let object = SavedObject::new(&record.object, record.is_pinned, &self.shared.pool);
             writer.frame(&records::encode(&Record::Object(object)));
         }
         // Nothing can be restored without it, so it is there twice.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{Eviction, StoreOptions, Watermarks, clock::Clock, lease::Object};
 use crate::{
     buffer::PlacedBuffer, descriptor::BufferDescriptor, pool::SegmentPool, snapshot::PoolSnapshot,
+    state::SegmentState,
 };
 
 /// The payload of a frame.
@@ -83,16 +84,22 @@ impl From<SavedOptions> for StoreOptions {
 }
 
 impl SavedObject {
-    /// Returns an object with its readable replicas.
-    ///
-    /// Where the others are is another object's, if a segment came back under the same id.
-    pub(super) fn new(object: &Object, is_pinned: bool) -> Self {
-        let readable = object.buffers.iter().filter(|buffer| buffer.is_readable());
+    /// Returns an object with its replicas, but for those in a segment whose id
+    /// another one of the pool has got: their places are other objects'.
+    pub(super) fn new(object: &Object, is_pinned: bool, pool: &SegmentPool) -> Self {
+        let has_successor = |buffer: &PlacedBuffer| {
+            let state = pool.state(buffer.segment_id());
+            !buffer.is_readable() && state.is_some_and(SegmentState::is_readable)
+        };
+        let own = object
+            .buffers
+            .iter()
+            .filter(|buffer| !has_successor(buffer));
         Self {
             key: object.key.to_vec(),
             size: object.size,
             is_pinned,
-            replicas: readable.map(PlacedBuffer::descriptor).collect(),
+            replicas: own.map(PlacedBuffer::descriptor).collect(),
         }
     }
 }
