@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <vector>
 
 #include "check.h"
@@ -18,17 +19,11 @@ namespace {
 constexpr int kSteps = 2000;
 constexpr std::size_t kAllocators = 4;
 
-/// SplitMix64.
+/// The numbers of a seed, the same on every machine.
 struct Generator {
-  std::uint64_t state;
+  std::mt19937_64 numbers;
 
-  std::uint64_t next() {
-    std::uint64_t mixed = state += 0x9E3779B97F4A7C15;
-    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
-    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
-    return mixed ^ mixed >> 31;
-  }
-
+  std::uint64_t next() { return numbers(); }
   std::uint64_t below(std::uint64_t end) { return next() % end; }
   bool once_in(std::uint64_t times) { return below(times) == 0; }
 };
@@ -64,7 +59,7 @@ struct Shadow {
 
 class Program {
  public:
-  explicit Program(std::uint64_t seed) : generator_{seed} {
+  explicit Program(std::uint64_t seed) : generator_{std::mt19937_64(seed)} {
     for (std::size_t at = 0; at < kAllocators; ++at) shadows_.push_back(make());
   }
 
