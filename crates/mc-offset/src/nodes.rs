@@ -26,8 +26,8 @@ const SERIAL_PARKED: u64 = 3;
 /// node at 24 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
-    /// Requested bytes of an allocation or a parked block; index of the record of a hole; 0 of
-    /// the anchor.
+    /// Requested bytes of an allocation or a parked block; index of the record
+    /// of a hole; 0 of the anchor.
     payload: u64,
     /// The serial of the allocation, or one of the state marks.
     serial: u64,

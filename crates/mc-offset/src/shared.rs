@@ -56,7 +56,7 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// once all freed blocks are merged.
 ///
 /// Handles refer to their allocator without counting. So the fixed parts of an
-/// allocator, about 200 KiB, stay with the process: when it and its handles
+/// allocator, about 130 KiB, stay with the process: when it and its handles
 /// are gone, they serve the next one that is made.
 ///
 /// # Examples

@@ -47,9 +47,10 @@ const BIASES: &str = "
 - **Harness** is the time of the oracle on the same row. It places nothing, yet refuses when the pool
   is full and thus evicts, appends, removes and samples as an allocator does. A reference that
   accepted everything would never evict and show too little.
-- **Live objects** are kept in one vector of tokens, each aligned to 16 B, compact ones of `mc-offset`
-  where the pool has at most 4 GiB. Picking a random victim among millions misses the cache in every
-  subject and in the harness alike.
+- **Live objects** are kept in one vector of tokens, each aligned to 16 B: those of `bin-exact`,
+  `bin-ceil`, `good-fit` and `adaptive` have 16 B where the pool has at most 4 GiB (compact tokens) and
+  32 B elsewhere, handles of `shared` 40 B, tokens of `offset-allocator` 16 B with the size. Picking a
+  random victim among millions misses the cache in every subject and in the harness alike.
 - **Peers** are given what they ask for: `offset-allocator` holds 32-bit offsets and gets the
   smallest power-of-two unit in which the capacity fits (512 B for 1 TiB) and its nodes in advance;
   `range-alloc` and `buddy` count bytes.
