@@ -56,7 +56,7 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Check everything: format, lints, tests, docs, loom, tidy, benchmark smoke run
+    /// Check everything that has to hold before a change is merged
     Ci,
     /// Write and build the archive of every crate, as a registry would get it
     Package,

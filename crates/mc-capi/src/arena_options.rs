@@ -94,10 +94,9 @@ impl ArenaOptions {
     pub(crate) unsafe fn pool(&self) -> Result<(PoolOptions, usize), Fault> {
         // SAFETY: the caller's clause.
         let nodes = unsafe { raw::array(self.numa_nodes, self.numa_node_count, "numa_nodes") }?;
-        let align = usize::try_from(self.align).map_err(|_| Fault::Option {
-            option: "align",
-            value: self.align,
-            accepted: "a power of two that fits the address space",
+        let align = usize::try_from(self.align).map_err(|_| {
+            let accepted = "a power of two that fits the address space";
+            Fault::option("align", self.align, accepted)
         })?;
         let options = PoolOptions::new(self.pool_bytes)
             .pages(self.pages()?)
@@ -119,7 +118,11 @@ impl ArenaOptions {
             MC_PAGES_REQUIRED => Ok(PagePolicy::Required(size)),
             MC_PAGES_TRANSPARENT => Ok(PagePolicy::Transparent),
             MC_PAGES_OFF => Ok(PagePolicy::Off),
-            other => Err(refuse("pages", other, "one of the MC_PAGES_ constants")),
+            other => Err(Fault::option(
+                "pages",
+                other,
+                "one of the MC_PAGES_ constants",
+            )),
         }
     }
 
@@ -127,7 +130,7 @@ impl ArenaOptions {
         match self.population {
             MC_POPULATE_EAGER => Ok(Population::EAGER),
             MC_POPULATE_LAZY => Ok(Population::Lazy),
-            other => Err(refuse(
+            other => Err(Fault::option(
                 "population",
                 other,
                 "one of the MC_POPULATE_ constants",
@@ -139,36 +142,29 @@ impl ArenaOptions {
         match self.lock {
             MC_LOCK_OFF => Ok(MemoryLock::Swappable),
             MC_LOCK_ON => Ok(MemoryLock::Locked),
-            other => Err(refuse("lock", other, "one of the MC_LOCK_ constants")),
+            other => Err(Fault::option(
+                "lock",
+                other,
+                "one of the MC_LOCK_ constants",
+            )),
         }
     }
 
     fn numa(&self, nodes: &[u32]) -> Result<NumaPolicy, Fault> {
+        let node_count = |accepted| Fault::option("numa_node_count", nodes.len() as u64, accepted);
         match (self.numa, nodes) {
             (MC_NUMA_SYSTEM, []) => Ok(NumaPolicy::System),
-            (MC_NUMA_SYSTEM, _) => Err(Fault::Option {
-                option: "numa_node_count",
-                value: nodes.len() as u64,
-                accepted: "0 under MC_NUMA_SYSTEM",
-            }),
+            (MC_NUMA_SYSTEM, _) => Err(node_count("0 under MC_NUMA_SYSTEM")),
             (MC_NUMA_BIND, _) => Ok(NumaPolicy::Bind(nodes.to_vec())),
             (MC_NUMA_PREFER, &[node]) => Ok(NumaPolicy::Prefer(node)),
-            (MC_NUMA_PREFER, _) => Err(Fault::Option {
-                option: "numa_node_count",
-                value: nodes.len() as u64,
-                accepted: "1 under MC_NUMA_PREFER",
-            }),
+            (MC_NUMA_PREFER, _) => Err(node_count("1 under MC_NUMA_PREFER")),
             (MC_NUMA_INTERLEAVE, _) => Ok(NumaPolicy::Interleave(nodes.to_vec())),
             (MC_NUMA_SEGMENTED, _) => Ok(NumaPolicy::Segmented(nodes.to_vec())),
-            (other, _) => Err(refuse("numa", other, "one of the MC_NUMA_ constants")),
+            (other, _) => Err(Fault::option(
+                "numa",
+                other,
+                "one of the MC_NUMA_ constants",
+            )),
         }
-    }
-}
-
-fn refuse(option: &'static str, value: u32, accepted: &'static str) -> Fault {
-    Fault::Option {
-        option,
-        value: value.into(),
-        accepted,
     }
 }

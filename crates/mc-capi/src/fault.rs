@@ -137,6 +137,19 @@ impl From<BufferError> for Fault {
 }
 
 impl Fault {
+    /// Names an option, what was given, and what it may be.
+    pub(crate) fn option(
+        option: &'static str,
+        value: impl Into<u64>,
+        accepted: &'static str,
+    ) -> Self {
+        Self::Option {
+            option,
+            value: value.into(),
+            accepted,
+        }
+    }
+
     /// Returns what the caller is told.
     pub(crate) fn status(&self) -> Status {
         match self {

@@ -60,13 +60,7 @@ pub extern "C" fn mc_offset_options_default(base: u64, capacity: u64) -> OffsetO
 impl OffsetOptions {
     /// Returns the options as the allocator takes them, which checks the numbers.
     pub(crate) fn options(&self) -> Result<Options, Fault> {
-        let refuse = |option, value: u32, accepted| {
-            Err(Fault::Option {
-                option,
-                value: value.into(),
-                accepted,
-            })
-        };
+        let refuse = |option, value: u32, accepted| Err(Fault::option(option, value, accepted));
         let fit = match self.fit {
             MC_FIT_ADAPTIVE => Fit::Adaptive,
             MC_FIT_GOOD => Fit::Good {

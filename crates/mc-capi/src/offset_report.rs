@@ -184,16 +184,14 @@ pub unsafe extern "C" fn mc_offset_live(
         // SAFETY: the caller's clause.
         let blocks = unsafe { raw::room(blocks, room, "blocks") }?;
         OFFSETS.with(allocator.id, |entry| {
-            let live = entry.allocator.inspect(|core| {
-                let mut live = Vec::with_capacity(core.allocation_count() as usize);
-                live.extend(core.allocations().map(|allocation| Block {
+            entry.allocator.inspect(|core| {
+                let live = core.allocations().map(|allocation| Block {
                     offset: allocation.offset(),
                     size: allocation.size(),
                     node: allocation.node().into(),
-                }));
-                live
-            });
-            raw::fill(blocks, count, live.into_iter())
+                });
+                raw::fill(blocks, count, core.allocation_count() as usize, live)
+            })
         })
     })
 }

@@ -45,7 +45,8 @@ pub unsafe extern "C" fn mc_offset_snapshot(
         let bytes = unsafe { raw::room(bytes, room, "bytes") }?;
         OFFSETS.with(allocator.id, |entry| {
             let snapshot = entry.allocator.inspect(OffsetAllocator::snapshot);
-            raw::fill(bytes, length, snapshot.encode().into_iter())
+            let encoded = snapshot.encode();
+            raw::fill(bytes, length, encoded.len(), encoded.into_iter())
         })
     })
 }

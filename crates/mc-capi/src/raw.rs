@@ -78,20 +78,20 @@ fn check_len<T>(len: usize, option: &'static str) -> Result<(), Fault> {
     if bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok()) {
         return Ok(());
     }
-    Err(Fault::Option {
+    Err(Fault::option(
         option,
-        value: len as u64,
-        accepted: "an array that fits the address space",
-    })
+        len as u64,
+        "an array that fits the address space",
+    ))
 }
 
-/// Tells the number of elements and, if there is room for all of them, writes them.
+/// Tells the number of elements, `needed`, and, if there is room for all of them, writes them.
 pub(crate) fn fill<T>(
     room: &mut [MaybeUninit<T>],
     count: &mut MaybeUninit<usize>,
-    elements: impl ExactSizeIterator<Item = T>,
+    needed: usize,
+    elements: impl Iterator<Item = T>,
 ) -> Result<(), Fault> {
-    let needed = elements.len();
     count.write(needed);
     if room.len() < needed {
         return Err(Fault::ArrayTooShort {

@@ -59,7 +59,8 @@ struct Slot<T> {
     /// The entry, iff its id is valid.
     entry: ArcSwapOption<Entry<T>>,
     /// The id of the entry, 0 without one. Written under the lock of `vacant`; an id is stored with
-    /// `Release` after `value`, and read with `Acquire` by `with_unpinned`.
+    /// `Release` after `value`, and read with `Acquire` by `with_unpinned`; `Relaxed` where nothing
+    /// is read through it.
     id: AtomicU64,
     /// The value of the entry. Valid while `entry` holds it; `Relaxed`, as `id` orders it.
     value: AtomicPtr<T>,

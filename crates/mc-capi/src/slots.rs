@@ -10,7 +10,6 @@ use std::mem::MaybeUninit;
 use mc_offset::{SlotAllocator, SlotIndex};
 
 use crate::{
-    fault::Fault,
     raw::{self, required},
     registry::{Kind, Registry},
     status::{Status, ask, run},
@@ -155,9 +154,9 @@ pub unsafe extern "C" fn mc_slots_live(
         let count = required(count, "count")?;
         // SAFETY: the caller's clause.
         let indices = unsafe { raw::room(indices, room, "indices") }?;
-        SLOTS.with(slots.id, |slots| -> Result<(), Fault> {
+        SLOTS.with(slots.id, |slots| {
             let live: Vec<u32> = slots.live_slots().map(SlotIndex::as_u32).collect();
-            raw::fill(indices, count, live.into_iter())
+            raw::fill(indices, count, live.len(), live.into_iter())
         })
     })
 }

@@ -241,12 +241,13 @@ fn refused_memory_policies_name_the_nodes() {
 
 #[test]
 fn refused_locking_leaves_nothing_behind() {
-    let len = 4 * MIB + 4096 * 3;
+    let len = 226 * MIB + 4096;
     let options = lazy(len).lock(MemoryLock::Locked);
     let refused = vec![call(libc::SYS_mlock)];
     let error = without(refused, libc::ENOMEM, || options.map().unwrap_err());
     assert!(matches!(error, PoolError::Lock { .. }), "{error:?}");
     assert!(error.to_string().contains("RLIMIT_MEMLOCK"), "{error}");
+    assert!(!is_any_mapping_of(len));
 }
 
 #[test]

@@ -14,9 +14,28 @@ static void version_is_that_of_the_header(void) {
   snprintf(version, sizeof version, "%d.%d.%d", MC_ALLOC_VERSION_MAJOR, MC_ALLOC_VERSION_MINOR,
            MC_ALLOC_VERSION_PATCH);
   CHECK(strcmp(mc_version(), version) == 0);
-  CHECK(strcmp(mc_status_name(MC_STATUS_OK), "MC_STATUS_OK") == 0);
-  CHECK(strcmp(mc_status_name(MC_STATUS_INTERNAL), "MC_STATUS_INTERNAL") == 0);
-  CHECK(strcmp(mc_status_name(99), "unknown status") == 0);
+}
+
+#define CHECK_NAME(status) CHECK(strcmp(mc_status_name(status), #status) == 0)
+
+static void every_status_has_its_name(void) {
+  CHECK_NAME(MC_STATUS_OK);
+  CHECK_NAME(MC_STATUS_INVALID_ARGUMENT);
+  CHECK_NAME(MC_STATUS_STALE_HANDLE);
+  CHECK_NAME(MC_STATUS_NOT_LIVE);
+  CHECK_NAME(MC_STATUS_NO_SPACE);
+  CHECK_NAME(MC_STATUS_TOO_LARGE);
+  CHECK_NAME(MC_STATUS_LIMIT_REACHED);
+  CHECK_NAME(MC_STATUS_OCCUPIED);
+  CHECK_NAME(MC_STATUS_OUT_OF_MEMORY);
+  CHECK_NAME(MC_STATUS_ARRAY_TOO_SHORT);
+  CHECK_NAME(MC_STATUS_INVALID_STATE);
+  CHECK_NAME(MC_STATUS_INVALID_ENVIRONMENT);
+  CHECK_NAME(MC_STATUS_NOT_CONFIGURED);
+  CHECK_NAME(MC_STATUS_SYSTEM);
+  CHECK_NAME(MC_STATUS_INTERNAL);
+  CHECK(strcmp(mc_status_name(MC_STATUS_INTERNAL + 1), "unknown status") == 0);
+  CHECK(strcmp(mc_status_name(UINT32_MAX), "unknown status") == 0);
 }
 
 static mc_offset make_offset(uint64_t base, uint64_t capacity) {
@@ -410,6 +429,7 @@ static void an_arena_hands_out_zeroed_bytes(void) {
 
 int main(void) {
   version_is_that_of_the_header();
+  every_status_has_its_name();
   options_of_an_offset_allocator_are_checked();
   a_token_frees_once();
   refusals_say_why();
