@@ -85,7 +85,9 @@
 //! (`tests/interface.rs`). Both are put into the same states and asked the
 //! same, and run through the same random programs against a map of ranges
 //! (`tests/beside_the_original.rs`). What the table above says of results is
-//! asserted of both (`tests/differences.rs`). The example is built as a package of its own with
+//! asserted in `tests/differences.rs`, of both but for foreign frees, a
+//! `max_allocs` of 1 and `min_allocator_size` above 3.75 · 2^30, where it is
+//! asserted of this crate. The example is built as a package of its own with
 //! either line in its manifest (`tests/manifest.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
