@@ -93,25 +93,29 @@ fn round(layer: Layer, seed: u64) -> Result<u64, Failure> {
     })
 }
 
-/// Calls `work` on several threads, each with its number and a generator of its own.
+/// Calls `work` on a thread for each input, with a generator of its own; returns the results in the
+/// order of the inputs.
 ///
 /// # Panics
 ///
 /// With the panic of a thread, when all have ended.
-fn on_threads(threads: u64, generator: &mut Generator, work: impl Fn(u64, &mut Generator) + Sync) {
+fn on_threads<I: Send, T: Send>(
+    inputs: impl IntoIterator<Item = I>,
+    generator: &mut Generator,
+    work: impl Fn(I, &mut Generator) -> T + Sync,
+) -> Vec<T> {
     thread::scope(|scope| {
-        let spawn = |thread| {
+        let spawn = |input| {
             let mut generator = Generator::seed_from_u64(generator.random());
             let work = &work;
-            scope.spawn(move || work(thread, &mut generator))
+            scope.spawn(move || work(input, &mut generator))
         };
-        let running: Vec<_> = (0..threads).map(spawn).collect();
-        for thread in running {
-            if let Err(panic) = thread.join() {
-                resume_unwind(panic);
-            }
-        }
-    });
+        let running: Vec<_> = inputs.into_iter().map(spawn).collect();
+        let results = running.into_iter().map(|thread| thread.join());
+        results
+            .map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// Returns the message of a panic.

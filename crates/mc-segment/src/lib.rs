@@ -110,8 +110,8 @@
 //! of eviction, on one thread and on several (`tests/store_programs.rs`); what
 //! eviction costs is checked on prepared layouts (`tests/eviction.rs`). Store
 //! files are read with changed bits and cut anywhere (`tests/store_snapshot.rs`),
-//! and the process that writes one ends before each
-//! of its system calls, or has it refused (`tests/store_crash.rs`).
+//! and the process that writes one ends before each of its system calls, or has
+//! it refused (`tests/store_crash.rs`).
 
 #![forbid(unsafe_code)]
 

@@ -23,7 +23,7 @@ use crate::{
     error::{MountError, PlaceError, TransitionError},
     mounted::Mounted,
     placement::{Draw, Search, Strategy},
-    request::{Replicas, Request},
+    request::Request,
     segment::{Segment, SegmentId},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
@@ -199,7 +199,8 @@ impl SegmentPool {
     /// Returns the state of a segment, if it is mounted.
     #[must_use]
     pub fn state(&self, id: SegmentId) -> Option<SegmentState> {
-        self.mounted(id).map(|mounted| mounted.state())
+        // Under the lock, as a drain that is being finished may yet be refused.
+        self.registry().get(&id).map(|mounted| mounted.state())
     }
 
     /// Returns all mounted segments in the order of their ids, whatever their
@@ -232,19 +233,17 @@ impl SegmentPool {
         let ticket = shared.tickets.fetch_add(1, Ordering::Relaxed);
         let draw = Draw::new(shared.options.seed, ticket);
         let buffers = Search::new(&table, request, draw).place(shared.options.strategy);
-        let Replicas { count, .. } = request.replicas;
-        if buffers.len() < count as usize {
+        if buffers.len() < request.replicas.count as usize {
             return self.settle_shortfall(&table, request, buffers);
         }
         Ok(buffers)
     }
 
-    /// Returns the bytes of all segments that are open to placement.
+    /// Returns the bytes of all segments that are open to placement, or
+    /// [`u64::MAX`] if there are more.
     #[must_use]
     pub fn placeable_bytes(&self) -> u64 {
-        let table = self.shared.table.load();
-        let sizes = table.entries.iter().map(|entry| entry.mounted.info().size);
-        sizes.sum()
+        u64::try_from(self.shared.table.load().capacity).unwrap_or(u64::MAX)
     }
 
     /// Decides whether fewer replicas than asked for are a success.

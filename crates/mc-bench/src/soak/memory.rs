@@ -1,12 +1,11 @@
 //! Memory of the kernel: pools of every kind on ordinary pages, slices that threads write, buffers.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::thread;
 
 use mc_arena::buffers::Buffers;
 use mc_arena::config::ArenaMode;
 use mc_arena::{Arena, ArenaConfig, Backing, PagePolicy, PoolOptions, Population};
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 
 use super::{Generator, Layer, on_threads};
 
@@ -63,24 +62,14 @@ fn options(generator: &mut Generator) -> PoolOptions {
 /// Fills an arena from several threads and returns the bytes written; each slice comes zeroed and keeps
 /// what its thread wrote until all are done.
 fn write_slices(arena: &Arena, threads: u64, generator: &mut Generator) -> u64 {
-    thread::scope(|scope| {
-        let spawn = |mark| {
-            let mut generator = Generator::seed_from_u64(generator.random());
-            scope.spawn(move || slices_of(arena, mark, &mut generator))
-        };
-        let running: Vec<_> = (1..=threads).map(spawn).collect();
-        let mut slices = Vec::new();
-        for thread in running {
-            match thread.join() {
-                Ok(own) => slices.extend(own),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        for (mark, slice) in &slices {
-            assert!(slice.iter().all(|byte| byte == mark), "slices overlap");
-        }
-        slices.iter().map(|(_, slice)| slice.len() as u64).sum()
-    })
+    let slices = on_threads(1..=threads, generator, |mark, generator| {
+        slices_of(arena, mark, generator)
+    });
+    let slices = || slices.iter().flatten();
+    for (mark, slice) in slices() {
+        assert!(slice.iter().all(|byte| byte == mark), "slices overlap");
+    }
+    slices().map(|(_, slice)| slice.len() as u64).sum()
 }
 
 /// Takes and marks slices, from the arena or from a chunk of it.
@@ -123,7 +112,7 @@ fn pass_buffers(threads: u64, generator: &mut Generator) {
             direct_pages: PagePolicy::Off,
         })
     });
-    on_threads(threads, generator, |_, generator| {
+    on_threads(0..threads, generator, |_, generator| {
         let mut kept = Vec::new();
         for _ in 0..STEPS {
             let size = generator.random_range(1..=1 << 14);

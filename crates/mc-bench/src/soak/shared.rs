@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use mc_offset::{Fit, Handle, OffsetAllocator, Options, SharedAllocator};
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 
-use super::{Generator, Layer};
+use super::{Generator, Layer, on_threads};
 
 pub(super) const LAYER: Layer = Layer {
     name: "shared",
@@ -63,30 +62,16 @@ fn run(generator: &mut Generator) -> u64 {
     let owners = Owners((0..GRANULES).map(|_| AtomicBool::new(false)).collect());
     // Few sizes are served by the threads' own blocks, many by the core.
     let sizes = generator.random_range(1..=20);
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| channel()).unzip();
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (thread, inbox) in receivers.into_iter().enumerate() {
-            let outbox = senders[(thread + 1) % senders.len()].clone();
-            let mut generator = Generator::seed_from_u64(generator.random());
-            let (allocator, owners) = (&allocator, &owners);
-            running.push(scope.spawn(move || {
-                work(allocator, owners, sizes, (&inbox, &outbox), &mut generator);
-                // Dropped at the end of the thread: the handles that nobody took out.
-                inbox
-            }));
-        }
-        drop(senders);
-        let inboxes = running.into_iter().map(|thread| match thread.join() {
-            Ok(inbox) => inbox,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        let inboxes: Vec<Receiver<Handle>> = inboxes.collect();
-        inboxes
-            .iter()
-            .flat_map(Receiver::try_iter)
-            .for_each(|handle| owners.give(handle));
+    let (mut outboxes, inboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| channel()).unzip();
+    // Every thread sends to the one after it.
+    outboxes.rotate_left(1);
+    let channels = inboxes.into_iter().zip(outboxes);
+    let inboxes = on_threads(channels, generator, |(inbox, outbox), generator| {
+        work(&allocator, &owners, sizes, (&inbox, &outbox), generator);
+        inbox
     });
+    let unread = inboxes.iter().flat_map(Receiver::try_iter);
+    unread.for_each(|handle| owners.give(handle));
     let report = allocator.report();
     assert_eq!(report.free_bytes, allocator.capacity(), "bytes are lost");
     assert_eq!(report.hole_count, 1, "not all freed blocks were merged");
@@ -114,7 +99,7 @@ fn work(
                 }
             }
             4 if !handles.is_empty() => {
-                // The next thread may be done; the handle then comes back with the error.
+                // If the next thread has panicked, the handle comes back with the error.
                 if let Err(refused) = outbox.send(handles.swap_remove(at)) {
                     owners.give(refused.0);
                 }

@@ -19,7 +19,7 @@ fn run(generator: &mut Generator) -> u64 {
     let allocator = SlotAllocator::new(4096, slots).expect("valid layout");
     // Set by whoever holds the slot. Swaps are `AcqRel`, so that a slot given back is clear for the next.
     let held: Vec<AtomicBool> = (0..slots).map(|_| AtomicBool::new(false)).collect();
-    on_threads(threads, generator, |_, generator| {
+    on_threads(0..threads, generator, |_, generator| {
         work(&allocator, &held, generator);
     });
     assert_eq!(allocator.free_count(), slots, "slots are lost");

@@ -49,7 +49,7 @@ struct Holder {
 
 fn run(generator: &mut Generator) -> u64 {
     let mut round = Round::new(generator);
-    on_threads(round.threads, generator, |thread, generator| {
+    on_threads(0..round.threads, generator, |thread, generator| {
         round.work(thread, generator);
     });
     round.check();

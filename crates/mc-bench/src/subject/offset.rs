@@ -83,16 +83,18 @@ impl<K: Kept> Subject for Offset<K> {
 
     #[inline]
     fn placement(&self, token: &K) -> Placement {
-        let allocation = token.expand(&self.allocator);
-        Placement {
-            offset_bytes: allocation.offset(),
-            size_bytes: allocation.size(),
-        }
+        placement_of(token.expand(&self.allocator))
     }
 
     fn layout(&self) -> Option<Vec<Placement>> {
-        let allocations = self.allocator.allocations();
-        let placement = |allocation: Allocation| self.placement(&K::keep(allocation));
-        Some(allocations.map(placement).collect())
+        Some(self.allocator.allocations().map(placement_of).collect())
+    }
+}
+
+#[inline]
+fn placement_of(allocation: Allocation) -> Placement {
+    Placement {
+        offset_bytes: allocation.offset(),
+        size_bytes: allocation.size(),
     }
 }

@@ -123,7 +123,8 @@ impl ObjectStore {
     }
 }
 
-/// Returns whether a buffer is in the segment that is mounted under an id, rather than in one that was.
+/// Returns whether a buffer is in the segment that is mounted under an id,
+/// rather than in one that was.
 fn is_inside(buffer: &PlacedBuffer, id: SegmentId) -> bool {
     buffer.segment_id() == id && buffer.is_readable()
 }

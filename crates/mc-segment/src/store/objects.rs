@@ -1,6 +1,10 @@
 //! The objects of a store: by key, by address, and by last use.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+    time::Duration,
+};
 
 use slab::Slab;
 
@@ -217,10 +221,8 @@ impl Objects {
 
     fn enter_places(&mut self, slot: usize) {
         let buffers = self.records[slot].object.buffers.iter();
-        for place in buffers
-            .filter(|buffer| buffer.is_readable())
-            .flat_map(places)
-        {
+        let readable = buffers.filter(|buffer| buffer.is_readable());
+        for place in readable.flat_map(places) {
             self.by_address.insert(place, slot);
         }
     }
@@ -228,8 +230,10 @@ impl Objects {
     fn leave_places(&mut self, slot: usize) {
         for place in self.records[slot].object.buffers.iter().flat_map(places) {
             // Another object has the place if this one's segment is gone.
-            if self.by_address.get(&place) == Some(&slot) {
-                self.by_address.remove(&place);
+            if let hash_map::Entry::Occupied(held) = self.by_address.entry(place)
+                && *held.get() == slot
+            {
+                held.remove();
             }
         }
     }

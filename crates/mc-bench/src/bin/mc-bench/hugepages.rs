@@ -5,7 +5,6 @@
 //! arguments that are not accepted.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -15,8 +14,7 @@ use mc_arena::hugepage::HugepageInventory;
 use mc_arena::size::HumanBytes;
 use mc_bench::record::SCHEMA;
 
-use crate::args::one_line;
-use crate::fail;
+use crate::{fail, parse_after, print};
 
 /// First argument that asks for the budget instead of a run.
 pub(crate) const HUGEPAGES: &str = "hugepages";
@@ -62,12 +60,9 @@ enum Format {
 
 /// Answers a command line whose words after `hugepages` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args = match Args::try_parse_from([HUGEPAGES.into()].into_iter().chain(words)) {
+    let args: Args = match parse_after(HUGEPAGES, words, EXIT_USAGE) {
         Ok(args) => args,
-        Err(error) if error.use_stderr() => {
-            return fail(&one_line(&error.to_string()), EXIT_USAGE);
-        }
-        Err(help) => return print(&help, ExitCode::SUCCESS),
+        Err(status) => return status,
     };
     let request = match BudgetRequest::parse(&args.arguments()) {
         Ok(request) => request,
@@ -79,14 +74,6 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     match args.format {
         Format::Table => print(&answer, status),
         Format::Json => print(&answer.json(), status),
-    }
-}
-
-/// Writes the answer and returns the status, which stands whether or not anyone reads the answer.
-fn print(answer: &impl fmt::Display, status: ExitCode) -> ExitCode {
-    match write!(io::stdout().lock(), "{answer}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error.to_string(), 1),
-        _ => status,
     }
 }
 

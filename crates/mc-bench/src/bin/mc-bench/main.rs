@@ -10,12 +10,15 @@ mod soak;
 mod trace;
 
 use std::env;
+use std::ffi::OsString;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Parser;
 use mc_bench::machine::Machine;
 use mc_bench::record::{Document, Run, SCHEMA};
 use mc_bench::render;
@@ -25,7 +28,7 @@ use mc_bench::workload::{
     strategies,
 };
 
-use self::args::{Args, Format, Invocation};
+use self::args::{Args, Format, Invocation, one_line};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
 use self::soak::SOAK;
@@ -155,6 +158,30 @@ fn list(out: &mut impl Write) -> io::Result<()> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// Parses the words after the first argument `name`; otherwise prints what answers them and returns
+/// the status to end with, which is `status_usage` if they are not accepted.
+fn parse_after<P: Parser>(
+    name: &str,
+    words: impl Iterator<Item = OsString>,
+    status_usage: u8,
+) -> Result<P, ExitCode> {
+    P::try_parse_from([name.into()].into_iter().chain(words)).map_err(|answer| {
+        if answer.use_stderr() {
+            fail(&one_line(&answer.to_string()), status_usage)
+        } else {
+            print(&answer, ExitCode::SUCCESS)
+        }
+    })
+}
+
+/// Writes a text and returns the status, which stands whether or not anyone reads the text.
+fn print(text: &impl fmt::Display, status: ExitCode) -> ExitCode {
+    match write!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error.to_string(), 1),
+        _ => status,
+    }
 }
 
 fn fail(line: &str, status: u8) -> ExitCode {

@@ -1,14 +1,12 @@
 //! `mc-bench soak`: everything, for as long as asked, with random configurations.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use mc_bench::soak::{self, LAYERS, Tally};
 
-use crate::args::one_line;
-use crate::{STATUS_USAGE, fail};
+use crate::{STATUS_USAGE, fail, parse_after, print};
 
 /// First argument that asks for a long run instead of a measurement.
 pub(crate) const SOAK: &str = "soak";
@@ -31,27 +29,19 @@ struct Args {
 
 /// Answers a command line whose words after `soak` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args = match Args::try_parse_from([SOAK.into()].into_iter().chain(words)) {
+    let args: Args = match parse_after(SOAK, words, STATUS_USAGE) {
         Ok(args) => args,
-        Err(error) if error.use_stderr() => {
-            return fail(&one_line(&error.to_string()), STATUS_USAGE);
-        }
-        Err(help) => {
-            // A closed pipe is no reason to fail.
-            let _ = write!(io::stdout().lock(), "{help}");
-            return ExitCode::SUCCESS;
-        }
+        Err(status) => return status,
     };
     match soak::run(args.seed, Duration::from_secs(args.seconds)) {
         Ok(Tally { rounds, operations }) => {
             let layers: Vec<&str> = LAYERS.iter().map(|layer| layer.name).collect();
             let layers = layers.join(", ");
             let seed = args.seed;
-            let _ = writeln!(
-                io::stdout().lock(),
-                "{rounds} rounds of {layers} from seed {seed}: {operations} operations, nothing wrong"
+            let summary = format!(
+                "{rounds} rounds of {layers} from seed {seed}: {operations} operations, nothing wrong\n"
             );
-            ExitCode::SUCCESS
+            print(&summary, ExitCode::SUCCESS)
         }
         Err(failure) => fail(&failure.to_string(), 1),
     }

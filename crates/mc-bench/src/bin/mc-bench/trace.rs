@@ -1,13 +1,11 @@
 //! `mc-bench trace`: writes a generated trace, without arguments the one that is shipped.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use mc_bench::trace::generate::Conversations;
 
-use crate::args::one_line;
-use crate::{STATUS_USAGE, fail};
+use crate::{STATUS_USAGE, parse_after, print};
 
 /// First argument that asks for a trace.
 pub(crate) const TRACE: &str = "trace";
@@ -26,12 +24,9 @@ struct Args {
 
 /// Answers a command line whose words after `trace` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args = match Args::try_parse_from([TRACE.into()].into_iter().chain(words)) {
+    let args: Args = match parse_after(TRACE, words, STATUS_USAGE) {
         Ok(args) => args,
-        Err(error) if error.use_stderr() => {
-            return fail(&one_line(&error.to_string()), STATUS_USAGE);
-        }
-        Err(help) => return print(&help.to_string()),
+        Err(status) => return status,
     };
     let Args { requests, seed } = args;
     let conversations = Conversations {
@@ -39,12 +34,5 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         seed,
         ..Conversations::SHIPPED
     };
-    print(&conversations.generate().to_text())
-}
-
-fn print(text: &str) -> ExitCode {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error.to_string(), 1),
-        _ => ExitCode::SUCCESS,
-    }
+    print(&conversations.generate().to_text(), ExitCode::SUCCESS)
 }

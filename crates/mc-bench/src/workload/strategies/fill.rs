@@ -25,6 +25,7 @@ const EVEN_STDDEV: f64 = 0.1;
 
 /// What has been placed in each segment, where nothing is freed: a sample of it does not have to ask
 /// every allocator.
+#[derive(Default)]
 struct Live {
     buffers: Vec<PlacedBuffer>,
     /// In the order of the ids.
@@ -32,13 +33,6 @@ struct Live {
 }
 
 impl Live {
-    fn new() -> Self {
-        Self {
-            buffers: Vec::new(),
-            bytes: Vec::new(),
-        }
-    }
-
     fn keep(&mut self, placed: Vec<PlacedBuffer>) {
         for buffer in &placed {
             let id = usize::try_from(buffer.segment_id().0).expect("ids count the segments");
@@ -65,7 +59,7 @@ impl Live {
 /// Places objects until the puts are done or the pool is full; utilization is that at the end.
 pub(super) fn up(cluster: Cluster, size: u64, replicas: u32, puts: u64) -> Outcome {
     let mut outcome = Outcome::new();
-    let mut live = Live::new();
+    let mut live = Live::default();
     fill(&cluster, size, replicas, puts, &mut outcome, |placed, _| {
         live.keep(placed);
     });
@@ -82,7 +76,7 @@ pub(super) fn up(cluster: Cluster, size: u64, replicas: u32, puts: u64) -> Outco
 /// (`converged_at`, 1 if they never were), and how many times their share of the capacity the new
 /// segments were given of the first tenth of the puts (`new_segments_load`).
 pub(super) fn scale_out(mut cluster: Cluster, size: u64, replicas: u32) -> Outcome {
-    let mut live = Live::new();
+    let mut live = Live::default();
     let (old_capacity, old_count) = (cluster.capacity() as f64, cluster.capacities.len());
     let mut live_bytes = 0.0;
     let mut put = 0;

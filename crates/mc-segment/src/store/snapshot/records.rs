@@ -88,8 +88,8 @@ impl SavedObject {
     /// another one of the pool has got: their places are other objects'.
     pub(super) fn new(object: &Object, is_pinned: bool, pool: &SegmentPool) -> Self {
         let has_successor = |buffer: &PlacedBuffer| {
-            let state = pool.state(buffer.segment_id());
-            !buffer.is_readable() && state.is_some_and(SegmentState::is_readable)
+            let state = || pool.state(buffer.segment_id());
+            !buffer.is_readable() && state().is_some_and(SegmentState::is_readable)
         };
         let own = object
             .buffers
