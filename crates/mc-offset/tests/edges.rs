@@ -327,11 +327,25 @@ fn full_of_small_objects() -> (OffsetAllocator, Vec<Allocation>) {
 fn memory_of_objects_is_given_back_though_there_never_were_many_holes() {
     let (mut allocator, mut live) = full_of_small_objects();
     let full = allocator.metadata_bytes();
+    for block in live.drain(10_000..).rev() {
+        allocator.free(block).unwrap();
+    }
+    assert_eq!(allocator.metadata_bytes(), full, "half of it is in use");
     for block in live.drain(20..).rev() {
         allocator.free(block).unwrap();
     }
     assert!(allocator.metadata_bytes() * 3 < full);
     allocator.check_invariants();
+}
+
+#[test]
+fn small_tables_are_kept_when_the_last_object_is_freed() {
+    let mut allocator = with(Options::new(1000));
+    // Placing at an offset makes an index of the holes.
+    let only = allocator.allocate_at(100, 10).unwrap();
+    let with_index = allocator.metadata_bytes();
+    allocator.free(only).unwrap();
+    assert_eq!(allocator.metadata_bytes(), with_index);
 }
 
 #[test]
