@@ -4,6 +4,8 @@
 //! this file keeps the two in step. The choice of a hole is in
 //! `search.rs`, what can be asked in `report.rs`.
 
+use core::ops::Range;
+
 use crate::{
     allocation::{Allocation, Serials},
     error::{AllocError, FreeError, OptionsError},
@@ -291,34 +293,33 @@ impl OffsetAllocator {
         let (end, hole_end) = (at + charge, start + room);
         debug_assert!(start <= at);
         debug_assert!(end <= hole_end);
+        let serial = self.serials.issue();
         let node = if at != start {
-            self.carve_inside(hole, at, end)?
+            self.carve_inside(hole, at..end, size, serial)?
         } else if end == hole_end {
             self.sizes_repeat = true;
             self.holes.remove(hole);
+            self.chain.fill_hole(hole_node, size, serial);
             hole_node
         } else {
             self.chain.reserve(1)?;
             self.holes.reshape(hole, end, hole_end - end);
-            self.chain.insert_before(hole_node)
+            self.chain.insert_allocation(hole_node, size, serial)
         };
         self.live_bytes += size;
         self.charged_bytes += charge;
-        Ok(self.occupy(node, at, size))
+        Ok(Allocation::new(at, size, serial, node))
     }
 
-    /// Makes a node the allocation of `size` bytes at `offset`, under a new
-    /// serial.
-    #[inline]
-    pub(crate) fn occupy(&mut self, node: u32, offset: u64, size: u64) -> Allocation {
-        let serial = self.serials.issue();
-        self.chain.set_allocation(node, size, serial);
-        Allocation::new(offset, size, serial, node)
-    }
-
-    /// Cuts `at..end` out of a hole that begins before `at`, and returns the
-    /// node of the piece.
-    fn carve_inside(&mut self, hole: u32, at: u64, end: u64) -> Result<u32, AllocError> {
+    /// Cuts the bytes of an allocation out of a hole that begins before them,
+    /// and returns its node.
+    fn carve_inside(
+        &mut self,
+        hole: u32,
+        taken: Range<u64>,
+        size: u64,
+        serial: u64,
+    ) -> Result<u32, AllocError> {
         let &Hole {
             offset: start,
             size: room,
@@ -326,19 +327,19 @@ impl OffsetAllocator {
             ..
         } = self.holes.hole(hole);
         let hole_end = start + room;
-        let after = self.chain.node(hole_node).next;
-        if end == hole_end {
+        let mut after = self.chain.node(hole_node).next;
+        if taken.end == hole_end {
             self.chain.reserve(1)?;
-            self.holes.reshape(hole, start, at - start);
-            return Ok(self.chain.insert_before(after));
+            self.holes.reshape(hole, start, taken.start - start);
+        } else {
+            self.chain.reserve(2)?;
+            self.holes.reserve_one()?;
+            self.holes.reshape(hole, start, taken.start - start);
+            after = self.chain.insert_before(after);
+            let back = self.holes.insert(taken.end, hole_end - taken.end, after);
+            self.chain.set_hole(after, back);
         }
-        self.chain.reserve(2)?;
-        self.holes.reserve_one()?;
-        self.holes.reshape(hole, start, at - start);
-        let back = self.chain.insert_before(after);
-        let back_hole = self.holes.insert(end, hole_end - end, back);
-        self.chain.set_hole(back, back_hole);
-        Ok(self.chain.insert_before(back))
+        Ok(self.chain.insert_allocation(after, size, serial))
     }
 
     /// Merges the bytes `offset..end` of an allocation's node with the holes
@@ -352,7 +353,7 @@ impl OffsetAllocator {
             let end = self.holes.hole(above).end();
             if is_hole_below {
                 self.holes.remove(above);
-                self.chain.remove(next);
+                self.chain.remove_hole(next);
                 self.stretch(prev, end);
             } else {
                 self.holes.reshape(above, offset, end - offset);
@@ -360,9 +361,13 @@ impl OffsetAllocator {
         } else {
             self.stretch(prev, end);
         }
-        if self.chain.is_mostly_vacant() || self.holes.is_mostly_vacant() {
-            self.trim();
-        } else if self.chain.len() == 1 && self.chain.has_grown() {
+        if self.chain.is_mostly_vacant() {
+            self.chain.trim();
+        }
+        if self.holes.is_mostly_vacant() {
+            self.holes.trim();
+        }
+        if self.chain.len() == 1 && self.chain.has_grown() {
             self.start_over();
         }
     }
@@ -373,12 +378,6 @@ impl OffsetAllocator {
         let hole = self.chain.hole_of(node);
         let offset = self.holes.hole(hole).offset;
         self.holes.reshape(hole, offset, end - offset);
-    }
-
-    #[cold]
-    fn trim(&mut self) {
-        self.chain.trim();
-        self.holes.trim();
     }
 
     /// Gives the tables that were grown for allocations that are gone back.

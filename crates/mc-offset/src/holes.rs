@@ -349,6 +349,7 @@ impl Holes {
     }
 
     /// Gives memory that is not needed any more back.
+    #[cold]
     pub(crate) fn trim(&mut self) {
         self.records.trim();
     }

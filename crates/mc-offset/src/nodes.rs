@@ -200,13 +200,21 @@ impl Chain {
         self.nodes.get(index).filter(|node| node.serial == serial)
     }
 
+    /// Changes the bytes and the serial of an allocation.
     #[inline]
     pub(crate) fn set_allocation(&mut self, index: u32, requested: u64, serial: u64) {
         debug_assert!(serial >= FIRST_SERIAL);
+        debug_assert!(!self.is_hole(index));
         let node = &mut self.nodes[index];
         node.payload = requested;
         node.serial = serial;
-        self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
+    }
+
+    /// Makes a hole an allocation.
+    #[inline]
+    pub(crate) fn fill_hole(&mut self, index: u32, requested: u64, serial: u64) {
+        self.unmark_hole(index);
+        self.set_allocation(index, requested, serial);
     }
 
     #[inline]
@@ -215,6 +223,11 @@ impl Chain {
         node.payload = u64::from(hole);
         node.serial = SERIAL_HOLE;
         self.hole_bits[(index / u64::BITS) as usize] |= 1 << (index % u64::BITS);
+    }
+
+    #[inline]
+    fn unmark_hole(&mut self, index: u32) {
+        self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
     }
 
     /// Makes an allocation a parked block, which stays what it was but for its
@@ -234,14 +247,22 @@ impl Chain {
     }
 
     /// Links a new node in before `next` and returns it; it is an allocation
-    /// of nothing until its content is set. A [`reserve`](Self::reserve) came
+    /// of nothing until it becomes a hole. A [`reserve`](Self::reserve) came
     /// before.
     #[inline]
     pub(crate) fn insert_before(&mut self, next: u32) -> u32 {
+        self.insert_allocation(next, 0, FIRST_SERIAL)
+    }
+
+    /// Links a new allocation in before `next` and returns its node. A
+    /// [`reserve`](Self::reserve) came before.
+    #[inline]
+    pub(crate) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
+        debug_assert!(serial >= FIRST_SERIAL);
         let prev = self.nodes[next].prev;
         let index = self.nodes.insert(Node {
-            payload: 0,
-            serial: FIRST_SERIAL,
+            payload: requested,
+            serial,
             prev,
             next,
         });
@@ -250,14 +271,22 @@ impl Chain {
         index
     }
 
-    /// Takes a node out of the chain; its neighbors become each other's.
+    /// Takes the node of an allocation out of the chain; its neighbors become
+    /// each other's.
     #[inline]
     pub(crate) fn remove(&mut self, index: u32) {
+        debug_assert!(!self.is_hole(index));
         let Node { prev, next, .. } = self.nodes[index];
         self.nodes[prev].next = next;
         self.nodes[next].prev = prev;
         self.nodes.remove(index);
-        self.hole_bits[(index / u64::BITS) as usize] &= !(1 << (index % u64::BITS));
+    }
+
+    /// As [`remove`](Self::remove), of a hole.
+    #[inline]
+    pub(crate) fn remove_hole(&mut self, index: u32) {
+        self.unmark_hole(index);
+        self.remove(index);
     }
 
     /// Returns whether the table is larger than that of a new chain.
@@ -273,6 +302,7 @@ impl Chain {
     }
 
     /// Gives memory that is not needed any more back.
+    #[cold]
     pub(crate) fn trim(&mut self) {
         self.nodes.trim();
         self.hole_bits

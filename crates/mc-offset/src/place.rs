@@ -120,7 +120,7 @@ impl OffsetAllocator {
         match hole {
             Some(hole) if rest == 0 => {
                 self.holes.remove(hole);
-                self.chain.remove(next);
+                self.chain.remove_hole(next);
             }
             Some(hole) => self.holes.reshape(hole, offset + charge, rest),
             None if rest == 0 => {}
@@ -134,7 +134,9 @@ impl OffsetAllocator {
         }
         self.live_bytes = self.live_bytes - allocation.size() + size;
         self.charged_bytes = self.charged_bytes - old_charge + charge;
-        Ok(self.occupy(index, offset, size))
+        let serial = self.serials.issue();
+        self.chain.set_allocation(index, size, serial);
+        Ok(Allocation::new(offset, size, serial, index))
     }
 
     /// Returns the first allocation that ends behind `offset`, looked for from

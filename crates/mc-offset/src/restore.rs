@@ -227,8 +227,7 @@ impl Tables {
     fn push_allocation(&mut self, token: &Allocation) -> Result<Allocation, SlabFull> {
         let (size, serial) = (token.size(), token.serial());
         self.chain.reserve(1)?;
-        let node = self.chain.insert_before(ANCHOR);
-        self.chain.set_allocation(node, size, serial);
+        let node = self.chain.insert_allocation(ANCHOR, size, serial);
         Ok(Allocation::new(token.offset(), size, serial, node))
     }
 
