@@ -113,24 +113,16 @@ impl OffsetAllocator {
         if size > self.holes.largest_bound() && !self.parked.is_some() {
             return self.refuse(size);
         }
-        self.serve_apart(size)
-    }
-
-    /// As [`serve`](Self::serve), in a function of its own.
-    ///
-    /// A processor that is fetching the node of one victim goes on to the next
-    /// only if few instructions lie between them, registers that a longer
-    /// function saves among them.
-    #[inline(never)]
-    fn serve_apart(&mut self, size: u64) -> Result<Allocation, AllocError> {
         self.serve(size)
     }
 
     /// Finds a place for `size` bytes, whatever there is to decide.
     ///
-    /// Inlined wherever it is called: a returned allocation is copied through
-    /// memory, which a caller that builds on it has to wait for.
-    #[inline(always)]
+    /// In a function of its own: a processor that is fetching the node of one
+    /// victim goes on to the next only if few instructions lie between them,
+    /// registers that a longer function saves among them; and here are enough
+    /// registers for the search, which a caller with a lock has not left.
+    #[inline(never)]
     pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
         if self.parked.is_some() {
@@ -196,8 +188,8 @@ impl OffsetAllocator {
         }
     }
 
-    /// As [`release`](Self::release), in a function of its own, for the same
-    /// reason as [`serve_apart`](Self::serve_apart).
+    /// As [`release`](Self::release), in a function of its own, as
+    /// [`serve`](Self::serve) is.
     #[inline(never)]
     fn release_apart(&mut self, allocation: Allocation) -> Result<(), FreeError> {
         self.release(allocation)
