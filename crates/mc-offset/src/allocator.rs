@@ -4,7 +4,7 @@
 //! this file keeps the two in step. The choice of a hole is in
 //! `search.rs`, what can be asked in `report.rs`.
 
-use core::ops::Range;
+use core::{hint::select_unpredictable, ops::Range};
 
 use crate::{
     allocation::{Allocation, Serials},
@@ -113,24 +113,16 @@ impl OffsetAllocator {
         if size > self.holes.largest_bound() && !self.parked.is_some() {
             return self.refuse(size);
         }
-        self.serve_apart(size)
-    }
-
-    /// As [`serve`](Self::serve), in a function of its own.
-    ///
-    /// A processor that is fetching the node of one victim goes on to the next
-    /// only if few instructions lie between them, registers that a longer
-    /// function saves among them.
-    #[inline(never)]
-    fn serve_apart(&mut self, size: u64) -> Result<Allocation, AllocError> {
         self.serve(size)
     }
 
     /// Finds a place for `size` bytes, whatever there is to decide.
     ///
-    /// Inlined wherever it is called: a returned allocation is copied through
-    /// memory, which a caller that builds on it has to wait for.
-    #[inline(always)]
+    /// In a function of its own: a processor that is fetching the node of one
+    /// victim goes on to the next only if few instructions lie between them,
+    /// registers that a longer function saves among them; and here are enough
+    /// registers for the search, which a caller with a lock has not left.
+    #[inline(never)]
     pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
         if self.parked.is_some() {
@@ -196,8 +188,8 @@ impl OffsetAllocator {
         }
     }
 
-    /// As [`release`](Self::release), in a function of its own, for the same
-    /// reason as [`serve_apart`](Self::serve_apart).
+    /// As [`release`](Self::release), in a function of its own, as
+    /// [`serve`](Self::serve) is.
     #[inline(never)]
     fn release_apart(&mut self, allocation: Allocation) -> Result<(), FreeError> {
         self.release(allocation)
@@ -213,8 +205,8 @@ impl OffsetAllocator {
         self.settle();
         let (offset, size) = (allocation.offset(), allocation.size());
         let charge = self.charge(size);
-        if self.chain.is_hole(prev) || self.chain.is_hole(next) {
-            self.merge(index, prev, next, offset, offset + charge);
+        if self.chain.hole_bit(prev) | self.chain.hole_bit(next) != 0 {
+            self.merge(index, prev, next, offset, charge);
         } else {
             self.holes.reserve_one()?;
             let hole = self.holes.insert(offset, charge, index);
@@ -291,28 +283,33 @@ impl OffsetAllocator {
             ..
         } = self.holes.hole(hole);
         let (end, hole_end) = (at + charge, start + room);
-        debug_assert!(start <= at);
-        debug_assert!(end <= hole_end);
+        debug_assert!(start <= at && end <= hole_end);
         let serial = self.serials.issue();
-        let node = if at != start {
-            self.carve_inside(hole, at..end, size, serial)?
-        } else if end == hole_end {
+        let is_inside = (at - start).min(hole_end - end) != 0;
+        let node = if charge == room {
             self.sizes_repeat = true;
             self.holes.remove(hole);
             self.chain.fill_hole(hole_node, size, serial);
             hole_node
+        } else if is_inside {
+            self.carve_inside(hole, at..end, size, serial)?
         } else {
+            // Which end is taken is as good as random: no branch.
             self.chain.reserve(1)?;
-            self.holes.reshape(hole, end, hole_end - end);
-            self.chain.insert_allocation(hole_node, size, serial)
+            let is_front = at == start;
+            let after = self.chain.node(hole_node).next;
+            let rest = select_unpredictable(is_front, end, start);
+            let next = select_unpredictable(is_front, hole_node, after);
+            self.holes.reshape(hole, rest, room - charge);
+            self.chain.insert_allocation(next, size, serial)
         };
         self.live_bytes += size;
         self.charged_bytes += charge;
         Ok(Allocation::new(at, size, serial, node))
     }
 
-    /// Cuts the bytes of an allocation out of a hole that begins before them,
-    /// and returns its node.
+    /// Cuts the bytes of an allocation out of a hole that begins before and
+    /// ends behind them, and returns its node.
     fn carve_inside(
         &mut self,
         hole: u32,
@@ -326,41 +323,36 @@ impl OffsetAllocator {
             node: hole_node,
             ..
         } = self.holes.hole(hole);
-        let hole_end = start + room;
-        let mut after = self.chain.node(hole_node).next;
-        if taken.end == hole_end {
-            self.chain.reserve(1)?;
-            self.holes.reshape(hole, start, taken.start - start);
-        } else {
-            self.chain.reserve(2)?;
-            self.holes.reserve_one()?;
-            self.holes.reshape(hole, start, taken.start - start);
-            after = self.chain.insert_before(after);
-            let back = self.holes.insert(taken.end, hole_end - taken.end, after);
-            self.chain.set_hole(after, back);
-        }
-        Ok(self.chain.insert_allocation(after, size, serial))
+        self.chain.reserve(2)?;
+        self.holes.reserve_one()?;
+        self.holes.reshape(hole, start, taken.start - start);
+        let back = self.chain.insert_before(self.chain.node(hole_node).next);
+        let back_hole = self.holes.insert(taken.end, start + room - taken.end, back);
+        self.chain.set_hole(back, back_hole);
+        Ok(self.chain.insert_allocation(back, size, serial))
     }
 
-    /// Merges the bytes `offset..end` of an allocation's node with the holes
-    /// beside it, of which there is at least one.
+    /// Merges `charge` bytes at `offset`, an allocation's, with the holes
+    /// beside its node, of which there is at least one.
     #[inline]
-    fn merge(&mut self, index: u32, prev: u32, next: u32, offset: u64, end: u64) {
-        let is_hole_below = self.chain.is_hole(prev);
+    fn merge(&mut self, index: u32, prev: u32, next: u32, offset: u64, charge: u64) {
+        // Which of them is a hole is as good as random: no branch.
+        let (below, above) = (self.chain.hole_bit(prev), self.chain.hole_bit(next));
         self.chain.remove(index);
-        if self.chain.is_hole(next) {
+        let neighbor = select_unpredictable(below != 0, prev, next);
+        let hole = self.chain.hole_of(neighbor);
+        let &Hole {
+            offset: start,
+            size: mut room,
+            ..
+        } = self.holes.hole(hole);
+        if below & above != 0 {
             let above = self.chain.hole_of(next);
-            let end = self.holes.hole(above).end();
-            if is_hole_below {
-                self.holes.remove(above);
-                self.chain.remove_hole(next);
-                self.stretch(prev, end);
-            } else {
-                self.holes.reshape(above, offset, end - offset);
-            }
-        } else {
-            self.stretch(prev, end);
+            room += self.holes.hole(above).size;
+            self.holes.remove(above);
+            self.chain.remove_hole(next);
         }
+        self.holes.reshape(hole, start.min(offset), room + charge);
         if self.chain.is_mostly_vacant() {
             self.chain.trim();
         }
@@ -370,14 +362,6 @@ impl OffsetAllocator {
         if self.chain.len() == 1 && self.chain.has_grown() {
             self.start_over();
         }
-    }
-
-    /// Moves the end of the hole at `node` up to `end`.
-    #[inline]
-    fn stretch(&mut self, node: u32, end: u64) {
-        let hole = self.chain.hole_of(node);
-        let offset = self.holes.hole(hole).offset;
-        self.holes.reshape(hole, offset, end - offset);
     }
 
     /// Gives the tables that were grown for allocations that are gone back.

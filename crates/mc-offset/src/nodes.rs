@@ -175,7 +175,14 @@ impl Chain {
 
     #[inline]
     pub(crate) fn is_hole(&self, index: u32) -> bool {
-        self.hole_bits[(index / u64::BITS) as usize] >> (index % u64::BITS) & 1 == 1
+        self.hole_bit(index) == 1
+    }
+
+    /// Returns 1 if the node is a hole and 0 if not, to be joined with another
+    /// bit before anything depends on it.
+    #[inline]
+    pub(crate) fn hole_bit(&self, index: u32) -> u64 {
+        self.hole_bits[(index / u64::BITS) as usize] >> (index % u64::BITS) & 1
     }
 
     /// Returns the hole's record index of a node that is a hole.

@@ -1,5 +1,7 @@
 //! The choice of a hole for a request.
 
+use core::hint::select_unpredictable;
+
 use crate::{allocator::OffsetAllocator, holes::Hole, options::Fit, slab::SlabFull, trend::Regime};
 
 /// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
@@ -33,11 +35,7 @@ impl OffsetAllocator {
         } = self.holes.hole(hole);
         self.trend.record(charge, size == charge);
         let leaves_low = regime == Regime::Varied && self.chain.is_lower_neighbor_larger(node);
-        let at = if goes_high || leaves_low {
-            offset + size - charge
-        } else {
-            offset
-        };
+        let at = select_unpredictable(goes_high | leaves_low, offset + size - charge, offset);
         Some((hole, at))
     }
 
