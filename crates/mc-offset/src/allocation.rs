@@ -177,3 +177,21 @@ impl Serials {
         self.end = self.next + LEASE_LEN;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_used_up_and_met_by_no_other() {
+        let [mut one, mut other] = [Serials::new(), Serials::new()];
+        let first = one.issue();
+        let others = other.issue()..other.end;
+        for number in 1..LEASE_LEN / SERIAL_STEP {
+            assert_eq!(one.issue(), first + number * SERIAL_STEP);
+        }
+        let next = one.issue();
+        assert!(next >= first + LEASE_LEN, "a lease of its own");
+        assert!(!others.contains(&first) && !others.contains(&next));
+    }
+}

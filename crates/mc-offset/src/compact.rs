@@ -77,3 +77,32 @@ impl OffsetAllocator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_up_to_32_bits_have_a_compact_token() {
+        let mut allocator = OffsetAllocator::new(1 << 40).unwrap();
+        for (offset, is_compact) in [(0, true), (u32::MAX.into(), true), (1 << 32, false)] {
+            let token = allocator.allocate_at(offset, 1).unwrap();
+            let expanded = token.compact().map(|compact| allocator.expand(compact));
+            assert_eq!(expanded, is_compact.then_some(Some(token)), "{offset}");
+        }
+    }
+
+    #[test]
+    fn compact_tokens_expand_only_where_and_while_they_are_live() {
+        let mut allocator = OffsetAllocator::new(1000).unwrap();
+        let [first, _second] = [(); 2].map(|()| allocator.allocate(100).unwrap());
+        let compact = first.compact().unwrap();
+        assert_eq!(OffsetAllocator::new(1000).unwrap().expand(compact), None);
+        allocator.free(first).unwrap();
+        assert_eq!(allocator.expand(compact), None);
+        let again = allocator.allocate(100).unwrap();
+        assert_eq!(again.offset(), first.offset());
+        assert_eq!(allocator.expand(compact), None);
+        assert_eq!(allocator.expand(again.compact().unwrap()), Some(again));
+    }
+}

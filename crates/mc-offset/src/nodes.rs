@@ -359,3 +359,21 @@ impl Chain {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "does not link back")]
+    fn a_link_that_does_not_lead_back_is_noticed() {
+        let mut chain = Chain::new().unwrap();
+        for _ in 0..2 {
+            chain.reserve(1).unwrap();
+            chain.insert_before(ANCHOR);
+        }
+        chain.check_invariants();
+        chain.nodes[2].prev = ANCHOR;
+        chain.check_invariants();
+    }
+}

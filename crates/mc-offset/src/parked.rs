@@ -149,3 +149,110 @@ impl OffsetAllocator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use rand::{RngExt, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+    use crate::options::Options;
+
+    fn allocator(fit: Fit, capacity: u64) -> OffsetAllocator {
+        let options = Options {
+            fit,
+            ..Options::new(capacity)
+        };
+        OffsetAllocator::with_options(options).unwrap()
+    }
+
+    #[test]
+    fn a_block_beside_no_hole_is_parked_and_taken_by_its_size() {
+        let mut allocator = allocator(Fit::GOOD, 1000);
+        let [first, second] = [(); 2].map(|()| allocator.allocate(100).unwrap());
+        allocator.free(first).unwrap();
+        assert!(allocator.parked.is_some());
+        assert_eq!(allocator.reuse_parked(99), None);
+        let again = allocator.reuse_parked(100).unwrap();
+        assert_eq!(again.offset(), first.offset());
+        assert_eq!(allocator.reuse_parked(100), None);
+        allocator.free(second).unwrap();
+        assert!(!allocator.parked.is_some(), "it merges with the rest");
+        allocator.check_invariants();
+    }
+
+    /// Parks a block of `size` bytes, and checks whether a request of as many
+    /// is given it.
+    #[track_caller]
+    fn check_unpark(mut allocator: OffsetAllocator, size: u64, is_given: bool) {
+        let block = allocator.allocate_at(0, size).unwrap();
+        let charge = allocator.charge(size);
+        let _above = allocator.allocate_at(charge, size).unwrap();
+        allocator.free(block).unwrap();
+        let given = allocator.unpark(size, charge);
+        assert_eq!(given.is_some(), is_given, "{size} bytes");
+        assert_eq!(allocator.parked.is_some(), !is_given);
+        allocator.check_invariants();
+    }
+
+    #[test]
+    fn a_parked_block_is_given_where_the_fit_takes_the_newest_hole_of_the_size() {
+        // Published bins go from 128 to 144 bytes.
+        for (fit, size, is_given) in [
+            (Fit::BinExact, 128, true),
+            (Fit::BinExact, 129, false),
+            (Fit::BinCeil, 129, true),
+            (Fit::GOOD, 129, true),
+            (Fit::Adaptive, 129, true),
+        ] {
+            check_unpark(allocator(fit, 10_000), size, is_given);
+        }
+        // Small objects go to the other end.
+        for (size, is_given) in [(128, false), (129, true)] {
+            let mut spread = allocator(Fit::Adaptive, 10_000);
+            for size in [10, 10, 10, 1000].into_iter().cycle().take(1024) {
+                spread.trend.record(size, false);
+            }
+            assert_eq!(spread.trend.regime(), Regime::Spread { small_max: 128 });
+            check_unpark(spread, size, is_given);
+        }
+    }
+
+    /// Returns the offsets that a random program gets whose freed blocks are
+    /// parked if they can be, or never.
+    fn offsets(fit: Fit, seed: u64, parks: bool) -> Vec<Option<u64>> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut allocator = allocator(fit, 1 << 24);
+        let mut live = Vec::new();
+        let mut offsets = Vec::new();
+        for _ in 0..3000 {
+            let size_max = 1 << rng.random_range(8..17);
+            let mut size = rng.random_range(1..size_max);
+            if live.len() > 100 || rng.random_ratio(1, 4) && !live.is_empty() {
+                let freed: Allocation = live.swap_remove(rng.random_range(0..live.len()));
+                allocator.sizes_repeat = parks;
+                allocator.free(freed).unwrap();
+                if rng.random_ratio(1, 8) {
+                    size = freed.size();
+                }
+            }
+            let placed = allocator.allocate(size).ok();
+            offsets.push(placed.map(|token| token.offset()));
+            live.extend(placed);
+        }
+        allocator.check_invariants();
+        offsets
+    }
+
+    #[test]
+    fn parking_changes_no_placement() {
+        for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
+            for seed in 0..4 {
+                let [with, without] = [true, false].map(|parks| offsets(fit, seed, parks));
+                assert_eq!(with, without, "{fit:?}, seed {seed}");
+            }
+        }
+    }
+}

@@ -162,6 +162,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::options::Options;
 
     /// Returns an allocator of 10,000 bytes that has seen the sizes many times, none of them exact.
     fn accustomed_to(sizes: [u64; 4]) -> OffsetAllocator {
@@ -190,6 +191,24 @@ mod tests {
     }
 
     #[test]
+    fn an_alignment_takes_no_more_than_the_bytes_to_the_next_multiple() {
+        // Bins are 64, 128 and 144 bytes: one of 128 has room for 65 bytes from
+        // any byte, and for 68 from any multiple of 4, at a multiple of 64.
+        for (granule, size, is_placed) in
+            [(1, 65, true), (1, 66, false), (4, 68, true), (4, 69, false)]
+        {
+            let options = Options {
+                granule,
+                fit: Fit::BinExact,
+                ..Options::new(128)
+            };
+            let mut allocator = OffsetAllocator::with_options(options).unwrap();
+            let placed = allocator.allocate_aligned(size, 64);
+            assert_eq!(placed.is_ok(), is_placed, "{size} bytes");
+        }
+    }
+
+    #[test]
     fn small_objects_are_at_the_other_end_while_sizes_are_widely_spread() {
         let mut allocator = accustomed_to([10, 10, 10, 1000]);
         let regime = allocator.trend.regime();
@@ -202,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_hole_is_beside_the_larger_neighbor_while_sizes_vary() {
-        for (before, after, offset) in [(3000, 10, 3100), (10, 3000, 10)] {
+        for (before, after, offset) in [(3000, 10, 3100), (10, 3000, 10), (3000, 3000, 3000)] {
             let mut allocator = accustomed_to([1000, 5000, 1000, 5000]);
             assert_eq!(allocator.trend.regime(), Regime::Varied);
             let _ = allocator.allocate_at(0, before).unwrap();

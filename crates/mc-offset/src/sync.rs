@@ -77,4 +77,19 @@ mod tests {
         });
         assert_eq!(hints.len(), 8);
     }
+    #[test]
+    fn calls_of_any_depth_have_one_hint_unless_they_leave_a_window() {
+        #[inline(never)]
+        fn note_hints(depth: u32, hints: &mut BTreeSet<u32>) {
+            hints.insert(thread_hint());
+            if depth > 0 {
+                note_hints(depth - 1, hints);
+            }
+        }
+
+        // They take less stack than a window has, but may begin near its end.
+        let mut hints = BTreeSet::new();
+        note_hints(50, &mut hints);
+        assert!(hints.len() <= 2, "{hints:?}");
+    }
 }

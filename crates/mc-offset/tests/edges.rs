@@ -314,3 +314,53 @@ fn node_memory_is_compact_grows_on_demand_and_is_given_back() {
     assert!(allocator.metadata_bytes() < 2 * idle);
     allocator.check_invariants();
 }
+
+/// Returns a full allocator and its 20,000 objects in address order.
+fn full_of_small_objects() -> (OffsetAllocator, Vec<Allocation>) {
+    let mut allocator = with(Options::new(20_000));
+    let live = (0..20_000).map(|_| allocator.allocate(1).unwrap());
+    let live = live.collect();
+    (allocator, live)
+}
+
+#[test]
+fn memory_of_objects_is_given_back_though_there_never_were_many_holes() {
+    let (mut allocator, mut live) = full_of_small_objects();
+    let full = allocator.metadata_bytes();
+    for block in live.drain(10_000..).rev() {
+        allocator.free(block).unwrap();
+    }
+    assert_eq!(allocator.metadata_bytes(), full, "half of it is in use");
+    for block in live.drain(20..).rev() {
+        allocator.free(block).unwrap();
+    }
+    assert!(allocator.metadata_bytes() * 3 < full);
+    allocator.check_invariants();
+}
+
+#[test]
+fn small_tables_are_kept_when_the_last_object_is_freed() {
+    let mut allocator = with(Options::new(1000));
+    // Placing at an offset makes an index of the holes.
+    let only = allocator.allocate_at(100, 10).unwrap();
+    let with_index = allocator.metadata_bytes();
+    allocator.free(only).unwrap();
+    assert_eq!(allocator.metadata_bytes(), with_index);
+}
+
+#[test]
+fn memory_of_holes_is_given_back_though_there_are_many_objects() {
+    let (mut allocator, live) = full_of_small_objects();
+    let without_holes = allocator.metadata_bytes();
+    for block in live.iter().step_by(2) {
+        allocator.free(*block).unwrap();
+    }
+    assert!(allocator.metadata_bytes() > without_holes);
+    for _ in 10..live.len() / 2 {
+        let _ = allocator.allocate(1).unwrap();
+    }
+    // Beside a hole, since the last ones are taken first.
+    allocator.free(live[1]).unwrap();
+    assert!(allocator.metadata_bytes() <= without_holes);
+    allocator.check_invariants();
+}

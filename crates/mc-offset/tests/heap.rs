@@ -250,6 +250,8 @@ fn allocators_that_come_and_go_take_the_heap_of_one() {
         let objects: Vec<_> = (1..OBJECTS)
             .map(|_| allocator.allocate(90).expect("all fit"))
             .collect();
+        let freed = allocator.allocate(10).expect("some are left").into_token();
+        assert_eq!(allocator.free(freed), Ok(()));
         let _token = allocator.allocate(10).expect("some are left").into_token();
         drop(objects);
         drop(allocator);

@@ -153,3 +153,18 @@ pub(super) fn settle_free(freed: Result<(), FreeError>) {
         "a handle was freed twice"
     );
 }
+
+#[cfg(all(test, debug_assertions, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a handle was freed twice")]
+    fn a_handle_that_is_freed_twice_is_noticed() {
+        let mut allocator = OffsetAllocator::new(1000).unwrap();
+        let token = allocator.allocate(10).unwrap();
+        for _ in 0..2 {
+            settle_free(allocator.free(token));
+        }
+    }
+}

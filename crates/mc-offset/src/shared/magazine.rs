@@ -375,3 +375,87 @@ fn mark(size: u64) -> u64 {
 
     1 << (size.wrapping_mul(GOLDEN) >> (u64::BITS - MARK_BITS))
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use alloc::{collections::BTreeSet, vec::Vec};
+
+    use super::*;
+
+    /// The flag of the magazines below.
+    const OWN: usize = 3;
+
+    fn block(size: u64, node: u32) -> Allocation {
+        Allocation::new(u64::from(node) * size, size, 4, node)
+    }
+
+    /// Returns a magazine with a shelf for each of the sizes, and flags.
+    fn with_shelves(sizes: &[u64]) -> (Magazine, Flags) {
+        let magazine = Magazine::new();
+        for &size in sizes {
+            magazine.adopt(size, |blocks| assert_eq!(blocks.count(), 0));
+        }
+        (magazine, Flags::new())
+    }
+
+    #[test]
+    fn a_magazine_is_empty_when_the_last_block_is_taken() {
+        let (magazine, flags) = with_shelves(&[10, 20]);
+        assert_eq!(magazine.puts_if_empty(), Some(0));
+        for (size, node) in [(10, 1), (10, 2), (20, 3)] {
+            assert!(magazine.put(block(size, node), &flags, OWN));
+            assert_eq!(magazine.puts_if_empty(), None);
+        }
+        assert_eq!(magazine.take(10, 1), Some(block(10, 2)));
+        assert_eq!(magazine.take(20, 1), Some(block(20, 3)));
+        assert_eq!(magazine.puts_if_empty(), None);
+        assert_eq!(magazine.take(10, 1), Some(block(10, 1)));
+        assert_eq!(magazine.puts_if_empty(), Some(3));
+        assert!(flags.is_raised(OWN), "only a drain lowers it");
+    }
+
+    #[test]
+    fn a_drain_meets_every_block_and_lowers_the_flag() {
+        let (magazine, flags) = with_shelves(&[10, 20]);
+        let blocks = [block(10, 1), block(10, 2), block(20, 3)];
+        for block in blocks {
+            assert!(magazine.put(block, &flags, OWN));
+        }
+        let drain = magazine.drain();
+        assert_eq!(drain.blocks().collect::<Vec<_>>(), blocks);
+        assert_eq!(magazine.take(10, 1), None, "it is occupied");
+        assert!(!magazine.put(block(20, 4), &flags, OWN), "it is occupied");
+        drain.finish(&flags, OWN);
+        drop(drain);
+        assert!(flags.snapshot().is_clear());
+        assert_eq!(magazine.puts_if_empty(), Some(3));
+        assert_eq!(magazine.take(10, 1), None);
+        assert!(magazine.put(block(20, 4), &flags, OWN));
+    }
+
+    #[test]
+    fn sizes_with_one_mark_have_a_shelf_each() {
+        // The mark of a shelf without a size is among them.
+        let alike = || (1..).filter(|&size| mark(size) == mark(0)).take(SIZES);
+        let (magazine, flags) = with_shelves(&alike().collect::<Vec<_>>());
+        for size in alike() {
+            assert!(magazine.put(block(size, 1), &flags, OWN), "{size} bytes");
+        }
+        for count in 1..=2 {
+            let (magazine, _) = with_shelves(&alike().take(count).collect::<Vec<_>>());
+            for (at, size) in alike().enumerate() {
+                assert_eq!(magazine.shelf(size).is_some(), at < count, "{size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_of_sizes_at_common_steps_mostly_differ() {
+        for step in [1, 100, 4096, 1 << 20] {
+            let marks: BTreeSet<u64> = (1..=64).map(|number| mark(number * step)).collect();
+            assert!(marks.iter().all(|mark| mark.is_power_of_two()));
+            assert!(marks.len() > 32, "{} marks of 64 sizes", marks.len());
+        }
+    }
+}

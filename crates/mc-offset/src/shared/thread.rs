@@ -80,6 +80,19 @@ mod numbers {
         }
     }
 
+    #[cfg(test)]
+    #[test]
+    fn the_lowest_number_that_is_free_is_taken() {
+        let mut numbers = Numbers {
+            end: 0,
+            free: BTreeSet::new(),
+        };
+        assert_eq!([(); 4].map(|()| numbers.take()), [0, 1, 2, 3]);
+        numbers.give_back(2);
+        numbers.give_back(0);
+        assert_eq!([(); 3].map(|()| numbers.take()), [0, 2, 4]);
+    }
+
     static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers {
         end: 0,
         free: BTreeSet::new(),

@@ -186,7 +186,8 @@ pub(super) fn low_bits(bits: usize) -> u64 {
     u64::MAX >> (64 - bits.min(WORD_BITS as usize))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use alloc::vec::Vec;

@@ -1,0 +1,104 @@
+//! Freed blocks that threads keep back: which are, whose they are, and when the
+//! allocator gets them.
+//!
+//! Claims: each thread has its own; a batch and what no free byte can help go
+//! past them; nothing is kept while sizes do not repeat; a request that
+//! nothing can serve is refused whoever has the lock.
+#![cfg(all(feature = "std", not(loom)))]
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use mc_offset::{AllocError, Handle, Options, PlaceError, SharedAllocator};
+
+const CAPACITY: u64 = 1_000_000;
+
+/// Returns an allocator of which the calling thread keeps one block of 100
+/// bytes back.
+fn with_one_kept() -> SharedAllocator {
+    let options = Options {
+        granule: 4,
+        ..Options::new(CAPACITY)
+    };
+    let allocator = SharedAllocator::with_options(options).expect("valid options");
+    for _ in 0..2 {
+        drop(allocator.allocate(100).expect("all is free"));
+    }
+    assert_eq!(allocator.recent_free_bytes(), CAPACITY - 100);
+    allocator
+}
+
+#[test]
+fn a_thread_takes_no_block_that_another_keeps() {
+    let allocator = with_one_kept();
+    let other = allocator.clone();
+    let handle = thread::spawn(move || other.allocate(100).unwrap());
+    let theirs = handle.join().unwrap();
+    assert_eq!(allocator.recent_free_bytes(), CAPACITY - 200);
+    let ours = allocator.allocate(100).unwrap();
+    assert_eq!(allocator.recent_free_bytes(), CAPACITY - 200);
+    assert_eq!((ours.offset(), theirs.offset()), (0, 100));
+}
+
+#[test]
+fn a_batch_is_freed_without_keeping_any_back() {
+    let allocator = with_one_kept();
+    let handles: Vec<Handle> = (0..5).map(|_| allocator.allocate(100).unwrap()).collect();
+    allocator.free_batch(handles);
+    assert_eq!(allocator.recent_free_bytes(), CAPACITY);
+}
+
+#[test]
+fn what_no_free_byte_can_help_leaves_kept_blocks_where_they_are() {
+    let allocator = with_one_kept();
+    assert_eq!(allocator.allocate(0).unwrap_err(), AllocError::ZeroSize);
+    let too_large = allocator.allocate(CAPACITY + 1).unwrap_err();
+    assert!(matches!(too_large, AllocError::TooLarge { .. }));
+    let off_granule = allocator.allocate_at(150, 50).unwrap_err();
+    assert!(matches!(off_granule, PlaceError::OffGranule { .. }));
+    let out_of_range = allocator.allocate_at(CAPACITY, 100).unwrap_err();
+    assert!(matches!(out_of_range, PlaceError::OutOfRange { .. }));
+    assert_eq!(allocator.recent_free_bytes(), CAPACITY - 100);
+    // One that freed bytes may help gets them all.
+    assert!(allocator.allocate(CAPACITY).is_ok());
+}
+
+#[test]
+fn nothing_is_kept_back_while_sizes_do_not_repeat() {
+    let allocator = SharedAllocator::new(CAPACITY).unwrap();
+    let [first, _second] = [100, 200].map(|size| allocator.allocate(size).unwrap());
+    drop(first);
+    // The freed block is cut up, so that sizes do not seem to repeat.
+    let _part = allocator.allocate(50).unwrap();
+    for _ in 0..4 {
+        drop(allocator.allocate(30).unwrap());
+        assert_eq!(allocator.recent_free_bytes(), CAPACITY - 250);
+    }
+    // The rest of it is used up, so that they do.
+    for kept in [0, 50] {
+        drop(allocator.allocate(50).unwrap());
+        assert_eq!(allocator.recent_free_bytes(), CAPACITY - 250 - kept);
+    }
+}
+
+#[test]
+fn what_nothing_can_serve_is_refused_while_another_has_the_lock() {
+    /// More than a thread ever waits to be run.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let _most = allocator.allocate(990).unwrap();
+    for asked in [11, 1000] {
+        let (sender, receiver) = mpsc::channel();
+        let other = allocator.clone();
+        let refused = allocator.inspect(|_| {
+            thread::spawn(move || sender.send(other.allocate(asked).err()));
+            receiver.recv_timeout(PATIENCE)
+        });
+        let no_hole = AllocError::NoHole {
+            asked,
+            free: 10,
+            largest_hole: 10,
+        };
+        assert_eq!(refused, Ok(Some(no_hole)));
+    }
+}
