@@ -135,8 +135,14 @@ class OffsetAllocator;
 /// It may outlive the allocator: then there is nothing to free, and isValid() is false. One that was
 /// moved from, or made without an allocator, is empty.
 class OffsetAllocationHandle {
+  /// Lets an allocator make an empty handle whose other words the library writes, and nobody else.
+  struct Unset {
+    explicit Unset() = default;
+  };
+
  public:
-  OffsetAllocationHandle() noexcept = default;
+  OffsetAllocationHandle() noexcept : owned_{} {}
+  explicit OffsetAllocationHandle(Unset) noexcept { owned_.size = 0; }
   OffsetAllocationHandle(const OffsetAllocationHandle &) = delete;
   OffsetAllocationHandle &operator=(const OffsetAllocationHandle &) = delete;
 
@@ -180,10 +186,9 @@ class OffsetAllocationHandle {
   void forget() noexcept {
     owned_.address = 0;
     owned_.size = 0;
-    owned_.allocator.id = 0;
   }
 
-  mc_owned owned_{};
+  mc_owned owned_;
 };
 
 /// Places objects in a range of addresses that it never touches, for any number of threads.
@@ -242,7 +247,7 @@ class OffsetAllocator {
   /// Finds a place for `size` bytes, at an address that is a multiple of `alignment`, a power of two,
   /// if one is given. Nothing if `size` is 0 or no hole fits, once all freed bytes are merged.
   std::optional<OffsetAllocationHandle> allocate(std::uint64_t size, std::uint64_t alignment = 0) {
-    std::optional<OffsetAllocationHandle> handle(std::in_place);
+    std::optional<OffsetAllocationHandle> handle(std::in_place, OffsetAllocationHandle::Unset());
     if (mc_owned_allocate(allocator_, size, alignment, &handle->owned_) != MC_STATUS_OK) {
       handle.reset();
     }

@@ -28,11 +28,10 @@ use crate::fault::Fault;
 const SLOT_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 32;
 
-/// Slots of the first chunk; each chunk has as many as all before it, the second as many as the
-/// first.
-const FIRST_CHUNK_BITS: u32 = 4;
-const FIRST_CHUNK_LEN: u32 = 1 << FIRST_CHUNK_BITS;
-const CHUNK_COUNT: usize = (SLOT_BITS - FIRST_CHUNK_BITS + 1) as usize;
+/// Slots that are always there; each chunk has as many as all before it.
+const FIRST_BITS: u32 = 4;
+const FIRST_LEN: usize = 1 << FIRST_BITS;
+const CHUNK_COUNT: usize = (SLOT_BITS - FIRST_BITS) as usize;
 
 /// What a handle is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,9 @@ pub(crate) enum Kind {
 /// All values of one kind.
 pub(crate) struct Registry<T> {
     kind: Kind,
-    /// Chunks are made in order and never replaced.
+    /// The slots with the lowest numbers: all that most processes use.
+    first: [Slot<T>; FIRST_LEN],
+    /// The others. Chunks are made in order and never replaced.
     chunks: [OnceLock<Box<[Slot<T>]>>; CHUNK_COUNT],
     vacant: Mutex<Vacant>,
 }
@@ -87,6 +88,7 @@ impl<T> Registry<T> {
         };
         Self {
             kind,
+            first: [const { Slot::vacant() }; FIRST_LEN],
             chunks: [const { OnceLock::new() }; CHUNK_COUNT],
             vacant: Mutex::new(vacant),
         }
@@ -99,13 +101,12 @@ impl<T> Registry<T> {
         let id = (self.kind as u64) << (SLOT_BITS + GENERATION_BITS)
             | generation << SLOT_BITS
             | u64::from(slot);
-        let (chunk, at) = place(slot);
-        let chunk = self.chunks[chunk].get_or_init(|| new_chunk(chunk));
+        let slot = self.slot_or_new(slot);
         let entry = Arc::new(Entry { id, value });
         let pointer = ptr::from_ref(&entry.value).cast_mut();
-        chunk[at].value.store(pointer, Ordering::Relaxed);
-        chunk[at].entry.store(Some(entry));
-        chunk[at].id.store(id, Ordering::Release);
+        slot.value.store(pointer, Ordering::Relaxed);
+        slot.entry.store(Some(entry));
+        slot.id.store(id, Ordering::Release);
         Ok(id)
     }
 
@@ -174,8 +175,18 @@ impl<T> Registry<T> {
     /// Returns the slot that `id` would be in.
     #[inline]
     fn slot(&self, id: u64) -> Option<&Slot<T>> {
-        let (chunk, at) = place(slot_of(id));
-        self.chunks[chunk].get()?.get(at)
+        let slot = slot_of(id);
+        self.first.get(slot as usize).or_else(|| {
+            let (chunk, at) = place(slot);
+            self.chunks[chunk].get()?.get(at)
+        })
+    }
+
+    fn slot_or_new(&self, slot: u32) -> &Slot<T> {
+        self.first.get(slot as usize).unwrap_or_else(|| {
+            let (chunk, at) = place(slot);
+            &self.chunks[chunk].get_or_init(|| new_chunk(chunk))[at]
+        })
     }
 
     #[cold]
@@ -213,26 +224,25 @@ fn slot_of(id: u64) -> u32 {
     (id & ((1 << SLOT_BITS) - 1)) as u32
 }
 
-/// Returns the chunk of a slot and its place in the chunk.
-#[inline]
-fn place(slot: u32) -> (usize, usize) {
-    if slot < FIRST_CHUNK_LEN {
-        return (0, slot as usize);
+impl<T> Slot<T> {
+    const fn vacant() -> Self {
+        Self {
+            entry: ArcSwapOption::const_empty(),
+            id: AtomicU64::new(0),
+            value: AtomicPtr::new(ptr::null_mut()),
+        }
     }
+}
+
+/// Returns the chunk of a slot that is none of the first, and its place in the chunk.
+fn place(slot: u32) -> (usize, usize) {
     let bits = slot.ilog2();
-    let chunk = bits - FIRST_CHUNK_BITS + 1;
-    (chunk as usize, (slot - (1 << bits)) as usize)
+    ((bits - FIRST_BITS) as usize, (slot - (1 << bits)) as usize)
 }
 
 #[cold]
 fn new_chunk<T>(chunk: usize) -> Box<[Slot<T>]> {
-    let len = (FIRST_CHUNK_LEN as usize) << chunk.saturating_sub(1);
-    let slot = || Slot {
-        entry: ArcSwapOption::empty(),
-        id: AtomicU64::new(0),
-        value: AtomicPtr::new(ptr::null_mut()),
-    };
-    (0..len).map(|_| slot()).collect()
+    (0..FIRST_LEN << chunk).map(|_| Slot::vacant()).collect()
 }
 
 #[cfg(test)]
@@ -252,12 +262,12 @@ mod tests {
 
     #[test]
     fn every_slot_has_one_place() {
-        let places: Vec<_> = (0..200).map(place).collect();
+        let places = (1 << FIRST_BITS..200).map(place);
         let expected = (0..CHUNK_COUNT).flat_map(|chunk| {
             let len = new_chunk::<u32>(chunk.min(8)).len();
             (0..len).map(move |at| (chunk, at))
         });
-        assert!(places.iter().copied().eq(expected.take(200)));
+        assert!(places.eq(expected.take(200 - FIRST_LEN)));
         let last = place((1 << SLOT_BITS) - 1);
         assert_eq!(last.0, CHUNK_COUNT - 1);
     }

@@ -7,9 +7,10 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     error::Error,
     ffi::{CString, c_char},
+    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -55,6 +56,9 @@ pub enum Status {
 
 thread_local! {
     static LAST: RefCell<Last> = const { RefCell::new(Last { fault: None, message: None }) };
+    /// The numbers of a [`Fault::NoHole`] that came after `LAST`. A store that is full meets one at
+    /// every object, so they are kept in as few steps as there are numbers.
+    static NO_HOLE: Cell<Option<[u64; 3]>> = const { Cell::new(None) };
 }
 
 /// The last failure of a thread; its message is made when somebody asks for it.
@@ -71,6 +75,13 @@ struct Last {
 pub extern "C" fn mc_error_message() -> *const c_char {
     let message = LAST.try_with(|last| {
         let last = &mut *last.borrow_mut();
+        if let Some([asked, free, largest_hole]) = NO_HOLE.take() {
+            last.keep(Fault::NoHole {
+                asked,
+                free,
+                largest_hole,
+            });
+        }
         let Some(fault) = &last.fault else {
             return c"".as_ptr();
         };
@@ -114,12 +125,19 @@ pub(crate) fn run(call: impl FnOnce() -> Result<(), Fault>) -> Status {
     // Allocators panic only where they find themselves corrupted, and refuse from then on.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => Status::Ok,
-        Ok(Err(Fault::NoHole {
-            asked,
-            free,
-            largest_hole,
-        })) => note_no_hole(asked, free, largest_hole),
-        Ok(Err(fault)) => note(fault),
+        Ok(Err(fault)) => match fault {
+            Fault::NoHole {
+                asked,
+                free,
+                largest_hole,
+            } => {
+                // To find out that nothing is to be dropped would take a call.
+                let _ = ManuallyDrop::new(fault);
+                NO_HOLE.set(Some([asked, free, largest_hole]));
+                Status::NoSpace
+            }
+            fault => note(fault),
+        },
         Err(payload) => note(Fault::Panic {
             message: panic_text(payload.as_ref()),
         }),
@@ -137,44 +155,17 @@ pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
     status == Status::Ok && answer
 }
 
-/// As [`note`]; numbers in registers reach their place without a detour over memory, which costs as
-/// much as the refusal.
-#[inline(never)]
-fn note_no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
-    let refusal = [asked, free, largest_hole];
-    let _ = LAST.try_with(|last| {
-        let last = &mut *last.borrow_mut();
-        last.message = None;
-        // Written over by number, which drops nothing.
-        if let Some(Fault::NoHole {
-            asked,
-            free,
-            largest_hole,
-        }) = &mut last.fault
-        {
-            [*asked, *free, *largest_hole] = refusal;
-        } else {
-            last.fault = Some(Fault::NoHole {
-                asked,
-                free,
-                largest_hole,
-            });
-        }
-    });
-    Status::NoSpace
-}
-
 /// Keeps a fault for `mc_error_message` and returns its status.
 #[cold]
 fn note(fault: Fault) -> Status {
     let status = fault.status();
+    NO_HOLE.set(None);
     // A thread whose storage is gone has nobody left who asks.
     let _ = LAST.try_with(|last| last.borrow_mut().keep(fault));
     status
 }
 
 impl Last {
-    #[inline]
     fn keep(&mut self, fault: Fault) {
         self.message = None;
         self.fault = Some(fault);
