@@ -365,8 +365,8 @@ impl RecentSizes {
     }
 }
 
-/// Returns the bit that stands for a size in `Magazine::marks`: sizes are spread
-/// evenly over all 64.
+/// Returns the bit that stands for a size in `Magazine::marks`. Sizes that come
+/// at a common step mostly have different ones.
 #[inline]
 fn mark(size: u64) -> u64 {
     /// 2^64 divided by the golden ratio.
