@@ -109,6 +109,19 @@ void paired(std::uint64_t operations) {
   run("paired", std::uint64_t{1} << 40, 5, sizes, warm_up);
 }
 
+/// What each of the others has per eviction: a request that a full range refuses.
+void refusal(std::uint64_t operations) {
+  const std::uint64_t capacity = std::uint64_t{1} << 30;
+  const auto allocator = mc::OffsetAllocator::create(0, capacity);
+  const auto all = allocator->allocate(capacity);
+  std::uint64_t served = 0;
+  const double start = processor_nanoseconds();
+  for (std::uint64_t at = 0; at < operations; ++at) served += allocator->allocate(4096) ? 1 : 0;
+  const double elapsed = processor_nanoseconds() - start;
+  std::printf("refusal %.2f %" PRIx64 "\n", elapsed / static_cast<double>(operations),
+              served + all->size());
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -116,4 +129,5 @@ int main(int argc, char **argv) {
   for (const std::uint64_t size : {16'384, 32'785, 524'305, 33'554'415}) uniform(size, operations);
   random(operations);
   paired(operations);
+  refusal(operations);
 }

@@ -81,15 +81,17 @@ fn run(
     let start = processor_time()?;
     sizes[warm_up..].iter().for_each(|&size| store.put(size));
     let elapsed = processor_time()? - start;
-    let nanoseconds = elapsed.as_nanos() as f64 / (sizes.len() - warm_up) as f64;
     let checksum = store.live.iter().fold(0_u64, |sum, handle| {
         sum.wrapping_mul(31).wrapping_add(handle.offset())
     });
-    #[expect(clippy::print_stdout, reason = "the result of the program")]
-    {
-        println!("{name} {nanoseconds:.2} {checksum:x}");
-    }
+    print(name, elapsed, sizes.len() - warm_up, checksum);
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the program")]
+fn print(name: &str, elapsed: Duration, operations: usize, checksum: u64) {
+    let nanoseconds = elapsed.as_nanos() as f64 / operations as f64;
+    println!("{name} {nanoseconds:.2} {checksum:x}");
 }
 
 fn uniform(size: u64, operations: usize) -> Result<(), Box<dyn Error>> {
@@ -119,6 +121,18 @@ fn paired(operations: usize) -> Result<(), Box<dyn Error>> {
     run("paired", 1 << 40, 5, &sizes, warm_up)
 }
 
+/// What each of the others has per eviction: a request that a full range refuses.
+fn refusal(operations: usize) -> Result<(), Box<dyn Error>> {
+    let allocator = SharedAllocator::new(1 << 30)?;
+    let all = allocator.allocate(1 << 30)?;
+    let start = processor_time()?;
+    let served = (0..operations).filter(|_| allocator.allocate(4096).is_ok());
+    let served = served.count() as u64;
+    let elapsed = processor_time()? - start;
+    print("refusal", elapsed, operations, served + all.size());
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let operations = env::args()
         .nth(1)
@@ -127,5 +141,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         uniform(size, operations)?;
     }
     random(operations)?;
-    paired(operations)
+    paired(operations)?;
+    refusal(operations)
 }
