@@ -315,8 +315,6 @@ impl SharedAllocator {
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
         self.core.locked(|allocator| {
-            // Called at one place only, `allocate` is inlined: an allocation that
-            // a call returns is copied through memory.
             loop {
                 let allocated = allocate(allocator);
                 let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
