@@ -12,6 +12,9 @@ use crate::slab::{NIL, Record, Slab, SlabFull};
 /// The node before the first and after the last one.
 pub(crate) const ANCHOR: u32 = 0;
 
+/// What a chain is whose nodes do not name each other.
+const TORN: &str = "the chain of nodes is torn";
+
 /// Serials below this one mark states; allocations count up from it.
 pub(crate) const FIRST_SERIAL: u64 = 4;
 const SERIAL_VACANT: u64 = 0;
@@ -267,6 +270,7 @@ impl Chain {
     pub(crate) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
         debug_assert!(serial >= FIRST_SERIAL);
         let prev = self.nodes[next].prev;
+        assert!(self.nodes[prev].next == next, "{TORN}");
         let index = self.nodes.insert(Node {
             payload: requested,
             serial,
@@ -284,6 +288,10 @@ impl Chain {
     pub(crate) fn remove(&mut self, index: u32) {
         debug_assert!(!self.is_hole(index));
         let Node { prev, next, .. } = self.nodes[index];
+        // The loads also fetch the lines of the stores below: a lock that is
+        // released waits until every store before it has reached the cache.
+        let links_back = self.nodes[prev].next == index && self.nodes[next].prev == index;
+        assert!(links_back, "{TORN}");
         self.nodes[prev].next = next;
         self.nodes[next].prev = prev;
         self.nodes.remove(index);
