@@ -85,6 +85,12 @@ impl Allocation {
         self.serial.get()
     }
 
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn nonzero_serial(&self) -> NonZeroU64 {
+        self.serial
+    }
+
     /// Returns the number of the allocation's node in the tables of its
     /// allocator: no other live allocation has the same.
     #[inline]

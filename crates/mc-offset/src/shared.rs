@@ -11,6 +11,7 @@
 
 mod flags;
 mod frame;
+mod frames;
 mod handle;
 mod home;
 mod locked;
@@ -167,7 +168,7 @@ impl SharedAllocator {
         let home = self.home();
         Ok(allocations
             .into_iter()
-            .map(|allocation| Handle::new(allocation, home))
+            .map(|allocation| Handle::new(allocation, home.id))
             .collect())
     }
 
@@ -179,9 +180,9 @@ impl SharedAllocator {
         let mut others = Vec::new();
         core.locked(|allocator| {
             for mut handle in handles {
-                if handle.home().is_some_and(|home| ptr::eq(home.core, core)) {
+                if handle.core().is_some_and(|other| ptr::eq(other, core)) {
                     settle_free(allocator.free(handle.allocation()));
-                    handle.take_home();
+                    handle.defuse();
                 } else {
                     others.push(handle);
                 }
@@ -257,14 +258,14 @@ impl SharedAllocator {
             &self.homes[0]
         };
         if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
-            return Ok(Handle::new(allocation, home));
+            return Ok(Handle::new(allocation, home.id));
         }
         self.refuse_early(size)?;
         let allocation = self.allocate_in_core(allocate)?;
         if uses_magazine && home.magazine.miss(size) {
             home.adopt(size);
         }
-        Ok(Handle::new(allocation, home))
+        Ok(Handle::new(allocation, home.id))
     }
 
     /// Refuses a request that nothing could serve at one moment of the call.
@@ -310,6 +311,8 @@ impl SharedAllocator {
 
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
+    // Always: as `allocate_by`.
+    #[inline(always)]
     fn allocate_in_core<R, E: Exhaustion>(
         &self,
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,

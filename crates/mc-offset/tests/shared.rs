@@ -343,3 +343,37 @@ fn a_handle_prints_its_allocation() {
     assert!(expected.contains("size: 10"));
     assert_eq!(format!("{handle:?}"), expected);
 }
+
+#[test]
+fn a_handle_tells_whether_its_allocator_is_alive() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let clone = allocator.clone();
+    let handle = allocator.allocate(10).unwrap();
+    drop(allocator);
+    assert!(handle.is_allocator_alive(), "a clone names it");
+    drop(clone);
+    assert!(!handle.is_allocator_alive());
+    drop(handle);
+    // Perhaps made of the same parts.
+    let next = SharedAllocator::new(1000).unwrap();
+    assert!(next.allocate(10).unwrap().is_allocator_alive());
+}
+
+/// More than have their place from the start on.
+#[test]
+fn each_of_many_handles_returns_to_its_own_allocator() {
+    let allocators: Vec<_> = (1..=600)
+        .map(|size| SharedAllocator::new(size).unwrap())
+        .collect();
+    let handles: Vec<_> = allocators
+        .iter()
+        .map(|allocator| allocator.allocate(allocator.capacity()).unwrap())
+        .collect();
+    for (allocator, handle) in allocators.iter().zip(handles).rev() {
+        assert!(handle.is_allocator_alive());
+        assert_eq!(allocator.report().free_bytes, 0);
+        let size = handle.size();
+        drop(handle);
+        assert_eq!(allocator.report().free_bytes, size);
+    }
+}

@@ -49,7 +49,7 @@ const BIASES: &str = "
   accepted everything would never evict and show too little.
 - **Live objects** are kept in one vector of tokens, each aligned to 16 B: those of `bin-exact`,
   `bin-ceil`, `good-fit` and `adaptive` have 16 B where the pool has at most 4 GiB (compact tokens) and
-  32 B elsewhere, handles of `shared` 40 B, tokens of `offset-allocator` 16 B with the size. Picking a
+  32 B elsewhere, handles of `shared` 32 B, tokens of `offset-allocator` 16 B with the size. Picking a
   random victim among millions misses the cache in every subject and in the harness alike.
 - **Peers** are given what they ask for: `offset-allocator` holds 32-bit offsets and gets the
   smallest power-of-two unit in which the capacity fits (512 B for 1 TiB) and its nodes in advance;

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{
     HOME_COUNT,
+    frames::{self, HomeId},
     home::Home,
     locked::{Core, State, settle_free},
 };
@@ -38,16 +39,19 @@ impl Frame {
                 frame.core.open(allocator);
                 frame
             }
-            None => {
-                let core: &'static Core = Box::leak(Box::new(Core::new(allocator)));
-                // Made one by one: all of them are too much for some stacks.
-                let homes: Vec<Home> = (0..HOME_COUNT).map(|flag| Home::new(flag, core)).collect();
-                let homes: &'static [Home] = homes.leak();
-                Self {
-                    core,
-                    homes: homes.try_into().expect("as many as there are flags"),
-                }
-            }
+            None => frames::keep(|number| Self::new(number, allocator)),
+        }
+    }
+
+    fn new(number: usize, allocator: OffsetAllocator) -> Self {
+        let core: &'static Core = Box::leak(Box::new(Core::new(allocator)));
+        // Made one by one: all of them are too much for some stacks.
+        let home = |flag| Home::new(HomeId::new(number, flag), flag, core);
+        let homes: Vec<Home> = (0..HOME_COUNT).map(home).collect();
+        let homes: &'static [Home] = homes.leak();
+        Self {
+            core,
+            homes: homes.try_into().expect("as many as there are flags"),
         }
     }
 
@@ -63,6 +67,7 @@ impl Frame {
             }
             drain.finish(&self.core.flags, home.flag);
         }
+        self.core.close();
         state.closing = Some(self);
         Self::retire(&mut state);
     }

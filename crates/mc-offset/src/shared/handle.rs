@@ -1,8 +1,8 @@
 //! Allocations of a shared allocator that free themselves.
 
-use core::fmt;
+use core::{fmt, num::NonZeroU64};
 
-use super::home::Home;
+use super::{frames::HomeId, locked::Core};
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is
@@ -10,18 +10,31 @@ use crate::allocation::Allocation;
 ///
 /// A handle keeps the allocator's tables alive: one that outlives the last
 /// [`SharedAllocator`](super::SharedAllocator) is harmless.
+///
+/// A store has one for every object, so it is small: in memory two words of 64
+/// bits, its offset and its size, and two that are its own. Interfaces to other
+/// languages can read the first two.
+#[repr(C)]
 #[must_use = "dropping the handle frees the allocation"]
 pub struct Handle {
-    allocation: Allocation,
+    offset: u64,
+    size: u64,
+    serial: NonZeroU64,
+    node: u32,
     /// Where the allocation returns to; `None` once it has.
-    home: Option<&'static Home>,
+    home: Option<HomeId>,
 }
+
+const _: () = assert!(size_of::<Option<Handle>>() == 32, "a handle is four words");
 
 impl Handle {
     #[inline]
-    pub(super) fn new(allocation: Allocation, home: &'static Home) -> Self {
+    pub(super) fn new(allocation: Allocation, home: HomeId) -> Self {
         Self {
-            allocation,
+            offset: allocation.offset(),
+            size: allocation.size(),
+            serial: allocation.nonzero_serial(),
+            node: allocation.node(),
             home: Some(home),
         }
     }
@@ -29,17 +42,26 @@ impl Handle {
     /// Returns the offset of the first byte.
     #[inline]
     pub fn offset(&self) -> u64 {
-        self.allocation.offset()
+        self.offset
     }
 
     /// Returns the bytes asked for.
     #[inline]
     pub fn size(&self) -> u64 {
-        self.allocation.size()
+        self.size
     }
 
-    pub(super) fn home(&self) -> Option<&'static Home> {
-        self.home
+    /// Returns whether the allocator is still there: some
+    /// [`SharedAllocator`](super::SharedAllocator) names it.
+    #[inline]
+    pub fn is_allocator_alive(&self) -> bool {
+        self.core().is_some_and(Core::is_open)
+    }
+
+    /// Returns what the allocation returns to, if it has not.
+    #[inline]
+    pub(super) fn core(&self) -> Option<&'static Core> {
+        self.home.map(HomeId::core)
     }
 
     /// Returns the allocation, for the queries of
@@ -47,13 +69,12 @@ impl Handle {
     /// [`free`](super::SharedAllocator::free) does not take it.
     #[inline]
     pub fn allocation(&self) -> Allocation {
-        self.allocation
+        Allocation::new(self.offset, self.size, self.serial.get(), self.node)
     }
 
-    /// Takes out where the allocation returns to; dropping the handle frees
-    /// nothing then.
-    pub(super) fn take_home(&mut self) -> Option<&'static Home> {
-        self.home.take()
+    /// Makes dropping the handle free nothing.
+    pub(super) fn defuse(&mut self) {
+        self.home = None;
     }
 }
 
@@ -61,13 +82,13 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.free(self.allocation);
+            home.free(self.allocation());
         }
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.allocation.fmt(f)
+        self.allocation().fmt(f)
     }
 }

@@ -1,7 +1,7 @@
 //! One thread's side of an allocator.
 
 use super::{
-    frame::Frame,
+    frames::HomeId,
     locked::{Core, settle_free},
     magazine::Magazine,
 };
@@ -10,6 +10,7 @@ use crate::allocation::Allocation;
 /// A magazine on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct Home {
+    pub(super) id: HomeId,
     pub(super) magazine: Magazine,
     /// The magazine's flag.
     pub(super) flag: usize,
@@ -17,8 +18,9 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn new(flag: usize, core: &'static Core) -> Self {
+    pub(super) fn new(id: HomeId, flag: usize, core: &'static Core) -> Self {
         Self {
+            id,
             magazine: Magazine::new(),
             flag,
             core,
@@ -41,24 +43,9 @@ impl Home {
         });
     }
 
-    /// Keeps a block back for the next request of its size, or frees it.
-    #[inline]
-    pub(super) fn free(&self, block: Allocation) {
-        if self.core.sizes_repeat() && self.keep(block) {
-            return;
-        }
-        let mut state = self.core.lock();
-        if !state.allocator.park(block) {
-            settle_free(state.allocator.release(block));
-        }
-        self.core.publish(&mut state.allocator);
-        if state.closing.is_some() {
-            Frame::retire(&mut state);
-        }
-    }
-
+    /// Keeps a block back for the next request of its size, if it can.
     #[inline(never)]
-    fn keep(&self, block: Allocation) -> bool {
+    pub(super) fn keep(&self, block: Allocation) -> bool {
         self.magazine.put(block, &self.core.flags, self.flag)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::{flags::Flags, frame::Frame};
 use crate::{
+    allocation::Allocation,
     allocator::OffsetAllocator,
     error::{AllocError, FreeError, PlaceError},
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
@@ -48,6 +49,9 @@ pub(super) struct Core {
     pub(super) flags: Flags,
     /// Bytes of the address range.
     capacity: AtomicU64,
+    /// Whether more may be asked for. Nothing is read because of it: hence
+    /// `Relaxed`.
+    is_open: AtomicBool,
     /// Whether requests use up whole holes, so that magazines are worth a look.
     /// Stored under the lock; a thread that reads an older value goes to the
     /// lock once more or looks in vain: hence `Relaxed`.
@@ -61,6 +65,7 @@ impl Core {
             free_bytes: AtomicU64::new(allocator.free_bytes()),
             flags: Flags::new(),
             capacity: AtomicU64::new(allocator.capacity()),
+            is_open: AtomicBool::new(true),
             sizes_repeat: AtomicBool::new(allocator.sizes_repeat),
             state: Mutex::new(State::new(allocator)),
         }
@@ -72,7 +77,18 @@ impl Core {
         *state = State::new(allocator);
         self.capacity
             .store(state.allocator.capacity(), Ordering::Relaxed);
+        self.is_open.store(true, Ordering::Relaxed);
         self.publish(&mut state.allocator);
+    }
+
+    /// Takes note that nothing but handles is left of the allocator.
+    pub(super) fn close(&self) {
+        self.is_open.store(false, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of the address range.
@@ -95,12 +111,26 @@ impl Core {
     }
 
     /// Runs an operation under the lock and publishes what it changed.
-    #[inline]
+    // Always: what the operation returns is not copied through memory then.
+    #[inline(always)]
     pub(super) fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
         let mut state = self.lock();
         let result = operate(&mut state.allocator);
         self.publish(&mut state.allocator);
         result
+    }
+
+    /// Frees a block that a handle owned.
+    #[inline]
+    pub(super) fn free(&self, block: Allocation) {
+        let mut state = self.lock();
+        if !state.allocator.park(block) {
+            settle_free(state.allocator.release(block));
+        }
+        self.publish(&mut state.allocator);
+        if state.closing.is_some() {
+            Frame::retire(&mut state);
+        }
     }
 
     /// Tells refusals what the locked allocator has.

@@ -44,7 +44,7 @@ impl SharedAllocator {
     /// As [`OffsetAllocator::allocate_at`].
     pub fn allocate_at(&self, offset: u64, size: u64) -> Result<Handle, PlaceError> {
         let allocation = self.allocate_in_core(|core| core.allocate_at(offset, size))?;
-        Ok(Handle::new(allocation, self.home()))
+        Ok(Handle::new(allocation, self.home().id))
     }
 
     /// Allocates `size` bytes in at most `max_extents` pieces, each at a
@@ -76,7 +76,7 @@ impl SharedAllocator {
         let home = self.home();
         allocations
             .iter()
-            .map(|&allocation| Handle::new(allocation, home))
+            .map(|&allocation| Handle::new(allocation, home.id))
             .collect()
     }
 }

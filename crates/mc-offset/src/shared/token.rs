@@ -15,8 +15,9 @@ impl Handle {
     /// [`SharedAllocator::free`] takes it. Takes the allocator's lock.
     pub fn into_token(mut self) -> Allocation {
         let loose = self.allocation().loosened();
-        if let Some(home) = self.take_home() {
-            let mut state = home.core.lock();
+        if let Some(core) = self.core() {
+            self.defuse();
+            let mut state = core.lock();
             let chain = &mut state.allocator.chain;
             chain.set_allocation(loose.node(), loose.size(), loose.serial());
             state.loose += 1;
