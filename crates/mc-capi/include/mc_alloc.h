@@ -283,15 +283,17 @@ typedef struct mc_block {
 //
 // It may be moved to another place as bytes are, but of two copies only one may be used again.
 // Set it to zero, or let the library write it, before it is used.
+//
+// The address of its first byte is `base + offset`.
 typedef struct mc_owned {
-  // Address of the first byte, the base included.
-  uint64_t address;
+  // Address of the first byte of the allocator's range.
+  uint64_t base;
+  // Offset of the first byte from there.
+  uint64_t offset;
   // Bytes asked for.
   uint64_t size;
-  // The allocator.
-  struct mc_offset allocator;
   // The library's.
-  uint64_t handle[5];
+  uint64_t handle[2];
 } mc_owned;
 
 // Names an allocator of slots. A value with `id` 0 names none.
@@ -617,6 +619,15 @@ enum mc_status mc_owned_claim(struct mc_offset allocator,
 //
 // `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
 enum mc_status mc_owned_free(struct mc_owned *owned);
+
+// Says whether there is an allocation whose allocator was not destroyed.
+//
+// Any thread may call this.
+//
+// # Safety
+//
+// `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
+bool mc_owned_is_valid(const struct mc_owned *owned);
 
 // Makes an allocator of `slot_count` free slots of `slot_bytes` bytes each, at offsets from 0 on.
 //

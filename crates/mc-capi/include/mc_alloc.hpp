@@ -135,26 +135,20 @@ class OffsetAllocator;
 /// It may outlive the allocator: then there is nothing to free, and isValid() is false. One that was
 /// moved from, or made without an allocator, is empty.
 class OffsetAllocationHandle {
-  /// Lets an allocator make an empty handle whose other words the library writes, and nobody else.
-  struct Unset {
-    explicit Unset() = default;
-  };
-
  public:
   OffsetAllocationHandle() noexcept : owned_{} {}
-  explicit OffsetAllocationHandle(Unset) noexcept { owned_.size = 0; }
   OffsetAllocationHandle(const OffsetAllocationHandle &) = delete;
   OffsetAllocationHandle &operator=(const OffsetAllocationHandle &) = delete;
 
   OffsetAllocationHandle(OffsetAllocationHandle &&other) noexcept : owned_(other.owned_) {
-    other.forget();
+    other.owned_.size = 0;
   }
 
   OffsetAllocationHandle &operator=(OffsetAllocationHandle &&other) noexcept {
     if (this != &other) {
       release();
       owned_ = other.owned_;
-      other.forget();
+      other.owned_.size = 0;
     }
     return *this;
   }
@@ -162,30 +156,29 @@ class OffsetAllocationHandle {
   ~OffsetAllocationHandle() { release(); }
 
   /// Returns the address of the first byte, the allocator's base included; 0 if empty.
-  std::uint64_t address() const noexcept { return owned_.address; }
+  std::uint64_t address() const noexcept {
+    return owned_.size != 0 ? owned_.base + owned_.offset : 0;
+  }
 
   /// Returns the address as a pointer. It may be followed only if the base is memory of this process.
   void *ptr() const noexcept {
-    return reinterpret_cast<void *>(static_cast<std::uintptr_t>(owned_.address));
+    return reinterpret_cast<void *>(static_cast<std::uintptr_t>(address()));
   }
 
   /// Returns the bytes asked for; 0 if empty.
   std::uint64_t size() const noexcept { return owned_.size; }
 
   /// Says whether the handle has an allocation and its allocator still lives.
-  bool isValid() const noexcept { return owned_.size != 0 && mc_offset_is_alive(owned_.allocator); }
+  bool isValid() const noexcept { return mc_owned_is_valid(&owned_); }
 
  private:
   friend class OffsetAllocator;
 
+  explicit OffsetAllocationHandle(const mc_owned &owned) noexcept : owned_(owned) {}
+
   void release() noexcept {
     // Of an allocation that the library wrote, freeing cannot fail.
     if (owned_.size != 0) static_cast<void>(mc_owned_free(&owned_));
-  }
-
-  void forget() noexcept {
-    owned_.address = 0;
-    owned_.size = 0;
   }
 
   mc_owned owned_;
@@ -247,11 +240,9 @@ class OffsetAllocator {
   /// Finds a place for `size` bytes, at an address that is a multiple of `alignment`, a power of two,
   /// if one is given. Nothing if `size` is 0 or no hole fits, once all freed bytes are merged.
   std::optional<OffsetAllocationHandle> allocate(std::uint64_t size, std::uint64_t alignment = 0) {
-    std::optional<OffsetAllocationHandle> handle(std::in_place, OffsetAllocationHandle::Unset());
-    if (mc_owned_allocate(allocator_, size, alignment, &handle->owned_) != MC_STATUS_OK) {
-      handle.reset();
-    }
-    return handle;
+    mc_owned owned;
+    if (mc_owned_allocate(allocator_, size, alignment, &owned) != MC_STATUS_OK) return std::nullopt;
+    return OffsetAllocationHandle(owned);
   }
 
   /// Returns a number of bytes that no request can exceed and succeed; the exact largest hole, or
@@ -315,10 +306,10 @@ class OffsetAllocator {
   std::optional<OffsetAllocationHandle> createHandleAtNode(std::uint32_t node,
                                                            std::uint64_t address,
                                                            std::uint64_t size) {
-    std::optional<OffsetAllocationHandle> handle(std::in_place);
     const mc_block block{address - base_, size, node};
-    if (mc_owned_claim(allocator_, block, &handle->owned_) != MC_STATUS_OK) handle.reset();
-    return handle;
+    mc_owned owned;
+    if (mc_owned_claim(allocator_, block, &owned) != MC_STATUS_OK) return std::nullopt;
+    return OffsetAllocationHandle(owned);
   }
 
   /// Returns base, options and live allocations as bytes, checksummed and the same on every machine;

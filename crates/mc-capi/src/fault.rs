@@ -48,15 +48,8 @@ pub(crate) enum Fault {
     Panic { message: Box<str> },
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// [`AllocError::NoHole`]: a store that is full meets it at every request.
-    #[error("{}", AllocError::NoHole { asked: *asked, free: *free, largest_hole: *largest_hole })]
-    NoHole {
-        asked: u64,
-        free: u64,
-        largest_hole: u64,
-    },
     #[error(transparent)]
-    Alloc(AllocError),
+    Alloc(#[from] AllocError),
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error(transparent)]
@@ -85,26 +78,7 @@ pub(crate) enum Fault {
     Buffer(Box<BufferError>),
 }
 
-/// A refusal is passed up and kept at every failure of a store that is full.
 const _: () = assert!(size_of::<Fault>() <= 48, "the large errors are boxed");
-
-impl From<AllocError> for Fault {
-    #[inline]
-    fn from(error: AllocError) -> Self {
-        match error {
-            AllocError::NoHole {
-                asked,
-                free,
-                largest_hole,
-            } => Self::NoHole {
-                asked,
-                free,
-                largest_hole,
-            },
-            other => Self::Alloc(other),
-        }
-    }
-}
 
 impl From<RestoreError> for Fault {
     fn from(error: RestoreError) -> Self {
@@ -170,9 +144,7 @@ impl Fault {
             Self::ArrayTooShort { .. } => Status::ArrayTooShort,
             Self::NotConfigured => Status::NotConfigured,
             Self::Config(_) => Status::InvalidEnvironment,
-            Self::NoHole { .. } | Self::SlotAlloc(SlotAllocError::Exhausted { .. }) => {
-                Status::NoSpace
-            }
+            Self::SlotAlloc(SlotAllocError::Exhausted { .. }) => Status::NoSpace,
             Self::Options(error) => options(error),
             Self::Alloc(error) => alloc(error),
             Self::Place(error) => place(error),

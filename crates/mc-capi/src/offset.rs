@@ -126,7 +126,10 @@ pub extern "C" fn mc_offset_allocate_aligned(
     align: u64,
     out: Option<&mut MaybeUninit<Token>>,
 ) -> Status {
-    allocate_into(allocator, out, |entry| entry.allocate_aligned(size, align))
+    allocate_into(allocator, out, |entry| {
+        entry.check_align(align)?;
+        Ok(entry.allocator.allocate_aligned(size, align)?)
+    })
 }
 
 /// Allocates `size` bytes at exactly `offset` from the base.
@@ -219,14 +222,13 @@ impl Entry {
         OFFSETS.insert(self).map(|id| Offset { id })
     }
 
-    /// Allocates at an address that is a multiple of `align`.
-    #[inline(never)]
-    pub(crate) fn allocate_aligned(&self, size: u64, align: u64) -> Result<Handle, Fault> {
+    /// Checks that an offset is a multiple of `align` where the address is.
+    pub(crate) fn check_align(&self, align: u64) -> Result<(), Fault> {
         let base = self.base;
         if align.is_power_of_two() && !base.is_multiple_of(align) {
             return Err(Fault::BaseNotAligned { base, align });
         }
-        Ok(self.allocator.allocate_aligned(size, align)?)
+        Ok(())
     }
 
     pub(crate) fn unclaimed(&self) -> MutexGuard<'_, BTreeMap<u32, Handle>> {

@@ -11,41 +11,46 @@
               caller"
 )]
 
-use std::{mem::MaybeUninit, ptr};
+use std::{
+    mem::{MaybeUninit, offset_of},
+    ptr,
+};
 
-use mc_offset::Handle;
+use mc_offset::{AllocError, Handle};
 
 use crate::{
     offset::{Entry, OFFSETS, Offset},
     offset_report::Block,
     raw::required,
-    status::{Status, run},
+    status::{Status, answer, ask, no_hole, run},
 };
-
-/// Words that hold a handle.
-const HANDLE_WORDS: usize = 5;
-const _: () = assert!(
-    size_of::<Handle>() <= HANDLE_WORDS * size_of::<u64>()
-        && align_of::<Handle>() <= align_of::<u64>(),
-    "a handle fits the words kept for it"
-);
 
 /// An allocation with one owner, as a class wraps it. Empty iff `size` is 0.
 ///
 /// It may be moved to another place as bytes are, but of two copies only one may be used again.
 /// Set it to zero, or let the library write it, before it is used.
+///
+/// The address of its first byte is `base + offset`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct OwnedAllocation {
-    /// Address of the first byte, the base included.
-    pub address: u64,
+    /// Address of the first byte of the allocator's range.
+    pub base: u64,
+    /// Offset of the first byte from there.
+    pub offset: u64,
     /// Bytes asked for.
     pub size: u64,
-    /// The allocator.
-    pub allocator: Offset,
     /// The library's.
-    pub handle: [MaybeUninit<u64>; 5],
+    pub handle: [MaybeUninit<u64>; 2],
 }
+
+/// All but the base is a handle, as it lies in memory.
+const HANDLE_AT: usize = offset_of!(OwnedAllocation, offset);
+const _: () = assert!(
+    size_of::<Handle>() <= size_of::<OwnedAllocation>() - HANDLE_AT
+        && align_of::<Handle>() <= align_of::<OwnedAllocation>(),
+    "a handle fits the words kept for it"
+);
 
 /// Finds a place for `size` bytes at an address that is a multiple of `align`, a power of two; 0
 /// and 1 mean any.
@@ -66,15 +71,28 @@ pub unsafe extern "C" fn mc_owned_allocate(
     align: u64,
     out: Option<&mut MaybeUninit<OwnedAllocation>>,
 ) -> Status {
-    run(|| {
+    answer(|| {
         let out = required(out, "out")?;
         let allocate = |entry: &Entry| {
-            let handle = match align {
-                0 | 1 => entry.allocator.allocate(size)?,
-                align => entry.allocate_aligned(size, align)?,
+            let allocated = match align {
+                0 | 1 => entry.allocator.allocate(size),
+                align => {
+                    entry.check_align(align)?;
+                    entry.allocator.allocate_aligned(size, align)
+                }
             };
-            own(allocator, entry, handle, out);
-            Ok(())
+            match allocated {
+                Ok(handle) => {
+                    own(entry, handle, out);
+                    Ok(Status::Ok)
+                }
+                Err(AllocError::NoHole {
+                    asked,
+                    free,
+                    largest_hole,
+                }) => Ok(no_hole(asked, free, largest_hole)),
+                Err(error) => Err(error.into()),
+            }
         };
         // SAFETY: the caller's clause.
         unsafe { OFFSETS.with_unpinned(allocator.id, allocate) }
@@ -91,7 +109,7 @@ pub extern "C" fn mc_owned_claim(
     run(|| {
         let out = required(out, "out")?;
         OFFSETS.with(allocator.id, |entry| {
-            own(allocator, entry, entry.claim(block)?, out);
+            own(entry, entry.claim(block)?, out);
             Ok(())
         })
     })
@@ -113,27 +131,52 @@ pub unsafe extern "C" fn mc_owned_free(owned: Option<&mut OwnedAllocation>) -> S
         if owned.size == 0 {
             return Ok(());
         }
-        (owned.address, owned.size, owned.allocator) = (0, 0, Offset::default());
-        let handle = ptr::from_mut(&mut owned.handle).cast::<Handle>();
         // SAFETY: (1) the words are aligned and large enough for a handle: asserted above; (2) they
-        // hold one: `size` was not 0, which only `own` writes, by the caller's clause; (3) it is
-        // dropped once: `size` is 0 from here on, and no copy is used, by the caller's clause.
-        unsafe { handle.drop_in_place() };
+        // hold one: `size` is not 0, which only `own` writes, by the caller's clause; (3) it is
+        // dropped once: `size` is 0 afterwards, and no copy is used, by the caller's clause. Should
+        // freeing panic, the handle has let go of its allocation before, and frees nothing again.
+        unsafe { handle_of(owned).drop_in_place() };
+        owned.size = 0;
         Ok(())
+    })
+}
+
+/// Says whether there is an allocation whose allocator was not destroyed.
+///
+/// Any thread may call this.
+///
+/// # Safety
+///
+/// `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_owned_is_valid(owned: Option<&OwnedAllocation>) -> bool {
+    ask(|| {
+        let Some(owned) = owned.filter(|owned| owned.size != 0) else {
+            return Ok(false);
+        };
+        // SAFETY: (1) the words are aligned and large enough for a handle: asserted above; (2) they
+        // hold one: `size` is not 0, by the caller's clause.
+        let handle = unsafe { &*handle_of(ptr::from_ref(owned).cast_mut()) };
+        Ok(handle.is_allocator_alive())
     })
 }
 
 /// Moves a handle into storage of the caller.
 #[inline]
-fn own(allocator: Offset, entry: &Entry, handle: Handle, out: &mut MaybeUninit<OwnedAllocation>) {
+fn own(entry: &Entry, handle: Handle, out: &mut MaybeUninit<OwnedAllocation>) {
     let owned = out.write(OwnedAllocation {
-        address: entry.base + handle.offset(),
+        base: entry.base,
+        offset: handle.offset(),
         size: handle.size(),
-        allocator,
-        handle: [MaybeUninit::uninit(); HANDLE_WORDS],
+        handle: [MaybeUninit::uninit(); 2],
     });
-    let words = ptr::from_mut(&mut owned.handle).cast::<Handle>();
     // SAFETY: the words are aligned and large enough for a handle, asserted above, and borrowed
     // exclusively.
-    unsafe { words.write(handle) };
+    unsafe { handle_of(owned).write(handle) };
+}
+
+/// Returns where the handle lies, or is to lie.
+#[inline]
+fn handle_of(owned: *mut OwnedAllocation) -> *mut Handle {
+    owned.wrapping_byte_add(HANDLE_AT).cast()
 }

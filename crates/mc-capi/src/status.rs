@@ -10,9 +10,10 @@ use std::{
     cell::{Cell, RefCell},
     error::Error,
     ffi::{CString, c_char},
-    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
 };
+
+use mc_offset::AllocError;
 
 use crate::fault::Fault;
 
@@ -56,8 +57,8 @@ pub enum Status {
 
 thread_local! {
     static LAST: RefCell<Last> = const { RefCell::new(Last { fault: None, message: None }) };
-    /// The numbers of a [`Fault::NoHole`] that came after `LAST`. A store that is full meets one at
-    /// every object, so they are kept in as few steps as there are numbers.
+    /// The numbers of an [`AllocError::NoHole`] that came after `LAST`. A store that is full meets
+    /// one at every object, so they are kept in as few steps as there are numbers.
     static NO_HOLE: Cell<Option<[u64; 3]>> = const { Cell::new(None) };
 }
 
@@ -76,11 +77,12 @@ pub extern "C" fn mc_error_message() -> *const c_char {
     let message = LAST.try_with(|last| {
         let last = &mut *last.borrow_mut();
         if let Some([asked, free, largest_hole]) = NO_HOLE.take() {
-            last.keep(Fault::NoHole {
+            let refusal = AllocError::NoHole {
                 asked,
                 free,
                 largest_hole,
-            });
+            };
+            last.keep(refusal.into());
         }
         let Some(fault) = &last.fault else {
             return c"".as_ptr();
@@ -122,26 +124,18 @@ pub extern "C" fn mc_status_name(status: u32) -> *const c_char {
 /// Runs a call: every exported function that can fail is one of these.
 #[inline]
 pub(crate) fn run(call: impl FnOnce() -> Result<(), Fault>) -> Status {
+    answer(|| call().map(|()| Status::Ok))
+}
+
+/// As [`run`], of a call that returns its status itself where making a fault would take too long.
+#[inline]
+pub(crate) fn answer(call: impl FnOnce() -> Result<Status, Fault>) -> Status {
     // Allocators panic only where they find themselves corrupted, and refuse from then on.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) => Status::Ok,
-        Ok(Err(fault)) => match fault {
-            Fault::NoHole {
-                asked,
-                free,
-                largest_hole,
-            } => {
-                // To find out that nothing is to be dropped would take a call.
-                let _ = ManuallyDrop::new(fault);
-                NO_HOLE.set(Some([asked, free, largest_hole]));
-                Status::NoSpace
-            }
-            fault => note(fault),
-        },
-        Err(payload) => note(Fault::Panic {
+    catch_unwind(AssertUnwindSafe(|| call().unwrap_or_else(note))).unwrap_or_else(|payload| {
+        note(Fault::Panic {
             message: panic_text(payload.as_ref()),
-        }),
-    }
+        })
+    })
 }
 
 /// Runs a call that answers yes or no; one that fails answers no.
@@ -153,6 +147,13 @@ pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
         Ok(())
     });
     status == Status::Ok && answer
+}
+
+/// Keeps the numbers of a refusal for `mc_error_message`: what a call of [`answer`] returns then.
+#[inline]
+pub(crate) fn no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
+    NO_HOLE.set(Some([asked, free, largest_hole]));
+    Status::NoSpace
 }
 
 /// Keeps a fault for `mc_error_message` and returns its status.

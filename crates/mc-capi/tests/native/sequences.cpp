@@ -140,9 +140,7 @@ class Program {
     mc_owned owned;
     const mc_status status = mc_owned_allocate(shadow.handle, 64 * (size() % 8), 0, &owned);
     if (status != MC_STATUS_OK) return;
-    mc_offset_report report{};
-    CHECK(mc_offset_describe(shadow.handle, &report) == MC_STATUS_OK);
-    shadow.add(owned.address - report.base, owned.size);
+    shadow.add(owned.offset, owned.size);
     shadow.owned.push_back(owned);
   }
 
@@ -154,9 +152,7 @@ class Program {
     if (shadow.owned.empty()) return;
     mc_owned owned = shadow.owned.back();
     shadow.owned.pop_back();
-    mc_offset_report report{};
-    CHECK(mc_offset_describe(shadow.handle, &report) == MC_STATUS_OK);
-    CHECK(shadow.live.erase(owned.address - report.base) == 1);
+    CHECK(shadow.live.erase(owned.offset) == 1);
     CHECK(mc_owned_free(&owned) == MC_STATUS_OK);
     CHECK(mc_owned_free(&owned) == MC_STATUS_OK);
   }
