@@ -1,8 +1,9 @@
 //! `cargo xtask boundary`: what allocating through the C++ handle costs above the same in Rust.
 //!
-//! The two programs `examples/boundary.rs` and `examples/boundary.cpp` of mc-capi take turns; the
-//! figures of a workload are the median and the least of each, and their checksums have to agree. The
-//! least is what a busy machine disturbs least.
+//! The two programs `examples/boundary.rs` and `examples/boundary.cpp` of mc-capi take turns, and their
+//! checksums have to agree. An operation is an allocation, a free, and as many refusals as the workload
+//! meets; what refusals cost is measured alone as well, so that the rest can be told. The least of the
+//! turns is what a busy machine disturbs least.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,19 @@ use crate::workspace::{root, say, shell};
 /// Times each program runs.
 const TURNS: usize = 5;
 
-/// Nanoseconds of processor time of every turn and the checksum, by workload.
-type Measured = BTreeMap<String, (Vec<f64>, String)>;
+/// The row of refusals alone.
+const REFUSAL: &str = "refusal";
+
+/// What a program printed, by workload.
+type Measured = BTreeMap<String, Workload>;
+
+#[derive(Default)]
+struct Workload {
+    /// Processor time of an operation in every turn.
+    nanoseconds: Vec<f64>,
+    refusals_per_operation: f64,
+    checksum: String,
+}
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let shell = shell()?;
@@ -42,29 +54,28 @@ pub(crate) fn run() -> anyhow::Result<()> {
         measure(&shell, &rust, &mut of_rust)?;
         measure(&shell, &cpp, &mut of_cpp)?;
     }
-    say("ns per operation       median              least");
-    say("workload            Rust     C++   more     Rust     C++   more");
-    for (workload, (rust, checksum)) in of_rust {
-        let (cpp, checksum_cpp) = of_cpp.remove(&workload).context("a workload is missing")?;
+    let refusal = [&of_rust, &of_cpp].map(|of| of.get(REFUSAL).map_or([0.0; 2], Workload::figures));
+    say("ns per operation              median, C++ more          least, C++ more");
+    say("workload            Rust    whole  - refusals    Rust    whole  - refusals");
+    for (name, rust) in &of_rust {
+        let cpp = of_cpp.get(name).context("a workload is missing")?;
         ensure!(
-            checksum == checksum_cpp,
-            "{workload}: the programs made different decisions"
+            rust.checksum == cpp.checksum,
+            "{name}: the programs made different decisions"
         );
-        let [rust, cpp] = [rust, cpp].map(median_and_least);
-        let columns = |at: usize| {
-            format!(
-                "{:>8.1}{:>8.1}{:>7.1}",
-                rust[at],
-                cpp[at],
-                cpp[at] - rust[at]
-            )
-        };
-        say(&format!("{workload:<17}{} {}", columns(0), columns(1)));
+        let columns = [0, 1].map(|at| {
+            let rust_time = rust.figures()[at];
+            let more = cpp.figures()[at] - rust_time;
+            let refusals = rust.refusals_per_operation * (refusal[1][at] - refusal[0][at]);
+            format!("{rust_time:>8.1}{more:>9.1}{:>12.1}", more - refusals)
+        });
+        say(&format!("{name:<16}{}", columns.concat()));
     }
     Ok(())
 }
 
-/// Runs a program once and adds what it prints: workload, nanoseconds, checksum.
+/// Runs a program once and adds what it prints: workload, nanoseconds and refusals of an operation,
+/// checksum.
 fn measure(
     shell: &Shell,
     program: &std::path::Path,
@@ -73,17 +84,22 @@ fn measure(
     let output = cmd!(shell, "{program}").quiet().read()?;
     for line in output.lines() {
         let fields: Vec<_> = line.split(' ').collect();
-        let &[workload, nanoseconds, checksum] = fields.as_slice() else {
+        let &[workload, nanoseconds, refusals, checksum] = fields.as_slice() else {
             anyhow::bail!("{} printed {line:?}", program.display());
         };
         let entry = measured.entry(workload.to_owned()).or_default();
-        entry.0.push(nanoseconds.parse()?);
-        checksum.clone_into(&mut entry.1);
+        entry.nanoseconds.push(nanoseconds.parse()?);
+        entry.refusals_per_operation = refusals.parse()?;
+        checksum.clone_into(&mut entry.checksum);
     }
     Ok(())
 }
 
-fn median_and_least(mut samples: Vec<f64>) -> [f64; 2] {
-    samples.sort_unstable_by(f64::total_cmp);
-    [samples[samples.len() / 2], samples[0]]
+impl Workload {
+    /// Returns the median of the turns, and the least.
+    fn figures(&self) -> [f64; 2] {
+        let mut sorted = self.nanoseconds.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        [sorted[sorted.len() / 2], sorted[0]]
+    }
 }

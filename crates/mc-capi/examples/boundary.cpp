@@ -41,6 +41,7 @@ struct Store {
   Generator victims;
   /// 0 evicts one object per refusal.
   std::uint64_t evicted_percent;
+  std::uint64_t refusals = 0;
 
   void put(std::uint64_t size) {
     for (;;) {
@@ -48,6 +49,7 @@ struct Store {
         live.push_back(std::move(*handle));
         return;
       }
+      ++refusals;
       evict();
     }
   }
@@ -68,17 +70,25 @@ double processor_nanoseconds() {
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
+void print(const std::string &name, double nanoseconds, std::size_t operations,
+           std::uint64_t refusals, std::uint64_t checksum) {
+  const double each = static_cast<double>(operations);
+  std::printf("%s %.2f %.4f %" PRIx64 "\n", name.c_str(), nanoseconds / each,
+              static_cast<double>(refusals) / each, checksum);
+}
+
 void run(const std::string &name, std::uint64_t capacity, std::uint64_t evicted_percent,
          const std::vector<std::uint64_t> &sizes, std::size_t warm_up) {
   Store store{mc::OffsetAllocator::create(0, capacity), {}, Generator{42}, evicted_percent};
+  store.live.reserve(warm_up + 1);
   for (std::size_t at = 0; at < warm_up; ++at) store.put(sizes[at]);
+  store.refusals = 0;
   const double start = processor_nanoseconds();
   for (std::size_t at = warm_up; at < sizes.size(); ++at) store.put(sizes[at]);
   const double elapsed = processor_nanoseconds() - start;
   std::uint64_t checksum = 0;
   for (const auto &handle : store.live) checksum = checksum * 31 + handle.address();
-  std::printf("%s %.2f %" PRIx64 "\n", name.c_str(),
-              elapsed / static_cast<double>(sizes.size() - warm_up), checksum);
+  print(name, elapsed, sizes.size() - warm_up, store.refusals, checksum);
 }
 
 void uniform(std::uint64_t size, std::uint64_t operations) {
@@ -118,8 +128,7 @@ void refusal(std::uint64_t operations) {
   const double start = processor_nanoseconds();
   for (std::uint64_t at = 0; at < operations; ++at) served += allocator->allocate(4096) ? 1 : 0;
   const double elapsed = processor_nanoseconds() - start;
-  std::printf("refusal %.2f %" PRIx64 "\n", elapsed / static_cast<double>(operations),
-              served + all->size());
+  print("refusal", elapsed, operations, operations - served, all->size());
 }
 
 }  // namespace
