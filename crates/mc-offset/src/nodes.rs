@@ -384,4 +384,37 @@ mod tests {
         chain.nodes[2].prev = ANCHOR;
         chain.check_invariants();
     }
+
+    /// Tears one link of a chain of four allocations, and changes the chain there.
+    fn change_torn(tear: impl FnOnce(&mut Chain), change: impl FnOnce(&mut Chain)) {
+        let mut chain = Chain::new().unwrap();
+        for _ in 0..4 {
+            chain.reserve(1).unwrap();
+            chain.insert_before(ANCHOR);
+        }
+        chain.reserve(1).unwrap();
+        tear(&mut chain);
+        change(&mut chain);
+    }
+
+    #[test]
+    #[should_panic(expected = "torn")]
+    fn a_node_is_not_removed_if_the_one_below_does_not_link_to_it() {
+        change_torn(|chain| chain.nodes[1].next = 3, |chain| chain.remove(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "torn")]
+    fn a_node_is_not_removed_if_the_one_above_does_not_link_to_it() {
+        change_torn(|chain| chain.nodes[3].prev = 1, |chain| chain.remove(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "torn")]
+    fn a_node_is_not_inserted_where_links_do_not_meet() {
+        change_torn(
+            |chain| chain.nodes[1].next = 3,
+            |chain| _ = chain.insert_before(2),
+        );
+    }
 }

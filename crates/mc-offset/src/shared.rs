@@ -11,9 +11,9 @@
 
 mod flags;
 mod frame;
-mod frames;
 mod handle;
 mod home;
+mod home_id;
 mod locked;
 mod magazine;
 mod place;

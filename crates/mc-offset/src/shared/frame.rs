@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{
     HOME_COUNT,
-    frames::{self, HomeId},
     home::Home,
+    home_id::{self, HomeId},
     locked::{Core, State, settle_free},
 };
 use crate::allocator::OffsetAllocator;
@@ -39,7 +39,7 @@ impl Frame {
                 frame.core.open(allocator);
                 frame
             }
-            None => frames::keep(|number| Self::new(number, allocator)),
+            None => home_id::keep(|number| Self::new(number, allocator)),
         }
     }
 

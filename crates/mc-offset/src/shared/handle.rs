@@ -2,7 +2,7 @@
 
 use core::{fmt, num::NonZeroU64};
 
-use super::{frames::HomeId, locked::Core};
+use super::{home_id::HomeId, locked::Core};
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is

@@ -1,7 +1,7 @@
 //! One thread's side of an allocator.
 
 use super::{
-    frames::HomeId,
+    home_id::HomeId,
     locked::{Core, settle_free},
     magazine::Magazine,
 };
