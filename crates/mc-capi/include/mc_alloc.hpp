@@ -174,7 +174,10 @@ class OffsetAllocationHandle {
  private:
   friend class OffsetAllocator;
 
-  explicit OffsetAllocationHandle(const mc_owned &owned) noexcept : owned_(owned) {}
+  /// Reads word by word, as the library has just written: a wider read would have to wait until all
+  /// words have reached the cache, and every store before them.
+  explicit OffsetAllocationHandle(const volatile mc_owned &owned) noexcept
+      : owned_{owned.base, owned.offset, owned.size, {owned.handle[0], owned.handle[1]}} {}
 
   void release() noexcept {
     // Of an allocation that the library wrote, freeing cannot fail.

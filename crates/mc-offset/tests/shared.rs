@@ -362,7 +362,7 @@ fn a_handle_tells_whether_its_allocator_is_alive() {
 /// More than have their place from the start on.
 #[test]
 fn each_of_many_handles_returns_to_its_own_allocator() {
-    let allocators: Vec<_> = (1..=600)
+    let allocators: Vec<_> = (1..=700)
         .map(|size| SharedAllocator::new(size).unwrap())
         .collect();
     let handles: Vec<_> = allocators
