@@ -11,14 +11,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use mc_offset::{Handle, Options, SharedAllocator};
+use mc_offset::{AllocError, Handle, Options, SharedAllocator};
 
 use crate::{
     fault::Fault,
     offset_options::OffsetOptions,
     raw::required,
     registry::{Kind, Registry},
-    status::{Status, ask, run},
+    status::{Status, allocated, answer, ask, run},
 };
 
 pub(crate) static OFFSETS: Registry<Entry> = Registry::new(Kind::Offset);
@@ -109,9 +109,7 @@ pub extern "C" fn mc_offset_allocate(
     size: u64,
     out: Option<&mut MaybeUninit<Token>>,
 ) -> Status {
-    allocate_into(allocator, out, |entry| {
-        Ok(entry.allocator.allocate(size)?)
-    })
+    allocate_into(allocator, out, |entry| Ok(entry.allocator.allocate(size)))
 }
 
 /// Finds a place for `size` bytes whose address, the base included, is a multiple of `align`, a
@@ -128,7 +126,7 @@ pub extern "C" fn mc_offset_allocate_aligned(
 ) -> Status {
     allocate_into(allocator, out, |entry| {
         entry.check_align(align)?;
-        Ok(entry.allocator.allocate_aligned(size, align)?)
+        Ok(entry.allocator.allocate_aligned(size, align))
     })
 }
 
@@ -144,7 +142,7 @@ pub extern "C" fn mc_offset_allocate_at(
     out: Option<&mut MaybeUninit<Token>>,
 ) -> Status {
     allocate_into(allocator, out, |entry| {
-        Ok(entry.allocator.allocate_at(offset, size)?)
+        Ok(Ok(entry.allocator.allocate_at(offset, size)?))
     })
 }
 
@@ -177,13 +175,13 @@ pub extern "C" fn mc_offset_is_live(allocator: Offset, token: Token) -> bool {
 fn allocate_into(
     allocator: Offset,
     out: Option<&mut MaybeUninit<Token>>,
-    allocate: impl FnOnce(&Entry) -> Result<Handle, Fault>,
+    allocate: impl FnOnce(&Entry) -> Result<Result<Handle, AllocError>, Fault>,
 ) -> Status {
-    run(|| {
+    answer(|| {
         let out = required(out, "out")?;
-        let handle = OFFSETS.with(allocator.id, allocate)?;
-        out.write(Token::from_handle(handle));
-        Ok(())
+        allocated(OFFSETS.with(allocator.id, allocate)?, |handle| {
+            out.write(Token::from_handle(handle));
+        })
     })
 }
 

@@ -16,13 +16,13 @@ use std::{
     ptr,
 };
 
-use mc_offset::{AllocError, Handle};
+use mc_offset::Handle;
 
 use crate::{
     offset::{Entry, OFFSETS, Offset},
     offset_report::Block,
     raw::required,
-    status::{Status, answer, ask, no_hole, run},
+    status::{Status, allocated, answer, ask, run},
 };
 
 /// An allocation with one owner, as a class wraps it. Empty iff `size` is 0.
@@ -74,25 +74,14 @@ pub unsafe extern "C" fn mc_owned_allocate(
     answer(|| {
         let out = required(out, "out")?;
         let allocate = |entry: &Entry| {
-            let allocated = match align {
+            let handle = match align {
                 0 | 1 => entry.allocator.allocate(size),
                 align => {
                     entry.check_align(align)?;
                     entry.allocator.allocate_aligned(size, align)
                 }
             };
-            match allocated {
-                Ok(handle) => {
-                    own(entry, handle, out);
-                    Ok(Status::Ok)
-                }
-                Err(AllocError::NoHole {
-                    asked,
-                    free,
-                    largest_hole,
-                }) => Ok(no_hole(asked, free, largest_hole)),
-                Err(error) => Err(error.into()),
-            }
+            allocated(handle, |handle| own(entry, handle, out))
         };
         // SAFETY: the caller's clause.
         unsafe { OFFSETS.with_unpinned(allocator.id, allocate) }

@@ -13,7 +13,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use mc_offset::AllocError;
+use mc_offset::{AllocError, Handle};
 
 use crate::fault::Fault;
 
@@ -57,8 +57,8 @@ pub enum Status {
 
 thread_local! {
     static LAST: RefCell<Last> = const { RefCell::new(Last { fault: None, message: None }) };
-    /// The numbers of an [`AllocError::NoHole`] that came after `LAST`. A store that is full meets
-    /// one at every object, so they are kept in as few steps as there are numbers.
+    /// The numbers of an [`AllocError::NoHole`] that came after `LAST`: kept in as few steps as there
+    /// are numbers.
     static NO_HOLE: Cell<Option<[u64; 3]>> = const { Cell::new(None) };
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn run(call: impl FnOnce() -> Result<(), Fault>) -> Status {
     answer(|| call().map(|()| Status::Ok))
 }
 
-/// As [`run`], of a call that returns its status itself where making a fault would take too long.
+/// As [`run`], of a call that says itself what came of it unless it fails.
 #[inline]
 pub(crate) fn answer(call: impl FnOnce() -> Result<Status, Fault>) -> Status {
     // Allocators panic only where they find themselves corrupted, and refuse from then on.
@@ -149,11 +149,28 @@ pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
     status == Status::Ok && answer
 }
 
-/// Keeps the numbers of a refusal for `mc_error_message`: what a call of [`answer`] returns then.
+/// Gives what was allocated to `keep`, for [`answer`]. That no hole fits is no fault here: a store
+/// that is full meets it at every object.
 #[inline]
-pub(crate) fn no_hole(asked: u64, free: u64, largest_hole: u64) -> Status {
-    NO_HOLE.set(Some([asked, free, largest_hole]));
-    Status::NoSpace
+pub(crate) fn allocated(
+    handle: Result<Handle, AllocError>,
+    keep: impl FnOnce(Handle),
+) -> Result<Status, Fault> {
+    match handle {
+        Ok(handle) => {
+            keep(handle);
+            Ok(Status::Ok)
+        }
+        Err(AllocError::NoHole {
+            asked,
+            free,
+            largest_hole,
+        }) => {
+            NO_HOLE.set(Some([asked, free, largest_hole]));
+            Ok(Status::NoSpace)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Keeps a fault for `mc_error_message` and returns its status.
@@ -216,6 +233,28 @@ mod tests {
         assert_eq!(message(), "argument out is null");
         let of_another = std::thread::spawn(message).join().unwrap();
         assert_eq!(of_another, "");
+    }
+
+    #[test]
+    fn a_refusal_and_a_fault_replace_each_other() {
+        for asked in [8, 9] {
+            let refusal = AllocError::NoHole {
+                asked,
+                free: 7,
+                largest_hole: 5,
+            };
+            let text = refusal.to_string();
+            assert_eq!(answer(|| allocated(Err(refusal), drop)), Status::NoSpace);
+            assert_eq!([message(), message()], [text.as_str(), text.as_str()]);
+            assert_eq!(
+                run(|| Err(Fault::DamagedToken)),
+                Fault::DamagedToken.status()
+            );
+            assert_eq!(message(), Fault::DamagedToken.to_string());
+        }
+        let other = answer(|| allocated(Err(AllocError::ZeroSize), drop));
+        assert_eq!(other, Status::InvalidArgument);
+        assert_eq!(message(), AllocError::ZeroSize.to_string());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Frame {
                 frame.core.open(allocator);
                 frame
             }
-            None => home_id::keep(|number| Self::new(number, allocator)),
+            None => home_id::register(|number| Self::new(number, allocator)),
         }
     }
 

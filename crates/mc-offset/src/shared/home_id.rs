@@ -65,8 +65,8 @@ impl HomeId {
     }
 }
 
-/// Makes a frame, which is told its number, and keeps it.
-pub(super) fn keep(make: impl FnOnce(usize) -> Frame) -> Frame {
+/// Makes a frame, which is told its number, and gives it that number for good.
+pub(super) fn register(make: impl FnOnce(usize) -> Frame) -> Frame {
     FRAMES.push(make)
 }
 
