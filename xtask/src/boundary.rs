@@ -54,7 +54,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         measure(&shell, &rust, &mut of_rust)?;
         measure(&shell, &cpp, &mut of_cpp)?;
     }
-    let refusal = [&of_rust, &of_cpp].map(|of| of.get(REFUSAL).map_or([0.0; 2], Workload::figures));
+    let refusal = |of: &Measured| of.get(REFUSAL).map(Workload::figures);
+    let refusal_rust = refusal(&of_rust).context("the row of refusals is missing")?;
+    let refusal_cpp = refusal(&of_cpp).context("the row of refusals is missing")?;
     say("ns per operation              median, C++ more          least, C++ more");
     say("workload            Rust    whole  - refusals    Rust    whole  - refusals");
     for (name, rust) in &of_rust {
@@ -66,7 +68,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let columns = [0, 1].map(|at| {
             let rust_time = rust.figures()[at];
             let more = cpp.figures()[at] - rust_time;
-            let refusals = rust.refusals_per_operation * (refusal[1][at] - refusal[0][at]);
+            let refusals = rust.refusals_per_operation * (refusal_cpp[at] - refusal_rust[at]);
             format!("{rust_time:>8.1}{more:>9.1}{:>12.1}", more - refusals)
         });
         say(&format!("{name:<16}{}", columns.concat()));

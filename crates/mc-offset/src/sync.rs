@@ -77,6 +77,7 @@ mod tests {
         });
         assert_eq!(hints.len(), 8);
     }
+
     #[test]
     fn calls_of_any_depth_have_one_hint_unless_they_leave_a_window() {
         #[inline(never)]
