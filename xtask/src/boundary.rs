@@ -1,32 +1,47 @@
 //! `cargo xtask boundary`: what allocating through the C++ handle costs above the same in Rust.
 //!
-//! The two programs `examples/boundary.rs` and `examples/boundary.cpp` of mc-capi take turns, and their
-//! checksums have to agree. An operation is an allocation, a free, and as many refusals as the workload
-//! meets; what refusals cost is measured alone as well, so that the rest can be told. The least of the
-//! turns is what a busy machine disturbs least.
+//! The two programs `examples/boundary.rs` and `examples/boundary.cpp` of mc-capi run in turns, workload by
+//! workload, and their checksums have to agree. An operation is an allocation, a free, and as many refusals
+//! as the workload meets; what a refusal costs is measured alone as well, so that the rest can be told. All
+//! numbers are medians over the turns, those of differences too: what disturbs a machine for longer than a
+//! turn disturbs both programs.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
+use crate::native::link_flags;
 use crate::workspace::{root, say, shell};
 
-/// Times each program runs.
-const TURNS: usize = 5;
+/// Times each program runs each workload.
+const TURNS: usize = 15;
 
-/// The row of refusals alone.
+/// The workload of refusals alone: all others are told with and without what it finds.
 const REFUSAL: &str = "refusal";
+const WORKLOADS: [&str; 6] = [
+    "uniform-16384",
+    "uniform-32785",
+    "uniform-524305",
+    "uniform-33554415",
+    "random",
+    "paired",
+];
 
-/// What a program printed, by workload.
-type Measured = BTreeMap<String, Workload>;
-
-#[derive(Default)]
-struct Workload {
-    /// Processor time of an operation in every turn.
-    nanoseconds: Vec<f64>,
+/// What one run of a program printed.
+struct Run {
+    /// Processor time of an operation.
+    nanoseconds: f64,
     refusals_per_operation: f64,
     checksum: String,
+}
+
+/// Medians over all turns of a workload.
+struct Compared {
+    rust_nanoseconds: f64,
+    /// What C++ takes more.
+    more_nanoseconds: f64,
+    refusals_per_operation: f64,
 }
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -40,68 +55,77 @@ pub(crate) fn run() -> anyhow::Result<()> {
         root().join("target/release"),
         root().join("target/boundary"),
     );
+    let link = link_flags(&release);
     cmd!(
         shell,
-        "c++ -std=c++17 -O3 -I crates/mc-capi/include crates/mc-capi/examples/boundary.cpp -o {cpp}
-         -L {release} -lmc_alloc -Wl,-rpath,{release}"
+        "c++ -std=c++17 -O3 -I crates/mc-capi/include crates/mc-capi/examples/boundary.cpp -o {cpp} {link...}"
     )
     .quiet()
     .run()?;
     let rust = release.join("examples/boundary");
-    let (mut of_rust, mut of_cpp) = (Measured::new(), Measured::new());
-    for turn in 1..=TURNS {
-        say(&format!("turn {turn} of {TURNS}"));
-        measure(&shell, &rust, &mut of_rust)?;
-        measure(&shell, &cpp, &mut of_cpp)?;
-    }
-    let refusal = |of: &Measured| of.get(REFUSAL).map(Workload::figures);
-    let refusal_rust = refusal(&of_rust).context("the row of refusals is missing")?;
-    let refusal_cpp = refusal(&of_cpp).context("the row of refusals is missing")?;
-    say("ns per operation              median, C++ more          least, C++ more");
-    say("workload            Rust    whole  - refusals    Rust    whole  - refusals");
-    for (name, rust) in &of_rust {
-        let cpp = of_cpp.get(name).context("a workload is missing")?;
-        ensure!(
-            rust.checksum == cpp.checksum,
-            "{name}: the programs made different decisions"
-        );
-        let columns = [0, 1].map(|at| {
-            let rust_time = rust.figures()[at];
-            let more = cpp.figures()[at] - rust_time;
-            let refusals = rust.refusals_per_operation * (refusal_cpp[at] - refusal_rust[at]);
-            format!("{rust_time:>8.1}{more:>9.1}{:>12.1}", more - refusals)
-        });
-        say(&format!("{name:<16}{}", columns.concat()));
+    let refusal = compare(&shell, &rust, &cpp, REFUSAL)?.more_nanoseconds;
+    say(&format!(
+        "C++ - Rust of a refusal alone: {refusal:.1} ns; of an operation, in ns:"
+    ));
+    say("workload              Rust  C++ more  without refusals");
+    for workload in WORKLOADS {
+        let compared = compare(&shell, &rust, &cpp, workload)?;
+        let more = compared.more_nanoseconds;
+        say(&format!(
+            "{workload:<16}{:>10.1}{more:>10.1}{:>18.1}",
+            compared.rust_nanoseconds,
+            more - compared.refusals_per_operation * refusal,
+        ));
     }
     Ok(())
 }
 
-/// Runs a program once and adds what it prints: workload, nanoseconds and refusals of an operation,
-/// checksum.
-fn measure(
-    shell: &Shell,
-    program: &std::path::Path,
-    measured: &mut Measured,
-) -> anyhow::Result<()> {
-    let output = cmd!(shell, "{program}").quiet().read()?;
-    for line in output.lines() {
-        let fields: Vec<_> = line.split(' ').collect();
-        let &[workload, nanoseconds, refusals, checksum] = fields.as_slice() else {
-            anyhow::bail!("{} printed {line:?}", program.display());
+fn compare(shell: &Shell, rust: &Path, cpp: &Path, workload: &str) -> anyhow::Result<Compared> {
+    let (mut times, mut differences) = (Vec::new(), Vec::new());
+    let mut refusals_per_operation = 0.0;
+    for turn in 0..TURNS {
+        // Each goes first in every other turn.
+        let (of_rust, of_cpp) = if turn % 2 == 0 {
+            let of_rust = measure(shell, rust, workload)?;
+            (of_rust, measure(shell, cpp, workload)?)
+        } else {
+            let of_cpp = measure(shell, cpp, workload)?;
+            (measure(shell, rust, workload)?, of_cpp)
         };
-        let entry = measured.entry(workload.to_owned()).or_default();
-        entry.nanoseconds.push(nanoseconds.parse()?);
-        entry.refusals_per_operation = refusals.parse()?;
-        checksum.clone_into(&mut entry.checksum);
+        ensure!(
+            of_rust.checksum == of_cpp.checksum,
+            "{workload}: the programs made different decisions"
+        );
+        times.push(of_rust.nanoseconds);
+        differences.push(of_cpp.nanoseconds - of_rust.nanoseconds);
+        refusals_per_operation = of_rust.refusals_per_operation;
     }
-    Ok(())
+    Ok(Compared {
+        rust_nanoseconds: median(times),
+        more_nanoseconds: median(differences),
+        refusals_per_operation,
+    })
 }
 
-impl Workload {
-    /// Returns the median of the turns, and the least.
-    fn figures(&self) -> [f64; 2] {
-        let mut sorted = self.nanoseconds.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        [sorted[sorted.len() / 2], sorted[0]]
-    }
+/// Runs a program once and returns what it prints.
+fn measure(shell: &Shell, program: &Path, workload: &str) -> anyhow::Result<Run> {
+    let output = cmd!(shell, "{program} {workload}").quiet().read()?;
+    let fields: Vec<_> = output.split(' ').collect();
+    let &[_, nanoseconds, refusals, checksum] = fields.as_slice() else {
+        anyhow::bail!("{} printed {output:?}", program.display());
+    };
+    let number = |text: &str| {
+        text.parse()
+            .with_context(|| format!("{text:?} is no number"))
+    };
+    Ok(Run {
+        nanoseconds: number(nanoseconds)?,
+        refusals_per_operation: number(refusals)?,
+        checksum: checksum.to_owned(),
+    })
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_unstable_by(f64::total_cmp);
+    of[of.len() / 2]
 }

@@ -232,7 +232,7 @@ fn build(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<PathBuf> {
     let flags = way.flags();
     let name = format!("{}-{}", name.to_string_lossy(), flags.concat());
     let program = root().join(OUT).join(name);
-    let library = library_dir();
+    let link = link_flags(&library_dir());
     let (compiler, standard) = if is_cpp(source) {
         ("c++", "-std=c++17")
     } else {
@@ -241,11 +241,25 @@ fn build(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<PathBuf> {
     cmd!(
         shell,
         "{compiler} {standard} -g {WARNINGS...} {flags...} -I {INCLUDE} -I {TESTS} {source} -o {program}
-         -L {library} -lmc_alloc -Wl,-rpath,{library} -pthread"
+         {link...} -pthread"
     )
     .quiet()
     .run()?;
     Ok(program)
+}
+
+/// Returns what links a program with the library in a directory and makes it load that one.
+///
+/// `cargo xtask` runs with cargo's own directories in `LD_LIBRARY_PATH`, where another build of the library
+/// may lie; only a path written as `DT_RPATH` comes before them.
+pub(crate) fn link_flags(library: &Path) -> [String; 4] {
+    let library = library.display();
+    [
+        format!("-L{library}"),
+        "-lmc_alloc".to_owned(),
+        "-Wl,--disable-new-dtags".to_owned(),
+        format!("-Wl,-rpath,{library}"),
+    ]
 }
 
 fn is_cpp(source: &Path) -> bool {

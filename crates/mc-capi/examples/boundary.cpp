@@ -3,7 +3,7 @@
 // The same program in Rust is boundary.rs beside this file; `cargo xtask boundary` runs both in
 // turns. Both draw the same requests and victims, and print the same checksum.
 //
-// Usage: boundary [operations]
+// Usage: boundary uniform-SIZE|random|paired|refusal [operations]
 
 #include <time.h>
 
@@ -134,9 +134,19 @@ void refusal(std::uint64_t operations) {
 }  // namespace
 
 int main(int argc, char **argv) {
-  const std::uint64_t operations = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
-  for (const std::uint64_t size : {16'384, 32'785, 524'305, 33'554'415}) uniform(size, operations);
-  random(operations);
-  paired(operations);
-  refusal(operations);
+  const std::string workload = argc > 1 ? argv[1] : "";
+  const std::uint64_t operations = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000;
+  std::uint64_t size = 0;
+  if (std::sscanf(workload.c_str(), "uniform-%" SCNu64, &size) == 1 && size != 0) {
+    uniform(size, operations);
+  } else if (workload == "random") {
+    random(operations);
+  } else if (workload == "paired") {
+    paired(operations);
+  } else if (workload == "refusal") {
+    refusal(operations);
+  } else {
+    std::fprintf(stderr, "there is no workload \"%s\"\n", workload.c_str());
+    return 2;
+  }
 }

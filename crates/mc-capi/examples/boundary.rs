@@ -1,7 +1,9 @@
 //! What the C++ handle is measured against: the workloads of `boundary.cpp`, beside this file, with
 //! the handle of Rust.
 //!
-//! `cargo xtask boundary` runs both in turns. Usage: `boundary [operations]`.
+//! `cargo xtask boundary` runs both in turns.
+//!
+//! Usage: `boundary uniform-SIZE|random|paired|refusal [operations]`.
 
 use std::{env, error::Error, iter, time::Duration};
 
@@ -147,13 +149,24 @@ fn refusal(operations: usize) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let operations = env::args()
-        .nth(1)
+    let mut arguments = env::args().skip(1);
+    let workload = arguments.next().unwrap_or_default();
+    let operations = arguments
+        .next()
         .map_or(Ok(1_000_000), |text| text.parse())?;
-    for size in [16_384, 32_785, 524_305, 33_554_415] {
-        uniform(size, operations)?;
+    match workload.as_str() {
+        "random" => random(operations),
+        "paired" => paired(operations),
+        "refusal" => refusal(operations),
+        other => {
+            let size = other
+                .strip_prefix("uniform-")
+                .and_then(|size| size.parse().ok());
+            let size = size.filter(|&size| size != 0);
+            uniform(
+                size.ok_or_else(|| format!("there is no workload {other:?}"))?,
+                operations,
+            )
+        }
     }
-    random(operations)?;
-    paired(operations)?;
-    refusal(operations)
 }

@@ -283,12 +283,8 @@ typedef struct mc_block {
 //
 // It may be moved to another place as bytes are, but of two copies only one may be used again.
 // Set it to zero, or let the library write it, before it is used.
-//
-// The address of its first byte is `base + offset`.
 typedef struct mc_owned {
-  // Address of the first byte of the allocator's range.
-  uint64_t base;
-  // Offset of the first byte from there.
+  // Offset of the first byte from the base of the allocator; `mc_owned_address` adds the two.
   uint64_t offset;
   // Bytes asked for.
   uint64_t size;
@@ -619,6 +615,16 @@ enum mc_status mc_owned_claim(struct mc_offset allocator,
 //
 // `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
 enum mc_status mc_owned_free(struct mc_owned *owned);
+
+// Returns the address of the first byte, the allocator's base included; 0 for an empty allocation
+// and for null. It does not change when the allocator is destroyed.
+//
+// Any thread may call this.
+//
+// # Safety
+//
+// As `mc_owned_is_valid`.
+uint64_t mc_owned_address(const struct mc_owned *owned);
 
 // Says whether there is an allocation whose allocator was not destroyed.
 //

@@ -156,9 +156,7 @@ class OffsetAllocationHandle {
   ~OffsetAllocationHandle() { release(); }
 
   /// Returns the address of the first byte, the allocator's base included; 0 if empty.
-  std::uint64_t address() const noexcept {
-    return owned_.size != 0 ? owned_.base + owned_.offset : 0;
-  }
+  std::uint64_t address() const noexcept { return mc_owned_address(&owned_); }
 
   /// Returns the address as a pointer. It may be followed only if the base is memory of this process.
   void *ptr() const noexcept {
@@ -177,7 +175,7 @@ class OffsetAllocationHandle {
   /// Reads word by word, as the library has just written: a wider read would have to wait until all
   /// words have reached the cache, and every store before them.
   explicit OffsetAllocationHandle(const volatile mc_owned &owned) noexcept
-      : owned_{owned.base, owned.offset, owned.size, {owned.handle[0], owned.handle[1]}} {}
+      : owned_{owned.offset, owned.size, {owned.handle[0], owned.handle[1]}} {}
 
   void release() noexcept {
     // Of an allocation that the library wrote, freeing cannot fail.

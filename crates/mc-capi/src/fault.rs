@@ -29,8 +29,6 @@ pub(crate) enum Fault {
     DamagedToken,
     #[error("base {base:#x} is not a multiple of the alignment of {align} bytes")]
     BaseNotAligned { base: u64, align: u64 },
-    #[error("base {base:#x} and a capacity of {capacity} bytes pass the end of the address space")]
-    BaseTooHigh { base: u64, capacity: u64 },
     #[error(
         "no restored allocation waits for an owner: node {node}, {size} bytes at offset {offset}"
     )]
@@ -131,7 +129,6 @@ impl Fault {
             | Self::Misaligned { .. }
             | Self::Option { .. }
             | Self::BaseNotAligned { .. }
-            | Self::BaseTooHigh { .. }
             | Self::SlotLayout(_)
             | Self::Arena(_) => Status::InvalidArgument,
             Self::StaleHandle { .. } => Status::StaleHandle,

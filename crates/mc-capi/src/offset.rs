@@ -51,7 +51,6 @@ pub struct Token {
 
 /// What a handle stands for.
 pub(crate) struct Entry {
-    pub(crate) base: u64,
     /// Those of `allocator`, to be read without its lock.
     pub(crate) options: Options,
     pub(crate) allocator: SharedAllocator,
@@ -73,7 +72,7 @@ pub extern "C" fn mc_offset_create(
     run(|| {
         let (options, out) = (required(options, "options")?, required(out, "out")?);
         let allocator = SharedAllocator::with_options(options.options()?)?;
-        let entry = Entry::new(options.base, allocator, BTreeMap::new());
+        let entry = Entry::new(allocator.with_base(options.base)?, BTreeMap::new());
         out.write(entry.register()?);
         Ok(())
     })
@@ -203,13 +202,8 @@ impl Token {
 }
 
 impl Entry {
-    pub(crate) fn new(
-        base: u64,
-        allocator: SharedAllocator,
-        unclaimed: BTreeMap<u32, Handle>,
-    ) -> Self {
+    pub(crate) fn new(allocator: SharedAllocator, unclaimed: BTreeMap<u32, Handle>) -> Self {
         Self {
-            base,
             options: allocator.inspect(|core| *core.options()),
             allocator,
             unclaimed: Mutex::new(unclaimed),
@@ -222,7 +216,7 @@ impl Entry {
 
     /// Checks that an offset is a multiple of `align` where the address is.
     pub(crate) fn check_align(&self, align: u64) -> Result<(), Fault> {
-        let base = self.base;
+        let base = self.allocator.base();
         if align.is_power_of_two() && !base.is_multiple_of(align) {
             return Err(Fault::BaseNotAligned { base, align });
         }

@@ -76,20 +76,11 @@ impl OffsetOptions {
         if self.reserved != 0 {
             return refuse("reserved", self.reserved, "0");
         }
-        check_range(self.base, self.capacity)?;
         Ok(Options {
             capacity: self.capacity,
             granule: self.granule,
             fit,
             max_allocations: (self.max_allocations != 0).then_some(self.max_allocations),
         })
-    }
-}
-
-/// Refuses a range whose last byte has no 64-bit address.
-pub(crate) fn check_range(base: u64, capacity: u64) -> Result<(), Fault> {
-    match base.checked_add(capacity.saturating_sub(1)) {
-        Some(_) => Ok(()),
-        None => Err(Fault::BaseTooHigh { base, capacity }),
     }
 }

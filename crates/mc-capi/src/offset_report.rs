@@ -90,7 +90,7 @@ pub extern "C" fn mc_offset_describe(
     tell(allocator, out, |entry| {
         let report = entry.allocator.report();
         Ok(OffsetReport {
-            base: entry.base,
+            base: entry.allocator.base(),
             capacity: report.capacity,
             live_bytes: report.live_bytes,
             charged_bytes: report.charged_bytes,

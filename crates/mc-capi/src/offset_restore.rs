@@ -12,7 +12,7 @@ use mc_offset::{Handle, OffsetAllocator, SharedAllocator, Snapshot};
 use crate::{
     fault::Fault,
     offset::{Entry, OFFSETS, Offset, Token},
-    offset_options::{OffsetOptions, check_range},
+    offset_options::OffsetOptions,
     offset_report::Block,
     raw::{self, required},
     status::{Status, run},
@@ -75,10 +75,10 @@ pub unsafe extern "C" fn mc_offset_restore(
         // SAFETY: the caller's clause.
         let bytes = unsafe { raw::array(bytes, length, "bytes") }?;
         let snapshot = Snapshot::decode(bytes)?;
-        check_range(base, snapshot.options().capacity)?;
         let (allocator, handles) = SharedAllocator::restore(&snapshot)?;
+        let allocator = allocator.with_base(base)?;
         let unclaimed = by_node(&allocator, handles);
-        out.write(Entry::new(base, allocator, unclaimed).register()?);
+        out.write(Entry::new(allocator, unclaimed).register()?);
         Ok(())
     })
 }
@@ -114,12 +114,13 @@ pub unsafe extern "C" fn mc_offset_restore_from(
         let tokens = unsafe { raw::room(tokens, room, "tokens") }?;
         let entries = blocks.iter().map(|block| (block.offset, block.size));
         let (allocator, handles) = SharedAllocator::restore_from(options.options()?, entries)?;
+        let allocator = allocator.with_base(options.base)?;
         if tokens.is_empty() {
             let unclaimed = by_node(&allocator, handles);
-            out.write(Entry::new(options.base, allocator, unclaimed).register()?);
+            out.write(Entry::new(allocator, unclaimed).register()?);
             return Ok(());
         }
-        let entry = Entry::new(options.base, allocator, BTreeMap::new());
+        let entry = Entry::new(allocator, BTreeMap::new());
         out.write(entry.register()?);
         for (place, handle) in tokens.iter_mut().zip(handles) {
             place.write(Token::from_handle(handle));

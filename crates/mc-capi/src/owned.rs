@@ -11,10 +11,7 @@
               caller"
 )]
 
-use std::{
-    mem::{MaybeUninit, offset_of},
-    ptr,
-};
+use std::{mem::MaybeUninit, ptr};
 
 use mc_offset::Handle;
 
@@ -29,14 +26,10 @@ use crate::{
 ///
 /// It may be moved to another place as bytes are, but of two copies only one may be used again.
 /// Set it to zero, or let the library write it, before it is used.
-///
-/// The address of its first byte is `base + offset`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct OwnedAllocation {
-    /// Address of the first byte of the allocator's range.
-    pub base: u64,
-    /// Offset of the first byte from there.
+    /// Offset of the first byte from the base of the allocator; `mc_owned_address` adds the two.
     pub offset: u64,
     /// Bytes asked for.
     pub size: u64,
@@ -44,12 +37,12 @@ pub struct OwnedAllocation {
     pub handle: [MaybeUninit<u64>; 2],
 }
 
-/// All but the base is a handle, as it lies in memory.
-const HANDLE_AT: usize = offset_of!(OwnedAllocation, offset);
+// No larger than the handle in it: what a store keeps for every object decides how many of them the
+// caches hold.
 const _: () = assert!(
-    size_of::<Handle>() <= size_of::<OwnedAllocation>() - HANDLE_AT
-        && align_of::<Handle>() <= align_of::<OwnedAllocation>(),
-    "a handle fits the words kept for it"
+    size_of::<OwnedAllocation>() == size_of::<Handle>()
+        && align_of::<OwnedAllocation>() == align_of::<Handle>(),
+    "an owned allocation is a handle as it lies in memory"
 );
 
 /// Finds a place for `size` bytes at an address that is a multiple of `align`, a power of two; 0
@@ -74,14 +67,13 @@ pub unsafe extern "C" fn mc_owned_allocate(
     answer(|| {
         let out = required(out, "out")?;
         let allocate = |entry: &Entry| {
-            let handle = match align {
-                0 | 1 => entry.allocator.allocate(size),
-                align => {
-                    entry.check_align(align)?;
-                    entry.allocator.allocate_aligned(size, align)
-                }
-            };
-            allocated(handle, |handle| own(entry, handle, out))
+            // Two calls of `own`, as a handle that comes from two places is copied once more.
+            if align <= 1 {
+                return allocated(entry.allocator.allocate(size), |handle| own(handle, out));
+            }
+            entry.check_align(align)?;
+            let handle = entry.allocator.allocate_aligned(size, align);
+            allocated(handle, |handle| own(handle, out))
         };
         // SAFETY: the caller's clause.
         unsafe { OFFSETS.with_unpinned(allocator.id, allocate) }
@@ -98,7 +90,7 @@ pub extern "C" fn mc_owned_claim(
     run(|| {
         let out = required(out, "out")?;
         OFFSETS.with(allocator.id, |entry| {
-            own(entry, entry.claim(block)?, out);
+            own(entry.claim(block)?, out);
             Ok(())
         })
     })
@@ -124,10 +116,24 @@ pub unsafe extern "C" fn mc_owned_free(owned: Option<&mut OwnedAllocation>) -> S
         // hold one: `size` is not 0, which only `own` writes, by the caller's clause; (3) it is
         // dropped once: `size` is 0 afterwards, and no copy is used, by the caller's clause. Should
         // freeing panic, the handle has let go of its allocation before, and frees nothing again.
-        unsafe { handle_of(owned).drop_in_place() };
+        unsafe { ptr::from_mut(owned).cast::<Handle>().drop_in_place() };
         owned.size = 0;
         Ok(())
     })
+}
+
+/// Returns the address of the first byte, the allocator's base included; 0 for an empty allocation
+/// and for null. It does not change when the allocator is destroyed.
+///
+/// Any thread may call this.
+///
+/// # Safety
+///
+/// As `mc_owned_is_valid`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_owned_address(owned: Option<&OwnedAllocation>) -> u64 {
+    // SAFETY: the caller's clause.
+    ask(|| Ok(unsafe { handle(owned) }.map_or(0, Handle::address)))
 }
 
 /// Says whether there is an allocation whose allocator was not destroyed.
@@ -139,33 +145,26 @@ pub unsafe extern "C" fn mc_owned_free(owned: Option<&mut OwnedAllocation>) -> S
 /// `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mc_owned_is_valid(owned: Option<&OwnedAllocation>) -> bool {
-    ask(|| {
-        let Some(owned) = owned.filter(|owned| owned.size != 0) else {
-            return Ok(false);
-        };
-        // SAFETY: (1) the words are aligned and large enough for a handle: asserted above; (2) they
-        // hold one: `size` is not 0, by the caller's clause.
-        let handle = unsafe { &*handle_of(ptr::from_ref(owned).cast_mut()) };
-        Ok(handle.is_allocator_alive())
-    })
+    // SAFETY: the caller's clause.
+    ask(|| Ok(unsafe { handle(owned) }.is_some_and(Handle::is_allocator_alive)))
 }
 
 /// Moves a handle into storage of the caller.
 #[inline]
-fn own(entry: &Entry, handle: Handle, out: &mut MaybeUninit<OwnedAllocation>) {
-    let owned = out.write(OwnedAllocation {
-        base: entry.base,
-        offset: handle.offset(),
-        size: handle.size(),
-        handle: [MaybeUninit::uninit(); 2],
-    });
+fn own(handle: Handle, out: &mut MaybeUninit<OwnedAllocation>) {
     // SAFETY: the words are aligned and large enough for a handle, asserted above, and borrowed
     // exclusively.
-    unsafe { handle_of(owned).write(handle) };
+    unsafe { out.as_mut_ptr().cast::<Handle>().write(handle) };
 }
 
-/// Returns where the handle lies, or is to lie.
-#[inline]
-fn handle_of(owned: *mut OwnedAllocation) -> *mut Handle {
-    owned.wrapping_byte_add(HANDLE_AT).cast()
+/// Returns the handle in storage of the caller, if there is one.
+///
+/// # Safety
+///
+/// `owned` is `None`, set to zero, or was written by the library, and no copy of it was freed.
+unsafe fn handle(owned: Option<&OwnedAllocation>) -> Option<&Handle> {
+    let owned = owned.filter(|owned| owned.size != 0)?;
+    // SAFETY: (1) the words are aligned and large enough for a handle: asserted above; (2) they
+    // hold one: `size` is not 0, by the caller's clause.
+    Some(unsafe { &*ptr::from_ref(owned).cast::<Handle>() })
 }

@@ -131,22 +131,19 @@ pub(crate) fn run(call: impl FnOnce() -> Result<(), Fault>) -> Status {
 #[inline]
 pub(crate) fn answer(call: impl FnOnce() -> Result<Status, Fault>) -> Status {
     // Allocators panic only where they find themselves corrupted, and refuse from then on.
-    catch_unwind(AssertUnwindSafe(|| call().unwrap_or_else(note))).unwrap_or_else(|payload| {
-        note(Fault::Panic {
-            message: panic_text(payload.as_ref()),
-        })
-    })
+    catch_unwind(AssertUnwindSafe(|| call().unwrap_or_else(note))).unwrap_or_else(note_panic)
 }
 
-/// Runs a call that answers yes or no; one that fails answers no.
+/// Runs a call that returns its answer; one that fails answers no, or 0.
 #[inline]
-pub(crate) fn ask(call: impl FnOnce() -> Result<bool, Fault>) -> bool {
-    let mut answer = false;
-    let status = run(|| {
+pub(crate) fn ask<R: Default>(call: impl FnOnce() -> Result<R, Fault>) -> R {
+    let mut answer = R::default();
+    // The message tells of a failure.
+    let _ = run(|| {
         answer = call()?;
         Ok(())
     });
-    status == Status::Ok && answer
+    answer
 }
 
 /// Gives what was allocated to `keep`, for [`answer`]. That no hole fits is no fault here: a store
@@ -171,6 +168,13 @@ pub(crate) fn allocated(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[cold]
+fn note_panic(payload: Box<dyn Any + Send>) -> Status {
+    note(Fault::Panic {
+        message: panic_text(payload.as_ref()),
+    })
 }
 
 /// Keeps a fault for `mc_error_message` and returns its status.

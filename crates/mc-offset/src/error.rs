@@ -34,6 +34,14 @@ pub enum OptionsError {
     /// The limit on live allocations is zero.
     #[error("a limit of 0 allocations; leave it out for no limit")]
     ZeroAllocations,
+    /// The last byte would have no address of 64 bits.
+    #[error("base {base:#x} and a capacity of {capacity} bytes pass the end of the address space")]
+    BaseTooHigh {
+        /// The base asked for.
+        base: u64,
+        /// Bytes in all.
+        capacity: u64,
+    },
     /// The heap has no room for the first nodes.
     #[error("the heap has no room for the node table")]
     OutOfMemory,

@@ -107,6 +107,25 @@ impl SharedAllocator {
         OffsetAllocator::with_options(options).map(Self::from_core)
     }
 
+    /// Says at which address the range begins, from which
+    /// [`Handle::address`] counts; 0 unless this is called.
+    ///
+    /// Nothing is placed by it: [`allocate_aligned`](Self::allocate_aligned)
+    /// aligns offsets.
+    ///
+    /// # Errors
+    ///
+    /// [`BaseTooHigh`](OptionsError::BaseTooHigh) if the range would pass
+    /// 2<sup>64</sup>.
+    pub fn with_base(self, base: u64) -> Result<Self, OptionsError> {
+        let capacity = self.capacity();
+        if base.checked_add(capacity - 1).is_none() {
+            return Err(OptionsError::BaseTooHigh { base, capacity });
+        }
+        self.core.set_base(base);
+        Ok(self)
+    }
+
     /// Makes an allocator of one whose tokens nobody else has.
     fn from_core(allocator: OffsetAllocator) -> Self {
         let frame = Frame::around(allocator);
@@ -193,6 +212,11 @@ impl SharedAllocator {
     /// Returns the bytes of the address range.
     pub fn capacity(&self) -> u64 {
         self.core.capacity()
+    }
+
+    /// Returns the address at which the range begins.
+    pub fn base(&self) -> u64 {
+        self.core.base()
     }
 
     /// Returns a number of bytes that no request can exceed and succeed.

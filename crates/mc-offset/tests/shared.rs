@@ -4,7 +4,7 @@
 use std::{sync::Barrier, thread};
 
 use mc_offset::{
-    AllocError, Allocation, FreeError, Handle, OffsetAllocator, Options, PlaceError,
+    AllocError, Allocation, FreeError, Handle, OffsetAllocator, Options, OptionsError, PlaceError,
     SharedAllocator,
 };
 
@@ -357,6 +357,35 @@ fn a_handle_tells_whether_its_allocator_is_alive() {
     // Perhaps made of the same parts.
     let next = SharedAllocator::new(1000).unwrap();
     assert!(next.allocate(10).unwrap().is_allocator_alive());
+}
+
+#[test]
+fn an_address_counts_from_the_base_of_the_allocator() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    assert_eq!(allocator.base(), 0);
+    let allocator = allocator.with_base(1 << 40).unwrap();
+    assert_eq!(allocator.base(), 1 << 40);
+    let [first, second] = [600, 400].map(|size| allocator.allocate(size).unwrap());
+    assert_eq!((first.offset(), first.address()), (0, 1 << 40));
+    drop((allocator, first));
+    let expected = (1 << 40) + 600;
+    assert_eq!(second.address(), expected, "of an allocator that is gone");
+    drop(second);
+    // Perhaps made of the same parts.
+    assert_eq!(SharedAllocator::new(1000).unwrap().base(), 0);
+}
+
+#[test]
+fn a_base_beyond_which_addresses_end_is_refused() {
+    let with_base = |base| SharedAllocator::new(1000).unwrap().with_base(base);
+    let highest = u64::MAX - 999;
+    let last = with_base(highest).unwrap().allocate(1000).unwrap();
+    assert_eq!(last.address(), highest);
+    let expected = OptionsError::BaseTooHigh {
+        base: highest + 1,
+        capacity: 1000,
+    };
+    assert_eq!(with_base(highest + 1).unwrap_err(), expected);
 }
 
 /// More than have their place from the start on.

@@ -305,7 +305,8 @@ static void a_snapshot_restores_what_waits_for_owners(void) {
   CHECK(mc_offset_claim(restored, blocks[0], &second) == MC_STATUS_NOT_LIVE);
   mc_owned owned;
   CHECK(mc_owned_claim(restored, blocks[1], &owned) == MC_STATUS_OK);
-  CHECK(owned.base == 1 << 20 && owned.offset == blocks[1].offset && owned.size == blocks[1].size);
+  CHECK(owned.offset == blocks[1].offset && owned.size == blocks[1].size);
+  CHECK(mc_owned_address(&owned) == (1 << 20) + owned.offset);
   CHECK(mc_offset_free(restored, first) == MC_STATUS_OK);
   CHECK(mc_owned_free(&owned) == MC_STATUS_OK);
   uint64_t largest;
@@ -350,14 +351,16 @@ static void owned_allocations_free_once_and_outlive_the_allocator(void) {
   CHECK(mc_owned_allocate(allocator, 4097, 0, &owned) == MC_STATUS_TOO_LARGE);
   CHECK(owned.size == 0);
   CHECK(mc_owned_allocate(allocator, 100, 0, &owned) == MC_STATUS_OK);
-  CHECK(owned.base == 4096 && owned.offset == 0 && owned.size == 100);
+  CHECK(owned.offset == 0 && owned.size == 100 && mc_owned_address(&owned) == 4096);
   CHECK(mc_owned_allocate(allocator, 100, 1024, &late) == MC_STATUS_OK);
-  CHECK((late.base + late.offset) % 1024 == 0 && mc_owned_is_valid(&late));
+  const uint64_t address = mc_owned_address(&late);
+  CHECK(address == 4096 + late.offset && address % 1024 == 0 && mc_owned_is_valid(&late));
   CHECK(mc_owned_free(&owned) == MC_STATUS_OK);
   CHECK(owned.size == 0 && !mc_owned_is_valid(&owned) && !mc_owned_is_valid(NULL));
+  CHECK(mc_owned_address(&owned) == 0 && mc_owned_address(NULL) == 0);
   CHECK(mc_owned_free(&owned) == MC_STATUS_OK);
   CHECK(mc_offset_destroy(allocator) == MC_STATUS_OK);
-  CHECK(late.size == 100 && !mc_owned_is_valid(&late));
+  CHECK(late.size == 100 && !mc_owned_is_valid(&late) && mc_owned_address(&late) == address);
   CHECK(mc_owned_free(&late) == MC_STATUS_OK);
 }
 

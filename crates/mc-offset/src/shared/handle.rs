@@ -51,6 +51,14 @@ impl Handle {
         self.size
     }
 
+    /// Returns the address of the first byte: the offset from
+    /// [the base](super::SharedAllocator::base) of the allocator, which may
+    /// be gone.
+    #[inline]
+    pub fn address(&self) -> u64 {
+        self.core().map_or(0, Core::base) + self.offset
+    }
+
     /// Returns whether the allocator is still there: some
     /// [`SharedAllocator`](super::SharedAllocator) names it.
     #[inline]

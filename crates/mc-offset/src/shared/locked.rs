@@ -49,6 +49,9 @@ pub(super) struct Core {
     pub(super) flags: Flags,
     /// Bytes of the address range.
     capacity: AtomicU64,
+    /// Address of its first byte. Nothing is read because of it: hence
+    /// `Relaxed`.
+    base: AtomicU64,
     /// Whether more may be asked for. Nothing is read because of it: hence
     /// `Relaxed`.
     is_open: AtomicBool,
@@ -65,6 +68,7 @@ impl Core {
             free_bytes: AtomicU64::new(allocator.free_bytes()),
             flags: Flags::new(),
             capacity: AtomicU64::new(allocator.capacity()),
+            base: AtomicU64::new(0),
             is_open: AtomicBool::new(true),
             sizes_repeat: AtomicBool::new(allocator.sizes_repeat),
             state: Mutex::new(State::new(allocator)),
@@ -77,6 +81,7 @@ impl Core {
         *state = State::new(allocator);
         self.capacity
             .store(state.allocator.capacity(), Ordering::Relaxed);
+        self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
         self.publish(&mut state.allocator);
     }
@@ -95,6 +100,16 @@ impl Core {
     #[inline]
     pub(super) fn capacity(&self) -> u64 {
         self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Returns the address of the first byte of the range.
+    #[inline]
+    pub(super) fn base(&self) -> u64 {
+        self.base.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_base(&self, base: u64) {
+        self.base.store(base, Ordering::Relaxed);
     }
 
     /// Takes the lock. The allocator panics only where it finds itself
