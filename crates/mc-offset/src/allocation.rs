@@ -171,6 +171,12 @@ impl Serials {
         serial
     }
 
+    /// Returns the serial that was issued last.
+    #[inline]
+    pub(crate) fn last(&self) -> u64 {
+        self.next - SERIAL_STEP
+    }
+
     /// Returns whether the next serial is leased.
     #[inline]
     pub(crate) fn has_next(&self) -> bool {

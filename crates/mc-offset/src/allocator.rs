@@ -4,7 +4,7 @@
 //! this file keeps the two in step. The choice of a hole is in
 //! `search.rs`, what can be asked in `report.rs`.
 
-use core::{hint::select_unpredictable, ops::Range};
+use core::{hint::select_unpredictable, num::NonZeroU32, ops::Range};
 
 use crate::{
     allocation::{Allocation, Serials},
@@ -117,13 +117,41 @@ impl OffsetAllocator {
     }
 
     /// Finds a place for `size` bytes, whatever there is to decide.
+    #[inline]
+    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        match self.try_place(size) {
+            Some(Placed { offset, node }) => {
+                let serial = self.serials.last();
+                Ok(Allocation::new(offset, size, serial, node.get()))
+            }
+            None => self.refuse(size),
+        }
+    }
+
+    /// As [`serve`](Self::serve), but does not say what went wrong.
     ///
     /// In a function of its own: a processor that is fetching the node of one
     /// victim goes on to the next only if few instructions lie between them,
     /// registers that a longer function saves among them; and here are enough
     /// registers for the search, which a caller with a lock has not left.
     #[inline(never)]
-    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
+    fn try_place(&mut self, size: u64) -> Option<Placed> {
+        let allocation = self.decide(size).ok()?;
+        Some(Placed {
+            offset: allocation.offset(),
+            node: NonZeroU32::new(allocation.node())?,
+        })
+    }
+
+    /// As [`serve`](Self::serve), for a request that is unlikely to be served.
+    #[cold]
+    fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.decide(size)
+    }
+
+    /// What the two above have in common.
+    #[inline(always)]
+    fn decide(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
         if self.parked.is_some() {
             if let Some(allocation) = self.unpark(size, charge) {
@@ -135,12 +163,6 @@ impl OffsetAllocator {
             return Err(self.no_hole(size));
         };
         self.carve(hole, at, size, charge)
-    }
-
-    /// Refuses a request for more bytes than any hole has.
-    fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.admit(size)?;
-        Err(self.no_hole(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -384,6 +406,14 @@ impl OffsetAllocator {
             largest_hole,
         }
     }
+}
+
+/// What tells where an allocation is, in as many words as a function returns in
+/// registers: through memory it would be copied on the way to its token.
+struct Placed {
+    offset: u64,
+    /// The anchor's is 0.
+    node: NonZeroU32,
 }
 
 /// Returns the tables of an allocator without allocations.

@@ -10,7 +10,9 @@ const ADAPTIVE_PROBES: u32 = 4;
 impl OffsetAllocator {
     /// Returns a hole of at least `charge` bytes by the rule of the fit, and
     /// where in it the request goes.
-    #[inline]
+    // Always: a function of its own would save the registers that its caller
+    // has just saved.
+    #[inline(always)]
     pub(crate) fn find(&mut self, charge: u64) -> Option<(u32, u64)> {
         if charge > self.holes.largest_bound() {
             return None;
@@ -24,6 +26,7 @@ impl OffsetAllocator {
     }
 
     /// Good fit, guided by the trend of the sizes.
+    #[inline(always)]
     fn find_adaptive(&mut self, charge: u64) -> Option<(u32, u64)> {
         let regime = self.trend.regime();
         let (hole, goes_high) = match regime {

@@ -156,8 +156,11 @@ impl Core {
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
-        self.sizes_repeat
-            .store(allocator.sizes_repeat, Ordering::Relaxed);
+        // Seldom: a lock that is released waits for every store before it.
+        if self.sizes_repeat() != allocator.sizes_repeat {
+            self.sizes_repeat
+                .store(allocator.sizes_repeat, Ordering::Relaxed);
+        }
     }
 }
 
