@@ -15,7 +15,7 @@ use crate::native::link_flags;
 use crate::workspace::{root, say, shell};
 
 /// Times each program runs each workload.
-const TURNS: usize = 15;
+const TURNS: usize = 25;
 
 /// The workload of refusals alone: all others are told with and without what it finds.
 const REFUSAL: &str = "refusal";

@@ -90,7 +90,7 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.free(self.allocation());
+            home.free(self);
         }
     }
 }

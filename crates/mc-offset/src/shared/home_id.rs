@@ -6,8 +6,7 @@ use alloc::boxed::Box;
 use core::num::NonZeroU32;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::{HOME_COUNT, frame::Frame, locked::Core};
-use crate::allocation::Allocation;
+use super::{HOME_COUNT, frame::Frame, handle::Handle, locked::Core};
 
 /// Frames whose place is always there: all that most processes have. Each
 /// chunk has as many as all before it.
@@ -44,13 +43,13 @@ impl HomeId {
         self.frame().core
     }
 
-    /// Keeps a block of the home's thread back for the next request of its
-    /// size, or frees it.
+    /// Keeps the block of a handle back for the next request of its size, or
+    /// frees it.
     #[inline]
-    pub(super) fn free(self, block: Allocation) {
+    pub(super) fn free(self, handle: &Handle) {
         let &Frame { core, homes } = self.frame();
-        if !(core.sizes_repeat() && homes[self.number() % HOME_COUNT].keep(block)) {
-            core.free(block);
+        if !(core.sizes_repeat() && homes[self.number() % HOME_COUNT].keep(handle)) {
+            core.free(handle);
         }
     }
 

@@ -3,9 +3,8 @@
 
 use std::sync::PoisonError;
 
-use super::{flags::Flags, frame::Frame};
+use super::{flags::Flags, frame::Frame, handle::Handle};
 use crate::{
-    allocation::Allocation,
     allocator::OffsetAllocator,
     error::{AllocError, FreeError, PlaceError},
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
@@ -135,9 +134,11 @@ impl Core {
         result
     }
 
-    /// Frees a block that a handle owned.
-    #[inline]
-    pub(super) fn free(&self, block: Allocation) {
+    /// Frees the block of a handle.
+    // Never: see `Home::keep`.
+    #[inline(never)]
+    pub(super) fn free(&self, handle: &Handle) {
+        let block = handle.allocation();
         let mut state = self.lock();
         if !state.allocator.park(block) {
             settle_free(state.allocator.release(block));
