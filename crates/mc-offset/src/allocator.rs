@@ -117,23 +117,35 @@ impl OffsetAllocator {
     }
 
     /// Finds a place for `size` bytes, whatever there is to decide.
-    #[inline]
-    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        match self.try_place(size) {
-            Some(Placed { offset, node }) => {
-                let serial = self.serials.last();
-                Ok(Allocation::new(offset, size, serial, node.get()))
-            }
-            None => self.refuse(size),
-        }
-    }
-
-    /// As [`serve`](Self::serve), but does not say what went wrong.
     ///
     /// In a function of its own: a processor that is fetching the node of one
     /// victim goes on to the next only if few instructions lie between them,
     /// registers that a longer function saves among them; and here are enough
     /// registers for the search, which a caller with a lock has not left.
+    #[inline(never)]
+    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.decide(size)
+    }
+
+    /// As [`serve`](Self::serve), for a caller with a lock, whose release waits
+    /// for every store before it: nothing is returned through memory.
+    #[inline]
+    pub(crate) fn serve_with_lock(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        match self.try_place(size) {
+            Some(Placed { offset, node }) => {
+                let serial = self.serials.last();
+                Ok(Allocation::new(offset, size, serial, node.get()))
+            }
+            None => self.say_why_not(size),
+        }
+    }
+
+    /// Fails once more to find a place.
+    #[cold]
+    fn say_why_not(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.serve(size)
+    }
+
     #[inline(never)]
     fn try_place(&mut self, size: u64) -> Option<Placed> {
         let allocation = self.decide(size).ok()?;
@@ -143,13 +155,6 @@ impl OffsetAllocator {
         })
     }
 
-    /// As [`serve`](Self::serve), for a request that is unlikely to be served.
-    #[cold]
-    fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.decide(size)
-    }
-
-    /// What the two above have in common.
     #[inline(always)]
     fn decide(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
@@ -163,6 +168,12 @@ impl OffsetAllocator {
             return Err(self.no_hole(size));
         };
         self.carve(hole, at, size, charge)
+    }
+
+    /// Refuses a request for more bytes than any hole has.
+    fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.admit(size)?;
+        Err(self.no_hole(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -409,7 +420,7 @@ impl OffsetAllocator {
 }
 
 /// What tells where an allocation is, in as many words as a function returns in
-/// registers: through memory it would be copied on the way to its token.
+/// registers.
 struct Placed {
     offset: u64,
     /// The anchor's is 0.

@@ -146,7 +146,7 @@ impl SharedAllocator {
     /// that was found without the lock, `largest_hole` is an upper bound.
     #[inline]
     pub fn allocate(&self, size: u64) -> Result<Handle, AllocError> {
-        self.allocate_by(size, 1, |core| core.serve(size))
+        self.allocate_by(size, 1, |core| core.serve_with_lock(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
