@@ -172,6 +172,7 @@ impl Serials {
     }
 
     /// Returns the serial that was issued last.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn last(&self) -> u64 {
         self.next - SERIAL_STEP

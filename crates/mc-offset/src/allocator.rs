@@ -4,7 +4,7 @@
 //! this file keeps the two in step. The choice of a hole is in
 //! `search.rs`, what can be asked in `report.rs`.
 
-use core::{hint::select_unpredictable, num::NonZeroU32, ops::Range};
+use core::{hint::select_unpredictable, ops::Range};
 
 use crate::{
     allocation::{Allocation, Serials},
@@ -127,36 +127,9 @@ impl OffsetAllocator {
         self.decide(size)
     }
 
-    /// As [`serve`](Self::serve), for a caller with a lock, whose release waits
-    /// for every store before it: nothing is returned through memory.
-    #[inline]
-    pub(crate) fn serve_with_lock(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        match self.try_place(size) {
-            Some(Placed { offset, node }) => {
-                let serial = self.serials.last();
-                Ok(Allocation::new(offset, size, serial, node.get()))
-            }
-            None => self.say_why_not(size),
-        }
-    }
-
-    /// Fails once more to find a place.
-    #[cold]
-    fn say_why_not(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.serve(size)
-    }
-
-    #[inline(never)]
-    fn try_place(&mut self, size: u64) -> Option<Placed> {
-        let allocation = self.decide(size).ok()?;
-        Some(Placed {
-            offset: allocation.offset(),
-            node: NonZeroU32::new(allocation.node())?,
-        })
-    }
-
+    /// What [`serve`](Self::serve) does, in the function of its caller.
     #[inline(always)]
-    fn decide(&mut self, size: u64) -> Result<Allocation, AllocError> {
+    pub(crate) fn decide(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
         if self.parked.is_some() {
             if let Some(allocation) = self.unpark(size, charge) {
@@ -417,14 +390,6 @@ impl OffsetAllocator {
             largest_hole,
         }
     }
-}
-
-/// What tells where an allocation is, in as many words as a function returns in
-/// registers.
-struct Placed {
-    offset: u64,
-    /// The anchor's is 0.
-    node: NonZeroU32,
 }
 
 /// Returns the tables of an allocator without allocations.

@@ -17,6 +17,7 @@ mod home_id;
 mod locked;
 mod magazine;
 mod place;
+mod serve;
 mod thread;
 mod token;
 
