@@ -5,7 +5,7 @@
 //!
 //! Usage: `boundary uniform-SIZE|random|paired|refusal [operations]`.
 
-use std::{env, error::Error, iter, time::Duration};
+use std::{env, error::Error, iter, num::NonZeroU64, time::Duration};
 
 use mc_offset::{Handle, SharedAllocator};
 use nix::time::{ClockId, clock_gettime};
@@ -159,14 +159,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "paired" => paired(operations),
         "refusal" => refusal(operations),
         other => {
-            let size = other
-                .strip_prefix("uniform-")
-                .and_then(|size| size.parse().ok());
-            let size = size.filter(|&size| size != 0);
-            uniform(
-                size.ok_or_else(|| format!("there is no workload {other:?}"))?,
-                operations,
-            )
+            let size = other.strip_prefix("uniform-");
+            let size = size.and_then(|size| size.parse::<NonZeroU64>().ok());
+            let size = size.ok_or_else(|| format!("there is no workload {other:?}"))?;
+            uniform(size.get(), operations)
         }
     }
 }

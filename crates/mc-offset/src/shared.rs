@@ -109,7 +109,8 @@ impl SharedAllocator {
     }
 
     /// Says at which address the range begins, from which
-    /// [`Handle::address`] counts; 0 unless this is called.
+    /// [`Handle::address`] counts; 0 unless this is called. Clones and handles
+    /// that there are follow.
     ///
     /// Nothing is placed by it: [`allocate_aligned`](Self::allocate_aligned)
     /// aligns offsets.

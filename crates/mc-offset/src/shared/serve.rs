@@ -8,7 +8,7 @@ use crate::{allocation::Allocation, allocator::OffsetAllocator, error::AllocErro
 /// registers.
 struct Placed {
     offset: u64,
-    /// The anchor's is 0.
+    /// Only the anchor's is 0.
     node: NonZeroU32,
 }
 
@@ -35,9 +35,10 @@ impl OffsetAllocator {
     #[inline(never)]
     fn try_place(&mut self, size: u64) -> Option<Placed> {
         let allocation = self.decide(size).ok()?;
+        let node = NonZeroU32::new(allocation.node());
         Some(Placed {
             offset: allocation.offset(),
-            node: NonZeroU32::new(allocation.node())?,
+            node: node.expect("the anchor covers no bytes"),
         })
     }
 }
