@@ -57,9 +57,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`ObjectStore`] puts keys over a pool: objects are put in two steps, leased,
-//! pinned, and evicted so that a hole appears where one is needed.
-//!
 //! # Guarantees
 //!
 //! - A request is refused only after every segment that it may go to has
@@ -105,13 +102,6 @@
 //! through by the pool's methods and compared with the text that documents it;
 //! threads place, mark, check and drop while segments come, drain and go, and in
 //! the end no byte is missing.
-//!
-//! Stores run random programs that hold, lease and pin objects under both kinds
-//! of eviction, on one thread and on several (`tests/store_programs.rs`); what
-//! eviction costs is checked on prepared layouts (`tests/eviction.rs`). Store
-//! files are read with changed bits and cut anywhere (`tests/store_snapshot.rs`),
-//! and the process that writes one ends before each of its system calls, or has
-//! it refused (`tests/store_crash.rs`).
 
 #![forbid(unsafe_code)]
 
@@ -130,7 +120,6 @@ mod segment;
 mod snapshot;
 mod state;
 mod stats;
-mod store;
 mod table;
 
 #[cfg(feature = "metrics")]
@@ -154,11 +143,6 @@ pub use crate::{
     snapshot::{PoolSnapshot, SNAPSHOT_VERSION, SegmentSnapshot},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
-    store::{
-        Clock, Dropped, Eviction, Evictions, FormatError, Lease, LoadError, Moved, ObjectStore,
-        Put, PutError, Refusals, RemoveError, Restored, SaveError, StoreOptions, StoreOptionsError,
-        StoreStats, Watermarks, copy_bytes,
-    },
 };
 
 /// The example of the README, compiled and run with the other documentation

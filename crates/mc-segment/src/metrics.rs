@@ -20,7 +20,7 @@ use crate::{
 /// | `mc_pool_requests_total` | `outcome` | counter: `partial`, `invalid`, `impossible`, `no_space` |
 ///
 /// Segments with one name have series of their own, as the id is a label. The
-/// series of a store are published by [`ObjectStore::publish_metrics`].
+/// series of a store are published by the crate `mc-store`.
 ///
 /// # Segments that leave
 ///
@@ -47,8 +47,6 @@ use crate::{
 /// ```
 ///
 /// The timeout counts from the time when the exporter first saw the last value.
-///
-/// [`ObjectStore::publish_metrics`]: crate::ObjectStore::publish_metrics
 #[derive(Debug)]
 pub struct MetricsPublisher {
     pool: SegmentPool,

@@ -8,8 +8,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use common::{info, mount_sizes, pool};
 use mc_segment::{
-    MetricsPublisher, ObjectStore, Request, Segment, SegmentId, SegmentInfo, SegmentPool,
-    StoreOptions, Strategy,
+    MetricsPublisher, Request, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
@@ -118,37 +117,6 @@ fn series_of_a_segment_that_left_are_gone_after_the_idle_timeout() {
         publisher.publish();
         assert!(series(&exporter).keys().eq(before.keys()));
     });
-}
-
-#[test]
-fn series_follow_a_store() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let exporter = recorder.handle();
-    metrics::with_local_recorder(&recorder, || {
-        let pool = pool(Strategy::Random, 0);
-        mount_sizes(&pool, &[100]);
-        let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
-        for key in [b"a", b"b"] {
-            store.put(key, &Request::new(60)).unwrap().commit();
-        }
-        assert!(store.put(b"b", &Request::new(1)).is_err());
-        assert!(store.get(b"a").is_none() && store.get(b"b").is_some());
-        store.publish_metrics();
-    });
-    let expected = [
-        ("mc_store_objects", 1.0),
-        ("mc_store_live_bytes", 60.0),
-        ("mc_store_hits_total", 1.0),
-        ("mc_store_misses_total", 1.0),
-        (r#"mc_store_refusals_total{cause="key_taken"}"#, 1.0),
-        (r#"mc_store_evictions_total{cause="on_demand"}"#, 1.0),
-        (r#"mc_store_evicted_bytes_total{cause="on_demand"}"#, 60.0),
-        (r#"mc_store_evicted_bytes_total{cause="watermark"}"#, 0.0),
-    ];
-    check(
-        &exporter,
-        &expected.map(|(name, value)| (name.to_owned(), value)),
-    );
 }
 
 fn unmount(pool: &SegmentPool, id: SegmentId) {

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mc_segment::{
-    Clock, Dropped, Eviction, Lease, ObjectStore, PlaceError, PlacedBuffer, PoolOptions, Put,
-    PutError, RemoveError, ReplicaPolicy, Replicas, Request, SegmentPool, StoreOptions, Strategy,
+    PlaceError, PlacedBuffer, PoolOptions, ReplicaPolicy, Replicas, Request, SegmentPool, Strategy,
+};
+use mc_store::{
+    Clock, Dropped, Eviction, Lease, ObjectStore, Put, PutError, RemoveError, StoreOptions,
     Watermarks,
 };
 use rand::{RngExt, SeedableRng};

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
-    BytesError, Fit, Memory, Mounting, ObjectStore, PlacedBuffer, RegistrationLimit, Segment,
-    SegmentId, SegmentInfo, SegmentPool, copy_bytes,
+    BytesError, Fit, Memory, Mounting, PlacedBuffer, RegistrationLimit, Segment, SegmentId,
+    SegmentInfo, SegmentPool,
 };
+use mc_store::{ObjectStore, copy_bytes};
 use rand::RngExt;
 
 use super::Generator;

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
-use mc_segment::{
-    Eviction, ObjectStore, PoolOptions, PutError, Request, Segment, SegmentId, SegmentInfo,
-    SegmentPool, StoreOptions,
-};
+use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_store::{Eviction, ObjectStore, PutError, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
 

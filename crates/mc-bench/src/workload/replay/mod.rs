@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use mc_offset::Fit;
-use mc_segment::Eviction;
+use mc_store::Eviction;
 
 use crate::pin;
 use crate::record::Run;

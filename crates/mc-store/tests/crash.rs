@@ -18,7 +18,8 @@ use std::{
 };
 
 use common::{mount_sizes, pool};
-use mc_segment::{Memory, ObjectStore, Request, StoreOptions, Strategy};
+use mc_segment::{Memory, Request, Strategy};
+use mc_store::{ObjectStore, StoreOptions};
 use nix::{
     libc,
     sys::resource::{Resource, setrlimit},

@@ -7,9 +7,9 @@ mod common;
 use std::{path::Path, time::Instant};
 
 use common::{info, mount_sizes, pool};
-use mc_segment::{
-    BufferDescriptor, Dropped, Eviction, FormatError, LoadError, Memory, ObjectStore, Replicas,
-    Request, Restored, SegmentId, SegmentState, StoreOptions, Strategy, Watermarks,
+use mc_segment::{BufferDescriptor, Memory, Replicas, Request, SegmentId, SegmentState, Strategy};
+use mc_store::{
+    Dropped, Eviction, FormatError, LoadError, ObjectStore, Restored, StoreOptions, Watermarks,
 };
 
 fn restore(bytes: &[u8]) -> Result<Restored, LoadError> {

@@ -1,8 +1,10 @@
 //! The object store: keys, leases, pins, and eviction that makes holes.
 //!
 //! [`ObjectStore`] knows which object is where and who may leave; the
-//! [pool](crate::SegmentPool) knows where there is room. The lock of the store
+//! [pool](mc_segment::SegmentPool) knows where there is room. The lock of the store
 //! is taken before those of segments, never after.
+
+#![forbid(unsafe_code)]
 
 mod clock;
 mod error;
@@ -25,7 +27,7 @@ use std::{
 };
 
 use self::{clock::Stopwatch, objects::Objects};
-use crate::pool::SegmentPool;
+use mc_segment::SegmentPool;
 
 pub use self::{
     clock::Clock,
@@ -49,10 +51,8 @@ pub use self::{
 /// # Examples
 ///
 /// ```
-/// use mc_segment::{
-///     ObjectStore, PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool,
-///     StoreOptions,
-/// };
+/// use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+/// use mc_store::{ObjectStore, StoreOptions};
 ///
 /// let pool = SegmentPool::new(PoolOptions::default());
 /// let info = SegmentInfo::new(SegmentId(1), "node-1", 0x1_0000_0000, 64 << 20);

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{Eviction, StoreOptions, Watermarks, clock::Clock, lease::Object};
-use crate::{
-    buffer::PlacedBuffer, descriptor::BufferDescriptor, pool::SegmentPool, snapshot::PoolSnapshot,
-    state::SegmentState,
-};
+use mc_segment::{BufferDescriptor, PlacedBuffer, PoolSnapshot, SegmentPool, SegmentState};
 
 /// The payload of a frame.
 #[derive(Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ObjectStore, error::PutError, evict::Effort, lease::Object, objects::KeyState};
-use crate::{buffer::PlacedBuffer, error::PlaceError, request::Request};
+use mc_segment::{PlaceError, PlacedBuffer, Request};
 
 /// Space for an object that is being written.
 ///

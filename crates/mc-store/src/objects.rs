@@ -9,7 +9,7 @@ use std::{
 use slab::Slab;
 
 use super::{lease::Object, lru::Lru};
-use crate::{buffer::PlacedBuffer, segment::SegmentId};
+use mc_segment::{PlacedBuffer, SegmentId};
 
 /// The objects of a store and the keys that are being put.
 #[derive(Debug)]

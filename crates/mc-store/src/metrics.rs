@@ -7,7 +7,7 @@ use super::{Evictions, ObjectStore};
 impl ObjectStore {
     /// Publishes what [`stats`](Self::stats) returns to whatever recorder of
     /// the crate `metrics` is installed; the segments below the store are
-    /// published by a [`MetricsPublisher`](crate::MetricsPublisher).
+    /// published by a [`MetricsPublisher`](mc_segment::MetricsPublisher).
     ///
     /// | series | labels | |
     /// |---|---|---|

@@ -13,13 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectStore, State, objects::Objects};
-use crate::{
-    buffer::PlacedBuffer,
-    pool::{EvictionWindow, SegmentPool},
-    request::Request,
-    segment::SegmentId,
-    stats::SegmentView,
-};
+use mc_segment::{EvictionWindow, PlacedBuffer, Request, SegmentId, SegmentPool, SegmentView};
 
 /// Who leaves when a put finds no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -7,10 +7,8 @@ mod common;
 use std::{collections::HashMap, thread, time::Duration};
 
 use common::{mount_sizes, pool};
-use mc_segment::{
-    Eviction, Lease, Memory, ObjectStore, PlaceError, Put, PutError, RemoveError, Replicas,
-    Request, StoreOptions, Strategy,
-};
+use mc_segment::{Memory, PlaceError, Replicas, Request, Strategy};
+use mc_store::{Eviction, Lease, ObjectStore, Put, PutError, RemoveError, StoreOptions};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 

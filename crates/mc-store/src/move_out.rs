@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ObjectStore, lease::Object};
-use crate::{buffer::PlacedBuffer, error::BytesError, request::Request, segment::SegmentId};
+use mc_segment::{BytesError, PlacedBuffer, Request, SegmentId};
 
 /// Bytes that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -27,7 +27,7 @@ impl ObjectStore {
     /// old place and whose second is the new one.
     ///
     /// [`copy_bytes`] is such a function for memory that this process reads and
-    /// writes. [Drain](crate::SegmentPool::drain) the segment before, so that
+    /// writes. [Drain](mc_segment::SegmentPool::drain) the segment before, so that
     /// nothing new is placed in it. Other threads use the store meanwhile. An
     /// object that is leased stays, as its reader knows the old place; call
     /// again when the lease is over.

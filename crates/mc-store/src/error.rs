@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::error::PlaceError;
+use mc_segment::PlaceError;
 
 /// Why an object was not put; nothing has changed but what was evicted in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

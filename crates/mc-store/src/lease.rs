@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{buffer::PlacedBuffer, descriptor::BufferDescriptor};
+use mc_segment::{BufferDescriptor, PlacedBuffer};
 
 /// An object as it is stored.
 pub(super) struct Object {

@@ -5,9 +5,8 @@
 mod common;
 
 use common::{mount_sizes, pool};
-use mc_segment::{
-    Eviction, Lease, ObjectStore, PlaceError, PutError, Request, StoreOptions, StoreStats, Strategy,
-};
+use mc_segment::{PlaceError, Request, Strategy};
+use mc_store::{Eviction, Lease, ObjectStore, PutError, StoreOptions, StoreStats};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 

@@ -18,10 +18,8 @@ use std::{
 use mc_arena::{
     ArenaConfig, PagePolicy, PageSize, PoolBytes, PoolOptions as MemoryOptions, config::ArenaMode,
 };
-use mc_segment::{
-    Lease, Memory, ObjectStore, PoolOptions, Request, Restored, Segment, SegmentId, SegmentInfo,
-    SegmentPool, StoreOptions, copy_bytes,
-};
+use mc_segment::{Memory, PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_store::{Lease, ObjectStore, Restored, StoreOptions, copy_bytes};
 
 const IN_MEMORY: SegmentId = SegmentId(1);
 const IN_FILE: SegmentId = SegmentId(2);

@@ -12,9 +12,9 @@ use std::{
 };
 
 use common::{info, mount_sizes, pool};
-use mc_segment::{
-    Clock, Memory, ObjectStore, PlaceError, PutError, RemoveError, Replicas, Request, Segment,
-    SegmentId, StoreOptions, StoreOptionsError, Strategy, Watermarks,
+use mc_segment::{Memory, PlaceError, Replicas, Request, Segment, SegmentId, Strategy};
+use mc_store::{
+    Clock, ObjectStore, PutError, RemoveError, StoreOptions, StoreOptionsError, Watermarks,
 };
 
 fn store_with(sizes: &[u64], options: StoreOptions) -> ObjectStore {
@@ -333,7 +333,8 @@ fn watermarks_out_of_order_are_refused() {
 #[test]
 fn the_objects_of_a_drained_segment_move_and_keep_their_bytes() {
     use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
-    use mc_segment::{Memory, Moved, copy_bytes};
+    use mc_segment::Memory;
+    use mc_store::{Moved, copy_bytes};
     let pool = pool(Strategy::Random, 1);
     for id in 1..=3 {
         let mapped = PoolOptions::new(4_096)

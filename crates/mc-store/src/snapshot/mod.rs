@@ -19,12 +19,8 @@ use self::{
     records::{Header, Record, SavedObject},
 };
 use super::{ObjectStore, StoreOptions, StoreOptionsError, lease::Object, objects::KeyState};
-use crate::{
-    buffer::PlacedBuffer,
-    error::{AdoptError, RestoreError},
-    memory::Memory,
-    pool::SegmentPool,
-    segment::{SegmentId, SegmentInfo},
+use mc_segment::{
+    AdoptError, Memory, PlacedBuffer, RestoreError, SegmentId, SegmentInfo, SegmentPool,
 };
 
 pub use self::frames::FormatError;
