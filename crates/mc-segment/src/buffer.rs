@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     ops::{Deref, DerefMut},
     sync::Arc,
 };
@@ -9,10 +10,13 @@ use std::{
 use mc_offset::Handle;
 
 use crate::{
+    block::Block,
+    chunk::Chunk,
     descriptor::{BufferDescriptor, Extent},
     error::BytesError,
     memory::{Memory, MemoryError},
-    mounted::{Mounted, Pieces},
+    mounted::Mounted,
+    pieces::Pieces,
     segment::{SegmentId, SegmentInfo},
 };
 
@@ -29,15 +33,21 @@ pub struct PlacedBuffer {
     mounted: Arc<Mounted>,
 }
 
+const _: () = assert!(
+    size_of::<PlacedBuffer>() <= 48,
+    "a store has one for every replica"
+);
+
 impl PlacedBuffer {
     #[inline]
     pub(crate) fn new(mounted: &Arc<Mounted>, chunk: u32, pieces: Pieces) -> Self {
-        debug_assert!(!pieces.is_empty(), "a buffer has a piece");
-        Self {
+        let buffer = Self {
             pieces,
             chunk,
             mounted: Arc::clone(mounted),
-        }
+        };
+        mounted.placed.add(buffer.size());
+        buffer
     }
 
     /// Returns the segment that the buffer is in.
@@ -55,7 +65,7 @@ impl PlacedBuffer {
     /// Returns the address of the first byte.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.address_of(&self.pieces[0])
+        self.address_of(self.pieces.first())
     }
 
     /// Returns the bytes in all pieces: the size asked for.
@@ -76,6 +86,58 @@ impl PlacedBuffer {
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.mounted.state().is_readable()
+    }
+
+    /// Returns whether the segment is open to placement, so that the bytes of
+    /// the buffer can serve another request once it is dropped.
+    #[must_use]
+    pub fn is_placeable(&self) -> bool {
+        self.mounted.state().is_placeable()
+    }
+
+    /// Returns the incarnation of the segment's memory that the buffer is in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.mounted.info().epoch
+    }
+
+    /// Tags the buffer with a number of its owner's choice, or takes the tag
+    /// away; [`Block`]s show it.
+    ///
+    /// Takes no lock. The tag goes when the buffer is dropped, before its space
+    /// can be given to another.
+    pub fn set_owner(&self, owner: Option<NonZeroU32>) {
+        let owners = &self.home().owners;
+        for piece in self.pieces.iter() {
+            owners.set(piece.allocation().node(), owner);
+        }
+    }
+
+    /// Returns the blocks around a piece of the buffer, itself included, in
+    /// address order and without gaps.
+    ///
+    /// They reach at least `reach_bytes` to either side of it, unless the
+    /// registration ends before or `blocks_max` blocks are not enough, of which
+    /// at most half lie below. Takes the lock of the registration for a time
+    /// that `blocks_max` bounds. Returns `None` if there is no such piece.
+    #[must_use]
+    pub fn neighborhood(
+        &self,
+        piece: usize,
+        reach_bytes: u64,
+        blocks_max: usize,
+    ) -> Option<Vec<Block>> {
+        let piece = self.pieces.get(piece)?;
+        Some(self.home().neighborhood(piece, reach_bytes, blocks_max))
+    }
+
+    /// Returns the holes that there would be if the buffer was dropped now, in
+    /// address order: one for each piece, or fewer where pieces lie side by
+    /// side.
+    ///
+    /// Takes the lock of the registration for a time that the pieces bound.
+    pub fn holes_if_dropped(&self) -> impl ExactSizeIterator<Item = Extent> + use<> {
+        self.home().holes_without(&self.pieces).into_iter()
     }
 
     /// Copies `into.len()` bytes out, from the byte `offset` of the buffer on,
@@ -151,6 +213,11 @@ impl PlacedBuffer {
         }
     }
 
+    /// Returns the chunk that all pieces are in.
+    fn home(&self) -> &Chunk {
+        &self.mounted.chunks()[self.chunk()]
+    }
+
     pub(crate) fn mounted(&self) -> &Mounted {
         &self.mounted
     }
@@ -217,7 +284,7 @@ impl PlacedBuffer {
     }
 
     fn address_of(&self, piece: &Handle) -> u64 {
-        self.mounted.chunks()[self.chunk()].base + piece.offset()
+        self.home().base + piece.offset()
     }
 }
 
@@ -226,6 +293,17 @@ struct Span {
     /// Bytes from the base of the segment on.
     start: u64,
     len: usize,
+}
+
+impl Drop for PlacedBuffer {
+    #[inline]
+    fn drop(&mut self) {
+        let owners = &self.home().owners;
+        for piece in self.pieces.iter() {
+            owners.clear(piece.allocation().node());
+        }
+        self.mounted.placed.subtract(self.size());
+    }
 }
 
 impl fmt::Debug for PlacedBuffer {

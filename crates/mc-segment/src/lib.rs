@@ -105,13 +105,18 @@
 
 #![forbid(unsafe_code)]
 
+mod block;
 mod buffer;
+mod chunk;
 mod descriptor;
 mod error;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounted;
+mod owners;
+mod pieces;
+mod placed;
 mod placement;
 mod pool;
 mod registration;
@@ -127,7 +132,9 @@ pub use crate::metrics::MetricsPublisher;
 pub use mc_offset::{AllocError, Fit};
 
 pub use crate::{
+    block::{Block, BlockWindow, cheapest_window},
     buffer::PlacedBuffer,
+    chunk::{BlockCursor, BlockPage},
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,

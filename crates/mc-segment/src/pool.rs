@@ -1,6 +1,7 @@
 //! The pool: mounted segments, and space in those that are open.
 
 mod admit;
+mod blocks;
 mod exact;
 mod refusal;
 mod restore;
@@ -22,6 +23,7 @@ use crate::{
     buffer::PlacedBuffer,
     error::{MountError, PlaceError, TransitionError},
     mounted::Mounted,
+    placed::PlacedSum,
     placement::{Draw, Search, Strategy},
     request::Request,
     segment::{Segment, SegmentId},
@@ -87,6 +89,7 @@ struct Shared {
     /// `registry` only.
     table: ArcSwap<Table>,
     registry: Mutex<Registry>,
+    placed: Arc<PlacedSum>,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
@@ -101,6 +104,7 @@ impl SegmentPool {
             options,
             table: ArcSwap::default(),
             registry: Mutex::default(),
+            placed: Arc::default(),
             tickets: AtomicU64::new(0),
             counters: RequestCounters::default(),
         };
@@ -131,7 +135,7 @@ impl SegmentPool {
             return mount_again(known, &segment.info);
         }
         check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment)?);
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
         self.mark_fresh(&mounted);
         registry.insert(mounted.info().id, mounted);
         self.publish(&registry);
@@ -244,6 +248,16 @@ impl SegmentPool {
     #[must_use]
     pub fn placeable_bytes(&self) -> u64 {
         u64::try_from(self.shared.table.load().capacity).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the bytes of all buffers that are alive in segments open to
+    /// placement, as they were asked for.
+    ///
+    /// Reads a few numbers, however many segments there are. Exact when nothing
+    /// is being placed or dropped, for sums below 2<sup>63</sup>.
+    #[must_use]
+    pub fn placed_bytes_in_placeable(&self) -> u64 {
+        self.shared.placed.bytes()
     }
 
     /// Decides whether fewer replicas than asked for are a success.

@@ -59,6 +59,16 @@ pub enum MountError {
         /// Its bytes.
         size: u64,
     },
+    /// More bytes than the sums of a pool can be kept of.
+    #[error("segment {id}: {size} bytes are more than the {size_max} that a segment may have")]
+    TooLarge {
+        /// The segment.
+        id: SegmentId,
+        /// Its bytes.
+        size: u64,
+        /// The most bytes of a segment.
+        size_max: u64,
+    },
     /// Addresses would not be multiples of the granule.
     #[error("segment {id}: base {base} is not a multiple of the granule of {granule_bytes} bytes")]
     BaseNotGranular {

@@ -10,7 +10,8 @@ use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
     error::{AdoptCause, AdoptError, ExactError, MountWithError, SegmentField},
-    mounted::{Mounted, Pieces},
+    mounted::Mounted,
+    pieces::Pieces,
     segment::{Segment, SegmentId},
     state::SegmentState,
 };
@@ -54,11 +55,7 @@ impl SegmentPool {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
         let (chunk, handle) = occupy(&mounted, Extent { address, size })?;
         check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(PlacedBuffer::new(
-            &mounted,
-            chunk,
-            Pieces::from_iter([handle]),
-        ))
+        Ok(PlacedBuffer::new(&mounted, chunk, Pieces::One(handle)))
     }
 
     /// Takes over buffers that descriptors tell of, after a restart or from
@@ -98,7 +95,7 @@ impl SegmentPool {
             return Err(MountWithError::AlreadyMounted { id });
         }
         check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment)?);
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
         let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
             segment if segment == id => adopt_into(&mounted, descriptor),
             id => Err(AdoptCause::OtherSegment { id }),
@@ -125,13 +122,14 @@ fn adopt_into(
     descriptor: &BufferDescriptor,
 ) -> Result<PlacedBuffer, AdoptCause> {
     check_descriptor(mounted, descriptor)?;
-    let mut pieces = Pieces::new();
+    let mut handles = Vec::with_capacity(descriptor.extents.len());
     let mut home = 0;
     for &extent in &descriptor.extents {
         let (chunk, handle) = occupy(mounted, extent)?;
         home = chunk;
-        pieces.push(handle);
+        handles.push(handle);
     }
+    let pieces = Pieces::from_vec(handles).ok_or(AdoptCause::NoExtents)?;
     // A drained segment was found empty, and has to stay so.
     check_open(mounted, |state| {
         state.is_readable() && state != SegmentState::Drained
