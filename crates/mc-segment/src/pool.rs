@@ -26,7 +26,7 @@ use crate::{
     placed::PlacedSum,
     placement::{Draw, Search, Strategy},
     request::Request,
-    segment::{Segment, SegmentId},
+    segment::{Segment, SegmentId, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::{Entry, Table},
@@ -89,6 +89,10 @@ struct Shared {
     /// `registry` only.
     table: ArcSwap<Table>,
     registry: Mutex<Registry>,
+    /// How often a segment came, went or changed its state. Counted up under
+    /// the lock of `registry` after the change; who reads a new number with
+    /// `Acquire` sees what it counts.
+    changes: AtomicU64,
     placed: Arc<PlacedSum>,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
@@ -104,6 +108,7 @@ impl SegmentPool {
             options,
             table: ArcSwap::default(),
             registry: Mutex::default(),
+            changes: AtomicU64::new(0),
             placed: Arc::default(),
             tickets: AtomicU64::new(0),
             counters: RequestCounters::default(),
@@ -207,6 +212,12 @@ impl SegmentPool {
         self.registry().get(&id).map(|mounted| mounted.state())
     }
 
+    /// Returns what is known about a segment, if it is mounted.
+    #[must_use]
+    pub fn info(&self, id: SegmentId) -> Option<SegmentInfo> {
+        self.mounted(id).map(|mounted| mounted.info().clone())
+    }
+
     /// Returns all mounted segments in the order of their ids, whatever their
     /// states.
     ///
@@ -241,6 +252,13 @@ impl SegmentPool {
             return self.settle_shortfall(&table, request, buffers);
         }
         Ok(buffers)
+    }
+
+    /// Returns how often a segment came, went or changed its state: as long as
+    /// the number is the same, so is what [`state`](Self::state) says of each.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
     }
 
     /// Returns the bytes of all segments that are open to placement, or
@@ -366,6 +384,7 @@ impl SegmentPool {
         let open = open.filter(|mounted| mounted.state().is_placeable());
         let next = Table::new(open.cloned());
         self.shared.table.store(Arc::new(next));
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -33,9 +33,13 @@ fn series_follow_a_store() {
         mount_sizes(&pool, &[100]);
         let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
         for key in [b"a", b"b"] {
-            store.put(key, &Request::new(60)).unwrap().commit();
+            store
+                .put(key, &PutRequest::new(60))
+                .unwrap()
+                .commit()
+                .unwrap();
         }
-        assert!(store.put(b"b", &Request::new(1)).is_err());
+        assert!(store.put(b"b", &PutRequest::new(1)).is_err());
         assert!(store.get(b"a").is_none() && store.get(b"b").is_some());
         store.publish_metrics();
     });
