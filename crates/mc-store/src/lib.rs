@@ -16,6 +16,7 @@ mod metrics;
 mod move_out;
 mod objects;
 mod options;
+pub mod policy;
 mod put;
 mod snapshot;
 mod stats;
