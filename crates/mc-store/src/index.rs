@@ -253,7 +253,9 @@ impl Shard {
         let is_own = |entry: &Entry| {
             entry.hash == hash && self.slots[entry.slot as usize].key() == Some(key.key)
         };
-        self.table.find(spread(hash), is_own).map(|entry| entry.slot)
+        self.table
+            .find(spread(hash), is_own)
+            .map(|entry| entry.slot)
     }
 }
 

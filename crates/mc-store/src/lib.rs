@@ -32,17 +32,18 @@ mod store;
 mod sync;
 mod uses;
 
+#[cfg(feature = "metrics")]
+pub use crate::metrics::StoreMetrics;
 pub use crate::{
     bytes::copy_bytes,
     clock::Clock,
     error::{
-        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError,
-        StoreOptionsError,
+        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,
     },
     events::{Event, EventKind, Events},
     lease::Lease,
     moves::{Moved, UnderReplicated, Unmounted},
-    options::{Eviction, StoreOptions, Watermarks},
+    options::{Eviction, PolicyKind, StoreOptions, Watermarks},
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,

@@ -197,8 +197,7 @@ impl Object {
     /// Returns whether a piece begins at an address of a segment.
     pub(crate) fn is_at(&self, id: SegmentId, address: u64) -> bool {
         self.replicas().any(|replica| {
-            replica.segment_id() == id
-                && replica.extents().any(|extent| extent.address == address)
+            replica.segment_id() == id && replica.extents().any(|extent| extent.address == address)
         })
     }
 
@@ -260,9 +259,10 @@ impl Object {
 
     /// Notes a use; returns how long ago the last one was.
     #[inline]
-    pub(crate) fn note_use(&self, now: Tick) -> Duration {
-        let before = Tick(self.used.swap(now.0, Ordering::Relaxed));
-        now.since(before)
+    pub(crate) fn note_use(&self, now: Tick) -> Tick {
+        let before = self.used.load(Ordering::Relaxed);
+        self.used.store(now.0, Ordering::Relaxed);
+        Tick(now.0.wrapping_sub(before))
     }
 
     /// Returns how long ago the last use was.
@@ -322,7 +322,11 @@ impl From<Moment> for Tick {
 
 impl Tick {
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(10 * u64::from(self.0.wrapping_sub(earlier.0)))
+        Self(self.0.wrapping_sub(earlier.0)).duration()
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(10 * u64::from(self.0))
     }
 }
 

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Clock, error::StoreOptionsError, policy::PolicyKind};
+use crate::{
+    clock::Clock,
+    error::StoreOptionsError,
+    policy::{Chained, Gdsf, Lru, Policy, S3Fifo, TailFirst},
+};
 
 /// Limits and rules of a store.
 ///
@@ -39,6 +43,33 @@ pub struct StoreOptions {
     pub has_checksums: bool,
     /// The time that leases and ages are counted in.
     pub clock: Clock,
+}
+
+/// The policies that come with the crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicyKind {
+    /// [`Lru`].
+    Lru,
+    /// [`TailFirst`].
+    #[default]
+    TailFirst,
+    /// [`S3Fifo`].
+    S3Fifo,
+    /// [`Gdsf`].
+    Gdsf,
+}
+
+impl PolicyKind {
+    pub(crate) fn policy(self) -> Box<dyn Policy> {
+        match self {
+            Self::Lru => Box::new(Chained::new(Lru::default())),
+            Self::TailFirst => Box::new(Chained::new(TailFirst::default())),
+            Self::S3Fifo => Box::new(Chained::new(S3Fifo::default())),
+            Self::Gdsf => Box::new(Chained::new(Gdsf::default())),
+        }
+    }
 }
 
 /// How a policy's order becomes a hole.

@@ -25,7 +25,7 @@ use crate::{
     object::{Object, Tick},
     policy::{Facts, Leaving, ObjectId, Parent, Policy},
     stats::{Cause, Figures},
-    uses::{Uses, own_stripe},
+    uses::{Use, Uses, own_stripe},
 };
 
 /// Objects that are looked at, or let go, while the lock is held once.
@@ -118,12 +118,15 @@ impl Order {
     /// Notes that an object was used.
     #[inline]
     pub(crate) fn note_use(&self, object: &Object, now: Tick) {
-        object.note_use(now);
+        let used = Use {
+            id: object.id,
+            gap: object.note_use(now),
+        };
         let stripe = own_stripe();
-        if self.uses.note(stripe, object.id.0)
+        if self.uses.note(stripe, used)
             && let Some(mut ranks) = self.state.try_lock()
         {
-            self.uses.take(stripe, |id| ranks.used(id));
+            self.uses.take(stripe, |used| ranks.used(used));
         }
     }
 
@@ -156,7 +159,11 @@ impl Order {
         assert_eq!(u64::from(known), objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
         let figures = &ranks.figures;
-        assert_eq!((figures.pinned, figures.live_bytes), (pinned, bytes), "sums");
+        assert_eq!(
+            (figures.pinned, figures.live_bytes),
+            (pinned, bytes),
+            "sums"
+        );
         let mut offered = 0;
         let mut ranks = ranks;
         ranks.policy.victims(&mut |id| {
@@ -176,7 +183,7 @@ impl Order {
     /// Locks the order; the policy knows what this thread has used.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses.take(own_stripe(), |id| ranks.used(id));
+        self.uses.take(own_stripe(), |used| ranks.used(used));
         ranks
     }
 
@@ -189,7 +196,7 @@ impl Order {
         now: Moment,
     ) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses.take_all(|id| ranks.used(id));
+        self.uses.take_all(|used| ranks.used(used));
         ranks.look_at_closed(pool, index, now);
         for id in self.returned.take(SLICE) {
             ranks.look_again(index, id, now);
@@ -231,7 +238,8 @@ impl Ranks {
             Cause::OnDemand | Cause::Watermark => Leaving::Evicted,
             _ => Leaving::Removed,
         };
-        self.policy.remove(object.id, stable_hash(object.key()), why);
+        self.policy
+            .remove(object.id, stable_hash(object.key()), why);
         self.set_known(object.id, false);
         self.hidden -= u64::from(object.claims.show());
         self.figures.pinned -= u64::from(object.claims.is_pinned());
@@ -333,7 +341,8 @@ impl Ranks {
             // Whoever ends the claim says so.
             Some(Claim::Leased | Claim::Pinned | Claim::Leaving) => {}
             None if now < object.leased_until() => {
-                self.asleep.push(Reverse((object.leased_until(), object.id.0)));
+                self.asleep
+                    .push(Reverse((object.leased_until(), object.id.0)));
             }
             None => {
                 if object.claims.show() {
@@ -345,9 +354,10 @@ impl Ranks {
     }
 
     /// Counts an object as used now.
-    pub(crate) fn used(&mut self, id: u32) {
-        if self.is_known(ObjectId(id)) {
-            self.policy.used(ObjectId(id));
+    fn used(&mut self, Use { id, gap }: Use) {
+        if self.is_known(id) {
+            self.policy.used(id);
+            self.figures.reuse_gap.add(gap.duration());
         }
     }
 

@@ -92,12 +92,13 @@ impl Pending {
     }
 
     pub(crate) fn space_mut(&self) -> PutSpaceMut<'_> {
-        PutSpaceMut(RwLockWriteGuard::map(self.space.write(), |space| {
-            match space {
+        PutSpaceMut(RwLockWriteGuard::map(
+            self.space.write(),
+            |space| match space {
                 Space::Held(buffers) => &mut buffers[..],
                 Space::Over => &mut [],
-            }
-        }))
+            },
+        ))
     }
 
     /// Ends the put; returns its space unless it is over.

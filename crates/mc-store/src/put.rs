@@ -168,7 +168,10 @@ impl Shared {
             self.end_late_put(pending, now);
             return Err(CommitError::Expired);
         }
-        let sum = self.options.has_checksums.then(|| checksum(&pending.space()));
+        let sum = self
+            .options
+            .has_checksums
+            .then(|| checksum(&pending.space()));
         let replicas = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
             self.index.write_at(pending.id).take(pending.id);

@@ -360,10 +360,7 @@ impl Room<'_> {
         let mut weighed: Vec<_> = blocks
             .iter()
             .map(|block| {
-                let object = self
-                    .shared
-                    .index
-                    .object(ObjectId::of_owner(block.owner?))?;
+                let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
                 let is_own = object.is_at(segment, block.address);
                 let may_leave = is_own
                     && (object.claim(self.now).is_none()
@@ -387,7 +384,9 @@ impl Room<'_> {
         let mut freed = Freed::default();
         // What leaves for another replica may leave places here, too.
         let claimed = self.claimed.iter();
-        let room = claimed.filter_map(|object| freed.add(object, &self.demand)).next();
+        let room = claimed
+            .filter_map(|object| freed.add(object, &self.demand))
+            .next();
         if let Some(segment) = room {
             self.take_name(segment);
             return true;
@@ -449,7 +448,10 @@ impl Run {
     /// Forgets blocks that lie farther before the end than some bytes: windows
     /// with blocks that are still to come begin later.
     fn forget_before(&mut self, bytes: u64) {
-        let end = self.blocks.last().map_or(0, |last| last.address + last.size);
+        let end = self
+            .blocks
+            .last()
+            .map_or(0, |last| last.address + last.size);
         let needed_from = end.saturating_sub(bytes);
         let is_before = |block: &Block| block.address + block.size <= needed_from;
         let first = self.blocks.partition_point(is_before);

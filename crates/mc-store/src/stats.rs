@@ -146,7 +146,13 @@ impl Histogram {
             seen += count;
             seen > 0 && seen as f64 >= wanted
         })?;
-        Some(Duration::from_millis(10 << place))
+        Some(Self::upper_end(place))
+    }
+
+    /// Returns the time that those counted at a place are below.
+    #[must_use]
+    pub(crate) fn upper_end(place: usize) -> Duration {
+        Duration::from_millis(10 << place)
     }
 }
 

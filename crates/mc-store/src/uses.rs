@@ -10,6 +10,8 @@ use std::cell::Cell;
 
 use crossbeam_utils::CachePadded;
 
+use crate::{object::Tick, policy::ObjectId};
+
 use crate::sync::{
     Mutex,
     atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -21,7 +23,15 @@ const STRIPES: usize = 16;
 /// Uses that a stripe holds.
 pub(crate) const STRIPE_LEN: usize = 64;
 
-/// Uses of objects by number, in stripes.
+/// A use of an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) id: ObjectId,
+    /// What had passed since the use before.
+    pub(crate) gap: Tick,
+}
+
+/// Uses of objects, in stripes.
 #[derive(Debug)]
 pub(crate) struct Uses {
     stripes: Box<[CachePadded<Stripe>]>,
@@ -29,7 +39,7 @@ pub(crate) struct Uses {
 
 #[derive(Debug)]
 struct Stripe {
-    noted: Mutex<Vec<u32>>,
+    noted: Mutex<Vec<Use>>,
     /// Reads that found their object and reads that did not: sums, so `Relaxed`.
     hits: AtomicU64,
     misses: AtomicU64,
@@ -51,14 +61,14 @@ impl Uses {
 
     /// Notes a use; returns whether the stripe is full and wants to be taken.
     #[inline]
-    pub(crate) fn note(&self, stripe: usize, id: u32) -> bool {
+    pub(crate) fn note(&self, stripe: usize, used: Use) -> bool {
         let stripe = &self.stripes[stripe];
         stripe.hits.fetch_add(1, Ordering::Relaxed);
         let Ok(mut noted) = stripe.noted.try_lock() else {
             return false;
         };
         if noted.len() < STRIPE_LEN {
-            noted.push(id);
+            noted.push(used);
         }
         noted.len() == STRIPE_LEN
     }
@@ -69,14 +79,14 @@ impl Uses {
     }
 
     /// Hands the uses of a stripe over, the earliest first.
-    pub(crate) fn take(&self, stripe: usize, mut each: impl FnMut(u32)) {
+    pub(crate) fn take(&self, stripe: usize, mut each: impl FnMut(Use)) {
         if let Ok(mut noted) = self.stripes[stripe].noted.try_lock() {
             noted.drain(..).for_each(&mut each);
         }
     }
 
     /// Hands the uses of all stripes over.
-    pub(crate) fn take_all(&self, mut each: impl FnMut(u32)) {
+    pub(crate) fn take_all(&self, mut each: impl FnMut(Use)) {
         for stripe in 0..STRIPES {
             self.take(stripe, &mut each);
         }

@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use common::{mount_sizes, pool};
 use mc_segment::Strategy;
 use mc_store::{
-    Cause, EventKind, Eviction, Lease, ObjectStore, PutError, PutRequest, StoreOptions,
-    policy::PolicyKind,
+    Cause, EventKind, Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, StoreOptions,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

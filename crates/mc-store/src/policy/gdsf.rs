@@ -68,7 +68,11 @@ impl Default for Gdsf {
 
 impl Policy for Gdsf {
     fn insert(&mut self, id: ObjectId, facts: &Facts) {
-        assert!(self.objects.get(id.0).is_none(), "object {} is already here", id.0);
+        assert!(
+            self.objects.get(id.0).is_none(),
+            "object {} is already here",
+            id.0
+        );
         let gain = gain(facts);
         let merit = Merit {
             total: self.inflation + gain,
@@ -103,12 +107,24 @@ impl Policy for Gdsf {
 
     fn hide(&mut self, id: ObjectId) {
         let is_hidden = true;
-        self.set(id, Merit { is_hidden, ..self.merit(id) });
+        self.set(
+            id,
+            Merit {
+                is_hidden,
+                ..self.merit(id)
+            },
+        );
     }
 
     fn show(&mut self, id: ObjectId) {
         let is_hidden = false;
-        self.set(id, Merit { is_hidden, ..self.merit(id) });
+        self.set(
+            id,
+            Merit {
+                is_hidden,
+                ..self.merit(id)
+            },
+        );
     }
 
     fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {

@@ -22,6 +22,8 @@ mod queues;
 mod s3_fifo;
 mod table;
 mod tail_first;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::fmt::Debug;
@@ -112,30 +114,4 @@ pub trait Policy: Debug + Send {
     /// Returns what is lost with an object, for each of its bytes. The figures of two objects of one
     /// policy can be compared and those of several victims added up, multiplied by their bytes.
     fn worth(&self, id: ObjectId) -> f64;
-}
-
-/// The policies that come with the crate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub enum PolicyKind {
-    /// [`Lru`].
-    Lru,
-    /// [`TailFirst`].
-    #[default]
-    TailFirst,
-    /// [`S3Fifo`].
-    S3Fifo,
-    /// [`Gdsf`].
-    Gdsf,
-}
-
-impl PolicyKind {
-    pub(crate) fn policy(self) -> Box<dyn Policy> {
-        match self {
-            Self::Lru => Box::new(Chained::new(Lru::default())),
-            Self::TailFirst => Box::new(Chained::new(TailFirst::default())),
-            Self::S3Fifo => Box::new(Chained::new(S3Fifo::default())),
-            Self::Gdsf => Box::new(Chained::new(Gdsf::default())),
-        }
-    }
 }

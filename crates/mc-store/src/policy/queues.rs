@@ -96,7 +96,7 @@ impl Packed {
     }
 
     const fn note(self) -> u8 {
-        self.0 as u8
+        self.0.to_le_bytes()[0]
     }
 }
 
@@ -199,12 +199,6 @@ impl Queues {
         self.next(&mut cursor).map(|id| self.tick(id))
     }
 
-    /// Returns the newest object of a queue that is in its list.
-    pub(super) fn newest(&self, queue: u8) -> Option<ObjectId> {
-        let newest = self.ends[usize::from(queue)].newest;
-        (newest != NONE).then_some(ObjectId(newest))
-    }
-
     /// Returns the position before the oldest object.
     pub(super) fn cursor(&self, queue: u8) -> Cursor {
         Cursor {
@@ -212,12 +206,6 @@ impl Queues {
             listed: self.ends[usize::from(queue)].oldest,
             aside: (0, 0),
         }
-    }
-
-    /// Returns the object that the next step passes.
-    pub(super) fn peek(&self, cursor: &Cursor) -> Option<ObjectId> {
-        let mut cursor = *cursor;
-        self.next(&mut cursor)
     }
 
     /// Passes the next object and returns it.
@@ -230,7 +218,10 @@ impl Queues {
             let mut rest = self.aside.range(from..);
             rest.next().filter(|found| found.0 == queue)
         };
-        let listed = self.entries.get(cursor.listed).filter(|_| cursor.listed != NONE);
+        let listed = self
+            .entries
+            .get(cursor.listed)
+            .filter(|_| cursor.listed != NONE);
         let listed_tick = listed.map(|entry| entry.packed.tick());
         match aside {
             Some(&(_, tick, id)) if listed_tick.is_none_or(|listed| tick <= listed) => {
@@ -242,6 +233,13 @@ impl Queues {
                 cursor.listed = listed?.newer;
                 Some(ObjectId(passed))
             }
+        }
+    }
+
+    /// Lets a cursor that has passed everything see an object that was moved to the new end since.
+    pub(super) fn extend(&self, cursor: &mut Cursor, id: ObjectId) {
+        if cursor.listed == NONE && self.entry(id.0).packed.place() == Place::Listed {
+            cursor.listed = id.0;
         }
     }
 

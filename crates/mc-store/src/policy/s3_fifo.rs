@@ -134,6 +134,7 @@ impl Policy for S3Fifo {
             if uses >= least && moves < MOVES_MAX {
                 moves += 1;
                 self.keep(id, if queue == 0 { 0 } else { uses - 1 });
+                self.queues.extend(&mut cursors[1], id);
                 continue;
             }
             left[queue] += self.bytes(id);

@@ -51,9 +51,7 @@ impl<T: Copy + Default> Table<T> {
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         let at = at as usize;
         let chunk = self.chunks.get_mut(at / CHUNK)?.as_mut()?;
-        chunk
-            .has(at % CHUNK)
-            .then(|| &mut chunk.values[at % CHUNK])
+        chunk.has(at % CHUNK).then(|| &mut chunk.values[at % CHUNK])
     }
 
     /// Sets a value and returns the one that was there.
@@ -112,7 +110,10 @@ mod tests {
             assert_eq!(table.insert(at, at * 2), None);
         }
         assert_eq!(table.insert(7, 1), Some(14));
-        assert_eq!((table.len(), table.get(7), table.get(1_000)), (1_000, Some(1), None));
+        assert_eq!(
+            (table.len(), table.get(7), table.get(1_000)),
+            (1_000, Some(1), None)
+        );
         for at in 0..256 {
             assert!(table.remove(at).is_some());
             assert_eq!(table.remove(at), None);

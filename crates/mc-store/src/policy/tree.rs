@@ -202,7 +202,8 @@ impl Tree {
             self.gaps.remove(&hash);
         } else {
             let is_hidden = self.member(node.object).is_hidden();
-            self.objects.insert(node.object, Member::new(NONE, is_hidden));
+            self.objects
+                .insert(node.object, Member::new(NONE, is_hidden));
         }
         self.nodes.remove(at);
         self.vacant.push(at);
