@@ -14,10 +14,12 @@ use crate::{
     chunk::Chunk,
     descriptor::{BufferDescriptor, Extent},
     error::BytesError,
+    gate::Access,
     memory::{Memory, MemoryError},
     mounted::Mounted,
     pieces::Pieces,
     segment::{SegmentId, SegmentInfo},
+    state::SegmentState,
 };
 
 /// Space in a segment, freed on drop from any thread.
@@ -82,17 +84,24 @@ impl PlacedBuffer {
         })
     }
 
+    /// Returns the state of the segment; [`SegmentState::Unmounting`] for ever
+    /// once it is gone.
+    #[must_use]
+    pub fn state(&self) -> SegmentState {
+        self.mounted.state()
+    }
+
     /// Returns whether the segment is mounted and its unmount has not begun.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        self.mounted.state().is_readable()
+        self.state().is_readable()
     }
 
     /// Returns whether the segment is open to placement, so that the bytes of
     /// the buffer can serve another request once it is dropped.
     #[must_use]
     pub fn is_placeable(&self) -> bool {
-        self.mounted.state().is_placeable()
+        self.state().is_placeable()
     }
 
     /// Returns the incarnation of the segment's memory that the buffer is in.
@@ -143,11 +152,13 @@ impl PlacedBuffer {
     /// Copies `into.len()` bytes out, from the byte `offset` of the buffer on,
     /// across its pieces.
     ///
+    /// Until it returns, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`]; some bytes may have been copied if it is about a file.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), BytesError> {
-        let memory = self.memory()?;
+        let (_access, memory) = self.access()?;
         let mut rest = into;
         for span in self.spans(offset, rest.len() as u64)? {
             let (head, tail) = rest.split_at_mut(span.len);
@@ -161,12 +172,14 @@ impl PlacedBuffer {
     /// Copies `from` in, from the byte `offset` of the buffer on, across its
     /// pieces.
     ///
+    /// Until it returns, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`]; some bytes may have been copied if it is about a file,
     /// or if another user of the memory has some of them.
     pub fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<(), BytesError> {
-        let memory = self.memory()?;
+        let (_access, memory) = self.access()?;
         let mut rest = from;
         for span in self.spans(offset, rest.len() as u64)? {
             let (head, tail) = rest.split_at(span.len);
@@ -179,24 +192,38 @@ impl PlacedBuffer {
 
     /// Lends the bytes of one piece, for memory that is a pool's.
     ///
+    /// While they are lent, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`].
     pub fn bytes(&self, extent: usize) -> Result<impl Deref<Target = [u8]>, BytesError> {
         let (offset, len) = self.extent_in_segment(extent)?;
-        let lent = self.memory()?.lend(offset, len);
-        lent.map_err(|error| self.bytes_error(error))
+        let (access, memory) = self.access()?;
+        let lent = memory.lend(offset, len);
+        let bytes = lent.map_err(|error| self.bytes_error(error))?;
+        Ok(Lent {
+            bytes,
+            _access: access,
+        })
     }
 
     /// Lends the bytes of one piece to be written, for memory that is a pool's.
+    ///
+    /// While they are lent, the segment's unmount cannot be finished.
     ///
     /// # Errors
     ///
     /// A [`BytesError`].
     pub fn bytes_mut(&mut self, extent: usize) -> Result<impl DerefMut<Target = [u8]>, BytesError> {
         let (offset, len) = self.extent_in_segment(extent)?;
-        let lent = self.memory()?.lend_mut(offset, len);
-        lent.map_err(|error| self.bytes_error(error))
+        let (access, memory) = self.access()?;
+        let lent = memory.lend_mut(offset, len);
+        let bytes = lent.map_err(|error| self.bytes_error(error))?;
+        Ok(Lent {
+            bytes,
+            _access: access,
+        })
     }
 
     /// Returns the buffer as plain data.
@@ -207,6 +234,7 @@ impl PlacedBuffer {
             segment: info.id,
             address: self.address(),
             size: self.size(),
+            epoch: info.epoch,
             protocol: info.protocol.clone(),
             endpoint: info.endpoint.clone(),
             extents: self.extents().collect(),
@@ -230,12 +258,10 @@ impl PlacedBuffer {
         &self.pieces
     }
 
-    fn memory(&self) -> Result<Memory, BytesError> {
-        if self.is_readable() {
-            return Ok(self.mounted.memory());
-        }
+    fn access(&self) -> Result<(Access<'_>, Memory), BytesError> {
         let id = self.segment_id();
-        Err(BytesError::Unmounted { id })
+        let access = self.mounted.access();
+        access.ok_or(BytesError::Unmounted { id })
     }
 
     /// Returns where in the segment a piece is, and its length.
@@ -269,8 +295,6 @@ impl PlacedBuffer {
     fn bytes_error(&self, error: MemoryError) -> BytesError {
         let id = self.segment_id();
         match error {
-            // The memory is given up when the unmount is finished.
-            MemoryError::Remote if !self.is_readable() => BytesError::Unmounted { id },
             MemoryError::Remote => BytesError::Remote { id },
             MemoryError::NotMapped => BytesError::NotMapped { id },
             MemoryError::Claim(error) => BytesError::InUse(error),
@@ -285,6 +309,27 @@ impl PlacedBuffer {
 
     fn address_of(&self, piece: &Handle) -> u64 {
         self.home().base + piece.offset()
+    }
+}
+
+/// Bytes that are lent as long as the access to them is under way.
+struct Lent<'a, B> {
+    /// Given back before the access is over.
+    bytes: B,
+    _access: Access<'a>,
+}
+
+impl<B: Deref<Target = [u8]>> Deref for Lent<'_, B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<B: DerefMut<Target = [u8]>> DerefMut for Lent<'_, B> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 

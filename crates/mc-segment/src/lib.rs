@@ -110,6 +110,7 @@ mod buffer;
 mod chunk;
 mod descriptor;
 mod error;
+mod gate;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -125,6 +126,7 @@ mod segment;
 mod snapshot;
 mod state;
 mod stats;
+mod sync;
 mod table;
 
 #[cfg(feature = "metrics")]
@@ -143,7 +145,7 @@ pub use crate::{
     },
     memory::Memory,
     placement::Strategy,
-    pool::{EvictionWindow, Mounting, PoolOptions, SegmentPool},
+    pool::{EvictionWindow, Mounting, PoolOptions, Replaced, SegmentPool},
     registration::{RegistrationLimit, registration_chunks},
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
@@ -151,6 +153,12 @@ pub use crate::{
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
 };
+
+/// The lock-free part by itself, for `tests/loom.rs`.
+#[cfg(loom)]
+pub mod model {
+    pub use crate::gate::{Access, Gate};
+}
 
 /// The example of the README, compiled and run with the other documentation
 /// tests.

@@ -10,6 +10,7 @@ use mc_offset::AllocError;
 use crate::{
     chunk::{Chunk, allocate_in_any, allocate_pieces, chunks},
     error::MountError,
+    gate::{Access, Gate},
     memory::Memory,
     pieces::Pieces,
     placed::{PlacedBytes, PlacedSum, SEGMENT_BYTES_MAX},
@@ -34,6 +35,8 @@ pub(crate) struct Mounted {
     is_fresh: AtomicBool,
     pub(crate) placed: PlacedBytes,
     pub(crate) refusals: RefusalCounters,
+    /// What accesses to the memory pass; closed iff the buffers are invalid.
+    pub(crate) gate: Gate,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
@@ -78,6 +81,7 @@ impl Mounted {
             is_fresh: AtomicBool::new(false),
             placed: PlacedBytes::new(sum),
             refusals: RefusalCounters::default(),
+            gate: Gate::new(),
             memory: Mutex::new(memory),
         })
     }
@@ -105,6 +109,15 @@ impl Mounted {
         } else {
             self.placed.close();
         }
+        if !state.is_readable() {
+            self.gate.close();
+        }
+    }
+
+    /// Begins an access to the memory, unless the buffers are invalid.
+    pub(crate) fn access(&self) -> Option<(Access<'_>, Memory)> {
+        let access = self.gate.enter()?;
+        Some((access, self.memory()))
     }
 
     /// Returns the memory, which is remote once it has been given up.
@@ -113,9 +126,9 @@ impl Mounted {
         memory.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives up the memory; whoever reads or writes it at the moment keeps it
-    /// until then.
+    /// Gives up the memory; the gate is closed and nobody inside.
     pub(crate) fn release_memory(&self) {
+        debug_assert_eq!(self.gate.accesses(), 0, "the memory is in use");
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Memory::Remote;
     }
 

@@ -103,6 +103,29 @@ pub enum MountError {
         /// The first field that differs.
         field: SegmentField,
     },
+    /// An incarnation of the segment's memory is mounted that came after this
+    /// one.
+    #[error("segment {id} of epoch {epoch} is refused; epoch {mounted_epoch} is mounted")]
+    OlderEpoch {
+        /// The segment.
+        id: SegmentId,
+        /// The epoch that is refused.
+        epoch: u64,
+        /// The epoch that is mounted.
+        mounted_epoch: u64,
+    },
+    /// The incarnation that would be replaced is being read or written.
+    #[error(
+        "segment {id} of epoch {mounted_epoch} cannot be replaced during {accesses} accesses; begin to unmount it and wait for them"
+    )]
+    Busy {
+        /// The segment.
+        id: SegmentId,
+        /// The epoch that is mounted.
+        mounted_epoch: u64,
+        /// Accesses under way, lent slices included.
+        accesses: u64,
+    },
     /// The segment is mounted and on its way out.
     #[error("segment {id} is {state}; mount it when that is finished")]
     Leaving {
@@ -227,6 +250,14 @@ pub enum TransitionError {
         state: SegmentState,
         /// What was asked for.
         transition: Transition,
+    },
+    /// An unmount cannot be finished while bytes are read or written.
+    #[error("segment {id} is still read or written by {accesses} accesses")]
+    Busy {
+        /// The segment.
+        id: SegmentId,
+        /// Accesses under way, lent slices included.
+        accesses: u64,
     },
     /// A drain cannot be finished while something is placed.
     #[error("segment {id} still holds {live_bytes} bytes in {allocations} allocations")]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use mc_offset::{Handle, PlaceError as OffsetError};
 
-use super::{SegmentPool, admit::check_disjoint};
+use super::{
+    Mounting, SegmentPool,
+    admit::{Admission, admit, check_disjoint},
+};
 use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
@@ -81,17 +84,21 @@ impl SegmentPool {
     /// before anything else can be placed in it; for a segment that comes back
     /// to a pool in use.
     ///
+    /// Returns what mounting did beside the buffers, in the order of the
+    /// descriptors. An older epoch is replaced as by [`mount`](Self::mount).
+    ///
     /// # Errors
     ///
-    /// A [`MountWithError`]; the segment is not mounted then.
+    /// A [`MountWithError`]; the pool is as it was before.
     pub fn mount_with(
         &self,
         segment: Segment,
         descriptors: &[BufferDescriptor],
-    ) -> Result<Vec<PlacedBuffer>, MountWithError> {
+    ) -> Result<(Mounting, Vec<PlacedBuffer>), MountWithError> {
         let mut registry = self.registry();
         let id = segment.info.id;
-        if registry.contains_key(&id) {
+        let admission = admit(&registry, &segment.info)?;
+        if let Admission::Mounted(_) = admission {
             return Err(MountWithError::AlreadyMounted { id });
         }
         check_disjoint(&registry, &segment)?;
@@ -100,10 +107,8 @@ impl SegmentPool {
             segment if segment == id => adopt_into(&mounted, descriptor),
             id => Err(AdoptCause::OtherSegment { id }),
         })?;
-        self.mark_fresh(&mounted);
-        registry.insert(id, mounted);
-        self.publish(&registry);
-        Ok(buffers)
+        let mounting = self.install(&mut registry, mounted, &admission)?;
+        Ok((mounting, buffers))
     }
 }
 
@@ -154,6 +159,13 @@ fn check_open(
 /// Checks what can be known before space is taken.
 fn check_descriptor(mounted: &Mounted, descriptor: &BufferDescriptor) -> Result<(), AdoptCause> {
     let (info, id) = (mounted.info(), descriptor.segment);
+    if descriptor.epoch != info.epoch {
+        return Err(AdoptCause::OtherEpoch {
+            id,
+            epoch: descriptor.epoch,
+            mounted_epoch: info.epoch,
+        });
+    }
     if descriptor.endpoint != info.endpoint {
         let field = SegmentField::Endpoint;
         return Err(AdoptCause::Differs { id, field });

@@ -135,7 +135,8 @@ impl Segments {
 /// Unmounts a segment, if it is there.
 fn unmount(pool: &SegmentPool, id: SegmentId) {
     if pool.begin_unmount(id).is_ok() {
-        pool.finish_unmount(id).expect("it was begun here");
+        let finished = pool.finish_unmount_within(id, Duration::from_secs(60));
+        finished.expect("it was begun here");
     }
 }
 
