@@ -120,7 +120,7 @@ impl Region {
             .bind(self.range.clone(), mode, &mask)
             .map_err(|source| PoolError::Bind {
                 nodes: self.nodes.clone(),
-                source,
+                source: source.into(),
             })
     }
 

@@ -12,7 +12,8 @@ use crate::{
     hugepage::HugepageInventory,
     mapping::{Advice, Mapping, base_page_bytes},
     numa::NumaPolicy,
-    options::{Backing, PageSize, PoolOptions, Population, Tier},
+    options::{Backing, PoolOptions, Population},
+    pages::{PageSize, Tier},
     procfs,
     shared::MemoryFile,
 };
@@ -90,6 +91,7 @@ impl PoolOptions {
             return Err(PoolError::ExceedsMemory {
                 asked_bytes,
                 available_bytes,
+                limited_by: self.root.path("/proc/meminfo"),
             });
         }
         Ok(())
@@ -104,14 +106,14 @@ impl PoolOptions {
     ) -> Result<Mapping, PoolError> {
         let align = self.align.max(page_bytes);
         let mapped = match (file, tier) {
-            (Some(file), _) => Mapping::shared(file.as_fd(), len, align),
+            (Some(file), _) => Mapping::shared(file.as_fd(), 0, len, align),
             (None, Tier::Hugetlb { .. }) => map_private_huge(len, page_bytes, align),
-            (None, Tier::Transparent | Tier::Base) => Mapping::private(len, align),
+            (None, Tier::Transparent | Tier::Base | Tier::Foreign) => Mapping::private(len, align),
         };
         mapped.map_err(|source| PoolError::Map {
             asked_bytes: len.get() as u64,
             tier,
-            source,
+            source: source.into(),
         })
     }
 }
@@ -134,16 +136,20 @@ pub(crate) fn advise(mapping: &Mapping, tier: Tier, backing: Backing) -> Result<
         (Advice::DontFork, "MADV_DONTFORK"),
         (Advice::DontDump, "MADV_DONTDUMP"),
     ] {
-        let refused = |source| PoolError::Advise {
+        let refused = |errno: Errno| PoolError::Advise {
             advice: name,
-            source,
+            source: errno.into(),
         };
         mapping.advise(advice).map_err(refused)?;
     }
     match (tier, backing) {
-        (Tier::Transparent, _) => mapping
-            .advise(Advice::TransparentHuge)
-            .map_err(|source| PoolError::Transparent { source }),
+        (Tier::Transparent, _) => {
+            mapping
+                .advise(Advice::TransparentHuge)
+                .map_err(|errno| PoolError::Transparent {
+                    source: errno.into(),
+                })
+        }
         (Tier::Base, Backing::Private) => {
             // Refused only by kernels without transparent huge pages, where it goes without saying.
             if let Err(errno) = mapping.advise(Advice::NeverHuge) {
@@ -151,6 +157,6 @@ pub(crate) fn advise(mapping: &Mapping, tier: Tier, backing: Backing) -> Result<
             }
             Ok(())
         }
-        (Tier::Base, Backing::Shared) | (Tier::Hugetlb { .. }, _) => Ok(()),
+        (Tier::Base, Backing::Shared) | (Tier::Hugetlb { .. } | Tier::Foreign, _) => Ok(()),
     }
 }

@@ -182,9 +182,10 @@ fn register(
 fn report(arena: &Arena) -> ArenaReport {
     let (pool, stats) = (arena.pool(), arena.stats());
     let tier = match pool.tier() {
-        Tier::Base => MC_TIER_BASE,
         Tier::Transparent => MC_TIER_TRANSPARENT,
         Tier::Hugetlb { .. } => MC_TIER_HUGETLB,
+        // Arenas of C are mapped here, never taken over.
+        _ => MC_TIER_BASE,
     };
     ArenaReport {
         pool: pool.as_ptr().cast(),
