@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::procfs;
+use crate::cgroup;
 
 /// Pages of one size on one node, or on all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl HugepageInventory {
         let asked_bytes = asked_pages.saturating_mul(page_bytes);
         match pool.cgroup_left_bytes {
             Some(left_bytes) if asked_bytes > left_bytes => {
-                let page_name = procfs::cgroup_page_name(page_bytes);
+                let page_name = cgroup::page_name(page_bytes);
                 Err(Shortage::CgroupLimit {
                     asked_bytes,
                     left_bytes,

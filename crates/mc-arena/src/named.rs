@@ -195,6 +195,11 @@ impl LockedFile {
         self.place.medium == Medium::Hugetlb
     }
 
+    /// Says whether the bytes of a new pool in the file count as memory of this process.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.place.medium == Medium::Memory
+    }
+
     /// Returns the error for pages that the policy excludes.
     pub(crate) fn refuse_pages(&self) -> FileError {
         FileError::Pages {
@@ -489,13 +494,12 @@ fn make_room(file: BorrowedFd<'_>, range: Range<u64>) -> Result<(), Errno> {
     let number = |bytes: u64| off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
     let (start, end) = (number(range.start)?, number(range.end)?);
     ftruncate(file, end)?;
-    while start < end {
+    loop {
         match fallocate(file, FallocateFlags::empty(), start, end - start) {
             Err(Errno::EINTR) => {}
             result => return result,
         }
     }
-    Ok(())
 }
 
 /// Takes back what a making that failed has taken.

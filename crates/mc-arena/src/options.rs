@@ -141,6 +141,11 @@ impl PoolOptions {
         Self { file, ..self }
     }
 
+    /// Says whether all of the memory is to be there when the pool is mapped: a lock asks for that too.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.population != Population::Lazy || self.lock == MemoryLock::Locked
+    }
+
     /// Sets where the files of the kernel are read from.
     pub fn system_root(self, root: SystemRoot) -> Self {
         Self { root, ..self }

@@ -19,6 +19,7 @@ use crate::{
     mapping::{
         Access, Advice, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes,
     },
+    memory::Admission,
     named::{Contents, LockedFile, NamedFile},
     numa::{NodeSegment, NumaPolicy, Region},
     options::{Backing, MemoryLock, PoolOptions, Population},
@@ -54,7 +55,7 @@ enum PoolFile {
     /// Without a name, for whoever gets the descriptor.
     Memory(MemoryFile),
     /// With a name, for whoever comes later.
-    Named(NamedFile),
+    Named(Box<NamedFile>),
 }
 
 /// What the kernel says about the memory behind a pool.
@@ -221,7 +222,7 @@ impl Pool {
             Tier::Base | Tier::Foreign => base_page_bytes(),
         };
         let len = options.len_in_pages(page_bytes)?;
-        options.check_memory(len, tier)?;
+        let admission = options.check_memory(len, tier)?;
 
         let file = match options.backing {
             Backing::Private => None,
@@ -231,7 +232,7 @@ impl Pool {
         tier::advise(&mapping, tier, options.backing)?;
         let mut pool = Self::over(mapping, tier, page_bytes, options);
         pool.file = file.map(PoolFile::Memory);
-        pool.place_and_populate(options)?;
+        pool.place_and_populate(options, admission)?;
         pool.lock(options)?;
         if let Some(PoolFile::Memory(file)) = &mut pool.file {
             file.seal()?;
@@ -258,7 +259,18 @@ impl Pool {
             return Err(file.refuse_pages().into());
         }
         let len = options.len_in_pages(page_bytes)?;
-        let mut file = file.into_pool(len, &options.root, |_| Ok::<_, PoolError>(()))?;
+        let is_memory = file.is_memory();
+        let mut admission = None;
+        let admit = |step_bytes| {
+            if is_memory && admission.is_none() {
+                admission = Some(Admission::of(&options.root, len.get() as u64)?);
+            }
+            match &mut admission {
+                Some(admission) => admission.admit(step_bytes),
+                None => Ok(()),
+            }
+        };
+        let mut file = file.into_pool(len, &options.root, admit)?;
         let mapping = file.map(options.align)?;
         mapping.hide().map_err(|errno| PoolError::Advise {
             advice: "MADV_DONTFORK and MADV_DONTDUMP",
@@ -266,11 +278,12 @@ impl Pool {
         })?;
         let mut pool = Self::over(mapping, tier, page_bytes, options);
         if file.contents() == Contents::Zeroed {
-            pool.place_and_populate(options)?;
+            // The file has its memory already.
+            pool.place_and_populate(options, None)?;
         }
         pool.lock(options)?;
         file.vouch(&mut pool.mapping);
-        pool.file = Some(PoolFile::Named(file));
+        pool.file = Some(PoolFile::Named(Box::new(file)));
         Ok(pool)
     }
 
@@ -432,6 +445,7 @@ impl Pool {
             node_bytes: procfs::numa_maps_range(
                 &self.root.text("/proc/self/numa_maps"),
                 &addresses,
+                base_page_bytes() as u64,
             ),
         })
     }
@@ -512,7 +526,11 @@ impl Pool {
         }
     }
 
-    fn place_and_populate(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
+    fn place_and_populate(
+        &mut self,
+        options: &PoolOptions,
+        admission: Option<Admission>,
+    ) -> Result<(), PoolError> {
         let regions = options.numa.regions(self.len(), self.page_bytes);
         for region in &regions {
             region.bind(&self.mapping)?;
@@ -524,18 +542,22 @@ impl Pool {
             };
             self.segments = regions.iter().map(segment).collect();
         }
-        let Population::Eager {
-            workers,
-            time_limit,
-        } = options.population
-        else {
+        if !options.is_resident() {
             return Ok(());
+        }
+        let (workers, time_limit) = match options.population {
+            Population::Eager {
+                workers,
+                time_limit,
+            } => (workers, time_limit),
+            Population::Lazy => (None, None),
         };
         let plan = Plan {
             page_bytes: self.page_bytes,
             workers: workers.unwrap_or_else(|| populate::workers_auto(self.len())),
             time_limit,
             method: Method::detect(&self.mapping),
+            admission,
         };
         let regions: Vec<_> = regions
             .into_iter()
@@ -545,7 +567,8 @@ impl Pool {
             })
             .collect();
         let asked_bytes = self.len() as u64;
-        populate::populate(&mut self.mapping, &regions, &plan).map_err(|error| match error {
+        populate::populate(&mut self.mapping, &regions, plan).map_err(|error| match error {
+            PopulateError::Refused(error) => *error,
             PopulateError::Spawn { worker, source } => PoolError::Worker { worker, source },
             PopulateError::Fault(errno) => PoolError::Populate {
                 asked_bytes,

@@ -11,10 +11,10 @@ use crate::{
     error::PoolError,
     hugepage::HugepageInventory,
     mapping::{Advice, Mapping, base_page_bytes},
+    memory::Admission,
     numa::NumaPolicy,
-    options::{Backing, PoolOptions, Population},
+    options::{Backing, PoolOptions},
     pages::{PageSize, Tier},
-    procfs,
     shared::MemoryFile,
 };
 
@@ -68,8 +68,13 @@ impl PoolOptions {
         bytes.unwrap_or(TRANSPARENT_PAGE_BYTES_FALLBACK)
     }
 
-    /// Refuses what would fail half-way: fewer huge pages, or less memory, than the pool needs.
-    pub(crate) fn check_memory(&self, len: NonZeroUsize, tier: Tier) -> Result<(), PoolError> {
+    /// Refuses what would fail half-way: fewer huge pages, or less memory, than the pool needs. Memory
+    /// that is to be there from the beginning is to be taken by the admission.
+    pub(crate) fn check_memory(
+        &self,
+        len: NonZeroUsize,
+        tier: Tier,
+    ) -> Result<Option<Admission>, PoolError> {
         let asked_bytes = len.get() as u64;
         if let Tier::Hugetlb { page_bytes } = tier {
             let inventory = HugepageInventory::read(&self.root);
@@ -80,21 +85,12 @@ impl PoolOptions {
                     inventory.preflight(region.range.len() as u64, page_bytes, &region.nodes)?;
                 }
             }
-            return Ok(());
+            return Ok(None);
         }
-        if self.population == Population::Lazy {
-            return Ok(());
+        if !self.is_resident() {
+            return Ok(None);
         }
-        let available_bytes =
-            procfs::meminfo_bytes(&self.root.text("/proc/meminfo"), "MemAvailable")?;
-        if asked_bytes > available_bytes {
-            return Err(PoolError::ExceedsMemory {
-                asked_bytes,
-                available_bytes,
-                limited_by: self.root.path("/proc/meminfo"),
-            });
-        }
-        Ok(())
+        Admission::of(&self.root, asked_bytes).map(Some)
     }
 
     pub(crate) fn map_region(

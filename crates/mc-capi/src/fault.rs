@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     UnknownBuffer { address: usize },
     #[error(transparent)]
     OtherProcess(#[from] mc_arena::OtherProcess),
+    #[error("telling this process from its children was refused")]
+    Process(#[source] std::io::Error),
     #[error(
         "the environment asks for no arena: set {}",
         mc_arena::config::POOL_SIZE_VARIABLE
@@ -143,6 +145,7 @@ impl Fault {
             Self::ArrayTooShort { .. } => Status::ArrayTooShort,
             Self::NotConfigured => Status::NotConfigured,
             Self::OtherProcess(_) => Status::OtherProcess,
+            Self::Process(_) => Status::System,
             Self::Config(_) => Status::InvalidEnvironment,
             Self::SlotAlloc(SlotAllocError::Exhausted { .. }) => Status::NoSpace,
             Self::Options(error) => options(error),

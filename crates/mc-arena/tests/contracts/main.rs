@@ -9,6 +9,7 @@ mod environment;
 mod faults;
 mod fork;
 mod hugetlb;
+mod memory;
 mod named;
 mod pool;
 mod process;
