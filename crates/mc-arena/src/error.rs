@@ -43,6 +43,14 @@ pub enum PoolError {
     /// A placement over no nodes at all.
     #[error("the NUMA policy names no node; name at least one")]
     NoNodes,
+    /// A placement on a node that has processors and no memory.
+    #[error("NUMA node {node} has no memory, only {with_memory:?} have")]
+    NodeWithoutMemory {
+        /// The node asked for.
+        node: u32,
+        /// The nodes that have memory.
+        with_memory: Vec<u32>,
+    },
     /// A placement on a node that the system does not have.
     #[error("NUMA node {node} is not online, only {online:?} are")]
     UnknownNode {
@@ -109,6 +117,14 @@ pub enum PoolError {
     Transparent {
         /// What the kernel answered.
         source: io::Error,
+    },
+    /// The pool is shorter than one transparent huge page.
+    #[error("{asked_bytes} bytes asked for hold no transparent huge page, which has {page_bytes}")]
+    TooSmall {
+        /// Bytes asked for.
+        asked_bytes: u64,
+        /// Bytes of a transparent huge page.
+        page_bytes: u64,
     },
     /// The kernel refused the memory policy.
     #[error(
@@ -212,6 +228,7 @@ impl PoolError {
             | Self::Map { .. }
             | Self::Populate { .. }
             | Self::Transparent { .. }
+            | Self::TooSmall { .. }
             | Self::TierNotObtained { .. } => true,
             Self::ZeroSize
             | Self::SizeOverflow { .. }
@@ -219,6 +236,7 @@ impl PoolError {
             | Self::InvalidPageSize { .. }
             | Self::NoNodes
             | Self::UnknownNode { .. }
+            | Self::NodeWithoutMemory { .. }
             | Self::ExceedsMemory { .. }
             | Self::MemoryFile { .. }
             | Self::Advise { .. }

@@ -5,7 +5,7 @@ use std::fmt;
 /// Size of the huge pages to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PageSize {
-    /// The largest size that the system has enough free pages of and whose rounding adds at most a
+    /// The largest size that the system has enough free pages of and to which rounding adds at most a
     /// sixteenth.
     #[default]
     Auto,
@@ -18,8 +18,9 @@ pub enum PageSize {
 pub enum PagePolicy {
     /// Reserved huge pages or an error; never anything less.
     Required(PageSize),
-    /// Reserved huge pages, else transparent ones, else base pages. Each step down is part of one
-    /// warning that says why.
+    /// Reserved huge pages of this size, or of the largest that suits the pool, else of smaller ones, else
+    /// transparent ones, else base pages. Pages that the size would have to be rounded up to by more than
+    /// a sixteenth are passed over. Each step down is part of one warning that says why.
     Prefer(PageSize),
     /// Transparent huge pages, else base pages with a warning.
     Transparent,
@@ -41,6 +42,13 @@ pub enum Tier {
     Base,
     /// Memory that was taken over, in whatever pages its owner has it.
     Foreign,
+}
+
+/// Says whether rounding `bytes` up to pages of `page_bytes` adds at most a sixteenth.
+pub(crate) fn is_tight(bytes: u64, page_bytes: u64) -> bool {
+    bytes
+        .checked_next_multiple_of(page_bytes)
+        .is_some_and(|rounded| rounded - bytes <= bytes / 16)
 }
 
 impl PagePolicy {

@@ -23,7 +23,7 @@ use crate::{
     named::{Contents, LockedFile, NamedFile},
     numa::{NodeSegment, NumaPolicy, Region},
     options::{Backing, MemoryLock, PoolOptions, Population},
-    pages::{PagePolicy, Tier},
+    pages::Tier,
     populate::{self, Method, Plan, PopulateError},
     procfs,
     shared::MemoryFile,
@@ -154,28 +154,11 @@ impl Pool {
                 align: options.align,
             });
         }
-        options.numa.validate(&options.root)?;
         if let Some(path) = &options.file {
             return Self::map_file(options, path);
         }
-        let attempts: &[Tier] = match options.pages {
-            PagePolicy::Required(size) => &[options.hugetlb_tier(size)?],
-            PagePolicy::Prefer(size) => match options.hugetlb_tier(size) {
-                Ok(hugetlb) => &[hugetlb, Tier::Transparent, Tier::Base],
-                Err(error) if error.is_about_pages() => {
-                    return Self::map_first(
-                        options,
-                        &[Tier::Transparent, Tier::Base],
-                        verification,
-                        vec![error],
-                    );
-                }
-                Err(error) => return Err(error),
-            },
-            PagePolicy::Transparent => &[Tier::Transparent, Tier::Base],
-            PagePolicy::Off => &[Tier::Base],
-        };
-        Self::map_first(options, attempts, verification, Vec::new())
+        let walk = options.walk()?;
+        Self::map_first(options, &walk.tiers, verification, walk.degradations)
     }
 
     /// Maps the first tier that can be had; steps down only for reasons that concern the pages.
@@ -186,7 +169,7 @@ impl Pool {
         mut degradations: Vec<PoolError>,
     ) -> Result<Self, PoolError> {
         let Some((last, others)) = attempts.split_last() else {
-            unreachable!("every policy allows a tier")
+            unreachable!("a walk ends with a tier")
         };
         let mut obtained = None;
         for &tier in others {
@@ -218,8 +201,8 @@ impl Pool {
     ) -> Result<Self, PoolError> {
         let page_bytes = match tier {
             Tier::Hugetlb { page_bytes } => usize::try_from(page_bytes).unwrap_or(usize::MAX),
-            Tier::Transparent => options.transparent_page_bytes(),
-            Tier::Base | Tier::Foreign => base_page_bytes(),
+            // Transparent pages fill what they can; the rest of the pool is in base pages.
+            Tier::Transparent | Tier::Base | Tier::Foreign => base_page_bytes(),
         };
         let len = options.len_in_pages(page_bytes)?;
         let admission = options.check_memory(len, tier)?;
@@ -240,7 +223,7 @@ impl Pool {
         // Base pages are the least there is, and a population that did not fail has left all of them
         // resident: there is nothing to find out from a walk over every one of them.
         if verification == Verification::Full && tier != Tier::Base {
-            pool.verify()?;
+            pool.verify(options)?;
         }
         Ok(pool)
     }
@@ -408,7 +391,11 @@ impl Pool {
         self.tier
     }
 
-    /// Returns the size of the pages the length is a multiple of.
+    /// Returns the bytes of the pages that the length is a multiple of: reserved huge pages, or base
+    /// pages, also those that the kernel gathers into transparent ones.
+    ///
+    /// A device that registers a part of the pool gets whole pages of this size. Addresses of them are
+    /// multiples of it, but for foreign memory.
     #[must_use]
     pub fn page_bytes(&self) -> usize {
         self.page_bytes
@@ -531,11 +518,13 @@ impl Pool {
         options: &PoolOptions,
         admission: Option<Admission>,
     ) -> Result<(), PoolError> {
-        let regions = options.numa.regions(self.len(), self.page_bytes);
+        let granule_bytes = self.granule_bytes(options);
+        let numa = options.numa.effective(&options.root)?;
+        let regions = numa.regions(self.len(), granule_bytes);
         for region in &regions {
             region.bind(&self.mapping)?;
         }
-        if let NumaPolicy::Segmented(_) = options.numa {
+        if let NumaPolicy::Segmented(_) = numa {
             let segment = |region: &Region| NodeSegment {
                 node: region.nodes[0],
                 range: region.range.clone(),
@@ -554,6 +543,7 @@ impl Pool {
         };
         let plan = Plan {
             page_bytes: self.page_bytes,
+            granule_bytes,
             workers: workers.unwrap_or_else(|| populate::workers_auto(self.len())),
             time_limit,
             method: Method::detect(&self.mapping),
@@ -583,12 +573,21 @@ impl Pool {
         })
     }
 
+    /// Returns the bytes that lie on one node and are populated at once.
+    fn granule_bytes(&self, options: &PoolOptions) -> usize {
+        match self.tier {
+            Tier::Transparent => options.transparent_page_bytes(),
+            _ => self.page_bytes,
+        }
+    }
+
     /// Reads back what the kernel granted; a tier that was not obtained is an error.
-    fn verify(&mut self) -> Result<(), PoolError> {
-        let is_eager = self.population != Population::Lazy;
+    fn verify(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
+        let is_eager = options.is_resident();
         let mut residency = self.read_residency()?;
         let len = self.len() as u64;
-        if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < len {
+        let huge_bytes_most = len - len % self.granule_bytes(options) as u64;
+        if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < huge_bytes_most {
             // Gathers what the faults could not, whatever the mode in sysfs; Linux 6.1 and later.
             if let Err(errno) = self.mapping.advise(Advice::Collapse) {
                 tracing::debug!(%errno, "collapsing into transparent huge pages was refused");
@@ -610,7 +609,7 @@ impl Pool {
                 huge_bytes: residency.huge_bytes,
             });
         }
-        if is_eager && residency.huge_bytes < len {
+        if is_eager && residency.huge_bytes < huge_bytes_most {
             tracing::warn!(
                 bytes = len,
                 huge_bytes = residency.huge_bytes,

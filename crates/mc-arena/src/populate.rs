@@ -73,6 +73,8 @@ impl Method {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) page_bytes: usize,
+    /// Steps are multiples of it.
+    pub(crate) granule_bytes: usize,
     pub(crate) workers: NonZeroUsize,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) method: Method,
@@ -119,7 +121,7 @@ pub(crate) fn populate(
     plan: Plan,
 ) -> Result<(), PopulateError> {
     let run = Run {
-        step_bytes: STEP_BYTES.next_multiple_of(plan.page_bytes),
+        step_bytes: STEP_BYTES.next_multiple_of(plan.granule_bytes),
         page_bytes: plan.page_bytes,
         total_bytes: mapping.len() as u64,
         deadline: plan.time_limit.map(|limit| Instant::now() + limit),
@@ -353,6 +355,7 @@ mod tests {
             .collect();
         let plan = Plan {
             page_bytes,
+            granule_bytes: page_bytes,
             workers: NonZeroUsize::new(workers).unwrap(),
             time_limit: None,
             method,
