@@ -10,6 +10,7 @@
 )]
 
 mod shared_bytes;
+mod window;
 
 use std::{
     alloc::Layout, ffi::c_void, num::NonZeroUsize, ops::Range, os::fd::BorrowedFd, ptr::NonNull,
