@@ -3,7 +3,13 @@
 //! Key type: [`FileWindow`]. It is for logs: a copy costs no system call, and the kernel has the bytes as
 //! soon as it is done, so that they are in the file whatever becomes of the process.
 
-use std::{fs::File, io, num::NonZeroUsize, os::fd::AsFd};
+use std::{
+    fs::File,
+    io,
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    sync::atomic::{Ordering, compiler_fence},
+};
 
 use nix::{errno::Errno, fcntl::posix_fallocate};
 
