@@ -9,6 +9,7 @@
 mod clock;
 mod error;
 mod evict;
+pub mod journal;
 mod lease;
 mod lru;
 #[cfg(feature = "metrics")]
