@@ -17,6 +17,7 @@ mod policy;
 mod process;
 mod truncation;
 mod view;
+mod window;
 
 use std::{
     alloc::Layout, ffi::c_void, fmt, mem::ManuallyDrop, num::NonZeroUsize, ops::Range,

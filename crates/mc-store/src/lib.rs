@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod evict;
 mod index;
+pub mod journal;
 mod lease;
 mod limbo;
 #[cfg(feature = "metrics")]
