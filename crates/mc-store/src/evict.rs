@@ -167,9 +167,9 @@ fn unserved_names(open: &[SegmentView], request: &Request<'_>) -> Option<Vec<Seg
         return None;
     }
     let has_hole = |view: &&SegmentView| view.largest_hole >= request.size;
-    let names = open.iter().filter(has_hole).map(|view| view.name.as_str());
+    let names = open.iter().filter(has_hole).map(|view| &*view.name);
     let served: Vec<&str> = names.collect();
-    let is_unserved = |view: &&SegmentView| !served.contains(&view.name.as_str());
+    let is_unserved = |view: &&SegmentView| !served.contains(&&*view.name);
     Some(
         open.iter()
             .filter(is_unserved)

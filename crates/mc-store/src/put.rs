@@ -34,10 +34,7 @@ impl ObjectStore {
     pub fn put(&self, key: &[u8], request: &Request<'_>) -> Result<Put, PutError> {
         let key: Arc<[u8]> = self.admit(key, request.size)?;
         let request = Request {
-            key_hash: match request.key_hash {
-                0 => hash(&key),
-                given => given,
-            },
+            key_hash: request.key_hash.or_else(|| Some(hash(&key))),
             ..*request
         };
         // From here on a drop gives the key back.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
