@@ -56,6 +56,7 @@ struct ColdCounts {
 ///
 /// The position never goes back between two resets, so `reserved_bytes` is its own peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ArenaStats {
     /// Bytes that can be handed out in all.
     pub capacity_bytes: u64,

@@ -101,6 +101,7 @@ pub struct Claim {
 
 /// Not enough units left for a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exhausted {
     /// Units between the position and the capacity when the request was refused.
     pub left_units: u64,

@@ -87,6 +87,7 @@ mod shared;
 pub mod size;
 mod sync;
 mod tier;
+mod words;
 
 pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
@@ -104,6 +105,7 @@ pub use crate::{
     pool::{Pool, Residency},
     procfs::MissingLine,
     shared::{SharedView, ViewError},
+    words::ParsePolicyError,
 };
 
 /// The lock-free parts by themselves, for `tests/loom.rs`.

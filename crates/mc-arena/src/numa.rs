@@ -3,7 +3,7 @@
 //! Key types: [`NumaPolicy`] and [`NodeSegment`]. The plan is pure arithmetic; `mapping.rs` makes the
 //! system call.
 
-use std::ops::Range;
+use std::{fmt, ops::Range, str::FromStr};
 
 use nix::sched::CpuSet;
 
@@ -12,10 +12,12 @@ use crate::{
     error::PoolError,
     mapping::{BindMode, Mapping, NodeMask},
     procfs,
+    words::{self, ParsePolicyError},
 };
 
 /// The NUMA nodes that a pool lies on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NumaPolicy {
     /// As the policy of the process says.
     #[default]
@@ -33,6 +35,7 @@ pub enum NumaPolicy {
 
 /// A contiguous part of a pool that lies on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeSegment {
     /// The node.
     pub node: u32,
@@ -125,6 +128,16 @@ impl NumaPolicy {
 }
 
 impl Region {
+    /// Returns the part of the region within a range; `None` if there is none.
+    pub(crate) fn within(&self, range: Range<usize>) -> Option<Self> {
+        let range = self.range.start.max(range.start)..self.range.end.min(range.end);
+        (!range.is_empty()).then(|| Self {
+            range,
+            nodes: self.nodes.clone(),
+            mode: self.mode,
+        })
+    }
+
     /// Applies the memory policy of the region to a mapping that is not populated yet.
     pub(crate) fn bind(&self, mapping: &Mapping) -> Result<(), PoolError> {
         let Some(mode) = self.mode else { return Ok(()) };
@@ -177,6 +190,41 @@ pub(crate) fn split_pages(
             std::mem::replace(&mut start, end)..end
         })
         .collect()
+}
+
+const POLICIES_ACCEPTED: &str = "system, bind:NODES, interleave:NODES, segmented:NODES with nodes such as 0-2,5, or prefer:NODE";
+
+/// Reads `system`; `bind`, `interleave` or `segmented` with a colon and nodes such as `0-2,5`; or
+/// `prefer` with a colon and one node.
+impl FromStr for NumaPolicy {
+    type Err = ParsePolicyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (word, list) = words::split(text);
+        let nodes = list.and_then(procfs::number_list);
+        match (word.as_str(), nodes.as_deref()) {
+            ("system", None) if list.is_none() => Ok(Self::System),
+            ("prefer", Some(&[node])) => Ok(Self::Prefer(node)),
+            ("bind", Some(nodes @ [_, ..])) => Ok(Self::Bind(nodes.to_vec())),
+            ("interleave", Some(nodes @ [_, ..])) => Ok(Self::Interleave(nodes.to_vec())),
+            ("segmented", Some(nodes @ [_, ..])) => Ok(Self::Segmented(nodes.to_vec())),
+            _ => Err(ParsePolicyError::new(text, POLICIES_ACCEPTED)),
+        }
+    }
+}
+
+impl fmt::Display for NumaPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::System => return f.write_str("system"),
+            Self::Bind(_) => "bind",
+            Self::Prefer(_) => "prefer",
+            Self::Interleave(_) => "interleave",
+            Self::Segmented(_) => "segmented",
+        };
+        let nodes: Vec<String> = self.nodes().iter().map(u32::to_string).collect();
+        write!(f, "{word}:{}", nodes.join(","))
+    }
 }
 
 #[cfg(test)]
@@ -274,5 +322,30 @@ mod tests {
             .map(|region| region.cpus(&root).is_some())
             .collect();
         assert_eq!(has_cpus, [true, false]);
+    }
+
+    #[test]
+    fn policies_are_read_as_they_are_printed() {
+        for policy in [
+            NumaPolicy::System,
+            NumaPolicy::Bind(vec![0, 1]),
+            NumaPolicy::Prefer(3),
+            NumaPolicy::Interleave(vec![2]),
+            NumaPolicy::Segmented(vec![5, 0]),
+        ] {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        assert_eq!("bind:0-2".parse(), Ok(NumaPolicy::Bind(vec![0, 1, 2])));
+        for text in [
+            "",
+            "bind",
+            "bind:",
+            "prefer:0,1",
+            "prefer:x",
+            "system:0",
+            "near:0",
+        ] {
+            assert!(text.parse::<NumaPolicy>().is_err(), "{text:?}");
+        }
     }
 }

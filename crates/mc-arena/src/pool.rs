@@ -11,20 +11,25 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     ptr::NonNull,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
+
+use nix::sched::CpuSet;
 
 use crate::{
     discovery::SystemRoot,
     error::PoolError,
     mapping::{
-        Access, Advice, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes,
+        Access, Advice, ClaimError, ClaimedRange, Extent, Mapping, OwnedBytes, Process,
+        base_page_bytes,
     },
     memory::Admission,
     named::{Contents, LockedFile, NamedFile},
     numa::{NodeSegment, NumaPolicy, Region},
     options::{Backing, MemoryLock, PoolOptions, Population},
     pages::Tier,
-    populate::{self, Method, Plan, PopulateError},
+    populate::{self, Method, Plan, PopulateError, Progress},
     procfs,
     shared::MemoryFile,
     tier,
@@ -43,6 +48,8 @@ pub struct Pool {
     tier: Tier,
     page_bytes: usize,
     population: Population,
+    /// How far the population in the background is, if there is one.
+    progress: Option<Arc<Progress>>,
     residency: Option<Residency>,
     segments: Vec<NodeSegment>,
     degradations: Vec<PoolError>,
@@ -60,6 +67,7 @@ enum PoolFile {
 
 /// What the kernel says about the memory behind a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Residency {
     /// Size of the pages the kernel maps the pool with. Transparent huge pages count as base pages.
     pub kernel_page_bytes: u64,
@@ -154,6 +162,10 @@ impl Pool {
                 align: options.align,
             });
         }
+        let options = &PoolOptions {
+            numa: options.numa.effective(&options.root)?,
+            ..options.clone()
+        };
         if let Some(path) = &options.file {
             return Self::map_file(options, path);
         }
@@ -277,6 +289,7 @@ impl Pool {
             tier,
             page_bytes,
             population: options.population,
+            progress: None,
             residency: None,
             segments: Vec::new(),
             degradations: Vec::new(),
@@ -411,6 +424,64 @@ impl Pool {
         self.residency.as_ref()
     }
 
+    /// Returns how many bytes from the start on have their memory, as far as the population of the pool
+    /// goes: all after an eager one, none before a lazy one, ever more during one in the background.
+    #[must_use]
+    pub fn ready_bytes(&self) -> usize {
+        match (&self.progress, self.population) {
+            (Some(progress), _) => progress.ready_bytes(),
+            (None, Population::Lazy) => 0,
+            (None, Population::Eager { .. } | Population::Background { .. }) => self.len(),
+        }
+    }
+
+    /// Waits until the population in the background has ended; without one it returns at once.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Background`] with the reason why it ended early: the rest of the pool is populated at
+    /// its first touch, as a lazy one is. [`PoolError::OtherProcess`] in a child.
+    pub fn wait_populated(&self) -> Result<(), PoolError> {
+        self.process().check()?;
+        match &self.progress {
+            Some(progress) => progress
+                .wait()
+                .map_err(|source| PoolError::Background { source }),
+            None => Ok(()),
+        }
+    }
+
+    /// Backs a range with memory now, in whole pages, keeping what it holds. What has its memory already
+    /// costs little.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::OutOfRange`]; [`PoolError::ExceedsMemory`] before the kernel would end a process for
+    /// it; [`PoolError::Populate`], also on kernels before 5.14; [`PoolError::OtherProcess`] in a child.
+    pub fn populate(&self, range: Range<usize>) -> Result<(), PoolError> {
+        self.process().check()?;
+        let len_bytes = self.len();
+        if range.start > range.end || range.end > len_bytes {
+            return Err(PoolError::OutOfRange {
+                start: range.start,
+                end: range.end,
+                len_bytes,
+            });
+        }
+        let page_bytes = self.page_bytes;
+        let start = range.start - range.start % page_bytes;
+        let end = range.end.next_multiple_of(page_bytes).min(len_bytes);
+        // Reserved huge pages and the blocks of a file are taken already, foreign memory is its owner's.
+        let is_named = matches!(self.file, Some(PoolFile::Named(_)));
+        let takes_memory = !is_named && matches!(self.tier, Tier::Transparent | Tier::Base);
+        populate::range(self.mapping.extent(), start..end, |missing_bytes| {
+            takes_memory
+                .then(|| Admission::of(&self.root, missing_bytes))
+                .transpose()
+        })
+        .map_err(|error| not_populated(error, range.len(), self.tier, None))
+    }
+
     /// Asks the kernel what backs the pool now.
     ///
     /// # Errors
@@ -519,12 +590,11 @@ impl Pool {
         admission: Option<Admission>,
     ) -> Result<(), PoolError> {
         let granule_bytes = self.granule_bytes(options);
-        let numa = options.numa.effective(&options.root)?;
-        let regions = numa.regions(self.len(), granule_bytes);
+        let regions = options.numa.regions(self.len(), granule_bytes);
         for region in &regions {
             region.bind(&self.mapping)?;
         }
-        if let NumaPolicy::Segmented(_) = numa {
+        if let NumaPolicy::Segmented(_) = options.numa {
             let segment = |region: &Region| NodeSegment {
                 node: region.nodes[0],
                 range: region.range.clone(),
@@ -539,6 +609,7 @@ impl Pool {
                 workers,
                 time_limit,
             } => (workers, time_limit),
+            Population::Background { workers } => (workers, None),
             Population::Lazy => (None, None),
         };
         let plan = Plan {
@@ -556,21 +627,32 @@ impl Pool {
                 (region, cpus)
             })
             .collect();
-        let asked_bytes = self.len() as u64;
-        populate::populate(&mut self.mapping, &regions, plan).map_err(|error| match error {
-            PopulateError::Refused(error) => *error,
-            PopulateError::Spawn { worker, source } => PoolError::Worker { worker, source },
-            PopulateError::Fault(errno) => PoolError::Populate {
-                asked_bytes,
-                tier: self.tier,
-                source: errno.into(),
-            },
-            PopulateError::TimeUp { populated_bytes } => PoolError::TimeLimit {
-                populated_bytes,
-                asked_bytes,
-                limit: time_limit.unwrap_or_default(),
-            },
-        })
+        let is_background = matches!(options.population, Population::Background { .. });
+        let is_advised = plan.method == Method::Advise;
+        if is_background && is_advised && options.lock == MemoryLock::Swappable {
+            return self.populate_beside(regions, plan);
+        }
+        let populated = populate::populate(&mut self.mapping, &regions, plan);
+        populated.map_err(|error| not_populated(error, self.len(), self.tier, time_limit))
+    }
+
+    /// Starts the population on a thread of its own.
+    fn populate_beside(
+        &mut self,
+        regions: Vec<(Region, Option<CpuSet>)>,
+        plan: Plan,
+    ) -> Result<(), PoolError> {
+        let progress = Arc::new(Progress::default());
+        self.progress = Some(Arc::clone(&progress));
+        let (len, tier) = (self.len(), self.tier);
+        let work = move |extent: &Extent, is_over: &AtomicBool| {
+            let populated =
+                populate::background::populate(extent, is_over, &regions, plan, &progress);
+            progress.end(populated.map_err(|error| not_populated(error, len, tier, None)));
+        };
+        self.mapping
+            .work_beside(work)
+            .map_err(|source| PoolError::Worker { worker: 0, source })
     }
 
     /// Returns the bytes that lie on one node and are populated at once.
@@ -583,7 +665,7 @@ impl Pool {
 
     /// Reads back what the kernel granted; a tier that was not obtained is an error.
     fn verify(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
-        let is_eager = options.is_resident();
+        let is_eager = options.is_resident() && self.progress.is_none();
         let mut residency = self.read_residency()?;
         let len = self.len() as u64;
         let huge_bytes_most = len - len % self.granule_bytes(options) as u64;
@@ -618,6 +700,30 @@ impl Pool {
         }
         self.residency = Some(residency);
         Ok(())
+    }
+}
+
+/// Returns why a pool was not populated.
+fn not_populated(
+    error: PopulateError,
+    len: usize,
+    tier: Tier,
+    time_limit: Option<Duration>,
+) -> PoolError {
+    let asked_bytes = len as u64;
+    match error {
+        PopulateError::Refused(error) => *error,
+        PopulateError::Spawn { worker, source } => PoolError::Worker { worker, source },
+        PopulateError::Fault(errno) => PoolError::Populate {
+            asked_bytes,
+            tier,
+            source: errno.into(),
+        },
+        PopulateError::TimeUp { populated_bytes } => PoolError::TimeLimit {
+            populated_bytes,
+            asked_bytes,
+            limit: time_limit.unwrap_or_default(),
+        },
     }
 }
 
