@@ -66,6 +66,7 @@ pub struct BudgetError {
 }
 
 /// What the budget amounts to.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -80,6 +81,7 @@ pub enum Verdict {
 }
 
 /// A budget: what is needed, what is there, and what to do.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budget {

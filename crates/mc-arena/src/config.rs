@@ -37,6 +37,7 @@ const HUGEPAGE_BYTES_MIN: u64 = 4096;
 const VALUE_CHARS_MAX: usize = 64;
 
 /// How the process-wide arena and buffers are set up.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ArenaConfig {
@@ -49,6 +50,7 @@ pub struct ArenaConfig {
 }
 
 /// Whether there is an arena.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArenaMode {
@@ -149,7 +151,6 @@ impl ArenaConfig {
     }
 
     /// Returns the options of a buffer of `size_bytes` that does not come from the arena.
-    #[must_use]
     pub fn direct_options(&self, size_bytes: u64) -> PoolOptions {
         PoolOptions::new(size_bytes).pages(self.direct_pages)
     }

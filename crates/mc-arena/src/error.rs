@@ -215,6 +215,16 @@ pub enum PoolError {
         /// Why it ended.
         source: Arc<PoolError>,
     },
+    /// The system is none that pools can be mapped on.
+    #[error(
+        "memory pools need Linux on a 64-bit machine, this is {os} on {arch}; keep to heap memory here"
+    )]
+    Unsupported {
+        /// The operating system.
+        os: &'static str,
+        /// The processor.
+        arch: &'static str,
+    },
     /// The kernel has no way to tell processes apart, so that children would not be safe.
     #[error("telling this process from its children was refused; Linux 4.14 can do it")]
     Process {
@@ -253,6 +263,7 @@ impl PoolError {
             | Self::File(_)
             | Self::OutOfRange { .. }
             | Self::Background { .. }
+            | Self::Unsupported { .. }
             | Self::Process { .. }
             | Self::OtherProcess(_)
             | Self::Unverifiable(_) => false,

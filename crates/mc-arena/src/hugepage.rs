@@ -8,6 +8,7 @@ use std::fmt;
 use crate::{cgroup, pages};
 
 /// Pages of one size on one node, or on all of them.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageCounts {
@@ -25,6 +26,7 @@ pub struct PageCounts {
 }
 
 /// One huge page size that the system offers.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugepagePool {
@@ -39,6 +41,7 @@ pub struct HugepagePool {
 }
 
 /// The huge pages of a system, as they were when it was read.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HugepageInventory {
@@ -105,6 +108,7 @@ pub enum Shortage {
 }
 
 /// The command that gives the system enough huge pages. Prints as the line to run.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Remedy {

@@ -59,13 +59,14 @@
 //! of the mappings are exercised in `tests/`. `unsafe` is confined to `mapping.rs`, the file below it,
 //! and the function that turns a claim into a slice.
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!("mc-arena relies on Linux system calls and 64-bit addresses");
+#![cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64")),
+    expect(dead_code, reason = "nothing is mapped there")
+)]
 
 mod arena;
 pub mod budget;
 pub mod buffers;
-mod bytes;
 mod cgroup;
 mod chunk;
 pub mod config;
@@ -73,21 +74,40 @@ mod cursor;
 mod discovery;
 mod error;
 pub mod hugepage;
-mod mapping;
-mod memory;
-mod named;
 mod numa;
 mod options;
 mod pages;
-mod pool;
-mod populate;
 mod procfs;
 mod publish;
-mod shared;
 pub mod size;
 mod sync;
-mod tier;
 mod words;
+
+/// What takes the kernel of Linux and addresses of 64 bits.
+macro_rules! supported {
+    ($($module:item)+) => {$(
+        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+        $module
+    )+};
+}
+
+supported! {
+    mod bytes;
+    mod mapping;
+    mod memory;
+    mod named;
+    mod pool;
+    mod populate;
+    mod region;
+    mod shared;
+    mod tier;
+}
+
+/// The same types elsewhere, of which there are no values.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+mod unsupported;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+use crate::unsupported::{bytes, mapping, named, pool, shared};
 
 pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},

@@ -14,6 +14,7 @@
 mod claims;
 mod descriptor;
 mod extent;
+mod other_process;
 mod policy;
 mod process;
 mod truncation;
@@ -42,7 +43,8 @@ use self::{claims::Claims, extent::Worker};
 
 pub use self::{
     claims::ClaimError,
-    process::{OtherProcess, Process},
+    other_process::OtherProcess,
+    process::Process,
 };
 pub(crate) use self::{
     claims::{Access, ClaimedRange},

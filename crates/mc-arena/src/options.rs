@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// When a pool gets its memory.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Population {
@@ -42,6 +43,7 @@ pub enum Population {
 }
 
 /// Who can see the memory of a pool.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backing {
@@ -53,6 +55,7 @@ pub enum Backing {
 }
 
 /// Whether the memory of a pool may leave main memory.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryLock {

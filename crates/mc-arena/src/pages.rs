@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// Size of the huge pages to use.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PageSize {
@@ -20,6 +21,7 @@ pub enum PageSize {
 }
 
 /// Which pages back a pool, and what may happen when they are not to be had.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PagePolicy {
@@ -36,6 +38,7 @@ pub enum PagePolicy {
 }
 
 /// The pages a pool obtained, best first.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tier {

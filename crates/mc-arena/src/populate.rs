@@ -29,7 +29,7 @@ use crate::{
     error::PoolError,
     mapping::{Extent, Mapping, base_page_bytes},
     memory::Admission,
-    numa::Region,
+    region::Region,
 };
 
 pub(crate) use self::background::Progress;

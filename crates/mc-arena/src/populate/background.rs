@@ -10,7 +10,7 @@ use std::sync::{
 
 use nix::sched::CpuSet;
 
-use crate::{error::PoolError, mapping::Extent, numa::Region};
+use crate::{error::PoolError, mapping::Extent, region::Region};
 
 use super::{Plan, PopulateError, Rest, Run, workers};
 

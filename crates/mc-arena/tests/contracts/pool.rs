@@ -457,3 +457,24 @@ fn transparent_pages_do_not_round_the_pool_up() {
     assert_eq!((small.tier(), small.len()), (Tier::Base, MIB));
     assert!(matches!(small.degradations(), [PoolError::TooSmall { .. }]));
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn policies_survive_being_written_down() {
+    let policies = (
+        PagePolicy::Prefer(PageSize::Bytes(2 << 20)),
+        Population::Eager {
+            workers: NonZeroUsize::new(3),
+            time_limit: Some(Duration::from_secs(1)),
+        },
+        NumaPolicy::Segmented(vec![1, 0]),
+        Backing::Shared,
+        MemoryLock::Locked,
+    );
+    let text = serde_json::to_string(&policies).unwrap();
+    assert_eq!(
+        serde_json::from_str::<(PagePolicy, Population, NumaPolicy, Backing, MemoryLock)>(&text)
+            .unwrap(),
+        policies
+    );
+}
