@@ -17,6 +17,7 @@ mod extent;
 mod other_process;
 mod policy;
 mod process;
+mod raw;
 mod truncation;
 mod view;
 
@@ -39,7 +40,7 @@ use nix::{
     sys::mman::{self, MapFlags, MmapAdvise, ProtFlags},
 };
 
-use self::{claims::Claims, extent::Worker};
+use self::{claims::Claims, extent::Worker, raw::unmap};
 
 pub use self::{
     claims::ClaimError,
@@ -51,21 +52,12 @@ pub(crate) use self::{
     descriptor::OwnFile,
     extent::Extent,
     policy::{BindMode, NodeMask},
+    raw::base_page_bytes,
     truncation::Watch,
     view::ReadOnlyMapping,
 };
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
-
-/// Size of the pages the kernel maps unless asked for others, in bytes.
-pub(crate) fn base_page_bytes() -> usize {
-    // SAFETY: (1) `sysconf` takes no pointer and has no precondition (sysconf(3)).
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes)
-        .ok()
-        .filter(|bytes| bytes.is_power_of_two())
-        .unwrap_or(4096)
-}
 
 /// An exclusively owned, readable and writable mapping.
 ///
@@ -517,15 +509,4 @@ impl OwnedBytes {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         self.0.as_mut_slice()
     }
-}
-
-/// Unmaps a range; a failure leaves it mapped, which is a leak and not an error to act on.
-///
-/// # Safety
-///
-/// The `len` bytes from `start` on are mapped, and nothing uses them any more.
-unsafe fn unmap(start: NonNull<u8>, len: usize) {
-    // SAFETY: (1) the caller's clause: nothing uses the range any more.
-    let unmapped = unsafe { mman::munmap(start.cast(), len) };
-    debug_assert_eq!(unmapped, Ok(()), "unmapping {len} bytes at {start:p}");
 }

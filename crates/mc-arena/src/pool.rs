@@ -86,6 +86,24 @@ impl Pool {
     ///
     /// [`PoolError::ZeroSize`], or [`PoolError::Process`]; `owner` is dropped then.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::ptr::NonNull;
+    ///
+    /// use mc_arena::{Arena, Pool};
+    ///
+    /// // Stands for pages that a driver has pinned; dropping it gives them back to the driver.
+    /// let mut pinned = vec![0_u8; 1 << 20];
+    /// let base = NonNull::from(&mut pinned[..]).cast();
+    /// // SAFETY: the bytes are those of the vector, which is the owner and is not touched any more.
+    /// let pool = unsafe { Pool::from_foreign(base, 1 << 20, pinned) }?;
+    /// let arena = Arena::new(pool)?;
+    /// arena.allocate(4096)?.fill(1);
+    /// drop(arena); // Last of all, the owner.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// Until `owner` is dropped, the `len` bytes from `base` on are mapped readable and writable and

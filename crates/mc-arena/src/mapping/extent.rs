@@ -67,7 +67,7 @@ impl Extent {
     /// Returns how many of the base pages in `range`, which consists of whole ones, have no memory yet.
     pub(crate) fn missing_pages(&self, range: Range<usize>) -> Result<usize, Errno> {
         self.check(&range);
-        let mut states = vec![0_u8; range.len().div_ceil(super::base_page_bytes())];
+        let mut states = vec![0_u8; range.len().div_ceil(super::raw::base_page_bytes())];
         let start = self.at(range.start).as_ptr().cast();
         // SAFETY: (1) the range is mapped (checked above, field `base`); (2) the kernel writes one byte
         // for each page of the range, of which there are as many as `states` has.

@@ -140,7 +140,7 @@ fn mark() -> Result<&'static AtomicU64, Errno> {
 /// Makes the page and publishes it, unless another thread was first.
 #[cold]
 fn publish() -> Result<*mut AtomicU64, Errno> {
-    let len = NonZeroUsize::new(super::base_page_bytes()).ok_or(Errno::EINVAL)?;
+    let len = NonZeroUsize::new(super::raw::base_page_bytes()).ok_or(Errno::EINVAL)?;
     let flags = MapFlags::MAP_PRIVATE;
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: (1) the kernel chooses the address (`None`), so no existing mapping is touched.
