@@ -32,6 +32,7 @@ use core::{fmt, ptr};
 use self::{
     flags::FLAG_COUNT,
     locked::{Core, State, settle_free},
+    magazine::Put,
     thread::thread_number,
 };
 use crate::{
@@ -50,6 +51,13 @@ const MAGAZINE_COUNT: usize = 16;
 #[cfg(loom)]
 const MAGAZINE_COUNT: usize = 2;
 const _: () = assert!(MAGAZINE_COUNT <= FLAG_COUNT, "every magazine has a flag");
+
+/// Blocks that a thread takes from the core beyond the one it needs, where
+/// several threads allocate sizes that repeat.
+const STOCK_LEN: usize = 16;
+
+/// The largest hole is at least as many blocks, or none are taken beyond need.
+const STOCK_SHARE: u64 = 16 * STOCK_LEN as u64;
 
 /// An [`OffsetAllocator`] that threads share and whose allocations free
 /// themselves.
@@ -264,14 +272,38 @@ impl SharedAllocator {
         })
     }
 
-    /// Makes the thread's magazine one for a size that comes again.
+    /// Makes the thread's magazine one for a size that comes again; stocks one
+    /// that is for the size and empty, while other threads want the lock too.
     fn learn(&self, state: &mut State, size: u64) {
-        let is_known = state.magazines().get(thread_number()).is_for(size);
-        if !is_known && state.recent.comes_again(size) {
+        if state.magazines().get(thread_number()).is_for(size) {
+            if state.is_for_several() {
+                self.stock(state, size);
+            }
+        } else if state.recent.comes_again(size) {
             let magazines = Arc::clone(state.magazines());
             self.core.adopt(state, &magazines, size);
             seat::sit_down(self.core.id, &magazines);
         }
+    }
+
+    /// Puts blocks into the thread's magazine that nobody has asked for yet,
+    /// unless they would take much of what is left.
+    #[cold]
+    fn stock(&self, state: &mut State, size: u64) {
+        let magazines = Arc::clone(state.magazines());
+        let allocator = state.allocator();
+        let charge = allocator.charge(size);
+        if charge.saturating_mul(STOCK_SHARE) > allocator.largest_bound() {
+            return;
+        }
+        let stock = [(); STOCK_LEN].map(|()| allocator.allocate(size).ok());
+        // What is put in last is taken first: the one at the lowest offset.
+        for block in stock.into_iter().rev().flatten() {
+            if magazines.get(thread_number()).put(block) != Put::Kept {
+                settle_free(allocator.free(block));
+            }
+        }
+        self.core.publish(allocator);
     }
 
     /// Serves a request that the core could not serve with what magazines
