@@ -69,7 +69,7 @@ impl Core {
             capacity: AtomicU64::new(allocator.capacity()),
             base: AtomicU64::new(0),
             is_open: AtomicBool::new(true),
-            sizes_repeat: AtomicBool::new(allocator.sizes_repeat),
+            sizes_repeat: AtomicBool::new(allocator.space().sizes_repeat()),
             state: Mutex::new(State::new(allocator)),
         }
     }
@@ -140,9 +140,7 @@ impl Core {
     pub(super) fn free(&self, handle: &Handle) {
         let block = handle.allocation();
         let mut state = self.lock();
-        if !state.allocator.park(block) {
-            settle_free(state.allocator.release(block));
-        }
+        settle_free(state.allocator.park_or_merge(block));
         self.publish(&mut state.allocator);
         if state.closing.is_some() {
             Frame::retire(&mut state);
@@ -152,15 +150,15 @@ impl Core {
     /// Tells refusals what the locked allocator has.
     #[inline]
     pub(super) fn publish(&self, allocator: &mut OffsetAllocator) {
-        allocator.holes.learn_lone_largest();
+        allocator.space_mut().tighten_bound_at_once();
         self.largest_bound
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
         // Seldom: a lock that is released waits for every store before it.
-        if self.sizes_repeat() != allocator.sizes_repeat {
-            self.sizes_repeat
-                .store(allocator.sizes_repeat, Ordering::Relaxed);
+        let sizes_repeat = allocator.space().sizes_repeat();
+        if self.sizes_repeat() != sizes_repeat {
+            self.sizes_repeat.store(sizes_repeat, Ordering::Relaxed);
         }
     }
 }
