@@ -146,18 +146,15 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod address_index;
 mod allocation;
 mod allocator;
-mod bin_map;
 mod bins;
+mod capacity;
 mod compact;
 mod error;
 mod extents;
-mod holes;
-mod nodes;
+mod fit;
 mod options;
-mod parked;
 mod place;
 mod report;
 mod restore;
@@ -167,6 +164,8 @@ mod shared;
 mod slab;
 mod slots;
 mod snapshot;
+mod space;
+mod steps;
 mod sync;
 mod trend;
 mod window;
@@ -175,12 +174,13 @@ pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
 pub use compact::CompactAllocation;
 pub use error::{
-    AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SnapshotError,
+    AllocError, CapacityError, FreeError, OptionsError, PlaceError, ResizeError, RestoreEntry,
+    RestoreError, SnapshotError,
 };
 pub use extents::Extents;
-pub use options::{Fit, Options};
+pub use fit::Fit;
+pub use options::Options;
 pub use report::{BinUsage, FreeRange, Histogram, Report};
-pub use restore::RestoreEntry;
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
 pub use slots::{

@@ -12,6 +12,7 @@
 //! are empty.
 
 mod ask;
+mod capacity;
 mod flags;
 mod frame;
 mod frame_id;
@@ -38,7 +39,7 @@ use self::{
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, FreeError, OptionsError, PlaceError, ResizeError},
+    error::{AllocError, CapacityError, FreeError, OptionsError, PlaceError, ResizeError},
     options::Options,
     sync::Ordering,
 };
@@ -131,6 +132,8 @@ impl SharedAllocator {
     /// [`BaseTooHigh`](OptionsError::BaseTooHigh) if the range would pass
     /// 2<sup>64</sup>.
     pub fn set_base(&self, base: u64) -> Result<(), OptionsError> {
+        // Locked, so that the range does not grow meanwhile.
+        let _state = self.core.lock();
         let capacity = self.capacity();
         if base.checked_add(capacity - 1).is_none() {
             return Err(OptionsError::BaseTooHigh { base, capacity });
@@ -292,7 +295,7 @@ impl SharedAllocator {
     fn stock(&self, state: &mut State, size: u64) {
         let magazines = Arc::clone(state.magazines());
         let allocator = state.allocator();
-        let charge = allocator.charge(size);
+        let charge = allocator.space().charge(size);
         if charge.saturating_mul(STOCK_SHARE) > allocator.largest_bound() {
             return;
         }
@@ -360,7 +363,7 @@ impl SharedAllocator {
         let free = allocator.free_bytes().saturating_add(bytes);
         let merged = (blocks + 1).saturating_mul(allocator.largest_bound());
         let largest_hole = free.min(merged.saturating_add(bytes));
-        (is_same && allocator.charge(asked) > largest_hole).then_some(AllocError::NoHole {
+        (is_same && allocator.space().charge(asked) > largest_hole).then_some(AllocError::NoHole {
             asked,
             free,
             largest_hole,
@@ -463,6 +466,12 @@ impl Exhaustion for PlaceError {
             Self::Refused(error) => error.is_exhaustion(),
             Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
         }
+    }
+}
+
+impl Exhaustion for CapacityError {
+    fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Occupied { .. } | Self::OutOfMemory)
     }
 }
 

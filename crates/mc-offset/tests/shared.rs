@@ -4,8 +4,8 @@
 use std::{sync::Barrier, thread};
 
 use mc_offset::{
-    AllocError, Allocation, FreeError, Handle, OffsetAllocator, Options, OptionsError, PlaceError,
-    ResizeError, SharedAllocator,
+    AllocError, Allocation, CapacityError, FreeError, Handle, OffsetAllocator, Options,
+    OptionsError, PlaceError, ResizeError, SharedAllocator,
 };
 
 #[test]
@@ -591,5 +591,36 @@ fn a_handle_is_resized_in_its_place() {
     allocator.resize_in_place(&mut handle, 1000).unwrap();
     drop(handle);
     assert_eq!(allocator.report().free_bytes, 1000);
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn the_end_of_a_shared_range_moves_for_all_clones() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let clone = allocator.clone();
+    // A block that is kept back is not in the way.
+    let low = allocator.allocate(500).unwrap();
+    for _ in 0..3 {
+        drop(allocator.allocate(300).unwrap());
+    }
+    assert_eq!(allocator.recent_free_bytes(), 200);
+    clone.shrink(600).unwrap();
+    assert_eq!((allocator.capacity(), allocator.free_bytes()), (600, 100));
+    let in_the_way = CapacityError::Occupied {
+        asked: 499,
+        by: low.allocation(),
+    };
+    assert_eq!(allocator.shrink(499), Err(in_the_way));
+    assert_eq!(allocator.highest_end(), 500);
+    assert!(allocator.allocate(101).is_err());
+    allocator.grow(2000).unwrap();
+    assert_eq!(clone.allocate(1500).unwrap().offset(), 500);
+    allocator.set_base(u64::MAX - 1999).unwrap();
+    let past = CapacityError::PastAddressSpace {
+        asked: 2001,
+        base: u64::MAX - 1999,
+    };
+    assert_eq!(clone.grow(2001), Err(past));
+    assert_eq!(clone.capacity(), 2000);
     allocator.inspect(OffsetAllocator::check_invariants);
 }

@@ -127,7 +127,7 @@ impl SharedAllocator {
     }
 
     /// Returns what a method of the allocator says, all freed blocks merged.
-    fn merged<R>(&self, ask: fn(&OffsetAllocator) -> R) -> R {
+    pub(super) fn merged<R>(&self, ask: fn(&OffsetAllocator) -> R) -> R {
         let mut state = self.core.lock();
         while self.reclaim(&mut state) {}
         ask(state.allocator())

@@ -101,7 +101,7 @@ impl State {
 
     /// Returns what a block of so many bytes takes from the holes.
     pub(super) fn charge(&self, size: u64) -> u64 {
-        self.allocator.as_ref().expect(IDLE).charge(size)
+        self.allocator.as_ref().expect(IDLE).space().charge(size)
     }
 }
 
@@ -166,8 +166,7 @@ impl Core {
             magazines: Some(Arc::new(Magazines::new(&self.flags))),
             ..State::IDLE
         };
-        self.capacity
-            .store(state.allocator().capacity(), Ordering::Relaxed);
+        self.set_capacity(state.allocator().capacity());
         self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
         self.publish(state.allocator());
@@ -197,6 +196,11 @@ impl Core {
     #[inline]
     pub(super) fn capacity(&self) -> u64 {
         self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the bytes of the range; the caller has the lock.
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Ordering::Relaxed);
     }
 
     /// Returns the address of the first byte of the range.
@@ -293,9 +297,7 @@ impl Core {
             return self.adopt_and_keep(&mut state, handle);
         }
         let allocator = state.allocator();
-        if !allocator.park(block) {
-            settle_free(allocator.release(block));
-        }
+        settle_free(allocator.park_or_merge(block));
         self.publish(allocator);
         if state.is_closing {
             retire(self, &mut state);
@@ -335,7 +337,7 @@ impl Core {
             settle_free(allocator.free(block));
         });
         // That blocks are left over does not mean that sizes cease to repeat.
-        allocator.sizes_repeat = true;
+        allocator.space_mut().set_sizes_repeat(true);
         self.publish(allocator);
     }
 
@@ -353,12 +355,12 @@ impl Core {
     /// Tells refusals what the locked allocator has.
     #[inline]
     pub(super) fn publish(&self, allocator: &mut OffsetAllocator) {
-        allocator.holes.learn_lone_largest();
+        allocator.space_mut().tighten_bound_at_once();
         self.largest_bound
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
-        self.flags.set_keeping(allocator.sizes_repeat);
+        self.flags.set_keeping(allocator.space().sizes_repeat());
     }
 }
 
