@@ -149,11 +149,14 @@ extern crate std;
 mod allocation;
 mod allocator;
 mod bins;
+#[cfg(test)]
+mod bounds;
 mod capacity;
 mod compact;
 mod error;
 mod extents;
 mod fit;
+mod hole_plan;
 mod options;
 mod place;
 mod report;
@@ -179,6 +182,7 @@ pub use error::{
 };
 pub use extents::Extents;
 pub use fit::Fit;
+pub use hole_plan::{BlockCost, HoleOptions, HolePlan, Move, Optimality};
 pub use options::Options;
 pub use report::{BinUsage, FreeRange, Histogram, Report};
 #[cfg(feature = "std")]

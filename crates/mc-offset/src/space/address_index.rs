@@ -25,6 +25,9 @@ use crate::{
 
 /// Entries of a node at most: two levels reach a thousand holes, five a million.
 const FANOUT: usize = 32;
+/// Entries that stay when a full node is split.
+const HALF: u32 = 16;
+const _: () = assert!(2 * HALF as usize == FANOUT, "a split leaves two halves");
 /// A node of at most so many entries is merged with a neighbor if there is one
 /// that leaves room for a few more.
 const SPARSE: usize = FANOUT / 4;
@@ -147,7 +150,7 @@ enum Reached {
 
 /// The room that the holes have for one alignment.
 #[derive(Debug)]
-struct Plane {
+pub(super) struct Plane {
     /// Bytes to whose multiples requests are aligned.
     step: u64,
     /// For each node of the tree, the most bytes of a hole below it that lie
@@ -414,7 +417,7 @@ impl AddressIndex {
         &mut self,
         step: u64,
         is_every_offset: bool,
-        mut take: impl FnMut(u64, u32) -> ControlFlow<()>,
+        take: impl FnMut(u64, u32) -> ControlFlow<()>,
     ) -> Result<(), SlabFull> {
         self.idle_changes = 0;
         let plane = if is_every_offset {
@@ -423,6 +426,16 @@ impl AddressIndex {
             let plane = self.follow(step)?;
             Some(&self.planes[plane])
         };
+        self.largest_entries(plane, take)
+    }
+
+    /// Hands out holes by their room in a plane, or by their size without one,
+    /// the most first.
+    pub(super) fn largest_entries(
+        &self,
+        plane: Option<&Plane>,
+        mut take: impl FnMut(u64, u32) -> ControlFlow<()>,
+    ) -> Result<(), SlabFull> {
         let mut heap: BinaryHeap<(u64, Reached)> = BinaryHeap::new();
         heap.try_reserve(FANOUT)?;
         heap.push((u64::MAX, Reached::Node(self.root)));
@@ -440,8 +453,8 @@ impl AddressIndex {
                 match (plane, node.is_leaf) {
                     (None, true) => (entry.largest, Reached::Hole(link)),
                     (None, false) => (entry.largest, Reached::Node(link)),
-                    (Some(_), true) => {
-                        let room = room_in(entry.offset, entry.largest, step);
+                    (Some(plane), true) => {
+                        let room = room_in(entry.offset, entry.largest, plane.step);
                         (room, Reached::Hole(link))
                     }
                     (Some(plane), false) => (plane.rooms[link as usize], Reached::Node(link)),
@@ -567,7 +580,6 @@ impl AddressIndex {
     /// Moves the upper half of a full node to a new one behind it; returns
     /// where an entry at `position` goes now.
     fn split(&mut self, at: u32, position: usize) -> (u32, usize) {
-        const HALF: u32 = FANOUT as u32 / 2;
         let half = HALF as usize;
         steps::note(1);
         let TreeNode {

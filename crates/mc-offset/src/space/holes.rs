@@ -5,7 +5,7 @@
 //! what is written to neighbors that are not there.
 
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
+use core::{cmp::Reverse, ops::ControlFlow};
 
 use super::{
     address_index::{AddressIndex, room_in},
@@ -263,6 +263,19 @@ impl Holes {
     /// Returns the hole with the highest offset that is at most `offset`.
     pub(crate) fn at_or_before(&mut self, offset: u64) -> Result<Option<u32>, SlabFull> {
         Ok(self.by_address()?.at_or_before(offset))
+    }
+
+    /// Hands out holes, the largest first, for as long as `take` wants more; in
+    /// O(log holes) each, where all are not few.
+    pub(crate) fn largest_holes(&self, mut take: impl FnMut(u32) -> ControlFlow<()>) {
+        if let Some(by_address) = &self.by_address {
+            // Without memory for the search there are none to be had.
+            let _ = by_address.largest_entries(None, |_, hole| take(hole));
+            return;
+        }
+        let mut holes: Vec<u32> = self.iter().collect();
+        holes.sort_unstable_by_key(|&hole| Reverse(self.hole(hole).size));
+        let _ = holes.into_iter().try_for_each(take);
     }
 
     /// Hands out holes with the bytes that they have behind a multiple of

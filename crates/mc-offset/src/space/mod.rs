@@ -142,6 +142,12 @@ impl Space {
         self.chain.len() - self.hole_count()
     }
 
+    /// Returns the number of allocations and holes.
+    #[inline]
+    pub(crate) fn node_count(&self) -> u32 {
+        self.chain.len()
+    }
+
     /// Returns whether as many allocations are live as the options allow.
     #[inline]
     pub(crate) fn is_at_limit(&self) -> bool {

@@ -4,7 +4,7 @@ use super::{
     Space,
     chain::{self, ANCHOR},
 };
-use crate::allocation::Allocation;
+use crate::{allocation::Allocation, steps};
 
 /// What a span holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ impl Space {
 
     /// Returns the span of a node that begins at `offset`.
     pub(super) fn span_at(&self, node: u32, offset: u64) -> Option<Span> {
+        steps::note(1);
         let (bytes, allocation) = self.measure(node)?;
         let content = allocation.map_or(Content::Free, |(size, serial)| {
             Content::Live(Allocation::new(offset, size, serial, node))
