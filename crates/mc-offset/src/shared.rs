@@ -55,10 +55,16 @@ const _: () = assert!(MAGAZINE_COUNT <= FLAG_COUNT, "every magazine has a flag")
 
 /// Blocks that a thread takes from the core beyond the one it needs, where
 /// several threads allocate sizes that repeat.
+#[cfg(not(loom))]
 const STOCK_LEN: usize = 16;
+#[cfg(loom)]
+const STOCK_LEN: usize = 1;
 
 /// The largest hole is at least as many blocks, or none are taken beyond need.
+#[cfg(not(loom))]
 const STOCK_SHARE: u64 = 16 * STOCK_LEN as u64;
+#[cfg(loom)]
+const STOCK_SHARE: u64 = STOCK_LEN as u64;
 
 /// An [`OffsetAllocator`] that threads share and whose allocations free
 /// themselves.

@@ -4,8 +4,8 @@
 use std::{sync::Barrier, thread};
 
 use mc_offset::{
-    AllocError, Allocation, CapacityError, FreeError, Handle, OffsetAllocator, Options,
-    OptionsError, PlaceError, ResizeError, SharedAllocator,
+    AllocError, Allocation, BlockCost, CapacityError, FreeError, Handle, HoleOptions,
+    OffsetAllocator, Options, OptionsError, PlaceError, ResizeError, SharedAllocator,
 };
 
 #[test]
@@ -540,9 +540,13 @@ fn a_window_is_freed_by_handles_and_tokens() {
             .position(|handle| handle.allocation() == *victim)?;
         Some(handles.remove(at))
     };
-    assert_eq!(allocator.free_victims(&window, &mut take), 3);
+    assert_eq!(allocator.free_victims(&window.victims, &mut take), 3);
     assert_eq!(allocator.largest_hole(), 300);
-    assert_eq!(allocator.free_victims(&window, take), 0, "they are gone");
+    assert_eq!(
+        allocator.free_victims(&window.victims, take),
+        0,
+        "they are gone"
+    );
     assert_eq!(allocator.allocate(300).unwrap().offset(), 300);
 }
 
@@ -623,4 +627,32 @@ fn the_end_of_a_shared_range_moves_for_all_clones() {
     assert_eq!(clone.grow(2001), Err(past));
     assert_eq!(clone.capacity(), 2000);
     allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn a_plan_makes_a_hole_by_moves_of_handles() {
+    let allocator = SharedAllocator::new(100).unwrap();
+    let mut handles: Vec<Option<Handle>> = (0..10).map(|_| allocator.allocate(10).ok()).collect();
+    for gone in [1, 3, 4, 8] {
+        handles[gone] = None;
+    }
+    let options = HoleOptions {
+        moved_bytes_max: 10,
+        ..HoleOptions::new(30)
+    };
+    let plan = allocator
+        .plan_hole(&options, |_| BlockCost::movable())
+        .unwrap();
+    assert_eq!(plan.moved_bytes, 10, "the block between two holes");
+    for step in &plan.moves {
+        let moved = allocator.allocate_at(step.to, step.size()).unwrap();
+        let place = handles.iter_mut().find(|handle| {
+            handle
+                .as_ref()
+                .is_some_and(|handle| handle.allocation() == step.allocation)
+        });
+        Handle::free_all(place.unwrap().replace(moved));
+    }
+    let start = plan.window.start;
+    assert_eq!(allocator.allocate_at(start, 30).unwrap().offset(), start);
 }
