@@ -106,7 +106,8 @@
 //!
 //! - `std`: `SharedAllocator`, which threads share and whose handles free
 //!   themselves. Sizes that a thread repeats take neither the lock nor a line
-//!   that other threads write.
+//!   that other threads write, whoever frees them, but for one look at the lock
+//!   for some tens of blocks that change threads.
 //! - `serde`: `Serialize` for [`Report`], [`Histogram`], [`BinUsage`],
 //!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`]; `Serialize` and
 //!   `Deserialize` for [`Fit`].
