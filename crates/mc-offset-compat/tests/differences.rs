@@ -139,7 +139,7 @@ fn panics_of_limits_name_what_is_accepted() {
 fn report_time(regions: u32) -> Duration {
     let mut allocator = Ours::with_max_allocs(u32::MAX, 4 * regions);
     let blocks: Vec<_> = (0..2 * regions)
-        .map(|block| allocator.allocate(8192 + block % 200).unwrap())
+        .map(|block| allocator.allocate(8192 + block % 200).expect("all fit"))
         .collect();
     let _rest = allocator.allocate(allocator.storage_report().largest_free_region);
     let mut least = Duration::MAX;
@@ -149,7 +149,7 @@ fn report_time(regions: u32) -> Duration {
     for _ in 0..300 {
         // The largest region goes and comes, so that nothing is known of it.
         let largest = allocator.storage_report().largest_free_region;
-        let block = allocator.allocate(largest).unwrap();
+        let block = allocator.allocate(largest).expect("it fits");
         let start = Instant::now();
         let report = allocator.storage_report();
         least = least.min(start.elapsed());
