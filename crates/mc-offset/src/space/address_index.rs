@@ -488,16 +488,26 @@ impl AddressIndex {
             idle_changes: 0,
         });
         let at = self.planes.len() - 1;
-        self.fill_plane(at, self.root);
+        // Leaves in the order of the table, which the processor reads ahead;
+        // what is above them are few.
+        for (leaf, node) in (0..).zip(&self.nodes) {
+            if node.is_leaf {
+                steps::note(1);
+                let room = self.room_below(&self.planes[at], leaf);
+                self.planes[at].rooms[leaf as usize] = room;
+            }
+        }
+        self.fill_inner(at, self.root);
         Ok(at)
     }
 
-    fn fill_plane(&mut self, plane: usize, at: u32) {
+    fn fill_inner(&mut self, plane: usize, at: u32) {
+        if self.node(at).is_leaf {
+            return;
+        }
         steps::note(1);
-        if !self.node(at).is_leaf {
-            for child in 0..self.node(at).len() {
-                self.fill_plane(plane, self.node(at).links[child]);
-            }
+        for child in 0..self.node(at).len() {
+            self.fill_inner(plane, self.node(at).links[child]);
         }
         let room = self.room_below(&self.planes[plane], at);
         self.planes[plane].rooms[at as usize] = room;
