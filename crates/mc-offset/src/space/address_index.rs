@@ -54,6 +54,8 @@ struct TreeNode {
     parent: u32,
     len: u32,
     is_leaf: bool,
+    /// The most of `largest`, 0 without entries.
+    most: u64,
     offsets: [u64; FANOUT],
     largest: [u64; FANOUT],
     links: [u32; FANOUT],
@@ -65,6 +67,7 @@ impl TreeNode {
             parent,
             len: 0,
             is_leaf,
+            most: 0,
             offsets: [0; FANOUT],
             largest: [0; FANOUT],
             links: [NIL; FANOUT],
@@ -98,8 +101,19 @@ impl TreeNode {
     /// Returns the position of an entry by its link.
     #[inline]
     fn position(&self, link: u32) -> usize {
-        let found = self.links().iter().position(|&other| other == link);
-        found.expect("a node of the address index lists what names it as parent")
+        // Eight are compared at a time. Behind the entries lie copies of what
+        // was there, so that the first match is the one.
+        const LANES: usize = 8;
+        for (at, lanes) in self.links.chunks_exact(LANES).enumerate() {
+            if lanes
+                .iter()
+                .fold(false, |is_here, &other| is_here | (other == link))
+            {
+                let lane = lanes.iter().position(|&other| other == link);
+                return at * LANES + lane.unwrap_or(0);
+            }
+        }
+        unreachable!("a node of the address index lists what names it as parent")
     }
 
     /// Returns how many entries begin at or before `offset`.
@@ -109,11 +123,10 @@ impl TreeNode {
         offsets.iter().filter(|&&other| other <= offset).count()
     }
 
-    /// Returns the size of the largest hole.
-    #[inline]
-    fn maximum(&self) -> u64 {
+    /// Finds the most of `largest` anew.
+    fn recount(&mut self) {
         let largest = &self.largest[..self.len()];
-        largest.iter().fold(0, |most, &size| most.max(size))
+        self.most = largest.iter().fold(0, |most, &size| most.max(size));
     }
 
     fn insert(&mut self, at: usize, entry: Entry) {
@@ -121,23 +134,48 @@ impl TreeNode {
         self.offsets.copy_within(at..len, at + 1);
         self.largest.copy_within(at..len, at + 1);
         self.links.copy_within(at..len, at + 1);
-        self.set(at, entry);
+        self.put(at, entry);
         self.len += 1;
+        self.most = self.most.max(entry.largest);
     }
 
     fn remove(&mut self, at: usize) {
         let len = self.len();
+        let largest = self.largest[at];
         self.offsets.copy_within(at + 1..len, at);
         self.largest.copy_within(at + 1..len, at);
         self.links.copy_within(at + 1..len, at);
         self.len -= 1;
+        if largest == self.most {
+            self.recount();
+        }
+    }
+
+    /// Replaces an entry; returns whether what stands for the node in its
+    /// parent changes.
+    #[inline]
+    fn replace(&mut self, at: usize, entry: Entry) -> bool {
+        let (was, most) = (self.largest[at], self.most);
+        self.put(at, entry);
+        if entry.largest >= most {
+            self.most = entry.largest;
+        } else if was == most {
+            self.recount();
+        }
+        at == 0 || self.most != most
     }
 
     #[inline]
-    fn set(&mut self, at: usize, entry: Entry) {
+    fn put(&mut self, at: usize, entry: Entry) {
         self.offsets[at] = entry.offset;
         self.largest[at] = entry.largest;
         self.links[at] = entry.link;
+    }
+
+    /// Keeps the first entries only.
+    fn truncate(&mut self, len: u32) {
+        self.len = len;
+        self.recount();
     }
 }
 
@@ -281,15 +319,12 @@ impl AddressIndex {
         let leaf = self.leaf_of(hole);
         let node = &mut self.nodes[leaf as usize];
         let at = node.position(hole);
-        let was = node.entry(at);
         let entry = Entry {
             offset,
             largest: size,
             link: hole,
         };
-        node.set(at, entry);
-        // Most holes are neither the first nor the largest of their leaf.
-        let is_summary = at == 0 || was.largest.max(size) >= node.maximum();
+        let is_summary = node.replace(at, entry);
         if is_summary || !self.planes.is_empty() {
             self.refresh_up(leaf);
         }
@@ -299,7 +334,7 @@ impl AddressIndex {
     /// Returns the size of the largest hole, 0 if there is none.
     #[inline]
     pub(crate) fn largest(&self) -> u64 {
-        self.node(self.root).maximum()
+        self.node(self.root).most
     }
 
     /// Returns the hole with the highest offset that is at most `offset`.
@@ -488,16 +523,26 @@ impl AddressIndex {
             idle_changes: 0,
         });
         let at = self.planes.len() - 1;
-        self.fill_plane(at, self.root);
+        // Leaves in the order of the table, which the processor reads ahead;
+        // what is above them are few.
+        for (leaf, node) in (0..).zip(&self.nodes) {
+            if node.is_leaf {
+                steps::note(1);
+                let room = self.room_below(&self.planes[at], leaf);
+                self.planes[at].rooms[leaf as usize] = room;
+            }
+        }
+        self.fill_inner(at, self.root);
         Ok(at)
     }
 
-    fn fill_plane(&mut self, plane: usize, at: u32) {
+    fn fill_inner(&mut self, plane: usize, at: u32) {
+        if self.node(at).is_leaf {
+            return;
+        }
         steps::note(1);
-        if !self.node(at).is_leaf {
-            for child in 0..self.node(at).len() {
-                self.fill_plane(plane, self.node(at).links[child]);
-            }
+        for child in 0..self.node(at).len() {
+            self.fill_inner(plane, self.node(at).links[child]);
         }
         let room = self.room_below(&self.planes[plane], at);
         self.planes[plane].rooms[at as usize] = room;
@@ -596,7 +641,7 @@ impl AddressIndex {
             self.nodes[upper as usize].insert(from - half, entry);
             self.adopt(upper, entry.link);
         }
-        self.nodes[at as usize].len = HALF;
+        self.nodes[at as usize].truncate(HALF);
         self.refresh_planes(upper);
         let behind = self.node(parent).position(at) + 1;
         let entry = self.summary(upper);
@@ -708,7 +753,7 @@ impl AddressIndex {
     fn vacate(&mut self, at: u32) {
         let node = &mut self.nodes[at as usize];
         node.parent = self.vacant;
-        node.len = 0;
+        node.truncate(0);
         self.vacant = at;
         self.vacant_len += 1;
     }
@@ -719,7 +764,7 @@ impl AddressIndex {
         let node = self.node(at);
         Entry {
             offset: node.offsets[0],
-            largest: node.maximum(),
+            largest: node.most,
             link: at,
         }
     }
@@ -741,7 +786,7 @@ impl AddressIndex {
             if was.offset == entry.offset && was.largest == entry.largest {
                 return;
             }
-            node.set(place, entry);
+            node.replace(place, entry);
             at = parent;
         }
     }
@@ -791,6 +836,8 @@ impl AddressIndex {
         let node = self.node(at);
         assert_eq!(node.parent, parent, "tree node {at} names another parent");
         assert_eq!(node.is_leaf, levels == 1, "leaf {at} is at another level");
+        let most = node.entries().map(|entry| entry.largest).max();
+        assert_eq!(node.most, most.unwrap_or(0), "the most of node {at}");
         for plane in &self.planes {
             let known = plane.rooms[at as usize];
             assert_eq!(known, self.room_below(plane, at), "room below node {at}");
