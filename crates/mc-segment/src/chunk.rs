@@ -95,7 +95,8 @@ pub(crate) fn chunks(info: &SegmentInfo, memory: &Memory) -> Result<Chunks, Moun
 /// Returns the address ranges of the chunks.
 fn ranges(info: &SegmentInfo, memory: &Memory) -> Result<Vec<Range<u64>>, RegistrationError> {
     let Some(limit) = info.options.registration else {
-        return Ok(Vec::from([info.base..info.base + info.size]));
+        let whole = info.base..info.base + info.size;
+        return Ok(Vec::from([whole]));
     };
     let ranges = registration_chunks(info.base, info.size, limit)?;
     if let Some((start, page_bytes)) = memory.pages() {
