@@ -65,16 +65,20 @@ compile_error!("mc-arena relies on Linux system calls and 64-bit addresses");
 mod arena;
 pub mod budget;
 pub mod buffers;
+mod bytes;
+mod cgroup;
 mod chunk;
-mod claims;
 pub mod config;
 mod cursor;
 mod discovery;
 mod error;
 pub mod hugepage;
 mod mapping;
+mod memory;
+mod named;
 mod numa;
 mod options;
+mod pages;
 mod pool;
 mod populate;
 mod procfs;
@@ -83,21 +87,25 @@ mod shared;
 pub mod size;
 mod sync;
 mod tier;
+mod window;
 
 pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
     buffers::{Buffer, BufferError},
+    bytes::{DeviceBytes, PoolBytes, ReadBytes, WriteBytes},
     chunk::ThreadChunk,
-    claims::ClaimError,
     config::{ArenaConfig, ConfigError},
     discovery::SystemRoot,
     error::PoolError,
-    mapping::{PoolBytes, ReadBytes, WriteBytes},
+    mapping::{ClaimError, OtherProcess, Process},
+    named::{Contents, FileError},
     numa::{NodeSegment, NumaPolicy},
-    options::{Backing, MemoryLock, PagePolicy, PageSize, PoolOptions, Population, Tier},
+    options::{Backing, MemoryLock, PoolOptions, Population},
+    pages::{PagePolicy, PageSize, Tier},
     pool::{Pool, Residency},
     procfs::MissingLine,
     shared::{SharedView, ViewError},
+    window::{FileWindow, WindowError},
 };
 
 /// The lock-free parts by themselves, for `tests/loom.rs`.

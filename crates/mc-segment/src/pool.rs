@@ -27,7 +27,7 @@ use crate::{
     options::PoolOptions,
     placement::Search,
     request::Request,
-    segment::Segment,
+    segment::{Segment, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::Table,
@@ -97,6 +97,10 @@ struct Shared {
     /// lock is held for longer than a report takes.
     registry: Mutex<Registry>,
     commons: Commons,
+    /// How often a segment came, went or changed its state. Counted up under
+    /// the lock of `registry` after the change; who reads a new number with
+    /// `Acquire` sees what it counts.
+    changes: AtomicU64,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
@@ -112,6 +116,7 @@ impl SegmentPool {
             table: ArcSwap::from_pointee(Table::new()),
             registry: Mutex::default(),
             commons: Commons::default(),
+            changes: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             counters: RequestCounters::default(),
         };
@@ -250,6 +255,12 @@ impl SegmentPool {
         self.registry().get(id).map(|mounted| mounted.state())
     }
 
+    /// Returns what is known about a segment, if it is mounted.
+    #[must_use]
+    pub fn info(&self, id: SegmentId) -> Option<SegmentInfo> {
+        self.mounted(id).map(|mounted| mounted.info().clone())
+    }
+
     /// Returns all mounted segments in the order of their ids, whatever their
     /// states.
     ///
@@ -283,6 +294,13 @@ impl SegmentPool {
             return self.settle_shortfall(&table, request, buffers);
         }
         Ok(buffers)
+    }
+
+    /// Returns how often a segment came, went or changed its state: as long as
+    /// the number is the same, so is what [`state`](Self::state) says of each.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
     }
 
     /// Returns the bytes of all segments that are open to placement, or
@@ -436,6 +454,7 @@ impl SegmentPool {
             (false, true) => self.shared.table.store(Arc::new(table.without(mounted))),
             (true, true) | (false, false) => {}
         }
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 }
 

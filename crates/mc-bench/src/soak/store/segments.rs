@@ -128,11 +128,6 @@ impl Segments {
         }
     }
 
-    /// Returns the memory of a segment.
-    pub(super) fn memory(&self, id: SegmentId) -> Memory {
-        self.mounts().memories[&id].clone()
-    }
-
     fn mounts(&self) -> MutexGuard<'_, Mounts> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
