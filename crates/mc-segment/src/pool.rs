@@ -5,7 +5,6 @@ mod exact;
 mod refusal;
 mod registry;
 mod restore;
-mod window;
 
 use std::{
     fmt,
@@ -33,7 +32,6 @@ use crate::{
     table::Table,
 };
 
-pub use self::window::EvictionWindow;
 use self::{
     refusal::refusal,
     registry::{Admission, Registry, retire},

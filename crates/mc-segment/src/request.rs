@@ -60,6 +60,7 @@ pub struct Replicas {
 
 /// When fewer replicas than asked for are a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReplicaPolicy {
     /// Never.
     Exact,

@@ -425,39 +425,6 @@ fn snapshots_that_describe_no_pool_are_refused() {
     }
 }
 
-#[test]
-fn windows_name_what_to_drop_so_that_a_hole_appears() {
-    let pool = two_segments();
-    let mut buffers = fragmented(&pool);
-    let id = SegmentId(2);
-    assert!(pool.place_in(id, 50_000, 1).is_err());
-    let pinned = buffers.iter().filter(|one| one.segment_id() == id);
-    let pinned = pinned.map(PlacedBuffer::address).min().unwrap();
-    let cost = |address, size| (address != pinned).then_some(size);
-    let window = pool.cheapest_window(id, 50_000, 1, cost).unwrap();
-    let near: Vec<_> = buffers.iter().collect();
-    let nearby = pool.cheapest_window_near(id, near.iter().copied(), 50_000, 1, cost);
-    assert_eq!(nearby.as_ref(), Some(&window), "all are near");
-    assert!(window.size >= 50_000 && window.segment == id);
-    assert!(window.cost <= 50_000 + 5000, "{}", window.cost);
-    assert!(window.victims.iter().all(|victim| victim.address != pinned));
-    let is_victim = |buffer: &PlacedBuffer| {
-        let mut extents = buffer.extents();
-        extents.any(|extent| window.victims.contains(&extent))
-    };
-    buffers.retain(|buffer| !is_victim(buffer));
-    let hole = pool.place_at(id, window.address, window.size);
-    assert_eq!(hole.unwrap().size(), window.size);
-    assert!(
-        pool.cheapest_window(SegmentId(9), 1, 1, |_, _| Some(0))
-            .is_none()
-    );
-    assert!(
-        pool.cheapest_window(id, 300_001, 1, |_, _| Some(0))
-            .is_none()
-    );
-}
-
 proptest::proptest! {
     #[test]
     fn registrations_cover_every_byte_within_the_limit(

@@ -63,6 +63,7 @@ fn every_cell_does_what_the_table_says() {
                 Step::Stay => Ok(from),
                 Step::Forget => Ok(None),
                 Step::Refuse => Err(from),
+                other => panic!("{other:?} is not known"),
             };
             let cell = format!("{from:?}, {transition:?}: {outcome:?}");
             assert_eq!(outcome.is_ok(), expected.is_ok(), "{cell}");

@@ -185,7 +185,14 @@ impl<'a> Search<'a> {
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
         let segment = self.segment(place);
-        segment.could_take(self.request.size, self.request.align)
+        let Request {
+            size,
+            align,
+            max_extents,
+            ..
+        } = *self.request;
+        segment.may_have_room(size, max_extents)
+            && segment.could_take(size, align)
             && !(self.has_barred && self.is_barred(place, segment))
     }
 
