@@ -37,11 +37,11 @@
 //!
 //! ```
 //! use mc_arena::{PagePolicy, PoolBytes};
-//! use mc_segment::{Memory, PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+//! use mc_segment::{Memory, SegmentPoolOptions, PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool};
 //!
 //! // One segment of memory of this process, one of another host.
 //! let mapped = mc_arena::PoolOptions::new(8 << 20).pages(PagePolicy::Off).map()?;
-//! let pool = SegmentPool::new(PoolOptions::default());
+//! let pool = SegmentPool::new(SegmentPoolOptions::default());
 //! let here = SegmentInfo::new(SegmentId(1), "here", 0x1_0000_0000, 8 << 20);
 //! pool.mount(Segment::local(here, Memory::pool(PoolBytes::new(mapped))))?;
 //! let there = SegmentInfo::new(SegmentId(2), "there", 0x2_0000_0000, 64 << 30);
@@ -52,7 +52,7 @@
 //! assert_eq!(&buffer.bytes(0)?[..], b"value");
 //!
 //! // Larger than what is here: it goes there, and only its descriptor is known.
-//! let large = pool.place(&Request { align: 4096, ..Request::new(1 << 30) })?;
+//! let large = pool.place(&PlaceRequest { align: 4096, ..PlaceRequest::new(1 << 30) })?;
 //! assert_eq!(large[0].segment_id(), SegmentId(2));
 //! assert!(large[0].bytes(0).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -153,16 +153,16 @@ pub use crate::{
     chunk::{BlockCursor, BlockPage},
     descriptor::{BufferDescriptor, Extent},
     error::{
-        AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,
-        RestoreError, SegmentField, TransitionError,
+        AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlacementError,
+        PoolRestoreError, SegmentField, TransitionError,
     },
     growing::UnknownFields,
     id::{SegmentId, SegmentIdError},
     memory::Memory,
-    options::PoolOptions,
+    options::SegmentPoolOptions,
     pool::{Mounting, Replaced, SegmentPool},
     registration::{RegistrationError, RegistrationLimit, registration_chunks},
-    request::{ReplicaPolicy, Replicas, Request},
+    request::{PlaceRequest, ReplicaPolicy, Replicas},
     segment::{Segment, SegmentInfo, SegmentOptions},
     snapshot::{PoolSnapshot, SNAPSHOT_VERSION, SegmentSnapshot},
     state::{SegmentState, Step, Transition},

@@ -6,8 +6,8 @@ mod common;
 use common::{info, mount_sizes, pool};
 use mc_segment::{
     AdoptCause, AdoptError, BufferDescriptor, ExactError, Extent, Fit, Memory, MountError,
-    Mounting, PlacedBuffer, PoolSnapshot, RegistrationLimit, Request, RestoreError, Segment,
-    SegmentField, SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
+    Mounting, PlaceRequest, PlacedBuffer, PoolRestoreError, PoolSnapshot, RegistrationLimit,
+    Segment, SegmentField, SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
 };
 
 fn whole_info() -> SegmentInfo {
@@ -150,9 +150,9 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
 fn fragmented(pool: &SegmentPool) -> Vec<PlacedBuffer> {
     let mut buffers = Vec::new();
     for size in (1..).map(|round| 1 + round * 7919 % 5000) {
-        let request = Request {
+        let request = PlaceRequest {
             max_extents: 3,
-            ..Request::new(size)
+            ..PlaceRequest::new(size)
         };
         match pool.place(&request) {
             Ok(placed) => buffers.extend(placed),
@@ -393,7 +393,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     };
     assert_eq!(
         restore(&newer).unwrap_err(),
-        RestoreError::UnknownVersion {
+        PoolRestoreError::UnknownVersion {
             version: 2,
             supported: 1
         }
@@ -402,7 +402,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     twice.segments.push(twice.segments[0].clone());
     assert_eq!(
         restore(&twice).unwrap_err(),
-        RestoreError::Duplicate {
+        PoolRestoreError::Duplicate {
             position: 2,
             id: SegmentId(1)
         }
@@ -414,7 +414,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     };
     assert!(matches!(
         restore(&overlapping).unwrap_err(),
-        RestoreError::Segment {
+        PoolRestoreError::Segment {
             position: 1,
             source: MountError::Overlap { .. }
         }

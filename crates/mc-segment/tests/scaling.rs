@@ -10,7 +10,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{info, pool};
-use mc_segment::{PlaceError, PlacedBuffer, Request, Segment, SegmentId, SegmentPool, Strategy};
+use mc_segment::{
+    PlaceRequest, PlacedBuffer, PlacementError, Segment, SegmentId, SegmentPool, Strategy,
+};
 
 fn mount(pool: &SegmentPool, id: u128) {
     pool.mount(Segment::remote(info(id, 1 << 20))).unwrap();
@@ -58,12 +60,12 @@ fn full(segments: u128) -> (SegmentPool, Vec<PlacedBuffer>) {
 fn a_refusal_by_many_full_segments_costs_little_for_each() {
     let refusal = |segments| {
         let (pool, _held) = full(segments);
-        let request = Request::new(4096);
+        let request = PlaceRequest::new(4096);
         let rounds = (0..20).map(|_| {
             timed(|| {
                 for _ in 0..100 {
                     let refused = pool.place(&request);
-                    assert!(matches!(refused, Err(PlaceError::NoSpace { .. })));
+                    assert!(matches!(refused, Err(PlacementError::NoSpace { .. })));
                 }
             })
         });
@@ -90,7 +92,7 @@ fn the_one_segment_with_room_is_found_among_many_full_ones() {
             held[at] = {
                 let (address, size) = (held[at].address(), held[at].size());
                 drop(std::mem::replace(&mut held[at], pool_spare()));
-                let placed = pool.place(&Request::new(size)).unwrap().remove(0);
+                let placed = pool.place(&PlaceRequest::new(size)).unwrap().remove(0);
                 assert_eq!((placed.segment_id(), placed.address()), (id, address));
                 placed
             };
@@ -113,7 +115,7 @@ fn placing_goes_on_while_segments_are_mounted() {
     std::thread::scope(|scope| {
         let mounting = scope.spawn(|| (5..=500).for_each(|id| mount(&pool, id)));
         while !mounting.is_finished() {
-            let time = timed(|| drop(pool.place(&Request::new(100)).unwrap()));
+            let time = timed(|| drop(pool.place(&PlaceRequest::new(100)).unwrap()));
             worst = worst.max(time);
             placed += 1;
         }

@@ -1,6 +1,6 @@
 //! Why a store refuses.
 
-use mc_segment::{BytesError, PlaceError};
+use mc_segment::{BytesError, PlacementError};
 use thiserror::Error;
 
 /// Why an object was not put; nothing has changed.
@@ -31,13 +31,13 @@ pub enum PutError {
     },
     /// The request makes no sense, or no segment could ever take it.
     #[error("the object cannot be placed")]
-    Place(#[from] PlaceError),
+    Place(#[from] PlacementError),
     /// There is no room, and evicting all that may leave would not make it.
     #[error("no room, and what could leave does not make it: {in_the_way}")]
     NoRoom {
         /// Why the object was not placed as it is.
         #[source]
-        place: PlaceError,
+        place: PlacementError,
         /// What may not leave.
         in_the_way: InTheWay,
     },

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mc_segment::{PlacedBuffer, Replicas, Request, SegmentId, TransitionError};
+use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionError};
 
 use crate::{
     ObjectStore,
@@ -230,7 +230,7 @@ impl Shared {
             .iter()
             .filter(|view| Some(view.id) == old || is_taken(&view.name));
         excluded.extend(barred.map(|view| view.id));
-        let request = Request {
+        let request = PlaceRequest {
             size: object.size(),
             align: object.terms.align,
             max_extents: object.terms.max_extents.min(self.options.extents_max),
