@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use mc_offset::AllocError;
@@ -25,12 +25,17 @@ use crate::{
 pub(crate) struct Commons {
     pub(crate) placed: Arc<PlacedSum>,
     pub(crate) names: Names,
+    /// Segments made so far. The read-modify-write alone makes numbers unique,
+    /// so `Relaxed`.
+    made: AtomicU64,
 }
 
 /// A segment that a pool has, and that its buffers keep alive.
 #[derive(Debug)]
 pub(crate) struct Mounted {
     info: SegmentInfo,
+    /// No other segment of the pool has the same, nor had.
+    number: u64,
     /// The name, one and the same for all segments of the pool that share it.
     name: Arc<str>,
     /// The host, likewise.
@@ -94,6 +99,7 @@ impl Mounted {
             host: commons.names.unique(&info.host),
             endpoint: commons.names.unique(&info.endpoint),
             info,
+            number: commons.made.fetch_add(1, Ordering::Relaxed),
             state: AtomicU8::new(SegmentState::Ok as u8),
             is_fresh: AtomicBool::new(false),
             placed: PlacedBytes::new(&commons.placed),
@@ -230,6 +236,7 @@ impl Mounted {
         SegmentView {
             id: self.info.id,
             epoch: self.info.epoch,
+            mount_number: self.number,
             name: Arc::clone(&self.name),
             host: Arc::clone(&self.host),
             state: self.state(),

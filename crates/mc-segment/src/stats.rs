@@ -18,6 +18,9 @@ pub struct SegmentView {
     pub id: SegmentId,
     /// The incarnation of its memory.
     pub epoch: u64,
+    /// No other segment of the pool has the same number, nor had: it differs
+    /// where a segment was unmounted and mounted again.
+    pub mount_number: u64,
     /// The name.
     pub name: Arc<str>,
     /// The host, empty if it is not known.
