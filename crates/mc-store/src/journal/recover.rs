@@ -5,14 +5,9 @@
 //! What segments have become decides at the end only, and so do bytes that two objects claim; both take
 //! one pass, whatever the records were.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc, time::Duration};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use mc_segment::{SegmentId, SegmentInfo, SegmentState};
 use smallvec::SmallVec;
 
@@ -112,6 +107,12 @@ pub struct RecoveredTerms {
     pub excluded: Box<[SegmentId]>,
 }
 
+/// Bytes that the record of an object has in a file, more or less.
+const OBJECT_BYTES_USUAL: u64 = 112;
+
+/// Objects that room is made for before they are seen, whatever the length of a file.
+const OBJECTS_EXPECTED_MAX: usize = 1 << 22;
+
 /// Terms that are remembered, so that objects share them.
 const TERMS_RECENT: usize = 8;
 
@@ -122,11 +123,12 @@ pub(super) struct Fold {
     /// Records so far.
     now: u64,
     segments: HashMap<SegmentId, SegmentHistory>,
-    /// Objects in the order of storing; `None` where one was removed or stored again.
-    objects: Vec<Option<RecoveredObject>>,
-    /// Indexes into `objects` by key.
-    by_key: HashTable<usize>,
-    hasher: RandomState,
+    /// Objects in the order of storing; without places where one was removed or stored again.
+    objects: Vec<RecoveredObject>,
+    /// Indexes into `objects` by key, with the hash of the key.
+    by_key: HashTable<(u64, usize)>,
+    /// Seeded anew for each fold, so that no file can be made for it.
+    hasher: DefaultHashBuilder,
     puts: HashMap<u64, RecoveredPut>,
     terms: Vec<Arc<RecoveredTerms>>,
 }
@@ -150,7 +152,17 @@ pub(super) struct Mounted {
 }
 
 impl Fold {
+    /// Makes room for as many objects as fit in a file of so many bytes.
+    pub(super) fn expect_bytes(&mut self, bytes: u64) {
+        let objects = bytes / OBJECT_BYTES_USUAL;
+        let objects = usize::try_from(objects).unwrap_or(usize::MAX);
+        let objects = objects.min(OBJECTS_EXPECTED_MAX);
+        self.objects.reserve(objects);
+        self.by_key.reserve(objects, |&(hash, _)| hash);
+    }
+
     /// Takes the next record into account.
+    #[inline]
     pub(super) fn apply(&mut self, record: Record<'_>) {
         self.now += 1;
         match record {
@@ -176,9 +188,8 @@ impl Fold {
                 self.puts.remove(&put);
             }
             Record::Removed { key, .. } => {
-                if let Some(index) = self.take_key(key) {
-                    self.objects[index] = None;
-                }
+                let hash = self.hasher.hash_one(key);
+                self.forget(hash, key);
             }
             Record::Moved {
                 key,
@@ -244,34 +255,28 @@ impl Fold {
         self.puts.insert(put.put, put);
     }
 
+    #[inline]
     fn commit(&mut self, object: ObjectRecord<'_>) {
         if object.put != 0 {
             self.count_put(object.put);
             self.puts.remove(&object.put);
         }
-        if let Some(index) = self.take_key(object.key) {
-            self.objects[index] = None;
-        }
+        let hash = self.hasher.hash_one(object.key);
+        self.forget(hash, object.key);
         let index = self.objects.len();
-        let recovered = RecoveredObject {
+        self.by_key
+            .insert_unique(hash, (hash, index), |&(hash, _)| hash);
+        let terms = self.share(&object.terms);
+        self.objects.push(RecoveredObject {
             key: object.key.into(),
             parts: object.parts,
-            terms: self.share(&object.terms),
+            terms,
             since: SmallVec::from_elem(self.now, object.places.len()),
             places: object.places,
             checksum: object.checksum,
             is_pinned: object.is_pinned,
             leased_until: object.leased_until,
-        };
-        self.objects.push(Some(recovered));
-        let hash = self.hasher.hash_one(object.key);
-        let (objects, hasher) = (&self.objects, &self.hasher);
-        let rehash = |&index: &usize| {
-            objects[index]
-                .as_ref()
-                .map_or(0, |o| hasher.hash_one(&*o.key))
-        };
-        self.by_key.insert_unique(hash, index, rehash);
+        });
     }
 
     fn relocate(&mut self, key: &[u8], replica: u32, place: Place) {
@@ -302,18 +307,21 @@ impl Fold {
     fn object(&mut self, key: &[u8]) -> Option<&mut RecoveredObject> {
         let hash = self.hasher.hash_one(key);
         let objects = &self.objects;
-        let is_it = |&index: &usize| objects[index].as_ref().is_some_and(|o| *o.key == *key);
-        let index = *self.by_key.find(hash, is_it)?;
-        self.objects[index].as_mut()
+        let is_it = |&(other, index): &(u64, usize)| other == hash && *objects[index].key == *key;
+        let &(_, index) = self.by_key.find(hash, is_it)?;
+        Some(&mut self.objects[index])
     }
 
-    /// Takes a key out of the index; returns which object had it.
-    fn take_key(&mut self, key: &[u8]) -> Option<usize> {
-        let hash = self.hasher.hash_one(key);
+    /// Drops the object of a key, if there is one.
+    fn forget(&mut self, hash: u64, key: &[u8]) {
         let objects = &self.objects;
-        let is_it = |&index: &usize| objects[index].as_ref().is_some_and(|o| *o.key == *key);
-        let found = self.by_key.find_entry(hash, is_it).ok()?;
-        Some(found.remove().0)
+        let is_it = |&(other, index): &(u64, usize)| other == hash && *objects[index].key == *key;
+        if let Ok(found) = self.by_key.find_entry(hash, is_it) {
+            let ((_, index), _) = found.remove();
+            let object = &mut self.objects[index];
+            object.key = Box::default();
+            object.places = Places::new();
+        }
     }
 
     /// Returns what has become of all.
@@ -327,7 +335,9 @@ impl Fold {
             ..
         } = self;
         drop(by_key);
-        recovered.objects = objects.into_iter().flatten().collect();
+        recovered.objects = objects;
+        // One that was stored without a place is no object either.
+        recovered.objects.retain(|object| !object.places.is_empty());
         recovered.reservations = puts.into_values().collect();
         recovered.reservations.sort_unstable_by_key(|put| put.since);
         recovered.put_next = recovered.put_next.max(1);
@@ -358,7 +368,9 @@ impl RecoveredTerms {
             && self.max_extents == terms.max_extents
             && self.replicas == terms.replicas
             && self.replicas_least == terms.replicas_least
-            && *self.host == *terms.host
+            // Where both are empty, as is usual, comparing bytes at no address costs more than all else.
+            && self.host.len() == terms.host.len()
+            && (terms.host.is_empty() || *self.host == *terms.host)
             && *self.excluded == *terms.excluded
     }
 }
