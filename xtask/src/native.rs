@@ -59,6 +59,10 @@ const PROGRAMS: &[Program] = &[
         ways: SEQUENTIAL,
     },
     Program {
+        source: "crates/mc-capi/tests/native/fork.c",
+        ways: SEQUENTIAL,
+    },
+    Program {
         source: "crates/mc-capi/tests/native/sequences.cpp",
         ways: SEQUENTIAL,
     },
@@ -100,10 +104,12 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     }
     if tools.python {
         let library = library_dir().join("libmc_alloc.so");
-        cmd!(shell, "python3 examples/python/segment.py {library}")
-            .quiet()
-            .ignore_stdout()
-            .run()?;
+        for program in ["segment.py", "fork.py"] {
+            cmd!(shell, "python3 examples/python/{program} {library}")
+                .quiet()
+                .ignore_stdout()
+                .run()?;
+        }
     }
     dist::check(shell, tools.cpp)
 }

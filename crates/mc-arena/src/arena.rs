@@ -1,16 +1,17 @@
 //! The arena: slices out of a pool by one atomic addition each.
 //!
 //! Key types: [`Arena`], [`ArenaStats`], [`AllocError`]. The protocol is in `cursor.rs`, the memory in
-//! `pool.rs`; this file joins them in the one place where a claim becomes a slice. [`ThreadChunk`]
-//! lives in `chunk.rs`.
+//! `pool.rs`; this file joins them in the one place where a claim becomes a slice. Chunks are in
+//! `chunk.rs`.
 
 use std::{num::NonZeroU64, slice};
 
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    chunk::ThreadChunk,
     cursor::{CAPACITY_UNITS_MAX, Claim, Cursor, Exhausted},
+    mapping::{OtherProcess, Process},
+    named::Contents,
     pool::Pool,
     sync::{AtomicU64, Ordering},
 };
@@ -32,6 +33,8 @@ pub const ALIGN_DEFAULT: usize = 64;
 pub struct Arena {
     /// Read on every allocation and written never, so it shares no line with the cursor's word.
     pool: Pool,
+    /// That of the pool.
+    process: Process,
     /// Bytes from the start of the pool to its first address that is a multiple of the alignment.
     origin_bytes: usize,
     align_log2: u32,
@@ -66,6 +69,7 @@ pub struct ArenaStats {
 
 /// Why an arena did not hand out a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AllocError {
     /// A slice of no bytes.
     #[error("a slice of zero bytes was asked for")]
@@ -92,10 +96,14 @@ pub enum AllocError {
         /// Bytes between the position and the capacity.
         left_bytes: u64,
     },
+    /// The arena was made by a process that this one was forked from.
+    #[error(transparent)]
+    OtherProcess(#[from] OtherProcess),
 }
 
 /// Why a pool could not become an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArenaError {
     /// An alignment that is not a power of two.
     #[error("arena alignment {align} is not a power of two")]
@@ -121,6 +129,17 @@ pub enum ArenaError {
         /// The alignment asked for, in bytes.
         align: usize,
     },
+    /// The pool holds the bytes of an earlier process, and an arena begins with zeros.
+    #[error(
+        "the pool holds the bytes of epoch {epoch}; lend them with PoolBytes, or remove the file to begin anew"
+    )]
+    HoldsBytes {
+        /// Incarnation of the bytes.
+        epoch: u64,
+    },
+    /// The pool was mapped by a process that this one was forked from.
+    #[error(transparent)]
+    OtherProcess(#[from] OtherProcess),
 }
 
 impl Arena {
@@ -129,6 +148,7 @@ impl Arena {
     /// # Errors
     ///
     /// [`ArenaError::PoolTooLarge`] beyond 32 TiB; use [`with_align`](Self::with_align) there.
+    /// [`ArenaError::HoldsBytes`] for a pool that was found in a file.
     pub fn new(pool: Pool) -> Result<Self, ArenaError> {
         Self::with_align(pool, ALIGN_DEFAULT)
     }
@@ -137,12 +157,15 @@ impl Arena {
     /// [`ALIGN_DEFAULT`] if that is more.
     ///
     /// What lies before the first such address of the pool is not used: give a pool behind a coarse
-    /// arena the same alignment, with [`PoolOptions::align`](crate::PoolOptions::align).
+    /// arena the same alignment, with [`PoolOptions::align`](crate::PoolOptions::align). Foreign memory
+    /// is overwritten with zeros.
     ///
     /// # Errors
     ///
     /// See [`ArenaError`].
-    pub fn with_align(pool: Pool, align: usize) -> Result<Self, ArenaError> {
+    pub fn with_align(mut pool: Pool, align: usize) -> Result<Self, ArenaError> {
+        let process = *pool.process();
+        process.check()?;
         if !align.is_power_of_two() {
             return Err(ArenaError::InvalidAlign { align });
         }
@@ -160,6 +183,14 @@ impl Arena {
         if capacity_units > CAPACITY_UNITS_MAX {
             return Err(ArenaError::PoolTooLarge { pool_bytes, align });
         }
+        match (pool.contents(), pool.epoch()) {
+            (Contents::Kept, epoch) => {
+                let epoch = epoch.unwrap_or(0);
+                return Err(ArenaError::HoldsBytes { epoch });
+            }
+            (Contents::Foreign, _) => pool.zero_prefix(pool_bytes),
+            (Contents::Zeroed, _) => {}
+        }
         let cursor = Cursor::new((aligned / align) as u64, capacity_units);
         let cold = ColdCounts {
             refusals: AtomicU64::new(0),
@@ -167,6 +198,7 @@ impl Arena {
         };
         Ok(Self {
             pool,
+            process,
             origin_bytes,
             align_log2: align.trailing_zeros(),
             cursor,
@@ -182,9 +214,12 @@ impl Arena {
     /// # Errors
     ///
     /// [`AllocError::ZeroSize`], [`AllocError::Overflow`], or [`AllocError::Full`]; a request that
-    /// fits what is left is never refused.
+    /// fits what is left is never refused. [`AllocError::OtherProcess`] in a child.
     #[inline]
     pub fn allocate(&self, size: usize) -> Result<&mut [u8], AllocError> {
+        if !self.process.is_current() {
+            return Err(self.refuse_child());
+        }
         let Some(units) = self.units(size) else {
             return Err(self.refuse_size(size));
         };
@@ -210,6 +245,7 @@ impl Arena {
         if align <= self.align() {
             return self.allocate(size);
         }
+        self.process.check()?;
         let units = self.units(size).ok_or_else(|| self.refuse_size(size))?;
         let claim = self
             .cursor
@@ -219,24 +255,15 @@ impl Arena {
             .map_err(|exhausted| self.refuse(size, align, exhausted))
     }
 
-    /// Returns an empty [`ThreadChunk`] that leases `chunk_bytes` at a time from this arena.
-    ///
-    /// # Errors
-    ///
-    /// [`AllocError::ZeroSize`] or [`AllocError::Overflow`] for a chunk size that no lease can have.
-    pub fn thread_chunk(&self, chunk_bytes: usize) -> Result<ThreadChunk<'_>, AllocError> {
-        match self.units(chunk_bytes) {
-            Some(_) => Ok(ThreadChunk::new(self, chunk_bytes)),
-            None => Err(self.refuse_size(chunk_bytes)),
-        }
-    }
-
     /// Takes everything back: no slice survives, because each borrows the arena, and what was handed
     /// out is zero again.
     ///
     /// Costs a write to every byte handed out, or one system call if the pool is private and lazily
-    /// populated, whose memory goes back to the system.
+    /// populated, whose memory goes back to the system. Does nothing in a child.
     pub fn reset(&mut self) {
+        if !self.process.is_current() {
+            return;
+        }
         let reserved_bytes = self.bytes(self.cursor.position_units());
         self.cursor.reset();
         self.cold.refusals.store(0, Ordering::Relaxed);
@@ -281,8 +308,23 @@ impl Arena {
         1 << self.align_log2
     }
 
+    /// Refuses a size that no slice has, for `chunk.rs`.
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), AllocError> {
+        match self.units(size) {
+            Some(_) => Ok(()),
+            None => Err(self.refuse_size(size)),
+        }
+    }
+
+    /// Returns the process that has the arena.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+
     /// Leases a chunk for `chunk.rs`: like [`allocate`](Self::allocate), but not counted.
     pub(crate) fn lease(&self, size: usize) -> Result<&mut [u8], AllocError> {
+        self.process.check()?;
         let units = self.units(size).ok_or_else(|| self.refuse_size(size))?;
         let claim = self
             .cursor
@@ -324,8 +366,9 @@ impl Arena {
         debug_assert!(size as u64 <= self.bytes(claim.units()));
         debug_assert!(claim.start_units() + claim.units() <= self.cursor.capacity_units());
         let start = self.origin_bytes + ((claim.start_units() as usize) << self.align_log2);
-        let base = self.pool.base().wrapping_add(start);
-        // SAFETY: (1) the range lies inside the pool: the cursor grants only claims that end at or
+        let base = self.pool.as_mut_ptr().wrapping_add(start);
+        // SAFETY: (1) the range lies inside the pool, which is this process's own (every caller has
+        // asked): the cursor grants only claims that end at or
         // before its capacity, which `with_align` derived from the pool's length, and `size` is at most
         // the claim's (`units`, called with the same size by every caller); (2) the pool keeps the
         // bytes mapped, initialised and out of reach of other writers for as long as the arena, which
@@ -354,6 +397,11 @@ impl Arena {
         } else {
             AllocError::Overflow { asked_bytes: size }
         }
+    }
+
+    #[cold]
+    fn refuse_child(&self) -> AllocError {
+        AllocError::OtherProcess(self.process.other())
     }
 
     #[cold]

@@ -84,7 +84,8 @@ pub struct Budget {
     pub baseline_bytes: u64,
     /// The same with the arenas.
     pub clean_bytes: u64,
-    /// Huge pages that are free and not reserved; `None` if unknown.
+    /// Huge pages that a mapping can have, those that the kernel adds on demand included; `None` if
+    /// unknown.
     pub available_bytes: Option<u64>,
     /// The line to run so that everything fits; `None` if it does already, or nothing is known.
     pub remedy: Option<Remedy>,
@@ -155,10 +156,7 @@ impl BudgetRequest {
 
         let pool = inventory.pool(self.page_bytes);
         let read_bytes = pool.map(|pool| {
-            let free_bytes = pool
-                .counts
-                .available_pages()
-                .saturating_mul(self.page_bytes);
+            let free_bytes = pool.obtainable_pages(&[]).saturating_mul(self.page_bytes);
             free_bytes.min(pool.cgroup_left_bytes.unwrap_or(u64::MAX))
         });
         let available_bytes = self.available_bytes.or(read_bytes);
@@ -324,6 +322,26 @@ mod tests {
             Verdict::BaselineFitsArenaMayFallBack,
             1,
             remedy,
+        );
+    }
+
+    #[test]
+    fn pages_added_on_demand_count_as_for_a_pool() {
+        let mut inventory = inventory(0, 0, 0);
+        inventory.pools[0].counts.overcommit_pages = 300_000_000;
+        let budget = BudgetRequest::parse(&arguments()).unwrap().plan(&inventory);
+        assert_eq!(budget.verdict, Verdict::CleanArenaBudgetAvailable);
+        assert_eq!(
+            inventory.preflight(budget.clean_bytes, 2 * MIB, &[]),
+            Ok(())
+        );
+        inventory.pools[0].counts.overcommit_pages = 19;
+        let budget = BudgetRequest::parse(&arguments()).unwrap().plan(&inventory);
+        assert_eq!(budget.verdict, Verdict::BaselineFitsArenaMayFallBack);
+        assert!(
+            inventory
+                .preflight(budget.clean_bytes, 2 * MIB, &[])
+                .is_err()
         );
     }
 

@@ -16,7 +16,7 @@ use crate::{
     arena::{AllocError, Arena, ArenaError, ArenaStats},
     config::{ArenaConfig, ArenaMode, ConfigError},
     error::PoolError,
-    mapping::OwnedBytes,
+    mapping::{OtherProcess, OwnedBytes, Process},
     options::PoolOptions,
     pool::{Pool, Verification},
     publish::PublishOnce,
@@ -54,6 +54,10 @@ pub fn is_arena_address(address: *const u8) -> bool {
 #[derive(Debug)]
 pub struct Buffers {
     configure: fn() -> Result<ArenaConfig, ConfigError>,
+    /// The number of the process that sets the source up, 0 while none does. A child finds it out of
+    /// date if a thread of its parent was at it, and would wait for that thread for ever. Relaxed: it
+    /// orders nothing.
+    maker: AtomicU64,
     set_up: PublishOnce<SetUp>,
     counts: Counts,
 }
@@ -103,9 +107,15 @@ pub enum BufferError {
     /// The pool cannot serve as an arena. The next request tries again.
     #[error("the configured arena could not be set up")]
     Arena(#[source] ArenaError),
-    /// A size or an alignment that no buffer has.
+    /// A size or an alignment that no buffer has, or an arena that belongs to the parent of this
+    /// process.
     #[error(transparent)]
     Request(AllocError),
+    /// The process was forked while a thread of its parent set the source up.
+    #[error(
+        "this process was forked while its parent set up the buffers; start children by exec, or before threads"
+    )]
+    ParentWasSettingUp,
     /// Neither the arena nor a mapping of its own could hold the buffer.
     #[error("direct mapping for a buffer of {asked_bytes} bytes failed")]
     Direct {
@@ -119,10 +129,12 @@ pub enum BufferError {
 /// An exclusive, zeroed range of bytes.
 ///
 /// Dropping it unmaps a mapping of its own at once. What came from the arena stays there: the drop
-/// only counts.
+/// only counts. In a child that was forked since, the bytes are not there: looking at them panics, and
+/// the drop does nothing.
 #[derive(Debug)]
 pub struct Buffer<'a> {
     bytes: Bytes<'a>,
+    process: Process,
     counts: &'a Counts,
 }
 
@@ -142,6 +154,7 @@ impl Buffers {
     pub fn new(configure: fn() -> Result<ArenaConfig, ConfigError>) -> Self {
         Self {
             configure,
+            maker: AtomicU64::new(0),
             set_up: PublishOnce::new(),
             counts: Counts::default(),
         }
@@ -152,7 +165,9 @@ impl Buffers {
     ///
     /// # Errors
     ///
-    /// See [`BufferError`]. Pages that the configuration requires are never replaced by others.
+    /// See [`BufferError`]. Pages that the configuration requires are never replaced by others. In a
+    /// child, an arena that its parent has set up is an error; without one, buffers have mappings of
+    /// their own there as here.
     pub fn allocate(&self, size: usize, align: usize) -> Result<Buffer<'_>, BufferError> {
         if size == 0 {
             return Err(BufferError::Request(AllocError::ZeroSize));
@@ -160,12 +175,13 @@ impl Buffers {
         if !align.is_power_of_two() {
             return Err(BufferError::Request(AllocError::InvalidAlign { align }));
         }
-        let set_up = self.set_up.get_or_try_make(|| self.make())?;
+        let set_up = self.set_up()?;
         if let Some(arena) = &set_up.arena {
             match arena.allocate_aligned(size, align) {
                 Ok(bytes) => {
                     return Ok(Buffer {
                         bytes: Bytes::Arena(bytes),
+                        process: arena.process(),
                         counts: &self.counts,
                     });
                 }
@@ -195,6 +211,24 @@ impl Buffers {
 
     fn arena(&self) -> Option<&Arena> {
         self.set_up.get()?.arena.as_ref()
+    }
+
+    fn set_up(&self) -> Result<&SetUp, BufferError> {
+        if let Some(set_up) = self.set_up.get() {
+            return Ok(set_up);
+        }
+        let process = Process::current()
+            .map_err(|source| BufferError::ArenaPool(PoolError::Process { source }))?;
+        let maker = self.maker.load(Ordering::Relaxed);
+        if maker != 0 && maker != process.number() {
+            return Err(BufferError::ParentWasSettingUp);
+        }
+        self.set_up.get_or_try_make(|| {
+            self.maker.store(process.number(), Ordering::Relaxed);
+            let made = self.make();
+            self.maker.store(0, Ordering::Relaxed);
+            made
+        })
     }
 
     fn make(&self) -> Result<SetUp, BufferError> {
@@ -233,6 +267,7 @@ impl Buffers {
         })?;
         self.counts.direct_buffers.fetch_add(1, Ordering::Relaxed);
         Ok(Buffer {
+            process: *pool.process(),
             bytes: Bytes::Direct {
                 mapping: pool.into_bytes(),
                 size,
@@ -250,6 +285,15 @@ impl Buffers {
 }
 
 impl Buffer<'_> {
+    /// Refuses in a child that was forked since.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherProcess`] if the bytes belong to the process that this one was forked from.
+    pub fn check(&self) -> Result<(), OtherProcess> {
+        self.process.check()
+    }
+
     /// Says whether the bytes come from the arena.
     #[must_use]
     pub fn is_from_arena(&self) -> bool {
@@ -261,6 +305,7 @@ impl Deref for Buffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        self.process.assert_current();
         match &self.bytes {
             Bytes::Arena(bytes) => bytes,
             Bytes::Direct { mapping, size } => &mapping.as_slice()[..*size],
@@ -270,6 +315,7 @@ impl Deref for Buffer<'_> {
 
 impl DerefMut for Buffer<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
+        self.process.assert_current();
         match &mut self.bytes {
             Bytes::Arena(bytes) => bytes,
             Bytes::Direct { mapping, size } => &mut mapping.as_mut_slice()[..*size],
@@ -279,7 +325,7 @@ impl DerefMut for Buffer<'_> {
 
 impl Drop for Buffer<'_> {
     fn drop(&mut self) {
-        if self.is_from_arena() {
+        if self.is_from_arena() && self.process.is_current() {
             self.counts.arena_drops.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -4,7 +4,22 @@
 
 use std::mem;
 
-use crate::arena::{AllocError, Arena};
+use crate::{
+    arena::{AllocError, Arena},
+    mapping::Process,
+};
+
+impl Arena {
+    /// Returns an empty [`ThreadChunk`] that leases `chunk_bytes` at a time from this arena.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError::ZeroSize`] or [`AllocError::Overflow`] for a chunk size that no lease can have.
+    pub fn thread_chunk(&self, chunk_bytes: usize) -> Result<ThreadChunk<'_>, AllocError> {
+        self.check_size(chunk_bytes)?;
+        Ok(ThreadChunk::new(self, chunk_bytes))
+    }
+}
 
 /// Hands out slices of an [`Arena`] to one thread, a leased chunk at a time.
 ///
@@ -32,6 +47,8 @@ pub struct ThreadChunk<'a> {
     /// Slices handed out from leases; added to the arena's count when the chunk is dropped.
     allocations: u64,
     arena: &'a Arena,
+    /// That of the arena.
+    process: Process,
     /// The arena's alignment minus one.
     align_mask: usize,
     /// Length of a lease, a multiple of the arena's alignment.
@@ -39,12 +56,13 @@ pub struct ThreadChunk<'a> {
 }
 
 impl<'a> ThreadChunk<'a> {
-    pub(crate) fn new(arena: &'a Arena, chunk_bytes: usize) -> Self {
+    fn new(arena: &'a Arena, chunk_bytes: usize) -> Self {
         let align = arena.align();
         Self {
             rest: &mut [],
             allocations: 0,
             arena,
+            process: arena.process(),
             align_mask: align - 1,
             chunk_bytes: chunk_bytes.next_multiple_of(align),
         }
@@ -60,6 +78,9 @@ impl<'a> ThreadChunk<'a> {
     /// As [`Arena::allocate`].
     #[inline]
     pub fn allocate(&mut self, size: usize) -> Result<&'a mut [u8], AllocError> {
+        if !self.process.is_current() {
+            return self.arena.allocate(size);
+        }
         // Wraps for sizes that no chunk holds; then it is below `size`.
         let rounded = size.wrapping_add(self.align_mask) & !self.align_mask;
         let rest = mem::take(&mut self.rest);

@@ -13,7 +13,7 @@
 use std::{ffi::OsString, num::NonZeroU64};
 
 use crate::{
-    options::{PagePolicy, PageSize},
+    pages::{PagePolicy, PageSize},
     size::{self, ParseBytesError},
 };
 

@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
+    cgroup::{self, Hierarchy},
     hugepage::{HugepageInventory, HugepagePool, PageCounts},
-    procfs::{self, HugetlbCgroup, MissingLine},
+    procfs::{self, MissingLine},
 };
 
 /// The directory under which `proc` and `sys` are read, `/` unless said otherwise.
@@ -124,43 +125,31 @@ fn read_nodes(root: &SystemRoot, page_bytes: u64) -> Vec<(u32, PageCounts)> {
 
 /// Returns the least that any hugetlb cgroup from this process's own up to the root still allows.
 fn read_cgroup_left_bytes(root: &SystemRoot, page_bytes: u64) -> Option<u64> {
-    let cgroups = procfs::hugetlb_cgroups(
+    let groups = cgroup::groups_of(
+        "hugetlb",
         &root.text("/proc/self/cgroup"),
         &root.text("/proc/self/mountinfo"),
     );
-    let page_name = procfs::cgroup_page_name(page_bytes);
+    let page_name = cgroup::page_name(page_bytes);
     // The `rsvd` pair counts what a mapping reserves, the other what it touches; either can refuse.
-    cgroups
-        .iter()
-        .flat_map(|cgroup| {
-            let (mount, path, files) = match cgroup {
-                HugetlbCgroup::V2 { mount, path } => (
-                    mount,
-                    path,
-                    [["max", "current"], ["rsvd.max", "rsvd.current"]],
-                ),
-                HugetlbCgroup::V1 { mount, path } => (
-                    mount,
-                    path,
-                    [
-                        ["limit_in_bytes", "usage_in_bytes"],
-                        ["rsvd.limit_in_bytes", "rsvd.usage_in_bytes"],
-                    ],
-                ),
-            };
-            Path::new(path)
-                .ancestors()
-                .flat_map(|directory| {
-                    let prefix = format!("{mount}/{}/hugetlb.{page_name}.", directory.display());
-                    files.map(|[limit, usage]| {
-                        let text = |name| root.text(&format!("{prefix}{name}"));
-                        procfs::cgroup_left_bytes(&text(limit), &text(usage))
-                    })
-                })
-                .collect::<Vec<_>>()
-        })
-        .flatten()
-        .min()
+    let mut least = None;
+    for group in &groups {
+        let files = match group.hierarchy {
+            Hierarchy::Unified => [["max", "current"], ["rsvd.max", "rsvd.current"]],
+            Hierarchy::Older => [
+                ["limit_in_bytes", "usage_in_bytes"],
+                ["rsvd.limit_in_bytes", "rsvd.usage_in_bytes"],
+            ],
+        };
+        for directory in group.directories() {
+            let text = |name| root.text(&format!("{directory}/hugetlb.{page_name}.{name}"));
+            for [limit, usage] in files {
+                let left_bytes = cgroup::left_bytes(&text(limit), &text(usage));
+                least = [least, left_bytes].into_iter().flatten().min();
+            }
+        }
+    }
+    least
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! The other operations keep their errors beside them: [`crate::AllocError`] in `arena.rs`,
 //! [`crate::ConfigError`] in `config.rs`, [`crate::BufferError`] in `buffers.rs`.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
-use nix::errno::Errno;
-
-use crate::{hugepage::Shortage, options::Tier, procfs::MissingLine};
+use crate::{
+    hugepage::Shortage, mapping::OtherProcess, named::FileError, pages::Tier, procfs::MissingLine,
+};
 
 /// Why a pool could not be mapped. Nothing stays mapped behind any of these.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,14 @@ pub enum PoolError {
     /// A placement over no nodes at all.
     #[error("the NUMA policy names no node; name at least one")]
     NoNodes,
+    /// A placement on a node that has processors and no memory.
+    #[error("NUMA node {node} has no memory, only {with_memory:?} have")]
+    NodeWithoutMemory {
+        /// The node asked for.
+        node: u32,
+        /// The nodes that have memory.
+        with_memory: Vec<u32>,
+    },
     /// A placement on a node that the system does not have.
     #[error("NUMA node {node} is not online, only {online:?} are")]
     UnknownNode {
@@ -54,16 +62,20 @@ pub enum PoolError {
     /// The huge pages asked for are not there.
     #[error(transparent)]
     Hugepages(#[from] Shortage),
-    /// An eager pool that the machine could not back with memory.
+    /// A pool that is to be resident and that the machine, or the cgroup of the process, could not back
+    /// with memory.
     #[error(
-        "{asked_bytes} bytes asked for, {available_bytes} are available (MemAvailable); \
-         ask for less, free memory, or populate lazily"
+        "{asked_bytes} bytes asked for, {} leaves room for {available_bytes}; ask for less, raise \
+         the limit, free memory, or populate lazily",
+        limited_by.display()
     )]
     ExceedsMemory {
-        /// Bytes asked for.
+        /// Bytes asked for, or those still to be populated when others had taken the rest.
         asked_bytes: u64,
-        /// Bytes the kernel estimates it can give without swapping.
+        /// Bytes that would fit.
         available_bytes: u64,
+        /// The file with the least room: `/proc/meminfo`, or the limit of a cgroup.
+        limited_by: PathBuf,
     },
     /// The kernel refused the mapping.
     #[error(
@@ -76,7 +88,7 @@ pub enum PoolError {
         /// Tier attempted.
         tier: Tier,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// The memory file of a shared pool could not be made, sized or sealed.
     #[error(
@@ -88,7 +100,7 @@ pub enum PoolError {
         /// The system call that failed.
         step: &'static str,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// The kernel refused an advice that the pool's guarantees rest on.
     #[error("advice {advice} refused; the pool would not keep its promise without it")]
@@ -96,7 +108,7 @@ pub enum PoolError {
         /// The advice, by the name of its constant.
         advice: &'static str,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// The kernel has no transparent huge pages to give.
     #[error(
@@ -104,7 +116,15 @@ pub enum PoolError {
     )]
     Transparent {
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
+    },
+    /// The pool is shorter than one transparent huge page.
+    #[error("{asked_bytes} bytes asked for hold no transparent huge page, which has {page_bytes}")]
+    TooSmall {
+        /// Bytes asked for.
+        asked_bytes: u64,
+        /// Bytes of a transparent huge page.
+        page_bytes: u64,
     },
     /// The kernel refused the memory policy.
     #[error(
@@ -114,7 +134,7 @@ pub enum PoolError {
         /// The nodes asked for.
         nodes: Vec<u32>,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// A population worker could not be started.
     #[error(
@@ -124,7 +144,7 @@ pub enum PoolError {
         /// Number of the worker, from 0.
         worker: usize,
         /// What the system answered.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Memory ran out while the pool was populated.
     #[error(
@@ -136,7 +156,7 @@ pub enum PoolError {
         /// Tier attempted.
         tier: Tier,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// Population took longer than allowed.
     #[error(
@@ -158,7 +178,7 @@ pub enum PoolError {
         /// Bytes asked for.
         asked_bytes: u64,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
     /// The kernel granted the mapping but did not back it with the pages asked for.
     #[error(
@@ -176,6 +196,28 @@ pub enum PoolError {
     /// A file of the kernel lacks what a check needs.
     #[error(transparent)]
     Unverifiable(#[from] MissingLine),
+    /// The file that was to hold the pool cannot.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A range that is not in the pool.
+    #[error("bytes {start}..{end} are not in a pool of {len_bytes}")]
+    OutOfRange {
+        /// First byte asked for.
+        start: usize,
+        /// The byte after the last one asked for.
+        end: usize,
+        /// Bytes that there are.
+        len_bytes: usize,
+    },
+    /// The kernel has no way to tell processes apart, so that children would not be safe.
+    #[error("telling this process from its children was refused; Linux 4.14 can do it")]
+    Process {
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The pool was mapped by a process that this one was forked from.
+    #[error(transparent)]
+    OtherProcess(#[from] OtherProcess),
 }
 
 impl PoolError {
@@ -186,6 +228,7 @@ impl PoolError {
             | Self::Map { .. }
             | Self::Populate { .. }
             | Self::Transparent { .. }
+            | Self::TooSmall { .. }
             | Self::TierNotObtained { .. } => true,
             Self::ZeroSize
             | Self::SizeOverflow { .. }
@@ -193,6 +236,7 @@ impl PoolError {
             | Self::InvalidPageSize { .. }
             | Self::NoNodes
             | Self::UnknownNode { .. }
+            | Self::NodeWithoutMemory { .. }
             | Self::ExceedsMemory { .. }
             | Self::MemoryFile { .. }
             | Self::Advise { .. }
@@ -200,6 +244,10 @@ impl PoolError {
             | Self::Worker { .. }
             | Self::TimeLimit { .. }
             | Self::Lock { .. }
+            | Self::File(_)
+            | Self::OutOfRange { .. }
+            | Self::Process { .. }
+            | Self::OtherProcess(_)
             | Self::Unverifiable(_) => false,
         }
     }

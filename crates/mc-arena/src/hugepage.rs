@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::procfs;
+use crate::{cgroup, pages};
 
 /// Pages of one size on one node, or on all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,17 @@ pub enum Shortage {
     /// The kernel offers no reserved huge pages at all.
     #[error("the kernel offers no huge pages; boot one with hugetlbfs, or turn huge pages off")]
     NotOffered,
+    /// Of the sizes offered, rounding up to any would add more than a sixteenth.
+    #[error(
+        "{asked_bytes} bytes rounded up to huge pages of any of {offered_bytes:?} bytes grow by more than a \
+         sixteenth; name the size to have it all the same, or turn huge pages off"
+    )]
+    NoneSuits {
+        /// Bytes asked for.
+        asked_bytes: u64,
+        /// The sizes that exist.
+        offered_bytes: Vec<u64>,
+    },
     /// The kernel offers huge pages, but not of this size.
     #[error("huge pages of {page_bytes} bytes are not offered, only of {offered_bytes:?}")]
     SizeNotOffered {
@@ -142,6 +153,16 @@ impl HugepagePool {
     }
 }
 
+impl HugepagePool {
+    /// Returns the pages that a mapping on `nodes` can have, those included that the kernel adds on
+    /// demand.
+    #[must_use]
+    pub fn obtainable_pages(&self, nodes: &[u32]) -> u64 {
+        let on_demand_pages = self.counts.on_demand_pages();
+        self.available_pages(nodes).saturating_add(on_demand_pages)
+    }
+}
+
 impl HugepageInventory {
     /// Returns the pool of pages of one size.
     #[must_use]
@@ -149,33 +170,41 @@ impl HugepageInventory {
         self.pools.iter().find(|pool| pool.page_bytes == page_bytes)
     }
 
+    /// Returns the sizes offered, ascending.
+    pub(crate) fn offered_bytes(&self) -> Vec<u64> {
+        self.pools.iter().map(|pool| pool.page_bytes).collect()
+    }
+
     /// Chooses a page size for `bytes` when none was asked for.
     ///
-    /// The largest size that fits and whose rounding adds at most a sixteenth; failing that, the
-    /// default size, so that a refusal speaks of the size people know.
+    /// The largest size that fits and to which rounding adds at most a sixteenth. If none fits, the
+    /// default size or else the smallest of those that are tight, so that a refusal speaks of a size that
+    /// would serve.
     ///
     /// # Errors
     ///
-    /// [`Shortage::NotOffered`] if the system has no huge page size at all.
+    /// [`Shortage::NotOffered`] if the system has no huge page size at all, [`Shortage::NoneSuits`] if
+    /// all are too large.
     pub fn choose_page_bytes(&self, bytes: u64, nodes: &[u32]) -> Result<u64, Shortage> {
-        let is_tight = |page_bytes: u64| {
-            bytes
-                .checked_next_multiple_of(page_bytes)
-                .is_some_and(|rounded| rounded - bytes <= bytes / 16)
+        let offered_bytes = self.offered_bytes();
+        if offered_bytes.is_empty() {
+            return Err(Shortage::NotOffered);
+        }
+        let tight = || {
+            let sizes = offered_bytes.iter().copied();
+            sizes.filter(|&page_bytes| pages::is_tight(bytes, page_bytes))
         };
-        let fitting = self
-            .pools
-            .iter()
+        let fits = |&page_bytes: &u64| self.preflight(bytes, page_bytes, nodes).is_ok();
+        let default = || tight().find(|&page_bytes| self.default_page_bytes == Some(page_bytes));
+        tight()
             .rev()
-            .map(|pool| pool.page_bytes)
-            .find(|&page_bytes| {
-                is_tight(page_bytes) && self.preflight(bytes, page_bytes, nodes).is_ok()
-            });
-        let default = self
-            .default_page_bytes
-            .filter(|&page_bytes| self.pool(page_bytes).is_some());
-        let smallest = self.pools.first().map(|pool| pool.page_bytes);
-        fitting.or(default).or(smallest).ok_or(Shortage::NotOffered)
+            .find(fits)
+            .or_else(default)
+            .or_else(|| tight().next())
+            .ok_or_else(|| Shortage::NoneSuits {
+                asked_bytes: bytes,
+                offered_bytes: offered_bytes.clone(),
+            })
     }
 
     /// Says whether `bytes`, rounded up to whole pages, fit into the huge pages of `nodes` (anywhere
@@ -189,7 +218,7 @@ impl HugepageInventory {
             return Err(Shortage::NotOffered);
         }
         let Some(pool) = self.pool(page_bytes) else {
-            let offered_bytes = self.pools.iter().map(|pool| pool.page_bytes).collect();
+            let offered_bytes = self.offered_bytes();
             return Err(Shortage::SizeNotOffered {
                 page_bytes,
                 offered_bytes,
@@ -197,7 +226,7 @@ impl HugepageInventory {
         };
         let asked_pages = bytes.div_ceil(page_bytes);
         let left_pages = pool.available_pages(nodes);
-        if asked_pages > left_pages.saturating_add(pool.counts.on_demand_pages()) {
+        if asked_pages > pool.obtainable_pages(nodes) {
             let remedy = self.remedy(pool, asked_pages - left_pages, nodes);
             return Err(Shortage::TooFewPages {
                 page_bytes,
@@ -209,7 +238,7 @@ impl HugepageInventory {
         let asked_bytes = asked_pages.saturating_mul(page_bytes);
         match pool.cgroup_left_bytes {
             Some(left_bytes) if asked_bytes > left_bytes => {
-                let page_name = procfs::cgroup_page_name(page_bytes);
+                let page_name = cgroup::page_name(page_bytes);
                 Err(Shortage::CgroupLimit {
                     asked_bytes,
                     left_bytes,
@@ -411,5 +440,9 @@ mod tests {
             Ok(2 * MIB),
             "rounding would add 948 MiB"
         );
+        assert_eq!(inventory.choose_page_bytes(64 * MIB, &[]), Ok(2 * MIB));
+        inventory.pools.remove(0);
+        let refused = inventory.choose_page_bytes(64 * MIB, &[]).unwrap_err();
+        assert!(refused.to_string().contains("[1073741824]"), "{refused}");
     }
 }

@@ -65,16 +65,20 @@ compile_error!("mc-arena relies on Linux system calls and 64-bit addresses");
 mod arena;
 pub mod budget;
 pub mod buffers;
+mod bytes;
+mod cgroup;
 mod chunk;
-mod claims;
 pub mod config;
 mod cursor;
 mod discovery;
 mod error;
 pub mod hugepage;
 mod mapping;
+mod memory;
+mod named;
 mod numa;
 mod options;
+mod pages;
 mod pool;
 mod populate;
 mod procfs;
@@ -88,14 +92,16 @@ mod window;
 pub use crate::{
     arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
     buffers::{Buffer, BufferError},
+    bytes::{DeviceBytes, PoolBytes, ReadBytes, WriteBytes},
     chunk::ThreadChunk,
-    claims::ClaimError,
     config::{ArenaConfig, ConfigError},
     discovery::SystemRoot,
     error::PoolError,
-    mapping::{PoolBytes, ReadBytes, WriteBytes},
+    mapping::{ClaimError, OtherProcess, Process},
+    named::{Contents, FileError},
     numa::{NodeSegment, NumaPolicy},
-    options::{Backing, MemoryLock, PagePolicy, PageSize, PoolOptions, Population, Tier},
+    options::{Backing, MemoryLock, PoolOptions, Population},
+    pages::{PagePolicy, PageSize, Tier},
     pool::{Pool, Residency},
     procfs::MissingLine,
     shared::{SharedView, ViewError},

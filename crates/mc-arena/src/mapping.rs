@@ -1,20 +1,27 @@
 //! The owned region: every system call of this crate that takes a memory address.
 //!
 //! Key types: [`Mapping`], read/write and exclusively owned, and [`ReadOnlyMapping`], a view of
-//! memory that another process owns. Both remember the length they have to unmap. The layer above,
+//! memory that another process owns. Both remember the length they have to unmap, and a `Mapping` the
+//! process that made it: in a child it neither lends bytes nor unmaps any. The layer above,
 //! `pool.rs`, decides what to map; this file checks bounds before it touches a pointer and knows no
-//! policy.
+//! policy. Below it lie the number of the process, the claims on ranges, memory policies, and what
+//! happens when a file behind a mapping is cut short.
 #![expect(
     unsafe_code,
     reason = "mapping, advising and unmapping memory are raw system calls"
 )]
 
-mod shared_bytes;
+mod claims;
+mod descriptor;
+mod policy;
+mod process;
+mod truncation;
+mod view;
 mod window;
 
 use std::{
-    alloc::Layout, ffi::c_void, num::NonZeroUsize, ops::Range, os::fd::BorrowedFd, ptr::NonNull,
-    slice,
+    alloc::Layout, ffi::c_void, fmt, mem::ManuallyDrop, num::NonZeroUsize, ops::Range,
+    os::fd::BorrowedFd, ptr::NonNull, slice, sync::Arc,
 };
 
 use nix::{
@@ -23,7 +30,19 @@ use nix::{
     sys::mman::{self, MapFlags, MmapAdvise, ProtFlags},
 };
 
-pub use self::shared_bytes::{PoolBytes, ReadBytes, WriteBytes};
+use self::claims::Claims;
+
+pub use self::{
+    claims::ClaimError,
+    process::{OtherProcess, Process},
+};
+pub(crate) use self::{
+    claims::{Access, ClaimedRange},
+    descriptor::OwnFile,
+    policy::{BindMode, NodeMask},
+    truncation::Watch,
+    view::ReadOnlyMapping,
+};
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
@@ -39,22 +58,41 @@ pub(crate) fn base_page_bytes() -> usize {
 
 /// An exclusively owned, readable and writable mapping.
 ///
-/// Dropping it unmaps it, with the length it was mapped with.
+/// Dropping it unmaps it, with the length it was mapped with, in the process that mapped it; in a child
+/// it does nothing.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    /// Start of the region. The `len` bytes from here on are mapped readable and writable, belong to
-    /// this value alone and hold initialised bytes (the kernel zeroes what it maps).
+    /// Start of the region. In `process`, the `len` bytes from here on are mapped readable and
+    /// writable, belong to this value alone and hold initialised bytes (the kernel zeroes what it
+    /// maps, or they are those of a file).
     base: NonNull<u8>,
     len: usize,
+    process: Process,
+    claims: Claims,
+    /// Set iff a file is behind the mapping that others may cut short.
+    watch: Option<Arc<Watch>>,
     release: Release,
 }
 
 /// How a mapping is given back.
-#[derive(Debug)]
 enum Release {
-    Munmap,
+    /// The bytes after the region are mapped without access: no two mappings touch, so the kernel
+    /// does not report them as one.
+    Munmap { guard_bytes: usize },
     /// Obtained from `hugepage_rs::alloc` with this layout.
     HugepageRs(Layout),
+    /// Whoever has the memory; taken out once, when the mapping is dropped by its own process.
+    Owner(ManuallyDrop<Box<dyn Send + Sync>>),
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Munmap { .. } => "Munmap",
+            Self::HugepageRs(_) => "HugepageRs",
+            Self::Owner(_) => "Owner",
+        })
+    }
 }
 
 /// Advice that concerns a whole mapping and never changes what it holds.
@@ -72,38 +110,8 @@ pub(crate) enum Advice {
     Collapse,
 }
 
-/// Memory policy of a range, as `mbind(2)` takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BindMode {
-    Bind,
-    Prefer,
-    Interleave,
-}
-
-/// A set of NUMA nodes, in the layout that `mbind(2)` reads.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NodeMask {
-    words: [libc::c_ulong; NodeMask::WORDS],
-}
-
-impl NodeMask {
-    const WORD_BITS: usize = libc::c_ulong::BITS as usize;
-    /// 1024 nodes, the most that Linux can be configured for.
-    const WORDS: usize = 1024 / Self::WORD_BITS;
-
-    /// Adds a node; returns false if no kernel has that many.
-    pub(crate) fn insert(&mut self, node: u32) -> bool {
-        let node = node as usize;
-        let Some(word) = self.words.get_mut(node / Self::WORD_BITS) else {
-            return false;
-        };
-        *word |= 1 << (node % Self::WORD_BITS);
-        true
-    }
-}
-
 // SAFETY: (1) the region is owned by the value alone (field `base`), and a mapping is not tied to the
-// thread that made it.
+// thread that made it; an owner of its memory is `Send` itself.
 unsafe impl Send for Mapping {}
 // SAFETY: (1) `&Mapping` gives addresses and system calls that keep the contents; reading or writing
 // the bytes takes `&mut Mapping`, or a claim that proves that its range has one writer or readers only.
@@ -146,6 +154,7 @@ impl Mapping {
         if layout.size() == 0 || !layout.size().is_multiple_of(layout.align()) {
             return Err(Errno::EINVAL);
         }
+        let process = Process::here()?;
         Errno::clear();
         // SAFETY: (1) the size of the layout is not zero, checked above.
         let base = unsafe { hugepage_rs::alloc(layout) };
@@ -153,23 +162,47 @@ impl Mapping {
             Errno::UnknownErrno => Errno::EINVAL,
             errno => errno,
         })?;
-        Ok(Self {
-            base,
-            len: layout.size(),
-            release: Release::HugepageRs(layout),
-        })
+        let release = Release::HugepageRs(layout);
+        Ok(Self::owned(base, layout.size(), process, release))
     }
 
-    /// Maps the first `len` bytes of a memory file, shared, its address a multiple of `align`.
+    /// Takes over memory that is mapped already, and with it every way to reach it.
+    ///
+    /// # Safety
+    ///
+    /// See [`Pool::from_foreign`](crate::Pool::from_foreign).
+    pub(crate) unsafe fn foreign(
+        base: NonNull<u8>,
+        len: NonZeroUsize,
+        owner: Box<dyn Send + Sync>,
+    ) -> Result<Self, Errno> {
+        let release = Release::Owner(ManuallyDrop::new(owner));
+        Ok(Self::owned(base, len.get(), Process::here()?, release))
+    }
+
+    fn owned(base: NonNull<u8>, len: usize, process: Process, release: Release) -> Self {
+        Self {
+            base,
+            len,
+            process,
+            claims: Claims::new(process),
+            watch: None,
+            release,
+        }
+    }
+
+    /// Maps `len` bytes of a file from `start` on, shared, their address a multiple of `align`.
     pub(crate) fn shared(
         file: BorrowedFd<'_>,
+        start: u64,
         len: NonZeroUsize,
         align: usize,
     ) -> Result<Self, Errno> {
+        let start = libc::off_t::try_from(start).map_err(|_| Errno::EOVERFLOW)?;
         Self::map_aligned(len, align, |address| {
             let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
             // SAFETY: (1) as in `private`: `MAP_FIXED` replaces part of the caller's own reservation.
-            unsafe { mman::mmap(Some(address), len, READ_WRITE, flags, file, 0) }
+            unsafe { mman::mmap(Some(address), len, READ_WRITE, flags, file, start) }
         })
     }
 
@@ -179,19 +212,17 @@ impl Mapping {
         align: usize,
         map: impl FnOnce(NonZeroUsize) -> Result<NonNull<c_void>, Errno>,
     ) -> Result<Self, Errno> {
-        debug_assert!(align.is_power_of_two());
+        debug_assert!(align.is_power_of_two() && align >= base_page_bytes());
+        let process = Process::here()?;
         let reserved_len = len.checked_add(align).ok_or(Errno::ENOMEM)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: (1) the kernel chooses the address (`None`), so no existing mapping is touched.
         let reserved =
             unsafe { mman::mmap_anonymous(None, reserved_len, ProtFlags::PROT_NONE, flags) }?;
-        let mut reservation = Self {
-            base: reserved.cast(),
-            len: reserved_len.get(),
-            release: Release::Munmap,
-        };
+        let start = reserved.cast::<u8>();
+        let guard_bytes = reserved_len.get();
+        let mut reservation = Self::owned(start, 0, process, Release::Munmap { guard_bytes });
 
-        let start = reservation.base;
         let aligned = start
             .addr()
             .get()
@@ -199,22 +230,44 @@ impl Mapping {
             .and_then(NonZeroUsize::new);
         let base = map(aligned.ok_or(Errno::ENOMEM)?)?.cast();
 
+        // The head is shorter than `align` by a page at least, which leaves the guard to the tail.
         let head_len = base.addr().get() - start.addr().get();
-        let tail_len = reserved_len.get() - head_len - len.get();
+        let guard_bytes = base_page_bytes();
+        let tail_len = reserved_len.get() - head_len - len.get() - guard_bytes;
         reservation.base = base;
         reservation.len = len.get();
+        reservation.release = Release::Munmap { guard_bytes };
         if head_len > 0 {
             // SAFETY: (1) these bytes open the reservation made above, and `reservation` has just
             // stopped covering them.
             unsafe { unmap(start, head_len) };
         }
         if tail_len > 0 {
-            let tail = reservation.at(len.get());
+            let tail = reservation.at(len.get() + guard_bytes);
             // SAFETY: (1) these bytes close the reservation made above, and `reservation` has just
             // stopped covering them.
             unsafe { unmap(tail, tail_len) };
         }
         Ok(reservation)
+    }
+
+    /// Makes what a shortened file leaves without bytes read as zero, in pages of `page_bytes`, instead
+    /// of ending the process; the watch tells from then on.
+    pub(crate) fn watch_truncation(&mut self, page_bytes: usize) -> Result<Arc<Watch>, Errno> {
+        let watch = Watch::over(&self.addresses(), page_bytes, &self.process)?;
+        Ok(Arc::clone(self.watch.insert(Arc::new(watch))))
+    }
+
+    /// Keeps the mapping out of children and core files.
+    pub(crate) fn hide(&self) -> Result<(), Errno> {
+        self.advise(Advice::DontFork)?;
+        self.advise(Advice::DontDump)
+    }
+
+    /// Returns the process that made the mapping.
+    #[inline]
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Returns the address of the first byte.
@@ -235,10 +288,76 @@ impl Mapping {
         start..start + self.len
     }
 
+    /// Claims a range for a reader, a writer or a device.
+    pub(crate) fn claim(
+        &self,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<ClaimedRange, ClaimError> {
+        if range.start > range.end || range.end > self.len {
+            return Err(ClaimError::OutOfRange {
+                start: range.start,
+                end: range.end,
+                len_bytes: self.len,
+            });
+        }
+        self.claims.claim(range, access)
+    }
+
+    /// Returns the address of the first byte of a claimed range.
+    #[inline]
+    pub(crate) fn claimed_ptr(&self, claimed: &ClaimedRange) -> *mut u8 {
+        assert!(self.claims.has(claimed), "a claim on another mapping");
+        self.base.as_ptr().wrapping_add(claimed.range().start)
+    }
+
+    /// Returns the bytes of a range that is claimed by a reader or a writer.
+    ///
+    /// # Panics
+    ///
+    /// Panics in a child, and for a claim on another mapping or of a device.
+    #[inline]
+    pub(crate) fn claimed<'a>(&'a self, claimed: &'a ClaimedRange) -> &'a [u8] {
+        claimed.assert_current();
+        assert!(
+            claimed.access() != Access::Device,
+            "a device may write to these bytes"
+        );
+        let start = self.claimed_ptr(claimed);
+        // SAFETY: (1) the range lies in this mapping, which `claim` checked and `claimed_ptr` that it
+        // is this one; it is mapped and initialised in this process, checked above (field `base`);
+        // (2) whoever reaches a mapping by claims reaches it by claims only (`bytes.rs` owns the pool);
+        // (3) the claim excludes writers and devices until it is dropped, which the borrow outlasts,
+        // or is a writer's own, whose exclusive slices borrow it mutably; the lock of the claims
+        // orders what writers before have stored.
+        unsafe { slice::from_raw_parts(start, claimed.range().len()) }
+    }
+
+    /// Returns the bytes of a range that is claimed by a writer.
+    ///
+    /// # Panics
+    ///
+    /// Panics in a child, and for any other claim.
+    #[inline]
+    pub(crate) fn claimed_mut<'a>(&'a self, claimed: &'a mut ClaimedRange) -> &'a mut [u8] {
+        claimed.assert_current();
+        assert!(claimed.access() == Access::Write, "only writers write");
+        let start = self.claimed_ptr(claimed);
+        // SAFETY: (1) and (2) as for `claimed`; (3) the claim excludes every other one that shares a
+        // byte, and the mutable borrow of the claim every other slice of this one.
+        unsafe { slice::from_raw_parts_mut(start, claimed.range().len()) }
+    }
+
     /// Returns the bytes, for as long as nobody else can reach them.
+    ///
+    /// # Panics
+    ///
+    /// Panics in a child.
+    #[track_caller]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: (1) field `base`: the bytes are mapped, initialised and this value's alone; (2) the
-        // borrow of `self` keeps every other access out while the slice lives.
+        self.process.assert_current();
+        // SAFETY: (1) field `base`: the bytes are mapped in this process (checked above), initialised
+        // and this value's alone; (2) the borrow of `self` keeps every other access out while the slice lives.
         unsafe { slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
     }
 
@@ -295,11 +414,6 @@ impl Mapping {
         nodes: &NodeMask,
     ) -> Result<(), Errno> {
         self.check(&range);
-        let mode = match mode {
-            BindMode::Bind => libc::MPOL_BIND,
-            BindMode::Prefer => libc::MPOL_PREFERRED,
-            BindMode::Interleave => libc::MPOL_INTERLEAVE,
-        };
         // The kernel reads one bit less than it is told (mbind(2), "maxnode").
         let max_node = NodeMask::WORDS * NodeMask::WORD_BITS + 1;
         let start = self.at(range.start);
@@ -311,7 +425,7 @@ impl Mapping {
                 libc::SYS_mbind,
                 start.as_ptr(),
                 range.len(),
-                mode,
+                mode.number(),
                 nodes.words.as_ptr(),
                 max_node,
                 0,
@@ -345,15 +459,30 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        match self.release {
-            Release::Munmap => {
-                // SAFETY: (1) the region is this value's own (field `base`) and dies with it.
-                unsafe { unmap(self.base, self.len) };
+        if !self.process.is_current() {
+            // What lies at these addresses is the child's own; the owner of foreign memory stays with
+            // the parent.
+            return;
+        }
+        // First, so that nothing of the next mapping at these addresses is taken for this one.
+        if let Some(watch) = &self.watch {
+            watch.end();
+        }
+        match &mut self.release {
+            Release::Munmap { guard_bytes } => {
+                let len = self.len + *guard_bytes;
+                // SAFETY: (1) the region and its guard are this value's own (field `base`, variant)
+                // and die with it.
+                unsafe { unmap(self.base, len) };
             }
             Release::HugepageRs(layout) => {
                 // SAFETY: (1) the region came from `hugepage_rs::alloc` with this layout (variant) and
                 // dies with this value.
-                unsafe { hugepage_rs::dealloc(self.base.as_ptr(), layout) };
+                unsafe { hugepage_rs::dealloc(self.base.as_ptr(), *layout) };
+            }
+            Release::Owner(owner) => {
+                // SAFETY: (1) the owner is taken out here only, and a value is dropped once.
+                unsafe { ManuallyDrop::drop(owner) };
             }
         }
     }
@@ -371,84 +500,18 @@ impl OwnedBytes {
         Self(mapping)
     }
 
+    #[track_caller]
     pub(crate) fn as_slice(&self) -> &[u8] {
-        // SAFETY: (1) field `base` of the mapping: mapped, initialised, this value's alone; (2) bytes
+        self.0.process.assert_current();
+        // SAFETY: (1) field `base` of the mapping: mapped in this process (checked above), initialised,
+        // this value's alone; (2) bytes
         // behind an `OwnedBytes` are written through `as_mut_slice` only, which takes `&mut self`.
         unsafe { slice::from_raw_parts(self.0.base.as_ptr(), self.0.len) }
     }
 
+    #[track_caller]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         self.0.as_mut_slice()
-    }
-}
-
-/// A read-only, shared view of memory that another process owns and writes.
-///
-/// It hands out copies and no references: the bytes may change at any moment.
-#[derive(Debug)]
-pub(crate) struct ReadOnlyMapping {
-    /// Start of `len` bytes that are mapped readable for the life of this value.
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: (1) the view is not tied to the thread that made it.
-unsafe impl Send for ReadOnlyMapping {}
-// SAFETY: (1) every access through `&self` only reads.
-unsafe impl Sync for ReadOnlyMapping {}
-
-impl ReadOnlyMapping {
-    /// Maps the first `len` bytes of a memory file, which must be sealed against shrinking.
-    pub(crate) fn new(file: BorrowedFd<'_>, len: NonZeroUsize) -> Result<Self, Errno> {
-        // SAFETY: (1) the kernel chooses the address (`None`), so no existing mapping is touched.
-        let base = unsafe {
-            mman::mmap(
-                None,
-                len,
-                ProtFlags::PROT_READ,
-                MapFlags::MAP_SHARED,
-                file,
-                0,
-            )
-        }?;
-        Ok(Self {
-            base: base.cast(),
-            len: len.get(),
-        })
-    }
-
-    /// Returns the mapped length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns the address of the first byte.
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.base.as_ptr()
-    }
-
-    /// Copies `into.len()` bytes from `offset` on; returns false if they are not all inside.
-    pub(crate) fn read_at(&self, offset: usize, into: &mut [u8]) -> bool {
-        if offset
-            .checked_add(into.len())
-            .is_none_or(|end| end > self.len)
-        {
-            return false;
-        }
-        let from = self.base.as_ptr().wrapping_add(offset);
-        // SAFETY: (1) the source lies inside the view (checked above) and stays readable (field
-        // `base`, sealed length); (2) the target is a live exclusive slice of that length, so the two
-        // do not overlap; (3) the writer is another process (`SharedView::open` refuses pools of this
-        // one), whose stores the copy sees in some order, byte by byte.
-        unsafe { from.copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
-        true
-    }
-}
-
-impl Drop for ReadOnlyMapping {
-    fn drop(&mut self) {
-        // SAFETY: (1) the view is this value's own (field `base`) and dies with it.
-        unsafe { unmap(self.base, self.len) };
     }
 }
 

@@ -60,19 +60,40 @@ impl NumaPolicy {
         }
     }
 
-    /// Checks that the policy names nodes that exist.
-    pub(crate) fn validate(&self, root: &SystemRoot) -> Result<(), PoolError> {
+    /// Returns the policy as it can be carried out: nodes that do not exist are an error, and so are
+    /// nodes without memory where memory is to be on each; elsewhere they are left out.
+    pub(crate) fn effective(&self, root: &SystemRoot) -> Result<Self, PoolError> {
         if matches!(self, Self::System) {
-            return Ok(());
+            return Ok(Self::System);
         }
-        if self.nodes().is_empty() {
+        let nodes = self.nodes();
+        let &[first, ..] = nodes else {
             return Err(PoolError::NoNodes);
+        };
+        let list =
+            |name| procfs::number_list(&root.text(&format!("/sys/devices/system/node/{name}")));
+        let online = list("online").unwrap_or_default();
+        if let Some(&node) = nodes.iter().find(|node| !online.contains(node)) {
+            return Err(PoolError::UnknownNode { node, online });
         }
-        let online =
-            procfs::number_list(&root.text("/sys/devices/system/node/online")).unwrap_or_default();
-        match self.nodes().iter().find(|node| !online.contains(node)) {
-            Some(&node) => Err(PoolError::UnknownNode { node, online }),
-            None => Ok(()),
+        // Kernels that do not say have no nodes without memory.
+        let with_memory = list("has_memory").filter(|nodes| !nodes.is_empty());
+        let with_memory = with_memory.unwrap_or(online);
+        let (full, empty): (Vec<u32>, Vec<u32>) =
+            nodes.iter().partition(|node| with_memory.contains(node));
+        match self {
+            Self::Prefer(_) if full.is_empty() => Ok(Self::System),
+            Self::Segmented(_) if !empty.is_empty() => Err(PoolError::NodeWithoutMemory {
+                node: empty[0],
+                with_memory,
+            }),
+            _ if full.is_empty() => Err(PoolError::NodeWithoutMemory {
+                node: first,
+                with_memory,
+            }),
+            Self::Bind(_) => Ok(Self::Bind(full)),
+            Self::Interleave(_) => Ok(Self::Interleave(full)),
+            Self::System | Self::Prefer(_) | Self::Segmented(_) => Ok(self.clone()),
         }
     }
 
@@ -120,7 +141,7 @@ impl Region {
             .bind(self.range.clone(), mode, &mask)
             .map_err(|source| PoolError::Bind {
                 nodes: self.nodes.clone(),
-                source,
+                source: source.into(),
             })
     }
 
@@ -202,17 +223,56 @@ mod tests {
         std::fs::create_dir_all(&nodes).unwrap();
         std::fs::write(nodes.join("online"), "0-1\n").unwrap();
         let root = SystemRoot::at(directory.path());
-        assert!(NumaPolicy::Bind(vec![0, 1]).validate(&root).is_ok());
+        let bind = NumaPolicy::Bind(vec![0, 1]);
+        assert_eq!(bind.effective(&root).unwrap(), bind);
         let error = NumaPolicy::Interleave(vec![1, 7])
-            .validate(&root)
+            .effective(&root)
             .unwrap_err();
         assert_eq!(
             error.to_string(),
             "NUMA node 7 is not online, only [0, 1] are"
         );
         assert!(matches!(
-            NumaPolicy::Segmented(vec![]).validate(&root),
+            NumaPolicy::Segmented(vec![]).effective(&root),
             Err(PoolError::NoNodes)
         ));
+    }
+
+    #[test]
+    fn nodes_without_memory_or_processors_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let nodes = directory.path().join("sys/devices/system/node");
+        for (path, text) in [
+            ("online", "0-3\n"),
+            ("has_memory", "0,2-3\n"),
+            ("node0/cpulist", "0\n"),
+            ("node3/cpulist", "\n"),
+        ] {
+            let path = nodes.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let root = SystemRoot::at(directory.path());
+        let effective = |policy: NumaPolicy| policy.effective(&root);
+        let left = effective(NumaPolicy::Interleave(vec![0, 1, 3])).unwrap();
+        assert_eq!(left, NumaPolicy::Interleave(vec![0, 3]));
+        assert_eq!(
+            effective(NumaPolicy::Prefer(1)).unwrap(),
+            NumaPolicy::System
+        );
+        for policy in [NumaPolicy::Bind(vec![1]), NumaPolicy::Segmented(vec![0, 1])] {
+            let error = effective(policy).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "NUMA node 1 has no memory, only [0, 2, 3] have"
+            );
+        }
+        // Memory without processors is populated from wherever there are some.
+        let regions = NumaPolicy::Segmented(vec![0, 3]).regions(8192, 4096);
+        let has_cpus: Vec<_> = regions
+            .iter()
+            .map(|region| region.cpus(&root).is_some())
+            .collect();
+        assert_eq!(has_cpus, [true, false]);
     }
 }

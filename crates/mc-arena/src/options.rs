@@ -1,49 +1,18 @@
 //! What a pool should be: [`PoolOptions`] and the choices it combines.
 //!
-//! `pool.rs` carries the options out.
+//! `pool.rs` carries the options out, with `PoolOptions::map`.
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::{discovery::SystemRoot, error::PoolError, numa::NumaPolicy, pool::Pool};
-
-/// Size of the huge pages to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PageSize {
-    /// The largest size that the system has enough free pages of and whose rounding adds at most a
-    /// sixteenth.
-    #[default]
-    Auto,
-    /// Pages of exactly this many bytes, such as 2 MiB, 32 MiB, 512 MiB or 1 GiB.
-    Bytes(u64),
-}
-
-/// Which pages back a pool, and what may happen when they are not to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PagePolicy {
-    /// Reserved huge pages or an error; never anything less.
-    Required(PageSize),
-    /// Reserved huge pages, else transparent ones, else base pages. Each step down is part of one
-    /// warning that says why.
-    Prefer(PageSize),
-    /// Transparent huge pages, else base pages with a warning.
-    Transparent,
-    /// Base pages, also where the system would use transparent huge pages by itself.
-    Off,
-}
-
-/// The pages a pool obtained, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Reserved huge pages of this size.
-    Hugetlb {
-        /// Size of one page.
-        page_bytes: u64,
-    },
-    /// Base pages that the kernel gathers into huge ones.
-    Transparent,
-    /// Base pages.
-    Base,
-}
+use crate::{
+    discovery::SystemRoot,
+    numa::NumaPolicy,
+    pages::{PagePolicy, PageSize},
+};
 
 /// When a pool gets its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +49,7 @@ pub enum MemoryLock {
     Locked,
 }
 
-/// Options of a [`Pool`], to be carried out by [`map`](Self::map).
+/// Options of a [`Pool`](crate::Pool), to be carried out by [`map`](Self::map).
 ///
 /// Every pool is hidden from children ([`fork(2)`] without a copy) and left out of core files.
 ///
@@ -105,6 +74,7 @@ pub struct PoolOptions {
     pub(crate) backing: Backing,
     pub(crate) lock: MemoryLock,
     pub(crate) align: usize,
+    pub(crate) file: Option<PathBuf>,
     pub(crate) root: SystemRoot,
 }
 
@@ -120,6 +90,7 @@ impl PoolOptions {
             backing: Backing::Private,
             lock: MemoryLock::Swappable,
             align: 1,
+            file: None,
             root: SystemRoot::default(),
         }
     }
@@ -154,20 +125,30 @@ impl PoolOptions {
         Self { align, ..self }
     }
 
+    /// Puts the pool into a file, so that its bytes outlive the process: in tmpfs, in hugetlbfs, on a
+    /// disk, or a DAX device.
+    ///
+    /// The file is made if it is not there, and found again otherwise, with the bytes that the last
+    /// process left, also one that was killed; [`Pool::epoch`](crate::Pool::epoch) and
+    /// [`Pool::contents`](crate::Pool::contents) tell which. It is locked against other pools until this
+    /// one is dropped or its process ends, and takes one page more than the pool, for a header. The file
+    /// system decides the pages: [`PagePolicy::Required`] accepts hugetlbfs of that size only,
+    /// [`PagePolicy::Off`] anything but hugetlbfs. A new file gets all of its blocks at once, even if it
+    /// is populated lazily; one that was found is never populated, so that it opens at once whatever its
+    /// size. [`backing`](Self::backing) has no effect.
+    pub fn file(self, path: impl AsRef<Path>) -> Self {
+        let file = Some(path.as_ref().to_owned());
+        Self { file, ..self }
+    }
+
+    /// Says whether all of the memory is to be there when the pool is mapped: a lock asks for that too.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.population != Population::Lazy || self.lock == MemoryLock::Locked
+    }
+
     /// Sets where the files of the kernel are read from.
     pub fn system_root(self, root: SystemRoot) -> Self {
         Self { root, ..self }
-    }
-
-    /// Maps the pool.
-    ///
-    /// The length is `size_bytes` rounded up to whole pages of the tier obtained.
-    ///
-    /// # Errors
-    ///
-    /// A [`PoolError`] that says what to do. Nothing stays mapped then.
-    pub fn map(&self) -> Result<Pool, PoolError> {
-        Pool::map(self)
     }
 }
 
@@ -177,14 +158,4 @@ impl Population {
         workers: None,
         time_limit: None,
     };
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hugetlb { page_bytes } => write!(f, "reserved huge pages of {page_bytes} bytes"),
-            Self::Transparent => f.write_str("transparent huge pages"),
-            Self::Base => f.write_str("base pages"),
-        }
-    }
 }

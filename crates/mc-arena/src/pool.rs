@@ -6,28 +6,40 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    ptr::NonNull,
 };
 
 use crate::{
     discovery::SystemRoot,
     error::PoolError,
-    mapping::{Advice, Mapping, OwnedBytes, base_page_bytes},
+    mapping::{
+        Access, Advice, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes,
+    },
+    memory::Admission,
+    named::{Contents, LockedFile, NamedFile},
     numa::{NodeSegment, NumaPolicy, Region},
-    options::{Backing, MemoryLock, PagePolicy, PoolOptions, Population, Tier},
+    options::{Backing, MemoryLock, PoolOptions, Population},
+    pages::Tier,
     populate::{self, Method, Plan, PopulateError},
     procfs,
     shared::MemoryFile,
     tier,
 };
 
-/// An owned region of memory: zeroed, hidden from children, left out of core files.
+/// An owned region of memory: hidden from children, left out of core files, and zeroed unless it was
+/// found in a file or taken over.
 ///
-/// Dropping it unmaps exactly what was mapped.
+/// Dropping it unmaps exactly what was mapped. In a child that was forked since, the pool is not there:
+/// dropping it does nothing, what can fail says so, and what lends references panics.
 #[derive(Debug)]
 pub struct Pool {
+    /// Dropped before the mapping, which it writes back.
+    file: Option<PoolFile>,
     mapping: Mapping,
-    file: Option<MemoryFile>,
     tier: Tier,
     page_bytes: usize,
     population: Population,
@@ -35,6 +47,15 @@ pub struct Pool {
     segments: Vec<NodeSegment>,
     degradations: Vec<PoolError>,
     root: SystemRoot,
+}
+
+/// The file behind a pool.
+#[derive(Debug)]
+enum PoolFile {
+    /// Without a name, for whoever gets the descriptor.
+    Memory(MemoryFile),
+    /// With a name, for whoever comes later.
+    Named(Box<NamedFile>),
 }
 
 /// What the kernel says about the memory behind a pool.
@@ -58,10 +79,16 @@ pub(crate) enum Verification {
     Skipped,
 }
 
-impl Pool {
-    /// Maps a pool; see [`PoolOptions::map`].
-    pub(crate) fn map(options: &PoolOptions) -> Result<Self, PoolError> {
-        let pool = Self::map_tiers(options, Verification::Full)?;
+impl PoolOptions {
+    /// Maps the pool.
+    ///
+    /// The length is the size rounded up to whole pages of the tier obtained.
+    ///
+    /// # Errors
+    ///
+    /// A [`PoolError`] that says what to do. Nothing stays mapped then.
+    pub fn map(&self) -> Result<Pool, PoolError> {
+        let pool = Pool::map_tiers(self, Verification::Full)?;
         tracing::info!(
             bytes = pool.len(),
             tier = %pool.tier,
@@ -70,6 +97,48 @@ impl Pool {
             "memory pool mapped"
         );
         Ok(pool)
+    }
+}
+
+impl Pool {
+    /// Takes over memory that something else has mapped, such as pages pinned by CUDA, and drops `owner`
+    /// last, when nothing of the pool is left.
+    ///
+    /// The pool advises the kernel of nothing: whether children see the memory is up to its owner. In a
+    /// child, the owner is not dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::ZeroSize`], or [`PoolError::Process`]; `owner` is dropped then.
+    ///
+    /// # Safety
+    ///
+    /// Until `owner` is dropped, the `len` bytes from `base` on are mapped readable and writable and
+    /// hold initialised bytes, and nobody else reads or writes them but through pointers that came from
+    /// this pool; `len` is at most `isize::MAX`.
+    #[expect(
+        unsafe_code,
+        reason = "nothing but the caller's word vouches for foreign memory"
+    )]
+    pub unsafe fn from_foreign(
+        base: NonNull<u8>,
+        len: usize,
+        owner: impl Send + Sync + 'static,
+    ) -> Result<Self, PoolError> {
+        let owner: Box<dyn Send + Sync> = Box::new(owner);
+        let len = NonZeroUsize::new(len).ok_or(PoolError::ZeroSize)?;
+        debug_assert!(isize::try_from(len.get()).is_ok(), "{len} bytes");
+        // SAFETY: (1) the caller's clauses are those of `Mapping::foreign`.
+        let mapping = unsafe { Mapping::foreign(base, len, owner) };
+        let mapping = mapping.map_err(|errno| PoolError::Process {
+            source: errno.into(),
+        })?;
+        Ok(Self::over(
+            mapping,
+            Tier::Foreign,
+            base_page_bytes(),
+            &PoolOptions::new(len.get() as u64).population(Population::Lazy),
+        ))
     }
 
     /// Maps a pool without an event and, if asked, without reading smaps.
@@ -85,25 +154,11 @@ impl Pool {
                 align: options.align,
             });
         }
-        options.numa.validate(&options.root)?;
-        let attempts: &[Tier] = match options.pages {
-            PagePolicy::Required(size) => &[options.hugetlb_tier(size)?],
-            PagePolicy::Prefer(size) => match options.hugetlb_tier(size) {
-                Ok(hugetlb) => &[hugetlb, Tier::Transparent, Tier::Base],
-                Err(error) if error.is_about_pages() => {
-                    return Self::map_first(
-                        options,
-                        &[Tier::Transparent, Tier::Base],
-                        verification,
-                        vec![error],
-                    );
-                }
-                Err(error) => return Err(error),
-            },
-            PagePolicy::Transparent => &[Tier::Transparent, Tier::Base],
-            PagePolicy::Off => &[Tier::Base],
-        };
-        Self::map_first(options, attempts, verification, Vec::new())
+        if let Some(path) = &options.file {
+            return Self::map_file(options, path);
+        }
+        let walk = options.walk()?;
+        Self::map_first(options, &walk.tiers, verification, walk.degradations)
     }
 
     /// Maps the first tier that can be had; steps down only for reasons that concern the pages.
@@ -114,7 +169,7 @@ impl Pool {
         mut degradations: Vec<PoolError>,
     ) -> Result<Self, PoolError> {
         let Some((last, others)) = attempts.split_last() else {
-            unreachable!("every policy allows a tier")
+            unreachable!("a walk ends with a tier")
         };
         let mut obtained = None;
         for &tier in others {
@@ -146,11 +201,11 @@ impl Pool {
     ) -> Result<Self, PoolError> {
         let page_bytes = match tier {
             Tier::Hugetlb { page_bytes } => usize::try_from(page_bytes).unwrap_or(usize::MAX),
-            Tier::Transparent => options.transparent_page_bytes(),
-            Tier::Base => base_page_bytes(),
+            // Transparent pages fill what they can; the rest of the pool is in base pages.
+            Tier::Transparent | Tier::Base | Tier::Foreign => base_page_bytes(),
         };
         let len = options.len_in_pages(page_bytes)?;
-        options.check_memory(len, tier)?;
+        let admission = options.check_memory(len, tier)?;
 
         let file = match options.backing {
             Backing::Private => None,
@@ -158,9 +213,67 @@ impl Pool {
         };
         let mapping = options.map_region(file.as_ref(), len, tier, page_bytes)?;
         tier::advise(&mapping, tier, options.backing)?;
-        let mut pool = Self {
+        let mut pool = Self::over(mapping, tier, page_bytes, options);
+        pool.file = file.map(PoolFile::Memory);
+        pool.place_and_populate(options, admission)?;
+        pool.lock(options)?;
+        if let Some(PoolFile::Memory(file)) = &mut pool.file {
+            file.seal()?;
+        }
+        // Base pages are the least there is, and a population that did not fail has left all of them
+        // resident: there is nothing to find out from a walk over every one of them.
+        if verification == Verification::Full && tier != Tier::Base {
+            pool.verify(options)?;
+        }
+        Ok(pool)
+    }
+
+    /// Maps the pool in a file, which decides the pages.
+    fn map_file(options: &PoolOptions, path: &Path) -> Result<Self, PoolError> {
+        let file = LockedFile::open(path, &options.root)?;
+        let page_bytes = file.page_bytes();
+        let tier = if file.is_hugetlb() {
+            let page_bytes = page_bytes as u64;
+            Tier::Hugetlb { page_bytes }
+        } else {
+            Tier::Base
+        };
+        if !options.pages.admits(tier) {
+            return Err(file.refuse_pages().into());
+        }
+        let len = options.len_in_pages(page_bytes)?;
+        let is_memory = file.is_memory();
+        let mut admission = None;
+        let admit = |step_bytes| {
+            if is_memory && admission.is_none() {
+                admission = Some(Admission::of(&options.root, len.get() as u64)?);
+            }
+            match &mut admission {
+                Some(admission) => admission.admit(step_bytes),
+                None => Ok(()),
+            }
+        };
+        let mut file = file.into_pool(len, &options.root, admit)?;
+        let mapping = file.map(options.align)?;
+        mapping.hide().map_err(|errno| PoolError::Advise {
+            advice: "MADV_DONTFORK and MADV_DONTDUMP",
+            source: errno.into(),
+        })?;
+        let mut pool = Self::over(mapping, tier, page_bytes, options);
+        if file.contents() == Contents::Zeroed {
+            // The file has its memory already.
+            pool.place_and_populate(options, None)?;
+        }
+        pool.lock(options)?;
+        file.vouch(&mut pool.mapping);
+        pool.file = Some(PoolFile::Named(Box::new(file)));
+        Ok(pool)
+    }
+
+    fn over(mapping: Mapping, tier: Tier, page_bytes: usize, options: &PoolOptions) -> Self {
+        Self {
+            file: None,
             mapping,
-            file,
             tier,
             page_bytes,
             population: options.population,
@@ -168,24 +281,17 @@ impl Pool {
             segments: Vec::new(),
             degradations: Vec::new(),
             root: options.root.clone(),
-        };
-        pool.place_and_populate(options)?;
-        if options.lock == MemoryLock::Locked {
-            let asked_bytes = len.get() as u64;
-            pool.mapping.lock().map_err(|source| PoolError::Lock {
-                asked_bytes,
-                source,
-            })?;
         }
-        if let Some(file) = &mut pool.file {
-            file.seal()?;
+    }
+
+    fn lock(&self, options: &PoolOptions) -> Result<(), PoolError> {
+        if options.lock == MemoryLock::Swappable {
+            return Ok(());
         }
-        // Base pages are the least there is, and a population that did not fail has left all of them
-        // resident: there is nothing to find out from a walk over every one of them.
-        if verification == Verification::Full && tier != Tier::Base {
-            pool.verify()?;
-        }
-        Ok(pool)
+        self.mapping.lock().map_err(|errno| PoolError::Lock {
+            asked_bytes: self.len() as u64,
+            source: errno.into(),
+        })
     }
 
     /// Returns the length in bytes, a multiple of the page size.
@@ -202,11 +308,81 @@ impl Pool {
         self.mapping.as_ptr()
     }
 
-    /// Says whether an address lies inside the pool.
+    /// Returns the address of the first byte, for devices that write and for foreign code.
+    ///
+    /// Nobody else may have the bytes that are written through it: give devices their range with
+    /// [`PoolBytes::lend_to_device`](crate::PoolBytes::lend_to_device), or the whole pool before it
+    /// becomes an arena. What was registered with the address is unregistered before the pool is
+    /// dropped.
+    #[inline]
+    #[must_use]
+    pub fn as_mut_ptr(&self) -> *mut u8 {
+        self.mapping.as_ptr()
+    }
+
+    /// Returns all bytes.
+    ///
+    /// # Panics
+    ///
+    /// Panics in a child that was forked since the pool was mapped.
+    #[must_use]
+    #[track_caller]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.mapping.as_mut_slice()
+    }
+
+    /// Says whether an address lies inside the pool; none does in a child, which has no pool.
     #[inline]
     #[must_use]
     pub fn owns(&self, address: *const u8) -> bool {
-        self.mapping.addresses().contains(&address.addr())
+        self.process().is_current() && self.mapping.addresses().contains(&address.addr())
+    }
+
+    /// Returns the process that has the pool.
+    #[inline]
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        self.mapping.process()
+    }
+
+    /// Returns the incarnation of the bytes of a pool in a file; `None` for any other.
+    ///
+    /// It stays the same as long as the bytes are those that were last written, also by a process that
+    /// was killed, and rises when they cannot be: for a new file, one that lost bytes, and one that was
+    /// open when the system went down. Across files of one name it is the time of making in nanoseconds
+    /// since 1970, which rises as far as the clock does.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        match &self.file {
+            Some(PoolFile::Named(file)) => Some(file.epoch()),
+            Some(PoolFile::Memory(_)) | None => None,
+        }
+    }
+
+    /// Returns what the pool held when it was made.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        match &self.file {
+            _ if self.tier == Tier::Foreign => Contents::Foreign,
+            Some(PoolFile::Named(file)) => file.contents(),
+            Some(PoolFile::Memory(_)) | None => Contents::Zeroed,
+        }
+    }
+
+    /// Looks whether the bytes are there: in this process, and in the file if there is one.
+    ///
+    /// Costs a system call for a pool in a file. [`PoolBytes`](crate::PoolBytes) asks whenever it lends.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError::Truncated`] once the file was cut short from outside, whose bytes read as zero from
+    /// then on, or [`ClaimError::OtherProcess`].
+    pub fn check(&self) -> Result<(), ClaimError> {
+        self.process().check()?;
+        match &self.file {
+            Some(PoolFile::Named(file)) => file.check(),
+            Some(PoolFile::Memory(_)) | None => Ok(()),
+        }
     }
 
     /// Returns the pages obtained.
@@ -215,7 +391,11 @@ impl Pool {
         self.tier
     }
 
-    /// Returns the size of the pages the length is a multiple of.
+    /// Returns the bytes of the pages that the length is a multiple of: reserved huge pages, or base
+    /// pages, also those that the kernel gathers into transparent ones.
+    ///
+    /// A device that registers a part of the pool gets whole pages of this size. Addresses of them are
+    /// multiples of it, but for foreign memory.
     #[must_use]
     pub fn page_bytes(&self) -> usize {
         self.page_bytes
@@ -235,13 +415,15 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`PoolError::Unverifiable`] if `/proc/self/smaps` is not readable or lacks the pool.
+    /// [`PoolError::Unverifiable`] if `/proc/self/smaps` is not readable or lacks the pool, and
+    /// [`PoolError::OtherProcess`] in a child.
     pub fn read_residency(&self) -> Result<Residency, PoolError> {
+        self.process().check()?;
         let addresses = self.mapping.addresses();
         let facts = procfs::smaps_range(&self.root.text("/proc/self/smaps"), &addresses)?;
         let huge_bytes = match self.tier {
             Tier::Hugetlb { .. } => facts.resident_bytes,
-            Tier::Transparent | Tier::Base => facts.transparent_bytes,
+            Tier::Transparent | Tier::Base | Tier::Foreign => facts.transparent_bytes,
         };
         Ok(Residency {
             kernel_page_bytes: facts.kernel_page_bytes,
@@ -250,6 +432,7 @@ impl Pool {
             node_bytes: procfs::numa_maps_range(
                 &self.root.text("/proc/self/numa_maps"),
                 &addresses,
+                base_page_bytes() as u64,
             ),
         })
     }
@@ -271,13 +454,37 @@ impl Pool {
     /// That process maps it with [`crate::SharedView::open`].
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.file.as_ref().map(AsFd::as_fd)
+        match &self.file {
+            Some(PoolFile::Memory(file)) => Some(file.as_fd()),
+            Some(PoolFile::Named(_)) | None => None,
+        }
     }
 
-    /// Returns the address of the first byte, for whoever can prove exclusive use of a part.
+    /// Claims a range of the bytes, which are looked for first.
+    pub(crate) fn claim(
+        &self,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<ClaimedRange, ClaimError> {
+        self.check()?;
+        self.mapping.claim(range, access)
+    }
+
+    /// See [`Mapping::claimed_ptr`].
+    pub(crate) fn claimed_ptr(&self, claimed: &ClaimedRange) -> *mut u8 {
+        self.mapping.claimed_ptr(claimed)
+    }
+
+    /// See [`Mapping::claimed`].
     #[inline]
-    pub(crate) fn base(&self) -> *mut u8 {
-        self.mapping.as_ptr()
+    pub(crate) fn claimed<'a>(&'a self, claimed: &'a ClaimedRange) -> &'a [u8] {
+        self.mapping.claimed(claimed)
+    }
+
+    /// See [`Mapping::claimed_mut`].
+    #[inline]
+    pub(crate) fn claimed_mut<'a>(&'a self, claimed: &'a mut ClaimedRange) -> &'a mut [u8] {
+        self.mapping.claimed_mut(claimed)
     }
 
     /// Gives up the pool for its bytes; for private pools.
@@ -292,39 +499,55 @@ impl Pool {
     /// Makes the first `len` bytes zero again.
     ///
     /// A lazily populated private pool gives their memory back; any other keeps it and is overwritten.
+    /// Does nothing in a child.
     pub(crate) fn zero_prefix(&mut self, len: usize) {
+        if !self.process().is_current() {
+            return;
+        }
         let whole_pages = len.next_multiple_of(self.page_bytes).min(self.len());
-        let is_discardable = self.population == Population::Lazy && self.file.is_none();
+        let is_owned = self.file.is_none() && self.tier != Tier::Foreign;
+        let is_discardable = self.population == Population::Lazy && is_owned;
         // Kernels before 5.18 refuse to discard reserved huge pages; those are overwritten.
         if !is_discardable || self.mapping.discard(whole_pages).is_err() {
             self.mapping.as_mut_slice()[..len].fill(0);
         }
     }
 
-    fn place_and_populate(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
-        let regions = options.numa.regions(self.len(), self.page_bytes);
+    fn place_and_populate(
+        &mut self,
+        options: &PoolOptions,
+        admission: Option<Admission>,
+    ) -> Result<(), PoolError> {
+        let granule_bytes = self.granule_bytes(options);
+        let numa = options.numa.effective(&options.root)?;
+        let regions = numa.regions(self.len(), granule_bytes);
         for region in &regions {
             region.bind(&self.mapping)?;
         }
-        if let NumaPolicy::Segmented(_) = options.numa {
+        if let NumaPolicy::Segmented(_) = numa {
             let segment = |region: &Region| NodeSegment {
                 node: region.nodes[0],
                 range: region.range.clone(),
             };
             self.segments = regions.iter().map(segment).collect();
         }
-        let Population::Eager {
-            workers,
-            time_limit,
-        } = options.population
-        else {
+        if !options.is_resident() {
             return Ok(());
+        }
+        let (workers, time_limit) = match options.population {
+            Population::Eager {
+                workers,
+                time_limit,
+            } => (workers, time_limit),
+            Population::Lazy => (None, None),
         };
         let plan = Plan {
             page_bytes: self.page_bytes,
+            granule_bytes,
             workers: workers.unwrap_or_else(|| populate::workers_auto(self.len())),
             time_limit,
             method: Method::detect(&self.mapping),
+            admission,
         };
         let regions: Vec<_> = regions
             .into_iter()
@@ -334,12 +557,13 @@ impl Pool {
             })
             .collect();
         let asked_bytes = self.len() as u64;
-        populate::populate(&mut self.mapping, &regions, &plan).map_err(|error| match error {
+        populate::populate(&mut self.mapping, &regions, plan).map_err(|error| match error {
+            PopulateError::Refused(error) => *error,
             PopulateError::Spawn { worker, source } => PoolError::Worker { worker, source },
-            PopulateError::Fault(source) => PoolError::Populate {
+            PopulateError::Fault(errno) => PoolError::Populate {
                 asked_bytes,
                 tier: self.tier,
-                source,
+                source: errno.into(),
             },
             PopulateError::TimeUp { populated_bytes } => PoolError::TimeLimit {
                 populated_bytes,
@@ -349,12 +573,21 @@ impl Pool {
         })
     }
 
+    /// Returns the bytes that lie on one node and are populated at once.
+    fn granule_bytes(&self, options: &PoolOptions) -> usize {
+        match self.tier {
+            Tier::Transparent => options.transparent_page_bytes(),
+            _ => self.page_bytes,
+        }
+    }
+
     /// Reads back what the kernel granted; a tier that was not obtained is an error.
-    fn verify(&mut self) -> Result<(), PoolError> {
-        let is_eager = self.population != Population::Lazy;
+    fn verify(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
+        let is_eager = options.is_resident();
         let mut residency = self.read_residency()?;
         let len = self.len() as u64;
-        if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < len {
+        let huge_bytes_most = len - len % self.granule_bytes(options) as u64;
+        if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < huge_bytes_most {
             // Gathers what the faults could not, whatever the mode in sysfs; Linux 6.1 and later.
             if let Err(errno) = self.mapping.advise(Advice::Collapse) {
                 tracing::debug!(%errno, "collapsing into transparent huge pages was refused");
@@ -367,7 +600,7 @@ impl Pool {
                     && (!is_eager || residency.resident_bytes == len)
             }
             Tier::Transparent => !is_eager || residency.huge_bytes > 0,
-            Tier::Base => unreachable!("base pages are not verified"),
+            Tier::Base | Tier::Foreign => unreachable!("these are not verified"),
         };
         if !is_obtained {
             return Err(PoolError::TierNotObtained {
@@ -376,7 +609,7 @@ impl Pool {
                 huge_bytes: residency.huge_bytes,
             });
         }
-        if is_eager && residency.huge_bytes < len {
+        if is_eager && residency.huge_bytes < huge_bytes_most {
             tracing::warn!(
                 bytes = len,
                 huge_bytes = residency.huge_bytes,

@@ -23,7 +23,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{mapping::Mapping, numa::Region};
+use crate::{error::PoolError, mapping::Mapping, memory::Admission, numa::Region};
 
 /// A worker takes this much at a time; in between it reports progress and looks at the clock. A few
 /// milliseconds of zeroing, beside which taking a step is nothing.
@@ -41,6 +41,8 @@ pub(crate) enum PopulateError {
         source: std::io::Error,
     },
     Fault(Errno),
+    /// What is still to come has no room any more.
+    Refused(Box<PoolError>),
     TimeUp {
         populated_bytes: u64,
     },
@@ -71,9 +73,13 @@ impl Method {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) page_bytes: usize,
+    /// Steps are multiples of it.
+    pub(crate) granule_bytes: usize,
     pub(crate) workers: NonZeroUsize,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) method: Method,
+    /// Takes the memory, where it is not the mapping that took it.
+    pub(crate) admission: Option<Admission>,
 }
 
 /// What is left of one region, for all of its workers.
@@ -95,6 +101,8 @@ struct Run {
     page_bytes: usize,
     total_bytes: u64,
     deadline: Option<Instant>,
+    /// Locked by a worker before each step, and for as long as the population waits for its turn.
+    admission: Option<Mutex<Admission>>,
     /// Bytes backed so far. Added to by every worker after a step; Relaxed, it orders nothing.
     populated_bytes: AtomicU64,
 }
@@ -110,13 +118,14 @@ pub(crate) fn workers_auto(len: usize) -> NonZeroUsize {
 pub(crate) fn populate(
     mapping: &mut Mapping,
     regions: &[(Region, Option<CpuSet>)],
-    plan: &Plan,
+    plan: Plan,
 ) -> Result<(), PopulateError> {
     let run = Run {
-        step_bytes: STEP_BYTES.next_multiple_of(plan.page_bytes),
+        step_bytes: STEP_BYTES.next_multiple_of(plan.granule_bytes),
         page_bytes: plan.page_bytes,
         total_bytes: mapping.len() as u64,
         deadline: plan.time_limit.map(|limit| Instant::now() + limit),
+        admission: plan.admission.map(Mutex::new),
         populated_bytes: AtomicU64::new(0),
     };
     let rests = rests(mapping, regions, plan.method);
@@ -256,6 +265,10 @@ impl Run {
                 return Ok(());
             };
             let step_bytes = step.len();
+            if let Some(admission) = &self.admission {
+                let admitted = lock(admission).admit(step_bytes as u64);
+                admitted.map_err(|error| PopulateError::Refused(Box::new(error)))?;
+            }
             step.populate(self.page_bytes)?;
             self.note_step(step_bytes)?;
         }
@@ -282,9 +295,9 @@ impl Run {
     }
 }
 
-/// Locks a region. No worker panics while it holds the lock, so the region is whole in any case.
-fn lock<T>(region: &Mutex<T>) -> MutexGuard<'_, T> {
-    region.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks what the workers share. None panics while it holds a lock, so it is whole in any case.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Moves the calling worker to a CPU that the other workers do not start on, then lets it go wherever
@@ -342,11 +355,13 @@ mod tests {
             .collect();
         let plan = Plan {
             page_bytes,
+            granule_bytes: page_bytes,
             workers: NonZeroUsize::new(workers).unwrap(),
             time_limit: None,
             method,
+            admission: None,
         };
-        populate(&mut mapping, &regions, &plan).unwrap();
+        populate(&mut mapping, &regions, plan).unwrap();
         assert_eq!(
             resident_bytes(&mapping),
             len as u64,
@@ -385,6 +400,7 @@ mod tests {
             page_bytes: 1,
             total_bytes: 2,
             deadline: Some(Instant::now() - Duration::from_millis(1)),
+            admission: None,
             populated_bytes: AtomicU64::new(0),
         };
         assert!(matches!(

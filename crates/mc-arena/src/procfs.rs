@@ -1,4 +1,4 @@
-//! Pure readers of the kernel's text files: meminfo, smaps, `numa_maps`, cgroup, mountinfo and lists.
+//! Pure readers of the kernel's text files: meminfo, smaps, `numa_maps` and lists.
 //!
 //! No function here opens a file; each takes the text, so that tests feed literal text. What a file
 //! lacks is an error that names the file and the missing line, never a default.
@@ -89,7 +89,14 @@ pub(crate) fn smaps_range(text: &str, range: &Range<usize>) -> Result<RangeFacts
 }
 
 /// Returns the bytes of the mappings starting in `range` that each node holds, from `numa_maps`.
-pub(crate) fn numa_maps_range(text: &str, range: &Range<usize>) -> BTreeMap<u32, u64> {
+///
+/// A mapping of a pool touches no other, so that none reaches beyond the range. Lines without a page
+/// size, of kernels that do not write it, count pages of `base_page_bytes`.
+pub(crate) fn numa_maps_range(
+    text: &str,
+    range: &Range<usize>,
+    base_page_bytes: u64,
+) -> BTreeMap<u32, u64> {
     let mut nodes = BTreeMap::new();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -102,7 +109,7 @@ pub(crate) fn numa_maps_range(text: &str, range: &Range<usize>) -> BTreeMap<u32,
         let page_kib = words
             .clone()
             .find_map(|word| word.strip_prefix("kernelpagesize_kB=")?.parse::<u64>().ok());
-        let page_bytes = page_kib.unwrap_or(4) << 10;
+        let page_bytes = page_kib.map_or(base_page_bytes, |kib| kib << 10);
         for word in words {
             let Some((node, pages)) = word.strip_prefix('N').and_then(|word| word.split_once('='))
             else {
@@ -126,67 +133,6 @@ pub(crate) fn number_list(text: &str) -> Option<Vec<u32>> {
     Some(numbers)
 }
 
-/// Where the hugetlb controller keeps the limits of this process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HugetlbCgroup {
-    /// Unified hierarchy: mount point and path below it.
-    V2 { mount: String, path: String },
-    /// Hierarchy of its own: mount point and path below it.
-    V1 { mount: String, path: String },
-}
-
-/// Returns the places to look for a hugetlb limit, from `/proc/self/{cgroup,mountinfo}`.
-pub(crate) fn hugetlb_cgroups(cgroup: &str, mountinfo: &str) -> Vec<HugetlbCgroup> {
-    let mut found = Vec::new();
-    for line in cgroup.lines() {
-        let mut parts = line.splitn(3, ':');
-        let (Some(hierarchy), Some(controllers), Some(path)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        if hierarchy == "0" && controllers.is_empty() {
-            let mount = cgroup_mount(mountinfo, |kind, _| kind == "cgroup2");
-            found.extend(mount.map(|(mount, root)| HugetlbCgroup::V2 {
-                mount,
-                path: below(&root, path),
-            }));
-        } else if controllers.split(',').any(|name| name == "hugetlb") {
-            let mount = cgroup_mount(mountinfo, |kind, options| {
-                kind == "cgroup" && options.split(',').any(|name| name == "hugetlb")
-            });
-            found.extend(mount.map(|(mount, root)| HugetlbCgroup::V1 {
-                mount,
-                path: below(&root, path),
-            }));
-        }
-    }
-    found
-}
-
-/// Returns how the hugetlb controller spells a page size in its file names: `2MB`, `1GB`, `64KB`.
-pub(crate) fn cgroup_page_name(page_bytes: u64) -> String {
-    match page_bytes {
-        0..0x10_0000 => format!("{}KB", page_bytes >> 10),
-        0x10_0000..0x4000_0000 => format!("{}MB", page_bytes >> 20),
-        _ => format!("{}GB", page_bytes >> 30),
-    }
-}
-
-/// Returns the bytes a cgroup still allows: `None` without a limit or with a text that is no number.
-///
-/// `max` is the unified hierarchy's word for no limit; the older one writes the largest page multiple
-/// of a signed 64-bit number, which no machine reaches.
-pub(crate) fn cgroup_left_bytes(limit: &str, usage: &str) -> Option<u64> {
-    const V1_UNLIMITED_FROM: u64 = 1 << 62;
-    let limit = limit
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .filter(|&limit| limit < V1_UNLIMITED_FROM)?;
-    Some(limit.saturating_sub(usage.trim().parse().unwrap_or(0)))
-}
-
 fn field_bytes(line: &str, name: &str) -> Option<u64> {
     let mut words = line
         .strip_prefix(name)?
@@ -201,30 +147,6 @@ fn field_bytes(line: &str, name: &str) -> Option<u64> {
 fn mapping_header(line: &str) -> Option<Range<usize>> {
     let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
-}
-
-/// Returns mount point and mounted root of the first cgroup mount that `is_wanted` accepts.
-fn cgroup_mount(
-    mountinfo: &str,
-    is_wanted: impl Fn(&str, &str) -> bool,
-) -> Option<(String, String)> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut file_system = file_system.split(' ');
-        let kind = file_system.next()?;
-        let options = file_system.nth(1)?;
-        let mut mount = mount.split(' ').skip(3);
-        let (root, point) = (mount.next()?, mount.next()?);
-        is_wanted(kind, options).then(|| (point.to_owned(), root.to_owned()))
-    })
-}
-
-/// Returns `path` relative to what a mount shows; inside a container the mount shows a subtree.
-fn below(root: &str, path: &str) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .trim_matches('/')
-        .to_owned()
 }
 
 #[cfg(test)]
@@ -317,11 +239,14 @@ Rss:                   4 kB
         let text = "7f0000000000 bind:0 anon=3 dirty=3 N0=1 N1=2 kernelpagesize_kB=2048\n\
                     7f0000600000 default anon=5 N1=5 kernelpagesize_kB=4\n\
                     7f0000800000 default anon=9 N0=9 kernelpagesize_kB=4\n";
-        let nodes = numa_maps_range(text, &(0x7f00_0000_0000..0x7f00_0080_0000));
+        let nodes = numa_maps_range(text, &(0x7f00_0000_0000..0x7f00_0080_0000), 4096);
         assert_eq!(
             nodes,
             BTreeMap::from([(0, 2 << 20), (1, (4 << 20) + (20 << 10))])
         );
+        let unsized_pages = "7f0000000000 default anon=3 N0=3\n";
+        let nodes = numa_maps_range(unsized_pages, &(0x7f00_0000_0000..0x7f00_0080_0000), 65536);
+        assert_eq!(nodes, BTreeMap::from([(0, 3 << 16)]));
     }
 
     #[test]
@@ -329,37 +254,5 @@ Rss:                   4 kB
         assert_eq!(number_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(number_list("\n"), Some(vec![]));
         assert_eq!(number_list("0-x"), None);
-    }
-
-    #[test]
-    fn hugetlb_controller_is_found_in_both_hierarchies() {
-        let mountinfo = "24 1 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n\
-                         31 24 0:28 /docker/ab /cg/hugetlb rw - cgroup cgroup rw,hugetlb\n";
-        let cgroup = "9:name=systemd:/x\n4:cpu,hugetlb:/docker/ab/job\n0::/user.slice/job\n";
-        assert_eq!(
-            hugetlb_cgroups(cgroup, mountinfo),
-            [
-                HugetlbCgroup::V1 {
-                    mount: "/cg/hugetlb".into(),
-                    path: "job".into()
-                },
-                HugetlbCgroup::V2 {
-                    mount: "/sys/fs/cgroup".into(),
-                    path: "user.slice/job".into()
-                },
-            ]
-        );
-        assert_eq!(hugetlb_cgroups("", ""), []);
-    }
-
-    #[test]
-    fn cgroup_limits_are_what_is_left() {
-        assert_eq!(cgroup_left_bytes("max\n", "0\n"), None);
-        assert_eq!(cgroup_left_bytes("9223372036854771712", "0"), None);
-        assert_eq!(cgroup_left_bytes("8388608\n", "2097152\n"), Some(6 << 20));
-        assert_eq!(cgroup_left_bytes("1", "2"), Some(0));
-        assert_eq!(cgroup_page_name(2 << 20), "2MB");
-        assert_eq!(cgroup_page_name(1 << 30), "1GB");
-        assert_eq!(cgroup_page_name(64 << 10), "64KB");
     }
 }

@@ -6,9 +6,9 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    process,
     sync::{Mutex, PoisonError},
 };
 
@@ -22,7 +22,11 @@ use nix::{
     unistd::ftruncate,
 };
 
-use crate::{error::PoolError, mapping::ReadOnlyMapping, options::Tier};
+use crate::{
+    error::PoolError,
+    mapping::{Process, ReadOnlyMapping},
+    pages::Tier,
+};
 
 /// Seals of a pool's file: fixed length, no new writers, no further seals.
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
@@ -33,17 +37,18 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
 /// Where the bits of a page size start in the flags of `memfd_create`.
 const MFD_HUGE_SHIFT: u32 = 26;
 
-/// Files of the pools that this process has mapped writable: process, device, inode.
+/// Files of the pools that this process has mapped writable: number of the process, device, inode.
 static OWN_FILES: Mutex<BTreeSet<FileKey>> = Mutex::new(BTreeSet::new());
 
 /// The process is part of the key because a child inherits the set but not the mappings.
-type FileKey = (u32, u64, u64);
+type FileKey = (u64, u64, u64);
 
 /// The memory file behind a shared pool.
 #[derive(Debug)]
 pub(crate) struct MemoryFile {
     descriptor: OwnedFd,
     len: NonZeroUsize,
+    process: Process,
     key: FileKey,
 }
 
@@ -51,10 +56,10 @@ impl MemoryFile {
     /// Makes a file of `len` bytes in the pages of `tier`.
     pub(crate) fn create(len: NonZeroUsize, tier: Tier) -> Result<Self, PoolError> {
         let failed = |step| {
-            move |source| PoolError::MemoryFile {
+            move |errno: Errno| PoolError::MemoryFile {
                 asked_bytes: len.get() as u64,
                 step,
-                source,
+                source: errno.into(),
             }
         };
         let mut flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -63,19 +68,21 @@ impl MemoryFile {
             flags |= MFdFlags::MFD_HUGETLB | MFdFlags::from_bits_retain(size);
         }
         let asked_bytes = len.get() as u64;
-        let refused = |source| PoolError::Map {
+        let refused = |errno: Errno| PoolError::Map {
             asked_bytes,
             tier,
-            source,
+            source: errno.into(),
         };
         let descriptor = memfd_create("mc-arena", flags).map_err(refused)?;
         let file_len = i64::try_from(len.get()).map_err(|_| failed("ftruncate")(Errno::EFBIG))?;
         ftruncate(&descriptor, file_len).map_err(failed("ftruncate"))?;
-        let key = file_key(descriptor.as_fd()).map_err(failed("fstat"))?;
+        let process = Process::here().map_err(failed("telling children apart"))?;
+        let key = file_key(&process, descriptor.as_fd()).map_err(failed("fstat"))?;
         own_files(|files| files.insert(key));
         Ok(Self {
             descriptor,
             len,
+            process,
             key,
         })
     }
@@ -84,10 +91,10 @@ impl MemoryFile {
     pub(crate) fn seal(&mut self) -> Result<(), PoolError> {
         fcntl(&self.descriptor, FcntlArg::F_ADD_SEALS(SEALS))
             .map(drop)
-            .map_err(|source| PoolError::MemoryFile {
+            .map_err(|errno| PoolError::MemoryFile {
                 asked_bytes: self.len.get() as u64,
                 step: "sealing",
-                source,
+                source: errno.into(),
             })
     }
 }
@@ -100,7 +107,10 @@ impl AsFd for MemoryFile {
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        own_files(|files| files.remove(&self.key));
+        // A child has no such pool, and perhaps a lock that a thread of its parent held for ever.
+        if self.process.is_current() {
+            own_files(|files| files.remove(&self.key));
+        }
     }
 }
 
@@ -122,7 +132,7 @@ pub enum ViewError {
         /// Length of the file.
         len: u64,
         /// What the kernel answered.
-        source: Errno,
+        source: io::Error,
     },
 }
 
@@ -149,7 +159,8 @@ impl SharedView {
         if !SealFlag::from_bits_retain(seals).contains(SEALS) {
             return Err(ViewError::NotAPool);
         }
-        let key = file_key(descriptor).map_err(|_| ViewError::NotAPool)?;
+        let process = Process::here().map_err(|_| ViewError::NotAPool)?;
+        let key = file_key(&process, descriptor).map_err(|_| ViewError::NotAPool)?;
         if own_files(|files| files.contains(&key)) {
             return Err(ViewError::OwnPool);
         }
@@ -157,9 +168,9 @@ impl SharedView {
             .ok()
             .and_then(|status| usize::try_from(status.st_size).ok());
         let len = len.and_then(NonZeroUsize::new).ok_or(ViewError::NotAPool)?;
-        let mapping = ReadOnlyMapping::new(descriptor, len).map_err(|source| ViewError::Map {
+        let mapping = ReadOnlyMapping::new(descriptor, len).map_err(|errno| ViewError::Map {
             len: len.get() as u64,
-            source,
+            source: errno.into(),
         })?;
         Ok(Self { mapping })
     }
@@ -193,9 +204,9 @@ impl SharedView {
     }
 }
 
-fn file_key(descriptor: BorrowedFd<'_>) -> Result<FileKey, Errno> {
+fn file_key(process: &Process, descriptor: BorrowedFd<'_>) -> Result<FileKey, Errno> {
     let status = fstat(descriptor)?;
-    Ok((process::id(), status.st_dev, status.st_ino))
+    Ok((process.number(), status.st_dev, status.st_ino))
 }
 
 fn own_files<T>(access: impl FnOnce(&mut BTreeSet<FileKey>) -> T) -> T {

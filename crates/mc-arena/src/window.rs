@@ -94,7 +94,7 @@ impl FileWindow {
         let mapped = len_bytes.checked_next_multiple_of(page_bytes);
         let mapped = mapped.and_then(NonZeroUsize::new);
         let mapped = mapped.ok_or_else(|| map(Errno::ENOMEM))?;
-        let mapping = Mapping::shared(file.as_fd(), mapped, page_bytes).map_err(map)?;
+        let mapping = Mapping::shared(file.as_fd(), 0, mapped, page_bytes).map_err(map)?;
         mapping.advise(Advice::DontFork).map_err(map)?;
         match mapping.populate(0..mapping.len()) {
             // Before Linux 5.14 the first copy to each page does it.

@@ -3,12 +3,13 @@
 use mc_bench::record::Run;
 use mc_bench::workload::{self, Effort, Request};
 
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 7] = [
     "capacity_failed",
     "fragmentation_failed",
     "high_water_mixed",
     "successful_allocate_free",
     "churn",
+    "churn_random",
     "remote_free",
 ];
 

@@ -115,6 +115,8 @@ typedef enum mc_status {
   MC_STATUS_SYSTEM = 13,
   // The library found itself in a state that it should never be in.
   MC_STATUS_INTERNAL = 14,
+  // The arena or buffer belongs to the process that this one was forked from. Nothing changed.
+  MC_STATUS_OTHER_PROCESS = 15,
 } mc_status;
 
 // How to make an arena. `mc_arena_options_default` fills in all fields.
@@ -364,7 +366,8 @@ enum mc_status mc_arena_create_from_environment(struct mc_arena *out);
 // Ends an arena and unmaps its memory: whatever it handed out must not be touched any more.
 //
 // Any thread may call this at any time; calls in progress finish first. Fails with
-// `MC_STATUS_STALE_HANDLE`.
+// `MC_STATUS_STALE_HANDLE`, and with `MC_STATUS_OTHER_PROCESS` in a child for an arena of its parent,
+// of which nothing is unmapped then.
 enum mc_status mc_arena_destroy(struct mc_arena arena);
 
 // Hands out `size` zeroed bytes at an address that is a multiple of `align`, a power of two, and
@@ -374,15 +377,19 @@ enum mc_status mc_arena_destroy(struct mc_arena arena);
 // Any thread may call this; it takes no lock.
 //
 // Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
-// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, or `MC_STATUS_STALE_HANDLE`;
-// `out` is not written then.
-enum mc_status mc_arena_allocate(struct mc_arena arena, size_t size, size_t align, void **out);
+// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, `MC_STATUS_STALE_HANDLE`, or
+// `MC_STATUS_OTHER_PROCESS` in a child of the process that made the arena; `out` is not written then.
+enum mc_status mc_arena_allocate(struct mc_arena arena,
+                                 size_t size,
+                                 size_t align,
+                                 void **out);
 
-// Says whether an address lies in the arena's pool, handed out or not. Any thread may call this.
+// Says whether an address lies in the arena's pool, handed out or not; none does in a child of the
+// process that made the arena. Any thread may call this.
 bool mc_arena_owns(struct mc_arena arena, const void *address);
 
 // Tells what the arena is and has handed out. Any thread may call this. Fails with
-// `MC_STATUS_STALE_HANDLE`.
+// `MC_STATUS_STALE_HANDLE`, and `MC_STATUS_OTHER_PROCESS` in a child of the process that made it.
 enum mc_status mc_arena_describe(struct mc_arena arena, struct mc_arena_report *out);
 
 // Returns `size` zeroed bytes at an address that is a multiple of `align`, a power of two, and of
@@ -393,14 +400,18 @@ enum mc_status mc_arena_describe(struct mc_arena arena, struct mc_arena_report *
 // caller owns the buffer and ends it with `mc_buffer_free`. Any thread may call this.
 //
 // Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
-// `MC_STATUS_INVALID_ENVIRONMENT`, and `MC_STATUS_SYSTEM`; `out` is not written then.
-enum mc_status mc_buffer_allocate(size_t size, size_t align, void **out);
+// `MC_STATUS_INVALID_ENVIRONMENT`, `MC_STATUS_SYSTEM`, and `MC_STATUS_OTHER_PROCESS` in a child whose
+// parent has set the arena up; `out` is not written then.
+enum mc_status mc_buffer_allocate(size_t size,
+                                  size_t align,
+                                  void **out);
 
 // Ends a buffer: a mapping of its own is unmapped; what came from the arena stays there. Null is
 // left alone.
 //
 // Any thread may call this. Fails with `MC_STATUS_NOT_LIVE` for an address at which no buffer
-// begins.
+// begins, and with `MC_STATUS_OTHER_PROCESS` in a child for a buffer of its parent: it stays the
+// parent's, and whatever the child has at that address the child's.
 enum mc_status mc_buffer_free(void *address);
 
 // Says whether an address lies in the arena of the process. Any thread may call this.

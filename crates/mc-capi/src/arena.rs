@@ -113,10 +113,15 @@ pub extern "C" fn mc_arena_create_from_environment(
 /// Ends an arena and unmaps its memory: whatever it handed out must not be touched any more.
 ///
 /// Any thread may call this at any time; calls in progress finish first. Fails with
-/// `MC_STATUS_STALE_HANDLE`.
+/// `MC_STATUS_STALE_HANDLE`, and with `MC_STATUS_OTHER_PROCESS` in a child for an arena of its parent,
+/// of which nothing is unmapped then.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_arena_destroy(arena: ArenaHandle) -> Status {
-    run(|| ARENAS.remove(arena.id))
+    run(|| {
+        // Before the lock of the registry, which a thread that a child does not have may hold for ever.
+        ARENAS.with(arena.id, |arena| Ok(arena.pool().process().check()?))?;
+        ARENAS.remove(arena.id)
+    })
 }
 
 /// Hands out `size` zeroed bytes at an address that is a multiple of `align`, a power of two, and
@@ -126,8 +131,8 @@ pub extern "C" fn mc_arena_destroy(arena: ArenaHandle) -> Status {
 /// Any thread may call this; it takes no lock.
 ///
 /// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
-/// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, or `MC_STATUS_STALE_HANDLE`;
-/// `out` is not written then.
+/// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, `MC_STATUS_STALE_HANDLE`, or
+/// `MC_STATUS_OTHER_PROCESS` in a child of the process that made the arena; `out` is not written then.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_arena_allocate(
     arena: ArenaHandle,
@@ -148,14 +153,15 @@ pub extern "C" fn mc_arena_allocate(
     })
 }
 
-/// Says whether an address lies in the arena's pool, handed out or not. Any thread may call this.
+/// Says whether an address lies in the arena's pool, handed out or not; none does in a child of the
+/// process that made the arena. Any thread may call this.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_arena_owns(arena: ArenaHandle, address: *const c_void) -> bool {
     ask(|| ARENAS.with(arena.id, |arena| Ok(arena.owns(address.cast()))))
 }
 
 /// Tells what the arena is and has handed out. Any thread may call this. Fails with
-/// `MC_STATUS_STALE_HANDLE`.
+/// `MC_STATUS_STALE_HANDLE`, and `MC_STATUS_OTHER_PROCESS` in a child of the process that made it.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_arena_describe(
     arena: ArenaHandle,
@@ -163,8 +169,11 @@ pub extern "C" fn mc_arena_describe(
 ) -> Status {
     run(|| {
         let out = required(out, "out")?;
-        out.write(ARENAS.with(arena.id, |arena| Ok(report(arena)))?);
-        Ok(())
+        ARENAS.with(arena.id, |arena| {
+            arena.pool().process().check()?;
+            out.write(report(arena));
+            Ok(())
+        })
     })
 }
 
@@ -182,9 +191,10 @@ fn register(
 fn report(arena: &Arena) -> ArenaReport {
     let (pool, stats) = (arena.pool(), arena.stats());
     let tier = match pool.tier() {
-        Tier::Base => MC_TIER_BASE,
         Tier::Transparent => MC_TIER_TRANSPARENT,
         Tier::Hugetlb { .. } => MC_TIER_HUGETLB,
+        // Arenas of C are mapped here, never taken over.
+        _ => MC_TIER_BASE,
     };
     ArenaReport {
         pool: pool.as_ptr().cast(),

@@ -10,10 +10,11 @@ use std::{
     collections::BTreeMap,
     ffi::c_void,
     mem::MaybeUninit,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mc_arena::{Buffer, buffers};
+use arc_swap::ArcSwapOption;
+use mc_arena::{Buffer, OtherProcess, Process, buffers};
 
 use crate::{
     fault::Fault,
@@ -21,8 +22,17 @@ use crate::{
     status::{Status, ask, run},
 };
 
-/// The buffers that C code holds, by address.
-static HELD: Mutex<BTreeMap<usize, Buffer<'static>>> = Mutex::new(BTreeMap::new());
+/// The buffers that the code of this process holds. A child begins with none of its own: those of its
+/// parent are not there, and their lock may be a thread's that the child does not have.
+static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
+
+struct Held {
+    process: Process,
+    /// Set iff the process that this one was forked from held buffers.
+    parent: Option<OtherProcess>,
+    /// By address. Locked for as long as an entry takes to find.
+    buffers: Mutex<BTreeMap<usize, Buffer<'static>>>,
+}
 
 /// What the buffers of the process have done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +60,8 @@ pub struct BufferReport {
 /// caller owns the buffer and ends it with `mc_buffer_free`. Any thread may call this.
 ///
 /// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
-/// `MC_STATUS_INVALID_ENVIRONMENT`, and `MC_STATUS_SYSTEM`; `out` is not written then.
+/// `MC_STATUS_INVALID_ENVIRONMENT`, `MC_STATUS_SYSTEM`, and `MC_STATUS_OTHER_PROCESS` in a child whose
+/// parent has set the arena up; `out` is not written then.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_buffer_allocate(
     size: usize,
@@ -66,7 +77,7 @@ pub extern "C" fn mc_buffer_allocate(
         };
         let mut buffer = buffers::allocate(size, align)?;
         let start = buffer.as_mut_ptr();
-        held().insert(start.addr(), buffer);
+        held()?.lock().insert(start.addr(), buffer);
         out.write(start.cast());
         Ok(())
     })
@@ -76,7 +87,8 @@ pub extern "C" fn mc_buffer_allocate(
 /// left alone.
 ///
 /// Any thread may call this. Fails with `MC_STATUS_NOT_LIVE` for an address at which no buffer
-/// begins.
+/// begins, and with `MC_STATUS_OTHER_PROCESS` in a child for a buffer of its parent: it stays the
+/// parent's, and whatever the child has at that address the child's.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_buffer_free(address: *mut c_void) -> Status {
     run(|| {
@@ -84,9 +96,14 @@ pub extern "C" fn mc_buffer_free(address: *mut c_void) -> Status {
             return Ok(());
         }
         let address = address.addr();
-        let buffer = held().remove(&address);
-        // Dropped with the lock released: unmapping takes a while.
-        drop(buffer.ok_or(Fault::UnknownBuffer { address })?);
+        let held = held()?;
+        let buffer = held.lock().remove(&address);
+        match (buffer, held.parent) {
+            // With the lock released: unmapping takes a while.
+            (Some(buffer), _) => drop(buffer),
+            (None, Some(parent)) => return Err(Fault::OtherProcess(parent)),
+            (None, None) => return Err(Fault::UnknownBuffer { address }),
+        }
         Ok(())
     })
 }
@@ -110,12 +127,37 @@ pub extern "C" fn mc_buffer_describe(out: Option<&mut MaybeUninit<BufferReport>>
             arena_fallbacks: stats.arena_fallbacks,
             arena_frees: stats.arena_drops,
             direct_buffers: stats.direct_buffers,
-            live_buffers: held().len() as u64,
+            live_buffers: held()?.lock().len() as u64,
         });
         Ok(())
     })
 }
 
-fn held() -> MutexGuard<'static, BTreeMap<usize, Buffer<'static>>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+/// Returns the buffers of the process that calls.
+fn held() -> Result<Arc<Held>, Fault> {
+    let mut found = HELD.load_full();
+    loop {
+        if let Some(held) = &found
+            && held.process.is_current()
+        {
+            return Ok(Arc::clone(held));
+        }
+        let fresh = Arc::new(Held {
+            process: Process::current().map_err(Fault::Process)?,
+            parent: found.as_ref().and_then(|held| held.process.check().err()),
+            buffers: Mutex::default(),
+        });
+        let before = HELD.compare_and_swap(&found, Some(fresh));
+        if before.as_ref().map(Arc::as_ptr) == found.as_ref().map(Arc::as_ptr) {
+            found = HELD.load_full();
+        } else {
+            found = arc_swap::Guard::into_inner(before);
+        }
+    }
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Buffer<'static>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

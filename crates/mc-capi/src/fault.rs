@@ -37,6 +37,10 @@ pub(crate) enum Fault {
     ArrayTooShort { needed: usize, given: usize },
     #[error("no buffer begins at {address:#x}")]
     UnknownBuffer { address: usize },
+    #[error(transparent)]
+    OtherProcess(#[from] mc_arena::OtherProcess),
+    #[error("telling this process from its children was refused")]
+    Process(#[source] std::io::Error),
     #[error(
         "the environment asks for no arena: set {}",
         mc_arena::config::POOL_SIZE_VARIABLE
@@ -140,6 +144,8 @@ impl Fault {
             Self::TooManyHandles | Self::Free(FreeError::OutOfMemory) => Status::OutOfMemory,
             Self::ArrayTooShort { .. } => Status::ArrayTooShort,
             Self::NotConfigured => Status::NotConfigured,
+            Self::OtherProcess(_) => Status::OtherProcess,
+            Self::Process(_) => Status::System,
             Self::Config(_) => Status::InvalidEnvironment,
             Self::SlotAlloc(SlotAllocError::Exhausted { .. }) => Status::NoSpace,
             Self::Options(error) => options(error),
@@ -218,6 +224,7 @@ fn pool(error: &PoolError) -> Status {
         | PoolError::InvalidPageSize { .. }
         | PoolError::NoNodes
         | PoolError::UnknownNode { .. } => Status::InvalidArgument,
+        PoolError::OtherProcess(_) => Status::OtherProcess,
         _ => Status::System,
     }
 }
@@ -228,6 +235,8 @@ fn arena_alloc(error: &mc_arena::AllocError) -> Status {
         AllocError::ZeroSize | AllocError::InvalidAlign { .. } => Status::InvalidArgument,
         AllocError::Overflow { .. } => Status::TooLarge,
         AllocError::Full { .. } => Status::NoSpace,
+        AllocError::OtherProcess(_) => Status::OtherProcess,
+        _ => Status::Internal,
     }
 }
 
@@ -236,6 +245,7 @@ fn buffer(error: &BufferError) -> Status {
         BufferError::Config(_) => Status::InvalidEnvironment,
         BufferError::ArenaPool(error) | BufferError::Direct { source: error, .. } => pool(error),
         BufferError::Arena(_) => Status::InvalidArgument,
+        BufferError::ParentWasSettingUp => Status::OtherProcess,
         BufferError::Request(error) => arena_alloc(error),
         _ => Status::Internal,
     }

@@ -72,7 +72,8 @@ pub extern "C" fn mc_offset_create(
     run(|| {
         let (options, out) = (required(options, "options")?, required(out, "out")?);
         let allocator = SharedAllocator::with_options(options.options()?)?;
-        let entry = Entry::new(allocator.with_base(options.base)?, BTreeMap::new());
+        allocator.set_base(options.base)?;
+        let entry = Entry::new(allocator, BTreeMap::new());
         out.write(entry.register()?);
         Ok(())
     })

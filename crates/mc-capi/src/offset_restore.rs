@@ -76,7 +76,7 @@ pub unsafe extern "C" fn mc_offset_restore(
         let bytes = unsafe { raw::array(bytes, length, "bytes") }?;
         let snapshot = Snapshot::decode(bytes)?;
         let (allocator, handles) = SharedAllocator::restore(&snapshot)?;
-        let allocator = allocator.with_base(base)?;
+        allocator.set_base(base)?;
         let unclaimed = by_node(&allocator, handles);
         out.write(Entry::new(allocator, unclaimed).register()?);
         Ok(())
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn mc_offset_restore_from(
         let tokens = unsafe { raw::room(tokens, room, "tokens") }?;
         let entries = blocks.iter().map(|block| (block.offset, block.size));
         let (allocator, handles) = SharedAllocator::restore_from(options.options()?, entries)?;
-        let allocator = allocator.with_base(options.base)?;
+        allocator.set_base(options.base)?;
         if tokens.is_empty() {
             let unclaimed = by_node(&allocator, handles);
             out.write(Entry::new(allocator, unclaimed).register()?);

@@ -53,6 +53,8 @@ pub enum Status {
     System = 13,
     /// The library found itself in a state that it should never be in.
     Internal = 14,
+    /// The arena or buffer belongs to the process that this one was forked from. Nothing changed.
+    OtherProcess = 15,
 }
 
 thread_local! {
@@ -99,7 +101,7 @@ pub extern "C" fn mc_error_message() -> *const c_char {
 /// The text is constant. Any thread may call this.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_status_name(status: u32) -> *const c_char {
-    const NAMES: [&core::ffi::CStr; 15] = [
+    const NAMES: [&core::ffi::CStr; 16] = [
         c"MC_STATUS_OK",
         c"MC_STATUS_INVALID_ARGUMENT",
         c"MC_STATUS_STALE_HANDLE",
@@ -115,8 +117,9 @@ pub extern "C" fn mc_status_name(status: u32) -> *const c_char {
         c"MC_STATUS_NOT_CONFIGURED",
         c"MC_STATUS_SYSTEM",
         c"MC_STATUS_INTERNAL",
+        c"MC_STATUS_OTHER_PROCESS",
     ];
-    const _: () = assert!(NAMES.len() == Status::Internal as usize + 1);
+    const _: () = assert!(NAMES.len() == Status::OtherProcess as usize + 1);
     let name = usize::try_from(status).ok().and_then(|at| NAMES.get(at));
     name.map_or(c"unknown status".as_ptr(), |name| name.as_ptr())
 }

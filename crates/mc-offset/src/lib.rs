@@ -92,6 +92,7 @@
 //! | [`resize_in_place`](OffsetAllocator::resize_in_place) | as `free` |
 //! | [`allocate_at`](OffsetAllocator::allocate_at) | O(log holes), counted over a run of calls |
 //! | [`allocate_extents`](OffsetAllocator::allocate_extents) | as `allocate_aligned` for one piece; for several, linear in the holes of the highest bins |
+//! | [`neighbors_from`](OffsetAllocator::neighbors_from), [`neighbors_below`](OffsetAllocator::neighbors_below), [`stretches`](OffsetAllocator::stretches) | constant for each step |
 //! | [`cheapest_window`](OffsetAllocator::cheapest_window), [`snapshot`](OffsetAllocator::snapshot), [`histogram`](OffsetAllocator::histogram), [`text_map`](OffsetAllocator::text_map) | linear in nodes or holes |
 //! | [`restore_from`](OffsetAllocator::restore_from) | that of sorting the entries |
 //!
@@ -155,6 +156,7 @@ mod compact;
 mod error;
 mod extents;
 mod holes;
+mod neighbors;
 mod nodes;
 mod options;
 mod parked;
@@ -178,6 +180,7 @@ pub use error::{
     AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SnapshotError,
 };
 pub use extents::Extents;
+pub use neighbors::Neighbor;
 pub use options::{Fit, Options};
 pub use report::{BinUsage, FreeRange, Histogram, Report};
 pub use restore::RestoreEntry;

@@ -3,20 +3,25 @@
 //! The core is behind one lock. In front of it each thread has a
 //! [magazine](magazine) with a few freed blocks of the sizes in use, which
 //! serves the next request of the same size without the lock and without
-//! touching the core. Magazines are looked at while requests use up whole
+//! touching the core. A block goes to the magazine of the thread that frees
+//! it; a thread that allocates what others free takes all that one of them
+//! keeps at once. Magazines are looked at while requests use up whole
 //! holes, as they do where sizes repeat. Nothing is ever refused because of
 //! what lies in magazines: they are emptied into the core first, and the
-//! refusal without the lock is taken only if [one word](flags) and the counts
-//! of the magazines that it names show that all are empty.
+//! refusal without the lock is taken only if [one word](flags) shows that all
+//! are empty.
 
+mod ask;
 mod flags;
 mod frame;
+mod frame_id;
+mod free;
 mod handle;
-mod home;
-mod home_id;
 mod locked;
 mod magazine;
 mod place;
+mod recent;
+mod seat;
 mod serve;
 mod thread;
 mod token;
@@ -25,18 +30,15 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, ptr};
 
 use self::{
-    flags::{FLAG_COUNT, Snapshot},
-    frame::Frame,
-    home::Home,
-    locked::{Core, Exhaustion, settle_free},
+    flags::FLAG_COUNT,
+    locked::{Core, State, settle_free},
     thread::thread_number,
 };
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, OptionsError},
+    error::{AllocError, FreeError, OptionsError, PlaceError, ResizeError},
     options::Options,
-    report::Report,
     sync::Ordering,
 };
 
@@ -44,10 +46,10 @@ pub use self::handle::Handle;
 
 /// Magazines of an allocator. Threads beyond so many share them.
 #[cfg(not(loom))]
-const HOME_COUNT: usize = 16;
+const MAGAZINE_COUNT: usize = 16;
 #[cfg(loom)]
-const HOME_COUNT: usize = 2;
-const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
+const MAGAZINE_COUNT: usize = 2;
+const _: () = assert!(MAGAZINE_COUNT <= FLAG_COUNT, "every magazine has a flag");
 
 /// An [`OffsetAllocator`] that threads share and whose allocations free
 /// themselves.
@@ -57,9 +59,11 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 /// memory that other threads write. A request is refused only if no hole fits
 /// once all freed blocks are merged.
 ///
-/// Handles refer to their allocator without counting. So the fixed parts of an
-/// allocator, about 130 KiB, stay with the process: when it and its handles
-/// are gone, they serve the next one that is made.
+/// Handles refer to their allocator without counting. So the fixed part of an
+/// allocator, less than 1 KiB, stays with the process: when it and its handles
+/// are gone, it serves the next one that is made. An allocator takes what
+/// [`metadata_bytes`](crate::Report::metadata_bytes) reports, and about 6 KiB
+/// for each thread whose sizes repeat, up to 16.
 ///
 /// # Examples
 ///
@@ -75,17 +79,16 @@ const _: () = assert!(HOME_COUNT <= FLAG_COUNT, "every magazine has a flag");
 #[derive(Clone)]
 pub struct SharedAllocator {
     core: &'static Core,
-    homes: &'static [Home; HOME_COUNT],
-    /// Closes the frame of the two with the last clone.
+    /// Closes the core with the last clone.
     _open: Arc<Open>,
 }
 
 /// An allocator that may be asked for more.
-struct Open(Frame);
+struct Open(&'static Core);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.close();
+        frame::close(self.0);
     }
 }
 
@@ -109,8 +112,8 @@ impl SharedAllocator {
     }
 
     /// Says at which address the range begins, from which
-    /// [`Handle::address`] counts; 0 unless this is called. Clones and handles
-    /// that there are follow.
+    /// [`Handle::address`] counts; 0 unless this is called. All clones and
+    /// handles of the allocator follow.
     ///
     /// Nothing is placed by it: [`allocate_aligned`](Self::allocate_aligned)
     /// aligns offsets.
@@ -119,22 +122,31 @@ impl SharedAllocator {
     ///
     /// [`BaseTooHigh`](OptionsError::BaseTooHigh) if the range would pass
     /// 2<sup>64</sup>.
-    pub fn with_base(self, base: u64) -> Result<Self, OptionsError> {
+    pub fn set_base(&self, base: u64) -> Result<(), OptionsError> {
         let capacity = self.capacity();
         if base.checked_add(capacity - 1).is_none() {
             return Err(OptionsError::BaseTooHigh { base, capacity });
         }
         self.core.set_base(base);
-        Ok(self)
+        Ok(())
+    }
+
+    /// Returns whether both name the same allocator.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.core.id == other.core.id
+    }
+
+    /// Returns whether a handle's allocation is one of this allocator.
+    pub fn owns(&self, handle: &Handle) -> bool {
+        handle.frame() == Some(self.core.id)
     }
 
     /// Makes an allocator of one whose tokens nobody else has.
     fn from_core(allocator: OffsetAllocator) -> Self {
-        let frame = Frame::around(allocator);
+        let core = frame::around(allocator);
         Self {
-            core: frame.core,
-            homes: frame.homes,
-            _open: Arc::new(Open(frame)),
+            core,
+            _open: Arc::new(Open(core)),
         }
     }
 
@@ -145,7 +157,8 @@ impl SharedAllocator {
     /// # Errors
     ///
     /// As [`OffsetAllocator::allocate`]; in a [`NoHole`](AllocError::NoHole)
-    /// that was found without the lock, `largest_hole` is an upper bound.
+    /// that was found without merging what threads keep back, `largest_hole`
+    /// is an upper bound.
     #[inline]
     pub fn allocate(&self, size: u64) -> Result<Handle, AllocError> {
         self.allocate_by(size, 1, |core| core.serve_with_lock(size))
@@ -186,85 +199,19 @@ impl SharedAllocator {
             }
             Ok(allocations)
         })?;
-        let home = self.home();
-        Ok(allocations
-            .into_iter()
-            .map(|allocation| Handle::new(allocation, home.id))
-            .collect())
-    }
-
-    /// Frees all `handles` at the cost of one lock; those of other allocators
-    /// are dropped one by one.
-    pub fn free_batch(&self, handles: impl IntoIterator<Item = Handle>) {
-        let core = self.core;
-        // Dropped with the lock released: they may take it, or another's.
-        let mut others = Vec::new();
-        core.locked(|allocator| {
-            for mut handle in handles {
-                if handle.core().is_some_and(|other| ptr::eq(other, core)) {
-                    settle_free(allocator.free(handle.allocation()));
-                    handle.defuse();
-                } else {
-                    others.push(handle);
-                }
-            }
-        });
-    }
-
-    /// Returns the bytes of the address range.
-    pub fn capacity(&self) -> u64 {
-        self.core.capacity()
-    }
-
-    /// Returns the address at which the range begins.
-    pub fn base(&self) -> u64 {
-        self.core.base()
-    }
-
-    /// Returns a number of bytes that no request can exceed and succeed.
-    ///
-    /// Takes no lock while no thread keeps freed blocks back; otherwise it
-    /// merges those first.
-    pub fn largest_hole_bound(&self) -> u64 {
-        match self.bound_of_all() {
-            Some(bound) => bound,
-            None => self.inspect(OffsetAllocator::largest_hole),
-        }
-    }
-
-    /// Returns the bytes of the largest hole as the last thread to change the
-    /// holes left it, or somewhat more; freed blocks that threads keep back are
-    /// not in it. Reads one number: for choosing among allocators.
-    #[inline]
-    pub fn recent_largest_hole(&self) -> u64 {
-        self.core.largest_bound.load(Ordering::Relaxed)
-    }
-
-    /// Returns the free bytes as the last thread to change the holes left
-    /// them; freed blocks that threads keep back are not in it. Reads one
-    /// number.
-    #[inline]
-    pub fn recent_free_bytes(&self) -> u64 {
-        self.core.free_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Returns the sums of one moment, all freed blocks merged.
-    pub fn report(&self) -> Report {
-        self.inspect(OffsetAllocator::report)
-    }
-
-    /// Calls `inspect` with the allocator locked and all freed blocks merged:
-    /// for queries that [`report`](Self::report) does not answer. Other
-    /// threads wait meanwhile.
-    pub fn inspect<R>(&self, inspect: impl FnOnce(&OffsetAllocator) -> R) -> R {
-        let mut state = self.core.lock();
-        while self.reclaim(&mut state.allocator) {}
-        inspect(&state.allocator)
+        Ok(self.handles(&allocations))
     }
 
     #[inline]
-    fn home(&self) -> &'static Home {
-        &self.homes[thread_number() % HOME_COUNT]
+    fn handle(&self, allocation: Allocation) -> Handle {
+        Handle::new(allocation, self.core.id)
+    }
+
+    fn handles(&self, allocations: &[Allocation]) -> Vec<Handle> {
+        let allocations = allocations.iter();
+        allocations
+            .map(|&allocation| self.handle(allocation))
+            .collect()
     }
 
     // Always: a handle that a call returns is copied through memory, word by
@@ -274,24 +221,118 @@ impl SharedAllocator {
         &self,
         size: u64,
         align: u64,
-        allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
+        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
-        let uses_magazine = self.core.sizes_repeat();
-        // While sizes do not repeat, no magazine is looked at, and any will do.
-        let home = if uses_magazine {
-            self.home()
-        } else {
-            &self.homes[0]
-        };
-        if uses_magazine && let Some(allocation) = home.magazine.take(size, align) {
-            return Ok(Handle::new(allocation, home.id));
+        let core = self.core;
+        let is_keeping = core.flags.is_keeping();
+        if is_keeping && let Some(allocation) = seat::take(core.id, size, align) {
+            return Ok(self.handle(allocation));
         }
         self.refuse_early(size)?;
-        let allocation = self.allocate_in_core(allocate)?;
-        if uses_magazine && home.magazine.miss(size) {
-            home.adopt(size);
+        let mut state = core.lock();
+        if is_keeping && let Some(allocation) = self.take_over(&mut state, size, align) {
+            return Ok(self.handle(allocation));
         }
-        Ok(Handle::new(allocation, home.id))
+        let allocated = allocate(state.allocator());
+        core.publish(state.allocator());
+        match allocated {
+            Ok(allocation) => {
+                if is_keeping {
+                    self.learn(&mut state, size);
+                }
+                Ok(self.handle(allocation))
+            }
+            Err(error) => self.retry(&mut state, error, allocate),
+        }
+    }
+
+    /// Gets a request of a size that the thread's magazine is for what another
+    /// thread keeps.
+    fn take_over(&self, state: &mut State, size: u64, align: u64) -> Option<Allocation> {
+        let magazines = state.magazines();
+        let own = magazines.get(thread_number());
+        if !own.is_for(size) {
+            return None;
+        }
+        seat::sit_down(self.core.id, magazines);
+        let flags = self.core.flags.snapshot();
+        let others = flags.raised().map(|other| magazines.get(other));
+        let mut others = others.filter(|other| !ptr::eq(*other, own));
+        others.find_map(|other| {
+            own.take_over(other, size);
+            own.take(size, align)
+        })
+    }
+
+    /// Makes the thread's magazine one for a size that comes again.
+    fn learn(&self, state: &mut State, size: u64) {
+        let is_known = state.magazines().get(thread_number()).is_for(size);
+        if !is_known && state.recent.comes_again(size) {
+            let magazines = Arc::clone(state.magazines());
+            self.core.adopt(state, &magazines, size);
+            seat::sit_down(self.core.id, &magazines);
+        }
+    }
+
+    /// Serves a request that the core could not serve with what magazines
+    /// hold, or refuses it if that does not help.
+    #[cold]
+    fn retry(
+        &self,
+        state: &mut State,
+        mut error: AllocError,
+        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
+    ) -> Result<Handle, AllocError> {
+        loop {
+            if let Some(refusal) = self.refuse_all(state, error) {
+                return Err(refusal);
+            }
+            if !error.is_exhaustion() || !self.reclaim(state) {
+                return Err(error);
+            }
+            let allocated = allocate(state.allocator());
+            self.core.publish(state.allocator());
+            match allocated {
+                Ok(allocation) => return Ok(self.handle(allocation)),
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// Refuses a request without emptying any magazine, if all holes and all
+    /// that magazines hold could not have served it at one moment of the call.
+    ///
+    /// A hole that merging makes consists of kept blocks and of one hole more
+    /// than there are such blocks, or less.
+    fn refuse_all(&self, state: &mut State, error: AllocError) -> Option<AllocError> {
+        let AllocError::NoHole { asked, .. } = error else {
+            return None;
+        };
+        let flags = self.core.flags.snapshot();
+        let (mut blocks, mut bytes, mut puts) = (0_u64, 0_u64, 0_u64);
+        for magazine in flags.raised().map(|number| state.magazines().get(number)) {
+            let kept = magazine.most_kept(|size| state.charge(size))?;
+            blocks += kept.blocks;
+            bytes = bytes.saturating_add(kept.bytes);
+            puts = puts.wrapping_add(kept.puts);
+        }
+        if blocks == 0 {
+            return None;
+        }
+        let mut puts_again = 0_u64;
+        for magazine in flags.raised().map(|number| state.magazines().get(number)) {
+            puts_again = puts_again.wrapping_add(magazine.puts()?);
+        }
+        let is_same = puts_again == puts && self.core.flags.snapshot() == flags;
+        let allocator = state.allocator();
+        let free = allocator.free_bytes().saturating_add(bytes);
+        let merged = (blocks + 1).saturating_mul(allocator.largest_bound());
+        let largest_hole = free.min(merged.saturating_add(bytes));
+        (is_same && allocator.charge(asked) > largest_hole).then_some(AllocError::NoHole {
+            asked,
+            free,
+            largest_hole,
+        })
     }
 
     /// Refuses a request that nothing could serve at one moment of the call.
@@ -314,44 +355,34 @@ impl SharedAllocator {
     /// Returns a bound on all holes that was true at one moment of the call,
     /// when no block was kept back; `None` if there need not have been one.
     ///
-    /// The magazines are looked at before and after the bound is read.
+    /// The flags are looked at before and after the bound is read: they count
+    /// their changes, so that two equal answers mean that no magazine had a
+    /// block in between.
     #[inline]
     fn bound_of_all(&self) -> Option<u64> {
-        let before = self.when_none_is_kept()?;
-        let bound = self.core.largest_bound.load(Ordering::Acquire);
-        (self.when_none_is_kept()? == before).then_some(bound)
-    }
-
-    /// Returns the flags and the number of blocks that the raised magazines
-    /// ever got, if none has any; two equal answers mean that no magazine had
-    /// one in between.
-    #[inline]
-    fn when_none_is_kept(&self) -> Option<(Snapshot, u64)> {
-        let flags = self.core.flags.snapshot();
-        let mut puts = 0_u64;
-        for magazine in flags.raised() {
-            puts = puts.wrapping_add(self.homes[magazine].magazine.puts_if_empty()?);
+        let before = self.core.flags.snapshot();
+        if !before.is_clear() {
+            return None;
         }
-        Some((flags, puts))
+        let bound = self.core.largest_bound.load(Ordering::Acquire);
+        (self.core.flags.snapshot() == before).then_some(bound)
     }
 
     /// Runs `allocate` under the lock until it succeeds or fails with all
     /// magazines empty.
-    // Always: as `allocate_by`.
-    #[inline(always)]
     fn allocate_in_core<R, E: Exhaustion>(
         &self,
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.core.locked(|allocator| {
-            loop {
-                let allocated = allocate(allocator);
-                let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
-                if !is_exhausted || !self.reclaim(allocator) {
-                    return allocated;
-                }
+        let mut state = self.core.lock();
+        loop {
+            let allocated = allocate(state.allocator());
+            self.core.publish(state.allocator());
+            let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
+            if !is_exhausted || !self.reclaim(&mut state) {
+                return allocated;
             }
-        })
+        }
     }
 
     /// Empties the magazines that may hold blocks into the locked allocator;
@@ -360,19 +391,55 @@ impl SharedAllocator {
     /// `false` means that at that moment no block was kept back: the lock
     /// keeps the allocator as it was when it failed, and the flags were clear.
     #[cold]
-    fn reclaim(&self, allocator: &mut OffsetAllocator) -> bool {
+    fn reclaim(&self, state: &mut State) -> bool {
         let core = self.core;
         let raised = core.flags.snapshot();
-        for home in raised.raised().map(|magazine| &self.homes[magazine]) {
-            let drain = home.magazine.drain();
+        let magazines = Arc::clone(state.magazines());
+        for magazine in raised.raised().map(|number| magazines.get(number)) {
+            let drain = magazine.drain();
             for block in drain.blocks() {
-                settle_free(allocator.free(block));
+                settle_free(state.allocator().free(block));
             }
             // The bound covers the blocks before the flag says they are gone.
-            core.publish(allocator);
-            drain.finish(&core.flags, home.flag);
+            core.publish(state.allocator());
+            drain.finish();
         }
         !raised.is_clear()
+    }
+}
+
+/// What a refusal says about the blocks that threads keep back.
+trait Exhaustion {
+    /// Returns whether freed blocks in the core would have helped.
+    fn is_exhaustion(&self) -> bool;
+}
+
+impl Exhaustion for AllocError {
+    #[inline]
+    fn is_exhaustion(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHole { .. } | Self::LimitReached { .. } | Self::OutOfMemory
+        )
+    }
+}
+
+impl Exhaustion for PlaceError {
+    fn is_exhaustion(&self) -> bool {
+        match self {
+            Self::Occupied { .. } => true,
+            Self::Refused(error) => error.is_exhaustion(),
+            Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
+        }
+    }
+}
+
+impl Exhaustion for ResizeError {
+    fn is_exhaustion(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRoom { .. } | Self::Refused(FreeError::OutOfMemory)
+        )
     }
 }
 

@@ -283,12 +283,17 @@ fn accustomed_to_100_bytes() -> SharedAllocator {
 }
 
 #[test]
-fn blocks_of_a_size_that_comes_again_are_kept_back_up_to_64() {
+fn blocks_of_a_size_that_comes_again_are_kept_back_up_to_64_and_half_of_them_given_up() {
     let allocator = accustomed_to_100_bytes();
     let handles: Vec<Handle> = (0..70).map(|_| allocator.allocate(100).unwrap()).collect();
     assert_eq!(allocator.recent_free_bytes(), 993_000);
+    let mut handles = handles.into_iter();
+    handles.by_ref().take(64).for_each(drop);
+    assert_eq!(allocator.recent_free_bytes(), 993_000);
+    drop(handles.next());
+    assert_eq!(allocator.recent_free_bytes(), 996_200);
     drop(handles);
-    assert_eq!(allocator.recent_free_bytes(), 993_600);
+    assert_eq!(allocator.recent_free_bytes(), 996_200);
     assert_eq!(allocator.report().free_bytes, 1_000_000);
     assert_eq!(
         allocator.recent_free_bytes(),
@@ -363,11 +368,13 @@ fn a_handle_tells_whether_its_allocator_is_alive() {
 fn an_address_counts_from_the_base_of_the_allocator() {
     let allocator = SharedAllocator::new(1000).unwrap();
     assert_eq!(allocator.base(), 0);
-    let allocator = allocator.with_base(1 << 40).unwrap();
+    let clone = allocator.clone();
+    allocator.set_base(1 << 40).unwrap();
+    assert_eq!(clone.base(), 1 << 40);
     assert_eq!(allocator.base(), 1 << 40);
     let [first, second] = [600, 400].map(|size| allocator.allocate(size).unwrap());
     assert_eq!((first.offset(), first.address()), (0, 1 << 40));
-    drop((allocator, first));
+    drop((allocator, clone, first));
     let expected = (1 << 40) + 600;
     assert_eq!(second.address(), expected, "of an allocator that is gone");
     drop(second);
@@ -377,15 +384,17 @@ fn an_address_counts_from_the_base_of_the_allocator() {
 
 #[test]
 fn a_base_beyond_which_addresses_end_is_refused() {
-    let with_base = |base| SharedAllocator::new(1000).unwrap().with_base(base);
+    let allocator = SharedAllocator::new(1000).unwrap();
     let highest = u64::MAX - 999;
-    let last = with_base(highest).unwrap().allocate(1000).unwrap();
+    allocator.set_base(highest).unwrap();
+    let last = allocator.allocate(1000).unwrap();
     assert_eq!(last.address(), highest);
     let expected = OptionsError::BaseTooHigh {
         base: highest + 1,
         capacity: 1000,
     };
-    assert_eq!(with_base(highest + 1).unwrap_err(), expected);
+    assert_eq!(allocator.set_base(highest + 1).unwrap_err(), expected);
+    assert_eq!(last.address(), highest, "nothing has changed");
 }
 
 /// More than have their place from the start on.

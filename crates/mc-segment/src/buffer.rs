@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     ops::{Deref, DerefMut},
     sync::Arc,
 };
@@ -9,11 +10,16 @@ use std::{
 use mc_offset::Handle;
 
 use crate::{
+    block::Block,
+    chunk::Chunk,
     descriptor::{BufferDescriptor, Extent},
     error::BytesError,
+    gate::Access,
     memory::{Memory, MemoryError},
-    mounted::{Mounted, Pieces},
+    mounted::Mounted,
+    pieces::Pieces,
     segment::{SegmentId, SegmentInfo},
+    state::SegmentState,
 };
 
 /// Space in a segment, freed on drop from any thread.
@@ -29,15 +35,21 @@ pub struct PlacedBuffer {
     mounted: Arc<Mounted>,
 }
 
+const _: () = assert!(
+    size_of::<PlacedBuffer>() <= 48,
+    "a store has one for every replica"
+);
+
 impl PlacedBuffer {
     #[inline]
     pub(crate) fn new(mounted: &Arc<Mounted>, chunk: u32, pieces: Pieces) -> Self {
-        debug_assert!(!pieces.is_empty(), "a buffer has a piece");
-        Self {
+        let buffer = Self {
             pieces,
             chunk,
             mounted: Arc::clone(mounted),
-        }
+        };
+        mounted.placed.add(buffer.size());
+        buffer
     }
 
     /// Returns the segment that the buffer is in.
@@ -55,7 +67,7 @@ impl PlacedBuffer {
     /// Returns the address of the first byte.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.address_of(&self.pieces[0])
+        self.address_of(self.pieces.first())
     }
 
     /// Returns the bytes in all pieces: the size asked for.
@@ -72,20 +84,81 @@ impl PlacedBuffer {
         })
     }
 
+    /// Returns the state of the segment; [`SegmentState::Unmounting`] for ever
+    /// once it is gone.
+    #[must_use]
+    pub fn state(&self) -> SegmentState {
+        self.mounted.state()
+    }
+
     /// Returns whether the segment is mounted and its unmount has not begun.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        self.mounted.state().is_readable()
+        self.state().is_readable()
+    }
+
+    /// Returns whether the segment is open to placement, so that the bytes of
+    /// the buffer can serve another request once it is dropped.
+    #[must_use]
+    pub fn is_placeable(&self) -> bool {
+        self.state().is_placeable()
+    }
+
+    /// Returns the incarnation of the segment's memory that the buffer is in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.mounted.info().epoch
+    }
+
+    /// Tags the buffer with a number of its owner's choice, or takes the tag
+    /// away; [`Block`]s show it.
+    ///
+    /// Takes no lock. The tag goes when the buffer is dropped, before its space
+    /// can be given to another.
+    pub fn set_owner(&self, owner: Option<NonZeroU32>) {
+        let owners = &self.home().owners;
+        for piece in self.pieces.iter() {
+            owners.set(piece.allocation().node(), owner);
+        }
+    }
+
+    /// Returns the blocks around a piece of the buffer, itself included, in
+    /// address order and without gaps.
+    ///
+    /// They reach at least `reach_bytes` to either side of it, unless the
+    /// registration ends before or `blocks_max` blocks are not enough, of which
+    /// at most half lie below. Takes the lock of the registration for a time
+    /// that `blocks_max` bounds. Returns `None` if there is no such piece.
+    #[must_use]
+    pub fn neighborhood(
+        &self,
+        piece: usize,
+        reach_bytes: u64,
+        blocks_max: usize,
+    ) -> Option<Vec<Block>> {
+        let piece = self.pieces.get(piece)?;
+        Some(self.home().neighborhood(piece, reach_bytes, blocks_max))
+    }
+
+    /// Returns the holes that there would be if the buffer was dropped now, in
+    /// address order: one for each piece, or fewer where pieces lie side by
+    /// side.
+    ///
+    /// Takes the lock of the registration for a time that the pieces bound.
+    pub fn holes_if_dropped(&self) -> impl ExactSizeIterator<Item = Extent> + use<> {
+        self.home().holes_without(&self.pieces).into_iter()
     }
 
     /// Copies `into.len()` bytes out, from the byte `offset` of the buffer on,
     /// across its pieces.
     ///
+    /// Until it returns, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`]; some bytes may have been copied if it is about a file.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), BytesError> {
-        let memory = self.memory()?;
+        let (_access, memory) = self.access()?;
         let mut rest = into;
         for span in self.spans(offset, rest.len() as u64)? {
             let (head, tail) = rest.split_at_mut(span.len);
@@ -99,12 +172,14 @@ impl PlacedBuffer {
     /// Copies `from` in, from the byte `offset` of the buffer on, across its
     /// pieces.
     ///
+    /// Until it returns, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`]; some bytes may have been copied if it is about a file,
     /// or if another user of the memory has some of them.
     pub fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<(), BytesError> {
-        let memory = self.memory()?;
+        let (_access, memory) = self.access()?;
         let mut rest = from;
         for span in self.spans(offset, rest.len() as u64)? {
             let (head, tail) = rest.split_at(span.len);
@@ -117,24 +192,38 @@ impl PlacedBuffer {
 
     /// Lends the bytes of one piece, for memory that is a pool's.
     ///
+    /// While they are lent, the segment's unmount cannot be finished.
+    ///
     /// # Errors
     ///
     /// A [`BytesError`].
     pub fn bytes(&self, extent: usize) -> Result<impl Deref<Target = [u8]>, BytesError> {
         let (offset, len) = self.extent_in_segment(extent)?;
-        let lent = self.memory()?.lend(offset, len);
-        lent.map_err(|error| self.bytes_error(error))
+        let (access, memory) = self.access()?;
+        let lent = memory.lend(offset, len);
+        let bytes = lent.map_err(|error| self.bytes_error(error))?;
+        Ok(Lent {
+            bytes,
+            _access: access,
+        })
     }
 
     /// Lends the bytes of one piece to be written, for memory that is a pool's.
+    ///
+    /// While they are lent, the segment's unmount cannot be finished.
     ///
     /// # Errors
     ///
     /// A [`BytesError`].
     pub fn bytes_mut(&mut self, extent: usize) -> Result<impl DerefMut<Target = [u8]>, BytesError> {
         let (offset, len) = self.extent_in_segment(extent)?;
-        let lent = self.memory()?.lend_mut(offset, len);
-        lent.map_err(|error| self.bytes_error(error))
+        let (access, memory) = self.access()?;
+        let lent = memory.lend_mut(offset, len);
+        let bytes = lent.map_err(|error| self.bytes_error(error))?;
+        Ok(Lent {
+            bytes,
+            _access: access,
+        })
     }
 
     /// Returns the buffer as plain data.
@@ -145,10 +234,16 @@ impl PlacedBuffer {
             segment: info.id,
             address: self.address(),
             size: self.size(),
+            epoch: info.epoch,
             protocol: info.protocol.clone(),
             endpoint: info.endpoint.clone(),
             extents: self.extents().collect(),
         }
+    }
+
+    /// Returns the chunk that all pieces are in.
+    fn home(&self) -> &Chunk {
+        &self.mounted.chunks()[self.chunk()]
     }
 
     pub(crate) fn mounted(&self) -> &Mounted {
@@ -163,12 +258,10 @@ impl PlacedBuffer {
         &self.pieces
     }
 
-    fn memory(&self) -> Result<Memory, BytesError> {
-        if self.is_readable() {
-            return Ok(self.mounted.memory());
-        }
+    fn access(&self) -> Result<(Access<'_>, Memory), BytesError> {
         let id = self.segment_id();
-        Err(BytesError::Unmounted { id })
+        let access = self.mounted.access();
+        access.ok_or(BytesError::Unmounted { id })
     }
 
     /// Returns where in the segment a piece is, and its length.
@@ -202,8 +295,6 @@ impl PlacedBuffer {
     fn bytes_error(&self, error: MemoryError) -> BytesError {
         let id = self.segment_id();
         match error {
-            // The memory is given up when the unmount is finished.
-            MemoryError::Remote if !self.is_readable() => BytesError::Unmounted { id },
             MemoryError::Remote => BytesError::Remote { id },
             MemoryError::NotMapped => BytesError::NotMapped { id },
             MemoryError::Claim(error) => BytesError::InUse(error),
@@ -217,7 +308,28 @@ impl PlacedBuffer {
     }
 
     fn address_of(&self, piece: &Handle) -> u64 {
-        self.mounted.chunks()[self.chunk()].base + piece.offset()
+        self.home().base + piece.offset()
+    }
+}
+
+/// Bytes that are lent as long as the access to them is under way.
+struct Lent<'a, B> {
+    /// Given back before the access is over.
+    bytes: B,
+    _access: Access<'a>,
+}
+
+impl<B: Deref<Target = [u8]>> Deref for Lent<'_, B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<B: DerefMut<Target = [u8]>> DerefMut for Lent<'_, B> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 
@@ -226,6 +338,17 @@ struct Span {
     /// Bytes from the base of the segment on.
     start: u64,
     len: usize,
+}
+
+impl Drop for PlacedBuffer {
+    #[inline]
+    fn drop(&mut self) {
+        let owners = &self.home().owners;
+        for piece in self.pieces.iter() {
+            owners.clear(piece.allocation().node());
+        }
+        self.mounted.placed.subtract(self.size());
+    }
 }
 
 impl fmt::Debug for PlacedBuffer {

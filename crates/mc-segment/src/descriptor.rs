@@ -9,6 +9,10 @@ use crate::segment::SegmentId;
 pub struct BufferDescriptor {
     /// The segment.
     pub segment: SegmentId,
+    /// The incarnation of the segment's memory that has the bytes: they are
+    /// lost if another one is mounted.
+    #[serde(default)]
+    pub epoch: u64,
     /// Address of the first byte.
     pub address: u64,
     /// Bytes in all pieces.

@@ -105,13 +105,19 @@
 
 #![forbid(unsafe_code)]
 
+mod block;
 mod buffer;
+mod chunk;
 mod descriptor;
 mod error;
+mod gate;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounted;
+mod owners;
+mod pieces;
+mod placed;
 mod placement;
 mod pool;
 mod registration;
@@ -120,6 +126,7 @@ mod segment;
 mod snapshot;
 mod state;
 mod stats;
+mod sync;
 mod table;
 
 #[cfg(feature = "metrics")]
@@ -127,7 +134,9 @@ pub use crate::metrics::MetricsPublisher;
 pub use mc_offset::{AllocError, Fit};
 
 pub use crate::{
+    block::{Block, BlockWindow, cheapest_window},
     buffer::PlacedBuffer,
+    chunk::{BlockCursor, BlockPage},
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,
@@ -136,7 +145,7 @@ pub use crate::{
     },
     memory::Memory,
     placement::Strategy,
-    pool::{EvictionWindow, Mounting, PoolOptions, SegmentPool},
+    pool::{EvictionWindow, Mounting, PoolOptions, Replaced, SegmentPool},
     registration::{RegistrationLimit, registration_chunks},
     request::{ReplicaPolicy, Replicas, Request},
     segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
@@ -144,6 +153,12 @@ pub use crate::{
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
 };
+
+/// The lock-free part by itself, for `tests/loom.rs`.
+#[cfg(loom)]
+pub mod model {
+    pub use crate::gate::{Access, Gate};
+}
 
 /// The example of the README, compiled and run with the other documentation
 /// tests.

@@ -1,27 +1,23 @@
 //! A mounted segment: its allocators, its state, and what they count.
 
-use std::{
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
-use mc_offset::{AllocError, Handle, Options, SharedAllocator};
-use smallvec::{SmallVec, smallvec};
+use mc_offset::AllocError;
 
 use crate::{
+    chunk::{Chunk, allocate_in_any, allocate_pieces, chunks},
     error::MountError,
+    gate::{Access, Gate},
     memory::Memory,
-    registration::registration_chunks,
+    pieces::Pieces,
+    placed::{PlacedBytes, PlacedSum, SEGMENT_BYTES_MAX},
     segment::{Segment, SegmentInfo},
     state::SegmentState,
     stats::{RefusalCounters, SegmentStats, SegmentView, SpaceStats},
 };
-
-/// The pieces of one buffer in the order of its bytes; nearly always one.
-pub(crate) type Pieces = SmallVec<[Handle; 1]>;
 
 /// A segment that a pool has, and that its buffers keep alive.
 #[derive(Debug)]
@@ -37,26 +33,27 @@ pub(crate) struct Mounted {
     /// Whether the segment was mounted, or opened again, when others were in use
     /// and has yet to catch up with them. A hint to one strategy, so `Relaxed`.
     is_fresh: AtomicBool,
+    pub(crate) placed: PlacedBytes,
     pub(crate) refusals: RefusalCounters,
+    /// What accesses to the memory pass; closed iff the buffers are invalid.
+    pub(crate) gate: Gate,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
 }
 
-/// A part of a segment within which objects are contiguous.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    /// Place among the chunks of the segment.
-    pub(crate) number: u32,
-    pub(crate) base: u64,
-    pub(crate) allocator: SharedAllocator,
-}
-
 impl Mounted {
     /// Makes the allocators of a segment; nothing is placed.
-    pub(crate) fn new(segment: Segment) -> Result<Self, MountError> {
+    pub(crate) fn new(segment: Segment, sum: &Arc<PlacedSum>) -> Result<Self, MountError> {
         let Segment { info, memory } = segment;
         let (id, base, size) = (info.id, info.base, info.size);
+        if size > SEGMENT_BYTES_MAX {
+            return Err(MountError::TooLarge {
+                id,
+                size,
+                size_max: SEGMENT_BYTES_MAX,
+            });
+        }
         if base.checked_add(size).is_none() {
             return Err(MountError::Overflow { id, base, size });
         }
@@ -82,7 +79,9 @@ impl Mounted {
             info,
             state: AtomicU8::new(SegmentState::Ok as u8),
             is_fresh: AtomicBool::new(false),
+            placed: PlacedBytes::new(sum),
             refusals: RefusalCounters::default(),
+            gate: Gate::new(),
             memory: Mutex::new(memory),
         })
     }
@@ -105,6 +104,20 @@ impl Mounted {
     /// Stores a state; the caller holds the lock of the registry.
     pub(crate) fn set_state(&self, state: SegmentState) {
         self.state.store(state as u8, Ordering::SeqCst);
+        if state.is_placeable() {
+            self.placed.open();
+        } else {
+            self.placed.close();
+        }
+        if !state.is_readable() {
+            self.gate.close();
+        }
+    }
+
+    /// Begins an access to the memory, unless the buffers are invalid.
+    pub(crate) fn access(&self) -> Option<(Access<'_>, Memory)> {
+        let access = self.gate.enter()?;
+        Some((access, self.memory()))
     }
 
     /// Returns the memory, which is remote once it has been given up.
@@ -113,9 +126,9 @@ impl Mounted {
         memory.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives up the memory; whoever reads or writes it at the moment keeps it
-    /// until then.
+    /// Gives up the memory; the gate is closed and nobody inside.
     pub(crate) fn release_memory(&self) {
+        debug_assert_eq!(self.gate.accesses(), 0, "the memory is in use");
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Memory::Remote;
     }
 
@@ -173,6 +186,7 @@ impl Mounted {
             capacity: self.info.size,
             free_bytes: self.recent_free_bytes(),
             largest_hole: self.recent_largest_hole(),
+            placed_bytes: self.placed.bytes(),
         }
     }
 
@@ -221,95 +235,4 @@ impl Mounted {
         let at = after.checked_sub(1)?;
         (address < self.chunks[at].end()).then_some(at)
     }
-}
-
-impl Chunk {
-    pub(crate) fn end(&self) -> u64 {
-        self.base + self.allocator.capacity()
-    }
-
-    #[inline]
-    fn could_take(&self, size: u64, align: u64) -> bool {
-        size <= self.allocator.capacity() && self.base & (align - 1) == 0
-    }
-}
-
-/// Finds a place for `size` bytes in one piece, or else in a few.
-#[inline]
-pub(crate) fn allocate_pieces(
-    allocator: &SharedAllocator,
-    size: u64,
-    align: u64,
-    max_extents: u32,
-) -> Result<Pieces, AllocError> {
-    let whole = if align == 1 {
-        allocator.allocate(size)
-    } else {
-        allocator.allocate_aligned(size, align)
-    };
-    match whole {
-        Ok(handle) => Ok(smallvec![handle]),
-        Err(AllocError::NoHole { .. }) if max_extents > 1 => {
-            let pieces = allocator.allocate_extents(size, max_extents, align)?;
-            Ok(Pieces::from_vec(pieces))
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
-fn chunks(info: &SegmentInfo) -> Result<Box<[Chunk]>, MountError> {
-    let id = info.id;
-    let whole = info.base..info.base + info.size;
-    let ranges = match info.options.registration {
-        None => Ok(Vec::from([whole])),
-        Some(limit) => registration_chunks(info.base, info.size, limit),
-    };
-    let ranges = ranges.map_err(|source| MountError::Registration { id, source })?;
-    let chunk = |(number, range): (u32, Range<u64>)| {
-        let options = Options {
-            granule: info.options.granule,
-            fit: info.options.fit,
-            max_allocations: info.options.max_allocations,
-            ..Options::new(range.end - range.start)
-        };
-        let allocator = SharedAllocator::with_options(options)
-            .map_err(|source| MountError::Options { id, source })?;
-        Ok(Chunk {
-            number,
-            base: range.start,
-            allocator,
-        })
-    };
-    (0..).zip(ranges).map(chunk).collect()
-}
-
-/// Places in the first chunk that has room; those that seem to have a hole
-/// come before those that freed blocks may still help.
-fn allocate_in_any(
-    chunks: &[Chunk],
-    size: u64,
-    align: u64,
-    max_extents: u32,
-) -> Result<(u32, Pieces), AllocError> {
-    let mut refusal = AllocError::TooLarge {
-        asked: size,
-        capacity: chunks
-            .iter()
-            .map(|chunk| chunk.allocator.capacity())
-            .max()
-            .unwrap_or(0),
-    };
-    let seems_to_fit = |chunk: &Chunk| size <= chunk.allocator.recent_largest_hole();
-    for has_to_seem in [true, false] {
-        for chunk in chunks {
-            if has_to_seem && !seems_to_fit(chunk) || !chunk.could_take(size, align) {
-                continue;
-            }
-            match allocate_pieces(&chunk.allocator, size, align, max_extents) {
-                Ok(pieces) => return Ok((chunk.number, pieces)),
-                Err(error) => refusal = error,
-            }
-        }
-    }
-    Err(refusal)
 }

@@ -1,6 +1,7 @@
 //! The pool: mounted segments, and space in those that are open.
 
 mod admit;
+mod blocks;
 mod exact;
 mod refusal;
 mod restore;
@@ -13,6 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -22,9 +24,10 @@ use crate::{
     buffer::PlacedBuffer,
     error::{MountError, PlaceError, TransitionError},
     mounted::Mounted,
+    placed::PlacedSum,
     placement::{Draw, Search, Strategy},
     request::Request,
-    segment::{Segment, SegmentId},
+    segment::{Segment, SegmentId, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::{Entry, Table},
@@ -32,7 +35,7 @@ use crate::{
 
 pub use self::window::EvictionWindow;
 use self::{
-    admit::{check_disjoint, mount_again},
+    admit::{Admission, admit, check_disjoint, retire},
     refusal::refusal,
 };
 
@@ -70,12 +73,28 @@ pub struct PoolOptions {
 
 /// What mounting a segment did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mounting {
     /// The segment is new and open to placement.
     Mounted,
     /// It was mounted with the same fields before, and stays in this state. The
     /// memory that was passed is dropped.
     AlreadyMounted(SegmentState),
+    /// The segment is open to placement, empty, and its older epoch is gone.
+    Replaced(Replaced),
+}
+
+/// An incarnation of a segment that gave way to a newer one: its buffers are
+/// invalid, as their bytes are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replaced {
+    /// Its epoch.
+    pub epoch: u64,
+    /// The state it was in.
+    pub state: SegmentState,
+    /// Bytes of the buffers that were placed in it, as they were asked for.
+    pub placed_bytes: u64,
 }
 
 /// All mounted segments, whatever their states.
@@ -87,6 +106,11 @@ struct Shared {
     /// `registry` only.
     table: ArcSwap<Table>,
     registry: Mutex<Registry>,
+    /// How often a segment came, went or changed its state. Counted up under
+    /// the lock of `registry` after the change; who reads a new number with
+    /// `Acquire` sees what it counts.
+    changes: AtomicU64,
+    placed: Arc<PlacedSum>,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
@@ -101,6 +125,8 @@ impl SegmentPool {
             options,
             table: ArcSwap::default(),
             registry: Mutex::default(),
+            changes: AtomicU64::new(0),
+            placed: Arc::default(),
             tickets: AtomicU64::new(0),
             counters: RequestCounters::default(),
         };
@@ -118,6 +144,11 @@ impl SegmentPool {
     /// Adds a segment and opens it to placement, or finds it mounted with the
     /// same fields.
     ///
+    /// A segment with an epoch above that of the one mounted under its id
+    /// replaces it, whatever state that is in and whatever else has changed: the
+    /// buffers of the older one are invalid from then on. Its own fields are as
+    /// those of any new segment.
+    ///
     /// Takes time linear in the number of segments.
     ///
     /// # Errors
@@ -127,15 +158,23 @@ impl SegmentPool {
     /// two files or mappings show the same bytes is not found out.
     pub fn mount(&self, segment: Segment) -> Result<Mounting, MountError> {
         let mut registry = self.registry();
-        if let Some(known) = registry.get(&segment.info.id) {
-            return mount_again(known, &segment.info);
+        let admission = admit(&registry, &segment.info)?;
+        if let Admission::Mounted(state) = admission {
+            return Ok(Mounting::AlreadyMounted(state));
         }
         check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment)?);
-        self.mark_fresh(&mounted);
-        registry.insert(mounted.info().id, mounted);
-        self.publish(&registry);
-        Ok(Mounting::Mounted)
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
+        self.install(&mut registry, mounted, &admission)
+    }
+
+    /// Closes a segment to placement while its buffers stay: they are to be
+    /// read where no other replica is. [`resume`](Self::resume) opens it again.
+    ///
+    /// # Errors
+    ///
+    /// As the [table](SegmentState) says.
+    pub fn suspend(&self, id: SegmentId) -> Result<(), TransitionError> {
+        self.transition(id, Transition::Suspend)
     }
 
     /// Closes a segment to placement so that its objects can be moved away;
@@ -158,7 +197,7 @@ impl SegmentPool {
         self.transition(id, Transition::FinishDrain)
     }
 
-    /// Opens a draining or drained segment to placement again.
+    /// Opens a suspended, draining or drained segment to placement again.
     ///
     /// # Errors
     ///
@@ -191,9 +230,29 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// As the [table](SegmentState) says.
+    /// [`TransitionError::Busy`] while bytes of its buffers are read, written or
+    /// lent, or as the [table](SegmentState) says.
     pub fn finish_unmount(&self, id: SegmentId) -> Result<(), TransitionError> {
         self.transition(id, Transition::FinishUnmount)
+    }
+
+    /// As [`finish_unmount`](Self::finish_unmount), and waits up to `timeout`
+    /// for accesses that are under way. Others use the pool meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish_unmount`](Self::finish_unmount), at the end of the time.
+    pub fn finish_unmount_within(
+        &self,
+        id: SegmentId,
+        timeout: Duration,
+    ) -> Result<(), TransitionError> {
+        if let Some(mounted) = self.mounted(id)
+            && mounted.state() == SegmentState::Unmounting
+        {
+            mounted.gate.wait(timeout);
+        }
+        self.finish_unmount(id)
     }
 
     /// Returns the state of a segment, if it is mounted.
@@ -201,6 +260,12 @@ impl SegmentPool {
     pub fn state(&self, id: SegmentId) -> Option<SegmentState> {
         // Under the lock, as a drain that is being finished may yet be refused.
         self.registry().get(&id).map(|mounted| mounted.state())
+    }
+
+    /// Returns what is known about a segment, if it is mounted.
+    #[must_use]
+    pub fn info(&self, id: SegmentId) -> Option<SegmentInfo> {
+        self.mounted(id).map(|mounted| mounted.info().clone())
     }
 
     /// Returns all mounted segments in the order of their ids, whatever their
@@ -239,11 +304,28 @@ impl SegmentPool {
         Ok(buffers)
     }
 
+    /// Returns how often a segment came, went or changed its state: as long as
+    /// the number is the same, so is what [`state`](Self::state) says of each.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
+    }
+
     /// Returns the bytes of all segments that are open to placement, or
     /// [`u64::MAX`] if there are more.
     #[must_use]
     pub fn placeable_bytes(&self) -> u64 {
         u64::try_from(self.shared.table.load().capacity).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the bytes of all buffers that are alive in segments open to
+    /// placement, as they were asked for.
+    ///
+    /// Reads a few numbers, however many segments there are. Exact when nothing
+    /// is being placed or dropped, for sums below 2<sup>63</sup>.
+    #[must_use]
+    pub fn placed_bytes_in_placeable(&self) -> u64 {
+        self.shared.placed.bytes()
     }
 
     /// Decides whether fewer replicas than asked for are a success.
@@ -294,6 +376,24 @@ impl SegmentPool {
         }
     }
 
+    /// Opens a segment to placement in the stead of the older incarnation, if
+    /// there is one.
+    fn install(
+        &self,
+        registry: &mut Registry,
+        mounted: Arc<Mounted>,
+        admission: &Admission,
+    ) -> Result<Mounting, MountError> {
+        let mounting = match admission {
+            Admission::Newer(older) => Mounting::Replaced(retire(older)?),
+            Admission::New | Admission::Mounted(_) => Mounting::Mounted,
+        };
+        self.mark_fresh(&mounted);
+        registry.insert(mounted.info().id, mounted);
+        self.publish(registry);
+        Ok(mounting)
+    }
+
     fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
         self.registry().get(&id).cloned()
     }
@@ -328,6 +428,10 @@ impl SegmentPool {
                 }
             }
             Step::Forget => {
+                let accesses = mounted.gate.accesses();
+                if accesses > 0 {
+                    return Err(TransitionError::Busy { id, accesses });
+                }
                 registry.remove(&id);
                 mounted.release_memory();
             }
@@ -347,11 +451,16 @@ impl SegmentPool {
         let table = self.shared.table.load();
         let before = table.entries.iter().map(|entry| &entry.mounted);
         let others = registry.values();
-        let others = others.filter(|mounted| table.place_of(mounted.info().id).is_none());
+        let is_in_table = |mounted: &&Arc<Mounted>| {
+            let place = table.place_of(mounted.info().id);
+            place.is_some_and(|place| Arc::ptr_eq(&table.entries[place].mounted, mounted))
+        };
+        let others = others.filter(|mounted| !is_in_table(mounted));
         let open = before.chain(others);
         let open = open.filter(|mounted| mounted.state().is_placeable());
         let next = Table::new(open.cloned());
         self.shared.table.store(Arc::new(next));
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 }
 

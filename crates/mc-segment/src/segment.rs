@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use mc_offset::Fit;
+use mc_offset::{Fit, Options};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{error::SegmentIdError, memory::Memory, registration::RegistrationLimit};
@@ -28,6 +28,10 @@ pub struct Segment {
 pub struct SegmentInfo {
     /// The identity.
     pub id: SegmentId,
+    /// The incarnation of the memory, which its owner counts up each time that
+    /// the bytes in it are lost; 0 if that is not known.
+    #[serde(default)]
+    pub epoch: u64,
     /// The name; several segments may share one, and two replicas of an object
     /// are never placed under the same name.
     pub name: String,
@@ -94,6 +98,7 @@ impl SegmentInfo {
     pub fn new(id: SegmentId, name: impl Into<String>, base: u64, size: u64) -> Self {
         Self {
             id,
+            epoch: 0,
             name: name.into(),
             host: String::new(),
             endpoint: String::new(),
@@ -102,6 +107,23 @@ impl SegmentInfo {
             size,
             options: SegmentOptions::default(),
         }
+    }
+
+    /// Returns the bytes that a request of `size` takes from the holes of the
+    /// segment: `size` rounded up as the options say, or `None` if no request
+    /// can have it.
+    ///
+    /// # Panics
+    ///
+    /// May panic for options that no segment can be mounted with.
+    #[must_use]
+    pub fn charged_size(&self, size: u64) -> Option<u64> {
+        let options = Options {
+            granule: self.options.granule,
+            fit: self.options.fit,
+            ..Options::new(self.size)
+        };
+        options.charged_size(size)
     }
 }
 

@@ -6,24 +6,30 @@ use serde::{Deserialize, Serialize};
 
 /// What a mounted segment is for.
 ///
-/// | from | mount | drain | finish drain | resume | unmount gracefully | begin unmount | finish unmount |
-/// |---|---|---|---|---|---|---|---|
-/// | absent | ok | refused | refused | refused | refused | refused | refused |
-/// | ok | stays | draining | refused | stays | gracefully unmounting | unmounting | refused |
-/// | draining | stays | stays | drained | ok | gracefully unmounting | unmounting | refused |
-/// | drained | stays | stays | stays | ok | gracefully unmounting | unmounting | refused |
-/// | gracefully unmounting | refused | refused | refused | refused | stays | unmounting | refused |
-/// | unmounting | refused | refused | refused | refused | refused | refused | absent |
+/// | from | mount | suspend | drain | finish drain | resume | unmount gracefully | begin unmount | finish unmount |
+/// |---|---|---|---|---|---|---|---|---|
+/// | absent | ok | refused | refused | refused | refused | refused | refused | refused |
+/// | ok | stays | suspended | draining | refused | stays | gracefully unmounting | unmounting | refused |
+/// | suspended | stays | stays | draining | refused | ok | gracefully unmounting | unmounting | refused |
+/// | draining | stays | suspended | stays | drained | ok | gracefully unmounting | unmounting | refused |
+/// | drained | stays | suspended | stays | stays | ok | gracefully unmounting | unmounting | refused |
+/// | gracefully unmounting | refused | refused | refused | refused | refused | stays | unmounting | refused |
+/// | unmounting | refused | refused | refused | refused | refused | refused | refused | absent |
 ///
-/// `mount` stands for mounting a segment whose fields all agree. Where the
-/// segment stays as it is, the call succeeds and changes nothing. `finish
-/// drain` also requires that nothing is placed in the segment any more.
+/// `finish drain` also requires that nothing is placed in the segment any more,
+/// and `finish unmount` that no access to its bytes is under way. `mount` is
+/// that of the epoch that is mounted: a newer one replaces the segment whatever
+/// its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum SegmentState {
     /// Readable, and open to placement.
     Ok,
+    /// Readable if nothing better is: its host answers slowly, say. Nothing new
+    /// is placed, and nothing is moved away.
+    Suspended,
     /// Readable; its objects are being moved away and nothing new is placed.
     Draining,
     /// Empty after draining.
@@ -38,9 +44,12 @@ pub enum SegmentState {
 /// What is done to a segment as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Transition {
     /// Mounting it, or mounting it again with the same fields.
     Mount,
+    /// Closing it to placement while its objects stay, to be read last.
+    Suspend,
     /// Closing it to placement so that its objects can be moved away.
     Drain,
     /// Stating that nothing is left in it.
@@ -68,7 +77,7 @@ pub enum Step {
     Refuse,
 }
 
-use SegmentState::{Drained, Draining, GracefullyUnmounting, Ok, Unmounting};
+use SegmentState::{Drained, Draining, GracefullyUnmounting, Ok, Suspended, Unmounting};
 use Step::{Forget, Refuse, Stay, To};
 
 /// The table in the documentation of [`SegmentState`]: a row per state, an
@@ -76,19 +85,30 @@ use Step::{Forget, Refuse, Stay, To};
 const STEPS: [[Step; Transition::ALL.len()]; 1 + SegmentState::ALL.len()] = {
     const GRACEFUL: Step = To(GracefullyUnmounting);
     const UNMOUNT: Step = To(Unmounting);
-    [
-        [To(Ok), Refuse, Refuse, Refuse, Refuse, Refuse, Refuse],
-        [Stay, To(Draining), Refuse, Stay, GRACEFUL, UNMOUNT, Refuse],
-        [Stay, Stay, To(Drained), To(Ok), GRACEFUL, UNMOUNT, Refuse],
-        [Stay, Stay, Stay, To(Ok), GRACEFUL, UNMOUNT, Refuse],
-        [Refuse, Refuse, Refuse, Refuse, Stay, UNMOUNT, Refuse],
-        [Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Forget],
-    ]
+    const SUSPEND: Step = To(Suspended);
+    #[rustfmt::skip]
+    const ROWS: [[Step; Transition::ALL.len()]; 1 + SegmentState::ALL.len()] = [
+        [To(Ok), Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse],
+        [Stay, SUSPEND, To(Draining), Refuse, Stay, GRACEFUL, UNMOUNT, Refuse],
+        [Stay, Stay, To(Draining), Refuse, To(Ok), GRACEFUL, UNMOUNT, Refuse],
+        [Stay, SUSPEND, Stay, To(Drained), To(Ok), GRACEFUL, UNMOUNT, Refuse],
+        [Stay, SUSPEND, Stay, Stay, To(Ok), GRACEFUL, UNMOUNT, Refuse],
+        [Refuse, Refuse, Refuse, Refuse, Refuse, Stay, UNMOUNT, Refuse],
+        [Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Forget],
+    ];
+    ROWS
 };
 
 impl SegmentState {
     /// All states, in the order of the table.
-    pub const ALL: [Self; 5] = [Ok, Draining, Drained, GracefullyUnmounting, Unmounting];
+    pub const ALL: [Self; 6] = [
+        Ok,
+        Suspended,
+        Draining,
+        Drained,
+        GracefullyUnmounting,
+        Unmounting,
+    ];
 
     /// Returns what a transition does to a segment in the state `from`;
     /// `None` is a segment that is not mounted.
@@ -107,6 +127,13 @@ impl SegmentState {
         !matches!(self, Unmounting)
     }
 
+    /// Returns whether a replica elsewhere is to be read rather than one in the
+    /// segment.
+    #[must_use]
+    pub const fn is_read_last(self) -> bool {
+        matches!(self, Suspended)
+    }
+
     /// Returns whether new buffers are placed in the segment.
     #[must_use]
     pub const fn is_placeable(self) -> bool {
@@ -121,8 +148,9 @@ impl SegmentState {
 
 impl Transition {
     /// All transitions, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Mount,
+        Self::Suspend,
         Self::Drain,
         Self::FinishDrain,
         Self::Resume,
@@ -136,6 +164,7 @@ impl fmt::Display for SegmentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Ok => "ok",
+            Suspended => "suspended",
             Draining => "draining",
             Drained => "drained",
             GracefullyUnmounting => "gracefully unmounting",
@@ -148,6 +177,7 @@ impl fmt::Display for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Mount => "mount",
+            Self::Suspend => "suspend",
             Self::Drain => "drain",
             Self::FinishDrain => "finish drain",
             Self::Resume => "resume",

@@ -26,6 +26,9 @@ pub struct SegmentView {
     pub free_bytes: u64,
     /// Bytes of the largest hole, or a few more.
     pub largest_hole: u64,
+    /// Bytes of all buffers that are alive, as they were asked for. Exact when
+    /// none is being placed or dropped.
+    pub placed_bytes: u64,
 }
 
 /// The sums of a pool and of each of its segments.

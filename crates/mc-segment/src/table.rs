@@ -6,7 +6,9 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use mc_offset::{AllocError, SharedAllocator};
 
 use crate::{
-    mounted::{Mounted, Pieces, allocate_pieces},
+    chunk::allocate_pieces,
+    mounted::Mounted,
+    pieces::Pieces,
     placement::{Draw, Ring},
     segment::SegmentId,
 };

@@ -265,6 +265,7 @@ fn a_descriptor_that_does_not_fit_is_named_and_none_is_adopted() {
 fn descriptor(address: u64, size: u64) -> BufferDescriptor {
     BufferDescriptor {
         segment: SegmentId(1),
+        epoch: 0,
         protocol: "rdma".to_owned(),
         endpoint: "10.0.0.1:9000".to_owned(),
         address,
@@ -364,9 +365,10 @@ fn a_segment_is_mounted_with_its_buffers_or_not_at_all() {
     );
     assert!(pool.segments().is_empty());
 
-    let adopted = pool
+    let (mounting, adopted) = pool
         .mount_with(Segment::remote(whole_info()), &descriptors)
         .unwrap();
+    assert_eq!(mounting, Mounting::Mounted);
     assert_eq!(adopted.len(), descriptors.len());
     for (buffer, descriptor) in adopted.iter().zip(&descriptors) {
         assert_eq!(buffer.descriptor(), *descriptor);

@@ -105,7 +105,8 @@ fn disturb(pool: &SegmentPool, rounds: u32) {
             _ => {
                 if pool.begin_unmount(id).is_ok() {
                     thread::yield_now();
-                    pool.finish_unmount(id).unwrap();
+                    pool.finish_unmount_within(id, Duration::from_secs(60))
+                        .unwrap();
                 }
             }
         }

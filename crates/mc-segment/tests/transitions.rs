@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use mc_segment::{
-    MountError, Mounting, PlacedBuffer, PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool,
-    SegmentState, Step, Transition, TransitionError,
+    Memory, MountError, Mounting, PlacedBuffer, PoolOptions, Segment, SegmentId, SegmentInfo,
+    SegmentPool, SegmentState, Step, Transition, TransitionError,
 };
 
 const ID: SegmentId = SegmentId(7);
@@ -19,6 +19,7 @@ fn pool_in(state: Option<SegmentState>) -> SegmentPool {
     pool.mount(segment()).unwrap();
     match state {
         SegmentState::Ok => {}
+        SegmentState::Suspended => pool.suspend(ID).unwrap(),
         SegmentState::Draining => pool.drain(ID).unwrap(),
         SegmentState::Drained => {
             pool.drain(ID).unwrap();
@@ -26,6 +27,7 @@ fn pool_in(state: Option<SegmentState>) -> SegmentPool {
         }
         SegmentState::GracefullyUnmounting => pool.unmount_gracefully(ID).unwrap(),
         SegmentState::Unmounting => pool.begin_unmount(ID).unwrap(),
+        other => panic!("no way to {other} is known"),
     }
     assert_eq!(pool.state(ID), Some(state));
     pool
@@ -39,12 +41,14 @@ fn attempt(pool: &SegmentPool, transition: Transition) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
+        Transition::Suspend => pool.suspend(ID).map_err(text),
         Transition::Drain => pool.drain(ID).map_err(text),
         Transition::FinishDrain => pool.finish_drain(ID).map_err(text),
         Transition::Resume => pool.resume(ID).map_err(text),
         Transition::UnmountGracefully => pool.unmount_gracefully(ID).map_err(text),
         Transition::BeginUnmount => pool.begin_unmount(ID).map_err(text),
         Transition::FinishUnmount => pool.finish_unmount(ID).map_err(text),
+        other => panic!("{other} has no method"),
     }
 }
 
@@ -94,6 +98,7 @@ fn only_an_open_segment_takes_buffers_and_only_a_readable_one_has_them() {
         drop(pool.place_in(ID, 10, 1).unwrap());
         match state {
             SegmentState::Ok => {}
+            SegmentState::Suspended => pool.suspend(ID).unwrap(),
             SegmentState::Draining => pool.drain(ID).unwrap(),
             SegmentState::Drained => {
                 pool.drain(ID).unwrap();
@@ -101,6 +106,7 @@ fn only_an_open_segment_takes_buffers_and_only_a_readable_one_has_them() {
             }
             SegmentState::GracefullyUnmounting => pool.unmount_gracefully(ID).unwrap(),
             SegmentState::Unmounting => pool.begin_unmount(ID).unwrap(),
+            other => panic!("no way to {other} is known"),
         }
         let is_open = state == SegmentState::Ok;
         assert_eq!(pool.place_in(ID, 1, 1).is_ok(), is_open, "{state}");
@@ -114,6 +120,23 @@ fn only_an_open_segment_takes_buffers_and_only_a_readable_one_has_them() {
         let is_readable = held.as_ref().is_none_or(PlacedBuffer::is_readable);
         assert_eq!(is_readable, state != SegmentState::Unmounting, "{state}");
     }
+}
+
+#[test]
+fn a_suspended_segment_keeps_its_buffers_and_is_read_last() {
+    let pool = pool_in(Some(SegmentState::Ok));
+    let held = pool.place_in(ID, 100, 1).unwrap();
+    let descriptor = held.descriptor();
+    pool.suspend(ID).unwrap();
+    assert!(held.is_readable() && !held.is_placeable());
+    assert!(held.state().is_read_last());
+    // Whoever restarts meanwhile gets its buffers back.
+    let restored = SegmentPool::restore(&pool.snapshot(), |_| Memory::Remote).unwrap();
+    assert_eq!(restored.state(ID), Some(SegmentState::Suspended));
+    restored.adopt(&[descriptor]).unwrap();
+    pool.resume(ID).unwrap();
+    assert!(held.is_placeable() && !held.state().is_read_last());
+    drop(pool.place_in(ID, 100, 1).unwrap());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a record costs, and reading a million objects again: `journal [DIRECTORY]`.
 //!
 //! The directory should be on the file system in question; by default it is where temporary files are.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 use std::{
     error::Error,
@@ -100,11 +101,13 @@ fn cpu_time() -> Result<Duration, Box<dyn Error>> {
 fn mount(
     write: impl FnOnce(&Record<'_>) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    let info = SegmentInfo::new(SEGMENT, "segment", BASE, OBJECTS * OBJECT_BYTES);
+    let info = SegmentInfo {
+        epoch: 1,
+        ..SegmentInfo::new(SEGMENT, "segment", BASE, OBJECTS * OBJECT_BYTES)
+    };
     let document = encode_segment(&info, SegmentState::Ok);
     write(&Record::Mounted {
         segment: SEGMENT,
-        epoch: 1,
         document: &document,
     })
 }

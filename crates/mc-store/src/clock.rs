@@ -1,4 +1,4 @@
-//! Time as leases count it.
+//! Time as leases and deadlines count it.
 
 use std::{
     fmt,
@@ -6,24 +6,37 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
+
 /// A source of time: how long ago some fixed moment was.
 ///
-/// A store counts only what its clock goes forward. One that is set back
-/// neither prolongs a lease nor ends it.
+/// A store counts only what its clock goes forward, and at most a year from
+/// one reading to the next. A clock that is set back neither prolongs a lease
+/// nor ends it; one that jumps ends leases and harms nothing else. It is read
+/// while no lock is held, so it may call the store, and may panic: the call
+/// that read it has then changed nothing.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System(Instant),
+    Function(Arc<dyn Fn() -> Duration + Send + Sync>),
+}
+
+/// The most that counts as passed between two readings.
+const STEP_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 impl Clock {
     /// Returns the monotonic clock of the system.
     #[must_use]
     pub fn system() -> Self {
-        let start = Instant::now();
-        Self::new(move || start.elapsed())
+        Self(Source::System(Instant::now()))
     }
 
     /// Makes a clock of a function, such as one that tests turn by hand.
     pub fn new(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self(Source::Function(Arc::new(read)))
     }
 }
 
@@ -35,35 +48,70 @@ impl Default for Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Clock").field(&(self.0)()).finish()
+        f.write_str(match self.0 {
+            Source::System(_) => "Clock::system",
+            Source::Function(_) => "Clock::new",
+        })
+    }
+}
+
+/// A moment on the stopwatch of a store: microseconds since it was made. They
+/// last for half a million years, so a sum that saturates is never reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(pub(crate) u64);
+
+impl Moment {
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(micros(time)))
+    }
+
+    /// Returns what has passed since an earlier moment.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
 /// The time that has passed on a clock, without its steps back.
 #[derive(Debug)]
-pub(super) struct Stopwatch {
+pub(crate) struct Stopwatch {
     clock: Clock,
-    last_reading: Duration,
-    elapsed: Duration,
+    /// The last reading of a function and what had passed by then. Its lock is
+    /// never held while the function runs.
+    passed: Mutex<(Duration, Moment)>,
 }
 
 impl Stopwatch {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let start = match &clock.0 {
+            Source::System(_) => Duration::ZERO,
+            Source::Function(read) => read(),
+        };
         Self {
-            last_reading: (clock.0)(),
             clock,
-            elapsed: Duration::ZERO,
+            passed: Mutex::new((start, Moment::default())),
         }
     }
 
-    /// Returns what has passed since it was made; never less than before.
-    pub(super) fn elapsed(&mut self) -> Duration {
-        let reading = (self.clock.0)();
-        let forward = reading.saturating_sub(self.last_reading);
-        self.last_reading = reading;
-        self.elapsed = self.elapsed.saturating_add(forward);
-        self.elapsed
+    /// Returns the moment; never an earlier one than before.
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        match &self.clock.0 {
+            Source::System(start) => Moment(micros(start.elapsed())),
+            Source::Function(read) => self.advance(read()),
+        }
     }
+
+    fn advance(&self, reading: Duration) -> Moment {
+        let mut passed = self.passed.lock();
+        let (last, moment) = *passed;
+        let forward = reading.saturating_sub(last).min(STEP_MAX);
+        *passed = (reading, moment.after(forward));
+        passed.1
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -72,26 +120,28 @@ mod tests {
 
     use super::*;
 
+    const YEAR: u64 = STEP_MAX.as_secs();
+
     #[test]
-    fn steps_back_count_for_nothing() {
+    fn steps_back_count_for_nothing_and_jumps_for_a_year() {
         let seconds = Arc::new(AtomicU64::new(100));
         let read = Arc::clone(&seconds);
-        let clock = Clock::new(move || Duration::from_secs(read.load(Ordering::Relaxed)));
-        let mut watch = Stopwatch::new(clock);
+        let watch = Stopwatch::new(Clock::new(move || {
+            Duration::from_secs(read.load(Ordering::Relaxed))
+        }));
         for (reading, elapsed) in [
             (100, 0),
             (107, 7),
             (20, 7),
             (23, 10),
             (0, 10),
-            (u64::MAX, u64::MAX),
+            (u64::MAX, 10 + YEAR),
+            (50, 10 + YEAR),
+            (53, 13 + YEAR),
+            (u64::MAX, 13 + 2 * YEAR),
         ] {
             seconds.store(reading, Ordering::Relaxed);
-            assert_eq!(watch.elapsed().as_secs(), elapsed, "at {reading}");
+            assert_eq!(watch.now().0, elapsed * 1_000_000, "at {reading}");
         }
-        seconds.store(0, Ordering::Relaxed);
-        watch.elapsed();
-        seconds.store(u64::MAX, Ordering::Relaxed);
-        assert_eq!(watch.elapsed(), Duration::MAX);
     }
 }

@@ -1,72 +1,90 @@
 //! What a store hands out: objects that stay while they are held.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use mc_segment::{BufferDescriptor, PlacedBuffer};
 
-/// An object as it is stored.
-pub(super) struct Object {
-    pub(super) key: Arc<[u8]>,
-    pub(super) size: u64,
-    /// The replicas, at least one.
-    pub(super) buffers: Vec<PlacedBuffer>,
-}
+use crate::{error::ReadError, object::Object};
 
-/// An object of a store, which neither evicts nor removes it while it is held.
+/// An object of a store, which neither evicts, moves nor removes it while it is
+/// held.
 ///
 /// Clones hold the same object.
-#[derive(Clone)]
 #[must_use = "the object may be evicted as soon as the lease is dropped"]
 pub struct Lease {
-    object: Arc<Object>,
+    object: Object,
 }
 
 impl Lease {
-    pub(super) fn new(object: &Arc<Object>) -> Self {
-        Self {
-            object: Arc::clone(object),
-        }
+    /// Takes a lease, unless the object is leaving.
+    #[inline]
+    pub(crate) fn take(object: &Object) -> Option<Self> {
+        object.claims.lease().then(|| Self {
+            object: object.clone(),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
     }
 
     /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        &self.object.key
+        self.object.key()
     }
 
     /// Returns the bytes of one replica.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.object.size
+        self.object.size()
     }
 
     /// Returns the replicas, at least one. Those whose segment is being
     /// unmounted are not [readable](PlacedBuffer::is_readable).
-    pub fn replicas(&self) -> &[PlacedBuffer] {
-        &self.object.buffers
+    pub fn replicas(&self) -> impl ExactSizeIterator<Item = &PlacedBuffer> {
+        self.object.replicas()
     }
 
     /// Returns where the readable replicas are, for readers elsewhere.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BufferDescriptor> {
-        let readable = self.object.buffers.iter();
-        let readable = readable.filter(|buffer| buffer.is_readable());
+        let readable = self.replicas();
+        let readable = readable.filter(|replica| replica.is_readable());
         readable.map(PlacedBuffer::descriptor).collect()
     }
-}
 
-impl Object {
-    pub(super) fn is_readable(&self) -> bool {
-        self.buffers.iter().any(PlacedBuffer::is_readable)
+    /// Copies the bytes of the object out, from the first replica that this
+    /// process can read.
+    ///
+    /// If a checksum was taken at the commit, it is compared. To have an object
+    /// whose bytes are damaged dropped at once, use
+    /// [`ObjectStore::read`](crate::ObjectStore::read).
+    ///
+    /// # Errors
+    ///
+    /// A [`ReadError`].
+    pub fn read(&self) -> Result<Vec<u8>, ReadError> {
+        self.object.read()
     }
 }
 
-impl fmt::Debug for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object")
-            .field("key", &self.key.escape_ascii().to_string())
-            .field("buffers", &self.buffers)
-            .finish()
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.object.claims.lease_again();
+        Self {
+            object: self.object.clone(),
+        }
+    }
+}
+
+impl Drop for Lease {
+    #[inline]
+    fn drop(&mut self) {
+        if self.object.claims.end_lease() {
+            self.object.terms.returned.push(self.object.id);
+        }
     }
 }
 

@@ -1,28 +1,95 @@
 //! What a store is made with.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::{clock::Clock, error::StoreOptionsError, evict::Eviction};
+use crate::{
+    clock::Clock,
+    error::StoreOptionsError,
+    policy::{Chained, Gdsf, Lru, Policy, S3Fifo, TailFirst},
+};
 
 /// Limits and rules of a store.
+///
+/// More fields may come: begin with [`StoreOptions::default`] and change what
+/// you need, as in `StoreOptions { has_checksums: true, ..Default::default() }`.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// The most bytes of one replica of an object.
+    /// The most bytes of one replica of an object, all parts together.
     pub object_bytes_max: u64,
     /// The most bytes of a key.
     pub key_bytes_max: usize,
-    /// Who leaves when a put finds no room.
+    /// The most pieces of one part, whatever a request allows.
+    pub extents_max: u32,
+    /// Who is worth least.
+    pub policy: PolicyKind,
+    /// How a policy's order becomes a hole.
     pub eviction: Eviction,
     /// When objects leave before there is no room.
     pub watermarks: Option<Watermarks>,
+    /// The longest time that a timed lease lasts from the call that takes it.
+    pub lease_max: Duration,
+    /// The time that a put has until its commit, unless its request says so.
+    pub put_deadline: Duration,
+    /// How long after its deadline the space of a put stays taken, since a
+    /// writer that does not know may still write.
+    pub put_margin: Duration,
+    /// The most blocks that the search for one hole looks at around old
+    /// objects before it takes the first that will do, wherever it is.
+    pub search_blocks_max: usize,
+    /// Whether a checksum of each object's bytes is taken at its commit, where
+    /// this process can read them, and compared when they are read.
+    pub has_checksums: bool,
     /// The time that leases and ages are counted in.
     pub clock: Clock,
 }
 
+/// The policies that come with the crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicyKind {
+    /// [`Lru`].
+    Lru,
+    /// [`TailFirst`].
+    #[default]
+    TailFirst,
+    /// [`S3Fifo`].
+    S3Fifo,
+    /// [`Gdsf`].
+    Gdsf,
+}
+
+impl PolicyKind {
+    pub(crate) fn policy(self) -> Box<dyn Policy> {
+        match self {
+            Self::Lru => Box::new(Chained::new(Lru::default())),
+            Self::TailFirst => Box::new(Chained::new(TailFirst::default())),
+            Self::S3Fifo => Box::new(Chained::new(S3Fifo::default())),
+            Self::Gdsf => Box::new(Chained::new(Gdsf::default())),
+        }
+    }
+}
+
+/// How a policy's order becomes a hole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Eviction {
+    /// The oldest where their places alone make the hole, otherwise the
+    /// neighbors that are worth least together: about the bytes of the request
+    /// leave, whatever is stored.
+    #[default]
+    Window,
+    /// All in the policy's order until a hole appears. A large object may
+    /// empty the store.
+    InOrder,
+}
+
 /// Shares of the bytes of the segments open to placement.
 ///
-/// When a put makes the live bytes exceed the high share, the oldest objects
-/// leave until no more than the low share is left.
+/// When a put makes the live bytes in them exceed the high share, objects
+/// leave until no more than the low share is left, some with each put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermarks {
     /// Above the low one, at most 100.
@@ -32,32 +99,61 @@ pub struct Watermarks {
 }
 
 impl Default for StoreOptions {
-    /// Returns no limit on objects, keys of up to 4096 bytes, eviction by
-    /// windows, no watermarks, and the clock of the system.
+    /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
+    /// pieces, the policy that chooses itself, no watermarks, timed leases of
+    /// at most an hour, ten minutes for a put and one more until its space is
+    /// used again, 4096 blocks, no checksums, and the clock of the system.
     fn default() -> Self {
         Self {
             object_bytes_max: u64::MAX,
             key_bytes_max: 4096,
+            extents_max: 1024,
+            policy: PolicyKind::default(),
             eviction: Eviction::default(),
             watermarks: None,
+            lease_max: Duration::from_secs(60 * 60),
+            put_deadline: Duration::from_secs(10 * 60),
+            put_margin: Duration::from_secs(60),
+            search_blocks_max: 4096,
+            has_checksums: false,
             clock: Clock::default(),
         }
     }
 }
 
 impl StoreOptions {
-    pub(super) fn validate(&self) -> Result<(), StoreOptionsError> {
-        match self.watermarks {
-            Some(Watermarks {
-                high_percent,
+    pub(crate) fn validate(&self) -> Result<(), StoreOptionsError> {
+        if let Some(Watermarks {
+            high_percent,
+            low_percent,
+        }) = self.watermarks
+            && (low_percent >= high_percent || high_percent > 100)
+        {
+            return Err(StoreOptionsError::Watermarks {
                 low_percent,
-            }) if low_percent >= high_percent || high_percent > 100 => {
-                Err(StoreOptionsError::Watermarks {
-                    low_percent,
-                    high_percent,
-                })
-            }
-            Some(_) | None => Ok(()),
+                high_percent,
+            });
         }
+        if self.extents_max == 0 {
+            return Err(StoreOptionsError::NoExtents);
+        }
+        Ok(())
     }
+}
+
+impl Watermarks {
+    /// Returns the bytes above which eviction begins, of `capacity`.
+    pub(crate) fn high_bytes(self, capacity: u64) -> u64 {
+        share(capacity, self.high_percent)
+    }
+
+    /// Returns the bytes at which it ends.
+    pub(crate) fn low_bytes(self, capacity: u64) -> u64 {
+        share(capacity, self.low_percent)
+    }
+}
+
+fn share(bytes: u64, percent: u8) -> u64 {
+    // At most `bytes`, as shares are at most 100.
+    u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(u64::MAX)
 }

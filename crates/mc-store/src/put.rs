@@ -1,108 +1,201 @@
 //! Putting an object: space first, the key when the bytes are there.
 
-use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{ObjectStore, error::PutError, evict::Effort, lease::Object, objects::KeyState};
-use mc_segment::{PlaceError, PlacedBuffer, Request};
+use mc_segment::{BufferDescriptor, PlacedBuffer, Request};
+
+use crate::{
+    ObjectStore,
+    bytes::checksum,
+    clock::Moment,
+    error::{CommitError, PutError},
+    events::{Event, EventKind},
+    index::{Hashed, Slot},
+    object::{Contents, Object},
+    order::stable_hash,
+    pending::{InFlight, Pending, PutSpace, PutSpaceMut},
+    policy::Parent,
+    request::{PutRequest, Terms},
+    shared::{Shared, count},
+};
 
 /// Space for an object that is being written.
 ///
 /// [`commit`](Self::commit) makes it readable; dropped without, it gives the
-/// space and the key back. It is never evicted.
+/// space and the key back. It is never evicted. Its deadline ends it too: the
+/// key is free then, and the space when the margin of the options has passed.
 #[derive(Debug)]
 #[must_use = "dropping the put gives its space back"]
 pub struct Put {
     store: ObjectStore,
-    key: Arc<[u8]>,
-    size: u64,
-    buffers: Vec<PlacedBuffer>,
-    is_committed: bool,
+    pending: Arc<Pending>,
+    terms: Arc<Terms>,
 }
 
 impl ObjectStore {
     /// Finds space for an object, evicting others if there is no room.
     ///
-    /// A request without a `key_hash` gets that of the key.
-    ///
     /// # Errors
     ///
-    /// A [`PutError`]. [`PlaceError::NoSpace`] means that evicting all that may
-    /// go would not make room.
-    pub fn put(&self, key: &[u8], request: &Request<'_>) -> Result<Put, PutError> {
-        let key: Arc<[u8]> = self.admit(key, request.size)?;
-        let request = Request {
-            key_hash: match request.key_hash {
-                0 => hash(&key),
-                given => given,
-            },
-            ..*request
-        };
+    /// A [`PutError`]; nothing has changed then. [`PutError::NoRoom`] means
+    /// that all that may leave would not make room.
+    pub fn put(&self, key: &[u8], request: &PutRequest<'_>) -> Result<Put, PutError> {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let put = shared.begin_put(self, key, request, now);
+        if let Err(error) = &put {
+            count(match error {
+                PutError::Exists | PutError::InFlight => &shared.counts.key_taken,
+                PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => {
+                    &shared.counts.too_large
+                }
+                PutError::NoRoom { .. } => &shared.counts.no_space,
+                PutError::Place(_) => &shared.counts.impossible,
+            });
+        }
+        put
+    }
+
+    /// Returns the puts that are neither committed nor dropped, those whose
+    /// deadline comes first before others.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let now = self.shared.now();
+        self.shared.end_late_puts(now);
+        let pending = self.shared.index.in_flight();
+        let mut all: Vec<_> = pending.iter().filter_map(|one| one.describe(now)).collect();
+        all.sort_by(|a, b| (a.left, &a.key).cmp(&(b.left, &b.key)));
+        all
+    }
+}
+
+impl Shared {
+    fn begin_put(
+        &self,
+        store: &ObjectStore,
+        key: &[u8],
+        request: &PutRequest<'_>,
+        now: Moment,
+    ) -> Result<Put, PutError> {
+        self.admit(key, request)?;
+        let deadline = request.deadline.unwrap_or(self.options.put_deadline);
+        let pending = self.reserve(self.index.hash(key), now, now.after(deadline))?;
         // From here on a drop gives the key back.
-        let mut put = Put {
-            store: self.clone(),
-            key,
-            size: request.size,
-            buffers: Vec::new(),
-            is_committed: false,
+        let put = Put {
+            store: store.clone(),
+            pending,
+            terms: self.terms.of(request),
         };
-        put.buffers = self.place(&request)?;
+        let placing = Request {
+            size: request.size,
+            align: request.align,
+            max_extents: request.max_extents.min(self.options.extents_max),
+            replicas: request.replicas,
+            preferred: request.preferred,
+            excluded: request.excluded,
+            host: request.host,
+            key_hash: stable_hash(key),
+        };
+        put.pending.hold(self.place(&placing, now)?);
         Ok(put)
     }
 
-    /// Checks the limits and reserves the key.
-    fn admit(&self, key: &[u8], size: u64) -> Result<Arc<[u8]>, PutError> {
-        let options = &self.shared.options;
-        let mut state = self.state();
-        let (key_bytes, key_bytes_max) = (key.len(), options.key_bytes_max);
+    fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<(), PutError> {
+        let (key_bytes, key_bytes_max) = (key.len(), self.options.key_bytes_max);
         if key_bytes > key_bytes_max {
-            state.stats.refused.too_large += 1;
             return Err(PutError::KeyTooLong {
                 key_bytes,
                 key_bytes_max,
             });
         }
-        let object_bytes_max = options.object_bytes_max;
+        let (size, object_bytes_max) = (request.size, self.options.object_bytes_max);
         if size > object_bytes_max {
-            state.stats.refused.too_large += 1;
             return Err(PutError::ObjectTooLarge {
                 size,
                 object_bytes_max,
             });
         }
-        let taken = match state.objects.key_state(key) {
-            KeyState::Free => {
-                let key: Arc<[u8]> = key.into();
-                state.objects.begin_put(Arc::clone(&key));
-                return Ok(key);
-            }
-            KeyState::InFlight => PutError::InFlight,
-            KeyState::Stored => PutError::Exists,
-        };
-        state.stats.refused.key_taken += 1;
-        Err(taken)
+        Ok(())
     }
 
-    pub(super) fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
-        let mut effort = Effort::default();
-        let placed = loop {
-            match self.shared.pool.place(request) {
-                Err(PlaceError::NoSpace { .. }) if self.evict_for(request, &mut effort) => {}
-                placed => break placed,
+    /// Takes a key that is free.
+    fn reserve(
+        &self,
+        key: Hashed<'_>,
+        now: Moment,
+        deadline: Moment,
+    ) -> Result<Arc<Pending>, PutError> {
+        loop {
+            let in_the_way = {
+                let mut shard = self.index.write(key);
+                match shard.get(key) {
+                    None => {
+                        let make = |id| Arc::new(Pending::new(key.key, id, now, deadline));
+                        return Ok(shard.begin(key, make));
+                    }
+                    Some(Slot::InFlight(other)) if now < other.deadline() => {
+                        return Err(PutError::InFlight);
+                    }
+                    Some(Slot::Stored(object)) if object.is_readable() => {
+                        return Err(PutError::Exists);
+                    }
+                    Some(Slot::InFlight(other)) => Err(Arc::clone(other)),
+                    Some(Slot::Stored(object)) => Ok(object.clone()),
+                    Some(Slot::Vacant(_)) => unreachable!("a key stands for something"),
+                }
+            };
+            match in_the_way {
+                Ok(dead) => {
+                    if !self.drop_dead(dead, now) {
+                        return Err(PutError::Exists);
+                    }
+                }
+                Err(late) => {
+                    self.end_late_put(&late, now);
+                    if self.index.is_in_flight(&late) {
+                        return Err(PutError::InFlight);
+                    }
+                }
             }
-        };
-        let mut state = self.state();
-        match &placed {
-            Ok(buffers) if effort.bytes > 0 => {
-                state.stats.placed_bytes_on_demand += bytes(buffers);
-            }
-            Ok(_) => {}
-            Err(PlaceError::NoSpace { .. }) => state.stats.refused.no_space += 1,
-            Err(_) => state.stats.refused.impossible += 1,
         }
-        placed
+    }
+
+    /// Makes the object of a put readable.
+    fn commit(&self, put: &Put) -> Result<(), CommitError> {
+        let now = self.now();
+        let pending = &put.pending;
+        if now >= pending.deadline() {
+            self.end_late_put(pending, now);
+            return Err(CommitError::Expired);
+        }
+        let sum = self
+            .options
+            .has_checksums
+            .then(|| checksum(&pending.space()));
+        let replicas = pending.end().ok_or(CommitError::Expired)?;
+        if !replicas.iter().any(PlacedBuffer::is_readable) {
+            self.index.write_at(pending.id).take(pending.id);
+            return Err(CommitError::Unreadable);
+        }
+        let contents = Contents {
+            terms: Arc::clone(&put.terms),
+            replicas,
+            checksum: sum.flatten(),
+        };
+        let object = Object::new(pending.id, pending.key(), contents, now);
+        {
+            let mut ranks = self.order.lock();
+            self.index.write_at(object.id).commit(object.clone());
+            ranks.insert(&object, Parent::None);
+        }
+        self.listeners.tell(|| Event {
+            key: object.key().into(),
+            bytes: object.bytes(),
+            kind: EventKind::Committed,
+        });
+        drop(object);
+        self.evict_to_watermark(now);
+        Ok(())
     }
 }
 
@@ -110,55 +203,55 @@ impl Put {
     /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        &self.key
+        self.pending.key()
     }
 
-    /// Returns the space of each replica.
-    pub fn replicas(&self) -> &[PlacedBuffer] {
-        &self.buffers
+    /// Returns where the replicas are, for writers elsewhere; nothing if the
+    /// deadline has passed.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BufferDescriptor> {
+        let space = self.pending.space();
+        space.iter().map(PlacedBuffer::descriptor).collect()
     }
 
-    /// Returns the space of each replica, for writing.
-    pub fn replicas_mut(&mut self) -> &mut [PlacedBuffer] {
-        &mut self.buffers
+    /// Returns the space of each replica. It is not taken back as long as what
+    /// is returned is held; nothing if the deadline has passed.
+    pub fn replicas(&self) -> PutSpace<'_> {
+        self.pending.space()
+    }
+
+    /// As [`replicas`](Self::replicas), for writing.
+    pub fn replicas_mut(&mut self) -> PutSpaceMut<'_> {
+        self.pending.space_mut()
+    }
+
+    /// Returns the time left until the deadline.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.pending.deadline().since(self.store.shared.now())
     }
 
     /// Makes the object readable under its key.
-    pub fn commit(mut self) {
-        let buffers = std::mem::take(&mut self.buffers);
-        self.is_committed = true;
-        let mut state = self.store.state();
-        let time = state.time();
-        state.stats.committed += 1;
-        state.stats.committed_bytes += bytes(&buffers);
-        let object = Object {
-            key: Arc::clone(&self.key),
-            size: self.size,
-            buffers,
-        };
-        state.objects.commit_put(object, time);
-        self.store.evict_to_watermark(&mut state);
+    ///
+    /// # Errors
+    ///
+    /// A [`CommitError`]; the object is not stored then.
+    pub fn commit(self) -> Result<(), CommitError> {
+        self.store.shared.commit(&self)
     }
 }
 
 impl Drop for Put {
     fn drop(&mut self) {
-        // After a commit the key is stored, or even removed and put again.
-        if !self.is_committed {
-            let mut state = self.store.state();
-            state.objects.abandon_put(&self.key);
-            // A put that was refused has no space to give back.
-            state.stats.abandoned += u64::from(!self.buffers.is_empty());
+        // After a commit, or the deadline, the key is not this put's any more.
+        let Some(space) = self.pending.end() else {
+            return;
+        };
+        let shared = &*self.store.shared;
+        shared.index.write_at(self.pending.id).take(self.pending.id);
+        // A put that was refused has no space to give back.
+        if !space.is_empty() {
+            count(&shared.counts.abandoned);
         }
     }
-}
-
-fn bytes(buffers: &[PlacedBuffer]) -> u64 {
-    buffers.iter().map(PlacedBuffer::size).sum()
-}
-
-fn hash(key: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }

@@ -14,6 +14,8 @@ pub struct StoreStats {
     pub pinned: u64,
     /// Puts that are neither committed nor dropped.
     pub in_flight: u64,
+    /// Detached or moved objects and late puts whose space is still taken.
+    pub lingering: u64,
     /// Bytes of all replicas of the objects.
     pub live_bytes: u64,
     /// Reads that found their object.
@@ -26,19 +28,49 @@ pub struct StoreStats {
     pub committed_bytes: u64,
     /// Puts that were dropped without a commit.
     pub abandoned: u64,
+    /// Puts whose deadline passed.
+    pub expired: u64,
+    /// Replicas that were moved or added, and their bytes.
+    pub moved: Counted,
     /// Objects that the owner removed.
     pub removed: u64,
     /// Puts that were refused, by cause.
     pub refused: Refusals,
     /// Evictions to make room for a put.
-    pub on_demand: Evictions,
+    pub on_demand: Counted,
     /// Evictions because a watermark was passed.
-    pub by_watermark: Evictions,
+    pub by_watermark: Counted,
     /// Objects that were dropped because all of their segments went away.
-    pub unreadable: Evictions,
+    pub unreadable: Counted,
+    /// Objects that were dropped because their bytes were not those that were
+    /// committed.
+    pub corrupt: Counted,
     /// Bytes placed by the puts that had to evict; the evicted bytes beside it
     /// are those of `on_demand`.
     pub placed_bytes_on_demand: u64,
+    /// From commit to leaving.
+    pub lifetime: Histogram,
+    /// From the last use to leaving by eviction.
+    pub idle_before_eviction: Histogram,
+    /// From one use of an object to the next.
+    pub reuse_gap: Histogram,
+}
+
+/// Why an object left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// A put needed its place.
+    OnDemand,
+    /// A watermark was passed.
+    Watermark,
+    /// Its owner removed it.
+    Removed,
+    /// None of its segments is readable any more.
+    Unreadable,
+    /// Its bytes are not those that were committed.
+    Corrupt,
 }
 
 /// Refused puts by cause.
@@ -56,18 +88,22 @@ pub struct Refusals {
     pub impossible: u64,
 }
 
-/// Evictions for one cause.
+/// A number of objects or replicas and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Evictions {
-    /// Objects evicted.
+pub struct Counted {
+    /// How many.
     pub objects: u64,
     /// Bytes of their replicas.
     pub bytes: u64,
-    /// Sum of the times since their last use.
-    pub age_sum: Duration,
-    /// The same in calls that stored or read an object.
-    pub age_calls_sum: u64,
+}
+
+/// Times by powers of two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Histogram {
+    /// How many times were below 2^i hundredths of a second and not counted
+    /// before, for each i.
+    pub counts: [u64; 32],
 }
 
 impl StoreStats {
@@ -80,17 +116,77 @@ impl StoreStats {
     }
 }
 
-impl Evictions {
-    /// Returns the mean time since the last use of the victims.
-    #[must_use]
-    pub fn age_mean(&self) -> Option<Duration> {
-        (self.objects > 0).then(|| self.age_sum.div_f64(self.objects as f64))
-    }
-
-    pub(super) fn add(&mut self, bytes: u64, age: Duration, age_calls: u64) {
+impl Counted {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.objects += 1;
         self.bytes += bytes;
-        self.age_sum = self.age_sum.saturating_add(age);
-        self.age_calls_sum += age_calls;
+    }
+}
+
+impl Histogram {
+    pub(crate) fn add(&mut self, time: Duration) {
+        let ticks = u64::try_from(time.as_millis() / 10).unwrap_or(u64::MAX);
+        let bucket = (u64::BITS - ticks.leading_zeros()) as usize;
+        self.counts[bucket.min(31)] += 1;
+    }
+
+    /// Returns how many times there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Returns a time that a share of all, from 0 to 1, are not above: exact to
+    /// a factor of two. Nothing if there are none.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        let wanted = (self.count() as f64 * share.clamp(0.0, 1.0)).ceil();
+        let mut seen = 0;
+        let place = self.counts.iter().position(|count| {
+            seen += count;
+            seen > 0 && seen as f64 >= wanted
+        })?;
+        Some(Self::upper_end(place))
+    }
+
+    /// Returns the time that those counted at a place are below.
+    #[must_use]
+    pub(crate) fn upper_end(place: usize) -> Duration {
+        Duration::from_millis(10 << place)
+    }
+}
+
+/// What is counted where the order of leaving is changed.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) live_bytes: u64,
+    pub(crate) pinned: u64,
+    pub(crate) committed: u64,
+    pub(crate) committed_bytes: u64,
+    pub(crate) removed: u64,
+    pub(crate) moved: Counted,
+    pub(crate) on_demand: Counted,
+    pub(crate) by_watermark: Counted,
+    pub(crate) unreadable: Counted,
+    pub(crate) corrupt: Counted,
+    pub(crate) placed_bytes_on_demand: u64,
+    pub(crate) lifetime: Histogram,
+    pub(crate) idle: Histogram,
+    pub(crate) reuse_gap: Histogram,
+}
+
+impl Figures {
+    pub(crate) fn count_left(&mut self, cause: Cause, bytes: u64, life: Duration, idle: Duration) {
+        self.lifetime.add(life);
+        match cause {
+            Cause::OnDemand => self.on_demand.add(bytes),
+            Cause::Watermark => self.by_watermark.add(bytes),
+            Cause::Removed => self.removed += 1,
+            Cause::Unreadable => self.unreadable.add(bytes),
+            Cause::Corrupt => self.corrupt.add(bytes),
+        }
+        if matches!(cause, Cause::OnDemand | Cause::Watermark) {
+            self.idle.add(idle);
+        }
     }
 }

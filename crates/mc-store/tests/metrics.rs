@@ -8,8 +8,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{mount_sizes, pool};
-use mc_segment::{Request, Strategy};
-use mc_store::{ObjectStore, StoreOptions};
+use mc_segment::Strategy;
+use mc_store::{ObjectStore, PutRequest, StoreMetrics, StoreOptions};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Returns what is shown, by name and labels.
@@ -33,11 +33,15 @@ fn series_follow_a_store() {
         mount_sizes(&pool, &[100]);
         let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
         for key in [b"a", b"b"] {
-            store.put(key, &Request::new(60)).unwrap().commit();
+            store
+                .put(key, &PutRequest::new(60))
+                .unwrap()
+                .commit()
+                .unwrap();
         }
-        assert!(store.put(b"b", &Request::new(1)).is_err());
+        assert!(store.put(b"b", &PutRequest::new(1)).is_err());
         assert!(store.get(b"a").is_none() && store.get(b"b").is_some());
-        store.publish_metrics();
+        StoreMetrics::default().publish(&store);
     });
     let expected = [
         ("mc_store_objects", 1.0),

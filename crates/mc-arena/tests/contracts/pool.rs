@@ -72,7 +72,7 @@ fn transparent_pages_are_verified_whatever_the_backing() {
                 pool.degradations(),
                 [PoolError::TierNotObtained { .. }]
             )),
-            tier @ Tier::Hugetlb { .. } => panic!("{tier}"),
+            tier => panic!("{tier}"),
         }
     }
 }

@@ -7,13 +7,9 @@ use std::{
 };
 
 use mc_arena::{Arena, Backing, PagePolicy, PoolOptions, SharedView, ViewError};
-use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
-    sys::wait::{WaitStatus, waitpid},
-    unistd::{ForkResult, fork},
-};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use crate::support::{MIB, is_mapped};
+use crate::support::{MIB, exit_code_of_child, is_mapped};
 
 /// Holds the number of the descriptor that the second process inherits.
 const DESCRIPTOR_VARIABLE: &str = "MC_TEST_DESCRIPTOR";
@@ -24,27 +20,6 @@ fn shared_pool() -> mc_arena::Pool {
         .backing(Backing::Shared)
         .map()
         .unwrap()
-}
-
-/// Returns the exit code of a child that runs `body`.
-#[expect(
-    unsafe_code,
-    reason = "what a child inherits shows only in a forked child"
-)]
-fn exit_code_of_child(body: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: (1) the child runs `body` and leaves by `_exit`: it only reads files and allocates, which
-    // glibc's own fork handlers keep usable in the child of a threaded process (malloc(3), fork(3)).
-    match unsafe { fork() }.unwrap() {
-        ForkResult::Parent { child } => match waitpid(child, None).unwrap() {
-            WaitStatus::Exited(_, code) => code,
-            status => panic!("child ended with {status:?}"),
-        },
-        ForkResult::Child => {
-            let code = body();
-            // SAFETY: (1) `_exit` takes no pointer and runs no handlers of the parent.
-            unsafe { nix::libc::_exit(code) }
-        }
-    }
 }
 
 #[test]

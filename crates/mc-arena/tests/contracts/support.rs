@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     ops::Range,
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::Once,
     thread,
@@ -11,7 +12,11 @@ use std::{
 };
 
 use mc_arena::{SystemRoot, hugepage::HugepageInventory};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::wait::{WaitStatus, waitpid},
+    unistd::{ForkResult, fork},
+};
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -51,6 +56,28 @@ fn mappings() -> Vec<Range<usize>> {
             bound(start)..bound(end)
         })
         .collect()
+}
+
+/// Returns the exit code of a child that runs `body`.
+#[expect(
+    unsafe_code,
+    reason = "what a child inherits shows only in a forked child"
+)]
+pub(crate) fn exit_code_of_child(body: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: (1) the child runs `body` and leaves by `_exit`: it only reads files and allocates, which
+    // glibc's own fork handlers keep usable in the child of a threaded process (malloc(3), fork(3)).
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Parent { child } => match waitpid(child, None).unwrap() {
+            WaitStatus::Exited(_, code) => code,
+            status => panic!("child ended with {status:?}"),
+        },
+        ForkResult::Child => {
+            // A panic that unwinds would run the tests of the parent a second time.
+            let code = panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
+            // SAFETY: (1) `_exit` takes no pointer and runs no handlers of the parent.
+            unsafe { nix::libc::_exit(code) }
+        }
+    }
 }
 
 /// Huge pages of 2 MiB reserved for one test; given back when dropped.

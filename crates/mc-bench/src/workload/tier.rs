@@ -9,7 +9,7 @@ pub(super) fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::Hugetlb { .. } => populate::HUGETLB,
         Tier::Transparent => populate::TRANSPARENT,
-        Tier::Base => populate::BASE,
+        _ => populate::BASE,
     }
 }
 

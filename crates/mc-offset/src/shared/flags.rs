@@ -1,17 +1,21 @@
-//! One word that tells which magazines may hold blocks.
+//! One word that tells which magazines may hold blocks, and whether they
+//! should.
 
 use core::iter;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Flags that a word has.
-pub(super) const FLAG_COUNT: usize = 32;
+/// Flags that a word has for magazines.
+pub(super) const FLAG_COUNT: usize = 31;
 
 /// One change, in the half of the word above the flags.
-const CHANGE: u64 = 1 << FLAG_COUNT;
-const FLAG_MASK: u64 = CHANGE - 1;
+const CHANGE: u64 = 1 << 32;
+/// Set while blocks may be kept back.
+const KEEPING: u64 = 1 << FLAG_COUNT;
+const MAGAZINES: u64 = KEEPING - 1;
 
-/// A flag per magazine, and the number of times that any of them changed.
+/// A flag per magazine, one for all, and the number of times that any of them
+/// changed.
 ///
 /// Every block that is kept back reads the word and few write it, so that it
 /// has cache lines of its own, away from what each operation under the lock
@@ -19,12 +23,14 @@ const FLAG_MASK: u64 = CHANGE - 1;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Flags {
-    /// Bits 0..32: bit `m` is set if magazine `m` holds a block. Bits 32..64:
-    /// changes so far, modulo 2^32.
+    /// Bits 0..31: bit `m` is set if magazine `m` holds a block. Bit 31: set
+    /// while requests use up whole holes, so that magazines are worth a look.
+    /// Bits 32..64: changes so far, modulo 2^32.
     ///
     /// Bit `m` is changed only by the thread that occupies magazine `m`. It
     /// raises the bit before the first block is in, and lowers it when none
-    /// is left and what was there is findable elsewhere.
+    /// is left and what was there is findable elsewhere. Bit 31 is changed
+    /// under the lock.
     word: AtomicU64,
 }
 
@@ -36,13 +42,13 @@ impl Snapshot {
     /// Returns whether no magazine holds a block.
     #[inline]
     pub(super) fn is_clear(self) -> bool {
-        self.0 & FLAG_MASK == 0
+        self.0 & MAGAZINES == 0
     }
 
     /// Returns the magazines that may hold blocks.
     #[inline]
     pub(super) fn raised(self) -> impl Iterator<Item = usize> {
-        let mut flags = self.0 & FLAG_MASK;
+        let mut flags = self.0 & MAGAZINES;
         iter::from_fn(move || {
             let magazine = flags.trailing_zeros();
             flags &= flags.checked_sub(1)?;
@@ -65,6 +71,28 @@ impl Flags {
     #[inline]
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot(self.word.load(Ordering::Acquire))
+    }
+
+    /// Returns whether blocks may be kept back. Nothing is read because of it:
+    /// a thread that reads an older value goes to the lock once more, or keeps
+    /// one block more, hence `Relaxed`.
+    #[inline]
+    pub(super) fn is_keeping(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & KEEPING != 0
+    }
+
+    /// Says whether blocks may be kept back; the caller has the lock.
+    #[inline]
+    pub(super) fn set_keeping(&self, is_keeping: bool) {
+        // Seldom: the word is read by all threads.
+        if self.is_keeping() != is_keeping {
+            let change = if is_keeping {
+                CHANGE + KEEPING
+            } else {
+                CHANGE - KEEPING
+            };
+            self.word.fetch_add(change, Ordering::Release);
+        }
     }
 
     /// Raises a flag unless it is up; the caller occupies the magazine.

@@ -2,7 +2,7 @@
 
 use core::{fmt, num::NonZeroU64};
 
-use super::{home_id::HomeId, locked::Core};
+use super::{frame_id::FrameId, locked::Core, magazine::Put, seat};
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is
@@ -21,21 +21,21 @@ pub struct Handle {
     size: u64,
     serial: NonZeroU64,
     node: u32,
-    /// Where the allocation returns to; `None` once it has.
-    home: Option<HomeId>,
+    /// What the allocation returns to; `None` once it has.
+    frame: Option<FrameId>,
 }
 
 const _: () = assert!(size_of::<Option<Handle>>() == 32, "a handle is four words");
 
 impl Handle {
     #[inline]
-    pub(super) fn new(allocation: Allocation, home: HomeId) -> Self {
+    pub(super) fn new(allocation: Allocation, frame: FrameId) -> Self {
         Self {
             offset: allocation.offset(),
             size: allocation.size(),
             serial: allocation.nonzero_serial(),
             node: allocation.node(),
-            home: Some(home),
+            frame: Some(frame),
         }
     }
 
@@ -69,7 +69,30 @@ impl Handle {
     /// Returns what the allocation returns to, if it has not.
     #[inline]
     pub(super) fn core(&self) -> Option<&'static Core> {
-        self.home.map(HomeId::core)
+        self.frame.map(FrameId::core)
+    }
+
+    /// Returns the number of what the allocation returns to, if it has not.
+    #[inline]
+    pub(super) fn frame(&self) -> Option<FrameId> {
+        self.frame
+    }
+
+    /// Returns whether both are allocations of the same allocator, which may
+    /// be gone.
+    ///
+    /// ```
+    /// use mc_offset::SharedAllocator;
+    ///
+    /// let [one, other] = [SharedAllocator::new(100)?, SharedAllocator::new(100)?];
+    /// let [first, second] = [one.allocate(10)?, one.clone().allocate(10)?];
+    /// assert!(first.ptr_eq(&second));
+    /// assert!(!first.ptr_eq(&other.allocate(10)?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.frame == other.frame
     }
 
     /// Returns the allocation, for the queries of
@@ -80,17 +103,29 @@ impl Handle {
         Allocation::new(self.offset, self.size, self.serial.get(), self.node)
     }
 
+    /// Makes the handle stand for what its allocation has become.
+    pub(super) fn replace(&mut self, allocation: Allocation) {
+        self.offset = allocation.offset();
+        self.size = allocation.size();
+        self.serial = allocation.nonzero_serial();
+        self.node = allocation.node();
+    }
+
     /// Makes dropping the handle free nothing.
     pub(super) fn defuse(&mut self) {
-        self.home = None;
+        self.frame = None;
     }
 }
 
 impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            home.free(self);
+        if let Some(frame) = self.frame.take() {
+            match seat::put(frame, self) {
+                Put::Kept => {}
+                Put::Full => frame.core().spill(self),
+                Put::Declined => frame.core().free(self),
+            }
         }
     }
 }

@@ -1,42 +1,95 @@
 //! What all threads share: the allocator behind its lock, and the words that
 //! refusals read without it.
 
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::mem;
 use std::sync::PoisonError;
 
-use super::{flags::Flags, frame::Frame, handle::Handle};
-use crate::{
-    allocator::OffsetAllocator,
-    error::{AllocError, FreeError, PlaceError},
-    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering},
+use super::{
+    flags::Flags,
+    frame::retire,
+    frame_id::FrameId,
+    handle::Handle,
+    magazine::Magazines,
+    recent::RecentSizes,
+    thread::{thread_address, thread_number},
 };
+use crate::{
+    allocation::Allocation,
+    allocator::OffsetAllocator,
+    error::FreeError,
+    sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering},
+};
+
+/// What is said when an allocator waits for itself.
+const NESTED: &str = "an allocator was used from a callback that runs under its own lock; \
+    ask the allocator that the callback was given, and allocate when it has returned";
 
 /// What the lock guards.
 pub(super) struct State {
-    pub(super) allocator: OffsetAllocator,
+    /// `None` while the core is idle.
+    allocator: Option<Box<OffsetAllocator>>,
     /// Live allocations whose handle was given up for a token.
     pub(super) loose: u32,
-    /// The frame around all this, once nothing but handles is left.
-    pub(super) closing: Option<Frame>,
+    /// Whether nothing but handles is left.
+    is_closing: bool,
+    pub(super) recent: RecentSizes,
+    /// `None` once nothing but handles is left.
+    magazines: Option<Arc<Magazines>>,
 }
 
 impl State {
-    const fn new(allocator: OffsetAllocator) -> Self {
-        Self {
-            allocator,
-            loose: 0,
-            closing: None,
-        }
+    const IDLE: Self = Self {
+        allocator: None,
+        loose: 0,
+        is_closing: false,
+        recent: RecentSizes::new(),
+        magazines: None,
+    };
+
+    #[inline]
+    pub(super) fn allocator(&mut self) -> &mut OffsetAllocator {
+        self.allocator.as_mut().expect(IDLE)
+    }
+
+    /// Returns whether nothing but handles is left of the allocator.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing
     }
 
     /// Returns whether an allocation is a handle's, or was when the heap could
     /// not hold what freeing it takes.
     pub(super) fn has_handles(&self) -> bool {
-        self.allocator.allocation_count() != self.loose
+        let count = self.allocator.as_ref().expect(IDLE).allocation_count();
+        count != self.loose
+    }
+
+    /// Gives the tables back; what tokens still hold goes with them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::IDLE;
+    }
+
+    /// Returns the magazines; the allocator is open.
+    pub(super) fn magazines(&self) -> &Arc<Magazines> {
+        self.magazines.as_ref().expect(IDLE)
+    }
+
+    /// Returns what a block of so many bytes takes from the holes.
+    pub(super) fn charge(&self, size: u64) -> u64 {
+        self.allocator.as_ref().expect(IDLE).charge(size)
     }
 }
 
+/// What is wrong if an allocator is asked of a core without one.
+const IDLE: &str = "handles are gone before their allocator";
+
 /// The shared side of an allocator.
 pub(super) struct Core {
+    pub(super) id: FrameId,
+    /// Guards the tables. Nothing is waited for while it is held but the
+    /// thread that occupies a magazine, which waits for nothing. The most work
+    /// done under it is that of one operation of the allocator, or as many as
+    /// there are blocks in magazines, or a callback.
     state: Mutex<State>,
     /// No hole is larger than this. Stored under the lock after
     /// every change, with `Release`; read by refusals with `Acquire`, so that
@@ -54,39 +107,59 @@ pub(super) struct Core {
     /// Whether more may be asked for. Nothing is read because of it: hence
     /// `Relaxed`.
     is_open: AtomicBool,
-    /// Whether requests use up whole holes, so that magazines are worth a look.
-    /// Stored under the lock; a thread that reads an older value goes to the
-    /// lock once more or looks in vain: hence `Relaxed`.
-    sizes_repeat: AtomicBool,
+    /// The thread that runs a callback under the lock, by an address of its
+    /// own, or 0. Only a thread that reads its own address acts on it, which
+    /// it has written itself: hence `Relaxed`.
+    caller: AtomicUsize,
+    /// Blocks that a callback dropped the handles of. Locked by the thread
+    /// that runs the callback only.
+    dropped: Mutex<Vec<Allocation>>,
 }
 
 impl Core {
-    pub(super) fn new(allocator: OffsetAllocator) -> Self {
+    /// Returns a core without an allocator.
+    pub(super) fn new(id: FrameId) -> Self {
         Self {
-            largest_bound: AtomicU64::new(allocator.largest_hole()),
-            free_bytes: AtomicU64::new(allocator.free_bytes()),
+            id,
+            largest_bound: AtomicU64::new(0),
+            free_bytes: AtomicU64::new(0),
             flags: Flags::new(),
-            capacity: AtomicU64::new(allocator.capacity()),
+            capacity: AtomicU64::new(0),
             base: AtomicU64::new(0),
-            is_open: AtomicBool::new(true),
-            sizes_repeat: AtomicBool::new(allocator.sizes_repeat),
-            state: Mutex::new(State::new(allocator)),
+            is_open: AtomicBool::new(false),
+            caller: AtomicUsize::new(0),
+            dropped: Mutex::new(Vec::new()),
+            state: Mutex::new(State::IDLE),
         }
     }
 
-    /// Takes another allocator in, after the one before has been closed.
-    pub(super) fn open(&self, allocator: OffsetAllocator) {
+    /// Takes an allocator in; there is none.
+    pub(super) fn open(&'static self, allocator: OffsetAllocator) {
         let mut state = self.lock();
-        *state = State::new(allocator);
+        *state = State {
+            allocator: Some(Box::new(allocator)),
+            magazines: Some(Arc::new(Magazines::new(&self.flags))),
+            ..State::IDLE
+        };
         self.capacity
-            .store(state.allocator.capacity(), Ordering::Relaxed);
+            .store(state.allocator().capacity(), Ordering::Relaxed);
         self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
-        self.publish(&mut state.allocator);
+        self.publish(state.allocator());
     }
 
-    /// Takes note that nothing but handles is left of the allocator.
-    pub(super) fn close(&self) {
+    /// Takes note that nothing but handles is left of the allocator: what
+    /// magazines hold goes to it, and what is freed from here on.
+    pub(super) fn close(&self, state: &mut State) {
+        let magazines = state.magazines.take();
+        for magazine in magazines.iter().flat_map(|magazines| magazines.iter()) {
+            let drain = magazine.drain();
+            for block in drain.blocks() {
+                settle_free(state.allocator().free(block));
+            }
+            drain.finish_for_good();
+        }
+        state.is_closing = true;
         self.is_open.store(false, Ordering::Relaxed);
     }
 
@@ -111,41 +184,116 @@ impl Core {
         self.base.store(base, Ordering::Relaxed);
     }
 
-    /// Takes the lock. The allocator panics only where it finds itself
-    /// corrupted, and its checks go on refusing then; so poison is no error.
+    /// Takes the lock.
+    ///
+    /// # Panics
+    ///
+    /// If the thread runs a callback under it.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.state.try_lock() {
+            Ok(state) => state,
+            Err(_) => self.lock_or_notice().expect(NESTED),
+        }
     }
 
-    /// Returns whether magazines are worth a look.
-    #[inline]
-    pub(super) fn sizes_repeat(&self) -> bool {
-        self.sizes_repeat.load(Ordering::Relaxed)
+    /// Takes the lock, or returns `None` if the thread runs a callback under
+    /// it.
+    pub(super) fn lock_unless_called(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(_) => self.lock_or_notice(),
+        }
     }
 
-    /// Runs an operation under the lock and publishes what it changed.
-    // Always: what the operation returns is not copied through memory then.
-    #[inline(always)]
-    pub(super) fn locked<R>(&self, operate: impl FnOnce(&mut OffsetAllocator) -> R) -> R {
-        let mut state = self.lock();
-        let result = operate(&mut state.allocator);
-        self.publish(&mut state.allocator);
-        result
+    /// Takes a lock that seems to be held, or returns `None` if the thread
+    /// itself holds it.
+    ///
+    /// The allocator panics only where it finds itself corrupted, and its
+    /// checks go on refusing then; so poison is no error.
+    #[cold]
+    fn lock_or_notice(&self) -> Option<MutexGuard<'_, State>> {
+        if self.caller.load(Ordering::Relaxed) == thread_address() {
+            return None;
+        }
+        Some(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the thread's magazine keep blocks of a size; what it kept in
+    /// their place is freed while the lock and the magazine are both held, so
+    /// that it is findable at any time.
+    #[cold]
+    pub(super) fn adopt(&self, state: &mut State, magazines: &Magazines, size: u64) {
+        magazines.get(thread_number()).adopt(size, |blocks| {
+            for block in blocks {
+                settle_free(state.allocator().free(block));
+            }
+            // The bound covers the blocks before the magazine says they are gone.
+            self.publish(state.allocator());
+        });
+    }
+
+    /// Runs a callback under the lock that the caller holds. Should it drop
+    /// handles, their blocks are freed when it has returned.
+    pub(super) fn call<R>(
+        &'static self,
+        state: &mut State,
+        callback: impl FnOnce(&OffsetAllocator) -> R,
+    ) -> R {
+        let call = Call { core: self, state };
+        self.caller.store(thread_address(), Ordering::Relaxed);
+        callback(call.state.allocator.as_deref().expect(IDLE))
     }
 
     /// Frees the block of a handle.
-    // Never: see `Home::keep`.
+    // Never: see `seat::put`.
     #[inline(never)]
-    pub(super) fn free(&self, handle: &Handle) {
+    pub(super) fn free(&'static self, handle: &Handle) {
         let block = handle.allocation();
-        let mut state = self.lock();
-        if !state.allocator.park(block) {
-            settle_free(state.allocator.release(block));
+        let Some(mut state) = self.lock_unless_called() else {
+            return self.free_later(block);
+        };
+        let allocator = state.allocator();
+        if !allocator.park(block) {
+            settle_free(allocator.release(block));
         }
-        self.publish(&mut state.allocator);
-        if state.closing.is_some() {
-            Frame::retire(&mut state);
+        self.publish(allocator);
+        if state.is_closing {
+            retire(self, &mut state);
+        }
+    }
+
+    /// Frees a block of a full shelf, and others that were on it.
+    #[cold]
+    pub(super) fn spill(&'static self, handle: &Handle) {
+        let Ok(mut state) = self.state.try_lock() else {
+            // Another thread may do the same meanwhile, which costs less than
+            // to wait for it.
+            return self.free(handle);
+        };
+        if state.is_closing {
+            drop(state);
+            return self.free(handle);
+        }
+        let magazines = Arc::clone(state.magazines());
+        let allocator = state.allocator();
+        let magazine = magazines.get(thread_number());
+        magazine.spill(handle.allocation(), |block| {
+            settle_free(allocator.free(block));
+        });
+        // That blocks are left over does not mean that sizes cease to repeat.
+        allocator.sizes_repeat = true;
+        self.publish(allocator);
+    }
+
+    /// Leaves a block to the end of the callback that is running.
+    #[cold]
+    fn free_later(&self, block: Allocation) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without heap for the list the bytes stay charged, as where a block
+        // is freed without heap for its hole.
+        if dropped.try_reserve(1).is_ok() {
+            dropped.push(block);
         }
     }
 
@@ -157,37 +305,25 @@ impl Core {
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
-        // Seldom: a lock that is released waits for every store before it.
-        if self.sizes_repeat() != allocator.sizes_repeat {
-            self.sizes_repeat
-                .store(allocator.sizes_repeat, Ordering::Relaxed);
-        }
+        self.flags.set_keeping(allocator.sizes_repeat);
     }
 }
 
-/// What a refusal says about the blocks that threads keep back.
-pub(super) trait Exhaustion {
-    /// Returns whether freed blocks in the core would have helped.
-    fn is_exhaustion(&self) -> bool;
+/// A callback that runs under the lock. Ends with it, be it by a panic.
+struct Call<'a> {
+    core: &'static Core,
+    state: &'a mut State,
 }
 
-impl Exhaustion for AllocError {
-    #[inline]
-    fn is_exhaustion(&self) -> bool {
-        matches!(
-            self,
-            Self::NoHole { .. } | Self::LimitReached { .. } | Self::OutOfMemory
-        )
-    }
-}
-
-impl Exhaustion for PlaceError {
-    fn is_exhaustion(&self) -> bool {
-        match self {
-            Self::Occupied { .. } => true,
-            Self::Refused(error) => error.is_exhaustion(),
-            Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.core.caller.store(0, Ordering::Relaxed);
+        let dropped = &self.core.dropped;
+        let blocks = mem::take(&mut *dropped.lock().unwrap_or_else(PoisonError::into_inner));
+        for block in blocks {
+            settle_free(self.state.allocator().free(block));
         }
+        self.core.publish(self.state.allocator());
     }
 }
 

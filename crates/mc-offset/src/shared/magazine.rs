@@ -1,21 +1,23 @@
 //! A few freed blocks of the sizes in use, kept back for the next request of
 //! the same size.
 //!
-//! A block in a magazine is still allocated as far as the core knows. One
-//! thread at a time occupies a magazine; one that finds it occupied goes to
-//! the core instead of waiting, except to empty it.
+//! A block in a magazine is still allocated as far as the core knows. The
+//! thread that frees a block keeps it, whoever allocated it. One thread at a
+//! time occupies a magazine; one that finds it occupied goes to the core
+//! instead of waiting, except to empty it.
 
+use alloc::{boxed::Box, vec::Vec};
 use core::array;
+use std::sync::OnceLock;
 
-use super::flags::Flags;
+use super::{MAGAZINE_COUNT, flags::Flags};
 use crate::{
     allocation::Allocation,
-    sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, yield_now},
+    sync::{AtomicU64, AtomicUsize, Ordering, yield_now},
 };
 
-/// Sizes that a magazine keeps blocks of, and requests that it looks back for
-/// a size to come again.
-const SIZES: usize = 4;
+/// Sizes that a magazine keeps blocks of.
+pub(super) const SIZES: usize = 4;
 
 /// Blocks of one size that a magazine holds at most. Where requests and frees
 /// of several sizes alternate at random, a shelf of so many is found empty or
@@ -25,40 +27,71 @@ const SHELF_LEN: usize = 64;
 #[cfg(loom)]
 const SHELF_LEN: usize = 1;
 
+/// Blocks that a full shelf gives back at once.
+const SPILL_LEN: usize = SHELF_LEN.div_ceil(2);
+
+const OCCUPIED: u64 = 1;
+/// One block put in, in the bits above the lowest.
+const PUT: u64 = 2;
+
+/// The magazines of an allocator, each at the number of its flag.
+#[derive(Debug)]
+pub(super) struct Magazines([Magazine; MAGAZINE_COUNT]);
+
+impl Magazines {
+    pub(super) fn new(flags: &'static Flags) -> Self {
+        Self(array::from_fn(|own| Magazine::new(flags, own)))
+    }
+
+    /// Returns the magazine of a number, which threads beyond the number of
+    /// magazines share.
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> &Magazine {
+        &self.0[number % MAGAZINE_COUNT]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Magazine> {
+        self.0.iter()
+    }
+}
+
 /// One thread's blocks, by size.
 ///
-/// All fields but `is_occupied` and `recent` are written only by the thread
-/// that set it, which makes `Relaxed` enough for them: setting it acquires
-/// what clearing it released. Read without occupation they are hints.
+/// All fields but `state` are written only by the thread that occupies the
+/// magazine, which makes `Relaxed` enough for them: occupying it acquires
+/// what leaving it released. Read without occupation they are hints, but for
+/// what [`most_kept`](Self::most_kept) says.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Magazine {
-    /// Set by compare-exchange with `Acquire`, cleared with `Release`: the
-    /// partner of each is the other.
-    is_occupied: AtomicBool,
-    /// Blocks on all shelves. Stored with `Release`, so that who reads 0 also
-    /// sees where the blocks went.
-    len: AtomicUsize,
-    /// Blocks ever put in, modulo 2^64. Stored with `Release` after `len`, so
-    /// that who sees a block counted here also sees it there.
-    puts: AtomicU64,
+    /// Bit 0: some thread occupies the magazine; set by compare-exchange with
+    /// `Acquire`, cleared with `Release`: the partner of each is the other.
+    /// Bits 1..64: blocks ever put in, modulo 2^63.
+    state: AtomicU64,
     /// Bit [`mark`]`(size)` is set if a shelf is for `size`, and perhaps
     /// otherwise: what every request and every free looks at first.
     marks: AtomicU64,
     /// Bytes of the blocks on each shelf, 0 while it is for no size.
     sizes: [AtomicU64; SIZES],
-    recent: RecentSizes,
+    /// Blocks on each shelf, in its first entries. Stored with `Release`, so
+    /// that who reads one also sees the magazine occupied if it is.
+    lens: [AtomicUsize; SIZES],
     /// The shelf whose size is replaced next.
     next_shelf: AtomicUsize,
-    shelves: [Shelf; SIZES],
+    flags: &'static Flags,
+    /// The magazine's flag.
+    own: usize,
+    /// Made with the first shelf that is for a size.
+    shelves: OnceLock<Box<[Shelves; 1]>>,
 }
 
-/// Blocks of one size.
-#[derive(Debug)]
-struct Shelf {
-    /// Blocks in the first entries.
-    len: AtomicUsize,
-    entries: [Entry; SHELF_LEN],
-}
+type Shelves = [[Entry; SHELF_LEN]; SIZES];
+
+#[cfg(not(loom))]
+const _: () = assert!(
+    size_of::<Magazine>() == 128,
+    "what an idle magazine takes is two lines"
+);
 
 /// The parts of a token that its size does not tell, each in an atomic of its
 /// own.
@@ -69,93 +102,120 @@ struct Entry {
     node: AtomicU64,
 }
 
-/// The last few sizes asked for. Any thread may write; a size that is lost or
-/// doubled by a race costs a block its place in the magazine, nothing else.
-#[derive(Debug)]
-struct RecentSizes {
-    sizes: [AtomicU64; SIZES],
-    next: AtomicUsize,
+/// What became of a block that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Kept,
+    /// Its shelf is full.
+    Full,
+    /// It has no shelf, none should be kept, or the magazine is occupied.
+    Declined,
+}
+
+/// What a magazine held at most at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) blocks: u64,
+    /// Bytes that they take from the holes.
+    pub(super) bytes: u64,
+    /// Tells states apart: two equal ones mean that no block came in between.
+    pub(super) puts: u64,
 }
 
 impl Magazine {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(flags: &'static Flags, own: usize) -> Self {
         Self {
-            is_occupied: AtomicBool::new(false),
-            len: AtomicUsize::new(0),
-            puts: AtomicU64::new(0),
+            state: AtomicU64::new(0),
             marks: AtomicU64::new(0),
             sizes: array::from_fn(|_| AtomicU64::new(0)),
-            recent: RecentSizes::new(),
+            lens: array::from_fn(|_| AtomicUsize::new(0)),
             next_shelf: AtomicUsize::new(0),
-            shelves: array::from_fn(|_| Shelf::new()),
+            flags,
+            own,
+            shelves: OnceLock::new(),
         }
+    }
+
+    /// Makes the shelves, if the heap has room for them.
+    fn make_shelves(&self) -> Option<()> {
+        if self.shelves.get().is_none() {
+            let mut shelves: Vec<Shelves> = Vec::new();
+            shelves.try_reserve_exact(1).ok()?;
+            shelves.push(array::from_fn(|_| array::from_fn(|_| Entry::new())));
+            let shelves: Box<[Shelves; 1]> = shelves.into_boxed_slice().try_into().ok()?;
+            let _ = self.shelves.set(shelves);
+        }
+        Some(())
+    }
+
+    /// Returns the entries of a shelf; there are some if it is for a size.
+    #[inline]
+    fn entries(&self, shelf: usize) -> Option<&[Entry; SHELF_LEN]> {
+        Some(&self.shelves.get()?[0][shelf])
     }
 
     /// Takes out a block of exactly `size` bytes at a multiple of `align`.
     #[inline]
     pub(super) fn take(&self, size: u64, align: u64) -> Option<Allocation> {
         let at = self.shelf(size)?;
-        let shelf = &self.shelves[at];
-        if shelf.len.load(Ordering::Relaxed) == 0 {
+        if self.len(at) == 0 {
             return None;
         }
         let occupied = self.occupy()?;
-        if self.size_of(at) != size {
-            return None;
-        }
-        let block = shelf.take(size, align)?;
-        occupied.add_len(usize::MAX);
-        Some(block)
+        occupied.take(at, size, align)
     }
 
     /// Keeps a block if its size is in use, there is room, and the magazine is
-    /// not occupied; raises the flag `own` with the first one.
+    /// not occupied.
     #[inline]
-    pub(super) fn put(&self, block: Allocation, flags: &Flags, own: usize) -> bool {
+    pub(super) fn put(&self, block: Allocation) -> Put {
         let Some(at) = self.shelf(block.size()) else {
-            return false;
+            return Put::Declined;
         };
-        let shelf = &self.shelves[at];
-        if shelf.len.load(Ordering::Relaxed) == SHELF_LEN {
-            return false;
+        if !self.flags.is_keeping() {
+            return Put::Declined;
         }
-        let Some(occupied) = self.occupy() else {
-            return false;
-        };
-        let len = shelf.len.load(Ordering::Relaxed);
-        // The size of a shelf may have changed before it was occupied.
-        let has_room = len < SHELF_LEN && self.size_of(at) == block.size();
-        if has_room {
-            flags.raise(own);
-            shelf.entries[len].store(block);
-            shelf.len.store(len + 1, Ordering::Relaxed);
-            occupied.add_len(1);
-            let puts = self.puts.load(Ordering::Relaxed);
-            self.puts.store(puts.wrapping_add(1), Ordering::Release);
+        if self.len(at) == SHELF_LEN {
+            return Put::Full;
         }
-        has_room
+        match self.occupy() {
+            Some(mut occupied) => occupied.put(at, block),
+            None => Put::Declined,
+        }
     }
 
-    /// Returns the blocks ever put in, if none of them is left. Two equal
-    /// answers mean that there was none in between.
-    #[inline]
-    pub(super) fn puts_if_empty(&self) -> Option<u64> {
-        let puts = self.puts.load(Ordering::Acquire);
-        (self.len.load(Ordering::Acquire) == 0).then_some(puts)
+    /// Returns whether a shelf is for `size`.
+    pub(super) fn is_for(&self, size: u64) -> bool {
+        self.shelf(size).is_some()
     }
 
-    /// Takes note that `size` was asked for and not here; returns whether it
-    /// comes again within a few requests and deserves a shelf.
-    #[inline]
-    pub(super) fn miss(&self, size: u64) -> bool {
-        if self.shelf(size).is_some() {
-            return false;
+    /// Returns no less than what the magazine holds when the call ends, if
+    /// nobody occupies it and no block is put in before that is asked again
+    /// and answered with equal `puts`.
+    ///
+    /// Whoever puts a block in occupies the magazine before the count of its
+    /// shelf grows, so that such a count is never read between two equal
+    /// answers; what is taken out meanwhile leaves less than was counted.
+    pub(super) fn most_kept(&self, charge: impl Fn(u64) -> u64) -> Option<Kept> {
+        let puts = self.puts()?;
+        let mut kept = Kept {
+            blocks: 0,
+            bytes: 0,
+            puts,
+        };
+        for at in 0..SIZES {
+            let len = self.lens[at].load(Ordering::Acquire) as u64;
+            kept.blocks += len;
+            let charged = len.saturating_mul(charge(self.size_of(at)));
+            kept.bytes = kept.bytes.saturating_add(charged);
         }
-        let comes_again = self.recent.contains(size);
-        if !comes_again {
-            self.recent.push(size);
-        }
-        comes_again
+        (self.puts()? == puts).then_some(kept)
+    }
+
+    /// Returns the blocks ever put in, unless the magazine is occupied.
+    pub(super) fn puts(&self) -> Option<u64> {
+        let state = self.state.load(Ordering::Acquire);
+        (state & OCCUPIED == 0).then_some(state)
     }
 
     /// Makes a shelf one for `size`, unless the magazine is occupied, after
@@ -166,7 +226,7 @@ impl Magazine {
         size: u64,
         reclaim: impl FnOnce(&mut dyn Iterator<Item = Allocation>),
     ) {
-        let Some(occupied) = self.occupy() else {
+        let Some((_occupied, ())) = self.occupy().zip(self.make_shelves()) else {
             return;
         };
         if self.shelf(size).is_some() {
@@ -175,26 +235,63 @@ impl Magazine {
         }
         let next = self.next_shelf.load(Ordering::Relaxed);
         self.next_shelf.store((next + 1) % SIZES, Ordering::Relaxed);
-        let shelf = &self.shelves[next];
-        let len = shelf.len.load(Ordering::Relaxed);
-        reclaim(&mut shelf.blocks(self.size_of(next)));
-        shelf.len.store(0, Ordering::Relaxed);
+        reclaim(&mut self.blocks(next));
+        self.lens[next].store(0, Ordering::Release);
         self.sizes[next].store(size, Ordering::Relaxed);
         let marks = (0..SIZES).fold(0, |marks, at| marks | mark(self.size_of(at)));
         self.marks.store(marks, Ordering::Relaxed);
-        occupied.add_len(len.wrapping_neg());
     }
 
-    /// Makes a magazine that was left occupied as good as new.
-    pub(super) fn reopen(&self) {
-        self.marks.store(0, Ordering::Relaxed);
-        for size in self.sizes.iter().chain(&self.recent.sizes) {
-            size.store(0, Ordering::Relaxed);
+    /// Moves all blocks of `size` bytes here from another magazine, as far as
+    /// there is room and nobody occupies either.
+    #[cold]
+    pub(super) fn take_over(&self, other: &Self, size: u64) {
+        let (Some(here), Some(there)) = (self.shelf(size), other.shelf(size)) else {
+            return;
+        };
+        if other.len(there) == 0 {
+            return;
         }
-        for next in [&self.next_shelf, &self.recent.next] {
-            next.store(0, Ordering::Relaxed);
+        let Some((mut own, others)) = self.occupy().zip(other.occupy()) else {
+            return;
+        };
+        if other.size_of(there) != size {
+            return;
         }
-        self.is_occupied.store(false, Ordering::Release);
+        // Each is here before it is gone from there, to whoever counts.
+        let mut left = other.len(there);
+        for block in other.blocks(there).rev() {
+            if own.put(here, block) != Put::Kept {
+                break;
+            }
+            left -= 1;
+        }
+        other.lens[there].store(left, Ordering::Release);
+        drop(others);
+    }
+
+    /// Gives the blocks that have been on a full shelf the longest to `free`,
+    /// and puts `block` on it instead.
+    #[cold]
+    pub(super) fn spill(&self, block: Allocation, mut free: impl FnMut(Allocation)) {
+        let size = block.size();
+        let Some((at, mut occupied)) = self.shelf(size).zip(self.occupy()) else {
+            return free(block);
+        };
+        if self.size_of(at) == size
+            && self.len(at) == SHELF_LEN
+            && let Some(entries) = self.entries(at)
+        {
+            let (spilled, rest) = entries.split_at(SPILL_LEN);
+            spilled.iter().for_each(|entry| free(entry.load(size)));
+            for (entry, kept) in entries.iter().zip(rest) {
+                entry.store(kept.load(size));
+            }
+            self.lens[at].store(SHELF_LEN - SPILL_LEN, Ordering::Release);
+        }
+        if occupied.put(at, block) != Put::Kept {
+            free(block);
+        }
     }
 
     /// Occupies the magazine to empty it, waiting for the thread that does.
@@ -223,36 +320,92 @@ impl Magazine {
     }
 
     #[inline]
+    fn len(&self, shelf: usize) -> usize {
+        self.lens[shelf].load(Ordering::Relaxed)
+    }
+
+    fn blocks(&self, shelf: usize) -> impl DoubleEndedIterator<Item = Allocation> {
+        let size = self.size_of(shelf);
+        let entries = self
+            .entries(shelf)
+            .map_or(&[][..], |entries| &entries[..self.len(shelf)]);
+        entries.iter().map(move |entry| entry.load(size))
+    }
+
+    #[inline]
     fn occupy(&self) -> Option<Occupied<'_>> {
-        let free =
-            self.is_occupied
-                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        free.ok().map(|_| Occupied(self))
+        let state = self.state.load(Ordering::Relaxed) & !OCCUPIED;
+        let free = self.state.compare_exchange(
+            state,
+            state | OCCUPIED,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        free.ok().map(|state| Occupied {
+            magazine: self,
+            left: state,
+        })
     }
 }
 
 /// Ends the occupation when dropped.
-struct Occupied<'a>(&'a Magazine);
+struct Occupied<'a> {
+    magazine: &'a Magazine,
+    /// The state that is left behind.
+    left: u64,
+}
 
 impl Occupied<'_> {
+    /// Takes out the block of a shelf that was put in last of those at a
+    /// multiple of `align`.
     #[inline]
-    fn len(&self) -> usize {
-        self.0.len.load(Ordering::Relaxed)
+    fn take(&self, at: usize, size: u64, align: u64) -> Option<Allocation> {
+        let magazine = self.magazine;
+        // The size of a shelf may have changed before it was occupied.
+        if magazine.size_of(at) != size {
+            return None;
+        }
+        let last = magazine.len(at).checked_sub(1)?;
+        let entries = magazine.entries(at)?;
+        let is_aligned = |entry: &Entry| entry.offset.load(Ordering::Relaxed) & (align - 1) == 0;
+        let found = if is_aligned(&entries[last]) {
+            last
+        } else {
+            entries[..last].iter().rposition(is_aligned)?
+        };
+        let block = entries[found].load(size);
+        if found != last {
+            entries[found].store(entries[last].load(size));
+        }
+        magazine.lens[at].store(last, Ordering::Release);
+        Some(block)
     }
 
-    /// Adds to the count of blocks, modulo the word.
+    /// Puts a block on a shelf if that is still for its size and has room;
+    /// raises the magazine's flag with the first one.
     #[inline]
-    fn add_len(&self, added: usize) {
-        self.0
-            .len
-            .store(self.len().wrapping_add(added), Ordering::Release);
+    fn put(&mut self, at: usize, block: Allocation) -> Put {
+        let magazine = self.magazine;
+        let len = magazine.len(at);
+        // The size of a shelf may have changed before it was occupied.
+        if magazine.size_of(at) != block.size() {
+            return Put::Declined;
+        }
+        let Some(entry) = magazine.entries(at).and_then(|entries| entries.get(len)) else {
+            return Put::Full;
+        };
+        magazine.flags.raise(magazine.own);
+        entry.store(block);
+        magazine.lens[at].store(len + 1, Ordering::Release);
+        self.left = self.left.wrapping_add(PUT);
+        Put::Kept
     }
 }
 
 impl Drop for Occupied<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.is_occupied.store(false, Ordering::Release);
+        self.magazine.state.store(self.left, Ordering::Release);
     }
 }
 
@@ -262,52 +415,28 @@ pub(super) struct Drain<'a>(Occupied<'a>);
 impl Drain<'_> {
     /// Returns the blocks; each has to find another place.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Allocation> {
-        let Occupied(magazine) = self.0;
-        let shelves = magazine.shelves.iter().enumerate();
-        shelves.flat_map(|(at, shelf)| shelf.blocks(magazine.size_of(at)))
+        let magazine = self.0.magazine;
+        (0..SIZES).flat_map(|shelf| magazine.blocks(shelf))
     }
 
-    /// Empties the magazine and lowers its flag `own`.
-    pub(super) fn finish(&self, flags: &Flags, own: usize) {
-        let Self(Occupied(magazine)) = self;
-        for shelf in &magazine.shelves {
-            shelf.len.store(0, Ordering::Relaxed);
+    /// Empties the magazine and lowers its flag.
+    pub(super) fn finish(&self) {
+        let Magazine {
+            lens, flags, own, ..
+        } = self.0.magazine;
+        for len in lens {
+            len.store(0, Ordering::Release);
         }
-        magazine.len.store(0, Ordering::Release);
-        if flags.is_raised(own) {
-            flags.lower(own);
-        }
-    }
-}
-
-impl Shelf {
-    fn new() -> Self {
-        Self {
-            len: AtomicUsize::new(0),
-            entries: array::from_fn(|_| Entry::new()),
+        if flags.is_raised(*own) {
+            flags.lower(*own);
         }
     }
 
-    /// Takes out the block that was put in last of those at a multiple of
-    /// `align`; the magazine is occupied.
-    #[inline]
-    fn take(&self, size: u64, align: u64) -> Option<Allocation> {
-        let len = self.len.load(Ordering::Relaxed);
-        let is_aligned = |entry: &Entry| entry.offset.load(Ordering::Relaxed) & (align - 1) == 0;
-        let found = self.entries[..len].iter().rposition(is_aligned)?;
-        let block = self.entries[found].load(size);
-        if found + 1 < len {
-            self.entries[found].store(self.entries[len - 1].load(size));
-        }
-        self.len.store(len - 1, Ordering::Relaxed);
-        Some(block)
-    }
-
-    fn blocks(&self, size: u64) -> impl Iterator<Item = Allocation> {
-        let len = self.len.load(Ordering::Relaxed);
-        self.entries[..len]
-            .iter()
-            .map(move |entry| entry.load(size))
+    /// As [`finish`](Self::finish), and leaves the magazine occupied: nothing
+    /// is put in or taken out from here on.
+    pub(super) fn finish_for_good(mut self) {
+        self.finish();
+        self.0.left |= OCCUPIED;
     }
 }
 
@@ -342,29 +471,6 @@ impl Entry {
     }
 }
 
-impl RecentSizes {
-    fn new() -> Self {
-        Self {
-            sizes: array::from_fn(|_| AtomicU64::new(0)),
-            next: AtomicUsize::new(0),
-        }
-    }
-
-    #[inline]
-    fn contains(&self, size: u64) -> bool {
-        self.sizes
-            .iter()
-            .any(|slot| slot.load(Ordering::Relaxed) == size)
-    }
-
-    #[inline]
-    fn push(&self, size: u64) {
-        let next = self.next.load(Ordering::Relaxed);
-        self.sizes[next % SIZES].store(size, Ordering::Relaxed);
-        self.next.store(next.wrapping_add(1), Ordering::Relaxed);
-    }
-}
-
 /// Returns the bit that stands for a size in `Magazine::marks`. Sizes that come
 /// at a common step mostly have different ones.
 #[inline]
@@ -379,7 +485,7 @@ fn mark(size: u64) -> u64 {
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
-    use alloc::{collections::BTreeSet, vec::Vec};
+    use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
     use super::*;
 
@@ -390,62 +496,124 @@ mod tests {
         Allocation::new(u64::from(node) * size, size, 4, node)
     }
 
-    /// Returns a magazine with a shelf for each of the sizes, and flags.
-    fn with_shelves(sizes: &[u64]) -> (Magazine, Flags) {
-        let magazine = Magazine::new();
+    fn flags() -> &'static Flags {
+        let flags = Box::leak(Box::new(Flags::new()));
+        flags.set_keeping(true);
+        flags
+    }
+
+    /// Returns a magazine with a shelf for each of the sizes.
+    fn with_shelves(sizes: &[u64]) -> Magazine {
+        let magazine = Magazine::new(flags(), OWN);
         for &size in sizes {
             magazine.adopt(size, |blocks| assert_eq!(blocks.count(), 0));
         }
-        (magazine, Flags::new())
+        magazine
+    }
+
+    fn kept(magazine: &Magazine) -> (u64, u64) {
+        let kept = magazine.most_kept(|size| size).unwrap();
+        (kept.blocks, kept.bytes)
     }
 
     #[test]
-    fn a_magazine_is_empty_when_the_last_block_is_taken() {
-        let (magazine, flags) = with_shelves(&[10, 20]);
-        assert_eq!(magazine.puts_if_empty(), Some(0));
-        for (size, node) in [(10, 1), (10, 2), (20, 3)] {
-            assert!(magazine.put(block(size, node), &flags, OWN));
-            assert_eq!(magazine.puts_if_empty(), None);
+    fn a_magazine_counts_what_it_keeps() {
+        let magazine = with_shelves(&[10, 20]);
+        assert_eq!(kept(&magazine), (0, 0));
+        for (node, size) in [(1, 10), (2, 10), (3, 20)] {
+            assert_eq!(magazine.put(block(size, node)), Put::Kept);
         }
+        assert_eq!(kept(&magazine), (3, 40));
+        let before = magazine.puts();
         assert_eq!(magazine.take(10, 1), Some(block(10, 2)));
         assert_eq!(magazine.take(20, 1), Some(block(20, 3)));
-        assert_eq!(magazine.puts_if_empty(), None);
-        assert_eq!(magazine.take(10, 1), Some(block(10, 1)));
-        assert_eq!(magazine.puts_if_empty(), Some(3));
-        assert!(flags.is_raised(OWN), "only a drain lowers it");
+        assert_eq!(magazine.puts(), before);
+        assert_eq!(kept(&magazine), (1, 10));
+        assert_eq!(magazine.put(block(20, 3)), Put::Kept);
+        assert_ne!(magazine.puts(), before);
     }
 
     #[test]
     fn a_drain_meets_every_block_and_lowers_the_flag() {
-        let (magazine, flags) = with_shelves(&[10, 20]);
+        let magazine = with_shelves(&[10, 20]);
         let blocks = [block(10, 1), block(10, 2), block(20, 3)];
         for block in blocks {
-            assert!(magazine.put(block, &flags, OWN));
+            assert_eq!(magazine.put(block), Put::Kept);
         }
+        assert_eq!(
+            magazine.flags.snapshot().raised().collect::<Vec<_>>(),
+            [OWN]
+        );
         let drain = magazine.drain();
         assert_eq!(drain.blocks().collect::<Vec<_>>(), blocks);
         assert_eq!(magazine.take(10, 1), None, "it is occupied");
-        assert!(!magazine.put(block(20, 4), &flags, OWN), "it is occupied");
-        drain.finish(&flags, OWN);
+        assert_eq!(magazine.put(block(20, 4)), Put::Declined, "it is occupied");
+        assert_eq!(magazine.most_kept(|size| size), None, "it is occupied");
+        drain.finish();
         drop(drain);
-        assert!(flags.snapshot().is_clear());
-        assert_eq!(magazine.puts_if_empty(), Some(3));
+        assert!(magazine.flags.snapshot().is_clear());
+        assert_eq!(kept(&magazine), (0, 0));
         assert_eq!(magazine.take(10, 1), None);
-        assert!(magazine.put(block(20, 4), &flags, OWN));
+        assert_eq!(magazine.put(block(20, 4)), Put::Kept);
+        magazine.drain().finish_for_good();
+        assert!(magazine.flags.snapshot().is_clear());
+        assert_eq!(magazine.put(block(20, 4)), Put::Declined);
+    }
+
+    #[test]
+    fn nothing_is_kept_while_nothing_should_be() {
+        let magazine = with_shelves(&[10]);
+        magazine.flags.set_keeping(false);
+        assert_eq!(magazine.put(block(10, 1)), Put::Declined);
+        magazine.flags.set_keeping(true);
+        assert_eq!(magazine.put(block(10, 1)), Put::Kept);
+    }
+
+    #[test]
+    fn a_full_shelf_gives_back_what_it_has_kept_longest() {
+        let magazine = with_shelves(&[10]);
+        let blocks: Vec<_> = (1..).take(SHELF_LEN).map(|node| block(10, node)).collect();
+        for &block in &blocks {
+            assert_eq!(magazine.put(block), Put::Kept);
+        }
+        let last = block(10, 1000);
+        assert_eq!(magazine.put(last), Put::Full);
+        let mut freed = Vec::new();
+        magazine.spill(last, |block| freed.push(block));
+        assert_eq!(freed, blocks[..SPILL_LEN]);
+        let rest = blocks[SPILL_LEN..].iter().chain([&last]);
+        assert!(magazine.drain().blocks().eq(rest.copied()));
+    }
+
+    #[test]
+    fn a_magazine_takes_over_what_another_keeps_of_a_size() {
+        let [one, other] = [(); 2].map(|()| with_shelves(&[10, 20]));
+        for (node, size) in [(1, 10), (2, 20), (3, 10)] {
+            assert_eq!(other.put(block(size, node)), Put::Kept);
+        }
+        one.take_over(&other, 30);
+        assert_eq!(kept(&one), (0, 0));
+        one.take_over(&other, 10);
+        assert_eq!((kept(&one), kept(&other)), ((2, 20), (1, 20)));
+        assert_eq!(one.flags.snapshot().raised().collect::<Vec<_>>(), [OWN]);
+        let drain = other.drain();
+        one.take_over(&other, 20);
+        drop(drain);
+        assert_eq!(kept(&one), (2, 20), "it was occupied");
     }
 
     #[test]
     fn sizes_with_one_mark_have_a_shelf_each() {
         // The mark of a shelf without a size is among them.
         let alike = || (1..).filter(|&size| mark(size) == mark(0)).take(SIZES);
-        let (magazine, flags) = with_shelves(&alike().collect::<Vec<_>>());
+        let magazine = with_shelves(&alike().collect::<Vec<_>>());
         for size in alike() {
-            assert!(magazine.put(block(size, 1), &flags, OWN), "{size} bytes");
+            assert_eq!(magazine.put(block(size, 1)), Put::Kept, "{size} bytes");
         }
         for count in 1..=2 {
-            let (magazine, _) = with_shelves(&alike().take(count).collect::<Vec<_>>());
+            let magazine = with_shelves(&alike().take(count).collect::<Vec<_>>());
             for (at, size) in alike().enumerate() {
-                assert_eq!(magazine.shelf(size).is_some(), at < count, "{size} bytes");
+                assert_eq!(magazine.is_for(size), at < count, "{size} bytes");
             }
         }
     }

@@ -1,12 +1,13 @@
-//! Shared allocations at given offsets, in pieces, and from a list.
+//! Shared allocations at given offsets, of other sizes, in pieces, and from a
+//! list.
 
 use alloc::vec::Vec;
 
 use super::{Handle, SharedAllocator};
 use crate::{
     allocation::Allocation,
-    allocator::OffsetAllocator,
-    error::{AllocError, PlaceError, RestoreError},
+    allocator::{OffsetAllocator, not_live},
+    error::{AllocError, PlaceError, ResizeError, RestoreError},
     options::Options,
     snapshot::Snapshot,
 };
@@ -44,7 +45,25 @@ impl SharedAllocator {
     /// As [`OffsetAllocator::allocate_at`].
     pub fn allocate_at(&self, offset: u64, size: u64) -> Result<Handle, PlaceError> {
         let allocation = self.allocate_in_core(|core| core.allocate_at(offset, size))?;
-        Ok(Handle::new(allocation, self.home().id))
+        Ok(self.handle(allocation))
+    }
+
+    /// Changes the size of a handle's allocation without moving it.
+    ///
+    /// # Errors
+    ///
+    /// As [`OffsetAllocator::resize_in_place`], and
+    /// [`NotLive`](crate::FreeError::NotLive) within
+    /// [`Refused`](ResizeError::Refused) for a handle of another allocator; the
+    /// handle is as it was.
+    pub fn resize_in_place(&self, handle: &mut Handle, size: u64) -> Result<(), ResizeError> {
+        if !self.owns(handle) {
+            return Err(not_live(handle.allocation()).into());
+        }
+        let resized =
+            self.allocate_in_core(|core| core.resize_in_place(handle.allocation(), size))?;
+        handle.replace(resized);
+        Ok(())
     }
 
     /// Allocates `size` bytes in at most `max_extents` pieces, each at a
@@ -70,13 +89,5 @@ impl SharedAllocator {
         let allocator = Self::from_core(core);
         let handles = allocator.handles(&allocations);
         (allocator, handles)
-    }
-
-    fn handles(&self, allocations: &[Allocation]) -> Vec<Handle> {
-        let home = self.home();
-        allocations
-            .iter()
-            .map(|&allocation| Handle::new(allocation, home.id))
-            .collect()
     }
 }

@@ -32,6 +32,17 @@ pub(super) fn thread_number() -> usize {
     NUMBER.with(|&number| number)
 }
 
+/// Returns an address that no other live thread returns, and never 0.
+#[cfg(not(loom))]
+pub(super) fn thread_address() -> usize {
+    NUMBER.with(|number| core::ptr::from_ref(number).addr())
+}
+
+#[cfg(loom)]
+pub(super) fn thread_address() -> usize {
+    thread_number() + 1
+}
+
 #[cfg(not(loom))]
 const NO_NUMBER: usize = usize::MAX;
 

@@ -5,7 +5,7 @@
 //! freed that way: giving up a handle gives the allocation an odd serial, and
 //! only tokens with odd serials are freed here, always in the core.
 
-use super::{Handle, SharedAllocator, frame::Frame};
+use super::{Handle, SharedAllocator, frame};
 use crate::{allocation::Allocation, allocator::not_live, error::FreeError};
 
 impl Handle {
@@ -18,12 +18,10 @@ impl Handle {
         if let Some(core) = self.core() {
             self.defuse();
             let mut state = core.lock();
-            let chain = &mut state.allocator.chain;
+            let chain = &mut state.allocator().chain;
             chain.set_allocation(loose.node(), loose.size(), loose.serial());
             state.loose += 1;
-            if state.closing.is_some() {
-                Frame::retire(&mut state);
-            }
+            frame::retire(core, &mut state);
         }
         loose
     }
@@ -55,9 +53,9 @@ impl SharedAllocator {
     pub fn free(&self, token: Allocation) -> Result<(), FreeError> {
         if token.is_loose() {
             let mut state = self.core.lock();
-            state.allocator.free(token)?;
+            state.allocator().free(token)?;
             state.loose -= 1;
-            self.core.publish(&mut state.allocator);
+            self.core.publish(state.allocator());
             Ok(())
         } else {
             Err(not_live(token))

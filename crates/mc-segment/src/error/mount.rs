@@ -59,6 +59,16 @@ pub enum MountError {
         /// Its bytes.
         size: u64,
     },
+    /// More bytes than the sums of a pool can be kept of.
+    #[error("segment {id}: {size} bytes are more than the {size_max} that a segment may have")]
+    TooLarge {
+        /// The segment.
+        id: SegmentId,
+        /// Its bytes.
+        size: u64,
+        /// The most bytes of a segment.
+        size_max: u64,
+    },
     /// Addresses would not be multiples of the granule.
     #[error("segment {id}: base {base} is not a multiple of the granule of {granule_bytes} bytes")]
     BaseNotGranular {
@@ -92,6 +102,29 @@ pub enum MountError {
         id: SegmentId,
         /// The first field that differs.
         field: SegmentField,
+    },
+    /// An incarnation of the segment's memory is mounted that came after this
+    /// one.
+    #[error("segment {id} of epoch {epoch} is refused; epoch {mounted_epoch} is mounted")]
+    OlderEpoch {
+        /// The segment.
+        id: SegmentId,
+        /// The epoch that is refused.
+        epoch: u64,
+        /// The epoch that is mounted.
+        mounted_epoch: u64,
+    },
+    /// The incarnation that would be replaced is being read or written.
+    #[error(
+        "segment {id} of epoch {mounted_epoch} cannot be replaced during {accesses} accesses; begin to unmount it and wait for them"
+    )]
+    Busy {
+        /// The segment.
+        id: SegmentId,
+        /// The epoch that is mounted.
+        mounted_epoch: u64,
+        /// Accesses under way, lent slices included.
+        accesses: u64,
     },
     /// The segment is mounted and on its way out.
     #[error("segment {id} is {state}; mount it when that is finished")]
@@ -217,6 +250,14 @@ pub enum TransitionError {
         state: SegmentState,
         /// What was asked for.
         transition: Transition,
+    },
+    /// An unmount cannot be finished while bytes are read or written.
+    #[error("segment {id} is still read or written by {accesses} accesses")]
+    Busy {
+        /// The segment.
+        id: SegmentId,
+        /// Accesses under way, lent slices included.
+        accesses: u64,
     },
     /// A drain cannot be finished while something is placed.
     #[error("segment {id} still holds {live_bytes} bytes in {allocations} allocations")]

@@ -189,6 +189,16 @@ pub enum AdoptCause {
         /// The field that differs.
         field: SegmentField,
     },
+    /// The bytes were in another incarnation of the segment's memory.
+    #[error("the bytes were in epoch {epoch} of segment {id}; epoch {mounted_epoch} is mounted")]
+    OtherEpoch {
+        /// The segment.
+        id: SegmentId,
+        /// The epoch of the descriptor.
+        epoch: u64,
+        /// The epoch that is mounted.
+        mounted_epoch: u64,
+    },
     /// The descriptor has no pieces.
     #[error("no extents")]
     NoExtents,

@@ -1,6 +1,8 @@
 //! Whether a segment may be mounted beside those that are.
 
-use super::{Mounting, Registry};
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{Registry, Replaced};
 use crate::{
     error::{MountError, SegmentField},
     mounted::Mounted,
@@ -8,17 +10,66 @@ use crate::{
     state::{SegmentState, Step, Transition},
 };
 
+/// What a segment is to those that are mounted.
+pub(super) enum Admission {
+    /// No segment has its id.
+    New,
+    /// It is mounted with the same fields, and in this state.
+    Mounted(SegmentState),
+    /// This older incarnation of it is mounted.
+    Newer(Arc<Mounted>),
+}
+
+/// Compares a segment with the one that is mounted under its id.
+pub(super) fn admit(registry: &Registry, info: &SegmentInfo) -> Result<Admission, MountError> {
+    let (id, epoch) = (info.id, info.epoch);
+    let Some(known) = registry.get(&id) else {
+        return Ok(Admission::New);
+    };
+    let mounted_epoch = known.info().epoch;
+    match epoch.cmp(&mounted_epoch) {
+        Ordering::Less => Err(MountError::OlderEpoch {
+            id,
+            epoch,
+            mounted_epoch,
+        }),
+        Ordering::Greater => Ok(Admission::Newer(Arc::clone(known))),
+        Ordering::Equal => mount_again(known, info).map(Admission::Mounted),
+    }
+}
+
 /// Finds a segment mounted with the same fields, or says why it cannot be.
-pub(super) fn mount_again(known: &Mounted, info: &SegmentInfo) -> Result<Mounting, MountError> {
+fn mount_again(known: &Mounted, info: &SegmentInfo) -> Result<SegmentState, MountError> {
     let id = info.id;
     if let Some(field) = first_difference(known.info(), info) {
         return Err(MountError::Differs { id, field });
     }
     let state = known.state();
     match SegmentState::step(Some(state), Transition::Mount) {
-        Step::Stay => Ok(Mounting::AlreadyMounted(state)),
+        Step::Stay => Ok(state),
         Step::To(_) | Step::Forget | Step::Refuse => Err(MountError::Leaving { id, state }),
     }
+}
+
+/// Makes the buffers of an older incarnation invalid and lets go of its memory,
+/// unless it is being read or written.
+pub(super) fn retire(older: &Mounted) -> Result<Replaced, MountError> {
+    let (id, mounted_epoch) = (older.info().id, older.info().epoch);
+    let state = older.state();
+    if let Err(accesses) = older.gate.close_if_idle() {
+        return Err(MountError::Busy {
+            id,
+            mounted_epoch,
+            accesses,
+        });
+    }
+    older.set_state(SegmentState::Unmounting);
+    older.release_memory();
+    Ok(Replaced {
+        epoch: mounted_epoch,
+        state,
+        placed_bytes: older.placed.bytes(),
+    })
 }
 
 /// Returns the first field in which two segments with one id differ.
@@ -51,15 +102,16 @@ fn first_difference(a: &SegmentInfo, b: &SegmentInfo) -> Option<SegmentField> {
 }
 
 /// Refuses a segment that shares addresses of its endpoint, or bytes of its
-/// memory, with a mounted one.
+/// memory, with a mounted one of another id.
 pub(super) fn check_disjoint(registry: &Registry, segment: &Segment) -> Result<(), MountError> {
     let info = &segment.info;
     let (id, base, size) = (info.id, info.base, info.size);
     let overlaps = |other: &SegmentInfo| {
         other.endpoint == info.endpoint && overlap((base, size), (other.base, other.size))
     };
-    let mut others = registry.values().map(|mounted| mounted.info());
-    if let Some(other) = others.find(|other| overlaps(other)) {
+    let others = || registry.values().filter(|other| other.info().id != id);
+    let mut infos = others().map(|mounted| mounted.info());
+    if let Some(other) = infos.find(|other| overlaps(other)) {
         return Err(MountError::Overlap {
             id,
             base,
@@ -72,7 +124,7 @@ pub(super) fn check_disjoint(registry: &Registry, segment: &Segment) -> Result<(
     let Some((memory, start)) = segment.memory.origin() else {
         return Ok(());
     };
-    for mounted in registry.values() {
+    for mounted in others() {
         let SegmentInfo {
             id: other,
             size: other_size,

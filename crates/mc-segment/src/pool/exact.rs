@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use mc_offset::{Handle, PlaceError as OffsetError};
 
-use super::{SegmentPool, admit::check_disjoint};
+use super::{
+    Mounting, SegmentPool,
+    admit::{Admission, admit, check_disjoint},
+};
 use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
     error::{AdoptCause, AdoptError, ExactError, MountWithError, SegmentField},
-    mounted::{Mounted, Pieces},
+    mounted::Mounted,
+    pieces::Pieces,
     segment::{Segment, SegmentId},
     state::SegmentState,
 };
@@ -54,11 +58,7 @@ impl SegmentPool {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
         let (chunk, handle) = occupy(&mounted, Extent { address, size })?;
         check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(PlacedBuffer::new(
-            &mounted,
-            chunk,
-            Pieces::from_iter([handle]),
-        ))
+        Ok(PlacedBuffer::new(&mounted, chunk, Pieces::One(handle)))
     }
 
     /// Takes over buffers that descriptors tell of, after a restart or from
@@ -84,29 +84,31 @@ impl SegmentPool {
     /// before anything else can be placed in it; for a segment that comes back
     /// to a pool in use.
     ///
+    /// Returns what mounting did beside the buffers, in the order of the
+    /// descriptors. An older epoch is replaced as by [`mount`](Self::mount).
+    ///
     /// # Errors
     ///
-    /// A [`MountWithError`]; the segment is not mounted then.
+    /// A [`MountWithError`]; the pool is as it was before.
     pub fn mount_with(
         &self,
         segment: Segment,
         descriptors: &[BufferDescriptor],
-    ) -> Result<Vec<PlacedBuffer>, MountWithError> {
+    ) -> Result<(Mounting, Vec<PlacedBuffer>), MountWithError> {
         let mut registry = self.registry();
         let id = segment.info.id;
-        if registry.contains_key(&id) {
+        let admission = admit(&registry, &segment.info)?;
+        if let Admission::Mounted(_) = admission {
             return Err(MountWithError::AlreadyMounted { id });
         }
         check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment)?);
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
         let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
             segment if segment == id => adopt_into(&mounted, descriptor),
             id => Err(AdoptCause::OtherSegment { id }),
         })?;
-        self.mark_fresh(&mounted);
-        registry.insert(id, mounted);
-        self.publish(&registry);
-        Ok(buffers)
+        let mounting = self.install(&mut registry, mounted, &admission)?;
+        Ok((mounting, buffers))
     }
 }
 
@@ -125,13 +127,14 @@ fn adopt_into(
     descriptor: &BufferDescriptor,
 ) -> Result<PlacedBuffer, AdoptCause> {
     check_descriptor(mounted, descriptor)?;
-    let mut pieces = Pieces::new();
+    let mut handles = Vec::with_capacity(descriptor.extents.len());
     let mut home = 0;
     for &extent in &descriptor.extents {
         let (chunk, handle) = occupy(mounted, extent)?;
         home = chunk;
-        pieces.push(handle);
+        handles.push(handle);
     }
+    let pieces = Pieces::from_vec(handles).ok_or(AdoptCause::NoExtents)?;
     // A drained segment was found empty, and has to stay so.
     check_open(mounted, |state| {
         state.is_readable() && state != SegmentState::Drained
@@ -156,6 +159,13 @@ fn check_open(
 /// Checks what can be known before space is taken.
 fn check_descriptor(mounted: &Mounted, descriptor: &BufferDescriptor) -> Result<(), AdoptCause> {
     let (info, id) = (mounted.info(), descriptor.segment);
+    if descriptor.epoch != info.epoch {
+        return Err(AdoptCause::OtherEpoch {
+            id,
+            epoch: descriptor.epoch,
+            mounted_epoch: info.epoch,
+        });
+    }
     if descriptor.endpoint != info.endpoint {
         let field = SegmentField::Endpoint;
         return Err(AdoptCause::Differs { id, field });

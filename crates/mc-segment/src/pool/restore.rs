@@ -46,6 +46,7 @@ impl SegmentPool {
                 supported: SNAPSHOT_VERSION,
             });
         }
+        let pool = Self::new(snapshot.options);
         let mut segments = Registry::new();
         for (position, saved) in snapshot.segments.iter().enumerate() {
             let id = saved.info.id;
@@ -55,11 +56,10 @@ impl SegmentPool {
             let failed = |source| RestoreError::Segment { position, source };
             let segment = Segment::local(saved.info.clone(), memory(&saved.info));
             check_disjoint(&segments, &segment).map_err(failed)?;
-            let mounted = Mounted::new(segment).map_err(failed)?;
+            let mounted = Mounted::new(segment, &pool.shared.placed).map_err(failed)?;
             mounted.set_state(saved.state);
             segments.insert(id, Arc::new(mounted));
         }
-        let pool = Self::new(snapshot.options);
         {
             let mut registry = pool.registry();
             *registry = segments;

@@ -45,8 +45,6 @@ pub struct Recovered {
 pub struct RecoveredSegment {
     /// What is known about it.
     pub info: SegmentInfo,
-    /// The incarnation of its memory.
-    pub epoch: u64,
     /// Its state.
     pub state: SegmentState,
 }
@@ -144,7 +142,6 @@ pub(super) struct SegmentHistory {
 
 #[derive(Debug)]
 pub(super) struct Mounted {
-    pub(super) epoch: u64,
     /// Records before the one that mounted it.
     since: u64,
     /// `None` if the document cannot be read.
@@ -168,11 +165,7 @@ impl Fold {
         match record {
             Record::Head(_) | Record::End { .. } => {}
             Record::Options(bytes) => self.recovered.options = Some(bytes.into()),
-            Record::Mounted {
-                segment,
-                epoch,
-                document,
-            } => self.mount(segment, epoch, document),
+            Record::Mounted { segment, document } => self.mount(segment, document),
             Record::Unmounted { segment } => {
                 let void_before = self.now;
                 let gone = SegmentHistory {
@@ -219,7 +212,7 @@ impl Fold {
         self.recovered.unknown_records += 1;
     }
 
-    fn mount(&mut self, segment: SegmentId, epoch: u64, document: &[u8]) {
+    fn mount(&mut self, segment: SegmentId, document: &[u8]) {
         let since = self.now;
         let document = record::decode_segment(document).filter(|(info, _)| info.id == segment);
         let history = self.segments.entry(segment).or_insert(SegmentHistory {
@@ -231,11 +224,7 @@ impl Fold {
             .mounted
             .as_ref()
             .map_or(since, |before| before.since);
-        history.mounted = Some(Mounted {
-            epoch,
-            since,
-            document,
-        });
+        history.mounted = Some(Mounted { since, document });
     }
 
     fn count_put(&mut self, put: u64) {
@@ -353,11 +342,7 @@ fn segments_in_order(segments: HashMap<SegmentId, SegmentHistory>) -> Vec<Recove
     mounted.sort_unstable_by_key(|mounted| mounted.since);
     let whole = mounted.into_iter().filter_map(|mounted| {
         let (info, state) = mounted.document?;
-        Some(RecoveredSegment {
-            info,
-            epoch: mounted.epoch,
-            state,
-        })
+        Some(RecoveredSegment { info, state })
     });
     whole.collect()
 }

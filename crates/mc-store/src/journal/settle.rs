@@ -149,14 +149,13 @@ impl<'a> Finder<'a> {
         if since < history.void_before {
             return Err(None);
         }
-        match &history.mounted {
-            Some(mounted) if place.epoch < mounted.epoch => Err(None),
-            Some(mounted) if place.epoch == mounted.epoch => match &mounted.document {
-                Some((info, _)) if is_inside(place, info) => Ok(number),
-                Some(_) => Err(Some(Lost::OutOfSegment(id))),
-                None => unknown,
-            },
-            Some(_) | None => unknown,
+        let document = history.mounted.as_ref().map(|mounted| &mounted.document);
+        match document {
+            Some(Some((info, _))) if place.epoch < info.epoch => Err(None),
+            Some(Some((info, _))) if place.epoch > info.epoch => unknown,
+            Some(Some((info, _))) if is_inside(place, info) => Ok(number),
+            Some(Some(_)) => Err(Some(Lost::OutOfSegment(id))),
+            Some(None) | None => unknown,
         }
     }
 

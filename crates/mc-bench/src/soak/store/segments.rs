@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
@@ -127,11 +128,6 @@ impl Segments {
         }
     }
 
-    /// Returns the memory of a segment.
-    pub(super) fn memory(&self, id: SegmentId) -> Memory {
-        self.mounts().memories[&id].clone()
-    }
-
     fn mounts(&self) -> MutexGuard<'_, Mounts> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,7 +136,8 @@ impl Segments {
 /// Unmounts a segment, if it is there.
 fn unmount(pool: &SegmentPool, id: SegmentId) {
     if pool.begin_unmount(id).is_ok() {
-        pool.finish_unmount(id).expect("it was begun here");
+        let finished = pool.finish_unmount_within(id, Duration::from_secs(60));
+        finished.expect("it was begun here");
     }
 }
 

@@ -42,13 +42,27 @@ const _: () = assert!(
     "the live set leaves a quarter of the pool free"
 );
 
+/// Sizes of the churn in which none comes twice, log-uniform: the smallest and the largest.
+pub(super) const CHURN_RANDOM_BYTES_MIN: u64 = 4 * KIB;
+pub(super) const CHURN_RANDOM_BYTES_MAX: u64 = MIB;
+
+/// Pool of that churn for each thread. The live set takes 753 MiB of it on average: the mean size is
+/// the difference of the limits over the natural logarithm of their ratio.
+const CHURN_RANDOM_POOL_BYTES: u64 = 1_280 * MIB;
+const _: () = assert!(
+    CHURN_LIVE as u64 * (CHURN_RANDOM_BYTES_MAX - CHURN_RANDOM_BYTES_MIN) * 1_000 / 5_545
+        < CHURN_RANDOM_POOL_BYTES * 5 / 8,
+    "the live set leaves three eighths of the pool free"
+);
+
 /// Every scenario, in the order of the output.
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario::CapacityFailed,
     Scenario::FragmentationFailed,
     Scenario::HighWaterMixed,
     Scenario::SuccessfulAllocateFree,
     Scenario::Churn,
+    Scenario::ChurnRandom,
     Scenario::RemoteFree,
 ];
 
@@ -65,6 +79,8 @@ pub(super) enum Scenario {
     SuccessfulAllocateFree,
     /// A random object of the thread's live set replaced by one of a random size.
     Churn,
+    /// The same with sizes of which none comes twice.
+    ChurnRandom,
     /// A small object allocated by one thread and freed by another.
     RemoteFree,
 }
@@ -87,6 +103,7 @@ impl Scenario {
             Self::HighWaterMixed => "high_water_mixed",
             Self::SuccessfulAllocateFree => "successful_allocate_free",
             Self::Churn => "churn",
+            Self::ChurnRandom => "churn_random",
             Self::RemoteFree => "remote_free",
         }
     }
@@ -102,6 +119,7 @@ impl Scenario {
             Self::CapacityFailed | Self::FragmentationFailed | Self::HighWaterMixed => FAILED_BYTES,
             Self::SuccessfulAllocateFree | Self::RemoteFree => SUCCESS_BYTES,
             Self::Churn => CHURN_SIZES[CHURN_SIZES.len() - 1],
+            Self::ChurnRandom => CHURN_RANDOM_BYTES_MAX,
         }
     }
 
@@ -115,7 +133,9 @@ impl Scenario {
                 subject.allocate(high_water_bytes).into_iter().collect()
             }
             Self::FragmentationFailed => fragment(subject),
-            Self::SuccessfulAllocateFree | Self::Churn | Self::RemoteFree => Vec::new(),
+            Self::SuccessfulAllocateFree | Self::Churn | Self::ChurnRandom | Self::RemoteFree => {
+                Vec::new()
+            }
         };
         self.check(subject.holes())?;
         Ok(kept)
@@ -131,7 +151,7 @@ impl Scenario {
             Self::CapacityFailed => largest_bytes < FAILED_BYTES,
             Self::FragmentationFailed => free_bytes >= FAILED_BYTES && largest_bytes < FAILED_BYTES,
             Self::HighWaterMixed => (SUCCESS_BYTES..FAILED_BYTES).contains(&largest_bytes),
-            Self::SuccessfulAllocateFree | Self::Churn | Self::RemoteFree => {
+            Self::SuccessfulAllocateFree | Self::Churn | Self::ChurnRandom | Self::RemoteFree => {
                 largest_bytes >= self.request_bytes()
             }
         };
@@ -151,6 +171,7 @@ impl Load {
     pub(super) fn pool_bytes(&self) -> u64 {
         match self.scenario {
             Scenario::Churn => CHURN_POOL_BYTES * self.threads as u64,
+            Scenario::ChurnRandom => CHURN_RANDOM_POOL_BYTES * self.threads as u64,
             _ => POOL_BYTES,
         }
     }
@@ -199,6 +220,8 @@ mod tests {
         check(Scenario::HighWaterMixed, large, SUCCESS_BYTES - 1, false);
         check(Scenario::SuccessfulAllocateFree, 0, 0, false);
         check(Scenario::Churn, large, small, true);
+        check(Scenario::ChurnRandom, large, MIB, true);
+        check(Scenario::ChurnRandom, large, MIB - 1, false);
         check(Scenario::RemoteFree, large, SUCCESS_BYTES, true);
     }
 }

@@ -150,7 +150,7 @@ impl Shareable for SlotAllocator {
 }
 
 /// What the crate's 32-bit numbers count, so that they reach over every pool. All requests but the
-/// one that takes the pool to its high water are multiples.
+/// one that takes the pool to its high water, and those of random sizes, are multiples.
 const UNIT_BYTES: u64 = 4 << 10;
 
 impl Shareable for Mutex<Allocator> {

@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::scenario::{
-    CHURN_LIVE, CHURN_SIZES, FAILED_BYTES, Load, MIXED_FAILURES, MIXED_SLOTS, SUCCESS_BYTES,
-    Scenario,
+    CHURN_LIVE, CHURN_RANDOM_BYTES_MAX, CHURN_RANDOM_BYTES_MIN, CHURN_SIZES, FAILED_BYTES, Load,
+    MIXED_FAILURES, MIXED_SLOTS, SUCCESS_BYTES, Scenario,
 };
 use super::subject::Shareable;
 
@@ -71,6 +71,8 @@ pub(super) enum Task<S: Shareable> {
 /// A live set. A place is empty only if its last request was refused.
 pub(super) struct Churn<T> {
     live: Vec<Option<T>>,
+    /// Returns the size that the high bits of a random number choose.
+    size: fn(u64) -> u64,
     random: Xoshiro256PlusPlus,
 }
 
@@ -79,14 +81,19 @@ pub(super) fn tasks<S: Shareable>(load: &Load) -> Vec<Task<S>> {
     if load.scenario == Scenario::RemoteFree {
         return remote_tasks(load.threads);
     }
+    let churn = |thread, size| {
+        Task::Churn(Churn {
+            live: Vec::with_capacity(CHURN_LIVE),
+            size,
+            random: Xoshiro256PlusPlus::seed_from_u64(load.seed ^ thread << 32),
+        })
+    };
     let task = |thread| match load.scenario {
         Scenario::CapacityFailed | Scenario::FragmentationFailed => Task::Refused,
         Scenario::HighWaterMixed => Task::Mixed { thread },
         Scenario::SuccessfulAllocateFree | Scenario::RemoteFree => Task::Success,
-        Scenario::Churn => Task::Churn(Churn {
-            live: Vec::with_capacity(CHURN_LIVE),
-            random: Xoshiro256PlusPlus::seed_from_u64(load.seed ^ thread << 32),
-        }),
+        Scenario::Churn => churn(thread, size_of_draw),
+        Scenario::ChurnRandom => churn(thread, random_size_of_draw),
     };
     (0..load.threads as u64).map(task).collect()
 }
@@ -165,7 +172,7 @@ impl<S: Shareable> Task<S> {
 impl<T> Churn<T> {
     fn fill<S: Shareable<Token = T>>(&mut self, subject: &S) {
         for _ in 0..CHURN_LIVE {
-            let size_bytes = size_of_draw(self.random.next_u64());
+            let size_bytes = (self.size)(self.random.next_u64());
             self.live.push(subject.allocate(size_bytes));
         }
     }
@@ -174,13 +181,14 @@ impl<T> Churn<T> {
     #[inline]
     fn replace<S: Shareable<Token = T>>(&mut self, subject: &S, probe: &mut impl Probe) -> u64 {
         let draw = self.random.next_u64();
-        // The low bits choose the place and the highest the size.
+        // The low bits choose the place and the high ones the size.
+        let size_bytes = (self.size)(draw);
         let place = &mut self.live[place_of_draw(draw)];
         probe.time(|| {
             if let Some(token) = place.take() {
                 subject.free(token);
             }
-            *place = subject.allocate(size_of_draw(draw));
+            *place = subject.allocate(size_bytes);
         });
         u64::from(place.is_none())
     }
@@ -202,6 +210,20 @@ fn size_of_draw(draw: u64) -> u64 {
     const INDEX_BITS: u32 = CHURN_SIZES.len().ilog2();
     const _: () = assert!(CHURN_SIZES.len().is_power_of_two());
     CHURN_SIZES[(draw >> (u64::BITS - INDEX_BITS)) as usize]
+}
+
+/// Returns a log-uniform size by the bits of a random number above those that choose the place.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the fraction of a byte is dropped, and sizes are positive"
+)]
+fn random_size_of_draw(draw: u64) -> u64 {
+    const DOUBLINGS: f64 = (CHURN_RANDOM_BYTES_MAX / CHURN_RANDOM_BYTES_MIN).ilog2() as f64;
+    const FRACTION_BITS: u32 = 48;
+
+    let fraction = (draw >> (u64::BITS - FRACTION_BITS)) as f64 / (1_u64 << FRACTION_BITS) as f64;
+    (CHURN_RANDOM_BYTES_MIN as f64 * libm::exp2(DOUBLINGS * fraction)) as u64
 }
 
 /// Asks for too much and returns 1 if it is served.
@@ -274,5 +296,13 @@ mod tests {
     fn every_size_of_the_churn_is_drawn() {
         let drawn = [0, 1 << 62, 2 << 62, 3 << 62].map(size_of_draw);
         assert_eq!(drawn, CHURN_SIZES);
+    }
+
+    #[test]
+    fn sizes_that_do_not_come_twice_span_their_limits() {
+        let draws = [0, 1 << 63, u64::MAX].map(random_size_of_draw);
+        assert_eq!(draws[..2], [CHURN_RANDOM_BYTES_MIN, 64 << 10]);
+        let last = CHURN_RANDOM_BYTES_MAX - 1;
+        assert!((last - 16..=last).contains(&draws[2]), "{}", draws[2]);
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
-use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
-use mc_store::{Eviction, ObjectStore, PutError, StoreOptions};
+use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_store::{Eviction, ObjectStore, PutError, PutRequest, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
 
@@ -70,12 +70,9 @@ impl Cache for Store {
     }
 
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {
-        match self.0.put(&key.to_bytes(), &Request::new(size_bytes)) {
-            Ok(put) => {
-                put.commit();
-                true
-            }
-            Err(PutError::Place(_)) => false,
+        match self.0.put(&key.to_bytes(), &PutRequest::new(size_bytes)) {
+            Ok(put) => put.commit().is_ok(),
+            Err(PutError::Place(_) | PutError::NoRoom { .. }) => false,
             Err(error) => unreachable!("only keys that were looked up in vain are put: {error}"),
         }
     }
@@ -86,7 +83,7 @@ impl Cache for Store {
             live_bytes: stats.live_bytes,
             evicted_bytes: stats.on_demand.bytes,
             placed_by_eviction_bytes: stats.placed_bytes_on_demand,
-            victim_ages: stats.on_demand.age_calls_sum,
+            victim_ages: 0,
             victims: stats.on_demand.objects,
         }
     }

@@ -174,7 +174,7 @@ impl Row<'_> {
     fn replay(&self, lane: Lane, lookups_max: u64) -> Outcome {
         let capacity = self.capacity_bytes;
         let eviction = match lane.eviction {
-            "lru" => Eviction::Lru,
+            "lru" => Eviction::InOrder,
             _ => Eviction::Window,
         };
         let store = |fit| Store::new(capacity, self.segments, fit, eviction);

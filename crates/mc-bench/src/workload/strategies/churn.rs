@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mc_segment::{PlacedBuffer, SegmentId};
+use mc_segment::{Block, PlacedBuffer, SegmentId, cheapest_window};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -17,6 +17,9 @@ const EVICTED_SHARE: f64 = 0.02;
 
 /// Evictions and new attempts of one put.
 const RETRIES_MAX: u32 = 5;
+
+/// Blocks that are read under one lock.
+const PAGE_BLOCKS: usize = 1024;
 
 /// What a page of a model and its index take, in bytes.
 const PAGE_BYTES: u64 = 3_274_752;
@@ -198,11 +201,12 @@ impl Store {
     fn evict_window(&mut self, size: u64) {
         let segment = self.rng.next_u64() % self.cluster.capacities.len() as u64;
         let id = SegmentId(segment.into());
-        let pool = &self.cluster.pool;
-        let Some(window) = pool.cheapest_window(id, size, 1, |_, bytes| Some(bytes)) else {
+        let blocks = self.blocks(id);
+        let Some(window) = cheapest_window(&blocks, size, 1, |block| Some(block.size)) else {
             return;
         };
-        for victim in window.victims {
+        let victims = blocks[window.blocks].iter().filter(|block| !block.is_hole);
+        for victim in victims {
             let place = self.places.remove(&(id, victim.address));
             let victim = place.expect("a window holds what was kept");
             drop(self.objects.swap_remove(victim));
@@ -211,6 +215,21 @@ impl Store {
                 self.places.insert(place, victim);
             }
             self.evicted += 1;
+        }
+    }
+
+    /// Returns all blocks of a segment, which has one registration.
+    fn blocks(&self, id: SegmentId) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.cluster.pool.blocks(id, cursor.as_ref(), PAGE_BLOCKS);
+            let page = page.expect("the segments stay mounted");
+            blocks.extend(page.blocks);
+            cursor = page.next;
+            if cursor.is_none() {
+                return blocks;
+            }
         }
     }
 

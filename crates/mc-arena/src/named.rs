@@ -1,0 +1,549 @@
+//! A pool in a file with a name: made or found again, locked, and told apart from its predecessors.
+//!
+//! Key types: [`NamedFile`], owned by the pool, and [`FileError`]. The file begins with a page for the
+//! header (`named/header.rs`); the bytes of the pool follow. The order of steps keeps a file that is
+//! cut off at any instant from being taken for something it is not: what is about to change is marked
+//! as void first, and the header that vouches for the bytes is written last.
+
+mod header;
+mod place;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    num::NonZeroUsize,
+    ops::Range,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+    libc::off_t,
+    sys::stat::{FileStat, fstat},
+    unistd::{fdatasync, ftruncate},
+};
+
+use crate::{
+    discovery::SystemRoot,
+    mapping::{ClaimError, Mapping, OwnFile, Watch},
+};
+
+use self::{
+    header::{Found, HEADER_BYTES, Header, State},
+    place::{Medium, Place},
+};
+
+/// `stat` counts in these, whatever the file system does.
+const BLOCK_BYTES: u64 = 512;
+/// Bytes that are looked at to tell what a file is: all of the smallest page.
+const FIRST_BYTES: usize = 4096;
+/// Room is made in steps of this size, between which the limits of memory are looked at.
+const ROOM_STEP_BYTES: u64 = 64 << 20;
+
+/// Why a file cannot hold a pool. A file that is not a pool is left as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// A process has the pool; the kernel lets go of it when that process ends.
+    #[error("{} is in use by another pool, here or in another process; close that one first", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds something that no pool wrote.
+    #[error("{} holds something that is no pool; name another file, or remove this one", path.display())]
+    NotAPool {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The pool was written in a format that this version does not read.
+    #[error("{} holds a pool of format {found}, this version reads 1; remove it to begin anew", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The format of the file.
+        found: u32,
+    },
+    /// The pool in the file has another size than the one asked for.
+    #[error(
+        "{} holds a pool of {stored_bytes} bytes, {asked_bytes} were asked for; ask for that size, or remove the \
+         file to begin anew",
+        path.display()
+    )]
+    SizeDiffers {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the pool in the file.
+        stored_bytes: u64,
+        /// Bytes asked for, in whole pages.
+        asked_bytes: u64,
+    },
+    /// The pages of the file are not those that the policy demands.
+    #[error(
+        "{} is backed in pages of {page_bytes} bytes, which the page policy of the pool excludes; name a file \
+         on another file system, or prefer pages instead of requiring or forbidding them",
+        path.display()
+    )]
+    Pages {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of its pages.
+        page_bytes: usize,
+    },
+    /// The device is too short.
+    #[error("{} has {device_bytes} bytes, the pool needs {needed_bytes} with its header; ask for less", path.display())]
+    DeviceTooSmall {
+        /// The device.
+        path: PathBuf,
+        /// Bytes of the device.
+        device_bytes: u64,
+        /// Bytes of the pool and its header.
+        needed_bytes: u64,
+    },
+    /// The system refused a step.
+    #[error("{} cannot hold a pool: {step} was refused", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The step.
+        step: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+}
+
+/// What a pool holds when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Contents {
+    /// Zeros.
+    Zeroed,
+    /// The bytes that an earlier pool left in the same file.
+    Kept,
+    /// Whatever the owner of the memory left there.
+    Foreign,
+}
+
+/// A locked file, open for as long as the pool over it.
+#[derive(Debug)]
+pub(crate) struct NamedFile {
+    path: PathBuf,
+    header: Mapping,
+    /// Over the header, and over the bytes of the pool once they are mapped.
+    watches: Vec<Arc<Watch>>,
+    file: OwnFile,
+    place: Place,
+    /// What the header says while the file is open.
+    written: Header,
+    contents: Contents,
+}
+
+/// A file that is open and locked, not yet looked into.
+pub(crate) struct LockedFile {
+    path: PathBuf,
+    file: OwnFile,
+    place: Place,
+}
+
+impl LockedFile {
+    /// Opens a file, makes it if it is not there, and locks it.
+    pub(crate) fn open(path: &Path, root: &SystemRoot) -> Result<Self, FileError> {
+        let refused = |step| move |source| io_error(path, step, source);
+        loop {
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false);
+            let file = options
+                .mode(0o600)
+                .open(path)
+                .map_err(refused("opening it"))?;
+            let file = OwnFile::new(file)
+                .map_err(|errno| refused("keeping it from children")(errno.into()))?;
+            match file.file().try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(FileError::InUse { path: path.into() });
+                }
+                Err(TryLockError::Error(source)) => return Err(refused("locking it")(source)),
+            }
+            let opened = file.file().metadata().map_err(refused("looking at it"))?;
+            // Between the two steps another process may have removed the file and made a new one.
+            let is_current = fs::metadata(path)
+                .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
+            if is_current {
+                let place = Place::of(file.as_fd(), root)
+                    .map_err(|errno| refused("using a file of its kind")(errno.into()))?;
+                let path = path.to_owned();
+                return Ok(Self { path, file, place });
+            }
+        }
+    }
+
+    /// Returns the bytes of the pages behind the file.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.place.page_bytes
+    }
+
+    /// Says whether reserved huge pages are behind the file.
+    pub(crate) fn is_hugetlb(&self) -> bool {
+        self.place.medium == Medium::Hugetlb
+    }
+
+    /// Says whether the bytes of a new pool in the file count as memory of this process.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.place.medium == Medium::Memory
+    }
+
+    /// Returns the error for pages that the policy excludes.
+    pub(crate) fn refuse_pages(&self) -> FileError {
+        FileError::Pages {
+            path: self.path.clone(),
+            page_bytes: self.place.page_bytes,
+        }
+    }
+
+    /// Finds the pool of `len` bytes in the file, or prepares the file for a new one, which takes its
+    /// bytes in steps that `admit` may refuse; a file that was made in vain is removed.
+    pub(crate) fn into_pool<E: From<FileError>>(
+        self,
+        len: NonZeroUsize,
+        root: &SystemRoot,
+        admit: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<NamedFile, E> {
+        let boot = boot_id(root);
+        let (before, is_whole) = self.look(len)?;
+        let kept = before.filter(|header| is_whole && header.is_trusted(boot));
+        let Some(kept) = kept else {
+            let fresh = Header {
+                pool_bytes: len.get() as u64,
+                epoch: next_epoch(before),
+                page_bytes: self.place.page_bytes as u64,
+                boot,
+                state: State::Void,
+            };
+            return self.make(fresh, admit);
+        };
+        let state = State::Open;
+        let header = Header {
+            boot,
+            state,
+            ..kept
+        };
+        Ok(self.into_named(header, Contents::Kept)?)
+    }
+
+    /// Gives the file the length and the blocks of a new pool, all zeros.
+    fn make<E: From<FileError>>(
+        self,
+        fresh: Header,
+        mut admit: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<NamedFile, E> {
+        if let Medium::Device { .. } = self.place.medium {
+            return Ok(self.into_named(fresh, Contents::Zeroed)?);
+        }
+        let (path, header_bytes) = (self.path.clone(), fresh.page_bytes);
+        let total_bytes = fresh.pool_bytes.saturating_add(header_bytes);
+        let room = |file: BorrowedFd<'_>, range: Range<u64>| {
+            make_room(file, range).map_err(|errno| {
+                io_error(
+                    &path,
+                    "making room in it (is its file system full?)",
+                    errno.into(),
+                )
+            })
+        };
+        let is_empty = self
+            .file
+            .file()
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == 0);
+        let made = (|| {
+            // The header comes first: what was there before is void from here on.
+            room(self.file.as_fd(), 0..header_bytes)?;
+            let named = self.into_named(fresh, Contents::Zeroed)?;
+            let mut reached = header_bytes;
+            while reached < total_bytes {
+                let end = total_bytes.min(reached + ROOM_STEP_BYTES.next_multiple_of(header_bytes));
+                admit(end - reached)?;
+                room(named.file.as_fd(), reached..end)?;
+                reached = end;
+            }
+            Ok(named)
+        })();
+        if made.is_err() {
+            give_back(&path, is_empty, header_bytes);
+        }
+        made
+    }
+
+    /// Maps the header page and writes `header` to it.
+    fn into_named(self, header: Header, contents: Contents) -> Result<NamedFile, FileError> {
+        let Self { path, file, place } = self;
+        let open = || {
+            let page = NonZeroUsize::new(place.page_bytes).ok_or(Errno::EINVAL)?;
+            let mut mapping = Mapping::shared(file.as_fd(), 0, page, page.get())?;
+            let watch = mapping.watch_truncation(page.get())?;
+            mapping.hide()?;
+            Ok((mapping, watch))
+        };
+        let refused = |errno: Errno| io_error(&path, "mapping its first page", errno.into());
+        let (mapping, watch) = open().map_err(refused)?;
+        let mut named = NamedFile {
+            header: mapping,
+            watches: vec![watch],
+            file,
+            place,
+            written: header,
+            contents,
+            path,
+        };
+        named.write_header(header);
+        Ok(named)
+    }
+
+    /// Returns the header of a pool in the file, if there is one, and whether the file has all the
+    /// bytes that it tells of.
+    fn look(&self, len: NonZeroUsize) -> Result<(Option<Header>, bool), FileError> {
+        let (found, is_whole) = match self.place.medium {
+            Medium::Device { len_bytes } => self.look_at_device(len_bytes, len)?,
+            _ => self.look_at_file()?,
+        };
+        let (path, asked_bytes) = (self.path.clone(), len.get() as u64);
+        match found {
+            Found::Header(header) if is_whole && header.pool_bytes != asked_bytes => {
+                Err(FileError::SizeDiffers {
+                    path,
+                    stored_bytes: header.pool_bytes,
+                    asked_bytes,
+                })
+            }
+            Found::Header(header) => Ok((Some(header), is_whole)),
+            Found::Blank | Found::Damaged => Ok((None, is_whole)),
+            Found::Version(found) => Err(FileError::Version { path, found }),
+            Found::Other => Err(FileError::NotAPool { path }),
+        }
+    }
+
+    fn look_at_device(
+        &self,
+        device_bytes: u64,
+        len: NonZeroUsize,
+    ) -> Result<(Found, bool), FileError> {
+        let needed_bytes = (len.get() as u64).saturating_add(self.place.page_bytes as u64);
+        if device_bytes < needed_bytes {
+            return Err(FileError::DeviceTooSmall {
+                path: self.path.clone(),
+                device_bytes,
+                needed_bytes,
+            });
+        }
+        // Character devices cannot be read, only mapped.
+        let page = NonZeroUsize::new(self.place.page_bytes).unwrap_or(NonZeroUsize::MIN);
+        let mut first = Mapping::shared(self.file.as_fd(), 0, page, page.get())
+            .map_err(|errno| io_error(&self.path, "mapping its first page", errno.into()))?;
+        Ok((header::read(first.as_mut_slice()), true))
+    }
+
+    fn look_at_file(&self) -> Result<(Found, bool), FileError> {
+        let refused = |source| io_error(&self.path, "reading its header", source);
+        let status = fstat(&self.file).map_err(|errno| refused(errno.into()))?;
+        let file_bytes = u64::try_from(status.st_size).unwrap_or(0);
+        let mut first = [0; FIRST_BYTES];
+        let mut filled = 0;
+        while filled < FIRST_BYTES {
+            match self
+                .file
+                .file()
+                .read_at(&mut first[filled..], filled as u64)
+            {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        let found = header::read(&first[..filled]);
+        // A making that was cut off leaves the page of the header; more, with bytes in it, is somebody's.
+        let is_ours = file_bytes <= self.place.page_bytes as u64 || status.st_blocks == 0;
+        if found == Found::Blank && !is_ours {
+            return Ok((Found::Other, false));
+        }
+        let told_bytes = match found {
+            Found::Header(header) => header.pool_bytes.saturating_add(header.page_bytes),
+            _ => 0,
+        };
+        let is_whole = file_bytes == told_bytes && has_all_blocks(&status);
+        Ok((found, is_whole))
+    }
+}
+
+impl NamedFile {
+    /// Maps the bytes of the pool, at a multiple of `align`.
+    pub(crate) fn map(&mut self, align: usize) -> Result<Mapping, FileError> {
+        let page_bytes = self.place.page_bytes;
+        let map = || {
+            let len = usize::try_from(self.written.pool_bytes).map_err(|_| Errno::EFBIG)?;
+            let len = NonZeroUsize::new(len).ok_or(Errno::EINVAL)?;
+            let file = self.file.as_fd();
+            let mut mapping = Mapping::shared(file, page_bytes as u64, len, align.max(page_bytes))?;
+            let watch = mapping.watch_truncation(page_bytes)?;
+            Ok((mapping, watch))
+        };
+        let refused = |errno: Errno| io_error(&self.path, "mapping it", errno.into());
+        let (mapping, watch) = map().map_err(refused)?;
+        self.watches.push(watch);
+        Ok(mapping)
+    }
+
+    /// Vouches for the bytes of a new pool, once they are what it begins with.
+    pub(crate) fn vouch(&mut self, mapping: &mut Mapping) {
+        if self.contents == Contents::Zeroed {
+            if matches!(self.place.medium, Medium::Device { .. }) {
+                mapping.as_mut_slice().fill(0);
+            }
+            self.write_header(Header {
+                state: State::Open,
+                ..self.written
+            });
+        }
+    }
+
+    /// Returns the incarnation of the bytes.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.written.epoch
+    }
+
+    /// Returns what the pool holds as it is opened.
+    pub(crate) fn contents(&self) -> Contents {
+        self.contents
+    }
+
+    /// Refuses if the file has lost bytes since it was opened, and in a child.
+    pub(crate) fn check(&self) -> Result<(), ClaimError> {
+        self.file.process().check()?;
+        let (file_bytes, needed_bytes) = (self.file_bytes(), self.needed_bytes());
+        if file_bytes < needed_bytes {
+            return Err(ClaimError::Truncated {
+                file_bytes,
+                needed_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes that the file still has.
+    fn file_bytes(&self) -> u64 {
+        if self.watches.iter().any(|watch| watch.is_torn()) {
+            return 0;
+        }
+        if let Medium::Device { .. } = self.place.medium {
+            return self.needed_bytes();
+        }
+        match fstat(&self.file) {
+            Ok(status) if has_all_blocks(&status) => u64::try_from(status.st_size).unwrap_or(0),
+            // Cut short and made longer again: what lies behind is zeros.
+            Ok(status) => u64::try_from(status.st_blocks).unwrap_or(0) * BLOCK_BYTES,
+            Err(_) => 0,
+        }
+    }
+
+    fn needed_bytes(&self) -> u64 {
+        self.written.pool_bytes + self.written.page_bytes
+    }
+
+    fn write_header(&mut self, header: Header) {
+        self.header.as_mut_slice()[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+        self.written = header;
+    }
+}
+
+impl Drop for NamedFile {
+    /// Writes everything back and says so in the header, so that the bytes outlive the system too; a
+    /// file that has lost bytes is marked instead.
+    fn drop(&mut self) {
+        if self.written.state != State::Open || self.file.process().check().is_err() {
+            return;
+        }
+        let is_intact = self.check().is_ok();
+        let is_written = is_intact && fdatasync(&self.file).is_ok();
+        let state = match (is_intact, is_written) {
+            (false, _) => State::Void,
+            (true, false) => State::Open,
+            (true, true) => State::Closed,
+        };
+        self.write_header(Header {
+            state,
+            ..self.written
+        });
+        // If it is not written back now, the header vouches for less than it could.
+        if let Err(errno) = fdatasync(&self.file) {
+            tracing::debug!(%errno, path = %self.path.display(), "a header was not written back");
+        }
+    }
+}
+
+/// Makes a file as long as the end of a range, and gives the range its blocks: a touch of a byte that
+/// the file system has no room for would be a signal.
+fn make_room(file: BorrowedFd<'_>, range: Range<u64>) -> Result<(), Errno> {
+    let number = |bytes: u64| off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
+    let (start, end) = (number(range.start)?, number(range.end)?);
+    ftruncate(file, end)?;
+    loop {
+        match fallocate(file, FallocateFlags::empty(), start, end - start) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Takes back what a making that failed has taken.
+fn give_back(path: &Path, was_empty: bool, header_bytes: u64) {
+    let given_back = if was_empty {
+        fs::remove_file(path)
+    } else {
+        File::options()
+            .write(true)
+            .open(path)
+            .and_then(|file| file.set_len(header_bytes))
+    };
+    if let Err(error) = given_back {
+        tracing::warn!(%error, path = %path.display(), "the file of a pool that was not made is left behind");
+    }
+}
+
+/// Says whether no byte of a file is a hole, which every file of a pool begins without.
+fn has_all_blocks(status: &FileStat) -> bool {
+    let kept_bytes = u64::try_from(status.st_blocks).unwrap_or(0) * BLOCK_BYTES;
+    kept_bytes >= u64::try_from(status.st_size).unwrap_or(u64::MAX)
+}
+
+/// Returns an incarnation that no earlier one of this file had, as far as the clock goes forward.
+fn next_epoch(before: Option<Header>) -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    let above = before.map_or(1, |header| header.epoch.saturating_add(1));
+    now.max(above)
+}
+
+/// Returns what names the time since the system was started.
+fn boot_id(root: &SystemRoot) -> Option<u128> {
+    let text = root.text("/proc/sys/kernel/random/boot_id");
+    let digits: String = text.trim().chars().filter(|&c| c != '-').collect();
+    u128::from_str_radix(&digits, 16).ok().filter(|&id| id != 0)
+}
+
+fn io_error(path: &Path, step: &'static str, source: io::Error) -> FileError {
+    FileError::Io {
+        path: path.into(),
+        step,
+        source,
+    }
+}

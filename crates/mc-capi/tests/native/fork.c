@@ -1,0 +1,136 @@
+/* What a parent mapped is neither handed out nor unmapped in a child, which maps memory of its own at the
+ * same addresses. */
+
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "mc_alloc.h"
+
+enum { BYTES = 1 << 20, OWN = 0x5a };
+
+/* Maps the child's own memory where the parent's was, which has to be vacant. */
+static unsigned char *own_at(const void *address) {
+  const uintptr_t page = (uintptr_t)address & ~(uintptr_t)4095;
+  unsigned char *own = mmap((void *)page, BYTES, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  CHECK(own == (unsigned char *)page);
+  memset(own, OWN, BYTES);
+  return own;
+}
+
+static void check_own(const unsigned char *own) {
+  unsigned char resident[BYTES / 4096];
+  CHECK(mincore((void *)(uintptr_t)own, BYTES, resident) == 0);
+  for (size_t i = 0; i < BYTES; ++i) CHECK(own[i] == OWN);
+}
+
+static void check_said(mc_status status) {
+  CHECK(status == MC_STATUS_OTHER_PROCESS);
+  CHECK(strstr(mc_error_message(), "forked") != NULL);
+}
+
+static void in_child_of_arena(mc_arena arena, const void *slice) {
+  mc_arena_report report;
+  void *bytes = NULL;
+  unsigned char *own = own_at(slice);
+  check_said(mc_arena_allocate(arena, 64, 0, &bytes));
+  check_said(mc_arena_allocate(arena, 64, 4096, &bytes));
+  CHECK(bytes == NULL);
+  check_said(mc_arena_describe(arena, &report));
+  check_said(mc_arena_destroy(arena));
+  CHECK(!mc_arena_owns(arena, own));
+  check_own(own);
+
+  /* The child has arenas of its own. */
+  mc_arena mine;
+  mc_arena_options options = mc_arena_options_default(BYTES);
+  options.pages = MC_PAGES_OFF;
+  CHECK(mc_arena_create(&options, &mine) == MC_STATUS_OK);
+  CHECK(mc_arena_allocate(mine, 64, 0, &bytes) == MC_STATUS_OK);
+  memset(bytes, 1, 64);
+  CHECK(mc_arena_destroy(mine) == MC_STATUS_OK);
+}
+
+static void in_child_of_buffer(void *buffer) {
+  mc_buffer_report report;
+  void *mine = NULL;
+  unsigned char *own = own_at(buffer);
+  check_said(mc_buffer_free(buffer));
+  check_own(own);
+  CHECK(mc_buffer_describe(&report) == MC_STATUS_OK);
+  CHECK(report.live_buffers == 0);
+
+  CHECK(mc_buffer_allocate(BYTES, 0, &mine) == MC_STATUS_OK);
+  memset(mine, 1, BYTES);
+  CHECK(mc_buffer_free(mine) == MC_STATUS_OK);
+  check_said(mc_buffer_free(mine));
+}
+
+static void in_child_of_process_arena(void *buffer) {
+  void *bytes = NULL;
+  unsigned char *own = own_at(buffer);
+  check_said(mc_buffer_allocate(64, 0, &bytes));
+  check_said(mc_buffer_free(buffer));
+  CHECK(bytes == NULL && !mc_buffer_is_from_arena(buffer));
+  check_own(own);
+}
+
+static void check_child(pid_t child) {
+  int status = 0;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(void) {
+  mc_arena arena;
+  void *slice = NULL;
+  void *buffer = NULL;
+  mc_arena_options options = mc_arena_options_default(BYTES);
+  options.pages = MC_PAGES_OFF;
+  CHECK(mc_arena_create(&options, &arena) == MC_STATUS_OK);
+  CHECK(mc_arena_allocate(arena, 64, 0, &slice) == MC_STATUS_OK);
+  pid_t child = fork();
+  if (child == 0) {
+    in_child_of_arena(arena, slice);
+    _exit(0);
+  }
+  check_child(child);
+  memset(slice, 1, 64);
+  CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
+
+  /* Without an arena of the process every buffer has a mapping of its own. The set-up is made once, so
+   * that the buffers with an arena are those of a child. */
+  child = fork();
+  if (child == 0) {
+    setenv("MC_MMAP_ARENA_POOL_SIZE", "1MiB", 1);
+    setenv("MC_STORE_USE_HUGEPAGE", "0", 1);
+    CHECK(mc_buffer_allocate(BYTES / 2, 0, &buffer) == MC_STATUS_OK);
+    CHECK(mc_buffer_is_from_arena(buffer));
+    child = fork();
+    if (child == 0) {
+      in_child_of_process_arena(buffer);
+      _exit(0);
+    }
+    check_child(child);
+    memset(buffer, 1, BYTES / 2);
+    CHECK(mc_buffer_free(buffer) == MC_STATUS_OK);
+    _exit(0);
+  }
+  check_child(child);
+
+  CHECK(mc_buffer_allocate(BYTES, 0, &buffer) == MC_STATUS_OK);
+  child = fork();
+  if (child == 0) {
+    in_child_of_buffer(buffer);
+    _exit(0);
+  }
+  check_child(child);
+  memset(buffer, 1, BYTES);
+  CHECK(mc_buffer_free(buffer) == MC_STATUS_OK);
+  return 0;
+}

@@ -1,0 +1,296 @@
+//! Moving replicas, adding them, and what became of those whose segments left.
+
+use std::sync::atomic::Ordering;
+
+use mc_segment::{PlacedBuffer, Replicas, Request, SegmentId, TransitionError};
+
+use crate::{
+    ObjectStore,
+    clock::Moment,
+    error::{AddReplicaError, PutError},
+    events::{Event, EventKind},
+    object::Object,
+    order::stable_hash,
+    shared::Shared,
+};
+
+/// What moving the objects of a segment did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moved {
+    /// Replicas that are elsewhere.
+    pub replicas: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Keys of the objects that still have a replica in the segment: there was
+    /// no room elsewhere that the terms of their puts allow, or they are leased.
+    pub left: Vec<Box<[u8]>>,
+}
+
+/// What an unmount did to the objects of a segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unmounted {
+    /// Keys of the objects whose last replica was in the segment.
+    pub lost: Vec<Box<[u8]>>,
+    /// Keys of the objects that have fewer replicas than were asked for now.
+    pub survivors: Vec<UnderReplicated>,
+}
+
+/// An object with fewer readable replicas than its put asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnderReplicated {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Replicas that can be read.
+    pub readable: u32,
+    /// Replicas that were asked for.
+    pub wanted: u32,
+}
+
+impl ObjectStore {
+    /// Moves the replicas that are in a segment to others, evicting there if
+    /// need be, and copies their bytes with `copy`, whose first argument is the
+    /// old place and whose second is the new one.
+    ///
+    /// [`copy_bytes`](crate::copy_bytes) is such a function for memory that this
+    /// process reads and writes. [Drain](mc_segment::SegmentPool::drain) the
+    /// segment before, so that nothing new is placed in it. The terms of each
+    /// object's put hold for its new place. Other threads use the store
+    /// meanwhile; no lock is held while bytes are copied. An object that is
+    /// leased, or becomes so while it is copied, stays: call again when the
+    /// lease is over. Takes time linear in the objects of the store.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `copy`; that object and those after it are where they
+    /// were.
+    pub fn move_out<E>(
+        &self,
+        id: SegmentId,
+        mut copy: impl FnMut(&PlacedBuffer, &mut PlacedBuffer) -> Result<(), E>,
+    ) -> Result<Moved, E> {
+        let shared = &*self.shared;
+        let mut moved = Moved::default();
+        for object in shared.index.select(|object| object.is_in(id)) {
+            let now = shared.now();
+            let is_inside =
+                |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
+            let Some(place) = object.replicas().position(is_inside) else {
+                continue;
+            };
+            let key: Box<[u8]> = object.key().into();
+            let new = match object.claims.is_leaving() {
+                true => continue,
+                false => shared.place_beside(&object, Some(place), now),
+            };
+            let Ok(mut new) = new else {
+                moved.left.push(key);
+                continue;
+            };
+            let old = object.replicas().nth(place).expect("it was found there");
+            copy(old, &mut new)?;
+            let bytes = new.size();
+            match shared.switch(object, new, Some(place), shared.now()) {
+                Ok(()) => {
+                    moved.replicas += 1;
+                    moved.bytes += bytes;
+                }
+                Err(_) if self.exists(&key) => moved.left.push(key),
+                Err(_) => {}
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Adds a replica to an object, where the terms of its put allow, and
+    /// copies the bytes with `copy` as [`move_out`](Self::move_out) does.
+    ///
+    /// # Errors
+    ///
+    /// An [`AddReplicaError`], or the error of `copy` inside; nothing has changed
+    /// then.
+    pub fn add_replica<E>(
+        &self,
+        key: &[u8],
+        copy: impl FnOnce(&PlacedBuffer, &mut PlacedBuffer) -> Result<(), E>,
+    ) -> Result<Result<(), AddReplicaError>, E> {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let Some(object) = shared.find(shared.index.hash(key), now) else {
+            return Ok(Err(AddReplicaError::NotStored));
+        };
+        let mut new = match shared.place_beside(&object, None, now) {
+            Ok(new) => new,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let Some(source) = object.replicas().find(|buffer| buffer.is_readable()) else {
+            return Ok(Err(AddReplicaError::NotStored));
+        };
+        copy(source, &mut new)?;
+        Ok(shared.switch(object, new, None, shared.now()))
+    }
+
+    /// Returns the objects that have fewer readable replicas than their puts
+    /// asked for. Takes time linear in the objects; no lock is held for long.
+    #[must_use]
+    pub fn under_replicated(&self) -> Vec<UnderReplicated> {
+        let mut found = Vec::new();
+        self.shared.index.for_each_object(|object| {
+            let wanted = object.terms.replicas.count;
+            let readable = readable(object);
+            if readable > 0 && readable < wanted {
+                found.push(UnderReplicated {
+                    key: object.key().into(),
+                    readable,
+                    wanted,
+                });
+            }
+        });
+        found
+    }
+
+    /// Drops the objects none of whose segments is readable any more, and
+    /// returns their keys. Takes time linear in the objects; no lock is held
+    /// for long.
+    pub fn drop_unreadable(&self) -> Vec<Box<[u8]>> {
+        self.shared.drop_unreadable()
+    }
+
+    /// Unmounts a segment in both steps, and says which objects that cost.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`begin_unmount`](mc_segment::SegmentPool::begin_unmount) and
+    /// [`finish_unmount`](mc_segment::SegmentPool::finish_unmount).
+    pub fn unmount(&self, id: SegmentId) -> Result<Unmounted, TransitionError> {
+        let shared = &*self.shared;
+        let inside = shared.index.select(|object| object.is_in(id));
+        shared.pool.begin_unmount(id)?;
+        let mut unmounted = Unmounted {
+            lost: shared.drop_unreadable(),
+            survivors: Vec::new(),
+        };
+        for object in inside {
+            let (readable, wanted) = (readable(&object), object.terms.replicas.count);
+            if readable > 0 && readable < wanted {
+                unmounted.survivors.push(UnderReplicated {
+                    key: object.key().into(),
+                    readable,
+                    wanted,
+                });
+            }
+        }
+        shared.pool.finish_unmount(id)?;
+        Ok(unmounted)
+    }
+}
+
+fn readable(object: &Object) -> u32 {
+    let readable = object.replicas().filter(|buffer| buffer.is_readable());
+    u32::try_from(readable.count()).unwrap_or(u32::MAX)
+}
+
+impl Shared {
+    pub(crate) fn drop_unreadable(&self) -> Vec<Box<[u8]>> {
+        let now = self.now();
+        let changes = self.pool.changes();
+        let mut keys = Vec::new();
+        for object in self.index.select(|object| !object.is_readable()) {
+            let key = object.key().into();
+            if self.drop_dead(object, now) {
+                keys.push(key);
+            }
+        }
+        self.swept_changes.fetch_max(changes, Ordering::Relaxed);
+        keys
+    }
+
+    /// Finds a place for a replica of an object, or for one in the place of
+    /// another, under a name that has none.
+    fn place_beside(
+        &self,
+        object: &Object,
+        replaced: Option<usize>,
+        now: Moment,
+    ) -> Result<PlacedBuffer, PutError> {
+        let others: Vec<&PlacedBuffer> = object
+            .replicas()
+            .enumerate()
+            .filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable())
+            .map(|(_, buffer)| buffer)
+            .collect();
+        let old = replaced.and_then(|place| object.replicas().nth(place));
+        let old = old.map(PlacedBuffer::segment_id);
+        let is_taken = |name: &str| others.iter().any(|other| other.segment().name == name);
+        let mut excluded = object.terms.excluded.to_vec();
+        let views = self.pool.segments();
+        let barred = views
+            .iter()
+            .filter(|view| Some(view.id) == old || is_taken(&view.name));
+        excluded.extend(barred.map(|view| view.id));
+        let request = Request {
+            size: object.size(),
+            align: object.terms.align,
+            max_extents: object.terms.max_extents.min(self.options.extents_max),
+            replicas: Replicas::exact(1),
+            preferred: &[],
+            excluded: &excluded,
+            host: &object.terms.host,
+            key_hash: stable_hash(object.key()),
+        };
+        let placed = self.place(&request, now)?;
+        Ok(placed.into_iter().next().expect("one was asked for"))
+    }
+
+    /// Gives an object another replica, in the place of an old one or beside
+    /// them, unless it is leased or has changed.
+    fn switch(
+        &self,
+        object: Object,
+        new: PlacedBuffer,
+        replaced: Option<usize>,
+        now: Moment,
+    ) -> Result<(), AddReplicaError> {
+        let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
+        let to = new.segment_id();
+        let from = replaced.and_then(|place| object.replicas().nth(place));
+        let from = from.map_or(to, PlacedBuffer::segment_id);
+        if object.leave_place(now).is_err() {
+            return Err(AddReplicaError::Changed);
+        }
+        // The index has the only reference now, unless somebody plans.
+        drop(object);
+        let mut has_switched = false;
+        let mut ranks = self.order.lock();
+        self.index
+            .write_at(id)
+            .replace(id, |mut old| match old.replicas_with(new, replaced) {
+                Ok(replicas) => {
+                    has_switched = true;
+                    old.with_replicas(replicas)
+                }
+                Err(_) => {
+                    old.claims.stay();
+                    old
+                }
+            });
+        if has_switched {
+            ranks.figures.moved.add(bytes);
+            ranks.figures.live_bytes += if replaced.is_none() { bytes } else { 0 };
+        }
+        // It may be in a segment that is open now.
+        ranks.look_again(&self.index, id, now);
+        drop(ranks);
+        if !has_switched {
+            return Err(AddReplicaError::Changed);
+        }
+        self.listeners.tell(|| Event {
+            key,
+            bytes,
+            kind: EventKind::Moved { from, to },
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,340 @@
+//! An object as it is stored: one allocation with its key.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mc_segment::{PlacedBuffer, SegmentId};
+use triomphe::ThinArc;
+
+use crate::{
+    claims::{Claim, Claims},
+    clock::Moment,
+    policy::ObjectId,
+    request::Terms,
+};
+
+/// An object and its key. What it says of places never changes: a move makes
+/// another one.
+#[derive(Clone)]
+pub(crate) struct Object(ThinArc<Record, u8>);
+
+/// What a store knows about an object beside its key.
+pub(crate) struct Record {
+    /// Where it is in the index; no other stored object has the same.
+    pub(crate) id: ObjectId,
+    pub(crate) claims: Claims,
+    /// A [`Moment`]: the object must not go before. Only ever later, unless
+    /// its owner ends it. Prolonged while a lease is held, and read after the
+    /// claims were found to be free, which orders the two; so `Relaxed`.
+    leased_until: AtomicU64,
+    /// [`Tick`]s of the commit and of the last use; figures only, so `Relaxed`.
+    pub(crate) committed: Tick,
+    used: AtomicU32,
+    /// Of the bytes, if one was taken; `NO_CHECKSUM` if not.
+    checksum: u64,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) replicas: Replicas,
+}
+
+/// The replicas of an object; nearly always one.
+pub(crate) enum Replicas {
+    One(PlacedBuffer),
+    /// Shared with the objects that follow this one when a replica is moved.
+    Many(Box<[Arc<PlacedBuffer>]>),
+}
+
+/// The replicas of one object in their order.
+#[derive(Clone, Debug)]
+struct ReplicasIter<'a> {
+    one: Option<&'a PlacedBuffer>,
+    many: &'a [Arc<PlacedBuffer>],
+}
+
+/// Hundredths of a second on the stopwatch, which wrap after 497 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick(u32);
+
+/// A checksum has 32 bits, so this is none.
+const NO_CHECKSUM: u64 = u64::MAX;
+
+/// What a record is made of.
+pub(crate) struct Contents {
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) replicas: Vec<PlacedBuffer>,
+    pub(crate) checksum: Option<u32>,
+}
+
+impl Object {
+    pub(crate) fn new(id: ObjectId, key: &[u8], contents: Contents, now: Moment) -> Self {
+        let record = Record {
+            id,
+            claims: Claims::new(),
+            leased_until: AtomicU64::new(0),
+            committed: Tick::from(now),
+            used: AtomicU32::new(Tick::from(now).0),
+            checksum: contents.checksum.map_or(NO_CHECKSUM, u64::from),
+            terms: contents.terms,
+            replicas: contents.replicas.into(),
+        };
+        let object = Self(ThinArc::from_header_and_slice(record, key));
+        object.claim_places();
+        object
+    }
+
+    /// Makes the object that follows this one when its replicas change; it has
+    /// the same id, pin, age and timed lease.
+    pub(crate) fn with_replicas(&self, replicas: Replicas) -> Self {
+        let record = Record {
+            id: self.id,
+            claims: self.claims.after_move(),
+            leased_until: AtomicU64::new(self.leased_until.load(Ordering::Relaxed)),
+            committed: self.committed,
+            used: AtomicU32::new(self.used.load(Ordering::Relaxed)),
+            checksum: self.checksum,
+            terms: Arc::clone(&self.terms),
+            replicas,
+        };
+        let object = Self(ThinArc::from_header_and_slice(record, self.key()));
+        object.claim_places();
+        object
+    }
+
+    /// Returns the replicas with a new one in the place of another, or beside
+    /// the others.
+    ///
+    /// Hands the new one back if this is the only replica, has to stay, and
+    /// somebody looks at the object.
+    pub(crate) fn replicas_with(
+        &mut self,
+        new: PlacedBuffer,
+        replaced: Option<usize>,
+    ) -> Result<Replicas, PlacedBuffer> {
+        match (&self.replicas, replaced) {
+            (Replicas::One(_), Some(_)) => Ok(Replicas::One(new)),
+            (Replicas::One(_), None) => match self.take_only_replica() {
+                Some(only) => Ok(Replicas::Many([only, new].map(Arc::new).into())),
+                None => Err(new),
+            },
+            (Replicas::Many(old), _) => {
+                let mut all: Vec<_> = old.to_vec();
+                match replaced {
+                    Some(place) => all[place] = Arc::new(new),
+                    None => all.push(Arc::new(new)),
+                }
+                Ok(Replicas::Many(all.into()))
+            }
+        }
+    }
+
+    /// Takes the only replica out if nobody else looks at the object.
+    fn take_only_replica(&mut self) -> Option<PlacedBuffer> {
+        self.0.with_arc_mut(|object| {
+            let object = triomphe::Arc::get_mut(object)?;
+            let replicas = &mut object.header_mut().replicas;
+            match std::mem::replace(replicas, Replicas::Many(Box::default())) {
+                Replicas::One(only) => Some(only),
+                many => {
+                    *replicas = many;
+                    None
+                }
+            }
+        })
+    }
+
+    /// Writes the id beside the places, for those who look at a segment.
+    fn claim_places(&self) {
+        for replica in self.replicas() {
+            replica.set_owner(Some(self.id.owner()));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    #[inline]
+    pub(crate) fn replicas(&self) -> impl ExactSizeIterator<Item = &PlacedBuffer> {
+        let many = match &self.replicas {
+            Replicas::One(_) => &[],
+            Replicas::Many(many) => &many[..],
+        };
+        let one = match &self.replicas {
+            Replicas::One(one) => Some(one),
+            Replicas::Many(_) => None,
+        };
+        ReplicasIter { one, many }
+    }
+
+    /// Returns the bytes of one replica.
+    pub(crate) fn size(&self) -> u64 {
+        self.replicas().next().map_or(0, PlacedBuffer::size)
+    }
+
+    /// Returns the bytes of all replicas.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.replicas().map(PlacedBuffer::size).sum()
+    }
+
+    /// Returns whether some replica can be read: if not, the object does not
+    /// exist.
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.replicas().any(PlacedBuffer::is_readable)
+    }
+
+    /// Returns whether the place of some replica could serve another object.
+    pub(crate) fn is_placeable(&self) -> bool {
+        self.replicas().any(PlacedBuffer::is_placeable)
+    }
+
+    /// Returns whether a piece begins at an address of a segment.
+    pub(crate) fn is_at(&self, id: SegmentId, address: u64) -> bool {
+        self.replicas().any(|replica| {
+            replica.segment_id() == id && replica.extents().any(|extent| extent.address == address)
+        })
+    }
+
+    /// Returns whether a readable replica is in the segment with this id.
+    pub(crate) fn is_in(&self, id: SegmentId) -> bool {
+        self.replicas()
+            .any(|replica| replica.segment_id() == id && replica.is_readable())
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.heap_ptr() == other.0.heap_ptr()
+    }
+
+    pub(crate) fn checksum(&self) -> Option<u32> {
+        u32::try_from(self.checksum).ok()
+    }
+
+    /// Returns what stands in the way of letting the object go.
+    pub(crate) fn claim(&self, now: Moment) -> Option<Claim> {
+        self.claims
+            .claim()
+            .or_else(|| (now < self.leased_until()).then_some(Claim::Leased))
+    }
+
+    /// Takes the object for leaving if nobody has a claim on it.
+    pub(crate) fn leave(&self, now: Moment) -> Result<(), Claim> {
+        self.claims.leave()?;
+        self.unless_leased(now)
+    }
+
+    /// Takes the object for leaving a place, which a pin does not forbid.
+    pub(crate) fn leave_place(&self, now: Moment) -> Result<(), Claim> {
+        self.claims.leave_place()?;
+        self.unless_leased(now)
+    }
+
+    /// Lets the object stay that was taken if a timed lease has not ended.
+    fn unless_leased(&self, now: Moment) -> Result<(), Claim> {
+        if now < self.leased_until() {
+            self.claims.stay();
+            return Err(Claim::Leased);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn leased_until(&self) -> Moment {
+        Moment(self.leased_until.load(Ordering::Relaxed))
+    }
+
+    /// Prolongs the timed lease; the caller holds a lease.
+    pub(crate) fn lease_until(&self, until: Moment) {
+        self.leased_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// Ends the timed lease; returns whether there was one.
+    pub(crate) fn end_timed_lease(&self, now: Moment) -> bool {
+        self.leased_until.swap(0, Ordering::Relaxed) > now.0
+    }
+
+    /// Notes a use; returns how long ago the last one was.
+    #[inline]
+    pub(crate) fn note_use(&self, now: Tick) -> Tick {
+        let before = self.used.load(Ordering::Relaxed);
+        self.used.store(now.0, Ordering::Relaxed);
+        Tick(now.0.wrapping_sub(before))
+    }
+
+    /// Returns how long ago the last use was.
+    pub(crate) fn idle(&self, now: Tick) -> Duration {
+        now.since(Tick(self.used.load(Ordering::Relaxed)))
+    }
+}
+
+impl std::ops::Deref for Object {
+    type Target = Record;
+
+    #[inline]
+    fn deref(&self) -> &Record {
+        &self.0.header.header
+    }
+}
+
+impl From<Vec<PlacedBuffer>> for Replicas {
+    fn from(mut buffers: Vec<PlacedBuffer>) -> Self {
+        match buffers.pop() {
+            Some(only) if buffers.is_empty() => Self::One(only),
+            last => {
+                buffers.extend(last);
+                Self::Many(buffers.into_iter().map(Arc::new).collect())
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for ReplicasIter<'a> {
+    type Item = &'a PlacedBuffer;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a PlacedBuffer> {
+        if let Some(one) = self.one.take() {
+            return Some(one);
+        }
+        let (first, rest) = self.many.split_first()?;
+        self.many = rest;
+        Some(first)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = usize::from(self.one.is_some()) + self.many.len();
+        (len, Some(len))
+    }
+}
+
+impl ExactSizeIterator for ReplicasIter<'_> {}
+
+impl From<Moment> for Tick {
+    #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
+    fn from(moment: Moment) -> Self {
+        Self((moment.0 / 10_000) as u32)
+    }
+}
+
+impl Tick {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Self(self.0.wrapping_sub(earlier.0)).duration()
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(10 * u64::from(self.0))
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object")
+            .field("key", &self.key().escape_ascii().to_string())
+            .field("replicas", &self.replicas().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,405 @@
+//! The policy and what it is told, under one lock.
+//!
+//! The lock guards the policy, the figures of who came and left, and the list
+//! of objects that wait for a timed lease to end. A shard's lock may be taken
+//! while it is held, and the lock of a segment for one look at a place; nothing
+//! else is waited for. The most work under it is [`SLICE`] objects.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use mc_segment::SegmentPool;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    claims::Claim,
+    clock::Moment,
+    index::Index,
+    object::{Object, Tick},
+    policy::{Facts, Leaving, ObjectId, Parent, Policy},
+    stats::{Cause, Figures},
+    uses::{Use, Uses, own_stripe},
+};
+
+/// Objects that are looked at, or let go, while the lock is held once.
+pub(crate) const SLICE: usize = 64;
+
+/// Objects that are passed over, at most, because a request cannot use their
+/// places, before it looks for places without regard to the order.
+const VISITS_MAX: usize = 512;
+
+/// The order in which objects leave.
+#[derive(Debug)]
+pub(crate) struct Order {
+    uses: Uses,
+    /// Hidden objects whose last lease has ended.
+    returned: Arc<Returned>,
+    state: Mutex<Ranks>,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct Ranks {
+    policy: Box<dyn Policy>,
+    /// The ids that the policy knows, a bit each.
+    known: Vec<u64>,
+    /// Hidden objects by the end of their timed leases.
+    asleep: BinaryHeap<Reverse<(Moment, u32)>>,
+    /// Hidden objects none of whose segments was open to placement after so
+    /// many changes of the pool, and those that were found so before.
+    closed: Vec<ObjectId>,
+    pool_changes: u64,
+    to_look_at: Vec<ObjectId>,
+    /// Objects that the policy knows and does not offer.
+    hidden: u64,
+    pub(crate) figures: Figures,
+}
+
+/// What a look for objects that may leave has brought.
+#[derive(Debug)]
+pub(crate) enum Candidates {
+    /// These; none if there are none, or if too many are of no use.
+    Found(Vec<Object>),
+    /// Many were in use, and are hidden now.
+    TryAgain,
+}
+
+/// Ids of objects that are to be looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct Returned {
+    ids: Mutex<Vec<ObjectId>>,
+    /// Whether there are any: a hint, so `Relaxed`.
+    has_some: AtomicBool,
+}
+
+impl Returned {
+    pub(crate) fn push(&self, id: ObjectId) {
+        self.ids.lock().push(id);
+        self.has_some.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self, count_max: usize) -> Vec<ObjectId> {
+        if !self.has_some.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut ids = self.ids.lock();
+        let rest = ids.len().saturating_sub(count_max);
+        let taken = ids.split_off(rest);
+        self.has_some.store(rest > 0, Ordering::Relaxed);
+        taken
+    }
+}
+
+impl Order {
+    pub(crate) fn new(policy: Box<dyn Policy>) -> Self {
+        Self {
+            uses: Uses::new(),
+            returned: Arc::default(),
+            state: Mutex::new(Ranks {
+                policy,
+                known: Vec::new(),
+                asleep: BinaryHeap::new(),
+                closed: Vec::new(),
+                pool_changes: 0,
+                to_look_at: Vec::new(),
+                hidden: 0,
+                figures: Figures::default(),
+            }),
+        }
+    }
+
+    /// Notes that an object was used.
+    #[inline]
+    pub(crate) fn note_use(&self, object: &Object, now: Tick) {
+        let used = Use {
+            id: object.id,
+            gap: object.note_use(now),
+        };
+        let stripe = own_stripe();
+        if self.uses.note(stripe, used)
+            && let Some(mut ranks) = self.state.try_lock()
+        {
+            self.uses.take(stripe, |used| ranks.used(used));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn note_miss(&self) {
+        self.uses.note_miss(own_stripe());
+    }
+
+    /// Returns where the end of the last lease of a hidden object is told.
+    pub(crate) fn returned(&self) -> Arc<Returned> {
+        Arc::clone(&self.returned)
+    }
+
+    /// Checks that the policy knows the objects of an index and no others.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not.
+    pub(crate) fn check_invariants(&self, index: &Index) {
+        let ranks = self.lock();
+        let (mut objects, mut hidden, mut pinned, mut bytes) = (0, 0, 0, 0);
+        index.for_each_object(|object| {
+            assert!(ranks.is_known(object.id), "{object:?} is not known");
+            objects += 1;
+            hidden += u64::from(object.claims.is_hidden());
+            pinned += u64::from(object.claims.is_pinned());
+            bytes += object.bytes();
+        });
+        let known: u32 = ranks.known.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(u64::from(known), objects, "objects that the policy knows");
+        assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
+        let figures = &ranks.figures;
+        assert_eq!(
+            (figures.pinned, figures.live_bytes),
+            (pinned, bytes),
+            "sums"
+        );
+        let mut offered = 0;
+        let mut ranks = ranks;
+        ranks.policy.victims(&mut |id| {
+            let object = index.object(id).expect("an offered object is stored");
+            assert!(!object.claims.is_hidden(), "{object:?} is hidden");
+            offered += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(offered, objects - hidden, "objects that it offers");
+    }
+
+    /// Returns the reads that found their object, and those that did not.
+    pub(crate) fn reads(&self) -> (u64, u64) {
+        self.uses.reads()
+    }
+
+    /// Locks the order; the policy knows what this thread has used.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ranks> {
+        let mut ranks = self.state.lock();
+        self.uses.take(own_stripe(), |used| ranks.used(used));
+        ranks
+    }
+
+    /// Locks the order; the policy knows what all threads have used, and offers
+    /// again what was hidden and is not in use any more, some at a time.
+    pub(crate) fn lock_settled(
+        &self,
+        pool: &SegmentPool,
+        index: &Index,
+        now: Moment,
+    ) -> MutexGuard<'_, Ranks> {
+        let mut ranks = self.state.lock();
+        self.uses.take_all(|used| ranks.used(used));
+        ranks.look_at_closed(pool, index, now);
+        for id in self.returned.take(SLICE) {
+            ranks.look_again(index, id, now);
+        }
+        for _ in 0..SLICE {
+            match ranks.asleep.peek() {
+                Some(&Reverse((until, id))) if until <= now => {
+                    ranks.asleep.pop();
+                    ranks.look_again(index, ObjectId(id), now);
+                }
+                Some(_) | None => break,
+            }
+        }
+        ranks
+    }
+}
+
+impl Ranks {
+    /// Adds an object, as the last one used.
+    pub(crate) fn insert(&mut self, object: &Object, parent: Parent) {
+        let facts = Facts {
+            bytes: object.bytes(),
+            key_hash: stable_hash(object.key()),
+            parent,
+            root_hash: stable_hash(object.key()),
+            ..Facts::default()
+        };
+        self.policy.insert(object.id, &facts);
+        self.set_known(object.id, true);
+        self.figures.live_bytes += facts.bytes;
+        self.figures.committed += 1;
+        self.figures.committed_bytes += facts.bytes;
+    }
+
+    /// Takes note that an object has left the index.
+    pub(crate) fn remove(&mut self, object: &Object, cause: Cause, now: Tick) {
+        let bytes = object.bytes();
+        let why = match cause {
+            Cause::OnDemand | Cause::Watermark => Leaving::Evicted,
+            _ => Leaving::Removed,
+        };
+        self.policy
+            .remove(object.id, stable_hash(object.key()), why);
+        self.set_known(object.id, false);
+        self.hidden -= u64::from(object.claims.show());
+        self.figures.pinned -= u64::from(object.claims.is_pinned());
+        self.figures.live_bytes -= bytes;
+        self.figures
+            .count_left(cause, bytes, now.since(object.committed), object.idle(now));
+    }
+
+    /// Returns up to `count_max` objects that may leave, those that should go
+    /// first before others, and for which `is_usable` holds.
+    ///
+    /// Objects that are in use, or in no segment that is open to placement, are
+    /// hidden on the way.
+    pub(crate) fn candidates(
+        &mut self,
+        index: &Index,
+        now: Moment,
+        count_max: usize,
+        mut is_usable: impl FnMut(&Object) -> bool,
+    ) -> Candidates {
+        let mut found = Vec::new();
+        let mut unfit = Vec::new();
+        let mut visits = 0;
+        self.policy.victims(&mut |id| {
+            visits += 1;
+            match index.object(id) {
+                Some(object) if object.claim(now).is_some() || !object.is_placeable() => {
+                    unfit.push(object);
+                }
+                Some(object) if is_usable(&object) => found.push(object),
+                Some(_) | None => {}
+            }
+            if found.len() == count_max || unfit.len() == SLICE || visits == VISITS_MAX {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        for object in &unfit {
+            self.hide(object, now);
+        }
+        if found.is_empty() && unfit.len() == SLICE {
+            return Candidates::TryAgain;
+        }
+        Candidates::Found(found)
+    }
+
+    /// Returns what is lost with an object; more for one that is worth more.
+    pub(crate) fn worth(&self, object: &Object) -> f64 {
+        if !self.is_known(object.id) {
+            return f64::INFINITY;
+        }
+        self.policy.worth(object.id) * object.bytes() as f64
+    }
+
+    /// Returns how many objects are not offered.
+    pub(crate) fn hidden(&self) -> u64 {
+        self.hidden
+    }
+
+    /// Stops offering an object that is in use.
+    pub(crate) fn hide(&mut self, object: &Object, now: Moment) {
+        if !self.is_known(object.id) || object.claims.is_hidden() {
+            return;
+        }
+        object.claims.hide();
+        self.policy.hide(object.id);
+        self.hidden += 1;
+        // The last lease may have ended before the mark was set.
+        self.look_at(object, now);
+    }
+
+    /// Offers an object again if it is hidden and not in use.
+    pub(crate) fn look_again(&mut self, index: &Index, id: ObjectId, now: Moment) {
+        if let Some(object) = index.object(id) {
+            self.look_at(&object, now);
+        }
+    }
+
+    /// Looks again at some of the objects in closed segments, if segments may
+    /// have been opened since.
+    fn look_at_closed(&mut self, pool: &SegmentPool, index: &Index, now: Moment) {
+        let changes = pool.changes();
+        if self.pool_changes != changes {
+            self.pool_changes = changes;
+            self.to_look_at.append(&mut self.closed);
+        }
+        let rest = self.to_look_at.len().saturating_sub(SLICE);
+        for id in self.to_look_at.split_off(rest) {
+            self.look_again(index, id, now);
+        }
+    }
+
+    fn look_at(&mut self, object: &Object, now: Moment) {
+        if !object.claims.is_hidden() {
+            return;
+        }
+        match object.claims.claim() {
+            None if !object.is_placeable() => self.closed.push(object.id),
+            // Whoever ends the claim says so.
+            Some(Claim::Leased | Claim::Pinned | Claim::Leaving) => {}
+            None if now < object.leased_until() => {
+                self.asleep
+                    .push(Reverse((object.leased_until(), object.id.0)));
+            }
+            None => {
+                if object.claims.show() {
+                    self.policy.show(object.id);
+                    self.hidden -= 1;
+                }
+            }
+        }
+    }
+
+    /// Counts an object as used now.
+    fn used(&mut self, Use { id, gap }: Use) {
+        if self.is_known(id) {
+            self.policy.used(id);
+            self.figures.reuse_gap.add(gap.duration());
+        }
+    }
+
+    /// Takes note that an object was pinned or unpinned. Unpinned, it counts as
+    /// used.
+    pub(crate) fn note_pin(&mut self, object: &Object, is_pinned: bool, now: Moment) {
+        if !self.is_known(object.id) {
+            return;
+        }
+        if is_pinned {
+            self.figures.pinned += 1;
+            self.hide(object, now);
+        } else {
+            self.figures.pinned -= 1;
+            self.policy.used(object.id);
+            self.look_at(object, now);
+        }
+    }
+
+    fn is_known(&self, id: ObjectId) -> bool {
+        let word = self.known.get(id.0 as usize / 64);
+        word.is_some_and(|word| word >> (id.0 % 64) & 1 == 1)
+    }
+
+    fn set_known(&mut self, id: ObjectId, is_known: bool) {
+        let place = id.0 as usize / 64;
+        if self.known.len() <= place {
+            self.known.resize(place + 1, 0);
+        }
+        let bit = 1 << (id.0 % 64);
+        if is_known {
+            self.known[place] |= bit;
+        } else {
+            self.known[place] &= !bit;
+        }
+    }
+}
+
+/// Returns a hash of a key that is the same on every machine and in every
+/// release: FNV-1a of 64 bits (Fowler, Noll, Vo).
+pub(crate) fn stable_hash(key: &[u8]) -> u64 {
+    key.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}

@@ -1,0 +1,161 @@
+//! A put between its reservation and its commit.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use mc_segment::{BufferDescriptor, PlacedBuffer};
+use parking_lot::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+
+use crate::{clock::Moment, policy::ObjectId};
+
+/// A put that is neither committed nor over, shared by the one who puts and
+/// the index, so that the store can take the space back from one who is lost.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    key: Box<[u8]>,
+    pub(crate) id: ObjectId,
+    begun: Moment,
+    deadline: Moment,
+    /// Locked by whoever uses the space for as long as that takes. Those who
+    /// take it back do not wait for them: they come again.
+    space: RwLock<Space>,
+}
+
+/// The space of a put.
+#[derive(Debug)]
+enum Space {
+    /// It is being looked for, or is held by the put.
+    Held(Vec<PlacedBuffer>),
+    /// It was committed, given back or taken back.
+    Over,
+}
+
+/// A put that is neither committed nor dropped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InFlight {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// The time since the put.
+    pub age: Duration,
+    /// The time until its deadline; zero if that has passed.
+    pub left: Duration,
+    /// Where its replicas are; empty at a moment when they are written here.
+    pub descriptors: Vec<BufferDescriptor>,
+}
+
+/// The space of a put, which is not taken back while this is held; empty if
+/// the deadline has passed.
+#[derive(Debug)]
+pub struct PutSpace<'a>(MappedRwLockReadGuard<'a, [PlacedBuffer]>);
+
+/// As [`PutSpace`], for writing.
+#[derive(Debug)]
+pub struct PutSpaceMut<'a>(MappedRwLockWriteGuard<'a, [PlacedBuffer]>);
+
+impl Pending {
+    pub(crate) fn new(key: &[u8], id: ObjectId, begun: Moment, deadline: Moment) -> Self {
+        Self {
+            key: key.into(),
+            id,
+            begun,
+            deadline,
+            space: RwLock::new(Space::Held(Vec::new())),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub(crate) fn deadline(&self) -> Moment {
+        self.deadline
+    }
+
+    /// Hands over the space that was found.
+    pub(crate) fn hold(&self, buffers: Vec<PlacedBuffer>) {
+        *self.space.write() = Space::Held(buffers);
+    }
+
+    pub(crate) fn space(&self) -> PutSpace<'_> {
+        // Recursive, as one thread may look at it twice.
+        let space = self.space.read_recursive();
+        PutSpace(RwLockReadGuard::map(space, |space| match space {
+            Space::Held(buffers) => &buffers[..],
+            Space::Over => &[],
+        }))
+    }
+
+    pub(crate) fn space_mut(&self) -> PutSpaceMut<'_> {
+        PutSpaceMut(RwLockWriteGuard::map(
+            self.space.write(),
+            |space| match space {
+                Space::Held(buffers) => &mut buffers[..],
+                Space::Over => &mut [],
+            },
+        ))
+    }
+
+    /// Ends the put; returns its space unless it is over.
+    pub(crate) fn end(&self) -> Option<Vec<PlacedBuffer>> {
+        match std::mem::replace(&mut *self.space.write(), Space::Over) {
+            Space::Held(buffers) => Some(buffers),
+            Space::Over => None,
+        }
+    }
+
+    /// Ends the put if its deadline has passed and nobody is writing.
+    pub(crate) fn expire(&self, now: Moment) -> Option<Vec<PlacedBuffer>> {
+        if now < self.deadline {
+            return None;
+        }
+        let mut space = self.space.try_write()?;
+        match std::mem::replace(&mut *space, Space::Over) {
+            Space::Held(buffers) => Some(buffers),
+            Space::Over => None,
+        }
+    }
+
+    /// Returns what can be told of the put, unless it is over.
+    pub(crate) fn describe(&self, now: Moment) -> Option<InFlight> {
+        let space = self.space.try_read();
+        let buffers = match space.as_deref() {
+            Some(Space::Held(buffers)) => &buffers[..],
+            Some(Space::Over) => return None,
+            None => &[],
+        };
+        Some(InFlight {
+            key: self.key.clone(),
+            age: now.since(self.begun),
+            left: self.deadline.since(now),
+            descriptors: buffers.iter().map(PlacedBuffer::descriptor).collect(),
+        })
+    }
+}
+
+impl Deref for PutSpace<'_> {
+    type Target = [PlacedBuffer];
+
+    fn deref(&self) -> &[PlacedBuffer] {
+        &self.0
+    }
+}
+
+impl Deref for PutSpaceMut<'_> {
+    type Target = [PlacedBuffer];
+
+    fn deref(&self) -> &[PlacedBuffer] {
+        &self.0
+    }
+}
+
+impl DerefMut for PutSpaceMut<'_> {
+    fn deref_mut(&mut self) -> &mut [PlacedBuffer] {
+        &mut self.0
+    }
+}

@@ -1,0 +1,73 @@
+//! Plans: which objects leave so that a hole appears.
+//!
+//! A plan is found first and carried out then, or not at all. It is about one
+//! segment that the request may use. Whoever has the least worth in the
+//! policy's order leaves first, as long as places of a few together make the
+//! hole; otherwise the neighbors leave that are worth least together.
+//!
+//! [`freed`] adds up the holes that objects leave behind, [`window`] weighs
+//! neighbors; neither locks anything.
+
+mod freed;
+mod window;
+
+use std::sync::Arc;
+
+use mc_segment::{PlacedBuffer, SegmentId, SegmentPool};
+
+pub(crate) use self::{freed::Freed, window::WindowSearch};
+use crate::object::Object;
+
+/// What a hole is needed for, and where it may be.
+#[derive(Debug)]
+pub(crate) struct Demand<'a> {
+    pub(crate) size: u64,
+    pub(crate) align: u64,
+    pub(crate) extents_max: u32,
+    pub(crate) excluded: &'a [SegmentId],
+    /// Names of segments that hold a replica already, or will.
+    pub(crate) names: Vec<Arc<str>>,
+}
+
+/// Who leaves for a hole, and where it is.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) segment: SegmentId,
+    pub(crate) victims: Vec<Object>,
+}
+
+impl Demand<'_> {
+    /// Returns whether the place of a buffer could serve the demand.
+    pub(crate) fn may_use(&self, buffer: &PlacedBuffer) -> bool {
+        buffer.is_placeable()
+            && !self.excluded.contains(&buffer.segment_id())
+            && !self.has_name(&buffer.segment().name)
+    }
+
+    /// Returns whether some place of an object could serve the demand.
+    pub(crate) fn may_use_any(&self, object: &Object) -> bool {
+        object.replicas().any(|buffer| self.may_use(buffer))
+    }
+
+    /// Returns the segments that may be used.
+    pub(crate) fn segments(&self, pool: &SegmentPool) -> Vec<SegmentId> {
+        let views = pool.segments();
+        let usable = views.iter().filter(|view| {
+            view.state.is_placeable()
+                && !self.excluded.contains(&view.id)
+                && !self.has_name(&view.name)
+        });
+        usable.map(|view| view.id).collect()
+    }
+
+    fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|taken| **taken == *name)
+    }
+
+    /// Returns the bytes of a hole from one address to another, from the first
+    /// that is aligned as demanded.
+    fn room(&self, start: u64, end: u64) -> u64 {
+        let aligned = start.checked_next_multiple_of(self.align);
+        aligned.and_then(|at| end.checked_sub(at)).unwrap_or(0)
+    }
+}

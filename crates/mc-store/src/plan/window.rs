@@ -1,0 +1,79 @@
+//! The neighbors that are worth least together.
+
+use mc_segment::{Block, SegmentId, cheapest_window};
+
+use super::{Demand, Found};
+use crate::object::Object;
+
+/// Weighs stretches of blocks against each other.
+#[derive(Debug)]
+pub(crate) struct WindowSearch<'a> {
+    demand: &'a Demand<'a>,
+    best: Option<(f64, Found)>,
+}
+
+/// The largest cost of a window search: sums of 2^32 of them fit a word.
+const COST_MAX: f64 = (1_u64 << 32) as f64;
+
+impl<'a> WindowSearch<'a> {
+    pub(crate) fn new(demand: &'a Demand<'a>) -> Self {
+        Self { demand, best: None }
+    }
+
+    /// Looks for a window among blocks of a segment that touch. `worths` has
+    /// the object of each block and what is lost with it, or nothing where
+    /// nobody may leave; holes are not looked up. `charged` is what the demand
+    /// takes there.
+    pub(crate) fn look(
+        &mut self,
+        segment: SegmentId,
+        charged: u64,
+        blocks: &[Block],
+        worths: &[Option<(Object, f64)>],
+    ) {
+        // The search counts in whole numbers, which lose no digits to one
+        // another; they are shares of the largest worth.
+        let all = worths.iter().flatten().map(|&(_, worth)| worth);
+        let largest = all.fold(f64::MIN_POSITIVE, f64::max);
+        // Asked about in the order of the blocks.
+        let mut costs = blocks.iter().zip(worths);
+        let window = cheapest_window(blocks, charged, self.demand.align, |block| {
+            let (_, worth) = costs.find(|(other, _)| other.address == block.address)?;
+            let (_, worth) = worth.as_ref()?;
+            Some(whole(worth / largest * COST_MAX))
+        });
+        let Some(window) = window else {
+            return;
+        };
+        let leaving = || worths[window.blocks.clone()].iter().flatten();
+        let cost = leaving().map(|(_, worth)| worth).sum();
+        if self.best.as_ref().is_some_and(|(least, _)| *least <= cost) {
+            return;
+        }
+        let mut victims: Vec<Object> = leaving().map(|(object, _)| object.clone()).collect();
+        victims.sort_unstable_by_key(|object| object.id);
+        victims.dedup_by_key(|object| object.id);
+        // A hole without victims is one that came while the search went on.
+        self.best = Some((cost, Found { segment, victims }));
+    }
+
+    pub(crate) fn has_found(&self) -> bool {
+        self.best.is_some()
+    }
+
+    /// Returns the best window.
+    pub(crate) fn found(self) -> Option<Found> {
+        self.best.map(|(_, found)| found)
+    }
+}
+
+/// Returns the whole part of a number from 0 to `COST_MAX`.
+fn whole(number: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is out of range is clamped"
+    )]
+    let whole = number as u64;
+    whole.max(1)
+}

@@ -1,0 +1,81 @@
+//! [`Chained`]: what every policy has to respect where objects are parts of prompts.
+
+use std::ops::ControlFlow;
+
+use super::tree::Tree;
+use super::{Facts, Leaving, ObjectId, Policy};
+
+/// A policy that lets orphans leave first and children before their parents; otherwise that of `P`.
+///
+/// Takes 4 bytes per object, and 24 more for each that has a parent or a child. Every call takes
+/// constant time beside that of the inner policy.
+#[derive(Debug)]
+pub struct Chained<P> {
+    inner: P,
+    tree: Tree,
+}
+
+impl<P: Policy> Chained<P> {
+    /// Puts the rules of prompts before a policy without objects.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        let tree = Tree::new();
+        Self { inner, tree }
+    }
+
+    /// Returns the policy.
+    #[must_use]
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+}
+
+impl<P: Policy> Policy for Chained<P> {
+    fn insert(&mut self, id: ObjectId, facts: &Facts) {
+        self.tree.insert(id, facts.key_hash, facts.parent);
+        self.inner.insert(id, facts);
+    }
+
+    fn used(&mut self, id: ObjectId) {
+        self.inner.used(id);
+    }
+
+    fn missed(&mut self, key_hash: u64, root_hash: u64, bytes: u64) {
+        self.inner.missed(key_hash, root_hash, bytes);
+    }
+
+    fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
+        self.inner.remove(id, key_hash, why);
+        self.tree.remove(id, key_hash);
+    }
+
+    fn hide(&mut self, id: ObjectId) {
+        if !self.tree.is_hidden(id) {
+            self.tree.set_hidden(id, true);
+            self.inner.hide(id);
+        }
+    }
+
+    fn show(&mut self, id: ObjectId) {
+        if self.tree.is_hidden(id) {
+            self.tree.set_hidden(id, false);
+            self.inner.show(id);
+        }
+    }
+
+    fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
+        let Self { inner, tree } = self;
+        tree.begin_search();
+        if tree.visit_orphans(visit).is_continue() {
+            inner.victims(&mut |id| tree.visit(id, visit));
+        }
+    }
+
+    /// Returns nothing for an orphan, otherwise what the inner policy says.
+    fn worth(&self, id: ObjectId) -> f64 {
+        if self.tree.is_orphan(id) {
+            return 0.0;
+        }
+        self.inner.worth(id)
+    }
+}

@@ -1,0 +1,187 @@
+//! `S3Fifo` and `Gdsf` in a cache, against searches of plain vectors: the same keys leave.
+
+use std::collections::VecDeque;
+
+use super::super::{Gdsf, Leaving, ObjectId, Parent, Policy, S3Fifo};
+use super::{Random, facts, mix, victim};
+
+/// A cache as a policy sees it: who is there, and who leaves for whom.
+trait Model {
+    fn use_or_insert(&mut self, key: u64, bytes: u64);
+    /// Evicts one object and returns its key.
+    fn evict(&mut self) -> u64;
+    fn contains(&self, key: u64) -> bool;
+}
+
+/// Objects that the policy and the model hold, by id.
+fn compare(policy: &mut dyn Policy, model: &mut dyn Model, capacity: u64, seed: u64) {
+    let mut random = Random(seed);
+    let mut keys: Vec<Option<u64>> = vec![None; 1_000];
+    let size = |key: u64| 1 + mix(key ^ seed) % 50;
+    let mut bytes = 0;
+    for step in 0..20_000 {
+        // Half of the requests go to a few keys, and some keys are asked for once.
+        let key = match random.below(4) {
+            0 | 1 => random.below(20),
+            2 => random.below(300),
+            _ => 1_000 + step,
+        };
+        let found = keys.iter().position(|known| *known == Some(key));
+        assert_eq!(
+            found.is_some(),
+            model.contains(key),
+            "seed {seed}, step {step}"
+        );
+        if let Some(id) = found {
+            policy.used(ObjectId(u32::try_from(id).unwrap()));
+            model.use_or_insert(key, size(key));
+            continue;
+        }
+        while bytes + size(key) > capacity {
+            let leaving = victim(policy).unwrap();
+            let id = usize::try_from(leaving.0).unwrap();
+            let left = keys[id].take().unwrap();
+            assert_eq!(left, model.evict(), "seed {seed}, step {step}");
+            policy.remove(leaving, mix(left), Leaving::Evicted);
+            bytes -= size(left);
+        }
+        let id = keys.iter().position(Option::is_none).unwrap();
+        keys[id] = Some(key);
+        let told = facts(key, size(key), Parent::None);
+        policy.insert(ObjectId(u32::try_from(id).unwrap()), &told);
+        model.use_or_insert(key, size(key));
+        bytes += size(key);
+    }
+}
+
+/// Greedy dual: a vector that is searched for the least.
+#[derive(Default)]
+struct PlainGdsf {
+    /// Key, bytes, uses, merit.
+    objects: Vec<(u64, u64, u32, f64)>,
+    inflation: f64,
+    /// Ids as the cache hands them out, which decide among equals.
+    ids: Vec<Option<u64>>,
+}
+
+impl Model for PlainGdsf {
+    fn use_or_insert(&mut self, key: u64, bytes: u64) {
+        let known = self.objects.iter_mut().find(|known| known.0 == key);
+        if let Some(known) = known {
+            known.2 += 1;
+            known.3 = self.inflation + f64::from(known.2) * (1.0 / bytes as f64);
+            return;
+        }
+        let merit = self.inflation + 1.0 / bytes as f64;
+        self.objects.push((key, bytes, 1, merit));
+        match self.ids.iter().position(Option::is_none) {
+            Some(id) => self.ids[id] = Some(key),
+            None => self.ids.push(Some(key)),
+        }
+    }
+
+    fn evict(&mut self) -> u64 {
+        let id = |key: u64| self.ids.iter().position(|known| *known == Some(key));
+        let least = self
+            .objects
+            .iter()
+            .min_by(|a, b| a.3.total_cmp(&b.3).then_with(|| id(a.0).cmp(&id(b.0))));
+        let &(key, _, _, merit) = least.unwrap();
+        self.inflation = merit;
+        self.objects.retain(|known| known.0 != key);
+        let id = id(key).unwrap();
+        self.ids[id] = None;
+        key
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        self.objects.iter().any(|known| known.0 == key)
+    }
+}
+
+/// Three queues as the paper draws them; an object moves on after one use.
+#[derive(Default)]
+struct PlainS3Fifo {
+    /// Key, bytes, uses; the oldest first.
+    small: VecDeque<(u64, u64, u8)>,
+    main: VecDeque<(u64, u64, u8)>,
+    ghosts: VecDeque<u64>,
+}
+
+fn bytes_of(queue: &VecDeque<(u64, u64, u8)>) -> u64 {
+    queue.iter().map(|known| known.1).sum()
+}
+
+impl Model for PlainS3Fifo {
+    fn use_or_insert(&mut self, key: u64, bytes: u64) {
+        let mut all = self.small.iter_mut().chain(&mut self.main);
+        if let Some(known) = all.find(|known| known.0 == key) {
+            known.2 = (known.2 + 1).min(3);
+        } else if let Some(at) = self.ghosts.iter().position(|ghost| *ghost == key) {
+            self.ghosts.remove(at);
+            self.main.push_back((key, bytes, 0));
+        } else {
+            self.small.push_back((key, bytes, 0));
+        }
+    }
+
+    fn evict(&mut self) -> u64 {
+        loop {
+            let (small, main) = (bytes_of(&self.small), bytes_of(&self.main));
+            let is_small_due = small > (small + main) / 10 || self.main.is_empty();
+            if is_small_due && !self.small.is_empty() {
+                let (key, bytes, uses) = self.small.pop_front().unwrap();
+                if uses >= 1 {
+                    self.main.push_back((key, bytes, 0));
+                    continue;
+                }
+                self.ghosts.push_back(key);
+                while self.ghosts.len() > self.small.len() + self.main.len() {
+                    self.ghosts.pop_front();
+                }
+                return key;
+            }
+            let (key, bytes, uses) = self.main.pop_front().unwrap();
+            if uses == 0 {
+                return key;
+            }
+            self.main.push_back((key, bytes, uses - 1));
+        }
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        self.small
+            .iter()
+            .chain(&self.main)
+            .any(|known| known.0 == key)
+    }
+}
+
+#[test]
+fn gdsf_lets_those_leave_that_a_search_of_all_finds() {
+    for seed in 0..4 {
+        compare(&mut Gdsf::new(), &mut PlainGdsf::default(), 2_000, seed);
+    }
+}
+
+#[test]
+fn s3_fifo_lets_those_leave_that_plain_queues_do() {
+    for seed in 0..4 {
+        compare(&mut S3Fifo::new(), &mut PlainS3Fifo::default(), 2_000, seed);
+    }
+}
+
+#[test]
+fn gdsf_prefers_what_is_costly_and_small() {
+    let mut gdsf = Gdsf::new();
+    let tell = |bytes, cost| super::super::Facts {
+        cost,
+        ..facts(bytes, bytes, Parent::None)
+    };
+    gdsf.insert(ObjectId(0), &tell(1_000, 0.0));
+    gdsf.insert(ObjectId(1), &tell(10, 0.0));
+    gdsf.insert(ObjectId(2), &tell(999, 200.0));
+    assert_eq!(super::victims(&mut gdsf), [0, 1, 2]);
+    let worth = |id| gdsf.worth(ObjectId(id));
+    assert!(worth(0) < worth(1) && worth(1) < worth(2));
+}

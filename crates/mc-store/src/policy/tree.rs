@@ -1,0 +1,362 @@
+//! [`Tree`]: which object comes before which, with the places of those that have left.
+//!
+//! ```text
+//!       a ── b ── c ── d        b left: its place in the tree stays as a *gap*, known by the hash of
+//!             ╲                 its key, for as long as it has children. c and e are orphans. If b
+//!              e                comes back, it takes the gap's place, and all is as before.
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+use std::ops::ControlFlow;
+
+use super::ghosts::Identity;
+use super::table::Table;
+use super::{ObjectId, Parent};
+
+/// No node, or no object.
+const NONE: u32 = u32::MAX;
+
+/// Steps down to a leaf that are made for one victim at most, so that its time is bounded. What is
+/// below leaves next, as it is orphaned.
+const DESCENT_MAX: usize = 64;
+
+/// Objects by what comes before them: 4 bytes per object and 24 more for each that has a parent or a
+/// child.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The node of each object that has one, and whether it is hidden.
+    objects: Table<Member>,
+    nodes: Table<Node>,
+    vacant: Vec<u32>,
+    /// Gaps by the hash of the key that left.
+    gaps: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    /// The same by node, so that their order is that of no hash.
+    gap_hashes: BTreeMap<u32, u64>,
+    /// Counts the searches for victims, so that a search visits each object once.
+    search: u32,
+}
+
+/// The node of an object, and a bit that is set iff the object is hidden.
+#[derive(Clone, Copy, Debug, Default)]
+struct Member(u32);
+
+/// A place in the tree of prompts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// The object, or [`NONE`] iff the node is a gap.
+    object: u32,
+    parent: u32,
+    /// Hidden children come after visible ones.
+    first_child: u32,
+    /// Neighbors in the ring of its parent's children.
+    next: u32,
+    previous: u32,
+    /// The last search that visited it.
+    visited: u32,
+}
+
+/// An end of a list of children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    First,
+    Last,
+}
+
+impl Member {
+    const HIDDEN: u32 = 1 << 31;
+
+    const fn new(node: u32, is_hidden: bool) -> Self {
+        let hidden = if is_hidden { Self::HIDDEN } else { 0 };
+        Self(node & !Self::HIDDEN | hidden)
+    }
+
+    const fn is_hidden(self) -> bool {
+        self.0 & Self::HIDDEN != 0
+    }
+
+    const fn node(self) -> u32 {
+        match self.0 & !Self::HIDDEN {
+            0x7fff_ffff => NONE,
+            node => node,
+        }
+    }
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        Self {
+            objects: Table::new(),
+            nodes: Table::new(),
+            vacant: Vec::new(),
+            gaps: HashMap::default(),
+            gap_hashes: BTreeMap::new(),
+            search: 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, object: ObjectId, key_hash: u64, parent: Parent) {
+        let before = self.objects.insert(object.0, Member::new(NONE, false));
+        assert!(before.is_none(), "object {} is already here", object.0);
+        if let Some(gap) = self.gaps.remove(&key_hash) {
+            self.gap_hashes.remove(&gap);
+            self.node_mut(gap).object = object.0;
+            self.objects.insert(object.0, Member::new(gap, false));
+        }
+        if let Some(parent) = self.parent_node(parent) {
+            let node = match self.member(object.0).node() {
+                NONE => self.add_node(object.0),
+                node => node,
+            };
+            self.link(node, parent, End::First);
+        }
+    }
+
+    pub(super) fn remove(&mut self, object: ObjectId, key_hash: u64) {
+        let at = self.member(object.0).node();
+        self.objects.remove(object.0);
+        if at == NONE {
+            return;
+        }
+        let parent = self.node(at).parent;
+        self.unlink(at);
+        self.node_mut(at).object = NONE;
+        self.gaps.insert(key_hash, at);
+        self.gap_hashes.insert(at, key_hash);
+        self.drop_if_lone(at);
+        if parent != NONE {
+            self.drop_if_lone(parent);
+        }
+    }
+
+    pub(super) fn is_hidden(&self, object: ObjectId) -> bool {
+        self.member(object.0).is_hidden()
+    }
+
+    pub(super) fn set_hidden(&mut self, object: ObjectId, is_hidden: bool) {
+        let node = self.member(object.0).node();
+        self.objects.insert(object.0, Member::new(node, is_hidden));
+        if node == NONE || self.node(node).next == node {
+            return;
+        }
+        let parent = self.node(node).parent;
+        self.unlink(node);
+        let end = if is_hidden { End::Last } else { End::First };
+        self.link(node, parent, end);
+    }
+
+    pub(super) fn is_orphan(&self, object: ObjectId) -> bool {
+        let at = self.member(object.0).node();
+        if at == NONE {
+            return false;
+        }
+        let parent = self.node(at).parent;
+        parent != NONE && self.node(parent).object == NONE
+    }
+
+    /// Begins a search for victims.
+    pub(super) fn begin_search(&mut self) {
+        self.search = self.search.wrapping_add(1);
+    }
+
+    fn member(&self, object: u32) -> Member {
+        let member = self.objects.get(object);
+        member.unwrap_or_else(|| panic!("object {object} is not here"))
+    }
+
+    fn node(&self, at: u32) -> Node {
+        self.nodes.get(at).expect("links name nodes")
+    }
+
+    fn node_mut(&mut self, at: u32) -> &mut Node {
+        self.nodes.get_mut(at).expect("links name nodes")
+    }
+
+    fn add_node(&mut self, object: u32) -> u32 {
+        let at = self.vacant.pop();
+        let at = at.unwrap_or_else(|| u32::try_from(self.nodes.len()).expect("ids have 32 bits"));
+        let node = Node {
+            object,
+            parent: NONE,
+            first_child: NONE,
+            next: at,
+            previous: at,
+            visited: self.search,
+        };
+        self.nodes.insert(at, node);
+        if object != NONE {
+            let is_hidden = self.member(object).is_hidden();
+            self.objects.insert(object, Member::new(at, is_hidden));
+        }
+        at
+    }
+
+    /// Gives a node up if nothing hangs on it: no parent, no child, and its object needs none.
+    fn drop_if_lone(&mut self, at: u32) {
+        let node = self.node(at);
+        if node.parent != NONE || node.first_child != NONE {
+            return;
+        }
+        if node.object == NONE {
+            let hash = self.gap_hashes.remove(&at).expect("gaps have hashes");
+            self.gaps.remove(&hash);
+        } else {
+            let is_hidden = self.member(node.object).is_hidden();
+            self.objects
+                .insert(node.object, Member::new(NONE, is_hidden));
+        }
+        self.nodes.remove(at);
+        self.vacant.push(at);
+        if self.nodes.len() == 0 {
+            self.vacant = Vec::new();
+        }
+    }
+
+    /// Returns the node of what comes before a new object.
+    fn parent_node(&mut self, parent: Parent) -> Option<u32> {
+        match parent {
+            Parent::None => None,
+            Parent::Stored(parent) => match self.member(parent.0).node() {
+                NONE => Some(self.add_node(parent.0)),
+                node => Some(node),
+            },
+            Parent::Gone(hash) => {
+                if let Some(&gap) = self.gaps.get(&hash) {
+                    return Some(gap);
+                }
+                let gap = self.add_node(NONE);
+                self.gaps.insert(hash, gap);
+                self.gap_hashes.insert(gap, hash);
+                Some(gap)
+            }
+        }
+    }
+
+    /// Makes a node a child of another.
+    fn link(&mut self, at: u32, parent: u32, end: End) {
+        let first = self.node(parent).first_child;
+        self.node_mut(at).parent = parent;
+        if first == NONE {
+            self.node_mut(parent).first_child = at;
+            return;
+        }
+        let last = self.node(first).previous;
+        self.node_mut(last).next = at;
+        self.node_mut(first).previous = at;
+        let node = self.node_mut(at);
+        (node.next, node.previous) = (first, last);
+        if end == End::First {
+            self.node_mut(parent).first_child = at;
+        }
+    }
+
+    /// Takes a node out of its parent's children.
+    fn unlink(&mut self, at: u32) {
+        let node = self.node(at);
+        if node.parent == NONE {
+            return;
+        }
+        if node.next == at {
+            self.node_mut(node.parent).first_child = NONE;
+        } else {
+            self.node_mut(node.previous).next = node.next;
+            self.node_mut(node.next).previous = node.previous;
+            if self.node(node.parent).first_child == at {
+                self.node_mut(node.parent).first_child = node.next;
+            }
+        }
+        let node = self.node_mut(at);
+        (node.parent, node.next, node.previous) = (NONE, at, at);
+    }
+
+    /// Visits, after what is below it, an object that this search has not visited yet.
+    pub(super) fn visit(
+        &mut self,
+        object: ObjectId,
+        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self.member(object.0).node() {
+            NONE => visit(object),
+            at if self.is_to_visit(at) => self.visit_below(at, visit),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Visits the objects whose parent has gone, and what is below them.
+    pub(super) fn visit_orphans(
+        &mut self,
+        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut from = 0;
+        while let Some((&gap, _)) = self.gap_hashes.range(from..).next() {
+            from = gap + 1;
+            while let Some(orphan) = self.child_to_visit(gap) {
+                self.visit_below(orphan, visit)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn visit_below(
+        &mut self,
+        top: u32,
+        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut at = top;
+        loop {
+            for _ in 0..DESCENT_MAX {
+                match self.child_to_visit(at) {
+                    Some(child) => at = child,
+                    None => break,
+                }
+            }
+            let search = self.search;
+            let node = self.node_mut(at);
+            node.visited = search;
+            let parent = node.parent;
+            visit(ObjectId(node.object))?;
+            if at == top {
+                return ControlFlow::Continue(());
+            }
+            let next = self.node(at).next;
+            at = self.sibling_to_visit(next, parent).unwrap_or(parent);
+        }
+    }
+
+    /// Returns the first child that is visible and not visited yet.
+    fn child_to_visit(&self, at: u32) -> Option<u32> {
+        let first = self.node(at).first_child;
+        if first == NONE {
+            None
+        } else if self.is_to_visit(first) {
+            Some(first)
+        } else {
+            self.sibling_to_visit(first, at)
+        }
+    }
+
+    /// Returns the first to visit from a child on, up to the end of the ring or to a hidden one, after
+    /// which all are hidden. Those that are passed were visited by this search, so that it has paid
+    /// for the steps.
+    fn sibling_to_visit(&self, from: u32, parent: u32) -> Option<u32> {
+        let first = self.node(parent).first_child;
+        let mut at = from;
+        loop {
+            if self.is_to_visit(at) {
+                return Some(at);
+            }
+            if self.member(self.node(at).object).is_hidden() {
+                return None;
+            }
+            at = self.node(at).next;
+            if at == first {
+                return None;
+            }
+        }
+    }
+
+    fn is_to_visit(&self, at: u32) -> bool {
+        let node = self.node(at);
+        node.visited != self.search && !self.member(node.object).is_hidden()
+    }
+}

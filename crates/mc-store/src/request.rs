@@ -1,0 +1,130 @@
+//! What is asked of a put.
+
+use std::{sync::Arc, time::Duration};
+
+use mc_segment::{Replicas, SegmentId};
+use parking_lot::Mutex;
+
+use crate::order::Returned;
+
+/// What an object needs: it is held for as long as the object lives, so that
+/// whatever moves the object later obeys it.
+///
+/// More fields may come: begin with [`new`](Self::new).
+///
+/// ```
+/// use mc_segment::Replicas;
+/// use mc_store::PutRequest;
+///
+/// let request = PutRequest {
+///     replicas: Replicas::exact(2),
+///     align: 4096,
+///     ..PutRequest::new(3_274_752)
+/// };
+/// assert_eq!(request.max_extents, 1);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct PutRequest<'a> {
+    /// Bytes of each replica.
+    pub size: u64,
+    /// Power of two at whose multiples the addresses of all pieces are.
+    pub align: u64,
+    /// Pieces that a replica may be in, at least 1; no more than
+    /// [`StoreOptions::extents_max`](crate::StoreOptions::extents_max) are used.
+    pub max_extents: u32,
+    /// How many copies, and how many will do.
+    pub replicas: Replicas,
+    /// The writer's host, from which
+    /// [`Strategy::LocalFirst`](mc_segment::Strategy::LocalFirst) starts; empty
+    /// if it is not known.
+    pub host: &'a str,
+    /// Segments to be tried first, in this order.
+    pub preferred: &'a [SegmentId],
+    /// Segments that must not be used, now or later.
+    pub excluded: &'a [SegmentId],
+    /// The time until the commit; `None` is
+    /// [`StoreOptions::put_deadline`](crate::StoreOptions::put_deadline).
+    pub deadline: Option<Duration>,
+}
+
+impl PutRequest<'_> {
+    /// Returns a request for one copy of `size` bytes in one piece anywhere.
+    #[must_use]
+    pub const fn new(size: u64) -> Self {
+        Self {
+            size,
+            align: 1,
+            max_extents: 1,
+            replicas: Replicas::exact(1),
+            host: "",
+            preferred: &[],
+            excluded: &[],
+            deadline: None,
+        }
+    }
+}
+
+/// What of a request binds every later move of the object.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) align: u64,
+    pub(crate) max_extents: u32,
+    pub(crate) replicas: Replicas,
+    pub(crate) host: Box<str>,
+    pub(crate) excluded: Box<[SegmentId]>,
+    /// Where the end of the last lease is told, if the object is hidden.
+    pub(crate) returned: Arc<Returned>,
+}
+
+impl Terms {
+    fn new(request: &PutRequest<'_>, returned: &Arc<Returned>) -> Self {
+        Self {
+            align: request.align,
+            max_extents: request.max_extents,
+            replicas: request.replicas,
+            host: request.host.into(),
+            excluded: request.excluded.into(),
+            returned: Arc::clone(returned),
+        }
+    }
+
+    fn matches(&self, request: &PutRequest<'_>) -> bool {
+        self.align == request.align
+            && self.max_extents == request.max_extents
+            && self.replicas == request.replicas
+            && *self.host == *request.host
+            && *self.excluded == *request.excluded
+    }
+}
+
+/// Terms that are alike are kept once: most objects of a store have the same.
+#[derive(Debug)]
+pub(crate) struct TermsTable {
+    returned: Arc<Returned>,
+    /// Those of late, the last one used first.
+    recent: Mutex<Vec<Arc<Terms>>>,
+}
+
+/// Terms that are remembered. Objects with others have copies of their own.
+const RECENT_MAX: usize = 8;
+
+impl TermsTable {
+    pub(crate) fn new(returned: Arc<Returned>) -> Self {
+        Self {
+            returned,
+            recent: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn of(&self, request: &PutRequest<'_>) -> Arc<Terms> {
+        let mut recent = self.recent.lock();
+        if let Some(place) = recent.iter().position(|terms| terms.matches(request)) {
+            recent[..=place].rotate_right(1);
+            return Arc::clone(&recent[0]);
+        }
+        let terms = Arc::new(Terms::new(request, &self.returned));
+        recent.truncate(RECENT_MAX - 1);
+        recent.insert(0, Arc::clone(&terms));
+        terms
+    }
+}

@@ -1,0 +1,132 @@
+//! What the clones of a store share, and the steps that several calls are made of.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mc_segment::SegmentPool;
+
+use crate::{
+    clock::{Moment, Stopwatch},
+    events::{Event, EventKind, Listeners},
+    index::{Hashed, Index, Slot},
+    limbo::{Kept, Limbo},
+    object::{Object, Tick},
+    options::StoreOptions,
+    order::{Order, Ranks},
+    pending::Pending,
+    request::TermsTable,
+    stats::Cause,
+};
+
+/// The parts of a store, each with locks of its own.
+///
+/// Locks are taken in this order: that of the order, that of one shard of the
+/// index, that of one segment. Those of limbo, terms and listeners are taken
+/// last and alone.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) pool: SegmentPool,
+    pub(crate) options: StoreOptions,
+    pub(crate) watch: Stopwatch,
+    pub(crate) index: Index,
+    pub(crate) order: Order,
+    pub(crate) terms: TermsTable,
+    pub(crate) limbo: Limbo,
+    pub(crate) listeners: Listeners,
+    pub(crate) counts: Counts,
+    /// The changes of the pool up to which unreadable objects were dropped: a
+    /// hint, so `Relaxed`.
+    pub(crate) swept_changes: AtomicU64,
+    /// Whether the high watermark was passed and the low one is not reached: a
+    /// hint, so `Relaxed`.
+    pub(crate) is_above_watermark: AtomicBool,
+}
+
+/// What is counted where no lock is held: sums, so `Relaxed`.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) key_taken: AtomicU64,
+    pub(crate) too_large: AtomicU64,
+    pub(crate) no_space: AtomicU64,
+    pub(crate) impossible: AtomicU64,
+}
+
+/// Counts one more.
+pub(crate) fn count(sum: &AtomicU64) {
+    sum.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.watch.now()
+    }
+
+    /// Returns the object of a key, dropping it if nobody can read it.
+    pub(crate) fn find(&self, key: Hashed<'_>, now: Moment) -> Option<Object> {
+        let object = self.index.read(key).stored(key).cloned()?;
+        if object.is_readable() {
+            return (!object.claims.is_leaving()).then_some(object);
+        }
+        self.drop_dead(object, now);
+        None
+    }
+
+    /// Drops an object none of whose replicas can be read; returns whether this
+    /// call did.
+    pub(crate) fn drop_dead(&self, object: Object, now: Moment) -> bool {
+        let is_own = object.claims.leave_now().is_ok();
+        if is_own {
+            self.let_go(vec![object], Cause::Unreadable, now);
+        }
+        is_own
+    }
+
+    /// Takes an object that was claimed out of index and order; its space is
+    /// free when the caller and the last lease let go of it.
+    pub(crate) fn take_out(&self, ranks: &mut Ranks, object: &Object, cause: Cause, now: Moment) {
+        let taken = self.index.write_at(object.id).take(object.id);
+        debug_assert!(
+            matches!(&taken, Slot::Stored(stored) if stored.is_same(object)),
+            "whoever has claimed an object finds it"
+        );
+        ranks.remove(object, cause, Tick::from(now));
+        self.listeners.tell(|| Event {
+            key: object.key().into(),
+            bytes: object.bytes(),
+            kind: EventKind::Left(cause),
+        });
+    }
+
+    /// Ends the puts whose deadlines have passed; returns whether there were
+    /// any whose space is free now.
+    pub(crate) fn end_late_puts(&self, now: Moment) -> bool {
+        let mut has_freed = false;
+        for pending in self.index.in_flight() {
+            if now >= pending.deadline() {
+                has_freed |= self.end_late_put(&pending, now);
+            }
+        }
+        has_freed
+    }
+
+    pub(crate) fn end_late_put(&self, pending: &Pending, now: Moment) -> bool {
+        let space = {
+            let mut shard = self.index.write_at(pending.id);
+            let Some(space) = pending.expire(now) else {
+                return false;
+            };
+            shard.take(pending.id);
+            space
+        };
+        count(&self.counts.expired);
+        let until = pending.deadline().after(self.options.put_margin);
+        if until > now {
+            self.limbo.keep(until, Kept::Space(space));
+            return false;
+        }
+        drop(space);
+        true
+    }
+}

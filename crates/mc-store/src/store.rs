@@ -1,0 +1,417 @@
+//! The store as its users see it: reading, removing and pinning objects.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mc_segment::SegmentPool;
+
+use crate::{
+    claims::Claim,
+    clock::{Moment, Stopwatch},
+    error::{ReadError, RemoveError, StoreOptionsError},
+    events::{Events, Listeners},
+    index::Index,
+    lease::Lease,
+    limbo::{Kept, Limbo},
+    object::Tick,
+    options::StoreOptions,
+    order::Order,
+    policy::Policy,
+    request::TermsTable,
+    shared::{Counts, Shared},
+    stats::{Cause, Refusals, StoreStats},
+};
+
+/// Objects under keys in the segments of a pool.
+///
+/// Clones name the same store; any number of threads use it. An object is put
+/// in two steps, so that nobody reads what is not written, and never changes
+/// afterwards. When there is no room, objects that are neither pinned nor
+/// leased leave, see [`Eviction`](crate::Eviction).
+///
+/// # Examples
+///
+/// ```
+/// use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+/// use mc_store::{ObjectStore, PutRequest, StoreOptions};
+///
+/// let pool = SegmentPool::new(PoolOptions::default());
+/// let info = SegmentInfo::new(SegmentId(1), "node-1", 0x1_0000_0000, 64 << 20);
+/// pool.mount(Segment::remote(info))?;
+/// let store = ObjectStore::new(pool, StoreOptions::default())?;
+///
+/// let put = store.put(b"prefix/1", &PutRequest::new(3_274_752))?;
+/// // Here the bytes are sent to where `put.descriptors()` say.
+/// put.commit()?;
+///
+/// let lease = store.get(b"prefix/1").expect("it was committed");
+/// assert_eq!(lease.descriptors()[0].address, 0x1_0000_0000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct ObjectStore {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What of an object is removed when somebody uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Removal {
+    /// Nothing: an object that is leased or pinned stays.
+    #[default]
+    IfIdle,
+    /// The key, at once; its space is free when the last lease has ended. A
+    /// pinned object stays.
+    Detach,
+    /// All of it, pinned or not. Leases that are held keep the bytes as long as
+    /// they are; timed leases count for nothing.
+    Now,
+}
+
+impl ObjectStore {
+    /// Makes a store without objects over a pool, which may have other users.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreOptionsError`].
+    pub fn new(pool: SegmentPool, options: StoreOptions) -> Result<Self, StoreOptionsError> {
+        let policy = options.policy.policy();
+        Self::with_policy(pool, options, policy)
+    }
+
+    /// As [`new`](Self::new) with a policy of your own instead of that of the
+    /// options. Its calls are made under a lock: it must not call the store.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreOptionsError`].
+    pub fn with_policy(
+        pool: SegmentPool,
+        options: StoreOptions,
+        policy: Box<dyn Policy>,
+    ) -> Result<Self, StoreOptionsError> {
+        options.validate()?;
+        let order = Order::new(policy);
+        let shared = Shared {
+            swept_changes: AtomicU64::new(pool.changes()),
+            pool,
+            watch: Stopwatch::new(options.clock.clone()),
+            options,
+            index: Index::new(),
+            terms: TermsTable::new(order.returned()),
+            order,
+            limbo: Limbo::new(),
+            listeners: Listeners::default(),
+            counts: Counts::default(),
+            is_above_watermark: AtomicBool::new(false),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Returns the pool.
+    #[must_use]
+    pub fn pool(&self) -> &SegmentPool {
+        &self.shared.pool
+    }
+
+    /// Returns what the store was made with.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.shared.options
+    }
+
+    /// Returns the object of a key, and notes that it was used.
+    ///
+    /// It stays where it is as long as the lease is held. An object none of
+    /// whose segments is readable any more is dropped.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<Lease> {
+        self.shared.lease(key, self.shared.now())
+    }
+
+    /// As [`get`](Self::get); the object also stays for a time from now on,
+    /// held or not, so that another process can read it: at most
+    /// [`StoreOptions::lease_max`].
+    ///
+    /// A lease that lasts longer is not shortened.
+    pub fn get_for(&self, key: &[u8], time: Duration) -> Option<Lease> {
+        let now = self.shared.now();
+        let lease = self.shared.lease(key, now)?;
+        if !time.is_zero() {
+            let time = time.min(self.shared.options.lease_max);
+            lease.object().lease_until(now.after(time));
+        }
+        Some(lease)
+    }
+
+    /// Returns leases of the objects of the first keys, up to the first that
+    /// is not stored: what is behind it in a prompt is of no use without it.
+    ///
+    /// Notes the uses so that the last of them leaves first.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Lease> {
+        self.shared.lease_prefix(keys)
+    }
+
+    /// Returns the bytes of an object, where this process can read them.
+    ///
+    /// An object whose bytes have not the checksum that was taken at its commit
+    /// is dropped and counts as not stored.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReadError`] if no replica can be read here.
+    pub fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let Some(lease) = shared.lease(key, now) else {
+            return Ok(None);
+        };
+        match lease.read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ReadError::Checksum { .. }) => {
+                if lease.object().claims.leave_now().is_ok() {
+                    shared.let_go(vec![lease.object().clone()], Cause::Corrupt, now);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether an object is stored under a key; that is no use of it.
+    #[must_use]
+    pub fn exists(&self, key: &[u8]) -> bool {
+        let shared = &*self.shared;
+        shared.find(shared.index.hash(key), shared.now()).is_some()
+    }
+
+    /// Returns the keys of all objects, in no order. Takes time linear in the
+    /// objects; no lock is held for long.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Box<[u8]>> {
+        let mut keys = Vec::new();
+        self.shared.index.for_each_object(|object| {
+            if object.is_readable() {
+                keys.push(object.key().into());
+            }
+        });
+        keys
+    }
+
+    /// Removes an object.
+    ///
+    /// # Errors
+    ///
+    /// A [`RemoveError`]; nothing has changed then.
+    pub fn remove(&self, key: &[u8], removal: Removal) -> Result<(), RemoveError> {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let hashed = shared.index.hash(key);
+        let object = shared.find(hashed, now).ok_or(RemoveError::NotStored)?;
+        let taken = match removal {
+            Removal::IfIdle => object.leave(now),
+            Removal::Detach if object.claims.is_pinned() => Err(Claim::Pinned),
+            Removal::Detach | Removal::Now => object.claims.leave_now(),
+        };
+        taken.map_err(|claim| match claim {
+            Claim::Leased => RemoveError::Leased,
+            Claim::Pinned => RemoveError::Pinned,
+            Claim::Leaving => RemoveError::NotStored,
+        })?;
+        let until = object.leased_until();
+        if removal == Removal::Detach && now < until {
+            shared.limbo.keep(until, Kept::Object(object.clone()));
+        }
+        shared.let_go(vec![object], Cause::Removed, now);
+        Ok(())
+    }
+
+    /// Removes several objects; returns how each went.
+    pub fn remove_many<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        removal: Removal,
+    ) -> Vec<Result<(), RemoveError>> {
+        let remove = |key: &K| self.remove(key.as_ref(), removal);
+        keys.iter().map(remove).collect()
+    }
+
+    /// Keeps an object from being evicted until it is unpinned; returns whether
+    /// it is stored.
+    pub fn pin(&self, key: &[u8]) -> bool {
+        self.set_pinned(key, true)
+    }
+
+    /// Lets a pinned object be evicted again, as if it was used now; returns
+    /// whether it is stored.
+    pub fn unpin(&self, key: &[u8]) -> bool {
+        self.set_pinned(key, false)
+    }
+
+    /// Ends the timed lease of an object, whoever took it; returns whether there
+    /// was one. Leases that are held stay.
+    pub fn end_lease(&self, key: &[u8]) -> bool {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let Some(object) = shared.find(shared.index.hash(key), now) else {
+            return false;
+        };
+        let had_one = object.end_timed_lease(now);
+        let mut ranks = shared.order.lock();
+        ranks.look_again(&shared.index, object.id, now);
+        had_one
+    }
+
+    /// Returns a queue of what happens to objects from now on, which holds
+    /// `capacity` events, at least 1.
+    #[must_use]
+    pub fn events(&self, capacity: usize) -> Events {
+        self.shared.listeners.listen(capacity)
+    }
+
+    /// Returns what the store holds and has done so far.
+    ///
+    /// If segments have changed since, objects without a readable replica are
+    /// dropped first, in time linear in the objects. No lock is held for long.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let shared = &*self.shared;
+        let now = shared.now();
+        shared.limbo.sweep(now);
+        shared.end_late_puts(now);
+        if shared.swept_changes.load(Ordering::Relaxed) != shared.pool.changes() {
+            shared.drop_unreadable();
+        }
+        shared.stats()
+    }
+
+    /// Checks that all tables of the store agree, while no other call runs. A
+    /// test aid that takes time linear in the objects.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not, which no sequence of calls can bring about.
+    pub fn check_invariants(&self) {
+        let shared = &*self.shared;
+        shared.index.check_invariants();
+        shared.order.check_invariants(&shared.index);
+    }
+
+    fn set_pinned(&self, key: &[u8], is_pinned: bool) -> bool {
+        let shared = &*self.shared;
+        let now = shared.now();
+        let Some(object) = shared.find(shared.index.hash(key), now) else {
+            return false;
+        };
+        let mut ranks = shared.order.lock();
+        if object.claims.is_leaving() {
+            return false;
+        }
+        if object.claims.set_pinned(is_pinned) {
+            ranks.note_pin(&object, is_pinned, now);
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Takes a lease of the object of a key.
+    #[inline]
+    fn lease(&self, key: &[u8], now: Moment) -> Option<Lease> {
+        let hashed = self.index.hash(key);
+        let lease = {
+            let shard = self.index.read(hashed);
+            let stored = shard.stored(hashed);
+            let readable = stored.filter(|object| object.is_readable());
+            readable.and_then(Lease::take)
+        };
+        match &lease {
+            Some(lease) => self.order.note_use(lease.object(), Tick::from(now)),
+            None => self.note_miss(key, now),
+        }
+        lease
+    }
+
+    #[cold]
+    fn note_miss(&self, key: &[u8], now: Moment) {
+        self.order.note_miss();
+        // Drops what nobody can read any more.
+        self.find(self.index.hash(key), now);
+    }
+
+    fn lease_prefix<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Lease> {
+        let now = self.now();
+        let mut leases = Vec::new();
+        for key in keys {
+            let hashed = self.index.hash(key.as_ref());
+            let shard = self.index.read(hashed);
+            let stored = shard.stored(hashed);
+            let readable = stored.filter(|object| object.is_readable());
+            let Some(lease) = readable.and_then(Lease::take) else {
+                drop(shard);
+                self.note_miss(key.as_ref(), now);
+                break;
+            };
+            leases.push(lease);
+        }
+        for lease in leases.iter().rev() {
+            self.order.note_use(lease.object(), Tick::from(now));
+        }
+        leases
+    }
+
+    fn stats(&self) -> StoreStats {
+        let (hits, misses) = self.order.reads();
+        let (objects, in_flight) = self.index.counts();
+        let load = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        let ranks = self.order.lock();
+        let figures = &ranks.figures;
+        StoreStats {
+            objects,
+            pinned: figures.pinned,
+            in_flight,
+            lingering: self.limbo.len() as u64,
+            live_bytes: figures.live_bytes,
+            hits,
+            misses,
+            committed: figures.committed,
+            committed_bytes: figures.committed_bytes,
+            abandoned: load(&counts.abandoned),
+            expired: load(&counts.expired),
+            moved: figures.moved,
+            removed: figures.removed,
+            refused: Refusals {
+                key_taken: load(&counts.key_taken),
+                too_large: load(&counts.too_large),
+                no_space: load(&counts.no_space),
+                impossible: load(&counts.impossible),
+            },
+            on_demand: figures.on_demand,
+            by_watermark: figures.by_watermark,
+            unreadable: figures.unreadable,
+            corrupt: figures.corrupt,
+            placed_bytes_on_demand: figures.placed_bytes_on_demand,
+            lifetime: figures.lifetime.clone(),
+            idle_before_eviction: figures.idle.clone(),
+            reuse_gap: figures.reuse_gap.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for ObjectStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectStore")
+            .field("pool", &self.shared.pool)
+            .field("stats", &self.shared.stats())
+            .finish_non_exhaustive()
+    }
+}
