@@ -215,21 +215,13 @@ impl Shared {
         replaced: Option<usize>,
         now: Moment,
     ) -> Result<PlacedBuffer, PutError> {
-        let others: Vec<&PlacedBuffer> = object
-            .replicas()
-            .enumerate()
-            .filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable())
-            .map(|(_, buffer)| buffer)
-            .collect();
-        let old = replaced.and_then(|place| object.replicas().nth(place));
-        let old = old.map(PlacedBuffer::segment_id);
-        let is_taken = |name: &str| others.iter().any(|other| other.segment().name == name);
+        let others = object.replicas().enumerate();
+        let others =
+            others.filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable());
+        let beside: Vec<&PlacedBuffer> = others.map(|(_, buffer)| buffer).collect();
         let mut excluded = object.terms.excluded.to_vec();
-        let views = self.pool.segments();
-        let barred = views
-            .iter()
-            .filter(|view| Some(view.id) == old || is_taken(&view.name));
-        excluded.extend(barred.map(|view| view.id));
+        let old = replaced.and_then(|place| object.replicas().nth(place));
+        excluded.extend(old.map(PlacedBuffer::segment_id));
         let request = Request {
             size: object.size(),
             align: object.terms.align,
@@ -237,8 +229,9 @@ impl Shared {
             replicas: Replicas::exact(1),
             preferred: &[],
             excluded: &excluded,
+            beside: &beside,
             host: &object.terms.host,
-            key_hash: stable_hash(object.key()),
+            key_hash: Some(stable_hash(object.key())),
         };
         let placed = self.place(&request, now)?;
         Ok(placed.into_iter().next().expect("one was asked for"))

@@ -94,7 +94,8 @@ impl Shared {
             preferred: request.preferred,
             excluded: request.excluded,
             host: request.host,
-            key_hash: stable_hash(key),
+            beside: &[],
+            key_hash: Some(stable_hash(key)),
         };
         put.pending.hold(self.place(&placing, now)?);
         Ok(put)

@@ -109,7 +109,11 @@ impl Shared {
                 align: request.align,
                 extents_max: request.max_extents,
                 excluded: request.excluded,
-                names: placed.iter().map(name).collect(),
+                names: placed
+                    .iter()
+                    .chain(request.beside.iter().copied())
+                    .map(name)
+                    .collect(),
             },
             now,
             claimed: Vec::new(),
