@@ -210,7 +210,10 @@ fn a_lost_put_gives_back_its_key_at_the_deadline_and_its_space_after_the_margin(
                 };
                 let lost = lose(store.put(&key(0), &request).unwrap(), is_forgotten);
                 hand.pass(seconds(deadline) - Duration::from_millis(1));
-                let small = PutRequest::new(10);
+                let small = PutRequest {
+                    preferred: &[SegmentId(2)],
+                    ..PutRequest::new(10)
+                };
                 assert_eq!(refusal(&store, 0, &small), PutError::InFlight);
                 hand.pass(Duration::from_millis(1));
                 // The key is free, and the space is not.

@@ -96,14 +96,15 @@ fn puts_in_flight_are_in_the_way_until_they_end() {
                     _ => put(&store, number, unit),
                 }
             }
-            let refused = refusal(&store, 1_000, &PutRequest::new(2 * unit));
+            let most = count / 2 * unit;
+            let refused = refusal(&store, 1_000, &PutRequest::new(most + 1));
             let PutError::NoRoom { in_the_way, .. } = refused else {
                 panic!("{refused:?}");
             };
             assert_eq!(in_the_way.in_flight, count / 2);
             assert_eq!(numbers(&store).len() as u64, count / 2);
             drop(puts);
-            put(&store, 1_000, 2 * unit);
+            put(&store, 1_000, most + 1);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use common::{
     info, memory, mount_local,
     objects::{
-        EVICTIONS, assert_all_space_is_of_objects, key, local_store_of, numbers, put, put_as,
+        EVICTIONS, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, key, local_store_of, numbers, put, put_as,
         put_in, segments_of, store_of,
     },
     pool,
@@ -342,6 +342,6 @@ fn a_restarted_hosts_epoch_replaces_the_older_one() {
         assert!(refused.is_err());
         assert!(store.exists(&key(1_000)));
         put(&store, 1_001, 50);
-        assert_all_space_is_of_objects(&store);
+        assert_all_space_is_of_replicas(&store);
     }
 }
