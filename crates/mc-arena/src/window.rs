@@ -96,7 +96,7 @@ impl FileWindow {
         let mapped = mapped.ok_or_else(|| map(Errno::ENOMEM))?;
         let mapping = Mapping::shared(file.as_fd(), 0, mapped, page_bytes).map_err(map)?;
         mapping.advise(Advice::DontFork).map_err(map)?;
-        match mapping.populate(0..mapping.len()) {
+        match mapping.extent().populate(0..mapping.len()) {
             // Before Linux 5.14 the first copy to each page does it.
             Ok(()) | Err(Errno::EINVAL) => {}
             Err(errno) => return Err(map(errno)),
