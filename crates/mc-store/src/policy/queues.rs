@@ -68,6 +68,12 @@ pub(super) struct Cursor {
     aside: (u64, u32),
 }
 
+impl Cursor {
+    pub(super) fn queue(&self) -> u8 {
+        self.queue
+    }
+}
+
 impl Packed {
     const fn new(tick: u64, queue: u8, place: Place, note: u8) -> Self {
         let place = match place {
@@ -154,6 +160,8 @@ impl Queues {
 
     /// Adds an object just behind another that is newer, as if it was used right before that one.
     pub(super) fn insert_behind(&mut self, id: ObjectId, newer: ObjectId, queue: u8) {
+        // Time passes as with every insertion, although the object is older than that.
+        self.now += 1;
         let before = self.entry(newer.0).packed;
         self.add(id, queue, before.tick());
         if before.place() == Place::Listed && before.queue() == queue {
@@ -199,6 +207,17 @@ impl Queues {
         self.next(&mut cursor).map(|id| self.tick(id))
     }
 
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, now: u64) {
+        self.now = self.now.max(now);
+    }
+
+    /// Returns the newest object of a queue that was not shown again late.
+    pub(super) fn newest(&self, queue: u8) -> Option<ObjectId> {
+        let newest = self.ends[usize::from(queue)].newest;
+        (newest != NONE).then_some(ObjectId(newest))
+    }
+
     /// Returns the position before the oldest object.
     pub(super) fn cursor(&self, queue: u8) -> Cursor {
         Cursor {
@@ -206,6 +225,11 @@ impl Queues {
             listed: self.ends[usize::from(queue)].oldest,
             aside: (0, 0),
         }
+    }
+
+    /// Returns the object that the next step passes.
+    pub(super) fn peek(&self, cursor: &Cursor) -> Option<ObjectId> {
+        self.next(&mut { *cursor })
     }
 
     /// Passes the next object and returns it.
