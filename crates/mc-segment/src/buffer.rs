@@ -15,10 +15,11 @@ use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::BytesError,
     gate::Access,
+    id::SegmentId,
     memory::{Memory, MemoryError},
     mounted::Mounted,
     pieces::Pieces,
-    segment::{SegmentId, SegmentInfo},
+    segment::SegmentInfo,
     state::SegmentState,
 };
 

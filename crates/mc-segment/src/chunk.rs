@@ -6,13 +6,22 @@ mod look;
 use std::ops::Range;
 
 use mc_offset::{AllocError, Options, SharedAllocator};
+use smallvec::SmallVec;
 
 use crate::{
-    error::MountError, owners::Owners, pieces::Pieces, registration::registration_chunks,
+    error::MountError,
+    memory::Memory,
+    owners::Owners,
+    pieces::Pieces,
+    registration::{RegistrationError, check_pages, registration_chunks},
     segment::SegmentInfo,
 };
 
 pub use self::look::{BlockCursor, BlockPage};
+
+/// The chunks of a segment in address order; at least one, and nearly always
+/// only that.
+pub(crate) type Chunks = SmallVec<[Chunk; 1]>;
 
 /// A part of a segment that one registration covers.
 #[derive(Debug)]
@@ -61,14 +70,9 @@ pub(crate) fn allocate_pieces(
 }
 
 /// Makes the chunks of a segment, in address order; nothing is placed.
-pub(crate) fn chunks(info: &SegmentInfo) -> Result<Box<[Chunk]>, MountError> {
+pub(crate) fn chunks(info: &SegmentInfo, memory: &Memory) -> Result<Chunks, MountError> {
     let id = info.id;
-    let whole = info.base..info.base + info.size;
-    let ranges = match info.options.registration {
-        None => Ok(Vec::from([whole])),
-        Some(limit) => registration_chunks(info.base, info.size, limit),
-    };
-    let ranges = ranges.map_err(|source| MountError::Registration { id, source })?;
+    let ranges = ranges(info, memory).map_err(|source| MountError::Registration { id, source })?;
     let chunk = |(number, range): (u32, Range<u64>)| {
         let options = Options {
             granule: info.options.granule,
@@ -86,6 +90,18 @@ pub(crate) fn chunks(info: &SegmentInfo) -> Result<Box<[Chunk]>, MountError> {
         })
     };
     (0..).zip(ranges).map(chunk).collect()
+}
+
+/// Returns the address ranges of the chunks.
+fn ranges(info: &SegmentInfo, memory: &Memory) -> Result<Vec<Range<u64>>, RegistrationError> {
+    let Some(limit) = info.options.registration else {
+        return Ok(Vec::from([info.base..info.base + info.size]));
+    };
+    let ranges = registration_chunks(info.base, info.size, limit)?;
+    if let Some((start, page_bytes)) = memory.pages() {
+        check_pages(&ranges, limit, start, page_bytes)?;
+    }
+    Ok(ranges)
 }
 
 /// Places in the first chunk that has room; those that seem to have a hole

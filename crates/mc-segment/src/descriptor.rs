@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::segment::SegmentId;
+use crate::id::SegmentId;
 
 /// Where a buffer is, as a transport or another process needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -109,12 +109,17 @@ mod block;
 mod buffer;
 mod chunk;
 mod descriptor;
+mod draw;
 mod error;
 mod gate;
+mod growing;
+mod id;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mounted;
+mod names;
+mod options;
 mod owners;
 mod pieces;
 mod placed;
@@ -126,6 +131,7 @@ mod segment;
 mod snapshot;
 mod state;
 mod stats;
+mod strategy;
 mod sync;
 mod table;
 
@@ -140,18 +146,20 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,
-        RegistrationError, RestoreError, SegmentField, SegmentIdError, StrategyError,
-        TransitionError,
+        RestoreError, SegmentField, TransitionError,
     },
+    growing::UnknownFields,
+    id::{SegmentId, SegmentIdError},
     memory::Memory,
-    placement::Strategy,
-    pool::{EvictionWindow, Mounting, PoolOptions, Replaced, SegmentPool},
-    registration::{RegistrationLimit, registration_chunks},
+    options::PoolOptions,
+    pool::{EvictionWindow, Mounting, Replaced, SegmentPool},
+    registration::{RegistrationError, RegistrationLimit, registration_chunks},
     request::{ReplicaPolicy, Replicas, Request},
-    segment::{Segment, SegmentId, SegmentInfo, SegmentOptions},
+    segment::{Segment, SegmentInfo, SegmentOptions},
     snapshot::{PoolSnapshot, SNAPSHOT_VERSION, SegmentSnapshot},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
+    strategy::{Strategy, StrategyError},
 };
 
 /// The lock-free part by itself, for `tests/loom.rs`.

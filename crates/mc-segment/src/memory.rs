@@ -67,6 +67,15 @@ impl Memory {
         }
     }
 
+    /// Returns where in its pages the segment begins, and the bytes of a page,
+    /// if the memory is a pool's.
+    pub(crate) fn pages(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Remote | Self::File { .. } => None,
+            Self::Pool { bytes, start } => Some((*start as u64, bytes.pool().page_bytes() as u64)),
+        }
+    }
+
     /// Returns which memory it is and where in it the segment begins, if this
     /// process has it. The number tells memories apart as long as both are held.
     pub(crate) fn origin(&self) -> Option<(usize, u64)> {

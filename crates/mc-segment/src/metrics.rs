@@ -1,12 +1,12 @@
 //! The sums of a pool for the facade of the crate `metrics`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use metrics::{counter, gauge};
 
 use crate::{
+    id::SegmentId,
     pool::SegmentPool,
-    segment::SegmentId,
     stats::{PoolStats, SegmentStats, SpaceStats},
 };
 
@@ -51,7 +51,7 @@ use crate::{
 pub struct MetricsPublisher {
     pool: SegmentPool,
     /// The segments of the last time, and their names.
-    published: BTreeMap<SegmentId, String>,
+    published: BTreeMap<SegmentId, Arc<str>>,
 }
 
 impl MetricsPublisher {
@@ -71,7 +71,7 @@ impl MetricsPublisher {
     pub fn publish(&mut self) {
         let stats = self.pool.stats();
         let present = stats.segments.iter();
-        let present = present.map(|segment| (segment.id, segment.name.clone()));
+        let present = present.map(|segment| (segment.id, Arc::clone(&segment.name)));
         let gone = std::mem::replace(&mut self.published, present.collect());
         for (id, name) in &gone {
             if !self.published.contains_key(id) {
@@ -91,7 +91,7 @@ fn publish_segment(segment: &SegmentStats) {
         ("tables", segment.refusals.tables),
     ];
     for (cause, count) in causes {
-        let (id, name) = (segment.id.to_string(), segment.name.clone());
+        let (id, name) = (segment.id.to_string(), segment.name.to_string());
         counter!("mc_segment_refusals_total", "segment" => id, "name" => name, "cause" => cause)
             .absolute(count);
     }

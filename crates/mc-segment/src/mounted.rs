@@ -2,16 +2,17 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use mc_offset::AllocError;
 
 use crate::{
-    chunk::{Chunk, allocate_in_any, allocate_pieces, chunks},
+    chunk::{Chunk, Chunks, allocate_in_any, allocate_pieces, chunks},
     error::MountError,
     gate::{Access, Gate},
     memory::Memory,
+    names::Names,
     pieces::Pieces,
     placed::{PlacedBytes, PlacedSum, SEGMENT_BYTES_MAX},
     segment::{Segment, SegmentInfo},
@@ -19,12 +20,30 @@ use crate::{
     stats::{RefusalCounters, SegmentStats, SegmentView, SpaceStats},
 };
 
+/// What the segments of a pool have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Commons {
+    pub(crate) placed: Arc<PlacedSum>,
+    pub(crate) names: Names,
+    /// Segments made so far. The read-modify-write alone makes numbers unique,
+    /// so `Relaxed`.
+    made: AtomicU64,
+}
+
 /// A segment that a pool has, and that its buffers keep alive.
 #[derive(Debug)]
 pub(crate) struct Mounted {
     info: SegmentInfo,
+    /// No other segment of the pool has the same, nor had.
+    number: u64,
+    /// The name, one and the same for all segments of the pool that share it.
+    name: Arc<str>,
+    /// The host, likewise.
+    host: Arc<str>,
+    /// The endpoint, likewise.
+    endpoint: Arc<str>,
     /// The registration chunks in address order, or one for all of it.
-    chunks: Box<[Chunk]>,
+    chunks: Chunks,
     /// The number of a [`SegmentState`]. Stored under the lock of the pool's
     /// registry; `SeqCst` on both sides, so that a placement that read the
     /// state after it allocated, or the one who closes the segment and looks at
@@ -44,7 +63,7 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     /// Makes the allocators of a segment; nothing is placed.
-    pub(crate) fn new(segment: Segment, sum: &Arc<PlacedSum>) -> Result<Self, MountError> {
+    pub(crate) fn new(segment: Segment, commons: &Commons) -> Result<Self, MountError> {
         let Segment { info, memory } = segment;
         let (id, base, size) = (info.id, info.base, info.size);
         if size > SEGMENT_BYTES_MAX {
@@ -75,11 +94,15 @@ impl Mounted {
             });
         }
         Ok(Self {
-            chunks: chunks(&info)?,
+            chunks: chunks(&info, &memory)?,
+            name: commons.names.unique(&info.name),
+            host: commons.names.unique(&info.host),
+            endpoint: commons.names.unique(&info.endpoint),
             info,
+            number: commons.made.fetch_add(1, Ordering::Relaxed),
             state: AtomicU8::new(SegmentState::Ok as u8),
             is_fresh: AtomicBool::new(false),
-            placed: PlacedBytes::new(sum),
+            placed: PlacedBytes::new(&commons.placed),
             refusals: RefusalCounters::default(),
             gate: Gate::new(),
             memory: Mutex::new(memory),
@@ -89,6 +112,21 @@ impl Mounted {
     #[inline]
     pub(crate) fn info(&self) -> &SegmentInfo {
         &self.info
+    }
+
+    #[inline]
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Returns the host, if it is known.
+    #[inline]
+    pub(crate) fn host(&self) -> Option<&Arc<str>> {
+        (!self.host.is_empty()).then_some(&self.host)
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<str> {
+        &self.endpoint
     }
 
     #[inline]
@@ -176,12 +214,22 @@ impl Mounted {
         free.map(|chunk| chunk.allocator.recent_free_bytes()).sum()
     }
 
+    /// Returns whether a greater share of the bytes is free than of another's,
+    /// as of a moment ago.
+    #[inline]
+    pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
+        let share = |one: &Self| (one.recent_free_bytes(), one.info.size);
+        is_greater_share(share(self), share(other))
+    }
+
     /// Returns what can be read without a lock.
     pub(crate) fn view(&self) -> SegmentView {
         SegmentView {
             id: self.info.id,
-            name: self.info.name.clone(),
-            host: self.info.host.clone(),
+            epoch: self.info.epoch,
+            mount_number: self.number,
+            name: Arc::clone(&self.name),
+            host: Arc::clone(&self.host),
             state: self.state(),
             capacity: self.info.size,
             free_bytes: self.recent_free_bytes(),
@@ -207,7 +255,7 @@ impl Mounted {
         }
         SegmentStats {
             id: self.info.id,
-            name: self.info.name.clone(),
+            name: Arc::clone(&self.name),
             state: self.state(),
             space,
             refusals: self.refusals.read(),
@@ -235,4 +283,11 @@ impl Mounted {
         let at = after.checked_sub(1)?;
         (address < self.chunks[at].end()).then_some(at)
     }
+}
+
+/// Returns whether the first part is a greater share of its whole than the
+/// second, for pairs of part and whole.
+#[inline]
+pub(crate) fn is_greater_share(a: (u64, u64), b: (u64, u64)) -> bool {
+    u128::from(a.0) * u128::from(b.1) > u128::from(b.0) * u128::from(a.1)
 }

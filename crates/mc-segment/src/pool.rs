@@ -1,14 +1,13 @@
 //! The pool: mounted segments, and space in those that are open.
 
-mod admit;
 mod blocks;
 mod exact;
 mod refusal;
+mod registry;
 mod restore;
 mod window;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,25 +17,26 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer::PlacedBuffer,
+    draw::Draw,
     error::{MountError, PlaceError, TransitionError},
-    mounted::Mounted,
-    placed::PlacedSum,
-    placement::{Draw, Search, Strategy},
+    id::SegmentId,
+    mounted::{Commons, Mounted, is_greater_share},
+    options::PoolOptions,
+    placement::Search,
     request::Request,
-    segment::{Segment, SegmentId, SegmentInfo},
+    segment::{Segment, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
-    table::{Entry, Table},
+    table::Table,
 };
 
 pub use self::window::EvictionWindow;
 use self::{
-    admit::{Admission, admit, check_disjoint, retire},
     refusal::refusal,
+    registry::{Admission, Registry, retire},
 };
 
 /// The segments of a store.
@@ -59,16 +59,6 @@ use self::{
 #[derive(Clone)]
 pub struct SegmentPool {
     shared: Arc<Shared>,
-}
-
-/// How a pool places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolOptions {
-    /// Which segment is given a request.
-    pub strategy: Strategy,
-    /// What the random choices of the strategies follow from: on one thread,
-    /// equal seeds and calls give equal places.
-    pub seed: u64,
 }
 
 /// What mounting a segment did.
@@ -97,20 +87,20 @@ pub struct Replaced {
     pub placed_bytes: u64,
 }
 
-/// All mounted segments, whatever their states.
-type Registry = BTreeMap<SegmentId, Arc<Mounted>>;
-
 struct Shared {
     options: PoolOptions,
     /// The segments that are open to placement. Replaced under the lock of
     /// `registry` only.
     table: ArcSwap<Table>,
+    /// Held for changes of the set of segments and to look one up by its id;
+    /// never while something is placed, an allocator is made or a segment's
+    /// lock is held for longer than a report takes.
     registry: Mutex<Registry>,
+    commons: Commons,
     /// How often a segment came, went or changed its state. Counted up under
     /// the lock of `registry` after the change; who reads a new number with
     /// `Acquire` sees what it counts.
     changes: AtomicU64,
-    placed: Arc<PlacedSum>,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
     tickets: AtomicU64,
@@ -123,10 +113,10 @@ impl SegmentPool {
     pub fn new(options: PoolOptions) -> Self {
         let shared = Shared {
             options,
-            table: ArcSwap::default(),
+            table: ArcSwap::from_pointee(Table::new()),
             registry: Mutex::default(),
+            commons: Commons::default(),
             changes: AtomicU64::new(0),
-            placed: Arc::default(),
             tickets: AtomicU64::new(0),
             counters: RequestCounters::default(),
         };
@@ -149,7 +139,9 @@ impl SegmentPool {
     /// buffers of the older one are invalid from then on. Its own fields are as
     /// those of any new segment.
     ///
-    /// Takes time linear in the number of segments.
+    /// Takes time logarithmic in the number of segments, but for the list of
+    /// those that are open, some of which is copied; the allocator of the
+    /// segment is made before anything is locked.
     ///
     /// # Errors
     ///
@@ -157,14 +149,15 @@ impl SegmentPool {
     /// addresses of the endpoint or bytes of the memory, is named in it. That
     /// two files or mappings show the same bytes is not found out.
     pub fn mount(&self, segment: Segment) -> Result<Mounting, MountError> {
-        let mut registry = self.registry();
-        let admission = admit(&registry, &segment.info)?;
-        if let Admission::Mounted(state) = admission {
+        if let Admission::Mounted(state) = self.registry().admit(&segment.info)? {
             return Ok(Mounting::AlreadyMounted(state));
         }
-        check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
-        self.install(&mut registry, mounted, &admission)
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.commons)?);
+        let mut registry = self.registry();
+        match registry.admit(mounted.info())? {
+            Admission::Mounted(state) => Ok(Mounting::AlreadyMounted(state)),
+            admission => self.install(&mut registry, mounted, &admission),
+        }
     }
 
     /// Closes a segment to placement while its buffers stay: they are to be
@@ -259,7 +252,7 @@ impl SegmentPool {
     #[must_use]
     pub fn state(&self, id: SegmentId) -> Option<SegmentState> {
         // Under the lock, as a drain that is being finished may yet be refused.
-        self.registry().get(&id).map(|mounted| mounted.state())
+        self.registry().get(id).map(|mounted| mounted.state())
     }
 
     /// Returns what is known about a segment, if it is mounted.
@@ -275,8 +268,7 @@ impl SegmentPool {
     /// of slightly different moments.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentView> {
-        let registry = self.registry();
-        registry.values().map(|mounted| mounted.view()).collect()
+        self.all().iter().map(|mounted| mounted.view()).collect()
     }
 
     /// Places the replicas of an object.
@@ -315,7 +307,7 @@ impl SegmentPool {
     /// [`u64::MAX`] if there are more.
     #[must_use]
     pub fn placeable_bytes(&self) -> u64 {
-        u64::try_from(self.shared.table.load().capacity).unwrap_or(u64::MAX)
+        u64::try_from(self.shared.table.load().rows.bytes()).unwrap_or(u64::MAX)
     }
 
     /// Returns the bytes of all buffers that are alive in segments open to
@@ -325,7 +317,7 @@ impl SegmentPool {
     /// is being placed or dropped, for sums below 2<sup>63</sup>.
     #[must_use]
     pub fn placed_bytes_in_placeable(&self) -> u64 {
-        self.shared.placed.bytes()
+        self.shared.commons.placed.bytes()
     }
 
     /// Decides whether fewer replicas than asked for are a success.
@@ -351,27 +343,23 @@ impl SegmentPool {
     /// segments in use are of slightly different moments.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        let mounted: Vec<_> = self.registry().values().cloned().collect();
         let mut stats = PoolStats {
             requests: self.shared.counters.read(),
             ..PoolStats::default()
         };
-        for segment in mounted.iter().map(|one| one.stats()) {
+        for segment in self.all().iter().map(|mounted| mounted.stats()) {
             stats.total.add(&segment.space);
             stats.segments.push(segment);
         }
         stats
     }
 
-    /// Marks a segment that is about to be opened as fresh if others are in use.
-    fn mark_fresh(&self, mounted: &Arc<Mounted>) {
-        let table = self.shared.table.load();
-        let entry = Entry::new(Arc::clone(mounted), 0);
-        if table
-            .entries
-            .iter()
-            .any(|other| entry.is_emptier_than(other))
-        {
+    /// Marks a segment that is about to be opened as fresh if the open ones are
+    /// fuller.
+    fn mark_fresh(&self, mounted: &Mounted) {
+        let placed = self.placed_bytes_in_placeable();
+        let pool = (placed, self.placeable_bytes());
+        if is_greater_share(pool, (mounted.placed.bytes(), mounted.info().size)) {
             mounted.freshen();
         }
     }
@@ -384,23 +372,33 @@ impl SegmentPool {
         mounted: Arc<Mounted>,
         admission: &Admission,
     ) -> Result<Mounting, MountError> {
+        registry.check_disjoint(&mounted)?;
         let mounting = match admission {
-            Admission::Newer(older) => Mounting::Replaced(retire(older)?),
+            Admission::Newer(older) => {
+                let replaced = retire(older, registry)?;
+                self.publish(older);
+                Mounting::Replaced(replaced)
+            }
             Admission::New | Admission::Mounted(_) => Mounting::Mounted,
         };
         self.mark_fresh(&mounted);
-        registry.insert(mounted.info().id, mounted);
-        self.publish(registry);
+        registry.insert(Arc::clone(&mounted));
+        self.publish(&mounted);
         Ok(mounting)
     }
 
     fn mounted(&self, id: SegmentId) -> Option<Arc<Mounted>> {
-        self.registry().get(&id).cloned()
+        self.registry().get(id).cloned()
+    }
+
+    /// Returns all segments in the order of their ids.
+    fn all(&self) -> Vec<Arc<Mounted>> {
+        self.registry().iter().cloned().collect()
     }
 
     fn transition(&self, id: SegmentId, transition: Transition) -> Result<(), TransitionError> {
         let mut registry = self.registry();
-        let Some(mounted) = registry.get(&id).cloned() else {
+        let Some(mounted) = registry.get(id).cloned() else {
             return Err(TransitionError::NotMounted { id });
         };
         let state = mounted.state();
@@ -432,11 +430,11 @@ impl SegmentPool {
                 if accesses > 0 {
                     return Err(TransitionError::Busy { id, accesses });
                 }
-                registry.remove(&id);
+                registry.remove(id);
                 mounted.release_memory();
             }
         }
-        self.publish(&registry);
+        self.publish(&mounted);
         Ok(())
     }
 
@@ -446,38 +444,26 @@ impl SegmentPool {
         registry.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the table; the caller holds the lock of the registry.
-    fn publish(&self, registry: &Registry) {
+    /// Makes the table follow the state of a segment; the caller holds the lock
+    /// of the registry.
+    fn publish(&self, mounted: &Arc<Mounted>) {
         let table = self.shared.table.load();
-        let before = table.entries.iter().map(|entry| &entry.mounted);
-        let others = registry.values();
-        let is_in_table = |mounted: &&Arc<Mounted>| {
-            let place = table.place_of(mounted.info().id);
-            place.is_some_and(|place| Arc::ptr_eq(&table.entries[place].mounted, mounted))
-        };
-        let others = others.filter(|mounted| !is_in_table(mounted));
-        let open = before.chain(others);
-        let open = open.filter(|mounted| mounted.state().is_placeable());
-        let next = Table::new(open.cloned());
-        self.shared.table.store(Arc::new(next));
-        self.shared.changes.fetch_add(1, Ordering::Release);
-    }
-}
-
-impl Default for PoolOptions {
-    /// Returns the default strategy and a fixed seed.
-    fn default() -> Self {
-        Self {
-            strategy: Strategy::default(),
-            seed: 0,
+        let is_open = mounted.state().is_placeable();
+        match (is_open, table.contains(mounted)) {
+            (true, false) => self.shared.table.store(Arc::new(table.with(mounted))),
+            (false, true) => self.shared.table.store(Arc::new(table.without(mounted))),
+            (true, true) | (false, false) => {}
         }
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 }
 
 impl fmt::Debug for SegmentPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let registry = self.registry();
-        let states = registry.iter().map(|(id, mounted)| (id, mounted.state()));
+        let all = self.all();
+        let states = all
+            .iter()
+            .map(|mounted| (mounted.info().id, mounted.state()));
         f.debug_map().entries(states).finish()
     }
 }

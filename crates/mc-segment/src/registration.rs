@@ -7,8 +7,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-
-use crate::error::RegistrationError;
+use thiserror::Error;
 
 /// Parts of a range at most: each has an allocator of its own.
 const CHUNKS_MAX: u64 = 1 << 16;
@@ -21,6 +20,75 @@ pub struct RegistrationLimit {
     /// Chunks are cut at addresses that are multiples of this power of two,
     /// such as the page size.
     pub align: u64,
+}
+
+/// Why a range could not be cut into registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RegistrationError {
+    /// The alignment is not a power of two.
+    #[error("the alignment of {align} bytes is not a power of two")]
+    AlignNotPowerOfTwo {
+        /// The alignment asked for, in bytes.
+        align: u64,
+    },
+    /// A registration could not reach from one border to the next.
+    #[error("a registration limit of {max_bytes} bytes is below the alignment of {align}")]
+    LimitBelowAlign {
+        /// The limit asked for.
+        max_bytes: u64,
+        /// The alignment asked for, in bytes.
+        align: u64,
+    },
+    /// The range has no bytes.
+    #[error("no bytes at {base} to register")]
+    ZeroSize {
+        /// Address of the range.
+        base: u64,
+    },
+    /// The range passes the end of the address space.
+    #[error("{size} bytes at {base} pass the end of the address space")]
+    Overflow {
+        /// Address of the range.
+        base: u64,
+        /// Its bytes.
+        size: u64,
+    },
+    /// A border would be inside a page, half of which no device registers.
+    #[error(
+        "the border at {border} is inside a page of {page_bytes} bytes; with at most {nearest_bytes} bytes, cut at multiples of a page, none is"
+    )]
+    BorderInPage {
+        /// Address of the first such border.
+        border: u64,
+        /// Bytes of a page of the memory.
+        page_bytes: u64,
+        /// The limit nearest to the one asked for that can be kept with
+        /// `page_bytes` as its alignment.
+        nearest_bytes: u64,
+    },
+    /// Addresses that are multiples of a page are inside pages of the memory.
+    #[error(
+        "the base {base} is {offset} bytes into a page of {page_bytes} bytes, so that no border is at the end of one; the nearest base at which one can be is {nearest_base}"
+    )]
+    BaseInPage {
+        /// First address of the segment.
+        base: u64,
+        /// By how many bytes addresses and pages are out of step.
+        offset: u64,
+        /// Bytes of a page of the memory.
+        page_bytes: u64,
+        /// The nearest base that is not out of step.
+        nearest_base: u64,
+    },
+    /// The limit cuts the range into too many parts.
+    #[error("{chunks} registrations, more than {chunks_max}; raise the limit of one")]
+    TooManyChunks {
+        /// The least number of parts.
+        chunks: u64,
+        /// The most that a range is cut into.
+        chunks_max: u64,
+    },
 }
 
 /// Returns the fewest address ranges that cover the `size` bytes from `base`
@@ -82,6 +150,53 @@ pub fn registration_chunks(
         start = border;
     }
     Ok(chunks)
+}
+
+/// Checks that no border between two registrations is inside a page of the
+/// memory, whose first page begins `start` bytes before the segment.
+pub(crate) fn check_pages(
+    ranges: &[Range<u64>],
+    limit: RegistrationLimit,
+    start: u64,
+    page_bytes: u64,
+) -> Result<(), RegistrationError> {
+    let Some(base) = ranges.first().map(|range| range.start) else {
+        return Ok(());
+    };
+    // Wraps around where the segment begins further into the memory than the
+    // addresses; what is left of a page is the same.
+    let into_page = |address: u64| address.wrapping_sub(base).wrapping_add(start) % page_bytes;
+    let borders = || ranges.iter().skip(1).map(|range| range.start);
+    let Some(border) = borders().find(|&border| into_page(border) != 0) else {
+        return Ok(());
+    };
+    // A page has a power of two bytes, so that wrapping around does no harm.
+    let offset = into_page(0);
+    if offset == 0 {
+        let pages = (limit.max_bytes / page_bytes).max(1);
+        return Err(RegistrationError::BorderInPage {
+            border,
+            page_bytes,
+            nearest_bytes: pages * page_bytes,
+        });
+    }
+    Err(RegistrationError::BaseInPage {
+        base,
+        offset,
+        page_bytes,
+        nearest_base: nearest_in_step(base, offset, page_bytes),
+    })
+}
+
+/// Returns the base nearest to one that is out of step by `offset` bytes: those
+/// with the same position in a page as the start of the segment.
+fn nearest_in_step(base: u64, offset: u64, page_bytes: u64) -> u64 {
+    let above = base.saturating_add(offset);
+    let below = base.checked_sub(page_bytes - offset);
+    match below {
+        Some(below) if page_bytes - offset < offset => below,
+        _ => above,
+    }
 }
 
 #[cfg(test)]

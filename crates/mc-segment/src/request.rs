@@ -1,6 +1,6 @@
 //! What is asked of a pool.
 
-use crate::{error::PlaceError, segment::SegmentId};
+use crate::{buffer::PlacedBuffer, error::PlaceError, id::SegmentId};
 
 /// A request for space.
 ///
@@ -27,26 +27,32 @@ pub struct Request<'a> {
     /// How many copies, and how many will do.
     pub replicas: Replicas,
     /// Segments to be tried first, in this order; those that cannot serve are
-    /// passed over.
+    /// passed over, and so are those on a host that has a replica, as long as
+    /// another host can take one.
     pub preferred: &'a [SegmentId],
     /// Segments that must not be used, preferred or not.
     pub excluded: &'a [SegmentId],
+    /// Replicas of the object that there are already: the new ones go under
+    /// none of their names, and to their hosts only if no other can take one.
+    pub beside: &'a [&'a PlacedBuffer],
     /// The writer's host, from which [`Strategy::LocalFirst`] starts; empty if
     /// it is not known.
     ///
     /// [`Strategy::LocalFirst`]: crate::Strategy::LocalFirst
     pub host: &'a str,
     /// A hash of the object's key, by which [`Strategy::LocalFirst`] spreads
-    /// objects over the segments of a host.
+    /// objects over the segments of a host; `None` begins with the first.
     ///
     /// [`Strategy::LocalFirst`]: crate::Strategy::LocalFirst
-    pub key_hash: u64,
+    pub key_hash: Option<u64>,
 }
 
 /// How many replicas a request asks for, and when fewer are a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replicas {
-    /// Replicas asked for, each under a segment name of its own.
+    /// Replicas asked for: each under a segment name of its own, and on a host
+    /// of its own as long as another host can take it. A segment whose host is
+    /// not known counts as on a host of its own.
     pub count: u32,
     /// When fewer will do.
     pub policy: ReplicaPolicy,
@@ -74,8 +80,9 @@ impl<'a> Request<'a> {
             replicas: Replicas::exact(1),
             preferred: &[],
             excluded: &[],
+            beside: &[],
             host: "",
-            key_hash: 0,
+            key_hash: None,
         }
     }
 

@@ -1,17 +1,16 @@
-//! What a segment is: its identity, where it can be reached, and its memory.
+//! What a segment is: its name, where it can be reached, and its memory.
 
-use std::{fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use mc_offset::{Fit, Options};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-use crate::{error::SegmentIdError, memory::Memory, registration::RegistrationLimit};
-
-/// The identity of a segment, unique among all segments of a store.
-///
-/// Printed, parsed and serialized as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentId(pub u128);
+use crate::{
+    growing::{Growing, UnknownFields},
+    id::SegmentId,
+    memory::Memory,
+    registration::RegistrationLimit,
+};
 
 /// A range of memory that objects are placed in, local or remote.
 #[derive(Debug)]
@@ -22,15 +21,16 @@ pub struct Segment {
 
 /// What is known about a segment without its memory.
 ///
-/// Mounting a segment again compares every field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Mounting a segment again compares every field but the attributes and the
+/// fields that are not known, and so does `==`. Fields that a newer version has
+/// written are read, and written again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Growing<Fields>", into = "Growing<Fields>")]
 pub struct SegmentInfo {
     /// The identity.
     pub id: SegmentId,
     /// The incarnation of the memory, which its owner counts up each time that
     /// the bytes in it are lost; 0 if that is not known.
-    #[serde(default)]
     pub epoch: u64,
     /// The name; several segments may share one, and two replicas of an object
     /// are never placed under the same name.
@@ -50,11 +50,32 @@ pub struct SegmentInfo {
     pub size: u64,
     /// How objects are placed inside.
     pub options: SegmentOptions,
+    /// Whatever else its owner says about it: bytes by name, kept and not looked
+    /// at. Where a segment is mounted again, those of the first time stay.
+    pub attributes: BTreeMap<String, Vec<u8>>,
+    /// Fields of a newer version; none in a segment that is made here.
+    pub unknown: UnknownFields,
+}
+
+/// The fields of a segment as they are serialized.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Fields {
+    id: SegmentId,
+    #[serde(default)]
+    epoch: u64,
+    name: String,
+    host: String,
+    endpoint: String,
+    protocol: String,
+    base: u64,
+    size: u64,
+    options: Growing<SegmentOptions>,
+    #[serde(default)]
+    attributes: BTreeMap<String, Vec<u8>>,
 }
 
 /// How objects are placed inside a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SegmentOptions {
     /// Bytes to whose multiples objects are charged and at whose multiples they
     /// are placed; a power of two that divides base and size.
@@ -106,6 +127,8 @@ impl SegmentInfo {
             base,
             size,
             options: SegmentOptions::default(),
+            attributes: BTreeMap::new(),
+            unknown: UnknownFields::default(),
         }
     }
 
@@ -127,6 +150,80 @@ impl SegmentInfo {
     }
 }
 
+impl PartialEq for SegmentInfo {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            epoch,
+            name,
+            host,
+            endpoint,
+            protocol,
+            base,
+            size,
+            options,
+            attributes: _,
+            unknown: _,
+        } = self;
+        (id, epoch, base, size, options)
+            == (
+                &other.id,
+                &other.epoch,
+                &other.base,
+                &other.size,
+                &other.options,
+            )
+            && [name, host, endpoint, protocol]
+                == [&other.name, &other.host, &other.endpoint, &other.protocol]
+    }
+}
+
+impl Eq for SegmentInfo {}
+
+impl From<Growing<Fields>> for SegmentInfo {
+    fn from(Growing { known, mut unknown }: Growing<Fields>) -> Self {
+        unknown.put_nested("options", known.options.unknown);
+        Self {
+            id: known.id,
+            epoch: known.epoch,
+            name: known.name,
+            host: known.host,
+            endpoint: known.endpoint,
+            protocol: known.protocol,
+            base: known.base,
+            size: known.size,
+            options: known.options.known,
+            attributes: known.attributes,
+            unknown,
+        }
+    }
+}
+
+impl From<SegmentInfo> for Growing<Fields> {
+    fn from(mut info: SegmentInfo) -> Self {
+        let options = Growing {
+            known: info.options,
+            unknown: info.unknown.take_nested("options"),
+        };
+        let known = Fields {
+            id: info.id,
+            epoch: info.epoch,
+            name: info.name,
+            host: info.host,
+            endpoint: info.endpoint,
+            protocol: info.protocol,
+            base: info.base,
+            size: info.size,
+            options,
+            attributes: info.attributes,
+        };
+        Self {
+            known,
+            unknown: info.unknown,
+        }
+    }
+}
+
 impl Default for SegmentOptions {
     /// Returns the options of [`mc_offset::Options::new`] and no registration
     /// limit.
@@ -137,37 +234,5 @@ impl Default for SegmentOptions {
             max_allocations: None,
             registration: None,
         }
-    }
-}
-
-impl fmt::Display for SegmentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for SegmentId {
-    type Err = SegmentIdError;
-
-    fn from_str(text: &str) -> Result<Self, SegmentIdError> {
-        let is_whole = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = is_whole.then(|| u128::from_str_radix(text, 16).ok());
-        number.flatten().map(Self).ok_or(SegmentIdError {
-            length_bytes: text.len(),
-        })
-    }
-}
-
-impl Serialize for SegmentId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SegmentId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
     }
 }

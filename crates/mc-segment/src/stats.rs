@@ -1,11 +1,14 @@
 //! What a pool tells about its segments, and what it counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use mc_offset::{AllocError, Report};
 use serde::Serialize;
 
-use crate::{error::PlaceError, segment::SegmentId, state::SegmentState};
+use crate::{error::PlaceError, id::SegmentId, state::SegmentState};
 
 /// A mounted segment at a glance, read without a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,10 +16,15 @@ use crate::{error::PlaceError, segment::SegmentId, state::SegmentState};
 pub struct SegmentView {
     /// The identity.
     pub id: SegmentId,
+    /// The incarnation of its memory.
+    pub epoch: u64,
+    /// No other segment of the pool has the same number, nor had: it differs
+    /// where a segment was unmounted and mounted again.
+    pub mount_number: u64,
     /// The name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The host, empty if it is not known.
-    pub host: String,
+    pub host: Arc<str>,
     /// The state.
     pub state: SegmentState,
     /// Bytes in all.
@@ -50,7 +58,7 @@ pub struct SegmentStats {
     /// The identity.
     pub id: SegmentId,
     /// The name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The state.
     pub state: SegmentState,
     /// Its space.

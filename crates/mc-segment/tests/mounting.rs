@@ -420,8 +420,6 @@ fn snapshots_that_describe_no_pool_are_refused() {
         }
     ));
     let text = serde_json::to_string(&snapshot).unwrap();
-    let unknown = text.replacen("\"version\"", "\"colour\":1,\"version\"", 1);
-    assert!(serde_json::from_str::<PoolSnapshot>(&unknown).is_err());
     for cut in 0..text.len() {
         assert!(serde_json::from_str::<PoolSnapshot>(&text[..cut]).is_err());
     }

@@ -168,7 +168,7 @@ fn replicas_are_under_distinct_names() {
                     policy: ReplicaPolicy::BestEffort,
                 },
                 host: "host-1",
-                key_hash,
+                key_hash: Some(key_hash),
                 ..Request::new(10)
             };
             let buffers = pool.place(&request).unwrap();
@@ -357,7 +357,7 @@ fn local_first_follows_the_ring_of_hosts() {
     let first = |host, key_hash| {
         let request = Request {
             host,
-            key_hash,
+            key_hash: Some(key_hash),
             ..Request::new(100)
         };
         ids(&pool.place(&request).unwrap())[0]

@@ -100,7 +100,7 @@ fn run(pool: &SegmentPool, ops: &[Op]) {
                     },
                     excluded: &excluded,
                     host: "a",
-                    key_hash: size,
+                    key_hash: Some(size),
                     ..Request::new(size)
                 };
                 let placed = pool.place(&request).unwrap_or_default();
@@ -137,7 +137,9 @@ fn check_shortfall(pool: &SegmentPool, request: &Request<'_>, placed: &[PlacedBu
     }
     let all: Vec<_> = pool.segments();
     for segment in &all {
-        let has_replica = placed.iter().any(|one| one.segment().name == segment.name);
+        let has_replica = placed
+            .iter()
+            .any(|one| *one.segment().name == *segment.name);
         if has_replica || request.excluded.contains(&segment.id) {
             continue;
         }

@@ -6,6 +6,7 @@ use mc_segment::{PlacedBuffer, Replicas, Request, SegmentId, TransitionError};
 
 use crate::{
     ObjectStore,
+    book::NotWritten,
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
@@ -215,21 +216,13 @@ impl Shared {
         replaced: Option<usize>,
         now: Moment,
     ) -> Result<PlacedBuffer, PutError> {
-        let others: Vec<&PlacedBuffer> = object
-            .replicas()
-            .enumerate()
-            .filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable())
-            .map(|(_, buffer)| buffer)
-            .collect();
-        let old = replaced.and_then(|place| object.replicas().nth(place));
-        let old = old.map(PlacedBuffer::segment_id);
-        let is_taken = |name: &str| others.iter().any(|other| other.segment().name == name);
+        let others = object.replicas().enumerate();
+        let others =
+            others.filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable());
+        let beside: Vec<&PlacedBuffer> = others.map(|(_, buffer)| buffer).collect();
         let mut excluded = object.terms.excluded.to_vec();
-        let views = self.pool.segments();
-        let barred = views
-            .iter()
-            .filter(|view| Some(view.id) == old || is_taken(&view.name));
-        excluded.extend(barred.map(|view| view.id));
+        let old = replaced.and_then(|place| object.replicas().nth(place));
+        excluded.extend(old.map(PlacedBuffer::segment_id));
         let request = Request {
             size: object.size(),
             align: object.terms.align,
@@ -237,8 +230,9 @@ impl Shared {
             replicas: Replicas::exact(1),
             preferred: &[],
             excluded: &excluded,
+            beside: &beside,
             host: &object.terms.host,
-            key_hash: stable_hash(object.key()),
+            key_hash: Some(stable_hash(object.key())),
         };
         let placed = self.place(&request, now)?;
         Ok(placed.into_iter().next().expect("one was asked for"))
@@ -263,19 +257,22 @@ impl Shared {
         // The index has the only reference now, unless somebody plans.
         drop(object);
         let mut has_switched = false;
+        let mut is_written = Ok(());
         let mut ranks = self.order.lock();
-        self.index
-            .write_at(id)
-            .replace(id, |mut old| match old.replicas_with(new, replaced) {
-                Ok(replicas) => {
-                    has_switched = true;
-                    old.with_replicas(replicas)
-                }
-                Err(_) => {
-                    old.claims.stay();
-                    old
-                }
-            });
+        self.index.write_at(id).replace(id, |mut old| {
+            let place = replaced.unwrap_or_else(|| old.replicas().len());
+            if let Some(book) = &self.book {
+                is_written = book.moved(&self.pool, old.key(), place, &new).map(|_| ());
+            }
+            if is_written.is_ok()
+                && let Ok(replicas) = old.replicas_with(new, replaced)
+            {
+                has_switched = true;
+                return old.with_replicas(replicas);
+            }
+            old.claims.stay();
+            old
+        });
         if has_switched {
             ranks.figures.moved.add(bytes);
             ranks.figures.live_bytes += if replaced.is_none() { bytes } else { 0 };
@@ -283,6 +280,7 @@ impl Shared {
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);
         drop(ranks);
+        is_written.map_err(|NotWritten| AddReplicaError::Journal)?;
         if !has_switched {
             return Err(AddReplicaError::Changed);
         }

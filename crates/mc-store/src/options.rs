@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Clock,
     error::StoreOptionsError,
+    journal::JournalOptions,
     policy::{Chained, Gdsf, Lru, Policy, S3Fifo, TailFirst},
 };
 
@@ -38,6 +39,9 @@ pub struct StoreOptions {
     /// The most blocks that the search for one hole looks at around old
     /// objects before it takes the first that will do, wherever it is.
     pub search_blocks_max: usize,
+    /// How the journal of a store that is [opened](crate::ObjectStore::open) is
+    /// kept; the others have none.
+    pub journal: JournalOptions,
     /// Whether a checksum of each object's bytes is taken at its commit, where
     /// this process can read them, and compared when they are read.
     pub has_checksums: bool,
@@ -102,7 +106,7 @@ impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
     /// pieces, the policy that chooses itself, no watermarks, timed leases of
     /// at most an hour, ten minutes for a put and one more until its space is
-    /// used again, 4096 blocks, no checksums, and the clock of the system.
+    /// used again, 4096 blocks, a journal that survives the process, no checksums, and the clock of the system.
     fn default() -> Self {
         Self {
             object_bytes_max: u64::MAX,
@@ -115,6 +119,7 @@ impl Default for StoreOptions {
             put_deadline: Duration::from_secs(10 * 60),
             put_margin: Duration::from_secs(60),
             search_blocks_max: 4096,
+            journal: JournalOptions::default(),
             has_checksums: false,
             clock: Clock::default(),
         }

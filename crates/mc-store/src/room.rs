@@ -53,7 +53,7 @@ impl Shared {
                     return Ok(buffers);
                 }
                 Err(refusal @ PlaceError::NoSpace { .. }) => {
-                    if !self.limbo.sweep(now) && !self.end_late_puts(now) {
+                    if !self.sweep(now) && !self.end_late_puts(now) {
                         if !self.make_room(request, now) {
                             return Err(self.no_room(refusal));
                         }
@@ -109,7 +109,11 @@ impl Shared {
                 align: request.align,
                 extents_max: request.max_extents,
                 excluded: request.excluded,
-                names: placed.iter().map(name).collect(),
+                names: placed
+                    .iter()
+                    .chain(request.beside.iter().copied())
+                    .map(name)
+                    .collect(),
             },
             now,
             claimed: Vec::new(),

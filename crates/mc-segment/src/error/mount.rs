@@ -5,9 +5,10 @@ use std::fmt;
 use mc_offset::OptionsError;
 use thiserror::Error;
 
-use super::{AdoptError, RegistrationError};
+use super::AdoptError;
 use crate::{
-    segment::SegmentId,
+    id::SegmentId,
+    registration::RegistrationError,
     state::{SegmentState, Transition},
 };
 

@@ -4,7 +4,7 @@ use mc_offset::AllocError;
 use thiserror::Error;
 
 use super::SegmentField;
-use crate::{segment::SegmentId, state::SegmentState};
+use crate::{id::SegmentId, state::SegmentState};
 
 /// Why a request got no buffers; nothing is left allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

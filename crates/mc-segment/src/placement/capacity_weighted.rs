@@ -5,10 +5,10 @@ use super::Search;
 
 impl Search<'_> {
     pub(super) fn choose_weighted(&mut self) -> Option<usize> {
-        let weights = &self.table.weights;
-        let (a, b) = (weights.draw(&mut self.draw)?, weights.draw(&mut self.draw)?);
+        let rows = &self.table.rows;
+        let (a, b) = (rows.draw(&mut self.draw)?, rows.draw(&mut self.draw)?);
         match (self.is_candidate(a), self.is_candidate(b)) {
-            (true, true) if self.entry(b).is_emptier_than(self.entry(a)) => Some(b),
+            (true, true) if rows.row(b).is_emptier_than(rows.row(a)) => Some(b),
             (true, _) => Some(a),
             (false, true) => Some(b),
             (false, false) => None,

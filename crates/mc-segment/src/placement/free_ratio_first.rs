@@ -6,7 +6,7 @@
 //! the capacity at most.
 
 use super::Search;
-use crate::table::is_greater_share;
+use crate::mounted::is_greater_share;
 
 /// Segments in a sample.
 const SAMPLE_LEN: usize = 6;
@@ -31,8 +31,8 @@ impl Search<'_> {
             if !self.is_candidate(place) {
                 continue;
             }
-            let entry = self.entry(place);
-            let best = if self.table.has_fresh && entry.mounted.is_fresh() {
+            let segment = self.segment(place);
+            let best = if segment.is_fresh() {
                 fresh_count += 1;
                 &mut fresh
             } else {
@@ -40,8 +40,8 @@ impl Search<'_> {
             };
             let candidate = Candidate {
                 place,
-                free_bytes: entry.recent_free_bytes(),
-                size: entry.size,
+                free_bytes: segment.recent_free_bytes(),
+                size: segment.info().size,
             };
             if best.is_none_or(|best| candidate.is_emptier_than(&best)) {
                 *best = Some(candidate);
@@ -49,7 +49,7 @@ impl Search<'_> {
         }
         let chosen = match (settled, fresh) {
             (Some(settled), Some(fresh)) if !fresh.is_emptier_than(&settled) => {
-                self.entry(fresh.place).mounted.settle();
+                self.segment(fresh.place).settle();
                 Some(settled)
             }
             (Some(settled), Some(fresh)) if !self.takes_part(&fresh, fresh_count) => Some(settled),
@@ -60,14 +60,14 @@ impl Search<'_> {
 
     /// Draws whether one of the fresh segments in the sample may be chosen.
     fn takes_part(&mut self, fresh: &Candidate, fresh_count: u128) -> bool {
-        let len = self.table.entries.len();
+        let len = self.table.rows.len();
         // A segment is in the sample with a chance of `sample / len` and has to
         // be chosen with one of `FRESH_SHARE * size / capacity`; of several that
         // are fresh, each is the emptiest as often.
         let sample = len.min(SAMPLE_LEN) as u128;
         let size = u128::from(fresh.size);
         let drawn = u128::from(self.draw.number() >> 32);
-        let scaled = drawn.saturating_mul(self.table.capacity) >> 32;
+        let scaled = drawn.saturating_mul(self.table.rows.bytes()) >> 32;
         scaled.saturating_mul(sample) < FRESH_SHARE * fresh_count * size * len as u128
     }
 }

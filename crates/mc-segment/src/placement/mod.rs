@@ -9,20 +9,19 @@ mod best_hole;
 mod capacity_weighted;
 mod free_ratio_first;
 mod local_first;
-mod strategy;
-mod walk;
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::{
     buffer::PlacedBuffer,
+    draw::{Draw, Walk},
+    mounted::Mounted,
     request::Request,
-    table::{Entry, Table},
+    strategy::Strategy,
+    table::Table,
 };
-
-pub use self::strategy::Strategy;
-use self::walk::Walk;
-pub(crate) use self::walk::{Draw, Ring};
 
 /// Choices of a strategy that may fail before any segment will do. They fail
 /// only where a hole is there and not aligned, or another thread was faster.
@@ -35,7 +34,11 @@ pub(crate) struct Search<'a> {
     draw: Draw,
     placed: Vec<PlacedBuffer>,
     /// Names that hold a replica.
-    taken: SmallVec<[u32; 4]>,
+    taken_names: SmallVec<[*const str; 4]>,
+    /// Hosts that hold a replica, those that are not known left out.
+    taken_hosts: SmallVec<[*const str; 4]>,
+    /// Whether segments of such a host are passed over.
+    spread: Spread,
     /// Segments that have refused a replica. They are not tried for the next
     /// one either, which is no smaller.
     refused: PlaceSet,
@@ -44,18 +47,31 @@ pub(crate) struct Search<'a> {
     has_barred: bool,
 }
 
+/// How far apart replicas have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spread {
+    Hosts,
+    Names,
+}
+
 impl<'a> Search<'a> {
     #[inline]
     pub(crate) fn new(table: &'a Table, request: &'a Request<'a>, draw: Draw) -> Self {
-        Self {
+        let mut search = Self {
             table,
             request,
             draw,
             placed: Vec::new(),
-            taken: SmallVec::new(),
+            taken_names: SmallVec::new(),
+            taken_hosts: SmallVec::new(),
+            spread: Spread::Names,
             refused: PlaceSet(SmallVec::new()),
             has_barred: !request.excluded.is_empty(),
+        };
+        for buffer in request.beside {
+            search.take(buffer.mounted());
         }
+        search
     }
 
     /// Places as many replicas as asked for, or as many as there is room for.
@@ -63,7 +79,7 @@ impl<'a> Search<'a> {
     pub(crate) fn place(mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
         let count = self.request.replicas.count;
         // No more than there are segments, whatever was asked for.
-        let len = self.table.entries.len().min(count as usize);
+        let len = self.table.rows.len().min(count as usize);
         self.placed.reserve_exact(len);
         for _ in 0..count {
             if !self.place_one(strategy) {
@@ -73,8 +89,22 @@ impl<'a> Search<'a> {
         self.placed
     }
 
+    /// Places a replica on a host that has none, or else under a name that has
+    /// none.
     #[inline]
     fn place_one(&mut self, strategy: Strategy) -> bool {
+        if !self.taken_hosts.is_empty() {
+            self.spread = Spread::Hosts;
+            if self.place_apart(strategy) {
+                return true;
+            }
+            self.spread = Spread::Names;
+        }
+        self.place_apart(strategy)
+    }
+
+    #[inline]
+    fn place_apart(&mut self, strategy: Strategy) -> bool {
         let preferred = self.request.preferred.iter();
         let mut preferred = preferred.filter_map(|&id| self.table.place_of(id));
         if preferred.any(|place| self.attempt(place)) {
@@ -119,8 +149,7 @@ impl<'a> Search<'a> {
         if !self.is_eligible(place) {
             return false;
         }
-        let entry = self.entry(place);
-        let mounted = &entry.mounted;
+        let segment = self.segment(place);
         let Request {
             size,
             align,
@@ -128,38 +157,56 @@ impl<'a> Search<'a> {
             ..
         } = *self.request;
         self.has_barred = true;
-        match entry.allocate(size, align, max_extents) {
-            // The state is read after space was taken: whoever closes the
-            // segment either is seen here, or sees the space taken.
-            Ok((chunk, pieces)) if mounted.state().is_placeable() => {
-                self.taken.push(entry.name);
-                self.placed.push(PlacedBuffer::new(mounted, chunk, pieces));
-                return true;
+        match segment.allocate(size, align, max_extents) {
+            Ok((chunk, pieces)) => {
+                let buffer = PlacedBuffer::new(segment, chunk, pieces);
+                // The state is read after space was taken: whoever closes the
+                // segment either is seen here, or sees the space taken.
+                if buffer.is_placeable() {
+                    self.take(segment);
+                    self.placed.push(buffer);
+                    return true;
+                }
             }
-            Ok(_) => {}
-            Err(error) => mounted.refusals.count(&error),
+            Err(error) => segment.refusals.count(&error),
         }
         self.refused.insert(place);
         false
     }
 
+    /// Takes note that a segment holds a replica.
+    fn take(&mut self, segment: &Mounted) {
+        self.has_barred = true;
+        self.taken_names.push(Arc::as_ptr(segment.name()));
+        self.taken_hosts.extend(segment.host().map(Arc::as_ptr));
+    }
+
     /// Returns whether a replica may go to a segment that has not refused it.
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
-        let entry = self.entry(place);
-        entry.could_take(self.request.size, self.request.align)
-            && !(self.has_barred && self.is_barred(place, entry))
+        let segment = self.segment(place);
+        segment.could_take(self.request.size, self.request.align)
+            && !(self.has_barred && self.is_barred(place, segment))
     }
 
-    fn is_barred(&self, place: usize, entry: &Entry) -> bool {
-        self.request.excluded.contains(&entry.mounted.info().id)
-            || self.taken.contains(&entry.name)
+    fn is_barred(&self, place: usize, segment: &Mounted) -> bool {
+        let has = |taken: &[*const str], name: &Arc<str>| {
+            taken
+                .iter()
+                .any(|other| std::ptr::addr_eq(*other, Arc::as_ptr(name)))
+        };
+        self.request.excluded.contains(&segment.info().id)
+            || has(&self.taken_names, segment.name())
+            || self.spread == Spread::Hosts
+                && segment
+                    .host()
+                    .is_some_and(|host| has(&self.taken_hosts, host))
             || self.refused.contains(place)
     }
 
     #[inline]
     fn seems_to_fit(&self, place: usize) -> bool {
-        self.request.size <= self.entry(place).recent_largest_hole()
+        self.request.size <= self.segment(place).recent_largest_hole()
     }
 
     /// Returns whether a choice among segments may fall on this one.
@@ -169,13 +216,13 @@ impl<'a> Search<'a> {
     }
 
     #[inline]
-    fn entry(&self, place: usize) -> &'a Entry {
-        &self.table.entries[place]
+    fn segment(&self, place: usize) -> &'a Arc<Mounted> {
+        self.table.rows.row(place)
     }
 
     #[inline]
-    fn walk(&mut self) -> Walk<'a> {
-        self.table.ring.walk(&mut self.draw)
+    fn walk(&mut self) -> Walk {
+        Walk::new(self.table.rows.len(), &mut self.draw)
     }
 }
 

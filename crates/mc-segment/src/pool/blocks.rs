@@ -3,7 +3,7 @@
 use super::SegmentPool;
 use crate::{
     chunk::{BlockCursor, BlockPage},
-    segment::SegmentId,
+    id::SegmentId,
 };
 
 impl SegmentPool {

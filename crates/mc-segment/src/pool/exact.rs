@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use mc_offset::{Handle, PlaceError as OffsetError};
 
-use super::{
-    Mounting, SegmentPool,
-    admit::{Admission, admit, check_disjoint},
-};
+use super::{Mounting, SegmentPool, registry::Admission};
 use crate::{
     buffer::PlacedBuffer,
     descriptor::{BufferDescriptor, Extent},
     error::{AdoptCause, AdoptError, ExactError, MountWithError, SegmentField},
+    id::SegmentId,
     mounted::Mounted,
     pieces::Pieces,
-    segment::{Segment, SegmentId},
+    segment::Segment,
     state::SegmentState,
 };
 
@@ -95,20 +93,23 @@ impl SegmentPool {
         segment: Segment,
         descriptors: &[BufferDescriptor],
     ) -> Result<(Mounting, Vec<PlacedBuffer>), MountWithError> {
-        let mut registry = self.registry();
         let id = segment.info.id;
-        let admission = admit(&registry, &segment.info)?;
-        if let Admission::Mounted(_) = admission {
+        if let Admission::Mounted(_) = self.registry().admit(&segment.info)? {
             return Err(MountWithError::AlreadyMounted { id });
         }
-        check_disjoint(&registry, &segment)?;
-        let mounted = Arc::new(Mounted::new(segment, &self.shared.placed)?);
+        let mounted = Arc::new(Mounted::new(segment, &self.shared.commons)?);
         let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
             segment if segment == id => adopt_into(&mounted, descriptor),
             id => Err(AdoptCause::OtherSegment { id }),
         })?;
-        let mounting = self.install(&mut registry, mounted, &admission)?;
-        Ok((mounting, buffers))
+        let mut registry = self.registry();
+        match registry.admit(mounted.info())? {
+            Admission::Mounted(_) => Err(MountWithError::AlreadyMounted { id }),
+            admission => {
+                let mounting = self.install(&mut registry, mounted, &admission)?;
+                Ok((mounting, buffers))
+            }
+        }
     }
 }
 

@@ -1,51 +1,69 @@
 //! Why a request was not served.
 
+use std::sync::Arc;
+
 use crate::{error::PlaceError, mounted::Mounted, request::Request, table::Table};
 
 /// Says why too few replicas were placed.
+///
+/// Reads a few numbers of each segment once; only where several replicas are
+/// demanded, it also collects their names.
 #[cold]
 pub(super) fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
     let (asked, align, required) = (request.size, request.align, request.replicas.least());
-    let is_open = |mounted: &Mounted| !request.excluded.contains(&mounted.info().id);
-    let open: Vec<_> = table
-        .entries
-        .iter()
-        .filter(|entry| is_open(&entry.mounted))
-        .collect();
-    let able: Vec<_> = open
-        .iter()
-        .filter(|entry| entry.could_take(asked, align))
-        .collect();
-    if able.is_empty() {
+    let is_open = |mounted: &&Arc<Mounted>| !request.excluded.contains(&mounted.info().id);
+    let open = || table.rows.iter().filter(is_open);
+    let able = || open().filter(|mounted| mounted.could_take(asked, align));
+    let (mut segments, mut free_bytes, mut largest_hole) = (0, 0_u64, 0);
+    for mounted in able() {
+        segments += 1;
+        free_bytes = free_bytes.saturating_add(mounted.recent_free_bytes());
+        largest_hole = largest_hole.max(mounted.recent_largest_hole());
+    }
+    if segments == 0 {
+        let largest = open().map(|mounted| mounted.largest_chunk()).max();
         return PlaceError::NoSegment {
             asked,
             align,
-            segments: open.len(),
-            largest_bytes: open
-                .iter()
-                .map(|entry| entry.mounted.largest_chunk())
-                .max()
-                .unwrap_or(0),
+            segments: open().count(),
+            largest_bytes: largest.unwrap_or(0),
         };
     }
-    let mut names: Vec<_> = able.iter().map(|entry| entry.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() < required as usize {
+    let names = names_left(able(), request);
+    if names < required as usize {
         return PlaceError::TooFewNames {
             asked,
             required,
-            names: names.len(),
+            names,
         };
     }
-    let holes = able.iter().map(|entry| entry.recent_largest_hole());
-    let free = able.iter().map(|entry| entry.recent_free_bytes());
     PlaceError::NoSpace {
         asked,
         required,
         placed: u32::try_from(placed).unwrap_or(u32::MAX),
-        segments: able.len(),
-        free_bytes: free.sum(),
-        largest_hole: holes.max().unwrap_or(0),
+        segments,
+        free_bytes,
+        largest_hole,
     }
+}
+
+/// Returns the names of some segments under which a replica might be placed,
+/// or 1 if there are several and no more is needed.
+fn names_left<'a>(able: impl Iterator<Item = &'a Arc<Mounted>>, request: &Request<'_>) -> usize {
+    let beside = request.beside;
+    if beside.is_empty() && request.replicas.least() == 1 {
+        return 1;
+    }
+    let is_taken = |name: &Arc<str>| {
+        let mut taken = beside.iter().map(|buffer| buffer.mounted().name());
+        taken.any(|taken| Arc::ptr_eq(taken, name))
+    };
+    let names = able.map(|mounted| mounted.name());
+    let mut names: Vec<*const u8> = names
+        .filter(|name| !is_taken(name))
+        .map(|name| Arc::as_ptr(name).cast())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Registry, SegmentPool, admit::check_disjoint};
+use super::SegmentPool;
 use crate::{
     error::RestoreError,
+    growing::UnknownFields,
     memory::Memory,
     mounted::Mounted,
     segment::{Segment, SegmentInfo},
@@ -15,15 +16,17 @@ impl SegmentPool {
     /// Returns the pool as plain data, segments of every state included.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        let registry = self.registry();
-        let segments = registry.values().map(|mounted| SegmentSnapshot {
+        let all = self.all();
+        let segments = all.iter().map(|mounted| SegmentSnapshot {
             info: mounted.info().clone(),
             state: mounted.state(),
+            unknown: UnknownFields::default(),
         });
         PoolSnapshot {
             version: SNAPSHOT_VERSION,
             options: *self.options(),
             segments: segments.collect(),
+            unknown: UnknownFields::default(),
         }
     }
 
@@ -47,23 +50,21 @@ impl SegmentPool {
             });
         }
         let pool = Self::new(snapshot.options);
-        let mut segments = Registry::new();
         for (position, saved) in snapshot.segments.iter().enumerate() {
             let id = saved.info.id;
-            if segments.contains_key(&id) {
+            let failed = |source| RestoreError::Segment { position, source };
+            // Asked for without the lock, as it is the caller's.
+            let segment = Segment::local(saved.info.clone(), memory(&saved.info));
+            let mounted = Mounted::new(segment, &pool.shared.commons).map_err(failed)?;
+            let mounted = Arc::new(mounted);
+            let mut registry = pool.registry();
+            if registry.get(id).is_some() {
                 return Err(RestoreError::Duplicate { position, id });
             }
-            let failed = |source| RestoreError::Segment { position, source };
-            let segment = Segment::local(saved.info.clone(), memory(&saved.info));
-            check_disjoint(&segments, &segment).map_err(failed)?;
-            let mounted = Mounted::new(segment, &pool.shared.placed).map_err(failed)?;
+            registry.check_disjoint(&mounted).map_err(failed)?;
             mounted.set_state(saved.state);
-            segments.insert(id, Arc::new(mounted));
-        }
-        {
-            let mut registry = pool.registry();
-            *registry = segments;
-            pool.publish(&registry);
+            registry.insert(Arc::clone(&mounted));
+            pool.publish(&mounted);
         }
         Ok(pool)
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::SegmentPool;
 use crate::{
-    buffer::PlacedBuffer, chunk::Chunk, descriptor::Extent, mounted::Mounted, segment::SegmentId,
+    buffer::PlacedBuffer, chunk::Chunk, descriptor::Extent, id::SegmentId, mounted::Mounted,
 };
 
 /// A stretch of a segment that becomes one hole when the buffers in it are

@@ -127,7 +127,7 @@ impl Cluster {
             },
             host: &self.hosts[usize::try_from(writer).expect("below the number of hosts")],
             // Any number that has nothing to do with the host.
-            key_hash: put.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32,
+            key_hash: Some(put.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32),
             ..Request::new(size)
         }
     }

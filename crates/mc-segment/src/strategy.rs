@@ -1,10 +1,9 @@
-//! The names of the strategies.
+//! Which of the segments that can take a request is given it.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-
-use crate::error::StrategyError;
+use thiserror::Error;
 
 /// Which of the segments that can take a request is given it.
 ///
@@ -32,6 +31,16 @@ pub enum Strategy {
     /// The one whose largest hole is the least that fits, so that large holes
     /// are kept for large objects.
     BestHole,
+}
+
+/// Text that names no strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "no strategy {name:?}; there are random, free-ratio-first, local-first, capacity-weighted, best-hole"
+)]
+pub struct StrategyError {
+    /// The text.
+    pub name: Box<str>,
 }
 
 impl Strategy {

@@ -33,6 +33,15 @@ impl Draw {
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
+    /// Returns a number below a sum that may exceed a word; of so large a sum
+    /// the lowest bits are not drawn.
+    #[inline]
+    pub(crate) fn below_wide(&mut self, end: u128) -> u128 {
+        let shift = (u128::BITS - end.leading_zeros()).saturating_sub(u64::BITS);
+        let end = u64::try_from(end >> shift).unwrap_or(u64::MAX);
+        u128::from(self.below(end)) << shift
+    }
+
     /// Returns a place in a list of `len`, or 0 if that is 0.
     #[inline]
     pub(crate) fn place(&mut self, len: usize) -> usize {
@@ -50,74 +59,58 @@ fn mix(bits: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-/// The numbers below a length, as places that walks visit.
-#[derive(Debug, Default)]
-pub(crate) struct Ring {
-    /// For each number, whether it has no divisor in common with the length:
-    /// strides of so many visit every place.
-    is_stride: Box<[bool]>,
-}
-
-/// All places of a [`Ring`], each once, from a random start in random strides.
+/// All places of a list, each once, from a random start in random strides.
 ///
-/// Neighbors in the table, which share a host or a name, are thus not visited
+/// Neighbors in the list, which share a host or a name, are thus not visited
 /// one after the other.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk<'a> {
-    ring: &'a Ring,
+pub(crate) struct Walk {
+    len: usize,
     next: usize,
-    /// 0 until the second step, as most walks end with the first.
+    /// Without a divisor in common with the length, so that every place is
+    /// visited; 0 until the second step, as most walks end with the first.
     stride: usize,
     left: usize,
     draw: Draw,
 }
 
-impl Ring {
-    pub(crate) fn new(len: usize) -> Self {
-        let is_stride = (0..len).map(|number| gcd(number, len) == 1);
-        Self {
-            is_stride: is_stride.collect(),
-        }
-    }
-
+impl Walk {
     #[inline]
-    pub(crate) fn walk(&self, draw: &mut Draw) -> Walk<'_> {
-        Walk {
-            ring: self,
-            next: draw.place(self.is_stride.len()),
+    pub(crate) fn new(len: usize, draw: &mut Draw) -> Self {
+        Self {
+            len,
+            next: draw.place(len),
             stride: 0,
-            left: self.is_stride.len(),
+            left: len,
             // Of its own, so that what is drawn next does not follow from strides.
             draw: Draw(draw.number()),
         }
     }
 
-    /// Draws a stride for a ring of at least two places.
-    #[inline]
-    fn stride(&self, draw: &mut Draw) -> usize {
+    /// Draws a stride for a list of at least two places.
+    fn stride(&mut self) -> usize {
         loop {
-            let stride = 1 + draw.place(self.is_stride.len() - 1);
-            if self.is_stride[stride] {
+            let stride = 1 + self.draw.place(self.len - 1);
+            if gcd(stride, self.len) == 1 {
                 return stride;
             }
         }
     }
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for Walk {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
-        let len = self.ring.is_stride.len();
-        if self.left + 1 < len {
+        if self.left + 1 < self.len {
             if self.stride == 0 {
-                self.stride = self.ring.stride(&mut self.draw);
+                self.stride = self.stride();
             }
             self.next += self.stride;
-            if self.next >= len {
-                self.next -= len;
+            if self.next >= self.len {
+                self.next -= self.len;
             }
         }
         Some(self.next)
@@ -136,8 +129,7 @@ mod tests {
     fn a_walk_visits_every_number_once() {
         for len in 0..200 {
             for ticket in 0..20 {
-                let ring = Ring::new(len);
-                let mut visited: Vec<_> = ring.walk(&mut Draw::new(7, ticket)).collect();
+                let mut visited: Vec<_> = Walk::new(len, &mut Draw::new(7, ticket)).collect();
                 visited.sort_unstable();
                 assert!(visited.iter().copied().eq(0..len), "{len}: {visited:?}");
             }
@@ -146,10 +138,9 @@ mod tests {
 
     #[test]
     fn walks_begin_everywhere_and_go_on_anywhere() {
-        let ring = Ring::new(10);
         let mut seconds = [0_u32; 10];
         for ticket in 0..10_000 {
-            let mut walk = ring.walk(&mut Draw::new(1, ticket));
+            let mut walk = Walk::new(10, &mut Draw::new(1, ticket));
             let first = walk.next().unwrap();
             if first == 3 {
                 seconds[walk.next().unwrap()] += 1;
@@ -159,5 +150,18 @@ mod tests {
         let reached: Vec<_> = (0..10).filter(|&at| seconds[at] > 150).collect();
         assert_eq!(reached, [0, 2, 4, 6], "{seconds:?}");
         assert!((800..1200).contains(&seconds.iter().sum::<u32>()));
+    }
+
+    #[test]
+    fn wide_sums_are_drawn_from_their_first_to_their_last_part() {
+        for end in [1, 1000, u128::from(u64::MAX), 3 << 70] {
+            let (mut least, mut most) = (end, 0);
+            for ticket in 0..10_000 {
+                let drawn = Draw::new(3, ticket).below_wide(end);
+                assert!(drawn < end);
+                (least, most) = (least.min(drawn), most.max(drawn));
+            }
+            assert!(least <= end / 1000 && most >= end - 1 - end / 1000, "{end}");
+        }
     }
 }

@@ -1,0 +1,142 @@
+//! Which of several claims on the same bytes hold: the later ones.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+};
+
+/// A claim of a place on a range of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) segment: u32,
+    pub(super) start: u64,
+    /// Above `start`.
+    pub(super) end: u64,
+    /// When it was made.
+    pub(super) since: u64,
+    /// Whose it is: a place has all of its claims or none.
+    pub(super) place: usize,
+}
+
+/// Returns a claim of each place that does not hold.
+///
+/// Takes time O(n log n), however the claims overlap.
+pub(super) fn losers(mut claims: Vec<Claim>) -> Vec<Claim> {
+    claims.sort_unstable_by_key(|claim| (claim.segment, claim.start));
+    let contested = contested(&claims);
+    if contested.is_empty() {
+        return Vec::new();
+    }
+    claims.retain(|claim| contested.contains(&claim.place));
+    claims.sort_unstable_by_key(|claim| (Reverse(claim.since), claim.place));
+    let mut held = BTreeMap::new();
+    let of_one_place = claims.chunk_by(|one, next| one.place == next.place);
+    let losing = of_one_place.filter_map(|claims| take(&mut held, claims).err());
+    losing.collect()
+}
+
+/// Returns the places of which a byte is claimed twice.
+fn contested(claims: &[Claim]) -> HashSet<usize> {
+    let mut contested = HashSet::new();
+    let mut clusters = claims.iter();
+    let Some(mut reach) = clusters.next().copied() else {
+        return contested;
+    };
+    for claim in clusters {
+        if claim.segment == reach.segment && claim.start < reach.end {
+            // `reach` is the claim that reaches farthest among those that touch.
+            contested.extend([reach.place, claim.place]);
+            if claim.end <= reach.end {
+                continue;
+            }
+        }
+        reach = *claim;
+    }
+    contested
+}
+
+/// Takes all ranges of a place, or none and returns one that is taken.
+fn take(held: &mut BTreeMap<(u32, u64), u64>, claims: &[Claim]) -> Result<(), Claim> {
+    for (index, claim) in claims.iter().enumerate() {
+        let before = held.range(..(claim.segment, claim.end)).next_back();
+        let is_taken = before
+            .is_some_and(|(&(segment, _), &end)| segment == claim.segment && end > claim.start);
+        if is_taken {
+            for claim in &claims[..index] {
+                held.remove(&(claim.segment, claim.start));
+            }
+            return Err(*claim);
+        }
+        held.insert((claim.segment, claim.start), claim.end);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Claims as (segment, start, end, since), each of a place of its own.
+    #[track_caller]
+    fn check(claims: &[(u32, u64, u64, u64)], losing: &[usize]) {
+        let claims = claims.iter().enumerate();
+        let claims = claims.map(|(place, &(segment, start, end, since))| Claim {
+            segment,
+            start,
+            end,
+            since,
+            place,
+        });
+        let mut found: Vec<usize> = losers(claims.collect())
+            .iter()
+            .map(|claim| claim.place)
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, losing);
+    }
+
+    #[test]
+    fn the_later_claim_holds() {
+        check(&[(0, 0, 10, 1), (0, 10, 20, 2), (1, 0, 10, 3)], &[]);
+        check(&[(0, 0, 10, 1), (0, 9, 20, 2)], &[0]);
+        check(&[(0, 0, 10, 2), (0, 9, 20, 1)], &[1]);
+        check(&[(0, 0, 10, 1), (0, 0, 10, 1)], &[1]);
+        // Where the one between loses, the ones on both sides do not touch.
+        check(&[(0, 0, 10, 3), (0, 5, 25, 2), (0, 20, 30, 1)], &[1]);
+        check(&[(0, 0, 100, 1), (0, 5, 10, 2), (0, 50, 60, 3)], &[0]);
+        check(&[(0, 0, 100, 4), (0, 5, 10, 2), (0, 50, 60, 3)], &[1, 2]);
+    }
+
+    #[test]
+    fn a_place_has_all_of_its_claims_or_none() {
+        let claim = |start, end, since, place| Claim {
+            segment: 0,
+            start,
+            end,
+            since,
+            place,
+        };
+        let claims = vec![
+            claim(0, 10, 2, 0),
+            claim(20, 30, 2, 0),
+            claim(25, 26, 3, 1),
+            claim(5, 6, 1, 2),
+        ];
+        let losing: Vec<usize> = losers(claims).iter().map(|claim| claim.place).collect();
+        assert_eq!(losing, [0], "what only the loser claimed is free again");
+    }
+
+    #[test]
+    fn no_order_of_claims_is_slow() {
+        let nested = (0..200_000).map(|place| Claim {
+            segment: 0,
+            start: place,
+            end: 400_000 - place,
+            since: place,
+            place: usize::try_from(place).unwrap(),
+        });
+        let start = std::time::Instant::now();
+        assert_eq!(losers(nested.collect()).len(), 199_999);
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,186 @@
+//! What has become of places, once all records are read: those in segments that are gone are void, and
+//! of two that share a byte the later one holds.
+
+use std::collections::HashMap;
+
+use mc_segment::{Extent, SegmentId, SegmentInfo};
+use smallvec::SmallVec;
+
+use super::{
+    damage::{Damage, Lost},
+    overlap::{self, Claim},
+    record::{Place, Places},
+    recover::{Recovered, SegmentHistory},
+};
+
+/// Why a place is dropped; `None` if its segment was unmounted, which is no loss.
+type Dropped = Option<Lost>;
+
+/// Drops the places that nobody has any more, and objects and puts that have none left.
+pub(super) fn settle(recovered: &mut Recovered, segments: &HashMap<SegmentId, SegmentHistory>) {
+    note_unreadable(segments, &mut recovered.damage);
+    let dropped = find_dropped(recovered, segments);
+    if dropped.is_empty() {
+        return;
+    }
+    let Recovered {
+        objects,
+        reservations,
+        damage,
+        ..
+    } = recovered;
+    let mut first = 0;
+    objects.retain_mut(|object| {
+        let (count, causes) = (
+            object.places.len(),
+            drop_places(&mut object.places, first, &dropped),
+        );
+        first += count;
+        let is_lost = object.places.is_empty();
+        let name = |cause| {
+            let key = object.key.clone();
+            if is_lost {
+                Damage::Object { key, cause }
+            } else {
+                Damage::Place { key, cause }
+            }
+        };
+        // Of an object that is lost, the last cause is enough.
+        let skipped = if is_lost {
+            causes.len().saturating_sub(1)
+        } else {
+            0
+        };
+        damage.extend(causes.into_iter().skip(skipped).map(name));
+        !is_lost
+    });
+    reservations.retain_mut(|put| {
+        let (count, causes) = (
+            put.places.len(),
+            drop_places(&mut put.places, first, &dropped),
+        );
+        first += count;
+        let name = |cause| {
+            let key = put.key.clone();
+            Damage::Place { key, cause }
+        };
+        damage.extend(causes.into_iter().map(name));
+        !put.places.is_empty()
+    });
+}
+
+fn note_unreadable(segments: &HashMap<SegmentId, SegmentHistory>, damage: &mut Vec<Damage>) {
+    for (&segment, history) in segments {
+        if history
+            .mounted
+            .as_ref()
+            .is_some_and(|mounted| mounted.document.is_none())
+        {
+            damage.push(Damage::Segment { segment });
+        }
+    }
+}
+
+/// Returns which places are dropped, by their index among all of them.
+fn find_dropped(
+    recovered: &Recovered,
+    segments: &HashMap<SegmentId, SegmentHistory>,
+) -> HashMap<usize, Dropped> {
+    let objects = recovered.objects.iter();
+    let of_objects =
+        objects.flat_map(|object| object.places.iter().zip(object.since.iter().copied()));
+    let puts = recovered.reservations.iter();
+    let of_puts = puts.flat_map(|put| put.places.iter().map(|place| (place, put.since)));
+
+    let mut dropped = HashMap::new();
+    let mut claims = Vec::with_capacity(recovered.objects.len());
+    let mut finder = Finder::new(segments);
+    for (index, (place, since)) in of_objects.chain(of_puts).enumerate() {
+        match finder.segment(place, since) {
+            Ok(segment) => claims.extend(place.extents.iter().map(|extent| Claim {
+                segment,
+                start: extent.address,
+                end: extent.address + extent.size,
+                since,
+                place: index,
+            })),
+            Err(cause) => drop(dropped.insert(index, cause)),
+        }
+    }
+    for claim in overlap::losers(claims) {
+        let segment = finder.ids[claim.segment as usize];
+        dropped.insert(claim.place, Some(Lost::Overwritten(segment)));
+    }
+    dropped
+}
+
+/// Looks segments up and gives each a small number.
+struct Finder<'a> {
+    segments: &'a HashMap<SegmentId, SegmentHistory>,
+    numbers: HashMap<SegmentId, u32>,
+    ids: Vec<SegmentId>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(segments: &'a HashMap<SegmentId, SegmentHistory>) -> Self {
+        Self {
+            segments,
+            numbers: HashMap::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Returns the number of the segment that a place is in, if it still is.
+    fn segment(&mut self, place: &Place, since: u64) -> Result<u32, Dropped> {
+        let id = place.segment;
+        let unknown = Err(Some(Lost::UnknownSegment(id)));
+        let Some(history) = self.segments.get(&id) else {
+            return unknown;
+        };
+        if since < history.void_before {
+            return Err(None);
+        }
+        match &history.mounted {
+            Some(mounted) if place.epoch < mounted.epoch => return Err(None),
+            Some(mounted) if place.epoch == mounted.epoch => match &mounted.document {
+                Some((info, _)) if is_inside(place, info) => {}
+                Some(_) => return Err(Some(Lost::OutOfSegment(id))),
+                None => return unknown,
+            },
+            Some(_) | None => return unknown,
+        }
+        let ids = &mut self.ids;
+        Ok(*self.numbers.entry(id).or_insert_with(|| {
+            ids.push(id);
+            // There are no more segments than records.
+            u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
+        }))
+    }
+}
+
+fn is_inside(place: &Place, info: &SegmentInfo) -> bool {
+    let is_inside = |extent: &Extent| {
+        let end = extent.address.checked_add(extent.size);
+        let size_max = (info.base.saturating_add(info.size)).saturating_sub(extent.address);
+        extent.address >= info.base && extent.size > 0 && end.is_some() && extent.size <= size_max
+    };
+    !place.extents.is_empty() && place.extents.iter().all(is_inside)
+}
+
+/// Takes those places out that are dropped, the first of which has the index `first`; returns the
+/// causes of losses.
+fn drop_places(
+    places: &mut Places,
+    first: usize,
+    dropped: &HashMap<usize, Dropped>,
+) -> SmallVec<[Lost; 1]> {
+    let mut causes = SmallVec::new();
+    let mut index = first;
+    places.retain(|_| {
+        let cause = dropped.get(&index);
+        index += 1;
+        causes.extend(cause.copied().flatten());
+        cause.is_none()
+    });
+    causes
+}
