@@ -13,13 +13,16 @@ use super::table::Table;
 use super::{Facts, Leaving, ObjectId, Parent};
 
 /// Classes by size, for each number of uses.
-const SIZES: u8 = 10;
+const SIZES: u8 = 20;
 
 /// All classes.
 const CLASSES: usize = reuse::CLASSES as usize * SIZES as usize;
 
 /// One in how many bytes objects may have that were never used, under [`Ranking::Probation`].
 const PROBATION_SHARE: f64 = 10.0;
+
+/// Uses from which on an object that left has fewer when it comes back.
+const FADING_USES: u8 = 4;
 
 /// How objects are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(super) struct Classes {
     objects: Table<Weight>,
     /// Objects in each class, and a bit for each class that has some.
     counts: [u32; CLASSES],
-    occupied: u64,
+    occupied: u128,
     /// Bytes of objects that were never used, and of the others.
     bytes: [f64; 2],
     recall: Recall,
@@ -65,9 +68,9 @@ struct Head {
 
 impl Weight {
     fn class(self, uses: u8) -> u8 {
-        // Sizes of one class differ by less than a factor of eight.
+        // Sizes of one class differ by less than a factor of four.
         let octaves = self.bytes.max(1.0).log2();
-        class_of(uses) * SIZES + ((octaves / 3.0) as u8).min(SIZES - 1)
+        class_of(uses) * SIZES + ((octaves / 2.0) as u8).min(SIZES - 1)
     }
 }
 
@@ -123,8 +126,15 @@ impl Classes {
     }
 
     pub(super) fn insert(&mut self, id: ObjectId, key_hash: u64, weight: Weight, parent: Parent) {
-        // Half of what it had before it left, so that old merit fades.
-        let uses = self.recall.uses(key_hash).map_or(0, |uses| uses / 2 + 1);
+        // Merit fades: an object that left for all its uses has fewer when it comes back.
+        let again = |uses| {
+            if uses < FADING_USES {
+                uses + 1
+            } else {
+                uses - uses / FADING_USES
+            }
+        };
+        let uses = self.recall.uses(key_hash).map_or(0, again);
         let class = weight.class(uses);
         match parent {
             Parent::Stored(parent) => self.queues.insert_behind(id, parent, class),

@@ -46,7 +46,7 @@ struct Entry {
     packed: Packed,
 }
 
-/// A tick, and a byte each for queue, place and note.
+/// A tick, and below it seven bits of queue, two of place and seven of note.
 #[derive(Clone, Copy, Debug, Default)]
 struct Packed(u64);
 
@@ -81,7 +81,7 @@ impl Packed {
             Place::Aside => 1,
             Place::Hidden => 2,
         };
-        let low = (queue as u64) << 10 | place << 8 | note as u64;
+        let low = (queue as u64) << 9 | place << 7 | note as u64;
         Self(tick << (64 - TICK_BITS) | low)
     }
 
@@ -90,11 +90,11 @@ impl Packed {
     }
 
     const fn queue(self) -> u8 {
-        (self.0 >> 10 & 0x3f) as u8
+        (self.0 >> 9 & 0x7f) as u8
     }
 
     const fn place(self) -> Place {
-        match self.0 >> 8 & 3 {
+        match self.0 >> 7 & 3 {
             0 => Place::Listed,
             1 => Place::Aside,
             _ => Place::Hidden,
@@ -102,13 +102,13 @@ impl Packed {
     }
 
     const fn note(self) -> u8 {
-        self.0.to_le_bytes()[0]
+        (self.0 & 0x7f) as u8
     }
 }
 
 impl Queues {
     /// The most queues.
-    pub(super) const QUEUES_MAX: usize = 64;
+    pub(super) const QUEUES_MAX: usize = 128;
 
     pub(super) fn new(queues: usize) -> Self {
         assert!(queues <= Self::QUEUES_MAX);
@@ -141,7 +141,7 @@ impl Queues {
         self.entry(id.0).packed.queue()
     }
 
-    /// Returns the byte that goes with an object.
+    /// Returns the number below 128 that goes with an object.
     pub(super) fn note(&self, id: ObjectId) -> u8 {
         self.entry(id.0).packed.note()
     }
