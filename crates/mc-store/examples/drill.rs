@@ -36,9 +36,9 @@ use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng as _};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SEGMENTS: u64 = 3;
-const SEGMENT_BYTES: u64 = 4 << 20;
+const SEGMENT_BYTES: u64 = 1 << 20;
 const KEYS: u64 = 400;
-const OBJECT_BYTES_MAX: u64 = 64 << 10;
+const OBJECT_BYTES_MAX: u64 = 16 << 10;
 
 /// The most bytes that are stored in a life in which nothing may be evicted: much less than there are, so
 /// that pieces always fit.
@@ -228,6 +228,7 @@ fn live(directory: &Path, seed: u64, life: u64) -> Outcome<()> {
         // No two lives have a version in common.
         versions: life << 32..,
     };
+    life.open_segments()?;
     if life.is_quiet {
         life.make_room();
     }
@@ -251,6 +252,14 @@ impl Life {
             ),
             92..96 => self.add_replica(key)?,
             _ => self.empty_a_segment()?,
+        }
+        Ok(())
+    }
+
+    /// Opens the segments again that the life before was just emptying.
+    fn open_segments(&self) -> Outcome<()> {
+        for number in 1..=SEGMENTS {
+            self.store.pool().resume(SegmentId(number.into()))?;
         }
         Ok(())
     }
@@ -395,6 +404,8 @@ struct Ledger {
     pinned: BTreeSet<u64>,
     /// The step that is not over.
     begun: Option<Told>,
+    /// Objects that left.
+    left: u64,
 }
 
 /// What was found after all kills.
@@ -438,9 +449,10 @@ fn drill(kills: u64, seed: u64) -> Outcome<()> {
             .map_err(|error| format!("life {life} of seed {seed}: {error}"))?;
     }
     println!(
-        "{kills} kills: {} objects were there with their bytes, none was lost and none had others; \
-         {} may have been evicted by the step that was hit; the store was open again within {:?}",
-        found.checked, found.evicted, found.opening
+        "{kills} kills: {} objects were there with their bytes, none was lost and none had others; {} had \
+         left before, and {} may have been evicted by the step that was hit; the store was open again \
+         within {:?}",
+        found.checked, ledger.left, found.evicted, found.opening
     );
     Ok(())
 }
@@ -455,6 +467,7 @@ impl Ledger {
                 }
             }
             Told::Left(key) => {
+                self.left += 1;
                 self.objects.remove(&key);
                 self.pinned.remove(&key);
             }
