@@ -36,7 +36,7 @@ use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng as _};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SEGMENTS: u64 = 3;
-const SEGMENT_BYTES: u64 = 1 << 20;
+const SEGMENT_BYTES: u64 = 512 << 10;
 const KEYS: u64 = 400;
 const OBJECT_BYTES_MAX: u64 = 16 << 10;
 
@@ -404,8 +404,8 @@ struct Ledger {
     pinned: BTreeSet<u64>,
     /// The step that is not over.
     begun: Option<Told>,
-    /// Objects that left.
-    left: u64,
+    /// Objects that left without being removed.
+    evicted: u64,
 }
 
 /// What was found after all kills.
@@ -450,9 +450,9 @@ fn drill(kills: u64, seed: u64) -> Outcome<()> {
     }
     println!(
         "{kills} kills: {} objects were there with their bytes, none was lost and none had others; {} had \
-         left before, and {} may have been evicted by the step that was hit; the store was open again \
+         been evicted, and {} may have been evicted by the step that was hit; the store was open again \
          within {:?}",
-        found.checked, ledger.left, found.evicted, found.opening
+        found.checked, ledger.evicted, found.evicted, found.opening
     );
     Ok(())
 }
@@ -467,7 +467,7 @@ impl Ledger {
                 }
             }
             Told::Left(key) => {
-                self.left += 1;
+                self.evicted += u64::from(!matches!(self.begun, Some(Told::Remove(_))));
                 self.objects.remove(&key);
                 self.pinned.remove(&key);
             }
