@@ -4,16 +4,14 @@
 
 use std::{error::Error, thread};
 
-use mc_arena::{Arena, ArenaConfig, PagePolicy, PageSize, PoolOptions, config::ArenaMode};
+use mc_arena::{Arena, ArenaConfig};
 
 #[expect(clippy::print_stdout, reason = "an example shows what it found")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let config = ArenaConfig::from_env()?;
-    let options = match config.arena {
-        ArenaMode::Enabled { pool_bytes } => {
-            PoolOptions::new(pool_bytes.get()).pages(config.arena_pages)
-        }
-        _ => PoolOptions::new(16 << 20).pages(PagePolicy::Prefer(PageSize::Auto)),
+    // Nothing is mapped unless the operator asks for an arena and has not switched it off.
+    let Some(options) = ArenaConfig::from_env()?.pool_options() else {
+        println!("no arena: set MC_MMAP_ARENA_POOL_SIZE");
+        return Ok(());
     };
     let arena = Arena::new(options.map()?)?;
 

@@ -55,7 +55,9 @@ struct ColdCounts {
 /// What an arena has handed out since it was made or last reset.
 ///
 /// The position never goes back between two resets, so `reserved_bytes` is its own peak.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ArenaStats {
     /// Bytes that can be handed out in all.
     pub capacity_bytes: u64,

@@ -16,6 +16,7 @@ pub const HUGEPAGE_BYTES_DEFAULT: u64 = 2 << 20;
 
 /// The texts of a command line, one field per argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BudgetArguments<'a> {
     /// `--tp-size`: ranks on this machine.
     pub tp_size: &'a str,
@@ -33,6 +34,7 @@ pub struct BudgetArguments<'a> {
 
 /// What every rank maps, and what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BudgetRequest {
     /// Ranks on this machine.
     pub ranks: u32,
@@ -51,6 +53,7 @@ pub struct BudgetRequest {
 /// An argument that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{argument} {value:?} is not accepted: use {accepted}")]
+#[non_exhaustive]
 pub struct BudgetError {
     /// Name of the argument.
     pub argument: &'static str,
@@ -63,7 +66,9 @@ pub struct BudgetError {
 }
 
 /// What the budget amounts to.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Nothing is known about the huge pages of the machine.
     PlanningOnly,
@@ -76,7 +81,9 @@ pub enum Verdict {
 }
 
 /// A budget: what is needed, what is there, and what to do.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Budget {
     /// The answer.
     pub verdict: Verdict,

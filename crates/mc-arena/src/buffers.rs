@@ -16,8 +16,11 @@ use crate::{
     arena::{AllocError, Arena, ArenaError, ArenaStats},
     config::{ArenaConfig, ArenaMode, ConfigError},
     error::PoolError,
+    hugepage::Shortage,
     mapping::{OtherProcess, OwnedBytes, Process},
+    numa::{NodeSegment, NumaPolicy},
     options::PoolOptions,
+    pages::{PagePolicy, PageSize},
     pool::{Pool, Verification},
     publish::PublishOnce,
 };
@@ -36,6 +39,21 @@ static PROCESS: LazyLock<Buffers> = LazyLock::new(|| Buffers::new(ArenaConfig::f
 /// See [`BufferError`].
 pub fn allocate(size: usize, align: usize) -> Result<Buffer<'static>, BufferError> {
     PROCESS.allocate(size, align)
+}
+
+/// Returns `size` zeroed bytes aligned to `align`, one contiguous part on each of `nodes`.
+///
+/// See [`Buffers::allocate_over_nodes`].
+///
+/// # Errors
+///
+/// See [`BufferError`].
+pub fn allocate_over_nodes(
+    size: usize,
+    align: usize,
+    nodes: &[u32],
+) -> Result<Buffer<'static>, BufferError> {
+    PROCESS.allocate_over_nodes(size, align, nodes)
 }
 
 /// Returns the counters of the buffers of the process.
@@ -80,7 +98,9 @@ struct Counts {
 }
 
 /// What a source of buffers has done.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BufferStats {
     /// The arena, if there is one.
     pub arena: Option<ArenaStats>,
@@ -134,6 +154,7 @@ pub enum BufferError {
 #[derive(Debug)]
 pub struct Buffer<'a> {
     bytes: Bytes<'a>,
+    segments: Vec<NodeSegment>,
     process: Process,
     counts: &'a Counts,
 }
@@ -169,18 +190,14 @@ impl Buffers {
     /// child, an arena that its parent has set up is an error; without one, buffers have mappings of
     /// their own there as here.
     pub fn allocate(&self, size: usize, align: usize) -> Result<Buffer<'_>, BufferError> {
-        if size == 0 {
-            return Err(BufferError::Request(AllocError::ZeroSize));
-        }
-        if !align.is_power_of_two() {
-            return Err(BufferError::Request(AllocError::InvalidAlign { align }));
-        }
+        check(size, align)?;
         let set_up = self.set_up()?;
         if let Some(arena) = &set_up.arena {
             match arena.allocate_aligned(size, align) {
                 Ok(bytes) => {
                     return Ok(Buffer {
                         bytes: Bytes::Arena(bytes),
+                        segments: Vec::new(),
                         process: arena.process(),
                         counts: &self.counts,
                     });
@@ -189,7 +206,27 @@ impl Buffers {
                 Err(refusal) => return Err(BufferError::Request(refusal)),
             }
         }
-        self.map_direct(&set_up.config, size, align)
+        self.map_direct(&set_up.config, size, align, NumaPolicy::System)
+    }
+
+    /// Returns `size` zeroed bytes aligned to `align` in a mapping of its own, one contiguous part on each
+    /// of `nodes`, in their order.
+    ///
+    /// No byte is lost where the size does not divide: pages that are left over go to the first nodes,
+    /// one each. Each part is populated by threads on its node.
+    ///
+    /// # Errors
+    ///
+    /// See [`BufferError`]; nodes that do not exist or have no memory are a [`BufferError::Direct`].
+    pub fn allocate_over_nodes(
+        &self,
+        size: usize,
+        align: usize,
+        nodes: &[u32],
+    ) -> Result<Buffer<'_>, BufferError> {
+        check(size, align)?;
+        let numa = NumaPolicy::Segmented(nodes.to_vec());
+        self.map_direct(&self.set_up()?.config, size, align, numa)
     }
 
     /// Says whether an address lies in the arena.
@@ -233,16 +270,14 @@ impl Buffers {
 
     fn make(&self) -> Result<SetUp, BufferError> {
         let config = (self.configure)()?;
-        let arena = match config.arena {
-            ArenaMode::NotRequested => None,
-            ArenaMode::Disabled => {
-                tracing::info!(
-                    "the memory arena is configured but switched off; buffers are mapped one by one"
-                );
-                None
-            }
-            ArenaMode::Enabled { pool_bytes } => {
-                let options = PoolOptions::new(pool_bytes.get()).pages(config.arena_pages);
+        if config.arena == ArenaMode::Disabled {
+            tracing::info!(
+                "the memory arena is configured but switched off; buffers are mapped one by one"
+            );
+        }
+        let arena = match config.pool_options() {
+            None => None,
+            Some(options) => {
                 let pool = options.map().map_err(BufferError::ArenaPool)?;
                 Some(Arena::new(pool).map_err(BufferError::Arena)?)
             }
@@ -255,19 +290,29 @@ impl Buffers {
         config: &ArenaConfig,
         size: usize,
         align: usize,
+        numa: NumaPolicy,
     ) -> Result<Buffer<'_>, BufferError> {
-        let options = PoolOptions::new(size as u64)
-            .pages(config.direct_pages)
-            .align(align);
-        let pool = Pool::map_tiers(&options, Verification::Skipped).map_err(|source| {
-            BufferError::Direct {
-                asked_bytes: size,
-                source,
+        let options = config.direct_options(size as u64).align(align).numa(numa);
+        let map = |options: PoolOptions| Pool::map_tiers(&options, Verification::Skipped);
+        let mapped = map(options.clone()).or_else(|error| match (error, config.direct_pages) {
+            // Huge pages are demanded, and a buffer is seldom as long as one: it gets the smallest.
+            (
+                PoolError::Hugepages(Shortage::NoneSuits { offered_bytes, .. }),
+                PagePolicy::Required(PageSize::Auto),
+            ) => {
+                let smallest = PageSize::Bytes(offered_bytes[0]);
+                map(options.pages(PagePolicy::Required(smallest)))
             }
+            (error, _) => Err(error),
+        });
+        let pool = mapped.map_err(|source| BufferError::Direct {
+            asked_bytes: size,
+            source,
         })?;
         self.counts.direct_buffers.fetch_add(1, Ordering::Relaxed);
         Ok(Buffer {
             process: *pool.process(),
+            segments: pool.segments().to_vec(),
             bytes: Bytes::Direct {
                 mapping: pool.into_bytes(),
                 size,
@@ -284,7 +329,24 @@ impl Buffers {
     }
 }
 
+/// Refuses what no buffer is.
+fn check(size: usize, align: usize) -> Result<(), BufferError> {
+    if size == 0 {
+        return Err(BufferError::Request(AllocError::ZeroSize));
+    }
+    if !align.is_power_of_two() {
+        return Err(BufferError::Request(AllocError::InvalidAlign { align }));
+    }
+    Ok(())
+}
+
 impl Buffer<'_> {
+    /// Returns the part on each node; empty unless the buffer was asked for over nodes.
+    #[must_use]
+    pub fn segments(&self) -> &[NodeSegment] {
+        &self.segments
+    }
+
     /// Refuses in a child that was forked since.
     ///
     /// # Errors

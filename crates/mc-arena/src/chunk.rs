@@ -78,13 +78,12 @@ impl<'a> ThreadChunk<'a> {
     /// As [`Arena::allocate`].
     #[inline]
     pub fn allocate(&mut self, size: usize) -> Result<&'a mut [u8], AllocError> {
-        if !self.process.is_current() {
-            return self.arena.allocate(size);
-        }
         // Wraps for sizes that no chunk holds; then it is below `size`.
         let rounded = size.wrapping_add(self.align_mask) & !self.align_mask;
         let rest = mem::take(&mut self.rest);
-        let (slice, rest) = if size != 0 && rounded >= size && rounded <= rest.len() {
+        let fits = size != 0 && rounded >= size && rounded <= rest.len();
+        // In a child, the slow path refuses: neither a lease nor a slice is to be had there.
+        let (slice, rest) = if fits && self.process.is_current() {
             self.allocations += 1;
             rest.split_at_mut(rounded)
         } else {

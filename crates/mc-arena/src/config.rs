@@ -13,6 +13,7 @@
 use std::{ffi::OsString, num::NonZeroU64};
 
 use crate::{
+    options::PoolOptions,
     pages::{PagePolicy, PageSize},
     size::{self, ParseBytesError},
 };
@@ -27,7 +28,7 @@ pub const USE_HUGEPAGE_VARIABLE: &str = "MC_STORE_USE_HUGEPAGE";
 pub const HUGEPAGE_SIZE_VARIABLE: &str = "MC_STORE_HUGEPAGE_SIZE";
 
 const POOL_SIZE_ACCEPTED: &str = "0, false, no, off or disable for none, or a size: a decimal number with an \
-     optional fraction and an optional unit such as 8gb or 1.5TiB (all powers of 1024)";
+     optional fraction and an optional unit such as 8gb, 8Gi or 1.5TiB (all powers of 1024)";
 const HUGEPAGE_SIZE_ACCEPTED: &str =
     "a size that is a power of two of at least 4 KiB, such as 2MB, 512MiB or 1GB";
 const HUGEPAGE_BYTES_MIN: u64 = 4096;
@@ -36,7 +37,9 @@ const HUGEPAGE_BYTES_MIN: u64 = 4096;
 const VALUE_CHARS_MAX: usize = 64;
 
 /// How the process-wide arena and buffers are set up.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ArenaConfig {
     /// Whether there is an arena, and of what size.
     pub arena: ArenaMode,
@@ -47,7 +50,9 @@ pub struct ArenaConfig {
 }
 
 /// Whether there is an arena.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArenaMode {
     /// Nobody asked for one.
     #[default]
@@ -64,6 +69,7 @@ pub enum ArenaMode {
 /// A variable with a value that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}={value:?} is not accepted: use {accepted}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// Name of the variable.
     pub variable: &'static str,
@@ -87,6 +93,30 @@ impl Default for ArenaConfig {
 }
 
 impl ArenaConfig {
+    /// Sets whether there is an arena.
+    #[must_use]
+    pub fn arena(self, arena: ArenaMode) -> Self {
+        Self { arena, ..self }
+    }
+
+    /// Sets the pages of the arena.
+    #[must_use]
+    pub fn arena_pages(self, arena_pages: PagePolicy) -> Self {
+        Self {
+            arena_pages,
+            ..self
+        }
+    }
+
+    /// Sets the pages of buffers that do not come from the arena.
+    #[must_use]
+    pub fn direct_pages(self, direct_pages: PagePolicy) -> Self {
+        Self {
+            direct_pages,
+            ..self
+        }
+    }
+
     /// Returns the configuration that the environment of the process describes.
     ///
     /// # Errors
@@ -94,6 +124,35 @@ impl ArenaConfig {
     /// [`ConfigError`] for the first variable that holds something not accepted.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(read_environment)
+    }
+
+    /// Returns the options of the pool behind the arena, with the pages that are configured; `None` if
+    /// nobody asked for an arena, or the operator switched it off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_arena::{Arena, ArenaConfig};
+    ///
+    /// let arena = match ArenaConfig::from_env()?.pool_options() {
+    ///     Some(options) => Some(Arena::new(options.map()?)?),
+    ///     None => None,
+    /// };
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn pool_options(&self) -> Option<PoolOptions> {
+        match self.arena {
+            ArenaMode::NotRequested | ArenaMode::Disabled => None,
+            ArenaMode::Enabled { pool_bytes } => {
+                Some(PoolOptions::new(pool_bytes.get()).pages(self.arena_pages))
+            }
+        }
+    }
+
+    /// Returns the options of a buffer of `size_bytes` that does not come from the arena.
+    pub fn direct_options(&self, size_bytes: u64) -> PoolOptions {
+        PoolOptions::new(size_bytes).pages(self.direct_pages)
     }
 
     /// Returns the configuration that `variable` describes, called with each name once.
@@ -260,6 +319,9 @@ mod tests {
             ("20 GB", 20 << 30),
             ("16GiB", 16 << 30),
             ("1.5tb", 3 << 39),
+            ("8Gi", 8 << 30),
+            ("512Mi", 512 << 20),
+            ("1.5Ti", 3 << 39),
             ("1048576", 1 << 20),
         ] {
             assert_eq!(
@@ -287,6 +349,19 @@ mod tests {
         assert_eq!(config(&variables).unwrap().arena, ArenaMode::Disabled);
         let variables = [(POOL_SIZE_VARIABLE, "8gb"), (DISABLE_VARIABLE, "0")];
         assert_eq!(config(&variables).unwrap().arena, enabled(8 << 30));
+    }
+
+    #[test]
+    fn what_is_switched_off_has_no_options() {
+        let options = |variables: &[_]| config(variables).unwrap().pool_options();
+        assert_eq!(options(&[]), None);
+        let size = (POOL_SIZE_VARIABLE, "8Gi");
+        assert_eq!(options(&[size, (DISABLE_VARIABLE, "1")]), None);
+        let expected = PoolOptions::new(8 << 30).pages(PagePolicy::Off);
+        assert_eq!(
+            options(&[size, (USE_HUGEPAGE_VARIABLE, "0")]),
+            Some(expected)
+        );
     }
 
     #[test]

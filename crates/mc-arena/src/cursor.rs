@@ -49,8 +49,10 @@ const LAST_COUNT: u64 = u64::MAX << POSITION_BITS;
 
 /// The fenced tail is this fraction of the capacity.
 const FENCED_FRACTION: u64 = 64;
-/// This many `fetch_add`s of the largest size in flight at once still end inside the fenced tail.
-const FETCH_ADDS_IN_FLIGHT: u64 = 256;
+/// This many `fetch_add`s of the largest size in flight at once still end inside the fenced tail. More of
+/// them are repaired, as step 3 of the protocol says; fewer would be a lower limit on the size, which
+/// slices of a few mebibytes would feel in every pool of a few gibibytes.
+const FETCH_ADDS_IN_FLIGHT: u64 = 16;
 /// Largest request served by `fetch_add`, whatever the capacity.
 const FETCH_ADD_UNITS_MAX: u64 = 1 << 16;
 /// Linux numbers threads below `PID_MAX_LIMIT`, 2^22; no more than that can be inside `fetch_add`.
@@ -101,6 +103,7 @@ pub struct Claim {
 
 /// Not enough units left for a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exhausted {
     /// Units between the position and the capacity when the request was refused.
     pub left_units: u64,

@@ -3,7 +3,7 @@
 //! The other operations keep their errors beside them: [`crate::AllocError`] in `arena.rs`,
 //! [`crate::ConfigError`] in `config.rs`, [`crate::BufferError`] in `buffers.rs`.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     hugepage::Shortage, mapping::OtherProcess, named::FileError, pages::Tier, procfs::MissingLine,
@@ -209,6 +209,22 @@ pub enum PoolError {
         /// Bytes that there are.
         len_bytes: usize,
     },
+    /// The population in the background ended before the pool was complete.
+    #[error("the pool was not populated to its end; the rest comes at its first touch")]
+    Background {
+        /// Why it ended.
+        source: Arc<PoolError>,
+    },
+    /// The system is none that pools can be mapped on.
+    #[error(
+        "memory pools need Linux on a 64-bit machine, this is {os} on {arch}; keep to heap memory here"
+    )]
+    Unsupported {
+        /// The operating system.
+        os: &'static str,
+        /// The processor.
+        arch: &'static str,
+    },
     /// The kernel has no way to tell processes apart, so that children would not be safe.
     #[error("telling this process from its children was refused; Linux 4.14 can do it")]
     Process {
@@ -246,6 +262,8 @@ impl PoolError {
             | Self::Lock { .. }
             | Self::File(_)
             | Self::OutOfRange { .. }
+            | Self::Background { .. }
+            | Self::Unsupported { .. }
             | Self::Process { .. }
             | Self::OtherProcess(_)
             | Self::Unverifiable(_) => false,

@@ -8,7 +8,9 @@ use std::fmt;
 use crate::{cgroup, pages};
 
 /// Pages of one size on one node, or on all of them.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageCounts {
     /// Pages that exist.
     pub total_pages: u64,
@@ -24,7 +26,9 @@ pub struct PageCounts {
 }
 
 /// One huge page size that the system offers.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HugepagePool {
     /// Size of one page.
     pub page_bytes: u64,
@@ -37,7 +41,9 @@ pub struct HugepagePool {
 }
 
 /// The huge pages of a system, as they were when it was read.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HugepageInventory {
     /// The size used when a mapping names none; `None` if meminfo does not say.
     pub default_page_bytes: Option<u64>,
@@ -47,6 +53,7 @@ pub struct HugepageInventory {
 
 /// Why a request for huge pages cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Shortage {
     /// The kernel offers no reserved huge pages at all.
     #[error("the kernel offers no huge pages; boot one with hugetlbfs, or turn huge pages off")]
@@ -101,7 +108,9 @@ pub enum Shortage {
 }
 
 /// The command that gives the system enough huge pages. Prints as the line to run.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remedy {
     /// Size of one page.
     pub page_bytes: u64,

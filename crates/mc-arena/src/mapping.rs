@@ -13,15 +13,26 @@
 
 mod claims;
 mod descriptor;
+mod extent;
+mod other_process;
 mod policy;
 mod process;
+mod raw;
 mod truncation;
 mod view;
 mod window;
 
 use std::{
-    alloc::Layout, ffi::c_void, fmt, mem::ManuallyDrop, num::NonZeroUsize, ops::Range,
-    os::fd::BorrowedFd, ptr::NonNull, slice, sync::Arc,
+    alloc::Layout,
+    ffi::c_void,
+    fmt,
+    mem::ManuallyDrop,
+    num::NonZeroUsize,
+    ops::Range,
+    os::fd::BorrowedFd,
+    ptr::NonNull,
+    slice,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use nix::{
@@ -30,31 +41,24 @@ use nix::{
     sys::mman::{self, MapFlags, MmapAdvise, ProtFlags},
 };
 
-use self::claims::Claims;
+use self::{claims::Claims, extent::Worker, raw::unmap};
 
 pub use self::{
     claims::ClaimError,
-    process::{OtherProcess, Process},
+    other_process::OtherProcess,
+    process::Process,
 };
 pub(crate) use self::{
     claims::{Access, ClaimedRange},
     descriptor::OwnFile,
+    extent::Extent,
     policy::{BindMode, NodeMask},
+    raw::base_page_bytes,
     truncation::Watch,
     view::ReadOnlyMapping,
 };
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
-
-/// Size of the pages the kernel maps unless asked for others, in bytes.
-pub(crate) fn base_page_bytes() -> usize {
-    // SAFETY: (1) `sysconf` takes no pointer and has no precondition (sysconf(3)).
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes)
-        .ok()
-        .filter(|bytes| bytes.is_power_of_two())
-        .unwrap_or(4096)
-}
 
 /// An exclusively owned, readable and writable mapping.
 ///
@@ -62,15 +66,15 @@ pub(crate) fn base_page_bytes() -> usize {
 /// it does nothing.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    /// Start of the region. In `process`, the `len` bytes from here on are mapped readable and
-    /// writable, belong to this value alone and hold initialised bytes (the kernel zeroes what it
-    /// maps, or they are those of a file).
-    base: NonNull<u8>,
-    len: usize,
+    /// The region. In `process`, its bytes are mapped readable and writable, belong to this value alone
+    /// and hold initialised bytes (the kernel zeroes what it maps, or they are those of a file).
+    extent: Extent,
     process: Process,
     claims: Claims,
     /// Set iff a file is behind the mapping that others may cut short.
     watch: Option<Arc<Watch>>,
+    /// A thread that uses the extent; ended before the region is unmapped.
+    worker: Option<Worker>,
     release: Release,
 }
 
@@ -110,7 +114,7 @@ pub(crate) enum Advice {
     Collapse,
 }
 
-// SAFETY: (1) the region is owned by the value alone (field `base`), and a mapping is not tied to the
+// SAFETY: (1) the region is owned by the value alone (field `extent`), and a mapping is not tied to the
 // thread that made it; an owner of its memory is `Send` itself.
 unsafe impl Send for Mapping {}
 // SAFETY: (1) `&Mapping` gives addresses and system calls that keep the contents; reading or writing
@@ -182,11 +186,11 @@ impl Mapping {
 
     fn owned(base: NonNull<u8>, len: usize, process: Process, release: Release) -> Self {
         Self {
-            base,
-            len,
+            extent: Extent::new(base, len),
             process,
             claims: Claims::new(process),
             watch: None,
+            worker: None,
             release,
         }
     }
@@ -234,8 +238,7 @@ impl Mapping {
         let head_len = base.addr().get() - start.addr().get();
         let guard_bytes = base_page_bytes();
         let tail_len = reserved_len.get() - head_len - len.get() - guard_bytes;
-        reservation.base = base;
-        reservation.len = len.get();
+        reservation.extent = Extent::new(base, len.get());
         reservation.release = Release::Munmap { guard_bytes };
         if head_len > 0 {
             // SAFETY: (1) these bytes open the reservation made above, and `reservation` has just
@@ -243,7 +246,7 @@ impl Mapping {
             unsafe { unmap(start, head_len) };
         }
         if tail_len > 0 {
-            let tail = reservation.at(len.get() + guard_bytes);
+            let tail = reservation.extent.at(len.get() + guard_bytes);
             // SAFETY: (1) these bytes close the reservation made above, and `reservation` has just
             // stopped covering them.
             unsafe { unmap(tail, tail_len) };
@@ -273,19 +276,19 @@ impl Mapping {
     /// Returns the address of the first byte.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut u8 {
-        self.base.as_ptr()
+        self.base().as_ptr()
     }
 
     /// Returns the mapped length in bytes.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.extent.len()
     }
 
     /// Returns the mapped addresses.
     pub(crate) fn addresses(&self) -> Range<usize> {
-        let start = self.base.addr().get();
-        start..start + self.len
+        let start = self.base().addr().get();
+        start..start + self.len()
     }
 
     /// Claims a range for a reader, a writer or a device.
@@ -294,11 +297,11 @@ impl Mapping {
         range: Range<usize>,
         access: Access,
     ) -> Result<ClaimedRange, ClaimError> {
-        if range.start > range.end || range.end > self.len {
+        if range.start > range.end || range.end > self.len() {
             return Err(ClaimError::OutOfRange {
                 start: range.start,
                 end: range.end,
-                len_bytes: self.len,
+                len_bytes: self.len(),
             });
         }
         self.claims.claim(range, access)
@@ -308,7 +311,7 @@ impl Mapping {
     #[inline]
     pub(crate) fn claimed_ptr(&self, claimed: &ClaimedRange) -> *mut u8 {
         assert!(self.claims.has(claimed), "a claim on another mapping");
-        self.base.as_ptr().wrapping_add(claimed.range().start)
+        self.base().as_ptr().wrapping_add(claimed.range().start)
     }
 
     /// Returns the bytes of a range that is claimed by a reader or a writer.
@@ -325,7 +328,7 @@ impl Mapping {
         );
         let start = self.claimed_ptr(claimed);
         // SAFETY: (1) the range lies in this mapping, which `claim` checked and `claimed_ptr` that it
-        // is this one; it is mapped and initialised in this process, checked above (field `base`);
+        // is this one; it is mapped and initialised in this process, checked above (field `extent`);
         // (2) whoever reaches a mapping by claims reaches it by claims only (`bytes.rs` owns the pool);
         // (3) the claim excludes writers and devices until it is dropped, which the borrow outlasts,
         // or is a writer's own, whose exclusive slices borrow it mutably; the lock of the claims
@@ -356,9 +359,9 @@ impl Mapping {
     #[track_caller]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         self.process.assert_current();
-        // SAFETY: (1) field `base`: the bytes are mapped in this process (checked above), initialised
+        // SAFETY: (1) field `extent`: the bytes are mapped in this process (checked above), initialised
         // and this value's alone; (2) the borrow of `self` keeps every other access out while the slice lives.
-        unsafe { slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts_mut(self.base().as_ptr(), self.len()) }
     }
 
     /// Gives advice about the whole mapping.
@@ -370,40 +373,39 @@ impl Mapping {
             Advice::NeverHuge => MmapAdvise::MADV_NOHUGEPAGE,
             Advice::Collapse => return self.collapse(),
         };
-        // SAFETY: (1) the range is this mapping's own (field `base`); (2) each of these advices keeps
+        // SAFETY: (1) the range is this mapping's own (field `extent`); (2) each of these advices keeps
         // the contents (madvise(2)).
-        unsafe { mman::madvise(self.base.cast(), self.len, advice) }
+        unsafe { mman::madvise(self.base().cast(), self.len(), advice) }
     }
 
-    /// Backs `range` with memory now, reporting what a later touch would turn into SIGBUS.
-    ///
-    /// The contents stay as they are. `EINVAL` means that the kernel (before 5.14) has no
-    /// `MADV_POPULATE_WRITE`.
-    pub(crate) fn populate(&self, range: Range<usize>) -> Result<(), Errno> {
-        self.check(&range);
-        loop {
-            let start = self.at(range.start).cast();
-            // SAFETY: (1) the range is this mapping's own (checked above, field `base`); (2) the
-            // advice faults pages in as a write would and keeps their contents (madvise(2)).
-            match unsafe { mman::madvise(start, range.len(), MmapAdvise::MADV_POPULATE_WRITE) } {
-                Err(Errno::EINTR | Errno::EAGAIN) => {}
-                result => return result,
-            }
-        }
+    /// Returns the addresses, for bringing pages in.
+    pub(crate) fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// Lets a thread work on the addresses until it is done, or told that the mapping is about to go.
+    pub(crate) fn work_beside(
+        &mut self,
+        work: impl FnOnce(&Extent, &AtomicBool) + Send + 'static,
+    ) -> std::io::Result<()> {
+        debug_assert!(self.worker.is_none(), "one thread at a time");
+        let extent = Extent::new(self.base(), self.len());
+        self.worker = Some(Worker::start(extent, work)?);
+        Ok(())
     }
 
     /// Drops the pages of the first `len` bytes; private anonymous memory then reads as zero again.
     pub(crate) fn discard(&mut self, len: usize) -> Result<(), Errno> {
-        self.check(&(0..len));
+        self.extent.check(&(0..len));
         // SAFETY: (1) the range is this mapping's own (checked above, field `base`); (2) nobody else
         // can hold a reference into it (`&mut self`); (3) it reads as initialised bytes afterwards.
-        unsafe { mman::madvise(self.base.cast(), len, MmapAdvise::MADV_DONTNEED) }
+        unsafe { mman::madvise(self.base().cast(), len, MmapAdvise::MADV_DONTNEED) }
     }
 
     /// Keeps the whole mapping in memory.
     pub(crate) fn lock(&self) -> Result<(), Errno> {
-        // SAFETY: (1) the range is this mapping's own (field `base`); locking keeps the contents.
-        unsafe { mman::mlock(self.base.cast(), self.len) }
+        // SAFETY: (1) the range is this mapping's own (field `extent`); locking keeps the contents.
+        unsafe { mman::mlock(self.base().cast(), self.len()) }
     }
 
     /// Sets the memory policy of `range`, for pages that are not yet populated.
@@ -413,10 +415,10 @@ impl Mapping {
         mode: BindMode,
         nodes: &NodeMask,
     ) -> Result<(), Errno> {
-        self.check(&range);
+        self.extent.check(&range);
         // The kernel reads one bit less than it is told (mbind(2), "maxnode").
         let max_node = NodeMask::WORDS * NodeMask::WORD_BITS + 1;
-        let start = self.at(range.start);
+        let start = self.extent.at(range.start);
         // SAFETY: (1) the range is this mapping's own (checked above, field `base`); (2) the mask
         // outlives the call and holds the `max_node - 1` bits that the kernel reads; (3) a memory
         // policy keeps the contents.
@@ -435,50 +437,45 @@ impl Mapping {
     }
 
     fn collapse(&self) -> Result<(), Errno> {
-        // SAFETY: (1) the range is this mapping's own (field `base`); (2) `MADV_COLLAPSE` moves the
+        // SAFETY: (1) the range is this mapping's own (field `extent`); (2) `MADV_COLLAPSE` moves the
         // pages behind the addresses and keeps their contents (madvise(2)). nix has no name for it.
         let status =
-            unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
+            unsafe { libc::madvise(self.base().as_ptr().cast(), self.len(), libc::MADV_COLLAPSE) };
         Errno::result(status).map(drop)
     }
 
-    fn at(&self, offset: usize) -> NonNull<u8> {
-        self.base.map_addr(|address| address.saturating_add(offset))
-    }
-
-    #[track_caller]
-    fn check(&self, range: &Range<usize>) {
-        assert!(range.start <= range.end, "range {range:?} runs backwards");
-        assert!(
-            range.end <= self.len,
-            "range {range:?} of a mapping of {} bytes",
-            self.len
-        );
+    fn base(&self) -> NonNull<u8> {
+        self.extent.at(0)
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         if !self.process.is_current() {
-            // What lies at these addresses is the child's own; the owner of foreign memory stays with
-            // the parent.
+            // What lies at these addresses is the child's own; the owner of foreign memory and the
+            // thread stay with the parent.
+            let _ = ManuallyDrop::new(self.worker.take());
             return;
         }
-        // First, so that nothing of the next mapping at these addresses is taken for this one.
+        // So that nothing of the next mapping at these addresses is taken for this one.
+        if let Some(worker) = self.worker.take() {
+            worker.end();
+        }
         if let Some(watch) = &self.watch {
             watch.end();
         }
+        let (base, len) = (self.base(), self.len());
         match &mut self.release {
             Release::Munmap { guard_bytes } => {
-                let len = self.len + *guard_bytes;
-                // SAFETY: (1) the region and its guard are this value's own (field `base`, variant)
+                let len = len + *guard_bytes;
+                // SAFETY: (1) the region and its guard are this value's own (field `extent`, variant)
                 // and die with it.
-                unsafe { unmap(self.base, len) };
+                unsafe { unmap(base, len) };
             }
             Release::HugepageRs(layout) => {
                 // SAFETY: (1) the region came from `hugepage_rs::alloc` with this layout (variant) and
                 // dies with this value.
-                unsafe { hugepage_rs::dealloc(self.base.as_ptr(), *layout) };
+                unsafe { hugepage_rs::dealloc(base.as_ptr(), *layout) };
             }
             Release::Owner(owner) => {
                 // SAFETY: (1) the owner is taken out here only, and a value is dropped once.
@@ -503,25 +500,14 @@ impl OwnedBytes {
     #[track_caller]
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.0.process.assert_current();
-        // SAFETY: (1) field `base` of the mapping: mapped in this process (checked above), initialised,
+        // SAFETY: (1) field `extent` of the mapping: mapped in this process (checked above), initialised,
         // this value's alone; (2) bytes
         // behind an `OwnedBytes` are written through `as_mut_slice` only, which takes `&mut self`.
-        unsafe { slice::from_raw_parts(self.0.base.as_ptr(), self.0.len) }
+        unsafe { slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
     }
 
     #[track_caller]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         self.0.as_mut_slice()
     }
-}
-
-/// Unmaps a range; a failure leaves it mapped, which is a leak and not an error to act on.
-///
-/// # Safety
-///
-/// The `len` bytes from `start` on are mapped, and nothing uses them any more.
-unsafe fn unmap(start: NonNull<u8>, len: usize) {
-    // SAFETY: (1) the caller's clause: nothing uses the range any more.
-    let unmapped = unsafe { mman::munmap(start.cast(), len) };
-    debug_assert_eq!(unmapped, Ok(()), "unmapping {len} bytes at {start:p}");
 }

@@ -5,6 +5,8 @@
 //! cut off at any instant from being taken for something it is not: what is about to change is marked
 //! as void first, and the header that vouches for the bytes is written last.
 
+mod contents;
+mod error;
 mod header;
 mod place;
 
@@ -36,9 +38,12 @@ use crate::{
 };
 
 use self::{
+    error::io_error,
     header::{Found, HEADER_BYTES, Header, State},
     place::{Medium, Place},
 };
+
+pub use self::{contents::Contents, error::FileError};
 
 /// `stat` counts in these, whatever the file system does.
 const BLOCK_BYTES: u64 = 512;
@@ -46,90 +51,6 @@ const BLOCK_BYTES: u64 = 512;
 const FIRST_BYTES: usize = 4096;
 /// Room is made in steps of this size, between which the limits of memory are looked at.
 const ROOM_STEP_BYTES: u64 = 64 << 20;
-
-/// Why a file cannot hold a pool. A file that is not a pool is left as it was.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
-    /// A process has the pool; the kernel lets go of it when that process ends.
-    #[error("{} is in use by another pool, here or in another process; close that one first", path.display())]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file holds something that no pool wrote.
-    #[error("{} holds something that is no pool; name another file, or remove this one", path.display())]
-    NotAPool {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The pool was written in a format that this version does not read.
-    #[error("{} holds a pool of format {found}, this version reads 1; remove it to begin anew", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// The format of the file.
-        found: u32,
-    },
-    /// The pool in the file has another size than the one asked for.
-    #[error(
-        "{} holds a pool of {stored_bytes} bytes, {asked_bytes} were asked for; ask for that size, or remove the \
-         file to begin anew",
-        path.display()
-    )]
-    SizeDiffers {
-        /// The file.
-        path: PathBuf,
-        /// Bytes of the pool in the file.
-        stored_bytes: u64,
-        /// Bytes asked for, in whole pages.
-        asked_bytes: u64,
-    },
-    /// The pages of the file are not those that the policy demands.
-    #[error(
-        "{} is backed in pages of {page_bytes} bytes, which the page policy of the pool excludes; name a file \
-         on another file system, or prefer pages instead of requiring or forbidding them",
-        path.display()
-    )]
-    Pages {
-        /// The file.
-        path: PathBuf,
-        /// Bytes of its pages.
-        page_bytes: usize,
-    },
-    /// The device is too short.
-    #[error("{} has {device_bytes} bytes, the pool needs {needed_bytes} with its header; ask for less", path.display())]
-    DeviceTooSmall {
-        /// The device.
-        path: PathBuf,
-        /// Bytes of the device.
-        device_bytes: u64,
-        /// Bytes of the pool and its header.
-        needed_bytes: u64,
-    },
-    /// The system refused a step.
-    #[error("{} cannot hold a pool: {step} was refused", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The step.
-        step: &'static str,
-        /// What the system answered.
-        source: io::Error,
-    },
-}
-
-/// What a pool holds when it is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Contents {
-    /// Zeros.
-    Zeroed,
-    /// The bytes that an earlier pool left in the same file.
-    Kept,
-    /// Whatever the owner of the memory left there.
-    Foreign,
-}
 
 /// A locked file, open for as long as the pool over it.
 #[derive(Debug)]
@@ -538,12 +459,4 @@ fn boot_id(root: &SystemRoot) -> Option<u128> {
     let text = root.text("/proc/sys/kernel/random/boot_id");
     let digits: String = text.trim().chars().filter(|&c| c != '-').collect();
     u128::from_str_radix(&digits, 16).ok().filter(|&id| id != 0)
-}
-
-fn io_error(path: &Path, step: &'static str, source: io::Error) -> FileError {
-    FileError::Io {
-        path: path.into(),
-        step,
-        source,
-    }
 }

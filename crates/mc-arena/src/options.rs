@@ -3,8 +3,10 @@
 //! `pool.rs` carries the options out, with `PoolOptions::map`.
 
 use std::{
+    fmt,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -12,10 +14,13 @@ use crate::{
     discovery::SystemRoot,
     numa::NumaPolicy,
     pages::{PagePolicy, PageSize},
+    words::{self, ParsePolicyError},
 };
 
 /// When a pool gets its memory.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Population {
     /// While it is mapped, by several threads.
     Eager {
@@ -25,12 +30,22 @@ pub enum Population {
         /// between steps of 16 MiB.
         time_limit: Option<Duration>,
     },
+    /// By threads of its own while the pool is in use already, from its start on;
+    /// [`Pool::ready_bytes`](crate::Pool::ready_bytes) tells how far they have come, and
+    /// [`Pool::wait_populated`](crate::Pool::wait_populated) waits for them. What is touched earlier gets
+    /// its page at that moment. Kernels before 5.14, and a lock, populate the pool while it is mapped.
+    Background {
+        /// Threads that populate; `None` chooses as for an eager population.
+        workers: Option<NonZeroUsize>,
+    },
     /// At the first touch of each page. Reserved huge pages that run out then raise SIGBUS.
     Lazy,
 }
 
 /// Who can see the memory of a pool.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backing {
     /// This process.
     #[default]
@@ -40,7 +55,9 @@ pub enum Backing {
 }
 
 /// Whether the memory of a pool may leave main memory.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MemoryLock {
     /// It may be swapped. Reserved huge pages never are.
     #[default]
@@ -158,4 +175,128 @@ impl Population {
         workers: None,
         time_limit: None,
     };
+}
+
+const POPULATIONS_ACCEPTED: &str = "eager, background, both optionally with :WORKERS, or lazy";
+
+/// Reads `eager` or `background`, both optionally with a colon and a number of workers, or `lazy`.
+impl FromStr for Population {
+    type Err = ParsePolicyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (word, count) = words::split(text);
+        let workers = count.map(str::parse::<NonZeroUsize>).transpose();
+        match (word.as_str(), workers) {
+            ("eager", Ok(workers)) => Ok(Self::Eager {
+                workers,
+                time_limit: None,
+            }),
+            ("background", Ok(workers)) => Ok(Self::Background { workers }),
+            ("lazy", Ok(None)) => Ok(Self::Lazy),
+            _ => Err(ParsePolicyError::new(text, POPULATIONS_ACCEPTED)),
+        }
+    }
+}
+
+/// Prints what [`FromStr`] reads; a time limit has no word.
+impl fmt::Display for Population {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, workers) = match self {
+            Self::Eager { workers, .. } => ("eager", workers),
+            Self::Background { workers } => ("background", workers),
+            Self::Lazy => ("lazy", &None),
+        };
+        match workers {
+            Some(workers) => write!(f, "{word}:{workers}"),
+            None => f.write_str(word),
+        }
+    }
+}
+
+/// Reads `private` or `shared`.
+impl FromStr for Backing {
+    type Err = ParsePolicyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match words::split(text) {
+            (word, None) if word == "private" => Ok(Self::Private),
+            (word, None) if word == "shared" => Ok(Self::Shared),
+            _ => Err(ParsePolicyError::new(text, "private or shared")),
+        }
+    }
+}
+
+impl fmt::Display for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private => "private",
+            Self::Shared => "shared",
+        })
+    }
+}
+
+/// Reads `swappable` or `locked`.
+impl FromStr for MemoryLock {
+    type Err = ParsePolicyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match words::split(text) {
+            (word, None) if word == "swappable" => Ok(Self::Swappable),
+            (word, None) if word == "locked" => Ok(Self::Locked),
+            _ => Err(ParsePolicyError::new(text, "swappable or locked")),
+        }
+    }
+}
+
+impl fmt::Display for MemoryLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Swappable => "swappable",
+            Self::Locked => "locked",
+        })
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_read_as_they_are_printed() {
+        let workers = NonZeroUsize::new(3);
+        let eager = |workers| Population::Eager {
+            workers,
+            time_limit: None,
+        };
+        for (population, text) in [
+            (eager(None), "eager"),
+            (eager(workers), "eager:3"),
+            (Population::Background { workers: None }, "background"),
+            (Population::Background { workers }, "background:3"),
+            (Population::Lazy, "lazy"),
+        ] {
+            assert_eq!(population.to_string(), text);
+            assert_eq!(text.parse(), Ok(population));
+        }
+        for backing in [Backing::Private, Backing::Shared] {
+            assert_eq!(backing.to_string().parse(), Ok(backing));
+        }
+        for lock in [MemoryLock::Swappable, MemoryLock::Locked] {
+            assert_eq!(lock.to_string().parse(), Ok(lock));
+        }
+    }
+
+    #[test]
+    fn other_words_are_refused_by_name() {
+        for text in ["", "eager:0", "lazy:1", "soon"] {
+            let error = text.parse::<Population>().unwrap_err();
+            assert_eq!(
+                (&*error.value, error.accepted),
+                (text, POPULATIONS_ACCEPTED)
+            );
+        }
+        assert!("public".parse::<Backing>().is_err());
+        assert!("on".parse::<MemoryLock>().is_err());
+    }
 }

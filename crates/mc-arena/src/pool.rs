@@ -1,34 +1,34 @@
-//! The pool: an owned mapping made from [`PoolOptions`], which knows what pages it really got.
+//! The pool: an owned mapping made from options, which knows what pages it really got.
 //!
-//! [`Pool::map`] walks down the tiers that the page policy allows; each attempt runs the same steps
-//! (pre-flight, map, advise, bind, populate, lock, verify), and a failed one leaves nothing mapped
-//! because the half-made [`Mapping`] is dropped.
+//! Key type: [`Pool`]. How it is made is in `pool/making.rs`, which has the fields in common with this
+//! file: the mapping is that of the file if there is one, and what was obtained never changes later.
+
+mod making;
 
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
     ops::Range,
     os::fd::{AsFd, BorrowedFd},
-    path::Path,
     ptr::NonNull,
+    sync::Arc,
 };
 
 use crate::{
     discovery::SystemRoot,
     error::PoolError,
-    mapping::{
-        Access, Advice, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes,
-    },
+    mapping::{Access, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes},
     memory::Admission,
-    named::{Contents, LockedFile, NamedFile},
-    numa::{NodeSegment, NumaPolicy, Region},
-    options::{Backing, MemoryLock, PoolOptions, Population},
+    named::{Contents, NamedFile},
+    numa::NodeSegment,
+    options::{PoolOptions, Population},
     pages::Tier,
-    populate::{self, Method, Plan, PopulateError},
+    populate::{self, Progress},
     procfs,
     shared::MemoryFile,
-    tier,
 };
+
+pub(crate) use self::making::Verification;
 
 /// An owned region of memory: hidden from children, left out of core files, and zeroed unless it was
 /// found in a file or taken over.
@@ -43,6 +43,8 @@ pub struct Pool {
     tier: Tier,
     page_bytes: usize,
     population: Population,
+    /// How far the population in the background is, if there is one.
+    progress: Option<Arc<Progress>>,
     residency: Option<Residency>,
     segments: Vec<NodeSegment>,
     degradations: Vec<PoolError>,
@@ -59,7 +61,9 @@ enum PoolFile {
 }
 
 /// What the kernel says about the memory behind a pool.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Residency {
     /// Size of the pages the kernel maps the pool with. Transparent huge pages count as base pages.
     pub kernel_page_bytes: u64,
@@ -69,35 +73,6 @@ pub struct Residency {
     pub huge_bytes: u64,
     /// Bytes per NUMA node; empty if the kernel does not say.
     pub node_bytes: BTreeMap<u32, u64>,
-}
-
-/// Whether a new pool reads back from smaps what it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verification {
-    Full,
-    /// For the many small mappings behind direct buffers, which name their page size explicitly.
-    Skipped,
-}
-
-impl PoolOptions {
-    /// Maps the pool.
-    ///
-    /// The length is the size rounded up to whole pages of the tier obtained.
-    ///
-    /// # Errors
-    ///
-    /// A [`PoolError`] that says what to do. Nothing stays mapped then.
-    pub fn map(&self) -> Result<Pool, PoolError> {
-        let pool = Pool::map_tiers(self, Verification::Full)?;
-        tracing::info!(
-            bytes = pool.len(),
-            tier = %pool.tier,
-            address = ?pool.as_ptr(),
-            huge_bytes = pool.residency.as_ref().map(|residency| residency.huge_bytes),
-            "memory pool mapped"
-        );
-        Ok(pool)
-    }
 }
 
 impl Pool {
@@ -110,6 +85,24 @@ impl Pool {
     /// # Errors
     ///
     /// [`PoolError::ZeroSize`], or [`PoolError::Process`]; `owner` is dropped then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::ptr::NonNull;
+    ///
+    /// use mc_arena::{Arena, Pool};
+    ///
+    /// // Stands for pages that a driver has pinned; dropping it gives them back to the driver.
+    /// let mut pinned = vec![0_u8; 1 << 20];
+    /// let base = NonNull::from(&mut pinned[..]).cast();
+    /// // SAFETY: the bytes are those of the vector, which is the owner and is not touched any more.
+    /// let pool = unsafe { Pool::from_foreign(base, 1 << 20, pinned) }?;
+    /// let arena = Arena::new(pool)?;
+    /// arena.allocate(4096)?.fill(1);
+    /// drop(arena); // Last of all, the owner.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Safety
     ///
@@ -139,159 +132,6 @@ impl Pool {
             base_page_bytes(),
             &PoolOptions::new(len.get() as u64).population(Population::Lazy),
         ))
-    }
-
-    /// Maps a pool without an event and, if asked, without reading smaps.
-    pub(crate) fn map_tiers(
-        options: &PoolOptions,
-        verification: Verification,
-    ) -> Result<Self, PoolError> {
-        if options.size_bytes == 0 {
-            return Err(PoolError::ZeroSize);
-        }
-        if !options.align.is_power_of_two() {
-            return Err(PoolError::InvalidAlign {
-                align: options.align,
-            });
-        }
-        if let Some(path) = &options.file {
-            return Self::map_file(options, path);
-        }
-        let walk = options.walk()?;
-        Self::map_first(options, &walk.tiers, verification, walk.degradations)
-    }
-
-    /// Maps the first tier that can be had; steps down only for reasons that concern the pages.
-    fn map_first(
-        options: &PoolOptions,
-        attempts: &[Tier],
-        verification: Verification,
-        mut degradations: Vec<PoolError>,
-    ) -> Result<Self, PoolError> {
-        let Some((last, others)) = attempts.split_last() else {
-            unreachable!("a walk ends with a tier")
-        };
-        let mut obtained = None;
-        for &tier in others {
-            match Self::map_tier(options, tier, verification) {
-                Ok(pool) => {
-                    obtained = Some(pool);
-                    break;
-                }
-                Err(error) if error.is_about_pages() => degradations.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        let mut pool = match obtained {
-            Some(pool) => pool,
-            None => Self::map_tier(options, *last, verification)?,
-        };
-        if !degradations.is_empty() {
-            let reasons: Vec<_> = degradations.iter().map(describe).collect();
-            tracing::warn!(tier = %pool.tier, because = reasons.join("; "), "memory pool got lesser pages than preferred");
-        }
-        pool.degradations = degradations;
-        Ok(pool)
-    }
-
-    fn map_tier(
-        options: &PoolOptions,
-        tier: Tier,
-        verification: Verification,
-    ) -> Result<Self, PoolError> {
-        let page_bytes = match tier {
-            Tier::Hugetlb { page_bytes } => usize::try_from(page_bytes).unwrap_or(usize::MAX),
-            // Transparent pages fill what they can; the rest of the pool is in base pages.
-            Tier::Transparent | Tier::Base | Tier::Foreign => base_page_bytes(),
-        };
-        let len = options.len_in_pages(page_bytes)?;
-        let admission = options.check_memory(len, tier)?;
-
-        let file = match options.backing {
-            Backing::Private => None,
-            Backing::Shared => Some(MemoryFile::create(len, tier)?),
-        };
-        let mapping = options.map_region(file.as_ref(), len, tier, page_bytes)?;
-        tier::advise(&mapping, tier, options.backing)?;
-        let mut pool = Self::over(mapping, tier, page_bytes, options);
-        pool.file = file.map(PoolFile::Memory);
-        pool.place_and_populate(options, admission)?;
-        pool.lock(options)?;
-        if let Some(PoolFile::Memory(file)) = &mut pool.file {
-            file.seal()?;
-        }
-        // Base pages are the least there is, and a population that did not fail has left all of them
-        // resident: there is nothing to find out from a walk over every one of them.
-        if verification == Verification::Full && tier != Tier::Base {
-            pool.verify(options)?;
-        }
-        Ok(pool)
-    }
-
-    /// Maps the pool in a file, which decides the pages.
-    fn map_file(options: &PoolOptions, path: &Path) -> Result<Self, PoolError> {
-        let file = LockedFile::open(path, &options.root)?;
-        let page_bytes = file.page_bytes();
-        let tier = if file.is_hugetlb() {
-            let page_bytes = page_bytes as u64;
-            Tier::Hugetlb { page_bytes }
-        } else {
-            Tier::Base
-        };
-        if !options.pages.admits(tier) {
-            return Err(file.refuse_pages().into());
-        }
-        let len = options.len_in_pages(page_bytes)?;
-        let is_memory = file.is_memory();
-        let mut admission = None;
-        let admit = |step_bytes| {
-            if is_memory && admission.is_none() {
-                admission = Some(Admission::of(&options.root, len.get() as u64)?);
-            }
-            match &mut admission {
-                Some(admission) => admission.admit(step_bytes),
-                None => Ok(()),
-            }
-        };
-        let mut file = file.into_pool(len, &options.root, admit)?;
-        let mapping = file.map(options.align)?;
-        mapping.hide().map_err(|errno| PoolError::Advise {
-            advice: "MADV_DONTFORK and MADV_DONTDUMP",
-            source: errno.into(),
-        })?;
-        let mut pool = Self::over(mapping, tier, page_bytes, options);
-        if file.contents() == Contents::Zeroed {
-            // The file has its memory already.
-            pool.place_and_populate(options, None)?;
-        }
-        pool.lock(options)?;
-        file.vouch(&mut pool.mapping);
-        pool.file = Some(PoolFile::Named(Box::new(file)));
-        Ok(pool)
-    }
-
-    fn over(mapping: Mapping, tier: Tier, page_bytes: usize, options: &PoolOptions) -> Self {
-        Self {
-            file: None,
-            mapping,
-            tier,
-            page_bytes,
-            population: options.population,
-            residency: None,
-            segments: Vec::new(),
-            degradations: Vec::new(),
-            root: options.root.clone(),
-        }
-    }
-
-    fn lock(&self, options: &PoolOptions) -> Result<(), PoolError> {
-        if options.lock == MemoryLock::Swappable {
-            return Ok(());
-        }
-        self.mapping.lock().map_err(|errno| PoolError::Lock {
-            asked_bytes: self.len() as u64,
-            source: errno.into(),
-        })
     }
 
     /// Returns the length in bytes, a multiple of the page size.
@@ -411,6 +251,64 @@ impl Pool {
         self.residency.as_ref()
     }
 
+    /// Returns how many bytes from the start on have their memory, as far as the population of the pool
+    /// goes: all after an eager one, none before a lazy one, ever more during one in the background.
+    #[must_use]
+    pub fn ready_bytes(&self) -> usize {
+        match (&self.progress, self.population) {
+            (Some(progress), _) => progress.ready_bytes(),
+            (None, Population::Lazy) => 0,
+            (None, Population::Eager { .. } | Population::Background { .. }) => self.len(),
+        }
+    }
+
+    /// Waits until the population in the background has ended; without one it returns at once.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Background`] with the reason why it ended early: the rest of the pool is populated at
+    /// its first touch, as a lazy one is. [`PoolError::OtherProcess`] in a child.
+    pub fn wait_populated(&self) -> Result<(), PoolError> {
+        self.process().check()?;
+        match &self.progress {
+            Some(progress) => progress
+                .wait()
+                .map_err(|source| PoolError::Background { source }),
+            None => Ok(()),
+        }
+    }
+
+    /// Backs a range with memory now, in whole pages, keeping what it holds. What has its memory already
+    /// costs little.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::OutOfRange`]; [`PoolError::ExceedsMemory`] before the kernel would end a process for
+    /// it; [`PoolError::Populate`], also on kernels before 5.14; [`PoolError::OtherProcess`] in a child.
+    pub fn populate(&self, range: Range<usize>) -> Result<(), PoolError> {
+        self.process().check()?;
+        let len_bytes = self.len();
+        if range.start > range.end || range.end > len_bytes {
+            return Err(PoolError::OutOfRange {
+                start: range.start,
+                end: range.end,
+                len_bytes,
+            });
+        }
+        let page_bytes = self.page_bytes;
+        let start = range.start - range.start % page_bytes;
+        let end = range.end.next_multiple_of(page_bytes).min(len_bytes);
+        // Reserved huge pages and the blocks of a file are taken already, foreign memory is its owner's.
+        let is_named = matches!(self.file, Some(PoolFile::Named(_)));
+        let takes_memory = !is_named && matches!(self.tier, Tier::Transparent | Tier::Base);
+        populate::range(self.mapping.extent(), start..end, |missing_bytes| {
+            takes_memory
+                .then(|| Admission::of(&self.root, missing_bytes))
+                .transpose()
+        })
+        .map_err(|error| making::not_populated(error, range.len(), self.tier, None))
+    }
+
     /// Asks the kernel what backs the pool now.
     ///
     /// # Errors
@@ -511,120 +409,5 @@ impl Pool {
         if !is_discardable || self.mapping.discard(whole_pages).is_err() {
             self.mapping.as_mut_slice()[..len].fill(0);
         }
-    }
-
-    fn place_and_populate(
-        &mut self,
-        options: &PoolOptions,
-        admission: Option<Admission>,
-    ) -> Result<(), PoolError> {
-        let granule_bytes = self.granule_bytes(options);
-        let numa = options.numa.effective(&options.root)?;
-        let regions = numa.regions(self.len(), granule_bytes);
-        for region in &regions {
-            region.bind(&self.mapping)?;
-        }
-        if let NumaPolicy::Segmented(_) = numa {
-            let segment = |region: &Region| NodeSegment {
-                node: region.nodes[0],
-                range: region.range.clone(),
-            };
-            self.segments = regions.iter().map(segment).collect();
-        }
-        if !options.is_resident() {
-            return Ok(());
-        }
-        let (workers, time_limit) = match options.population {
-            Population::Eager {
-                workers,
-                time_limit,
-            } => (workers, time_limit),
-            Population::Lazy => (None, None),
-        };
-        let plan = Plan {
-            page_bytes: self.page_bytes,
-            granule_bytes,
-            workers: workers.unwrap_or_else(|| populate::workers_auto(self.len())),
-            time_limit,
-            method: Method::detect(&self.mapping),
-            admission,
-        };
-        let regions: Vec<_> = regions
-            .into_iter()
-            .map(|region| {
-                let cpus = region.cpus(&options.root);
-                (region, cpus)
-            })
-            .collect();
-        let asked_bytes = self.len() as u64;
-        populate::populate(&mut self.mapping, &regions, plan).map_err(|error| match error {
-            PopulateError::Refused(error) => *error,
-            PopulateError::Spawn { worker, source } => PoolError::Worker { worker, source },
-            PopulateError::Fault(errno) => PoolError::Populate {
-                asked_bytes,
-                tier: self.tier,
-                source: errno.into(),
-            },
-            PopulateError::TimeUp { populated_bytes } => PoolError::TimeLimit {
-                populated_bytes,
-                asked_bytes,
-                limit: time_limit.unwrap_or_default(),
-            },
-        })
-    }
-
-    /// Returns the bytes that lie on one node and are populated at once.
-    fn granule_bytes(&self, options: &PoolOptions) -> usize {
-        match self.tier {
-            Tier::Transparent => options.transparent_page_bytes(),
-            _ => self.page_bytes,
-        }
-    }
-
-    /// Reads back what the kernel granted; a tier that was not obtained is an error.
-    fn verify(&mut self, options: &PoolOptions) -> Result<(), PoolError> {
-        let is_eager = options.is_resident();
-        let mut residency = self.read_residency()?;
-        let len = self.len() as u64;
-        let huge_bytes_most = len - len % self.granule_bytes(options) as u64;
-        if self.tier == Tier::Transparent && is_eager && residency.huge_bytes < huge_bytes_most {
-            // Gathers what the faults could not, whatever the mode in sysfs; Linux 6.1 and later.
-            if let Err(errno) = self.mapping.advise(Advice::Collapse) {
-                tracing::debug!(%errno, "collapsing into transparent huge pages was refused");
-            }
-            residency = self.read_residency()?;
-        }
-        let is_obtained = match self.tier {
-            Tier::Hugetlb { page_bytes } => {
-                residency.kernel_page_bytes == page_bytes
-                    && (!is_eager || residency.resident_bytes == len)
-            }
-            Tier::Transparent => !is_eager || residency.huge_bytes > 0,
-            Tier::Base | Tier::Foreign => unreachable!("these are not verified"),
-        };
-        if !is_obtained {
-            return Err(PoolError::TierNotObtained {
-                wanted: self.tier,
-                kernel_page_bytes: residency.kernel_page_bytes,
-                huge_bytes: residency.huge_bytes,
-            });
-        }
-        if is_eager && residency.huge_bytes < huge_bytes_most {
-            tracing::warn!(
-                bytes = len,
-                huge_bytes = residency.huge_bytes,
-                "part of the memory pool is in base pages"
-            );
-        }
-        self.residency = Some(residency);
-        Ok(())
-    }
-}
-
-/// Returns an error with its cause, on one line.
-fn describe(error: &PoolError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -5,13 +5,15 @@
 //! the address space that faulting pages contend for. Workers take one step of a region after the
 //! other, so that one that has to share its core leaves more to the others.
 
+pub(crate) mod background;
+
 use std::{
     mem,
     num::NonZeroUsize,
     ops::Range,
     sync::{
         Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -23,7 +25,14 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{error::PoolError, mapping::Mapping, memory::Admission, numa::Region};
+use crate::{
+    error::PoolError,
+    mapping::{Extent, Mapping, base_page_bytes},
+    memory::Admission,
+    region::Region,
+};
+
+pub(crate) use self::background::Progress;
 
 /// A worker takes this much at a time; in between it reports progress and looks at the clock. A few
 /// milliseconds of zeroing, beside which taking a step is nothing.
@@ -61,7 +70,7 @@ impl Method {
     /// Returns the best method the running kernel has.
     pub(crate) fn detect(mapping: &Mapping) -> Self {
         // Advice about no bytes succeeds iff the kernel knows it (madvise(2)).
-        if mapping.populate(0..0).is_ok() {
+        if mapping.extent().populate(0..0).is_ok() {
             Self::Advise
         } else {
             Self::Touch
@@ -84,7 +93,7 @@ pub(crate) struct Plan {
 
 /// What is left of one region, for all of its workers.
 enum Rest<'a> {
-    Advise(&'a Mapping, Range<usize>),
+    Advise(&'a Extent, Range<usize>),
     Touch(&'a mut [u8]),
 }
 
@@ -96,13 +105,15 @@ struct Worker<'a> {
 }
 
 /// What all workers of one population see.
-struct Run {
+struct Run<'a> {
     step_bytes: usize,
     page_bytes: usize,
     total_bytes: u64,
     deadline: Option<Instant>,
     /// Locked by a worker before each step, and for as long as the population waits for its turn.
     admission: Option<Mutex<Admission>>,
+    /// Set when nobody needs the rest any more. Relaxed: it orders nothing.
+    is_over: Option<&'a AtomicBool>,
     /// Bytes backed so far. Added to by every worker after a step; Relaxed, it orders nothing.
     populated_bytes: AtomicU64,
 }
@@ -120,21 +131,36 @@ pub(crate) fn populate(
     regions: &[(Region, Option<CpuSet>)],
     plan: Plan,
 ) -> Result<(), PopulateError> {
-    let run = Run {
-        step_bytes: STEP_BYTES.next_multiple_of(plan.granule_bytes),
-        page_bytes: plan.page_bytes,
-        total_bytes: mapping.len() as u64,
-        deadline: plan.time_limit.map(|limit| Instant::now() + limit),
-        admission: plan.admission.map(Mutex::new),
-        populated_bytes: AtomicU64::new(0),
+    let (method, worker_count) = (plan.method, plan.workers);
+    let run = Run::new(mapping.len(), plan, None);
+    let rests = rests(mapping, regions, method);
+    run.go(&workers(regions, &rests, worker_count))
+}
+
+/// Backs a range of whole pages with memory, once `admit` has admitted the bytes that have none yet.
+pub(crate) fn range(
+    extent: &Extent,
+    range: Range<usize>,
+    admit: impl FnOnce(u64) -> Result<Option<Admission>, PoolError>,
+) -> Result<(), PopulateError> {
+    let steps = || {
+        let starts = range.clone().step_by(STEP_BYTES);
+        starts.map(|start| start..range.end.min(start + STEP_BYTES))
     };
-    let rests = rests(mapping, regions, plan.method);
-    let workers = workers(regions, &rests, plan.workers);
-    match workers.as_slice() {
-        // The caller's own thread keeps its CPUs, so it serves only where none are named.
-        [worker] if worker.cpus.is_none() => run.populate(worker.rest),
-        workers => run.populate_in_parallel(workers),
+    let missing = |step: Range<usize>| {
+        let pages = extent.missing_pages(step).map_err(PopulateError::Fault)?;
+        Ok::<_, PopulateError>(pages as u64 * base_page_bytes() as u64)
+    };
+    let refused = |error| PopulateError::Refused(Box::new(error));
+    let missing_bytes = steps().map(missing).sum::<Result<u64, _>>()?;
+    let mut admission = admit(missing_bytes).map_err(refused)?;
+    for step in steps() {
+        if let Some(admission) = &mut admission {
+            admission.admit(missing(step.clone())?).map_err(refused)?;
+        }
+        extent.populate(step).map_err(PopulateError::Fault)?;
     }
+    Ok(())
 }
 
 /// Returns every region as it is before population.
@@ -146,9 +172,9 @@ fn rests<'a>(
     let ranges = regions.iter().map(|(region, _)| region.range.clone());
     match method {
         Method::Advise => {
-            let mapping = &*mapping;
+            let extent = mapping.extent();
             ranges
-                .map(|range| Mutex::new(Rest::Advise(mapping, range)))
+                .map(|range| Mutex::new(Rest::Advise(extent, range)))
                 .collect()
         }
         Method::Touch => {
@@ -187,10 +213,10 @@ impl<'a> Rest<'a> {
     /// Takes the next step; `None` when nothing is left.
     fn take_step(&mut self, step_bytes: usize) -> Option<Self> {
         match self {
-            Self::Advise(mapping, rest) => {
+            Self::Advise(extent, rest) => {
                 let end = rest.end.min(rest.start.saturating_add(step_bytes));
                 let step = mem::replace(&mut rest.start, end)..end;
-                (!step.is_empty()).then_some(Self::Advise(mapping, step))
+                (!step.is_empty()).then_some(Self::Advise(extent, step))
             }
             Self::Touch(rest) => {
                 let step = rest.split_off_mut(..step_bytes.min(rest.len()))?;
@@ -209,7 +235,7 @@ impl<'a> Rest<'a> {
     /// Backs all of it with memory.
     fn populate(self, page_bytes: usize) -> Result<(), PopulateError> {
         match self {
-            Self::Advise(mapping, range) => mapping.populate(range).map_err(PopulateError::Fault),
+            Self::Advise(extent, range) => extent.populate(range).map_err(PopulateError::Fault),
             Self::Touch(bytes) => {
                 for byte in bytes.iter_mut().step_by(page_bytes) {
                     // The memory is fresh, so zero is what it holds.
@@ -221,7 +247,27 @@ impl<'a> Rest<'a> {
     }
 }
 
-impl Run {
+impl<'a> Run<'a> {
+    fn new(total_bytes: usize, plan: Plan, is_over: Option<&'a AtomicBool>) -> Self {
+        Self {
+            step_bytes: STEP_BYTES.next_multiple_of(plan.granule_bytes),
+            page_bytes: plan.page_bytes,
+            total_bytes: total_bytes as u64,
+            deadline: plan.time_limit.map(|limit| Instant::now() + limit),
+            admission: plan.admission.map(Mutex::new),
+            is_over,
+            populated_bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn go(&self, workers: &[Worker<'_>]) -> Result<(), PopulateError> {
+        match workers {
+            // The caller's own thread keeps its CPUs, so it serves only where none are named.
+            [worker] if worker.cpus.is_none() => self.populate(worker.rest),
+            workers => self.populate_in_parallel(workers),
+        }
+    }
+
     fn populate_in_parallel(&self, workers: &[Worker<'_>]) -> Result<(), PopulateError> {
         // Held for writing until all workers exist; a worker starts when it can read `true`.
         let gate = RwLock::new(false);
@@ -259,6 +305,12 @@ impl Run {
     /// Takes steps until nothing of the region is left.
     fn populate(&self, region: &Mutex<Rest<'_>>) -> Result<(), PopulateError> {
         loop {
+            if self
+                .is_over
+                .is_some_and(|is_over| is_over.load(Ordering::Relaxed))
+            {
+                return Ok(());
+            }
             // A statement of its own, so that the region is not locked while the step is populated.
             let step = lock(region).take_step(self.step_bytes);
             let Some(step) = step else {
@@ -333,7 +385,7 @@ fn nth_cpu(allowed: &CpuSet, n: usize) -> Result<CpuSet, Errno> {
 #[cfg(not(loom))]
 mod tests {
     use super::*;
-    use crate::{mapping::base_page_bytes, numa::NumaPolicy, procfs};
+    use crate::{numa::NumaPolicy, procfs};
 
     fn resident_bytes(mapping: &Mapping) -> u64 {
         let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -401,6 +453,7 @@ mod tests {
             total_bytes: 2,
             deadline: Some(Instant::now() - Duration::from_millis(1)),
             admission: None,
+            is_over: None,
             populated_bytes: AtomicU64::new(0),
         };
         assert!(matches!(

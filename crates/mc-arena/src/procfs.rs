@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, ops::Range};
 /// A kernel text file without something it should contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file} has no usable `{wanted}` line; mount the kernel's own file there")]
+#[non_exhaustive]
 pub struct MissingLine {
     /// The file, by its path under the system root.
     pub file: &'static str,
@@ -123,12 +124,19 @@ pub(crate) fn numa_maps_range(
     nodes
 }
 
+/// Longer ranges are no list of nodes or CPUs, of which Linux counts at most 8192.
+const LIST_LEN_MAX: u32 = 1 << 16;
+
 /// Returns the numbers of a kernel list such as `0-3,8`; `None` if it is malformed.
 pub(crate) fn number_list(text: &str) -> Option<Vec<u32>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        numbers.extend(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?);
+        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+        if last.saturating_sub(first) >= LIST_LEN_MAX {
+            return None;
+        }
+        numbers.extend(first..=last);
     }
     Some(numbers)
 }

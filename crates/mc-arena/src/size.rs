@@ -1,14 +1,15 @@
-//! Sizes and switches as operators write them: `8gb`, `20 GB`, `16GiB`, `1.5tb`, `on`, `off`.
+//! Sizes and switches as operators write them: `8gb`, `20 GB`, `16GiB`, `8Gi`, `1.5tb`, `on`, `off`.
 //!
 //! Units are 1024-based whatever their spelling, as in the field's launch scripts, where `20 GB` of
-//! cache has always meant 20 · 2^30 bytes. The size crates on crates.io read `GB` as 10^9, so none of
+//! cache has always meant 20 · 2^30 bytes; `8Gi` and `512Mi` are how Kubernetes writes the same. The size crates on crates.io read `GB` as 10^9, so none of
 //! their grammars fits.
 
 use std::fmt;
 
 /// What [`parse_bytes`] accepts, for error messages.
 pub const BYTES_ACCEPTED: &str = "a decimal number, optionally with a fraction, then optionally one of \
-     B, K, KB, KiB, M, MB, MiB, G, GB, GiB, T, TB, TiB in any case (all powers of 1024), such as 8gb or 1.5TiB";
+     B, K, M, G, T, P or E, the last six also with b, i or ib behind them, in any case (all powers of 1024), such as \
+     8gb, 8Gi or 1.5TiB";
 
 /// What [`parse_switch`] accepts, for error messages.
 pub const SWITCH_ACCEPTED: &str =
@@ -19,6 +20,7 @@ const FRACTION_DIGITS_MAX: usize = 18;
 
 /// Why a text is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseBytesError {
     /// Nothing but white space.
     #[error("empty size")]
@@ -50,6 +52,7 @@ pub enum ParseBytesError {
 /// use mc_arena::size::{ParseBytesError, parse_bytes};
 ///
 /// assert_eq!(parse_bytes("20 GB"), Ok(20 << 30));
+/// assert_eq!(parse_bytes("8Gi"), Ok(8 << 30));
 /// assert_eq!(parse_bytes("1.5tb"), Ok(3 << 39));
 /// assert_eq!(parse_bytes("0x10"), Err(ParseBytesError::UnknownUnit));
 /// ```
@@ -71,7 +74,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, ParseBytesError> {
     let fraction = parse_fraction(fraction)?;
     let unit_bytes = u128::from(parse_unit(unit.trim_start())?);
 
-    // At most 2^64 · 2^40 + 10^18 · 2^40 < 2^105: the sum fits 128 bits.
+    // At most 2^64 · 2^60 + 10^18 · 2^60 < 2^125: the sum fits 128 bits.
     let bytes = u128::from(whole) * unit_bytes + u128::from(fraction) * unit_bytes / fraction_scale;
     u64::try_from(bytes).map_err(|_| ParseBytesError::TooLarge)
 }
@@ -83,6 +86,22 @@ pub fn parse_switch(text: &str) -> Option<bool> {
         "1" | "true" | "yes" | "on" | "enable" => Some(true),
         "0" | "false" | "no" | "off" | "disable" => Some(false),
         _ => None,
+    }
+}
+
+/// Prints a number of bytes as [`parse_bytes`] reads it back, in the largest unit that divides it: `2MiB`,
+/// `1536MiB`, `1000B`.
+pub(crate) struct ExactBytes(pub(crate) u64);
+
+impl fmt::Display for ExactBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let power = if self.0 == 0 {
+            0
+        } else {
+            self.0.trailing_zeros() / 10
+        };
+        write!(f, "{}{}", self.0 >> (10 * power), UNITS[power as usize])
     }
 }
 
@@ -122,12 +141,14 @@ fn parse_fraction(text: &str) -> Result<u64, ParseBytesError> {
 }
 
 fn parse_unit(text: &str) -> Result<u64, ParseBytesError> {
-    match text.to_ascii_lowercase().as_str() {
-        "" | "b" => Ok(1),
-        "k" | "kb" | "kib" => Ok(1 << 10),
-        "m" | "mb" | "mib" => Ok(1 << 20),
-        "g" | "gb" | "gib" => Ok(1 << 30),
-        "t" | "tb" | "tib" => Ok(1 << 40),
+    const PREFIXES: &str = "kmgtpe";
+    let text = text.to_ascii_lowercase();
+    if matches!(text.as_str(), "" | "b") {
+        return Ok(1);
+    }
+    let power = text.chars().next().and_then(|first| PREFIXES.find(first));
+    match (power, text.get(1..)) {
+        (Some(power), Some("" | "b" | "i" | "ib")) => Ok(1 << (10 * (power + 1))),
         _ => Err(ParseBytesError::UnknownUnit),
     }
 }
@@ -155,6 +176,13 @@ mod tests {
         check("0.5k", Ok(512));
         check("1_048_576 b", Ok(1 << 20));
         check("0", Ok(0));
+        check("8Gi", Ok(8 << 30));
+        check("512Mi", Ok(512 << 20));
+        check("1.5Ti", Ok(3 << 39));
+        check("64 ki", Ok(64 << 10));
+        check("2Pi", Ok(2 << 50));
+        check("15EiB", Ok(15 << 60));
+        check("1p", Ok(1 << 50));
         check("18446744073709551615", Ok(u64::MAX));
     }
 
@@ -172,6 +200,12 @@ mod tests {
         check("0x10", Err(UnknownUnit));
         check("1e9", Err(UnknownUnit));
         check("16XB", Err(UnknownUnit));
+        check("8Gii", Err(UnknownUnit));
+        check("8iB", Err(UnknownUnit));
+        check("8Bi", Err(UnknownUnit));
+        check("8Gé", Err(UnknownUnit));
+        check("100m 5", Err(UnknownUnit));
+        check("16Ei", Err(TooLarge));
         check("1..5g", Err(NotANumber));
         check("1.g", Err(NotANumber));
         check(".5g", Err(NotANumber));
@@ -210,8 +244,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn plain_numbers_round_trip(bytes: u64) {
+        fn numbers_round_trip(bytes: u64, shift in 0_u32..64) {
+            let bytes = bytes << shift;
             prop_assert_eq!(parse_bytes(&bytes.to_string()), Ok(bytes));
+            prop_assert_eq!(parse_bytes(&ExactBytes(bytes).to_string()), Ok(bytes));
         }
 
         #[test]

@@ -7,7 +7,7 @@
 
 use std::{ffi::c_void, mem::MaybeUninit};
 
-use mc_arena::{Arena, ArenaConfig, PoolOptions, Tier, config::ArenaMode};
+use mc_arena::{Arena, ArenaConfig, PoolOptions, Tier};
 
 use crate::{
     arena_options::ArenaOptions,
@@ -101,11 +101,8 @@ pub extern "C" fn mc_arena_create_from_environment(
 ) -> Status {
     run(|| {
         let out = required(out, "out")?;
-        let config = ArenaConfig::from_env()?;
-        let ArenaMode::Enabled { pool_bytes } = config.arena else {
-            return Err(Fault::NotConfigured);
-        };
-        let pool = PoolOptions::new(pool_bytes.get()).pages(config.arena_pages);
+        let pool = ArenaConfig::from_env()?.pool_options();
+        let pool = pool.ok_or(Fault::NotConfigured)?;
         register(&pool, mc_arena::ALIGN_DEFAULT, out)
     })
 }
@@ -149,6 +146,22 @@ pub extern "C" fn mc_arena_allocate(
             };
             out.write(bytes.as_mut_ptr().cast());
             Ok(())
+        })
+    })
+}
+
+/// Backs a part of the arena's pool with memory now: `size` bytes from `offset` bytes into the pool on,
+/// in whole pages. What has been written there stays. For arenas that are populated lazily.
+///
+/// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that are not in the
+/// pool, `MC_STATUS_SYSTEM` if there is not so much memory, before the system would end a process for
+/// it, `MC_STATUS_STALE_HANDLE`, or `MC_STATUS_OTHER_PROCESS`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_arena_populate(arena: ArenaHandle, offset: usize, size: usize) -> Status {
+    run(|| {
+        ARENAS.with(arena.id, |arena| {
+            let end = offset.saturating_add(size);
+            Ok(arena.pool().populate(offset..end)?)
         })
     })
 }

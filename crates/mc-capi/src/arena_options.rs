@@ -24,6 +24,8 @@ pub const MC_PAGES_OFF: u32 = 3;
 pub const MC_POPULATE_EAGER: u32 = 0;
 /// Each page comes at its first touch.
 pub const MC_POPULATE_LAZY: u32 = 1;
+/// Memory comes by itself while the arena is in use already, from its start on.
+pub const MC_POPULATE_BACKGROUND: u32 = 2;
 
 /// Memory may be swapped.
 pub const MC_LOCK_OFF: u32 = 0;
@@ -130,6 +132,7 @@ impl ArenaOptions {
         match self.population {
             MC_POPULATE_EAGER => Ok(Population::EAGER),
             MC_POPULATE_LAZY => Ok(Population::Lazy),
+            MC_POPULATE_BACKGROUND => Ok(Population::Background { workers: None }),
             other => Err(Fault::option(
                 "population",
                 other,

@@ -18,7 +18,7 @@ use mc_arena::{Buffer, OtherProcess, Process, buffers};
 
 use crate::{
     fault::Fault,
-    raw::required,
+    raw::{self, required},
     status::{Status, ask, run},
 };
 
@@ -75,11 +75,40 @@ pub extern "C" fn mc_buffer_allocate(
         } else {
             align
         };
-        let mut buffer = buffers::allocate(size, align)?;
-        let start = buffer.as_mut_ptr();
-        held()?.lock().insert(start.addr(), buffer);
-        out.write(start.cast());
-        Ok(())
+        keep(buffers::allocate(size, align)?, out)
+    })
+}
+
+/// Returns `size` zeroed bytes in a mapping of their own, one contiguous part on each of the listed
+/// NUMA nodes, in their order; otherwise as `mc_buffer_allocate`.
+///
+/// No byte is lost where the size does not divide: pages that are left over go to the first nodes.
+/// Each part has its memory when the call returns.
+///
+/// Fails as `mc_buffer_allocate`, and with `MC_STATUS_INVALID_ARGUMENT` for an empty list or a node
+/// that the system does not have.
+///
+/// # Safety
+///
+/// `node_count` numbers begin at `nodes`, and nobody writes them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_buffer_allocate_over_nodes(
+    size: usize,
+    align: usize,
+    nodes: *const u32,
+    node_count: usize,
+    out: Option<&mut MaybeUninit<*mut c_void>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        // SAFETY: the caller's clause.
+        let nodes = unsafe { raw::array(nodes, node_count, "nodes") }?;
+        let align = if align == 0 {
+            mc_arena::ALIGN_DEFAULT
+        } else {
+            align
+        };
+        keep(buffers::allocate_over_nodes(size, align, nodes)?, out)
     })
 }
 
@@ -131,6 +160,14 @@ pub extern "C" fn mc_buffer_describe(out: Option<&mut MaybeUninit<BufferReport>>
         });
         Ok(())
     })
+}
+
+/// Keeps a buffer until it is freed, and tells where it begins.
+fn keep(mut buffer: Buffer<'static>, out: &mut MaybeUninit<*mut c_void>) -> Result<(), Fault> {
+    let start = buffer.as_mut_ptr();
+    held()?.lock().insert(start.addr(), buffer);
+    out.write(start.cast());
+    Ok(())
 }
 
 /// Returns the buffers of the process that calls.

@@ -223,6 +223,8 @@ fn pool(error: &PoolError) -> Status {
         | PoolError::InvalidAlign { .. }
         | PoolError::InvalidPageSize { .. }
         | PoolError::NoNodes
+        | PoolError::NodeWithoutMemory { .. }
+        | PoolError::OutOfRange { .. }
         | PoolError::UnknownNode { .. } => Status::InvalidArgument,
         PoolError::OtherProcess(_) => Status::OtherProcess,
         _ => Status::System,

@@ -32,6 +32,10 @@ pub enum PutError {
     /// The request makes no sense, or no segment could ever take it.
     #[error("the object cannot be placed")]
     Place(#[from] PlacementError),
+    /// The journal takes no more records; see
+    /// [`journal_error`](crate::ObjectStore::journal_error).
+    #[error("the journal of the store takes no more records")]
+    Journal,
     /// There is no room, and evicting all that may leave would not make it.
     #[error("no room, and what could leave does not make it: {in_the_way}")]
     NoRoom {
@@ -80,6 +84,10 @@ pub enum CommitError {
     /// The deadline of the put has passed.
     #[error("the deadline of the put has passed")]
     Expired,
+    /// The journal takes no more records; see
+    /// [`journal_error`](crate::ObjectStore::journal_error).
+    #[error("the journal of the store takes no more records")]
+    Journal,
     /// All segments that the object was written to went away.
     #[error("no segment that the object was written to is readable any more")]
     Unreadable,
@@ -110,6 +118,10 @@ pub enum AddReplicaError {
     /// The object has been removed, moved or replaced meanwhile.
     #[error("the object has changed meanwhile")]
     Changed,
+    /// The journal takes no more records; see
+    /// [`journal_error`](crate::ObjectStore::journal_error).
+    #[error("the journal of the store takes no more records")]
+    Journal,
     /// There is no room that the terms of its put allow.
     #[error("the replica cannot be placed")]
     NoRoom(#[from] PutError),

@@ -273,14 +273,36 @@ impl Writing<'_> {
         key: Hashed<'_>,
         make: impl FnOnce(ObjectId) -> Arc<Pending>,
     ) -> Arc<Pending> {
+        let (place, id) = self.vacant_place();
+        let pending = make(id);
+        self.fill(key, place, Slot::InFlight(Arc::clone(&pending)));
+        self.shard.in_flight += 1;
+        pending
+    }
+
+    /// Enters an object under a free key; `make` gets its id.
+    pub(crate) fn insert(
+        &mut self,
+        key: Hashed<'_>,
+        make: impl FnOnce(ObjectId) -> Object,
+    ) -> Object {
+        let (place, id) = self.vacant_place();
+        let object = make(id);
+        self.fill(key, place, Slot::Stored(object.clone()));
+        object
+    }
+
+    /// Returns the place of the next slot and the id that goes with it.
+    fn vacant_place(&self) -> (u32, ObjectId) {
+        let place = self.shard.vacant.unwrap_or_else(|| {
+            u32::try_from(self.shard.slots.len()).expect("fewer than 2^32 slots in a shard")
+        });
+        (place, ObjectId::at(self.number, place))
+    }
+
+    fn fill(&mut self, key: Hashed<'_>, place: u32, slot: Slot) {
         let shard = &mut *self.shard;
         debug_assert!(shard.find(key).is_none(), "the key is free");
-        let place = shard.vacant.unwrap_or_else(|| {
-            u32::try_from(shard.slots.len()).expect("fewer than 2^32 slots in a shard")
-        });
-        let id = ObjectId::at(self.number, place);
-        let pending = make(id);
-        let slot = Slot::InFlight(Arc::clone(&pending));
         match shard.slots.get_mut(place as usize) {
             Some(vacant) => {
                 let Slot::Vacant(next) = std::mem::replace(vacant, slot) else {
@@ -296,8 +318,6 @@ impl Writing<'_> {
         };
         let rehash = |entry: &Entry| spread(entry.hash);
         shard.table.insert_unique(rehash(&entry), entry, rehash);
-        shard.in_flight += 1;
-        pending
     }
 
     /// Turns a put into an object.

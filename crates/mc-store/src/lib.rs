@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod book;
 mod bytes;
 mod claims;
 mod clock;
@@ -13,12 +14,14 @@ mod events;
 mod evict;
 mod index;
 pub mod journal;
+mod keeper;
 mod lease;
 mod limbo;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod moves;
 mod object;
+mod open;
 mod options;
 mod order;
 mod pending;
@@ -44,6 +47,7 @@ pub use crate::{
     events::{Event, EventKind, Events},
     lease::Lease,
     moves::{Moved, UnderReplicated, Unmounted},
+    open::{Opened, StoreOpenError},
     options::{Eviction, PolicyKind, StoreOptions, Watermarks},
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,

@@ -25,10 +25,26 @@ pub(crate) struct Limbo {
 
 /// Something whose space is free when it is dropped.
 #[derive(Debug)]
-#[expect(dead_code, reason = "kept to be dropped")]
-pub(crate) enum Kept {
+pub(crate) struct Kept {
+    pub(crate) space: KeptSpace,
+    /// Under which the journal knows that the space is taken, if there is one.
+    pub(crate) number: u64,
+}
+
+/// Whose space it was.
+#[derive(Debug)]
+pub(crate) enum KeptSpace {
     Object(Object),
-    Space(Vec<PlacedBuffer>),
+    Put(Vec<PlacedBuffer>),
+}
+
+impl Kept {
+    pub(crate) fn places(&self) -> Vec<&PlacedBuffer> {
+        match &self.space {
+            KeptSpace::Object(object) => object.replicas().collect(),
+            KeptSpace::Put(buffers) => buffers.iter().collect(),
+        }
+    }
 }
 
 /// Things that one call lets go.
@@ -49,24 +65,29 @@ impl Limbo {
         self.next.fetch_min(until.0, Ordering::Relaxed);
     }
 
-    /// Lets go what is due; returns whether that was anything.
-    pub(crate) fn sweep(&self, now: Moment) -> bool {
-        if now.0 < self.next.load(Ordering::Relaxed) {
-            return false;
-        }
+    /// Returns what is due, some at a time.
+    pub(crate) fn due(&self, now: Moment) -> Vec<Kept> {
         let mut due = Vec::new();
-        {
-            let mut all = self.kept.lock();
-            while due.len() < SWEEP_MAX
-                && let Some(first) = all.first_entry()
-                && first.key().0 <= now
-            {
-                due.push(first.remove());
-            }
-            let next = all.first_key_value().map_or(u64::MAX, |(key, _)| key.0.0);
-            self.next.store(next, Ordering::Relaxed);
+        if now.0 < self.next.load(Ordering::Relaxed) {
+            return due;
         }
-        !due.is_empty()
+        let mut all = self.kept.lock();
+        while due.len() < SWEEP_MAX
+            && let Some(first) = all.first_entry()
+            && first.key().0 <= now
+        {
+            due.push(first.remove());
+        }
+        let next = all.first_key_value().map_or(u64::MAX, |(key, _)| key.0.0);
+        self.next.store(next, Ordering::Relaxed);
+        due
+    }
+
+    /// Visits all that is kept, with the time until which it is.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(Moment, &Kept)) {
+        for ((until, _), kept) in self.kept.lock().iter() {
+            visit(*until, kept);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionErro
 
 use crate::{
     ObjectStore,
+    book::NotWritten,
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
@@ -256,19 +257,22 @@ impl Shared {
         // The index has the only reference now, unless somebody plans.
         drop(object);
         let mut has_switched = false;
+        let mut is_written = Ok(());
         let mut ranks = self.order.lock();
-        self.index
-            .write_at(id)
-            .replace(id, |mut old| match old.replicas_with(new, replaced) {
-                Ok(replicas) => {
-                    has_switched = true;
-                    old.with_replicas(replicas)
-                }
-                Err(_) => {
-                    old.claims.stay();
-                    old
-                }
-            });
+        self.index.write_at(id).replace(id, |mut old| {
+            let place = replaced.unwrap_or_else(|| old.replicas().len());
+            if let Some(book) = &self.book {
+                is_written = book.moved(&self.pool, old.key(), place, &new).map(|_| ());
+            }
+            if is_written.is_ok()
+                && let Ok(replicas) = old.replicas_with(new, replaced)
+            {
+                has_switched = true;
+                return old.with_replicas(replicas);
+            }
+            old.claims.stay();
+            old
+        });
         if has_switched {
             ranks.figures.moved.add(bytes);
             ranks.figures.live_bytes += if replaced.is_none() { bytes } else { 0 };
@@ -276,6 +280,7 @@ impl Shared {
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);
         drop(ranks);
+        is_written.map_err(|NotWritten| AddReplicaError::Journal)?;
         if !has_switched {
             return Err(AddReplicaError::Changed);
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Clock,
     error::StoreOptionsError,
-    policy::{Chained, Gdsf, Lru, Policy, S3Fifo, TailFirst},
+    journal::JournalOptions,
+    policy::{Auto, Chained, Gdsf, Lru, Policy, ReuseAge, S3Fifo, TailFirst},
 };
 
 /// Limits and rules of a store.
@@ -38,6 +39,9 @@ pub struct StoreOptions {
     /// The most blocks that the search for one hole looks at around old
     /// objects before it takes the first that will do, wherever it is.
     pub search_blocks_max: usize,
+    /// How the journal of a store that is [opened](crate::ObjectStore::open) is
+    /// kept; the others have none.
+    pub journal: JournalOptions,
     /// Whether a checksum of each object's bytes is taken at its commit, where
     /// this process can read them, and compared when they are read.
     pub has_checksums: bool,
@@ -53,12 +57,16 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
-    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
     /// [`Gdsf`].
     Gdsf,
+    /// [`ReuseAge`].
+    ReuseAge,
+    /// [`Auto`].
+    #[default]
+    Auto,
 }
 
 impl PolicyKind {
@@ -68,6 +76,8 @@ impl PolicyKind {
             Self::TailFirst => Box::new(Chained::new(TailFirst::default())),
             Self::S3Fifo => Box::new(Chained::new(S3Fifo::default())),
             Self::Gdsf => Box::new(Chained::new(Gdsf::default())),
+            Self::ReuseAge => Box::new(Chained::new(ReuseAge::default())),
+            Self::Auto => Box::new(Chained::new(Auto::default())),
         }
     }
 }
@@ -102,7 +112,7 @@ impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
     /// pieces, the policy that chooses itself, no watermarks, timed leases of
     /// at most an hour, ten minutes for a put and one more until its space is
-    /// used again, 4096 blocks, no checksums, and the clock of the system.
+    /// used again, 4096 blocks, a journal that survives the process, no checksums, and the clock of the system.
     fn default() -> Self {
         Self {
             object_bytes_max: u64::MAX,
@@ -115,6 +125,7 @@ impl Default for StoreOptions {
             put_deadline: Duration::from_secs(10 * 60),
             put_margin: Duration::from_secs(60),
             search_blocks_max: 4096,
+            journal: JournalOptions::default(),
             has_checksums: false,
             clock: Clock::default(),
         }

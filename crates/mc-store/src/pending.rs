@@ -18,6 +18,8 @@ use crate::{clock::Moment, policy::ObjectId};
 pub(crate) struct Pending {
     key: Box<[u8]>,
     pub(crate) id: ObjectId,
+    /// Under which the journal knows the put, if there is one.
+    number: u64,
     begun: Moment,
     deadline: Moment,
     /// Locked by whoever uses the space for as long as that takes. Those who
@@ -58,10 +60,17 @@ pub struct PutSpace<'a>(MappedRwLockReadGuard<'a, [PlacedBuffer]>);
 pub struct PutSpaceMut<'a>(MappedRwLockWriteGuard<'a, [PlacedBuffer]>);
 
 impl Pending {
-    pub(crate) fn new(key: &[u8], id: ObjectId, begun: Moment, deadline: Moment) -> Self {
+    pub(crate) fn new(
+        key: &[u8],
+        id: ObjectId,
+        number: u64,
+        begun: Moment,
+        deadline: Moment,
+    ) -> Self {
         Self {
             key: key.into(),
             id,
+            number,
             begun,
             deadline,
             space: RwLock::new(Space::Held(Vec::new())),
@@ -71,6 +80,10 @@ impl Pending {
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn deadline(&self) -> Moment {

@@ -6,6 +6,7 @@ use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     ObjectStore,
+    book::{Book, NotWritten},
     bytes::checksum,
     clock::Moment,
     error::{CommitError, PutError},
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "dropping the put gives its space back"]
 pub struct Put {
-    store: ObjectStore,
+    shared: Arc<Shared>,
     pending: Arc<Pending>,
     terms: Arc<Terms>,
 }
@@ -40,9 +41,9 @@ impl ObjectStore {
     /// A [`PutError`]; nothing has changed then. [`PutError::NoRoom`] means
     /// that all that may leave would not make room.
     pub fn put(&self, key: &[u8], request: &PutRequest<'_>) -> Result<Put, PutError> {
-        let shared = &*self.shared;
+        let shared = &self.shared;
         let now = shared.now();
-        let put = shared.begin_put(self, key, request, now);
+        let put = begin(shared, key, request, now);
         if let Err(error) = &put {
             count(match error {
                 PutError::Exists | PutError::InFlight => &shared.counts.key_taken,
@@ -50,7 +51,7 @@ impl ObjectStore {
                     &shared.counts.too_large
                 }
                 PutError::NoRoom { .. } => &shared.counts.no_space,
-                PutError::Place(_) => &shared.counts.impossible,
+                PutError::Place(_) | PutError::Journal => &shared.counts.impossible,
             });
         }
         put
@@ -69,39 +70,58 @@ impl ObjectStore {
     }
 }
 
+fn begin(
+    shared: &Arc<Shared>,
+    key: &[u8],
+    request: &PutRequest<'_>,
+    now: Moment,
+) -> Result<Put, PutError> {
+    shared.admit(key, request)?;
+    let deadline = request.deadline.unwrap_or(shared.options.put_deadline);
+    let pending = shared.reserve(shared.index.hash(key), now, now.after(deadline))?;
+    // From here on a drop gives the key back.
+    let put = Put {
+        shared: Arc::clone(shared),
+        pending,
+        terms: shared.terms.of(request),
+    };
+    let placing = PlaceRequest {
+        size: request.size,
+        align: request.align,
+        max_extents: request.max_extents.min(shared.options.extents_max),
+        replicas: request.replicas,
+        preferred: request.preferred,
+        excluded: request.excluded,
+        host: request.host,
+        beside: &[],
+        key_hash: Some(stable_hash(key)),
+    };
+    let space = shared.place(&placing, now)?;
+    shared.hold(&put.pending, space)?;
+    Ok(put)
+}
+
 impl Shared {
-    fn begin_put(
-        &self,
-        store: &ObjectStore,
-        key: &[u8],
-        request: &PutRequest<'_>,
-        now: Moment,
-    ) -> Result<Put, PutError> {
-        self.admit(key, request)?;
-        let deadline = request.deadline.unwrap_or(self.options.put_deadline);
-        let pending = self.reserve(self.index.hash(key), now, now.after(deadline))?;
-        // From here on a drop gives the key back.
-        let put = Put {
-            store: store.clone(),
-            pending,
-            terms: self.terms.of(request),
+    /// Gives a put its space, and writes that down.
+    fn hold(&self, pending: &Pending, space: Vec<PlacedBuffer>) -> Result<(), PutError> {
+        let Some(book) = &self.book else {
+            pending.hold(space);
+            return Ok(());
         };
-        let placing = PlaceRequest {
-            size: request.size,
-            align: request.align,
-            max_extents: request.max_extents.min(self.options.extents_max),
-            replicas: request.replicas,
-            preferred: request.preferred,
-            excluded: request.excluded,
-            beside: &[],
-            host: request.host,
-            key_hash: Some(stable_hash(key)),
+        let reserved = {
+            let _shard = self.index.write_at(pending.id);
+            let reserved = book.reserved(&self.pool, pending.number(), pending, &space);
+            pending.hold(space);
+            reserved
         };
-        put.pending.hold(self.place(&placing, now)?);
-        Ok(put)
+        let settled = reserved.and_then(|position| book.settle(position));
+        settled.map_err(|NotWritten| PutError::Journal)
     }
 
     fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<(), PutError> {
+        if let Some(Err(NotWritten)) = self.book.as_ref().map(Book::check) {
+            return Err(PutError::Journal);
+        }
         let (key_bytes, key_bytes_max) = (key.len(), self.options.key_bytes_max);
         if key_bytes > key_bytes_max {
             return Err(PutError::KeyTooLong {
@@ -131,8 +151,12 @@ impl Shared {
                 let mut shard = self.index.write(key);
                 match shard.get(key) {
                     None => {
-                        let make = |id| Arc::new(Pending::new(key.key, id, now, deadline));
-                        return Ok(shard.begin(key, make));
+                        let number = self.book.as_ref().map_or(0, Book::next_put);
+                        let make = |id| Arc::new(Pending::new(key.key, id, number, now, deadline));
+                        let pending = shard.begin(key, make);
+                        drop(shard);
+                        self.note_deadline(deadline);
+                        return Ok(pending);
                     }
                     Some(Slot::InFlight(other)) if now < other.deadline() => {
                         return Err(PutError::InFlight);
@@ -184,10 +208,23 @@ impl Shared {
             checksum: sum.flatten(),
         };
         let object = Object::new(pending.id, pending.key(), contents, now);
-        {
+        let written = {
             let mut ranks = self.order.lock();
-            self.index.write_at(object.id).commit(object.clone());
+            let mut shard = self.index.write_at(object.id);
+            let book = self.book.as_ref();
+            let written = book.map(|book| book.committed(pending.number(), &object));
+            if let Some(Err(NotWritten)) = written {
+                shard.take(pending.id);
+                return Err(CommitError::Journal);
+            }
+            shard.commit(object.clone());
+            drop(shard);
             ranks.insert(&object, Parent::None);
+            written
+        };
+        if let (Some(book), Some(Ok(position))) = (&self.book, written) {
+            book.settle(position)
+                .map_err(|NotWritten| CommitError::Journal)?;
         }
         self.listeners.tell(|| Event {
             key: object.key().into(),
@@ -229,7 +266,7 @@ impl Put {
     /// Returns the time left until the deadline.
     #[must_use]
     pub fn left(&self) -> Duration {
-        self.pending.deadline().since(self.store.shared.now())
+        self.pending.deadline().since(self.shared.now())
     }
 
     /// Makes the object readable under its key.
@@ -238,7 +275,7 @@ impl Put {
     ///
     /// A [`CommitError`]; the object is not stored then.
     pub fn commit(self) -> Result<(), CommitError> {
-        self.store.shared.commit(&self)
+        self.shared.commit(&self)
     }
 }
 
@@ -248,8 +285,14 @@ impl Drop for Put {
         let Some(space) = self.pending.end() else {
             return;
         };
-        let shared = &*self.store.shared;
-        shared.index.write_at(self.pending.id).take(self.pending.id);
+        let shared = &*self.shared;
+        {
+            let mut shard = shared.index.write_at(self.pending.id);
+            if let Some(book) = shared.book.as_ref().filter(|_| !space.is_empty()) {
+                book.aborted(self.pending.number());
+            }
+            shard.take(self.pending.id);
+        }
         // A put that was refused has no space to give back.
         if !space.is_empty() {
             count(&shared.counts.abandoned);

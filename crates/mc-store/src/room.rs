@@ -55,7 +55,7 @@ impl Shared {
                     return Ok(buffers);
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
-                    if !self.limbo.sweep(now) && !self.end_late_puts(now) {
+                    if !self.sweep(now) && !self.end_late_puts(now) {
                         if !self.make_room(request, now) {
                             return Err(self.no_room(refusal));
                         }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mc_segment::SegmentPool;
 
 use crate::{
+    book::Book,
     clock::{Moment, Stopwatch},
     events::{Event, EventKind, Listeners},
     index::{Hashed, Index, Slot},
-    limbo::{Kept, Limbo},
+    limbo::{Kept, KeptSpace, Limbo},
     object::{Object, Tick},
     options::StoreOptions,
     order::{Order, Ranks},
@@ -32,7 +33,12 @@ pub(crate) struct Shared {
     pub(crate) terms: TermsTable,
     pub(crate) limbo: Limbo,
     pub(crate) listeners: Listeners,
+    /// What is written down, if anything is.
+    pub(crate) book: Option<Book>,
     pub(crate) counts: Counts,
+    /// No put in flight has an earlier deadline, a [`Moment`]: a hint, so
+    /// `Relaxed`.
+    pub(crate) deadline_min: AtomicU64,
     /// The changes of the pool up to which unreadable objects were dropped: a
     /// hint, so `Relaxed`.
     pub(crate) swept_changes: AtomicU64,
@@ -86,7 +92,15 @@ impl Shared {
     /// Takes an object that was claimed out of index and order; its space is
     /// free when the caller and the last lease let go of it.
     pub(crate) fn take_out(&self, ranks: &mut Ranks, object: &Object, cause: Cause, now: Moment) {
-        let taken = self.index.write_at(object.id).take(object.id);
+        let taken = {
+            let mut shard = self.index.write_at(object.id);
+            if let Some(book) = &self.book {
+                // If it is not written, nothing is put any more, so that its
+                // bytes stay what the journal says they are.
+                let _ = book.left(object, cause);
+            }
+            shard.take(object.id)
+        };
         debug_assert!(
             matches!(&taken, Slot::Stored(stored) if stored.is_same(object)),
             "whoever has claimed an object finds it"
@@ -102,13 +116,28 @@ impl Shared {
     /// Ends the puts whose deadlines have passed; returns whether there were
     /// any whose space is free now.
     pub(crate) fn end_late_puts(&self, now: Moment) -> bool {
+        if now.0 < self.deadline_min.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.deadline_min.store(u64::MAX, Ordering::Relaxed);
         let mut has_freed = false;
         for pending in self.index.in_flight() {
             if now >= pending.deadline() {
                 has_freed |= self.end_late_put(&pending, now);
             }
+            if self.index.is_in_flight(&pending) {
+                self.note_deadline(pending.deadline());
+            }
         }
         has_freed
+    }
+
+    /// Takes note of the deadline of a put.
+    pub(crate) fn note_deadline(&self, deadline: Moment) {
+        // Most deadlines are later than others, and nothing is written.
+        if deadline.0 < self.deadline_min.load(Ordering::Relaxed) {
+            self.deadline_min.fetch_min(deadline.0, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn end_late_put(&self, pending: &Pending, now: Moment) -> bool {
@@ -122,11 +151,33 @@ impl Shared {
         };
         count(&self.counts.expired);
         let until = pending.deadline().after(self.options.put_margin);
+        let kept = Kept {
+            space: KeptSpace::Put(space),
+            number: pending.number(),
+        };
         if until > now {
-            self.limbo.keep(until, Kept::Space(space));
+            self.limbo.keep(until, kept);
             return false;
         }
-        drop(space);
+        self.give_back(kept);
         true
+    }
+
+    /// Gives space back whose time has come; returns whether there was any.
+    pub(crate) fn sweep(&self, now: Moment) -> bool {
+        let due = self.limbo.due(now);
+        let has_some = !due.is_empty();
+        for kept in due {
+            self.give_back(kept);
+        }
+        has_some
+    }
+
+    /// Frees space that was kept, after it was written down that it is free.
+    fn give_back(&self, kept: Kept) {
+        if let Some(book) = &self.book {
+            book.aborted(kept.number);
+        }
+        drop(kept);
     }
 }

@@ -17,8 +17,9 @@ use crate::{
     error::{ReadError, RemoveError, StoreOptionsError},
     events::{Events, Listeners},
     index::Index,
+    keeper::Keeper,
     lease::Lease,
-    limbo::{Kept, Limbo},
+    limbo::{Kept, KeptSpace, Limbo},
     object::Tick,
     options::StoreOptions,
     order::Order,
@@ -57,6 +58,11 @@ use crate::{
 #[derive(Clone)]
 pub struct ObjectStore {
     pub(crate) shared: Arc<Shared>,
+    #[expect(
+        dead_code,
+        reason = "compacts the journal until the last clone is dropped"
+    )]
+    pub(crate) keeper: Option<Arc<Keeper>>,
 }
 
 /// What of an object is removed when somebody uses it.
@@ -97,22 +103,10 @@ impl ObjectStore {
         policy: Box<dyn Policy>,
     ) -> Result<Self, StoreOptionsError> {
         options.validate()?;
-        let order = Order::new(policy);
-        let shared = Shared {
-            swept_changes: AtomicU64::new(pool.changes()),
-            pool,
-            watch: Stopwatch::new(options.clock.clone()),
-            options,
-            index: Index::new(),
-            terms: TermsTable::new(order.returned()),
-            order,
-            limbo: Limbo::new(),
-            listeners: Listeners::default(),
-            counts: Counts::default(),
-            is_above_watermark: AtomicBool::new(false),
-        };
+        let shared = Shared::new(pool, options, policy);
         Ok(Self {
             shared: Arc::new(shared),
+            keeper: None,
         })
     }
 
@@ -147,7 +141,12 @@ impl ObjectStore {
         let lease = self.shared.lease(key, now)?;
         if !time.is_zero() {
             let time = time.min(self.shared.options.lease_max);
-            lease.object().lease_until(now.after(time));
+            let until = now.after(time);
+            lease.object().lease_until(until);
+            if let Some(book) = &self.shared.book {
+                // If it is not written, nothing is put any more.
+                let _ = book.leased(key, until);
+            }
         }
         Some(lease)
     }
@@ -228,7 +227,13 @@ impl ObjectStore {
         })?;
         let until = object.leased_until();
         if removal == Removal::Detach && now < until {
-            shared.limbo.keep(until, Kept::Object(object.clone()));
+            let book = shared.book.as_ref();
+            let number = book.and_then(|book| book.detached(&object, until).ok());
+            let kept = Kept {
+                space: KeptSpace::Object(object.clone()),
+                number: number.unwrap_or_default(),
+            };
+            shared.limbo.keep(until, kept);
         }
         shared.let_go(vec![object], Cause::Removed, now);
         Ok(())
@@ -265,6 +270,10 @@ impl ObjectStore {
             return false;
         };
         let had_one = object.end_timed_lease(now);
+        if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
+            // If it is not written, it ends by itself after a restart.
+            let _ = book.leased(key, Moment::default());
+        }
         let mut ranks = shared.order.lock();
         ranks.look_again(&shared.index, object.id, now);
         had_one
@@ -285,7 +294,7 @@ impl ObjectStore {
     pub fn stats(&self) -> StoreStats {
         let shared = &*self.shared;
         let now = shared.now();
-        shared.limbo.sweep(now);
+        shared.sweep(now);
         shared.end_late_puts(now);
         if shared.swept_changes.load(Ordering::Relaxed) != shared.pool.changes() {
             shared.drop_unreadable();
@@ -317,12 +326,36 @@ impl ObjectStore {
         }
         if object.claims.set_pinned(is_pinned) {
             ranks.note_pin(&object, is_pinned, now);
+            if let Some(book) = &shared.book {
+                // Under the lock of the shard, as all that is written of a key.
+                let _shard = shared.index.write_at(object.id);
+                let _ = book.pinned(key, is_pinned);
+            }
         }
         true
     }
 }
 
 impl Shared {
+    pub(crate) fn new(pool: SegmentPool, options: StoreOptions, policy: Box<dyn Policy>) -> Self {
+        let order = Order::new(policy);
+        Self {
+            swept_changes: AtomicU64::new(pool.changes()),
+            pool,
+            watch: Stopwatch::new(options.clock.clone()),
+            options,
+            index: Index::new(),
+            terms: TermsTable::new(order.returned()),
+            order,
+            limbo: Limbo::new(),
+            listeners: Listeners::default(),
+            book: None,
+            counts: Counts::default(),
+            deadline_min: AtomicU64::new(u64::MAX),
+            is_above_watermark: AtomicBool::new(false),
+        }
+    }
+
     /// Takes a lease of the object of a key.
     #[inline]
     fn lease(&self, key: &[u8], now: Moment) -> Option<Lease> {

@@ -1,201 +1,652 @@
-//! Random programs against a store, on one thread and on several: what is in
-//! use stays, nothing overlaps, and all space comes back.
+//! Random programs of all calls on one thread, beside a shadow that knows which
+//! object must be there and which bytes it has.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use common::{mount_sizes, pool};
-use mc_segment::{Replicas, Strategy};
+use common::{
+    info, memory,
+    objects::{EVICTIONS, Hand, POLICIES, key, number_of, numbers, placed_bytes},
+    pattern::{PATTERN_MIN, owner, pattern},
+    pool,
+    shadow::{Known, Pieces, Shadow, places},
+};
+use mc_segment::{Memory, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
-    Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal, RemoveError, StoreOptions,
+    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal,
+    RemoveError, StoreOptions, Watermarks, copy_bytes,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-const SIZES: [u64; 3] = [100_000, 70_000, 150_000];
-const CAPACITY: u64 = 320_000;
-const KEYS: u32 = 300;
+const SIZES: [u64; 4] = [100_000, 70_000, 150_000, 40_000];
+const NUMBERS: u64 = 200;
+const MARGIN_SECONDS: u64 = 10;
 
-fn store(eviction: Eviction, strategy: Strategy, seed: u64) -> ObjectStore {
-    let pool = pool(strategy, seed);
-    mount_sizes(&pool, &SIZES);
-    let options = StoreOptions {
-        eviction,
-        ..StoreOptions::default()
-    };
-    ObjectStore::new(pool, options).unwrap()
+/// A put that is not committed.
+struct Flight {
+    number: u64,
+    version: u64,
+    size: u64,
+    ends_at: u64,
+    /// None if it was forgotten.
+    put: Option<Put>,
 }
 
-/// What a program holds, which the store must keep.
-#[derive(Default)]
+/// A lease that is held.
+struct Held {
+    lease: Lease,
+    number: u64,
+    known: Known,
+}
+
+/// A program and what it knows.
 struct Program {
-    in_flight: HashMap<u32, Put>,
-    held: HashMap<u32, Lease>,
-    pinned: Vec<u32>,
+    store: ObjectStore,
+    options: StoreOptions,
+    events: Events,
+    hand: Hand,
+    random: Xoshiro256PlusPlus,
+    shadow: Shadow,
+    in_flight: Vec<Flight>,
+    held: Vec<Held>,
+    pinned: BTreeSet<u64>,
+    closed: BTreeSet<u128>,
+    seconds: u64,
+    /// Until then there may be timed leases, or space of late puts.
+    busy_until: u64,
+    versions: u64,
 }
 
 impl Program {
-    fn step(&mut self, store: &ObjectStore, random: &mut Xoshiro256PlusPlus) {
-        let number = random.random_range(0..KEYS);
-        let key = number.to_le_bytes();
-        match random.random_range(0..20) {
-            0..8 => self.put(store, number, random),
-            8..11 => {
-                if let Some(lease) = store.get(&key) {
-                    assert_eq!(lease.key(), key);
-                    self.held.insert(number, lease);
-                }
-            }
-            11..13 => self.held.clear(),
-            13 if self.pinned.len() < 5 && store.pin(&key) => self.pinned.push(number),
-            14 => {
-                for number in self.pinned.drain(..) {
-                    assert!(store.unpin(&number.to_le_bytes()));
-                }
-            }
-            15 => self.remove(store, number),
-            16..18 => {
-                for (_, put) in self.in_flight.drain() {
-                    put.commit().unwrap();
-                }
-            }
-            18 => self.in_flight.clear(),
-            _ => drop(store.get_for(&key, Duration::from_nanos(1))),
-        }
-        for lease in self.held.values() {
-            assert!(store.exists(lease.key()));
-        }
-        for number in &self.pinned {
-            assert!(store.exists(&number.to_le_bytes()));
-        }
+    fn new(options: &StoreOptions, strategy: Strategy, seed: u64) -> Self {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            clock: hand.clock(),
+            put_margin: Duration::from_secs(MARGIN_SECONDS),
+            ..options.clone()
+        };
+        let store = ObjectStore::new(pool(strategy, seed), options.clone()).unwrap();
+        let events = store.events(1 << 16);
+        let mut program = Self {
+            store,
+            options,
+            events,
+            hand,
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            shadow: Shadow::default(),
+            in_flight: Vec::new(),
+            held: Vec::new(),
+            pinned: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            seconds: 0,
+            busy_until: 0,
+            versions: 0,
+        };
+        (1..=4).for_each(|id| program.mount(id));
+        program
     }
 
-    fn put(&mut self, store: &ObjectStore, number: u32, random: &mut Xoshiro256PlusPlus) {
+    /// Mounts the next incarnation of a segment.
+    fn mount(&mut self, id: u128) {
+        let size = SIZES[usize::try_from(id).unwrap() - 1];
+        let epoch = self.shadow.epochs.get(&id).map_or(0, |epoch| epoch + 1);
+        self.mount_epoch(id, size, epoch);
+    }
+
+    fn mount_epoch(&mut self, id: u128, size: u64, epoch: u64) {
+        let info = SegmentInfo {
+            epoch,
+            host: format!("host-{}", id % 2),
+            ..info(id, size)
+        };
+        let segment = Segment::local(info, Memory::pool(memory(size)));
+        self.store.pool().mount(segment).unwrap();
+        self.shadow.epochs.insert(id, epoch);
+        self.closed.remove(&id);
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..60) {
+            0..16 => self.put(),
+            16..26 => self.end_put(),
+            26..34 => self.get(),
+            34..38 => {
+                let left = self.random.random_range(0..=self.held.len());
+                self.held.truncate(left);
+            }
+            38..41 => self.get_for(),
+            41 => self.get_many(),
+            42..44 => self.read(),
+            44..48 => self.remove(),
+            48..50 => self.pin(),
+            50 => self.end_lease(),
+            51 => self.move_out(),
+            52 => self.close_or_open(),
+            53 => self.lose(),
+            54..56 => self.add_replica(),
+            56 => self.look(),
+            _ => self.pass(),
+        }
+        let evicted = self.follow();
+        assert!(evicted.is_empty(), "only puts, commits and moves evict");
+    }
+
+    /// Follows what was told, and checks the store.
+    #[track_caller]
+    fn follow(&mut self) -> Vec<(u64, Known, Cause)> {
+        let evicted = self.shadow.follow(&self.events.drain());
+        for (number, known, _) in &evicted {
+            assert!(!self.pinned.contains(number), "{number} is pinned");
+            let mut held = self.held.iter();
+            let is_held =
+                held.any(|held| held.number == *number && held.known.version == known.version);
+            assert!(!is_held, "{number} is leased");
+        }
+        self.store.check_invariants();
+        let expected: BTreeSet<u64> = self.shadow.numbers().collect();
+        assert_eq!(numbers(&self.store), expected);
+        self.pinned.retain(|&number| self.shadow.alive(number).is_some());
+        evicted
+    }
+
+    fn number(&mut self) -> u64 {
+        self.random.random_range(0..NUMBERS)
+    }
+
+    fn put(&mut self) {
+        let number = self.number();
+        let excluded = [SegmentId(self.random.random_range(1..=4))];
+        let preferred = [SegmentId(self.random.random_range(1..=4))];
+        let count = self.random.random_range(1..=2);
+        let ends_in = self.random.random_range(1..100);
         let request = PutRequest {
-            replicas: Replicas::exact(random.random_range(1..=2)),
-            max_extents: random.random_range(1..=3),
-            align: 1 << random.random_range(0..8),
-            ..PutRequest::new(match random.random_range(0..10) {
-                0 => random.random_range(1..=70_000),
-                _ => random.random_range(1..=5_000),
+            replicas: Replicas {
+                count,
+                policy: match self.random.random_range(0..4) {
+                    0 => ReplicaPolicy::BestEffort,
+                    _ => ReplicaPolicy::Exact,
+                },
+            },
+            max_extents: self.random.random_range(1..=3),
+            align: 1 << self.random.random_range(0..8),
+            excluded: &excluded[..self.random.random_range(0..=1)],
+            preferred: &preferred[..self.random.random_range(0..=1)],
+            host: ["", "host-0"][self.random.random_range(0..2)],
+            deadline: Some(Duration::from_secs(ends_in)),
+            ..PutRequest::new(match self.random.random_range(0..12) {
+                0 => self.random.random_range(PATTERN_MIN..=70_000),
+                _ => self.random.random_range(PATTERN_MIN..=5_000),
             })
         };
-        match store.put(&number.to_le_bytes(), &request) {
+        let put = self.store.put(&key(number), &request);
+        let evicted = self.follow();
+        match put {
             Ok(put) => {
-                assert_eq!(put.replicas().len(), request.replicas.count as usize);
-                self.in_flight.insert(number, put);
+                self.check_victims(&evicted, &request);
+                self.begin(number, request.size, ends_in, put);
             }
-            Err(PutError::InFlight) => assert!(self.in_flight.contains_key(&number)),
-            Err(PutError::Exists) => assert!(store.exists(&number.to_le_bytes())),
-            Err(error @ PutError::NoRoom { .. }) => {
-                let in_use = self.in_flight.len() + self.held.len() + self.pinned.len();
-                assert!(
-                    in_use > 0,
-                    "nothing is in the way of {request:?}: {error:?}"
-                );
+            Err(error) => {
+                assert!(evicted.is_empty(), "{error} and {evicted:?}");
+                self.check_refusal(number, error);
             }
-            Err(error) => panic!("{error}"),
         }
     }
 
-    fn remove(&mut self, store: &ObjectStore, number: u32) {
-        match store.remove(&number.to_le_bytes(), Removal::IfIdle) {
-            Ok(()) => assert!(!self.held.contains_key(&number) && !self.pinned.contains(&number)),
-            Err(RemoveError::Pinned) => assert!(self.pinned.contains(&number)),
-            Err(RemoveError::NotStored) => assert!(!store.exists(&number.to_le_bytes())),
-            // Held, or leased for a nanosecond just now.
-            Err(_) => {}
-        }
-    }
-}
-
-/// Checks that no two objects of a store share bytes, and that those that are
-/// charged are those of its objects.
-#[track_caller]
-fn check_space(store: &ObjectStore) {
-    let mut extents = Vec::new();
-    for number in 0..KEYS {
-        let lease = store.get(&number.to_le_bytes());
-        for descriptor in lease.iter().flat_map(Lease::descriptors) {
-            let pieces = descriptor.extents.iter();
-            extents.extend(pieces.map(|piece| (descriptor.segment, piece.address, piece.size)));
-        }
-    }
-    extents.sort_unstable();
-    for pair in extents.windows(2) {
-        let ((segment, address, size), (next_segment, next, _)) = (pair[0], pair[1]);
-        assert!(
-            segment != next_segment || address + size <= next,
-            "{pair:?}"
-        );
-    }
-    let live: u64 = extents.iter().map(|(_, _, size)| size).sum();
-    assert_eq!(store.stats().live_bytes, live);
-    assert_eq!(store.pool().stats().total.live_bytes, live);
-}
-
-#[test]
-fn random_programs_keep_what_is_in_use_and_lose_no_space() {
-    for (seed, strategy) in (0..).zip(Strategy::ALL) {
-        for eviction in [Eviction::Window, Eviction::InOrder] {
-            let store = store(eviction, strategy, seed);
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let mut program = Program::default();
-            for _ in 0..3_000 {
-                program.step(&store, &mut random);
-                store.check_invariants();
-            }
-            drop(program);
-            check_space(&store);
-        }
-    }
-}
-
-#[test]
-fn threads_share_a_store() {
-    for seed in 0..4 {
-        let store = store(Eviction::Window, Strategy::Random, seed);
-        thread::scope(|scope| {
-            for number in 0..4_u32 {
-                let store = store.clone();
-                scope.spawn(move || use_keys_of_a_thread(&store, number, seed));
-            }
-        });
-        store.check_invariants();
-        let stats = store.stats();
-        assert_eq!((stats.in_flight, stats.pinned), (0, 0));
-        assert!(stats.on_demand.objects > 0 && stats.live_bytes <= CAPACITY);
-        assert_eq!(store.pool().stats().total.live_bytes, stats.live_bytes);
-    }
-}
-
-/// Puts objects of its own and reads those of all.
-fn use_keys_of_a_thread(store: &ObjectStore, thread: u32, seed: u64) {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed << 8 | u64::from(thread));
-    for round in 0..3_000_u32 {
-        let key = (round << 2 | thread).to_le_bytes();
-        let request = PutRequest {
-            replicas: Replicas::exact(random.random_range(1..=2)),
-            ..PutRequest::new(random.random_range(1..=8_000))
+    /// Checks that those who left for a put made room for it.
+    fn check_victims(&self, evicted: &[(u64, Known, Cause)], request: &PutRequest<'_>) {
+        let is_usable = |&(id, epoch): &(u128, u64)| {
+            self.shadow.epochs.get(&id) == Some(&epoch)
+                && !self.closed.contains(&id)
+                && !request.excluded.contains(&SegmentId(id))
         };
-        // Others may have taken the hole that was made; a thread then goes on.
-        match store.put(&key, &request) {
-            Ok(put) => put.commit().unwrap(),
-            Err(PutError::NoRoom { .. }) => continue,
-            Err(error) => panic!("{error}"),
+        for (number, known, cause) in evicted {
+            assert_eq!(*cause, Cause::OnDemand);
+            assert!(known.places.iter().any(is_usable), "{number} left in vain");
         }
-        let back = random.random_range(0..8_u32);
-        let other = round.saturating_sub(back) << 2 | random.random_range(0..4);
-        let lease = store.get(&other.to_le_bytes());
-        if let Some(lease) = &lease {
-            assert!(store.exists(lease.key()));
-            assert_ne!(store.remove(lease.key(), Removal::IfIdle), Ok(()));
+        if self.options.eviction != Eviction::Window {
+            return;
         }
-        drop(lease);
-        if round % 16 == 0 {
-            let _ = store.remove(&key, Removal::IfIdle);
+        // Each was in one of as many segments as replicas were asked for.
+        let is_enough = |ids: &[u128]| {
+            evicted.iter().all(|(_, known, _)| {
+                let mut usable = known.places.iter().filter(|place| is_usable(place));
+                usable.any(|(id, _)| ids.contains(id))
+            })
+        };
+        let pairs = (1..=4).flat_map(|a| (1..=4).map(move |b| [a, b]));
+        let mut sets = pairs.filter(|[a, b]| request.replicas.count > 1 || a == b);
+        assert!(sets.any(|ids| is_enough(&ids)), "{evicted:?} left");
+    }
+
+    fn check_refusal(&self, number: u64, error: PutError) {
+        let mut in_flight = self.in_flight.iter();
+        match error {
+            PutError::Exists => assert!(self.shadow.alive(number).is_some()),
+            PutError::InFlight => assert!(
+                in_flight.any(|put| put.number == number && self.seconds < put.ends_at),
+                "{number} is not in flight"
+            ),
+            PutError::NoRoom { .. } => {
+                let is_busy = self.seconds < self.busy_until;
+                let is_used = !self.held.is_empty() || !self.pinned.is_empty();
+                let is_put = in_flight.next().is_some();
+                assert!(is_busy || is_used || is_put, "in vain: {error:?}");
+            }
+            PutError::Place(_) => assert!(!self.closed.is_empty() || self.in_use_of_names(error)),
+            other => panic!("{other}"),
         }
     }
+
+    /// Returns whether the segments are too small or too few for a request.
+    fn in_use_of_names(&self, error: PutError) -> bool {
+        use mc_segment::PlaceError::{NoSegment, TooFewNames};
+        match error {
+            PutError::Place(NoSegment { asked, .. } | TooFewNames { asked, .. }) => asked > 40_000,
+            _ => false,
+        }
+    }
+
+    /// Writes the bytes of a put.
+    fn begin(&mut self, number: u64, size: u64, ends_in: u64, mut put: Put) {
+        self.versions += 1;
+        let bytes = pattern(number, self.versions, size);
+        for replica in put.replicas_mut().iter_mut() {
+            replica.write_at(0, &bytes).unwrap();
+        }
+        let is_lost = self.random.random_range(0..30) == 0;
+        if is_lost {
+            let ends_at = self.seconds + ends_in + MARGIN_SECONDS;
+            self.busy_until = self.busy_until.max(ends_at);
+        }
+        let ends_at = self.seconds + ends_in;
+        let put = match is_lost {
+            true => {
+                #[expect(clippy::mem_forget, reason = "so a caller may lose it")]
+                std::mem::forget(put);
+                None
+            }
+            false => Some(put),
+        };
+        self.in_flight.push(Flight {
+            number,
+            version: self.versions,
+            size,
+            ends_at,
+            put,
+        });
+    }
+
+    fn end_put(&mut self) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let place = self.random.random_range(0..self.in_flight.len());
+        if self.in_flight[place].put.is_none() && self.seconds < self.in_flight[place].ends_at {
+            return;
+        }
+        let flight = self.in_flight.swap_remove(place);
+        let is_late = self.seconds >= flight.ends_at;
+        if is_late {
+            let freed_at = flight.ends_at + MARGIN_SECONDS;
+            self.busy_until = self.busy_until.max(freed_at);
+        }
+        let Some(put) = flight.put else {
+            return;
+        };
+        if self.random.random_range(0..8) == 0 {
+            drop(put);
+            return;
+        }
+        let known = Known {
+            version: flight.version,
+            size: flight.size,
+            places: places(&put.descriptors()),
+        };
+        let is_alive = self.shadow.is_alive(&known);
+        self.shadow.coming.insert(flight.number, known);
+        let committed = put.commit();
+        self.shadow_of_commit(flight.number, is_late, is_alive, committed);
+    }
+
+    fn shadow_of_commit(
+        &mut self,
+        number: u64,
+        is_late: bool,
+        is_alive: bool,
+        committed: Result<(), CommitError>,
+    ) {
+        let expected = match (is_late, is_alive) {
+            (true, _) => Err(CommitError::Expired),
+            (false, false) => Err(CommitError::Unreadable),
+            (false, true) => Ok(()),
+        };
+        assert_eq!(committed, expected);
+        if committed.is_err() {
+            self.shadow.coming.remove(&number);
+        }
+        let evicted = self.follow();
+        assert!(
+            evicted
+                .iter()
+                .all(|(_, _, cause)| *cause == Cause::Watermark)
+        );
+        assert!(evicted.is_empty() || self.options.watermarks.is_some());
+    }
+
+    #[track_caller]
+    fn check_lease(&self, number: u64, lease: Option<&Lease>) {
+        let known = self.shadow.alive(number);
+        assert_eq!(lease.is_some(), known.is_some(), "{number}");
+        if let (Some(lease), Some(known)) = (lease, known) {
+            let bytes = lease.read().unwrap();
+            assert_eq!(owner(&bytes), (number, known.version));
+            assert_eq!((lease.size(), bytes.len() as u64), (known.size, known.size));
+            let alive = known.places.iter();
+            let alive = alive.filter(|(id, epoch)| self.shadow.epochs.get(id) == Some(epoch));
+            let mut expected: Vec<_> = alive.copied().collect();
+            let mut found = places(&lease.descriptors());
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{number}");
+        }
+    }
+
+    fn get(&mut self) {
+        let number = self.number();
+        let lease = self.store.get(&key(number));
+        self.check_lease(number, lease.as_ref());
+        if let Some(lease) = lease
+            && self.held.len() < 12
+        {
+            let known = self.shadow.alive(number).unwrap().clone();
+            self.held.push(Held {
+                lease,
+                number,
+                known,
+            });
+        }
+    }
+
+    fn get_for(&mut self) {
+        let number = self.number();
+        let time = self.random.random_range(0..20);
+        let lease = self.store.get_for(&key(number), Duration::from_secs(time));
+        self.check_lease(number, lease.as_ref());
+        self.busy_until = self.busy_until.max(self.seconds + time);
+    }
+
+    fn get_many(&mut self) {
+        let first = self.number();
+        let asked: Vec<u64> = (first..first + 5).collect();
+        let keys: Vec<_> = asked.iter().map(|&number| key(number)).collect();
+        let leases = self.store.get_many(&keys);
+        let is_alive = |&&number: &&u64| self.shadow.alive(number).is_some();
+        assert_eq!(leases.len(), asked.iter().take_while(is_alive).count());
+        for (&number, lease) in asked.iter().zip(&leases) {
+            self.check_lease(number, Some(lease));
+        }
+    }
+
+    fn read(&mut self) {
+        let number = self.number();
+        let bytes = self.store.read(&key(number)).unwrap();
+        let known = self.shadow.alive(number);
+        let found = bytes.map(|bytes| owner(&bytes));
+        assert_eq!(found, known.map(|known| (number, known.version)));
+    }
+
+    fn remove(&mut self) {
+        let number = self.number();
+        let removal = match self.random.random_range(0..4) {
+            0 => Removal::Detach,
+            1 => Removal::Now,
+            _ => Removal::IfIdle,
+        };
+        let is_alive = self.shadow.alive(number).is_some();
+        let is_pinned = self.pinned.contains(&number);
+        let removed = match self.random.random_range(0..2) {
+            0 => self.store.remove(&key(number), removal),
+            _ => self.store.remove_many(&[key(number)], removal).remove(0),
+        };
+        match removed {
+            Ok(()) => assert!(is_alive && (removal == Removal::Now || !is_pinned)),
+            Err(RemoveError::NotStored) => assert!(!is_alive),
+            Err(RemoveError::Pinned) => assert!(is_pinned && removal != Removal::Now),
+            Err(RemoveError::Leased) => {
+                let is_held = self.held.iter().any(|held| held.number == number);
+                assert!(removal == Removal::IfIdle);
+                assert!(is_held || self.seconds < self.busy_until);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn pin(&mut self) {
+        let number = self.number();
+        let is_alive = self.shadow.alive(number).is_some();
+        if self.pinned.len() < 5 && self.random.random_range(0..2) == 0 {
+            assert_eq!(self.store.pin(&key(number)), is_alive);
+            if is_alive {
+                self.pinned.insert(number);
+            }
+        } else {
+            for number in std::mem::take(&mut self.pinned) {
+                assert!(self.store.unpin(&key(number)));
+            }
+            assert_eq!(self.store.unpin(&key(number)), is_alive);
+        }
+        assert_eq!(self.store.stats().pinned, self.pinned.len() as u64);
+    }
+
+    fn end_lease(&mut self) {
+        for number in 0..NUMBERS {
+            if self.store.end_lease(&key(number)) {
+                assert!(self.seconds < self.busy_until);
+            }
+        }
+        // Late puts may still have space.
+    }
+
+    fn move_out(&mut self) {
+        let id = SegmentId(self.random.random_range(1..=4));
+        if self.closed.contains(&id.0) {
+            return;
+        }
+        self.store.pool().drain(id).unwrap();
+        let inside = |known: &Known| {
+            let epoch = self.shadow.epochs[&id.0];
+            known.places.contains(&(id.0, epoch))
+        };
+        let were_inside = self.shadow.stored.values().filter(|known| inside(known));
+        let were_inside = were_inside.count() as u64;
+        let moved = self.store.move_out(id, copy_bytes).unwrap();
+        let evicted = self.follow();
+        assert!(evicted.iter().all(|(_, _, cause)| *cause == Cause::OnDemand));
+        let left: BTreeSet<u64> = moved.left.iter().map(|key| number_of(key)).collect();
+        assert!(left.iter().all(|&number| self.shadow.alive(number).is_some()));
+        let inside = |known: &Known| {
+            let epoch = self.shadow.epochs[&id.0];
+            known.places.contains(&(id.0, epoch))
+        };
+        let now_inside = self.shadow.stored.iter().filter(|(_, known)| inside(known));
+        let now_inside: BTreeSet<u64> = now_inside.map(|(&number, _)| number).collect();
+        assert!(now_inside.is_subset(&left), "{now_inside:?}, {left:?}");
+        assert!(moved.replicas + left.len() as u64 <= were_inside);
+        self.store.pool().resume(id).unwrap();
+    }
+
+    fn close_or_open(&mut self) {
+        let id = self.random.random_range(1..=4);
+        if self.closed.remove(&id) {
+            self.store.pool().resume(SegmentId(id)).unwrap();
+        } else if self.closed.is_empty() {
+            match self.random.random_range(0..2) {
+                0 => self.store.pool().suspend(SegmentId(id)).unwrap(),
+                _ => self.store.pool().drain(SegmentId(id)).unwrap(),
+            }
+            self.closed.insert(id);
+        }
+    }
+
+    /// Loses a segment, which comes back with other memory.
+    fn lose(&mut self) {
+        let id = self.random.random_range(1..=4);
+        match self.random.random_range(0..3) {
+            0 => {
+                let before: BTreeSet<u64> = self.shadow.numbers().collect();
+                let unmounted = self.store.unmount(SegmentId(id)).unwrap();
+                let lost: BTreeSet<u64> = unmounted.lost.iter().map(|key| number_of(key)).collect();
+                let epoch = self.shadow.epochs.remove(&id).unwrap();
+                let after: BTreeSet<u64> = self.shadow.numbers().collect();
+                let gone: BTreeSet<u64> = before.difference(&after).copied().collect();
+                assert!(gone.is_subset(&lost), "{lost:?} for {gone:?}");
+                assert!(lost.iter().all(|number| !after.contains(number)));
+                self.follow();
+                self.mount_epoch(id, SIZES[usize::try_from(id).unwrap() - 1], epoch + 1);
+            }
+            1 => {
+                self.store.pool().begin_unmount(SegmentId(id)).unwrap();
+                let epoch = self.shadow.epochs.remove(&id).unwrap();
+                self.follow();
+                self.store.pool().finish_unmount(SegmentId(id)).unwrap();
+                self.follow();
+                self.mount_epoch(id, SIZES[usize::try_from(id).unwrap() - 1], epoch + 1);
+            }
+            _ => self.mount(id),
+        }
+    }
+
+    fn add_replica(&mut self) {
+        let number = self.number();
+        let before = self.shadow.alive(number).cloned();
+        let added = self.store.add_replica(&key(number), copy_bytes).unwrap();
+        let evicted = self.follow();
+        match added {
+            Ok(()) => {
+                let before = before.expect("it is not stored").places.len();
+                let after = self.shadow.alive(number).expect("it is gone");
+                assert!(after.places.len() >= before.min(2));
+            }
+            Err(mc_store::AddReplicaError::NotStored) => assert!(before.is_none()),
+            Err(mc_store::AddReplicaError::NoRoom(_)) => assert!(evicted.is_empty()),
+            Err(_) => assert!(before.is_some()),
+        }
+    }
+
+    fn look(&mut self) {
+        let stats = self.store.stats();
+        self.follow();
+        assert_eq!(stats.objects, self.shadow.numbers().count() as u64);
+        let dead: BTreeSet<u64> = {
+            let dead = self.store.drop_unreadable();
+            dead.iter().map(|key| number_of(key)).collect()
+        };
+        assert!(dead.is_empty(), "stats have dropped them");
+        for under in self.store.under_replicated() {
+            let known = self.shadow.alive(number_of(&under.key)).unwrap();
+            let alive = known.places.iter();
+            let alive = alive.filter(|(id, epoch)| self.shadow.epochs.get(id) == Some(epoch));
+            assert_eq!(alive.count(), under.readable as usize);
+        }
+        let listed: BTreeSet<u64> = {
+            let listed = self.store.in_flight();
+            listed.iter().map(|put| number_of(&put.key)).collect()
+        };
+        let in_flight = self.in_flight.iter();
+        let in_flight = in_flight.filter(|put| self.seconds < put.ends_at);
+        let expected: BTreeSet<u64> = in_flight.map(|put| put.number).collect();
+        assert_eq!(listed, expected);
+        self.check_bytes();
+    }
+
+    fn pass(&mut self) {
+        let seconds = self.random.random_range(0..6);
+        self.hand.pass_seconds(seconds);
+        self.seconds += seconds;
+    }
+
+    /// Checks that every object has its bytes, and none those of another.
+    fn check_bytes(&self) {
+        let mut pieces = Pieces::default();
+        let mut leases = Vec::new();
+        for number in 0..NUMBERS {
+            let lease = self.store.get(&key(number));
+            self.check_lease(number, lease.as_ref());
+            if let (Some(lease), Some(known)) = (&lease, self.shadow.alive(number)) {
+                pieces.add(number, known.version, &lease.descriptors());
+            }
+            leases.extend(lease);
+        }
+        for held in &self.held {
+            pieces.add(held.number, held.known.version, &held.lease.descriptors());
+            match held.lease.read() {
+                Ok(bytes) => assert_eq!(owner(&bytes), (held.number, held.known.version)),
+                Err(_) => assert!(!self.shadow.is_alive(&held.known)),
+            }
+        }
+        for flight in &self.in_flight {
+            if let Some(put) = &flight.put {
+                pieces.add(flight.number, flight.version, &put.descriptors());
+            }
+        }
+        pieces.check();
+    }
+
+    /// Ends all that is in use; everything can leave then.
+    fn end(mut self) {
+        self.check_bytes();
+        self.held.clear();
+        self.in_flight.clear();
+        for id in std::mem::take(&mut self.closed) {
+            self.store.pool().resume(SegmentId(id)).unwrap();
+        }
+        self.hand.pass_seconds(10_000);
+        for number in numbers(&self.store) {
+            self.store.unpin(&key(number));
+            let removed = self.store.remove(&key(number), Removal::IfIdle);
+            assert_eq!(removed, Ok(()), "{number}");
+        }
+        let stats = self.store.stats();
+        assert_eq!((stats.objects, stats.live_bytes, stats.in_flight), (0, 0, 0));
+        assert_eq!((stats.lingering, stats.pinned), (0, 0));
+        assert_eq!(placed_bytes(self.store.pool()), 0);
+        self.store.check_invariants();
+    }
+}
+
+/// Runs programs of one policy with each strategy.
+fn run_programs(watermarks: Option<Watermarks>, steps: u32) {
+    for (seed, policy) in (0..).zip(POLICIES) {
+        for eviction in EVICTIONS {
+            for (more, strategy) in (0..).zip(Strategy::ALL) {
+                let options = StoreOptions {
+                    policy,
+                    eviction,
+                    watermarks,
+                    has_checksums: more % 2 == 0,
+                    ..StoreOptions::default()
+                };
+                let mut program = Program::new(&options, strategy, seed << 8 | more);
+                (0..steps).for_each(|_| program.step());
+                program.end();
+            }
+        }
+    }
+}
+
+#[test]
+fn random_programs_lose_nothing_and_mix_nothing_up() {
+    run_programs(None, 2_000);
+}
+
+#[test]
+fn random_programs_with_watermarks_lose_nothing_and_mix_nothing_up() {
+    let watermarks = Some(Watermarks {
+        high_percent: 80,
+        low_percent: 60,
+    });
+    run_programs(watermarks, 1_000);
 }

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::process::{OtherProcess, Process};
+use super::{other_process::OtherProcess, process::Process};
 
 /// How a range is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,8 @@ use nix::{
     sys::mman::{self, MapFlags, MmapAdvise, ProtFlags},
 };
 
+use super::other_process::OtherProcess;
+
 /// The page with the number of the process; null until the first owner is made.
 ///
 /// Stored once, with `Release`, after the page is ready; read with `Acquire`.
@@ -36,20 +38,6 @@ pub struct Process {
     mark: &'static AtomicU64,
     number: u64,
     pid: u32,
-}
-
-/// What was asked for belongs to the process that mapped it, and a child was forked since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the memory belongs to process {owner_pid}, from which this one ({this_pid}) was forked without it; \
-     map it anew here, or start children by exec"
-)]
-#[non_exhaustive]
-pub struct OtherProcess {
-    /// The process that mapped the memory.
-    pub owner_pid: u32,
-    /// The process that asked.
-    pub this_pid: u32,
 }
 
 impl Process {
@@ -152,7 +140,7 @@ fn mark() -> Result<&'static AtomicU64, Errno> {
 /// Makes the page and publishes it, unless another thread was first.
 #[cold]
 fn publish() -> Result<*mut AtomicU64, Errno> {
-    let len = NonZeroUsize::new(super::base_page_bytes()).ok_or(Errno::EINVAL)?;
+    let len = NonZeroUsize::new(super::raw::base_page_bytes()).ok_or(Errno::EINVAL)?;
     let flags = MapFlags::MAP_PRIVATE;
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: (1) the kernel chooses the address (`None`), so no existing mapping is touched.

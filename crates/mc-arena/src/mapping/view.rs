@@ -73,6 +73,6 @@ impl ReadOnlyMapping {
 impl Drop for ReadOnlyMapping {
     fn drop(&mut self) {
         // SAFETY: (1) the view is this value's own (field `base`) and dies with it.
-        unsafe { super::unmap(self.base, self.len) };
+        unsafe { super::raw::unmap(self.base, self.len) };
     }
 }

@@ -6,25 +6,23 @@ use std::{
 };
 
 use mc_arena::{
-    AllocError, ArenaConfig, BufferError, ConfigError, PagePolicy,
+    AllocError, ArenaConfig, BufferError, ConfigError, PagePolicy, PageSize,
     buffers::{self, Buffers},
     config::{ArenaMode, POOL_SIZE_VARIABLE},
 };
 
-use crate::support::{MIB, is_mapped, warnings};
+use crate::support::{MIB, ReservedPages, is_mapped, warnings};
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the signature of a configuration source"
 )]
 fn small_arena() -> Result<ArenaConfig, ConfigError> {
-    Ok(ArenaConfig {
-        arena: ArenaMode::Enabled {
+    Ok(ArenaConfig::default()
+        .arena(ArenaMode::Enabled {
             pool_bytes: NonZeroU64::new(MIB as u64).unwrap(),
-        },
-        arena_pages: PagePolicy::Off,
-        direct_pages: PagePolicy::Off,
-    })
+        })
+        .arena_pages(PagePolicy::Off))
 }
 
 #[test]
@@ -111,12 +109,9 @@ fn failed_set_up_is_tried_again() {
         0 => ArenaConfig::from_variables(|name| {
             (name == POOL_SIZE_VARIABLE).then(|| "8 gigs".into())
         }),
-        1 => Ok(ArenaConfig {
-            arena: ArenaMode::Enabled {
-                pool_bytes: NonZeroU64::new(1 << 50).unwrap(),
-            },
-            ..ArenaConfig::default()
-        }),
+        1 => Ok(ArenaConfig::default().arena(ArenaMode::Enabled {
+            pool_bytes: NonZeroU64::new(1 << 50).unwrap(),
+        })),
         _ => small_arena(),
     });
     let error = buffers.allocate(64, 64).unwrap_err();
@@ -147,4 +142,35 @@ fn process_buffers_are_shared_by_all_threads() {
     assert_eq!(address, moved);
     assert_eq!(buffers::stats().arena_fallbacks, 0);
     assert!(!buffers::is_arena_address(std::ptr::null()));
+}
+
+#[test]
+fn buffers_over_nodes_lose_no_byte() {
+    let buffers = Buffers::new(small_arena);
+    for size in [1, 3 * 4096 + 1, 5 * MIB + 7] {
+        let mut buffer = buffers.allocate_over_nodes(size, 4096, &[0]).unwrap();
+        assert_eq!((buffer.len(), buffer.as_ptr().addr() % 4096), (size, 0));
+        buffer.fill(3);
+        let [segment] = buffer.segments() else {
+            panic!("{:?}", buffer.segments())
+        };
+        assert_eq!((segment.node, segment.range.start), (0, 0));
+        assert!(segment.range.end >= size);
+        assert!(!buffer.is_from_arena());
+    }
+    let refused = buffers.allocate_over_nodes(4096, 64, &[1023]).unwrap_err();
+    assert!(matches!(refused, BufferError::Direct { .. }), "{refused}");
+    assert!(buffers.allocate_over_nodes(4096, 64, &[]).is_err());
+}
+
+#[test]
+fn demanded_huge_pages_of_a_small_buffer_are_the_smallest() {
+    let Some(_reserved) = ReservedPages::reserve(1) else {
+        return;
+    };
+    let buffers = Buffers::new(|| {
+        let required = PagePolicy::Required(PageSize::Auto);
+        Ok(ArenaConfig::default().direct_pages(required))
+    });
+    buffers.allocate(100, 64).unwrap().fill(1);
 }

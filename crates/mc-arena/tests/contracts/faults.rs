@@ -336,13 +336,11 @@ fn reset_overwrites_what_the_kernel_does_not_discard() {
 fn process_wide_arena_is_set_up_once_the_kernel_allows_it() {
     const POOL_BYTES: usize = 216 * MIB;
     let buffers = Buffers::new(|| {
-        Ok(ArenaConfig {
-            arena: ArenaMode::Enabled {
+        Ok(ArenaConfig::default()
+            .arena(ArenaMode::Enabled {
                 pool_bytes: NonZeroU64::new(POOL_BYTES as u64).unwrap(),
-            },
-            arena_pages: PagePolicy::Off,
-            direct_pages: PagePolicy::Off,
-        })
+            })
+            .arena_pages(PagePolicy::Off))
     });
     let refused = || vec![call(libc::SYS_mmap).with(1, POOL_BYTES as u64)];
     for _ in 0..2 {

@@ -221,12 +221,11 @@ fn direct_buffers_of_a_parent_are_left_alone() {
 #[test]
 fn an_arena_of_buffers_is_an_error_in_a_child() {
     let buffers = Buffers::new(|| {
-        let mut config = ArenaConfig::default();
-        config.arena = ArenaMode::Enabled {
+        let arena = ArenaMode::Enabled {
             pool_bytes: NonZeroU64::new(MIB as u64).unwrap(),
         };
-        config.arena_pages = PagePolicy::Off;
-        Ok(config)
+        let config = ArenaConfig::default().arena(arena);
+        Ok(config.arena_pages(PagePolicy::Off))
     });
     let buffer = buffers.allocate(MIB / 2, 64).unwrap();
     let start = buffer.as_ptr().addr();

@@ -7,6 +7,7 @@ mod buffers;
 mod bytes;
 mod environment;
 mod faults;
+mod foreign;
 mod fork;
 mod hugetlb;
 mod memory;

@@ -203,12 +203,11 @@ fn a_child_that_outlives_its_parent_does_not_keep_the_lock() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pool");
     let pool = options(&path).map().unwrap();
-    let (ready, mut wait) = std::io::pipe().map(|(read, write)| (write, read)).unwrap();
-    let (mut release, hold) = std::io::pipe().map(|(read, write)| (read, write)).unwrap();
+    let (mut wait, ready) = std::io::pipe().unwrap();
+    let (mut release, hold) = std::io::pipe().unwrap();
     thread::scope(|scope| {
         let child = scope.spawn(|| {
             exit_code_of_child(|| {
-                drop(hold.try_clone());
                 std::io::Write::write_all(&mut &ready, b"x").unwrap();
                 release.read_exact(&mut [0]).unwrap();
                 0

@@ -343,3 +343,138 @@ fn time_limit_that_passes_leaves_nothing_mapped() {
         "{error:?}"
     );
 }
+
+#[test]
+fn a_pool_is_used_while_it_is_populated() {
+    // Two windows of the population, so that the first is ready before the second.
+    const POOL_BYTES: usize = 320 * MIB;
+    let population = Population::Background { workers: None };
+    let mut pool = base(POOL_BYTES).population(population).map().unwrap();
+    pool.as_mut_slice()[POOL_BYTES - 1] = 7;
+    let mut before = 0;
+    while pool.ready_bytes() < POOL_BYTES {
+        assert!(pool.ready_bytes() >= before, "what is ready stays ready");
+        before = pool.ready_bytes();
+        std::thread::yield_now();
+    }
+    pool.wait_populated().unwrap();
+    let residency = pool.read_residency().unwrap();
+    assert_eq!(residency.resident_bytes, POOL_BYTES as u64);
+    assert_eq!(
+        pool.as_mut_slice()[POOL_BYTES - 1],
+        7,
+        "populating keeps what is there"
+    );
+}
+
+#[test]
+fn a_pool_that_is_dropped_while_it_is_populated_is_unmapped() {
+    let len = 296 * MIB + 4096;
+    let population = Population::Background {
+        workers: NonZeroUsize::new(2),
+    };
+    let start = std::time::Instant::now();
+    let pool = base(len).population(population).map().unwrap();
+    assert!(pool.ready_bytes() < len || start.elapsed() > Duration::from_millis(20));
+    drop(pool);
+    assert!(!is_any_mapping_of(len));
+}
+
+#[test]
+fn ready_bytes_are_those_of_the_population() {
+    assert_eq!(base(MIB).map().unwrap().ready_bytes(), MIB);
+    let lazy = base(MIB).population(Population::Lazy).map().unwrap();
+    assert_eq!(lazy.ready_bytes(), 0);
+    lazy.wait_populated().unwrap();
+}
+
+#[test]
+fn a_range_is_populated_in_whole_pages() {
+    let mut pool = base(4 * MIB).population(Population::Lazy).map().unwrap();
+    pool.as_mut_slice()[MIB] = 9;
+    pool.populate(MIB..MIB + 1).unwrap();
+    assert_eq!(pool.read_residency().unwrap().resident_bytes, 4096);
+    pool.populate(MIB - 1..2 * MIB + 1).unwrap();
+    let expected = MIB as u64 + 2 * 4096;
+    assert_eq!(pool.read_residency().unwrap().resident_bytes, expected);
+    assert_eq!(pool.as_mut_slice()[MIB], 9);
+    pool.populate(5..5).unwrap();
+    for range in [0..4 * MIB + 1, MIB..4 * MIB + 4096] {
+        let error = pool.populate(range).unwrap_err();
+        assert!(matches!(error, PoolError::OutOfRange { .. }), "{error}");
+    }
+    pool.populate(0..4 * MIB).unwrap();
+    assert_eq!(
+        pool.read_residency().unwrap().resident_bytes,
+        4 * MIB as u64
+    );
+}
+
+#[test]
+fn a_range_beyond_the_limits_is_not_populated() {
+    let root = FakeRoot::new();
+    let pool = base(4 * MIB)
+        .population(Population::Lazy)
+        .system_root(root.root())
+        .map()
+        .unwrap();
+    pool.populate(0..MIB).unwrap();
+    root.write("/proc/meminfo", "MemAvailable: 1024 kB\n");
+    pool.populate(0..MIB).unwrap();
+    let error = pool.populate(0..4 * MIB).unwrap_err();
+    let PoolError::ExceedsMemory {
+        asked_bytes,
+        available_bytes,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((asked_bytes, available_bytes), (3 * MIB as u64, MIB as u64));
+}
+
+#[test]
+fn bytes_of_nodes_add_up_to_the_pool() {
+    // Pools of one kind lie side by side; each counts its own bytes only.
+    let pools = [3, 5, 7].map(|pages| base(pages * 4096).map().unwrap());
+    for pool in &pools {
+        let nodes = pool.read_residency().unwrap().node_bytes;
+        assert_eq!(nodes.values().sum::<u64>(), pool.len() as u64);
+    }
+}
+
+#[test]
+fn transparent_pages_do_not_round_the_pool_up() {
+    let pool = PoolOptions::new((2 << 20) + 1)
+        .pages(PagePolicy::Transparent)
+        .map()
+        .unwrap();
+    assert_eq!((pool.len(), pool.page_bytes()), (2 * MIB + 4096, 4096));
+    let small = PoolOptions::new(1 << 20)
+        .pages(PagePolicy::Transparent)
+        .map()
+        .unwrap();
+    assert_eq!((small.tier(), small.len()), (Tier::Base, MIB));
+    assert!(matches!(small.degradations(), [PoolError::TooSmall { .. }]));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn policies_survive_being_written_down() {
+    let policies = (
+        PagePolicy::Prefer(PageSize::Bytes(2 << 20)),
+        Population::Eager {
+            workers: NonZeroUsize::new(3),
+            time_limit: Some(Duration::from_secs(1)),
+        },
+        NumaPolicy::Segmented(vec![1, 0]),
+        Backing::Shared,
+        MemoryLock::Locked,
+    );
+    let text = serde_json::to_string(&policies).unwrap();
+    assert_eq!(
+        serde_json::from_str::<(PagePolicy, Population, NumaPolicy, Backing, MemoryLock)>(&text)
+            .unwrap(),
+        policies
+    );
+}

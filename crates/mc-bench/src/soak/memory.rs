@@ -104,13 +104,12 @@ fn slices_of<'a>(
 /// Makes, writes and drops buffers on several threads.
 fn pass_buffers(threads: u64, generator: &mut Generator) {
     let buffers = Buffers::new(|| {
-        Ok(ArenaConfig {
-            arena: ArenaMode::Enabled {
-                pool_bytes: BUFFER_POOL_BYTES,
-            },
-            arena_pages: PagePolicy::Off,
-            direct_pages: PagePolicy::Off,
-        })
+        let arena = ArenaMode::Enabled {
+            pool_bytes: BUFFER_POOL_BYTES,
+        };
+        Ok(ArenaConfig::default()
+            .arena(arena)
+            .arena_pages(PagePolicy::Off))
     });
     on_threads(0..threads, generator, |_, generator| {
         let mut kept = Vec::new();

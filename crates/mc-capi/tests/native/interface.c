@@ -431,6 +431,35 @@ static void an_arena_hands_out_zeroed_bytes(void) {
   CHECK(mc_arena_allocate(arena, 1, 0, &first) == MC_STATUS_STALE_HANDLE);
 }
 
+static void arenas_and_buffers_get_their_memory_when_told(void) {
+  mc_arena_options options = mc_arena_options_default(1 << 20);
+  const uint32_t node = 0, nowhere = 1023;
+  mc_arena arena;
+  void *first;
+  options.pages = MC_PAGES_OFF;
+  options.population = MC_POPULATE_LAZY;
+  CHECK(mc_arena_create(&options, &arena) == MC_STATUS_OK);
+  CHECK(mc_arena_populate(arena, 4096, 10) == MC_STATUS_OK);
+  CHECK(mc_arena_populate(arena, 0, 1 << 20) == MC_STATUS_OK);
+  CHECK(mc_arena_populate(arena, 1, 1 << 20) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_arena_populate(arena, SIZE_MAX, SIZE_MAX) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
+  CHECK(mc_arena_populate(arena, 0, 1) == MC_STATUS_STALE_HANDLE);
+  options.population = MC_POPULATE_BACKGROUND;
+  CHECK(mc_arena_create(&options, &arena) == MC_STATUS_OK);
+  CHECK(mc_arena_allocate(arena, 1 << 20, 0, &first) == MC_STATUS_OK);
+  memset(first, 1, 1 << 20);
+  CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
+
+  CHECK(mc_buffer_allocate_over_nodes(10001, 0, &node, 1, &first) == MC_STATUS_OK);
+  memset(first, 1, 10001);
+  CHECK(mc_buffer_free(first) == MC_STATUS_OK);
+  CHECK(mc_buffer_allocate_over_nodes(1, 0, &node, 0, &first) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_buffer_allocate_over_nodes(1, 0, NULL, 1, &first) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_buffer_allocate_over_nodes(1, 0, &nowhere, 1, &first) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_buffer_allocate_over_nodes(1, 0, &node, 1, NULL) == MC_STATUS_INVALID_ARGUMENT);
+}
+
 int main(void) {
   version_is_that_of_the_header();
   every_status_has_its_name();
@@ -447,5 +476,6 @@ int main(void) {
   slots_are_handed_out_and_taken_back();
   options_of_an_arena_are_checked();
   an_arena_hands_out_zeroed_bytes();
+  arenas_and_buffers_get_their_memory_when_told();
   return 0;
 }

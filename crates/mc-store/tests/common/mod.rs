@@ -3,7 +3,12 @@
 #![allow(dead_code, reason = "not every test uses every helper")]
 #![allow(clippy::allow_attributes, reason = "unused in some tests only")]
 
-use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy};
+pub(crate) mod objects;
+pub(crate) mod pattern;
+pub(crate) mod shadow;
+
+use mc_arena::{PagePolicy, PoolBytes};
+use mc_segment::{Memory, SegmentPoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy};
 
 /// Returns an empty pool.
 pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {
@@ -12,7 +17,7 @@ pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {
 
 /// Returns a segment with a range and a name of its own on no host.
 pub(crate) fn info(id: u128, size: u64) -> SegmentInfo {
-    let base = u64::try_from(id).unwrap() << 32;
+    let base = u64::try_from(id).unwrap() << 40;
     SegmentInfo::new(SegmentId(id), format!("segment-{id}"), base, size)
 }
 
@@ -20,5 +25,20 @@ pub(crate) fn info(id: u128, size: u64) -> SegmentInfo {
 pub(crate) fn mount_sizes(pool: &SegmentPool, sizes: &[u64]) {
     for (id, &size) in (1..).zip(sizes) {
         pool.mount(Segment::remote(info(id, size))).unwrap();
+    }
+}
+
+/// Returns memory that this process reads and writes.
+pub(crate) fn memory(size: u64) -> PoolBytes {
+    let options = mc_arena::PoolOptions::new(size).pages(PagePolicy::Off);
+    PoolBytes::new(options.map().unwrap())
+}
+
+/// Mounts segments of memory that this process reads and writes, with the ids
+/// from 1 on.
+pub(crate) fn mount_local(pool: &SegmentPool, sizes: &[u64]) {
+    for (id, &size) in (1..).zip(sizes) {
+        let memory = Memory::pool(memory(size));
+        pool.mount(Segment::local(info(id, size), memory)).unwrap();
     }
 }

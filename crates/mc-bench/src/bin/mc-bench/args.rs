@@ -21,8 +21,8 @@ pub(crate) struct Args {
     /// Subject to measure, repeatable; without it every subject but `none`
     #[arg(long = "subject", value_name = "NAME")]
     pub(crate) subjects: Vec<String>,
-    /// Object size in bytes, repeatable; for workloads whose sizes can be chosen
-    #[arg(long = "size", value_name = "BYTES")]
+    /// Object size, such as 3274752, 64KiB or 1Mi, repeatable; for workloads whose sizes can be chosen
+    #[arg(long = "size", value_name = "BYTES", value_parser = parse_bytes)]
     sizes: Vec<u64>,
     /// Timed operations; without it the published number
     #[arg(long, value_name = "N")]
@@ -68,7 +68,7 @@ struct ReplayArgs {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Bytes of one token instead of a model
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
     bytes_per_token: Option<u64>,
     /// Who is evicted, lru or window; without it both
     #[arg(long, value_name = "NAME")]

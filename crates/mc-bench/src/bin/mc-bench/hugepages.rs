@@ -21,7 +21,7 @@ pub(crate) const HUGEPAGES: &str = "hugepages";
 
 /// Tells whether the huge pages of this machine suffice for the pools of all ranks.
 ///
-/// Sizes are written as 1048576, 8gb, 20 GB or 1.5TiB, in powers of 1024. The exit status is 0 when
+/// Sizes are written as 1048576, 8gb, 8Gi, 20 GB or 1.5TiB, in powers of 1024. The exit status is 0 when
 /// everything fits or nothing is known about the machine, 1 when the arenas do not fit, 2 when not
 /// even caches and segments do, 64 for arguments that are not accepted.
 #[derive(Debug, Parser)]
@@ -79,14 +79,14 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
 
 impl Args {
     fn arguments(&self) -> BudgetArguments<'_> {
-        BudgetArguments {
-            tp_size: &self.tp_size,
-            hicache_size: &self.hicache_size,
-            global_segment_size: &self.global_segment_size,
-            arena_pool_size: self.arena_pool_size.as_deref(),
-            hugepage_size: self.hugepage_size.as_deref(),
-            available_hugetlb: self.available_hugetlb.as_deref(),
-        }
+        let mut arguments = BudgetArguments::default();
+        arguments.tp_size = &self.tp_size;
+        arguments.hicache_size = &self.hicache_size;
+        arguments.global_segment_size = &self.global_segment_size;
+        arguments.arena_pool_size = self.arena_pool_size.as_deref();
+        arguments.hugepage_size = self.hugepage_size.as_deref();
+        arguments.available_hugetlb = self.available_hugetlb.as_deref();
+        arguments
     }
 }
 
@@ -153,5 +153,6 @@ fn meaning(verdict: Verdict) -> &'static str {
             "caches and segments fit, arenas may have to do with lesser pages"
         }
         Verdict::CleanArenaBudgetAvailable => "caches, segments and arenas fit",
+        _ => "a verdict of a newer version",
     }
 }

@@ -1,0 +1,113 @@
+//! The thread that compacts the journal of a store.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    book::{mounted, places},
+    journal::{JournalError, Record, Reservation, encode_segment},
+    object::Object,
+    shared::Shared,
+};
+
+/// How often the thread looks whether a compaction is worth while.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Compacts the journal of a store in a thread that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread; without one, which the system may refuse, the journal
+    /// grows.
+    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (is_over, kept) = (Arc::clone(&stop), Arc::clone(shared));
+        let keep = move || {
+            while !is_over.load(Ordering::Acquire) {
+                let book = kept.book.as_ref();
+                if book.is_some_and(|book| book.journal().wants_compaction()) {
+                    // If it fails, the next look tries again.
+                    let _ = kept.compact_journal(&is_over);
+                }
+                thread::park_timeout(LOOK_EVERY);
+            }
+        };
+        let named = thread::Builder::new().name("mc-store journal".to_owned());
+        Self {
+            stop,
+            thread: named.spawn(keep).ok(),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It panics nowhere, and there is nobody to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Writes all that the store holds as a new snapshot, and lets the journal
+    /// forget what was before; gives up when `is_over`.
+    pub(crate) fn compact_journal(&self, is_over: &AtomicBool) -> Result<(), JournalError> {
+        let Some(book) = &self.book else {
+            return Ok(());
+        };
+        let mut compaction = book.journal().begin_compaction()?;
+        for (_, info, state) in book.told_segments() {
+            let document = encode_segment(&info, state);
+            compaction.write(&mounted(&info, &document))?;
+        }
+        // What is read from here on was so after the compaction began.
+        let mut kept = Vec::new();
+        self.limbo.for_each(|until, one| {
+            kept.push((until, one.number, places(one.places())));
+        });
+        for (until, put, places) in kept {
+            let deadline = book.wall_time(until);
+            compaction.write(&Record::Reserved(Reservation {
+                put,
+                key: &[],
+                deadline,
+                places,
+            }))?;
+        }
+        for pending in self.index.in_flight() {
+            if let Some(record) = book.pending_record(&pending) {
+                compaction.write(&record)?;
+            }
+        }
+        for object in self.by_last_use() {
+            if is_over.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if object.is_readable() {
+                compaction.write(&book.record(0, &object))?;
+            }
+        }
+        compaction.finish()
+    }
+
+    /// Returns the objects, those first whose last use is the longest ago.
+    fn by_last_use(&self) -> Vec<Object> {
+        let mut objects = self.index.select(|_| true);
+        let now = self.now();
+        objects.sort_by_cached_key(|object| std::cmp::Reverse(object.idle(now.into())));
+        objects
+    }
+}

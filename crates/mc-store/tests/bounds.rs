@@ -1,0 +1,278 @@
+//! What one call does at most, counted by a policy that is asked.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{
+    mount_sizes,
+    objects::{EVICTIONS, Hand, all_options, key, left, put, put_as, put_in, refusal, store_of},
+    pool,
+};
+use mc_segment::{SegmentId, Strategy};
+use mc_store::{
+    ObjectStore, PutError, PutRequest, StoreOptions, Watermarks,
+    policy::{Chained, Facts, Leaving, Lru, ObjectId, Policy},
+};
+
+/// The most visits while the order is locked once.
+const VISITS_AT_ONCE: u64 = 600;
+
+/// What a policy was asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    visits: AtomicU64,
+    /// The most visits of one call.
+    visits_at_once: AtomicU64,
+    changes: AtomicU64,
+}
+
+/// A policy that counts.
+#[derive(Debug)]
+struct Counting {
+    inner: Chained<Lru>,
+    asked: Arc<Asked>,
+}
+
+impl Counting {
+    fn change(&mut self) -> &mut Chained<Lru> {
+        self.asked.changes.fetch_add(1, Ordering::Relaxed);
+        &mut self.inner
+    }
+}
+
+impl Policy for Counting {
+    fn insert(&mut self, id: ObjectId, facts: &Facts) {
+        self.change().insert(id, facts);
+    }
+
+    fn used(&mut self, id: ObjectId) {
+        self.change().used(id);
+    }
+
+    fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
+        self.change().remove(id, key_hash, why);
+    }
+
+    fn hide(&mut self, id: ObjectId) {
+        self.change().hide(id);
+    }
+
+    fn show(&mut self, id: ObjectId) {
+        self.change().show(id);
+    }
+
+    fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
+        let mut visits = 0;
+        self.inner.victims(&mut |id| {
+            visits += 1;
+            visit(id)
+        });
+        self.asked.visits.fetch_add(visits, Ordering::Relaxed);
+        self.asked.visits_at_once.fetch_max(visits, Ordering::Relaxed);
+    }
+
+    fn worth(&self, id: ObjectId) -> f64 {
+        self.asked.visits.fetch_add(1, Ordering::Relaxed);
+        self.inner.worth(id)
+    }
+}
+
+/// A store that counts, and what it counts.
+struct Counted {
+    store: ObjectStore,
+    asked: Arc<Asked>,
+}
+
+impl Counted {
+    fn of(sizes: &[u64], options: StoreOptions) -> Self {
+        let pool = pool(Strategy::Random, 1);
+        mount_sizes(&pool, sizes);
+        let asked = Arc::new(Asked::default());
+        let policy = Box::new(Counting {
+            inner: Chained::new(Lru::new()),
+            asked: Arc::clone(&asked),
+        });
+        let store = ObjectStore::with_policy(pool, options, policy).unwrap();
+        Self { store, asked }
+    }
+
+    /// Returns the visits and changes of a call.
+    fn during(&self, call: impl FnOnce(&ObjectStore)) -> (u64, u64) {
+        let load = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        let before = (load(&self.asked.visits), load(&self.asked.changes));
+        call(&self.store);
+        assert!(load(&self.asked.visits_at_once) <= VISITS_AT_ONCE);
+        (
+            load(&self.asked.visits) - before.0,
+            load(&self.asked.changes) - before.1,
+        )
+    }
+}
+
+#[track_caller]
+fn refuse(store: &ObjectStore, size: u64) {
+    let refused = refusal(store, u64::MAX, &PutRequest::new(size));
+    assert!(matches!(refused, PutError::NoRoom { .. }), "{refused:?}");
+}
+
+#[test]
+fn leased_objects_are_passed_over_once() {
+    for eviction in EVICTIONS {
+        for count in [1_000, 30_000] {
+            for is_timed in [true, false] {
+                let hand = Hand::default();
+                let options = StoreOptions {
+                    eviction,
+                    ..hand.options()
+                };
+                let counted = Counted::of(&[count * 10], options);
+                (0..count).for_each(|number| put(&counted.store, number, 10));
+                let held: Vec<_> = (0..count)
+                    .filter_map(|number| {
+                        let lease = counted.store.get_for(&key(number), Duration::from_secs(9));
+                        lease.filter(|_| !is_timed)
+                    })
+                    .collect();
+                counted.during(|store| refuse(store, 10));
+                let (visits, changes) = counted.during(|store| refuse(store, 10));
+                assert!(visits <= 64 && changes <= 64, "{visits}, {changes}");
+                drop(held);
+                hand.pass_seconds(9);
+                // Some are offered again with each call that looks for room.
+                counted.during(|store| put(store, u64::MAX, 10));
+                assert_eq!(counted.store.stats().on_demand.objects, 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn pinned_objects_are_passed_over_without_a_visit() {
+    for eviction in EVICTIONS {
+        for count in [1_000, 30_000] {
+            let options = StoreOptions {
+                eviction,
+                ..StoreOptions::default()
+            };
+            let counted = Counted::of(&[count * 10], options);
+            for number in 0..count {
+                put(&counted.store, number, 10);
+                assert!(counted.store.pin(&key(number)));
+            }
+            let (visits, changes) = counted.during(|store| refuse(store, 10));
+            assert!(visits <= 64 && changes <= 64, "{visits}, {changes}");
+        }
+    }
+}
+
+#[test]
+fn objects_in_closed_segments_are_passed_over_once() {
+    for eviction in EVICTIONS {
+        for count in [1_000, 30_000] {
+            let options = StoreOptions {
+                eviction,
+                ..StoreOptions::default()
+            };
+            let counted = Counted::of(&[count * 10, 100], options);
+            (0..count).for_each(|number| put_in(&counted.store, 1, number, 10));
+            (0..10).for_each(|number| put_in(&counted.store, 2, count + number, 10));
+            counted.store.pool().suspend(SegmentId(1)).unwrap();
+            counted.during(|store| put(store, 2 * count, 10));
+            for number in 1..20 {
+                let (visits, changes) = counted.during(|store| put(store, 2 * count + number, 10));
+                assert!(visits <= 128 && changes <= 128, "{visits}, {changes}");
+            }
+            assert_eq!(counted.store.stats().on_demand.objects, 20);
+        }
+    }
+}
+
+#[test]
+fn a_put_that_replaces_the_oldest_visits_few() {
+    for eviction in EVICTIONS {
+        for count in [1_000, 30_000] {
+            let options = StoreOptions {
+                eviction,
+                ..StoreOptions::default()
+            };
+            let counted = Counted::of(&[count * 10], options);
+            (0..count).for_each(|number| put(&counted.store, number, 10));
+            for number in count..count + 100 {
+                let (visits, changes) = counted.during(|store| put(store, number, 10));
+                assert!(visits <= 200 && changes <= 200, "{visits}, {changes}");
+            }
+        }
+    }
+}
+
+#[test]
+fn crossing_a_watermark_costs_one_put_no_more_than_a_slice() {
+    for options in all_options() {
+        for count in [1_000, 30_000] {
+            let watermarks = Some(Watermarks {
+                high_percent: 95,
+                low_percent: 70,
+            });
+            let options = StoreOptions {
+                watermarks,
+                ..options.clone()
+            };
+            let store = store_of(&[count * 10], options);
+            let most = count * 95 / 100;
+            (0..most).for_each(|number| put(&store, number, 10));
+            let events = store.events(1 << 20);
+            let mut puts = 0;
+            loop {
+                put(&store, count + puts, 10);
+                puts += 1;
+                let evicted = left(&events).len();
+                assert!(evicted <= 64, "{evicted} left for one put");
+                if evicted < 64 {
+                    break;
+                }
+            }
+            let live = store.stats().live_bytes / 10;
+            assert!(live <= count * 70 / 100, "{live} are left of {count}");
+            put(&store, 10 * count, 10);
+            assert!(left(&events).is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_object_is_in_no_more_pieces_than_the_options_allow() {
+    for (extents_max, count) in [(4, 50), (1_024, 3_000)] {
+        let options = StoreOptions {
+            extents_max,
+            ..StoreOptions::default()
+        };
+        let store = store_of(&[20 * count], options);
+        (0..2 * count).for_each(|number| put(&store, number, 10));
+        // Holes of ten bytes, as many as there are objects.
+        (0..count).for_each(|number| drop(store.remove(&key(2 * number), Default::default())));
+        let request = |size| PutRequest {
+            max_extents: u32::MAX,
+            ..PutRequest::new(size)
+        };
+        let fits = 10 * u64::from(extents_max).min(count);
+        let before = store.stats().on_demand.objects;
+        put_as(&store, u64::MAX, &request(fits)).unwrap();
+        assert_eq!(store.stats().on_demand.objects, before);
+        let lease = store.get(&key(u64::MAX)).unwrap();
+        let pieces = lease.replicas().next().unwrap().extents().len();
+        assert!(pieces <= extents_max as usize && pieces > 3);
+        put_as(&store, u64::MAX - 1, &request(10 * count / 2)).unwrap();
+        let lease = store.get(&key(u64::MAX - 1)).unwrap();
+        assert!(lease.replicas().next().unwrap().extents().len() <= extents_max as usize);
+        store.check_invariants();
+    }
+}

@@ -1,0 +1,231 @@
+//! A put that is refused has changed nothing, and says what is in its way.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use common::objects::{
+    Hand, all_options, assert_all_space_is_of_objects, key, left, numbers, put, put_as, put_in,
+    refusal, store_of,
+};
+use mc_segment::{Replicas, SegmentId};
+use mc_store::{InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
+
+/// Refuses a put and checks that nothing has changed.
+#[track_caller]
+fn refuse(store: &ObjectStore, request: &PutRequest<'_>) -> PutError {
+    let before = numbers(store);
+    let events = store.events(10);
+    let refused = refusal(store, u64::MAX, request);
+    assert_eq!(numbers(store), before, "{refused}");
+    assert_eq!(events.drain(), []);
+    assert_all_space_is_of_objects(store);
+    refused
+}
+
+/// As [`refuse`]; returns what is in the way.
+#[track_caller]
+fn in_the_way(store: &ObjectStore, request: &PutRequest<'_>) -> InTheWay {
+    match refuse(store, request) {
+        PutError::NoRoom { in_the_way, .. } => in_the_way,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_pinned_object_costs_no_other_its_place() {
+    for options in all_options() {
+        for (count, pinned) in [(1_000, 500), (100, 3), (20, 19)] {
+            let store = store_of(&[count * 10], options.clone());
+            (0..count).for_each(|number| put(&store, number, 10));
+            assert!(store.pin(&key(pinned)));
+            for _ in 0..20 {
+                let found = in_the_way(&store, &PutRequest::new(count * 10));
+                assert_eq!((found.pinned, found.leased, found.in_flight), (1, 0, 0));
+            }
+            assert!(store.unpin(&key(pinned)));
+            put(&store, u64::MAX, count * 10);
+            assert_eq!(numbers(&store), BTreeSet::from([u64::MAX]));
+        }
+    }
+}
+
+#[test]
+fn leases_are_in_the_way_until_they_end() {
+    for options in all_options() {
+        for count in [100, 700] {
+            let hand = Hand::default();
+            let options = StoreOptions {
+                clock: hand.clock(),
+                ..options.clone()
+            };
+            let store = store_of(&[count * 10], options);
+            (0..count).for_each(|number| put(&store, number, 10));
+            let held: Vec<_> = (0..count / 2).map(|n| store.get(&key(n)).unwrap()).collect();
+            for number in count / 2..count {
+                drop(store.get_for(&key(number), Duration::from_secs(10)));
+            }
+            for _ in 0..3 {
+                assert_eq!(in_the_way(&store, &PutRequest::new(1)).leased, count);
+            }
+            drop(held);
+            // Those that are held no more leave, the others stay.
+            let half = count / 2 * 10;
+            let found = in_the_way(&store, &PutRequest::new(half + 1));
+            assert_eq!(found.leased, count - count / 2);
+            put(&store, 1_000, half);
+            hand.pass_seconds(10);
+            put(&store, 1_001, count * 10);
+            assert_eq!(numbers(&store), BTreeSet::from([1_001]));
+            assert_all_space_is_of_objects(&store);
+        }
+    }
+}
+
+#[test]
+fn puts_in_flight_are_in_the_way_until_they_end() {
+    for options in all_options() {
+        for (count, unit) in [(10, 10), (300, 1_000)] {
+            let store = store_of(&[count * unit], options.clone());
+            let mut puts = Vec::new();
+            for number in 0..count {
+                let request = PutRequest::new(unit);
+                match number % 2 {
+                    0 => puts.push(store.put(&key(number), &request).unwrap()),
+                    _ => put(&store, number, unit),
+                }
+            }
+            let most = count / 2 * unit;
+            let refused = refusal(&store, 1_000, &PutRequest::new(most + 1));
+            let PutError::NoRoom { in_the_way, .. } = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(in_the_way.in_flight, count / 2);
+            assert_eq!(numbers(&store).len() as u64, count / 2);
+            drop(puts);
+            put(&store, 1_000, most + 1);
+        }
+    }
+}
+
+#[test]
+fn one_replica_without_room_costs_nothing_for_the_other() {
+    for options in all_options() {
+        for (count, unit) in [(10, 100), (200, 7)] {
+            let store = store_of(&[count * unit; 3], options.clone());
+            for number in 0..3 * count {
+                put_in(&store, u128::from(number / count + 1), number, unit);
+            }
+            // Room can be made in the first segment only.
+            (count..3 * count).for_each(|number| assert!(store.pin(&key(number))));
+            for replicas in [2, 3] {
+                let request = PutRequest {
+                    replicas: Replicas::exact(replicas),
+                    ..PutRequest::new(unit)
+                };
+                assert_eq!(in_the_way(&store, &request).pinned, 2 * count);
+            }
+            put(&store, 1_000, unit);
+            assert_eq!(store.stats().on_demand.objects, 1);
+        }
+    }
+}
+
+#[test]
+fn what_can_never_be_placed_evicts_nothing() {
+    for options in all_options() {
+        for unit in [10, 4_096] {
+            let store = store_of(&[10 * unit, 5 * unit], options.clone());
+            (0..15).for_each(|number| put(&store, number, unit));
+            let all = [SegmentId(1), SegmentId(2)];
+            for request in [
+                PutRequest::new(10 * unit + 1),
+                PutRequest::new(u64::MAX),
+                PutRequest {
+                    excluded: &all,
+                    ..PutRequest::new(1)
+                },
+                PutRequest {
+                    excluded: &all[..1],
+                    ..PutRequest::new(5 * unit + 1)
+                },
+                PutRequest {
+                    replicas: Replicas::exact(3),
+                    ..PutRequest::new(1)
+                },
+                PutRequest {
+                    replicas: Replicas::exact(2),
+                    ..PutRequest::new(5 * unit + 1)
+                },
+                PutRequest {
+                    align: 1 << 63,
+                    ..PutRequest::new(1)
+                },
+            ] {
+                let refused = refuse(&store, &request);
+                assert!(matches!(refused, PutError::Place(_)), "{refused:?}");
+            }
+            assert_eq!(store.stats().refused.impossible, 7);
+        }
+    }
+}
+
+#[test]
+fn refused_puts_leave_the_order_of_leaving_as_it_was() {
+    for options in all_options() {
+        for (count, pinned) in [(30, 11), (200, 120)] {
+            let [quiet, refusing] = [(); 2].map(|()| store_of(&[count * 10], options.clone()));
+            for store in [&quiet, &refusing] {
+                (0..count).for_each(|number| put(store, number, 10));
+                for number in (0..count).step_by(7) {
+                    drop(store.get(&key(number)));
+                }
+                assert!(store.pin(&key(pinned)));
+            }
+            let events = [quiet.events(10_000), refusing.events(10_000)];
+            for number in 0..count {
+                refuse(&refusing, &PutRequest::new(count * 10));
+                for store in [&quiet, &refusing] {
+                    put(store, 1_000 + number, 10);
+                }
+            }
+            let [quiet, refusing] = events.map(|events| left(&events));
+            assert_eq!(quiet, refusing, "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn detached_objects_that_are_held_are_in_the_way() {
+    for options in all_options() {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            clock: hand.clock(),
+            ..options.clone()
+        };
+        let store = store_of(&[1_000], options);
+        (0..10).for_each(|number| put(&store, number, 100));
+        drop(store.get_for(&key(0), Duration::from_secs(5)));
+        let held = store.get(&key(1)).unwrap();
+        for number in 0..2 {
+            store.remove(&key(number), Removal::Detach).unwrap();
+        }
+        let whole = PutRequest::new(1_000);
+        let refused = |expected| {
+            let before = numbers(&store);
+            let refused = refusal(&store, 50, &whole);
+            let PutError::NoRoom { in_the_way, .. } = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(in_the_way.lingering, expected);
+            assert_eq!(numbers(&store), before);
+        };
+        refused(1);
+        drop(held);
+        refused(1);
+        hand.pass_seconds(5);
+        put_as(&store, 50, &whole).unwrap();
+        assert_eq!(numbers(&store), BTreeSet::from([50]));
+    }
+}

@@ -1,0 +1,297 @@
+//! What a store has when its directory is opened again.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use std::{
+    fs::{File, OpenOptions},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{info, pool};
+use mc_segment::{Memory, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
+use mc_store::{
+    Clock, ObjectStore, Opened, PutError, PutRequest, Removal, RemoveError, StoreOptions,
+    copy_bytes,
+    journal::{Durability, JournalOptions},
+};
+
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// Returns the memory of a segment: a file in the directory.
+fn memory(directory: &Path, id: SegmentId) -> Memory {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file: File = options.open(directory.join(format!("bytes-{id}"))).unwrap();
+    file.set_len(SEGMENT_BYTES).unwrap();
+    Memory::file(file)
+}
+
+fn segment(directory: &Path, info: &SegmentInfo) -> Segment {
+    Segment::local(info.clone(), memory(directory, info.id))
+}
+
+fn open_with(directory: &Path, options: StoreOptions) -> Opened {
+    let again = |info: &SegmentInfo| Some(segment(directory, info));
+    ObjectStore::open(
+        &directory.join("store"),
+        pool(Strategy::Random, 1),
+        options,
+        again,
+    )
+    .unwrap()
+}
+
+/// Opens a store that has to be whole.
+fn open(directory: &Path) -> ObjectStore {
+    let opened = open_with(directory, StoreOptions::default());
+    assert_eq!(opened.damage, []);
+    assert!(opened.lost.is_empty(), "{:?}", opened.lost);
+    opened.store
+}
+
+fn mount(store: &ObjectStore, directory: &Path, ids: std::ops::RangeInclusive<u128>) {
+    for id in ids {
+        let segment = segment(directory, &info(id, SEGMENT_BYTES));
+        store.pool().mount(segment).unwrap();
+    }
+}
+
+fn put(store: &ObjectStore, key: &[u8], request: &PutRequest<'_>) -> Result<(), PutError> {
+    let mut put = store.put(key, request)?;
+    let bytes = contents(key, request.size);
+    for replica in put.replicas_mut().iter_mut() {
+        replica.write_at(0, &bytes).unwrap();
+    }
+    put.commit().unwrap();
+    Ok(())
+}
+
+fn contents(key: &[u8], size: u64) -> Vec<u8> {
+    key.iter()
+        .copied()
+        .cycle()
+        .take(usize::try_from(size).unwrap())
+        .collect()
+}
+
+#[track_caller]
+fn check(store: &ObjectStore, key: &[u8], size: u64) {
+    let bytes = store.read(key).unwrap();
+    assert_eq!(bytes, Some(contents(key, size)), "{}", key.escape_ascii());
+}
+
+#[test]
+fn committed_objects_are_there_with_their_bytes_and_others_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=3);
+    let pair = PutRequest {
+        replicas: Replicas::exact(2),
+        align: 64,
+        max_extents: 2,
+        ..PutRequest::new(700)
+    };
+    for number in 0..200_u32 {
+        put(&store, &number.to_le_bytes(), &pair).unwrap();
+    }
+    let kept: Vec<u32> = (0..200_u32)
+        .filter(|n| store.exists(&n.to_le_bytes()))
+        .collect();
+    assert!(
+        store.stats().on_demand.objects > 0 && kept.len() > 50,
+        "it was full"
+    );
+    let removed = kept[0].to_le_bytes();
+    store.remove(&removed, Removal::IfIdle).unwrap();
+    let pinned = kept[1].to_le_bytes();
+    assert!(store.pin(&pinned));
+    store.pool().drain(SegmentId(1)).unwrap();
+    store.move_out(SegmentId(1), copy_bytes).unwrap();
+    let dropped = store.put(b"dropped", &pair).unwrap();
+    drop(dropped);
+    let lost = store.put(b"lost", &PutRequest::new(100)).unwrap();
+    std::mem::forget(lost);
+    let kept: Vec<u32> = (0..200_u32)
+        .filter(|n| store.exists(&n.to_le_bytes()))
+        .collect();
+    // The process ends here: nothing is told to the store any more.
+    let places: Vec<_> = kept
+        .iter()
+        .map(|n| store.get(&n.to_le_bytes()).unwrap().descriptors())
+        .collect();
+    copy_of_directory(&store, at);
+    drop(store);
+    // The put that was forgotten keeps the store alive here, so another
+    // directory is opened that has the same files.
+    let store = open(&at.join("copy"));
+    store.check_invariants();
+    for (number, places) in kept.iter().zip(places) {
+        let key = number.to_le_bytes();
+        check(&store, &key, 700);
+        assert_eq!(store.get(&key).unwrap().descriptors(), places);
+    }
+    assert_eq!(store.stats().objects, kept.len() as u64);
+    assert_eq!(
+        store.remove(&pinned, Removal::IfIdle),
+        Err(RemoveError::Pinned)
+    );
+    assert!(!store.exists(b"lost") && !store.exists(b"dropped") && !store.exists(&removed));
+    assert_eq!(store.stats().lingering, 1, "the space of the lost put");
+}
+
+/// Copies all files, as they are for whoever opens them after a crash.
+fn copy_of_directory(store: &ObjectStore, at: &Path) {
+    let from = store.directory().unwrap();
+    let to = at.join("copy").join("store");
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    for entry in std::fs::read_dir(at).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), at.join("copy").join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_range_of_a_put_in_flight_is_not_handed_out_until_its_margin_has_passed() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let seconds = Arc::new(AtomicU64::new(0));
+    let shown = Arc::clone(&seconds);
+    let options = StoreOptions {
+        clock: Clock::new(move || Duration::from_secs(shown.load(Ordering::Relaxed))),
+        put_deadline: Duration::from_secs(100),
+        put_margin: Duration::from_secs(50),
+        ..StoreOptions::default()
+    };
+    let first = open_with(at, options.clone()).store;
+    mount(&first, at, 1..=1);
+    let whole = PutRequest::new(SEGMENT_BYTES);
+    let lost = first.put(b"lost", &whole).unwrap();
+    copy_of_directory(&first, at);
+    drop(lost);
+    let second = open_with(&at.join("copy"), options).store;
+    let refusal = second.put(b"other", &PutRequest::new(1)).unwrap_err();
+    assert!(matches!(refusal, PutError::NoRoom { .. }), "{refusal}");
+    seconds.store(148, Ordering::Relaxed);
+    assert!(second.put(b"other", &PutRequest::new(1)).is_err());
+    seconds.store(151, Ordering::Relaxed);
+    put(&second, b"other", &whole).unwrap();
+}
+
+#[test]
+fn a_newer_epoch_brings_back_none_of_the_objects() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=2);
+    let pair = PutRequest {
+        replicas: Replicas::exact(2),
+        ..PutRequest::new(100)
+    };
+    put(&store, b"pair", &pair).unwrap();
+    let only = PutRequest {
+        preferred: &[SegmentId(1)],
+        ..PutRequest::new(100)
+    };
+    put(&store, b"only", &only).unwrap();
+    drop(store);
+    let again = |info: &SegmentInfo| {
+        let mut info = info.clone();
+        info.epoch += u64::from(info.id == SegmentId(1));
+        Some(segment(at, &info))
+    };
+    let opened = ObjectStore::open(
+        &at.join("store"),
+        pool(Strategy::Random, 1),
+        StoreOptions::default(),
+        again,
+    )
+    .unwrap();
+    assert_eq!(opened.lost, [Box::from(&b"only"[..])]);
+    check(&opened.store, b"pair", 100);
+    assert_eq!(opened.store.under_replicated().len(), 1);
+    drop(opened);
+    // It is so again, with nothing to say about it.
+    let store = open(at);
+    assert!(!store.exists(b"only") && store.exists(b"pair"));
+}
+
+#[test]
+fn compactions_keep_what_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let options = StoreOptions {
+        journal: JournalOptions {
+            file_bytes: 16 << 10,
+            compact_bytes: 32 << 10,
+            durability: Durability::Process,
+        },
+        ..StoreOptions::default()
+    };
+    let store = open_with(at, options.clone()).store;
+    mount(&store, at, 1..=2);
+    for round in 0..30_u32 {
+        for number in 0..100_u32 {
+            let key = (round * 50 + number).to_le_bytes();
+            match put(&store, &key, &PutRequest::new(1000)) {
+                Ok(()) | Err(PutError::Exists) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !store.directory().unwrap().join("snapshot").exists() {
+        assert!(std::time::Instant::now() < deadline, "no compaction came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut keys = store.keys();
+    keys.sort();
+    drop(store);
+    let opened = open_with(at, options);
+    assert_eq!(opened.damage, []);
+    let mut again = opened.store.keys();
+    again.sort();
+    assert_eq!(again, keys);
+    for key in &keys {
+        check(&opened.store, key, 1000);
+    }
+}
+
+#[test]
+fn bytes_that_are_not_those_of_the_commit_are_a_miss_and_an_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let options = StoreOptions {
+        has_checksums: true,
+        ..StoreOptions::default()
+    };
+    let store = open_with(at, options.clone()).store;
+    mount(&store, at, 1..=1);
+    put(&store, b"key", &PutRequest::new(5000)).unwrap();
+    check(&store, b"key", 5000);
+    let address = store.get(b"key").unwrap().descriptors()[0].address;
+    drop(store);
+    let offset = address - info(1, SEGMENT_BYTES).base + 77;
+    let file = OpenOptions::new()
+        .write(true)
+        .open(at.join(format!("bytes-{}", SegmentId(1))));
+    std::os::unix::fs::FileExt::write_at(&file.unwrap(), b"!", offset).unwrap();
+    let store = open_with(at, options).store;
+    let events = store.events(8);
+    assert_eq!(store.read(b"key").unwrap(), None);
+    assert!(!store.exists(b"key"));
+    assert_eq!(events.drain().len(), 1);
+    assert_eq!(store.stats().corrupt.objects, 1);
+}
