@@ -19,7 +19,7 @@ use common::{
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    ObjectStore, PutError, PutRequest, StoreOptions, Watermarks,
+    ObjectStore, PutError, PutRequest, Removal, StoreOptions, Watermarks,
     policy::{Chained, Facts, Leaving, Lru, ObjectId, Policy},
 };
 
@@ -77,7 +77,9 @@ impl Policy for Counting {
             visit(id)
         });
         self.asked.visits.fetch_add(visits, Ordering::Relaxed);
-        self.asked.visits_at_once.fetch_max(visits, Ordering::Relaxed);
+        self.asked
+            .visits_at_once
+            .fetch_max(visits, Ordering::Relaxed);
     }
 
     fn worth(&self, id: ObjectId) -> f64 {
@@ -258,7 +260,8 @@ fn an_object_is_in_no_more_pieces_than_the_options_allow() {
         let store = store_of(&[20 * count], options);
         (0..2 * count).for_each(|number| put(&store, number, 10));
         // Holes of ten bytes, as many as there are objects.
-        (0..count).for_each(|number| drop(store.remove(&key(2 * number), Default::default())));
+        (0..count)
+            .for_each(|number| assert!(store.remove(&key(2 * number), Removal::IfIdle).is_ok()));
         let request = |size| PutRequest {
             max_extents: u32::MAX,
             ..PutRequest::new(size)

@@ -16,8 +16,8 @@ use std::{
 };
 
 use common::objects::{
-    Hand, all_options, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, ends, key, local_store_of, numbers,
-    placed_bytes, put, put_as, put_in, refusal, store_of,
+    Hand, all_options, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, ends, key,
+    local_store_of, numbers, placed_bytes, put, put_as, put_in, refusal, store_of,
 };
 use mc_segment::{Replicas, SegmentId};
 use mc_store::{
@@ -149,6 +149,9 @@ fn assert_works(store: &ObjectStore) {
         store.end_lease(&key(number));
     }
     assert!(store.in_flight().is_empty());
+    // An unmount that was begun can be finished, and drops what is dead.
+    let _ = store.pool().finish_unmount(FIRST);
+    assert_eq!(store.stats().objects, numbers(store).len() as u64);
     assert_all_space_is_of_replicas(store);
     // Everything can be put that was, and everything can be evicted.
     for number in numbers(store) {
@@ -237,7 +240,11 @@ fn call_all(store: &ObjectStore) {
         let _ = store.remove_many(&[key(size)], Removal::Detach);
     }
     let _ = store.move_out(SECOND, |_, _| Ok::<(), Infallible>(()));
-    drop((store.keys(), store.under_replicated(), store.drop_unreadable()));
+    drop((
+        store.keys(),
+        store.under_replicated(),
+        store.drop_unreadable(),
+    ));
     drop((store.stats(), store.pool().segments(), store.pool().stats()));
     drop((store.events(1), format!("{store:?}"), store.clone()));
     store.check_invariants();

@@ -62,7 +62,9 @@ fn leases_are_in_the_way_until_they_end() {
             };
             let store = store_of(&[count * 10], options);
             (0..count).for_each(|number| put(&store, number, 10));
-            let held: Vec<_> = (0..count / 2).map(|n| store.get(&key(n)).unwrap()).collect();
+            let held: Vec<_> = (0..count / 2)
+                .map(|n| store.get(&key(n)).unwrap())
+                .collect();
             for number in count / 2..count {
                 drop(store.get_for(&key(number), Duration::from_secs(10)));
             }
@@ -74,7 +76,11 @@ fn leases_are_in_the_way_until_they_end() {
             let half = count / 2 * 10;
             let found = in_the_way(&store, &PutRequest::new(half + 1));
             assert_eq!(found.leased, count - count / 2);
-            put(&store, 1_000, half);
+            let pieces = PutRequest {
+                max_extents: 1_024,
+                ..PutRequest::new(half)
+            };
+            put_as(&store, 1_000, &pieces).unwrap();
             hand.pass_seconds(10);
             put(&store, 1_001, count * 10);
             assert_eq!(numbers(&store), BTreeSet::from([1_001]));
