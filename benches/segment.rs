@@ -6,7 +6,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy};
+use mc_segment::{
+    PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy,
+};
 
 const SEGMENTS: u64 = 100;
 const SEGMENT_BYTES: u64 = 1 << 30;
@@ -16,9 +18,9 @@ fn place_and_drop(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("place and drop in 100 segments");
     for strategy in Strategy::ALL {
         let pool = pool(strategy);
-        let request = Request {
+        let request = PlaceRequest {
             host: "host-5",
-            ..Request::new(OBJECT_BYTES)
+            ..PlaceRequest::new(OBJECT_BYTES)
         };
         group.bench_function(BenchmarkId::from_parameter(strategy), |bencher| {
             bencher.iter(|| drop(black_box(pool.place(&request).expect("the pool is empty"))));
@@ -28,9 +30,9 @@ fn place_and_drop(criterion: &mut Criterion) {
 }
 
 fn pool(strategy: Strategy) -> SegmentPool {
-    let pool = SegmentPool::new(PoolOptions {
+    let pool = SegmentPool::new(SegmentPoolOptions {
         strategy,
-        ..PoolOptions::default()
+        ..SegmentPoolOptions::default()
     });
     for index in 0..SEGMENTS {
         let info = SegmentInfo {

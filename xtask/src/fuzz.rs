@@ -7,12 +7,13 @@ use xshell::{Shell, cmd};
 
 use crate::workspace::shell;
 
-/// Where the targets are: a workspace of its own, because they need nightly.
-const FUZZ_DIR: &str = "crates/mc-offset/fuzz";
-/// Bytes on which a run builds, which `cargo test` replays.
-const CORPUS_DIR: &str = "crates/mc-offset/tests/corpus";
-
-const TARGETS: [&str; 2] = ["operations", "snapshot_bytes"];
+/// Crates with targets in `fuzz`, a workspace of its own because they need nightly. Bytes on which a run
+/// builds are in `tests/corpus`, which `cargo test` replays.
+const TARGETS: [(&str, &str); 3] = [
+    ("crates/mc-offset", "operations"),
+    ("crates/mc-offset", "snapshot_bytes"),
+    ("crates/mc-store", "journal_bytes"),
+];
 
 /// Longest input: programs beyond it repeat themselves.
 const MAX_BYTES: &str = "256";
@@ -29,12 +30,13 @@ pub(crate) fn run(seconds: NonZeroU32) -> anyhow::Result<()> {
         )?;
     TARGETS
         .iter()
-        .try_for_each(|target| fuzz(&shell, target, seconds))
+        .try_for_each(|(crate_dir, target)| fuzz(&shell, crate_dir, target, seconds))
 }
 
-fn fuzz(shell: &Shell, target: &str, seconds: NonZeroU32) -> anyhow::Result<()> {
-    let found = format!("{FUZZ_DIR}/corpus/{target}");
-    let kept = format!("{CORPUS_DIR}/{target}");
+fn fuzz(shell: &Shell, crate_dir: &str, target: &str, seconds: NonZeroU32) -> anyhow::Result<()> {
+    let fuzz_dir = format!("{crate_dir}/fuzz");
+    let found = format!("{fuzz_dir}/corpus/{target}");
+    let kept = format!("{crate_dir}/tests/corpus/{target}");
     shell.create_dir(&found)?;
     // The code has no `unsafe`, so that the address sanitizer would only slow it down.
     let fuzz = [
@@ -44,7 +46,7 @@ fn fuzz(shell: &Shell, target: &str, seconds: NonZeroU32) -> anyhow::Result<()> 
         "--sanitizer",
         "none",
         "--fuzz-dir",
-        FUZZ_DIR,
+        &fuzz_dir,
         target,
     ];
     let time = format!("-max_total_time={seconds}");

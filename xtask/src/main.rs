@@ -77,7 +77,7 @@ enum Task {
         #[arg(long, value_name = "K/N")]
         shard: Option<String>,
     },
-    /// Feed random operations and bytes to mc-offset (needs nightly and cargo-fuzz)
+    /// Feed random operations and bytes to mc-offset and the journal of mc-store (needs nightly and cargo-fuzz)
     Fuzz {
         /// Seconds for each target
         #[arg(long, default_value = "60")]

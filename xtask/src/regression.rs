@@ -19,7 +19,7 @@ use crate::data::{Document, Run};
 use crate::workspace::{root, say};
 
 /// Workloads that measure time alone, whose runs have nothing that follows from a seed.
-pub(crate) const TIMED_ONLY: [&str; 3] = ["concurrency", "arena", "populate"];
+pub(crate) const TIMED_ONLY: [&str; 5] = ["concurrency", "arena", "populate", "store", "stall"];
 
 /// The subject whose time the others are divided by.
 const TIME_UNIT: &str = "bin-ceil";

@@ -66,7 +66,7 @@ pub struct FileWindow {
 
 impl FileWindow {
     /// Reserves blocks for the first `len_bytes` of a file, which is open for reading and writing, and
-    /// maps them. A shorter file is made so long, with zeros.
+    /// maps them, pages and all. A shorter file is made so long, with zeros.
     ///
     /// A full disk is an error here, so that it is none later.
     ///
@@ -96,6 +96,11 @@ impl FileWindow {
         let mapped = mapped.ok_or_else(|| map(Errno::ENOMEM))?;
         let mapping = Mapping::shared(file.as_fd(), 0, mapped, page_bytes).map_err(map)?;
         mapping.advise(Advice::DontFork).map_err(map)?;
+        match mapping.extent().populate(0..mapping.len()) {
+            // Before Linux 5.14 the first copy to each page does it.
+            Ok(()) | Err(Errno::EINVAL) => {}
+            Err(errno) => return Err(map(errno)),
+        }
         Ok(Self {
             mapping,
             len: len_bytes,

@@ -19,8 +19,9 @@
 //!   └─► record: named fields ──► render: table, JSON, CSV, Markdown
 //! ```
 //!
-//! Two workloads have no plan: [`workload::arena`] times single allocations from a pool of memory,
-//! [`workload::populate`] the making of such a pool.
+//! Some workloads have no plan: [`workload::arena`] times single allocations from a pool of memory,
+//! [`workload::populate`] the making of such a pool, [`workload::store`] threads that read and put
+//! objects.
 //!
 //! Figures that were published for the same workloads are in [`published`], so that they can stand
 //! beside the measured ones.
@@ -59,6 +60,7 @@ mod documents;
 pub mod machine;
 pub mod occupancy;
 mod pin;
+mod probe;
 pub mod published;
 pub mod record;
 pub mod render;

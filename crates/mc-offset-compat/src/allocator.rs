@@ -163,10 +163,7 @@ where
 
     /// Returns the sum of the free units and the size of the largest free
     /// region, which is exact; both are 0 while the limit on allocations is
-    /// reached.
-    ///
-    /// Takes constant time, or that of reading the largest regions, which lie
-    /// within 1/32 of each other.
+    /// reached. Takes constant time.
     pub fn storage_report(&self) -> StorageReport {
         if self.admissible == 0 {
             return StorageReport {

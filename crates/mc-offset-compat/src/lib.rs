@@ -14,6 +14,10 @@
 //! offset-allocator = { package = "mc-offset-compat", version = "0.1" }
 //! ```
 //!
+//! Where another package depends on the original, `[patch.crates-io]` takes the
+//! package of the original's name in `compat/offset-allocator`, which
+//! re-exports this crate.
+//!
 //! # Model
 //!
 //! [`Allocator`] is an [`OffsetAllocator`](mc_offset::OffsetAllocator) under
@@ -49,7 +53,6 @@
 //! | freeing another allocator's allocation | panics, or frees an allocation of this one | panics |
 //! | `allocation_size` of one that is not live | any size | 0 |
 //! | `largest_free_region` | rounded down to a bin | exact |
-//! | `storage_report` | constant time | linear in the regions of about the largest size, unless a request was refused lately |
 //! | `storage_report_full` counts | regions of 0 units too | regions that have units |
 //! | `ext::min_allocator_size` above 3.75 · 2^30 | 0 | the size itself |
 //! | memory | 32 bytes for each of `max_allocs`, when made | 24 bytes for each allocation or free region and 32 more for each of these, as they come and go |
@@ -67,7 +70,9 @@
 //! - There is no `unsafe` code and no dependency on `std`.
 //!
 //! [`allocate`](Allocator::allocate) and [`free`](Allocator::free) take the
-//! time of those of [`mc_offset`]: constant, but for a table that grows.
+//! time of those of [`mc_offset`]: constant or O(log regions), but for a table
+//! that grows. [`storage_report`](Allocator::storage_report) takes constant
+//! time.
 //!
 //! # Limits
 //!
@@ -88,7 +93,8 @@
 //! asserted in `tests/differences.rs`, of both but for foreign frees, a
 //! `max_allocs` of 1 and `min_allocator_size` above 3.75 · 2^30, where it is
 //! asserted of this crate. The example is built as a package of its own with
-//! either line in its manifest (`tests/manifest.rs`).
+//! either line in its manifest, and so is a program that depends on the
+//! original indirectly, with and without the patch (`tests/manifest.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 

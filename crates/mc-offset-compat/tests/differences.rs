@@ -1,7 +1,10 @@
 //! Where this crate succeeds or tells more, and the original does not: what
 //! the crate's documentation lists, held against both.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
 
 type Ours = offset_allocator::Allocator;
 type Original = original::Allocator;
@@ -128,5 +131,40 @@ fn panics_of_limits_name_what_is_accepted() {
     assert_eq!(
         message,
         "max_allocs is 1; with this index type it can be 2 to 4294967293"
+    );
+}
+
+/// Returns the least time of some calls of `storage_report` beside so many free
+/// regions, whose sizes differ within a bin and of which the largest is gone.
+fn report_time(regions: u32) -> Duration {
+    let mut allocator = Ours::with_max_allocs(u32::MAX, 4 * regions);
+    let blocks: Vec<_> = (0..2 * regions)
+        .map(|block| allocator.allocate(8192 + block % 200).expect("all fit"))
+        .collect();
+    let _rest = allocator.allocate(allocator.storage_report().largest_free_region);
+    let mut least = Duration::MAX;
+    for block in blocks.into_iter().step_by(2) {
+        allocator.free(block);
+    }
+    for _ in 0..300 {
+        // The largest region goes and comes, so that nothing is known of it.
+        let largest = allocator.storage_report().largest_free_region;
+        let block = allocator.allocate(largest).expect("it fits");
+        let start = Instant::now();
+        let report = allocator.storage_report();
+        least = least.min(start.elapsed());
+        assert!(report.largest_free_region <= largest);
+        allocator.free(block);
+    }
+    least
+}
+
+#[test]
+fn a_storage_report_takes_as_long_whatever_lies_in_a_bin() {
+    let [few, many] = [1_000, 64_000].map(report_time);
+    // Reading all regions of the bin would take 64 times as long.
+    assert!(
+        many < 12 * few.max(Duration::from_nanos(50)),
+        "{few:?}, {many:?}"
     );
 }

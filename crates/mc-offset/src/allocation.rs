@@ -5,7 +5,9 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::nodes::FIRST_SERIAL;
+/// Serials below this one mark the states of nodes; allocations count up from
+/// it.
+pub(crate) const FIRST_SERIAL: u64 = 4;
 
 /// One allocation of an [`OffsetAllocator`](crate::OffsetAllocator): where it
 /// is, how much was asked for, and the proof that it is live.

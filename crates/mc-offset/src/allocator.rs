@@ -1,20 +1,15 @@
-//! The single-threaded allocator: placing, freeing, splitting, coalescing.
+//! The single-threaded allocator: choosing a place, taking it, giving it back.
 //!
-//! [`Chain`] says what lies beside what, [`Holes`] finds holes by size, and
-//! this file keeps the two in step. The choice of a hole is in
-//! `search.rs`, what can be asked in `report.rs`.
-
-use core::{hint::select_unpredictable, ops::Range};
+//! [`Space`] knows what lies where, [`Chooser`] which hole a request gets. What
+//! else can be done is in the files that name it: `place`, `extents`,
+//! `hole_plan`, `report`.
 
 use crate::{
-    allocation::{Allocation, Serials},
+    allocation::Allocation,
     error::{AllocError, FreeError, OptionsError},
-    holes::{Hole, Holes},
-    nodes::{ANCHOR, Chain, Node},
     options::Options,
-    parked::Parked,
-    slab::SlabFull,
-    trend::Trend,
+    search::Chooser,
+    space::{Space, Spot},
 };
 
 /// Places objects in an address range of up to 2^64 − 1 bytes that it never
@@ -42,22 +37,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct OffsetAllocator {
-    pub(crate) options: Options,
-    pub(crate) chain: Chain,
-    pub(crate) holes: Holes,
-    /// The block freed last: a hole that is not in `holes`. Every operation
-    /// that changes anything else settles it first.
-    pub(crate) parked: Parked,
-    /// Whether a block that is freed will be asked for as it is: set when a
-    /// request uses up a whole hole, cleared when a parked block is not taken.
-    pub(crate) sizes_repeat: bool,
-    pub(crate) serials: Serials,
-    /// What adaptive fit follows.
-    pub(crate) trend: Trend,
-    /// Sum of the sizes asked for of the live allocations.
-    pub(crate) live_bytes: u64,
-    /// Sum of what they are charged: `capacity` − `charged_bytes` is free.
-    pub(crate) charged_bytes: u64,
+    space: Space,
+    chooser: Chooser,
 }
 
 impl OffsetAllocator {
@@ -75,28 +56,24 @@ impl OffsetAllocator {
     ///
     /// # Errors
     ///
-    /// An [`OptionsError`] that names the option that cannot be had.
+    /// An [`OptionsError`] that names the option that no allocator can have.
     pub fn with_options(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
-        let (chain, holes) = empty_tables(&options)?;
-        Ok(Self {
-            options,
-            chain,
-            holes,
-            parked: Parked::NONE,
-            sizes_repeat: true,
-            serials: Serials::new(),
-            trend: Trend::new(),
-            live_bytes: 0,
-            charged_bytes: 0,
-        })
+        Ok(Self::with_space(Space::new(options)?))
     }
 
-    /// Finds a place for `size` bytes.
-    ///
-    /// Takes constant time where a hole is found in the bins that the
-    /// [`Fit`](crate::Fit) looks at first; a request that only the last holes
-    /// of the highest bin could take reads all of those.
+    /// Makes an allocator of a range that is laid out.
+    pub(crate) fn with_space(space: Space) -> Self {
+        Self {
+            chooser: Chooser::new(space.options().fit),
+            space,
+        }
+    }
+
+    /// Finds a place for `size` bytes, in O(log holes); in constant time unless
+    /// sizes are widely spread ([`Fit::Adaptive`](crate::Fit::Adaptive)) or
+    /// only the highest bin has a hole that is large enough. A table that is
+    /// full is copied to a larger one.
     ///
     /// # Errors
     ///
@@ -110,10 +87,10 @@ impl OffsetAllocator {
         if let Some(allocation) = self.reuse_parked(size) {
             return Ok(allocation);
         }
-        if size > self.holes.largest_bound() && !self.parked.is_some() {
+        if size > self.space.largest_bound() {
             return self.refuse(size);
         }
-        self.serve(size)
+        self.place(size)
     }
 
     /// Finds a place for `size` bytes, whatever there is to decide.
@@ -123,39 +100,55 @@ impl OffsetAllocator {
     /// registers that a longer function saves among them; and here are enough
     /// registers for the search, which a caller with a lock has not left.
     #[inline(never)]
-    pub(crate) fn serve(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.decide(size)
+    pub(crate) fn place(&mut self, size: u64) -> Result<Allocation, AllocError> {
+        self.admit_and_carve(size)
     }
 
-    /// What [`serve`](Self::serve) does, in the function of its caller.
+    /// As [`place`](Self::place), in the function of its caller.
     #[inline(always)]
-    pub(crate) fn decide(&mut self, size: u64) -> Result<Allocation, AllocError> {
+    pub(crate) fn admit_and_carve(&mut self, size: u64) -> Result<Allocation, AllocError> {
         let charge = self.admit(size)?;
-        if self.parked.is_some() {
-            if let Some(allocation) = self.unpark(size, charge) {
-                return Ok(allocation);
+        let parked = self.space.parked_bytes();
+        if parked != 0 {
+            if charge == parked && self.chooser.takes_newest_of_its_size(&self.space, charge) {
+                return Ok(self.space.take_parked(size));
             }
-            self.settle();
+            self.space.file_parked();
         }
-        let Some((hole, at)) = self.find(charge) else {
+        let Some(spot) = self.chooser.choose(&mut self.space, charge) else {
             return Err(self.no_hole(size));
         };
-        self.carve(hole, at, size, charge)
+        Ok(self.space.carve(spot, size, charge)?)
     }
 
     /// Refuses a request for more bytes than any hole has.
     fn refuse(&mut self, size: u64) -> Result<Allocation, AllocError> {
         self.admit(size)?;
+        self.space.file_parked();
         Err(self.no_hole(size))
     }
 
-    /// Finds a place for `size` bytes at a multiple of `align`, a power of
-    /// two.
+    /// Gives the parked block to a request of the size that it had before: the
+    /// most frequent request of a full store.
     ///
-    /// The bytes skipped to reach the multiple stay free. Takes constant time
-    /// where a hole of `size + align` bytes or one of the first holes looked
-    /// at will do; otherwise it reads the holes of the bins from the size's
-    /// own upwards.
+    /// Returns `None` as well where there is more to do, which is left to
+    /// [`place`](Self::place): this is short enough for the processor to fetch
+    /// the next victim meanwhile.
+    #[inline]
+    pub(crate) fn reuse_parked(&mut self, size: u64) -> Option<Allocation> {
+        let charge = self.space.parked_for(size)?;
+        let is_taken = self.chooser.takes_repeat(charge);
+        is_taken.then(|| self.space.take_parked(size))
+    }
+
+    /// Finds a place for `size` bytes at a multiple of `align`, a power of
+    /// two, in O(log holes).
+    ///
+    /// The bytes skipped to reach the multiple stay free. Where no hole has
+    /// `size + align` bytes, so that it matters where the large ones begin, the
+    /// first request of an alignment reads all holes; they are followed from
+    /// then on, until the alignment has not mattered for as many changes as
+    /// there are holes.
     ///
     /// # Errors
     ///
@@ -165,19 +158,23 @@ impl OffsetAllocator {
         if !align.is_power_of_two() {
             return Err(AllocError::AlignNotPowerOfTwo { align });
         }
-        if align <= self.options.granule {
+        let step = self.options().step(align);
+        if step == self.options().granule {
             return self.allocate(size);
         }
         let charge = self.admit(size)?;
-        self.settle();
-        let Some((hole, at)) = self.find_aligned(charge, align) else {
-            return Err(self.no_hole(size));
-        };
-        self.carve(hole, at, size, charge)
+        self.space.file_parked();
+        let spot = self.chooser.choose_aligned(&mut self.space, charge, step)?;
+        match spot {
+            Some(spot) => Ok(self.space.carve(spot, size, charge)?),
+            None => Err(self.no_hole(size)),
+        }
     }
 
     /// Gives the bytes of an allocation back and merges them with the holes
-    /// beside them, in constant time.
+    /// beside them, in O(log holes); in constant time while there are few
+    /// holes. A table of which three quarters are vacant is copied to a smaller
+    /// one, which the frees before have paid for.
     ///
     /// # Errors
     ///
@@ -187,40 +184,29 @@ impl OffsetAllocator {
     /// live.
     #[inline]
     pub fn free(&mut self, allocation: Allocation) -> Result<(), FreeError> {
-        if self.park(allocation) {
+        if self.space.park(allocation) {
             Ok(())
         } else {
-            self.release_apart(allocation)
+            self.merge(allocation)
         }
     }
 
-    /// As [`release`](Self::release), in a function of its own, as
-    /// [`serve`](Self::serve) is.
+    /// Frees an allocation by making its bytes part of a hole at once, in a
+    /// function of its own for the reason that [`place`](Self::place) is.
     #[inline(never)]
-    fn release_apart(&mut self, allocation: Allocation) -> Result<(), FreeError> {
-        self.release(allocation)
+    fn merge(&mut self, allocation: Allocation) -> Result<(), FreeError> {
+        self.space.release(allocation)
     }
 
-    /// Frees an allocation that is not to be parked.
+    /// As [`free`](Self::free), in the function of its caller.
+    #[cfg(feature = "std")]
     #[inline(always)]
-    pub(crate) fn release(&mut self, allocation: Allocation) -> Result<(), FreeError> {
-        let (index, serial) = (allocation.node(), allocation.serial());
-        let Some(&Node { prev, next, .. }) = self.chain.allocation(index, serial) else {
-            return Err(not_live(allocation));
-        };
-        self.settle();
-        let (offset, size) = (allocation.offset(), allocation.size());
-        let charge = self.charge(size);
-        if self.chain.hole_bit(prev) | self.chain.hole_bit(next) != 0 {
-            self.merge(index, prev, next, offset, charge);
+    pub(crate) fn park_or_merge(&mut self, allocation: Allocation) -> Result<(), FreeError> {
+        if self.space.park(allocation) {
+            Ok(())
         } else {
-            self.holes.reserve_one()?;
-            let hole = self.holes.insert(offset, charge, index);
-            self.chain.set_hole(index, hole);
+            self.space.release(allocation)
         }
-        self.live_bytes -= size;
-        self.charged_bytes -= charge;
-        Ok(())
     }
 
     /// Frees every allocation and makes all tokens stale.
@@ -230,10 +216,13 @@ impl OffsetAllocator {
     /// [`OptionsError::OutOfMemory`] if the heap cannot hold the first nodes
     /// of the fresh state; nothing is freed then.
     pub fn reset(&mut self) -> Result<(), OptionsError> {
-        (self.chain, self.holes) = empty_tables(&self.options)?;
-        self.parked = Parked::NONE;
-        (self.live_bytes, self.charged_bytes) = (0, 0);
-        Ok(())
+        Ok(self.space.clear()?)
+    }
+
+    /// Returns the options in force.
+    #[inline]
+    pub fn options(&self) -> &Options {
+        self.space.options()
     }
 
     /// Returns the bytes that a request of `size` would take from the holes:
@@ -241,14 +230,14 @@ impl OffsetAllocator {
     /// [`Fit::BinCeil`](crate::Fit::BinCeil), to a bin;
     /// `None` if that exceeds the capacity or `size` is zero.
     pub fn charged_size(&self, size: u64) -> Option<u64> {
-        self.options.charged_size(size)
+        self.options().charged_size(size)
     }
 
     /// Checks a request against everything but the holes and returns its
     /// charge.
     #[inline]
     pub(crate) fn admit(&self, size: u64) -> Result<u64, AllocError> {
-        let capacity = self.options.capacity;
+        let capacity = self.options().capacity;
         if size == 0 {
             return Err(AllocError::ZeroSize);
         }
@@ -258,156 +247,178 @@ impl OffsetAllocator {
                 capacity,
             });
         }
-        match self.options.max_allocations {
-            Some(limit) if self.allocation_count() >= limit => {
-                Err(AllocError::LimitReached { limit })
-            }
-            _ => Ok(self.charge(size)),
+        match self.options().max_allocations {
+            Some(limit) if self.space.is_at_limit() => Err(AllocError::LimitReached { limit }),
+            _ => Ok(self.space.charge(size)),
         }
     }
 
-    /// Returns the charge of a size that is at most the capacity.
+    /// Takes `charge` bytes at a spot that has them; no block is parked.
     #[inline]
-    pub(crate) fn charge(&self, size: u64) -> u64 {
-        self.options.charge(size)
-    }
-
-    /// Takes `charge` bytes at offset `at` out of a hole that has them; what
-    /// is left before and after them stays free.
-    // Always: the token is not copied through memory then.
-    #[inline(always)]
     pub(crate) fn carve(
         &mut self,
-        hole: u32,
-        at: u64,
+        spot: Spot,
         size: u64,
         charge: u64,
     ) -> Result<Allocation, AllocError> {
-        let &Hole {
-            offset: start,
-            size: room,
-            node: hole_node,
-            ..
-        } = self.holes.hole(hole);
-        let (end, hole_end) = (at + charge, start + room);
-        debug_assert!(start <= at && end <= hole_end);
-        let serial = self.serials.issue();
-        let is_inside = (at - start).min(hole_end - end) != 0;
-        let node = if charge == room {
-            self.sizes_repeat = true;
-            self.holes.remove(hole);
-            self.chain.fill_hole(hole_node, size, serial);
-            hole_node
-        } else if is_inside {
-            self.carve_inside(hole, at..end, size, serial)?
-        } else {
-            // Which end is taken is as good as random: no branch.
-            self.chain.reserve(1)?;
-            let is_front = at == start;
-            let after = self.chain.node(hole_node).next;
-            let rest = select_unpredictable(is_front, end, start);
-            let next = select_unpredictable(is_front, hole_node, after);
-            self.holes.reshape(hole, rest, room - charge);
-            self.chain.insert_allocation(next, size, serial)
-        };
-        self.live_bytes += size;
-        self.charged_bytes += charge;
-        Ok(Allocation::new(at, size, serial, node))
+        Ok(self.space.carve(spot, size, charge)?)
     }
 
-    /// Cuts the bytes of an allocation out of a hole that begins before and
-    /// ends behind them, and returns its node.
-    fn carve_inside(
-        &mut self,
-        hole: u32,
-        taken: Range<u64>,
-        size: u64,
-        serial: u64,
-    ) -> Result<u32, AllocError> {
-        let &Hole {
-            offset: start,
-            size: room,
-            node: hole_node,
-            ..
-        } = self.holes.hole(hole);
-        self.chain.reserve(2)?;
-        self.holes.reserve_one()?;
-        self.holes.reshape(hole, start, taken.start - start);
-        let back = self.chain.insert_before(self.chain.node(hole_node).next);
-        let back_hole = self.holes.insert(taken.end, start + room - taken.end, back);
-        self.chain.set_hole(back, back_hole);
-        Ok(self.chain.insert_allocation(back, size, serial))
-    }
-
-    /// Merges `charge` bytes at `offset`, an allocation's, with the holes
-    /// beside its node, of which there is at least one.
-    #[inline]
-    fn merge(&mut self, index: u32, prev: u32, next: u32, offset: u64, charge: u64) {
-        // Which of them is a hole is as good as random: no branch.
-        let (below, above) = (self.chain.hole_bit(prev), self.chain.hole_bit(next));
-        self.chain.remove(index);
-        let neighbor = select_unpredictable(below != 0, prev, next);
-        let hole = self.chain.hole_of(neighbor);
-        let &Hole {
-            offset: start,
-            size: mut room,
-            ..
-        } = self.holes.hole(hole);
-        if below & above != 0 {
-            let above = self.chain.hole_of(next);
-            room += self.holes.hole(above).size;
-            self.holes.remove(above);
-            self.chain.remove_hole(next);
-        }
-        self.holes.reshape(hole, start.min(offset), room + charge);
-        if self.chain.is_mostly_vacant() {
-            self.chain.trim();
-        }
-        if self.holes.is_mostly_vacant() {
-            self.holes.trim();
-        }
-        if self.chain.len() == 1 && self.chain.has_grown() {
-            self.start_over();
-        }
-    }
-
-    /// Gives the tables that were grown for allocations that are gone back.
-    #[cold]
-    fn start_over(&mut self) {
-        debug_assert_eq!(self.allocation_count(), 0);
-        if let Ok(tables) = empty_tables(&self.options) {
-            (self.chain, self.holes) = tables;
-        }
-    }
-
+    /// Says that no hole takes a request; no block is parked.
     #[cold]
     pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
-        let free = self.free_bytes();
-        let largest_hole = self.holes.tighten_bound().min(free);
+        self.space.note_refusal();
+        let largest = self.space.holes_mut().tighten_bound();
+        let &Options { fit, granule, .. } = self.options();
         AllocError::NoHole {
             asked,
-            free,
-            largest_hole,
+            free: self.space.free_bytes(),
+            largest_hole: fit.largest_request(largest, granule),
         }
+    }
+
+    /// Returns the size in bytes of the largest hole, 0 if there is none, in
+    /// constant time.
+    ///
+    /// More precisely, it is the largest size that can be allocated, but for
+    /// [`Fit::BinExact`](crate::Fit::BinExact), which may miss its own largest
+    /// hole: [`Fit::BinCeil`](crate::Fit::BinCeil) rounds it down to a bin, and
+    /// at the limit of live allocations it is 0.
+    pub fn largest_hole(&self) -> u64 {
+        if self.space.is_at_limit() {
+            return 0;
+        }
+        let Options { fit, granule, .. } = *self.options();
+        fit.largest_request(self.space.largest(), granule)
+    }
+
+    /// Returns what lies where.
+    #[inline]
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Returns what lies where, to be changed.
+    #[inline]
+    pub(crate) fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    #[cfg(test)]
+    pub(crate) fn chooser_mut(&mut self) -> &mut Chooser {
+        &mut self.chooser
     }
 }
 
-/// Returns the tables of an allocator without allocations.
-fn empty_tables(options: &Options) -> Result<(Chain, Holes), SlabFull> {
-    let mut chain = Chain::new()?;
-    let mut holes = Holes::new(options.fit.scale(), options.capacity)?;
-    chain.reserve(1)?;
-    holes.reserve_one()?;
-    let node = chain.insert_before(ANCHOR);
-    let hole = holes.insert(0, options.capacity, node);
-    chain.set_hole(node, hole);
-    Ok((chain, holes))
-}
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
 
-#[cold]
-pub(crate) fn not_live(allocation: Allocation) -> FreeError {
-    FreeError::NotLive {
-        offset: allocation.offset(),
-        size: allocation.size(),
+    use rand::{RngExt, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+    use crate::{fit::Fit, trend::Regime};
+
+    fn allocator(fit: Fit, capacity: u64) -> OffsetAllocator {
+        let options = Options {
+            fit,
+            ..Options::new(capacity)
+        };
+        OffsetAllocator::with_options(options).unwrap()
+    }
+
+    #[test]
+    fn a_block_beside_no_hole_is_parked_and_taken_by_its_size() {
+        let mut allocator = allocator(Fit::GOOD, 1000);
+        let [first, second] = [(); 2].map(|()| allocator.allocate(100).unwrap());
+        allocator.free(first).unwrap();
+        assert_eq!(allocator.space.parked_bytes(), 100);
+        assert_eq!(allocator.reuse_parked(99), None);
+        let again = allocator.reuse_parked(100).unwrap();
+        assert_eq!(again.offset(), first.offset());
+        assert_eq!(allocator.reuse_parked(100), None);
+        allocator.free(second).unwrap();
+        assert_eq!(allocator.space.parked_bytes(), 0, "it merges with the rest");
+        allocator.check_invariants();
+    }
+
+    /// Parks a block of `size` bytes, and checks whether a request of as many
+    /// is given it as it is.
+    #[track_caller]
+    fn check_reuse(mut allocator: OffsetAllocator, size: u64, is_given: bool) {
+        let block = allocator.allocate_at(0, size).unwrap();
+        let charge = allocator.space.charge(size);
+        let _above = allocator.allocate_at(charge, size).unwrap();
+        allocator.space.set_sizes_repeat(true);
+        allocator.free(block).unwrap();
+        assert_eq!(allocator.space.parked_bytes(), charge);
+        let _ = allocator.place(size).unwrap();
+        assert_eq!(allocator.space.sizes_repeat(), is_given, "{size} bytes");
+        allocator.check_invariants();
+    }
+
+    #[test]
+    fn a_parked_block_is_given_where_the_fit_takes_the_newest_hole_of_the_size() {
+        // Published bins go from 128 to 144 bytes.
+        for (fit, size, is_given) in [
+            (Fit::BinExact, 128, true),
+            (Fit::BinExact, 129, false),
+            (Fit::BinCeil, 129, true),
+            (Fit::GOOD, 129, true),
+            (Fit::Adaptive, 129, true),
+        ] {
+            check_reuse(allocator(fit, 10_000), size, is_given);
+        }
+        // Small objects go to the hole with the highest address.
+        for (size, is_given) in [(128, false), (129, true)] {
+            let mut spread = allocator(Fit::Adaptive, 10_000);
+            let wall = spread.allocate_at(9_000, 200).unwrap();
+            let _below = spread.allocate_at(8_000, 1_000).unwrap();
+            let _above = spread.allocate_at(9_200, 800).unwrap();
+            spread.free(wall).unwrap();
+            for size in [10, 10, 10, 1000].into_iter().cycle().take(1024) {
+                spread.chooser.trend_mut().record(size, false);
+            }
+            let regime = spread.chooser.trend_mut().regime();
+            assert_eq!(regime, Regime::Spread { small_max: 128 });
+            check_reuse(spread, size, is_given);
+        }
+    }
+
+    /// Returns the offsets that a random program gets whose freed blocks are
+    /// parked if they can be, or never.
+    fn offsets(fit: Fit, seed: u64, parks: bool) -> Vec<Option<u64>> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut allocator = allocator(fit, 1 << 24);
+        let mut live = Vec::new();
+        let mut offsets = Vec::new();
+        for _ in 0..3000 {
+            let size_max = 1 << rng.random_range(8..17);
+            let mut size = rng.random_range(1..size_max);
+            if live.len() > 100 || rng.random_ratio(1, 4) && !live.is_empty() {
+                let freed: Allocation = live.swap_remove(rng.random_range(0..live.len()));
+                allocator.space.set_sizes_repeat(parks);
+                allocator.free(freed).unwrap();
+                if rng.random_ratio(1, 8) {
+                    size = freed.size();
+                }
+            }
+            let placed = allocator.allocate(size).ok();
+            offsets.push(placed.map(|token| token.offset()));
+            live.extend(placed);
+        }
+        allocator.check_invariants();
+        offsets
+    }
+
+    #[test]
+    fn parking_changes_no_placement() {
+        for fit in [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive] {
+            for seed in 0..4 {
+                let [with, without] = [true, false].map(|parks| offsets(fit, seed, parks));
+                assert_eq!(with, without, "{fit:?}, seed {seed}");
+            }
+        }
     }
 }

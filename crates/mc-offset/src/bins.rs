@@ -14,6 +14,8 @@ pub(crate) const MANTISSA_BITS_GOOD: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BinScale {
     mantissa_bits: u32,
+    /// Bytes that count as one; every bin size is a multiple of them.
+    unit: u64,
 }
 
 impl BinScale {
@@ -23,12 +25,30 @@ impl BinScale {
             mantissa_bits <= MANTISSA_BITS_GOOD,
             "the bin map has room for five mantissa bits"
         );
-        Self { mantissa_bits }
+        Self {
+            mantissa_bits,
+            unit: 1,
+        }
+    }
+
+    /// Returns a scale that numbers sizes by multiples of `unit` bytes.
+    pub(crate) const fn in_units(mantissa_bits: u32, unit: u64) -> Self {
+        assert!(unit >= 1, "a unit has bytes");
+        let Self { mantissa_bits, .. } = Self::new(mantissa_bits);
+        Self {
+            mantissa_bits,
+            unit,
+        }
     }
 
     /// Returns the bin of the largest bin size that is at most `size`.
     #[inline]
     pub(crate) const fn bin_floor(self, size: u64) -> u32 {
+        let size = if self.unit == 1 {
+            size
+        } else {
+            size / self.unit
+        };
         let highest_bit = 63 - (size | 1).leading_zeros();
         let shift = highest_bit.saturating_sub(self.mantissa_bits);
         // With shift > 0 the shifted size carries the implicit leading one,
@@ -48,10 +68,11 @@ impl BinScale {
     #[inline]
     pub(crate) const fn bin_ceil(self, size: u64) -> u32 {
         let floor = self.bin_floor(size);
-        let highest_bit = 63 - (size | 1).leading_zeros();
-        let shift = highest_bit.saturating_sub(self.mantissa_bits);
         // A full mantissa carries into the next group by plain addition.
-        floor + (size & ((1 << shift) - 1) != 0) as u32
+        match self.bin_size(floor) {
+            Some(floor_size) => floor + (size != floor_size) as u32,
+            None => floor + 1,
+        }
     }
 
     /// Returns the lower edge of `bin` in bytes, or `None` where it exceeds
@@ -60,14 +81,14 @@ impl BinScale {
     pub(crate) const fn bin_size(self, bin: u32) -> Option<u64> {
         let leaves = 1u32 << self.mantissa_bits;
         if bin < leaves {
-            return Some(bin as u64);
+            return self.unit.checked_mul(bin as u64);
         }
         let shift = (bin >> self.mantissa_bits) - 1;
         let leading = ((bin & (leaves - 1)) | leaves) as u64;
         if shift > leading.leading_zeros() {
             return None;
         }
-        Some(leading << shift)
+        self.unit.checked_mul(leading << shift)
     }
 
     /// Returns the largest size that is filed in `bin`.
@@ -146,6 +167,22 @@ mod tests {
         check_bins(GOOD, 63, 63, 63);
         check_bins(GOOD, 65, 64, 66);
         check_bins(GOOD, 524_305, 524_288, 540_672);
+    }
+
+    #[test]
+    fn a_unit_counts_as_one_byte_does_without() {
+        let scale = BinScale::in_units(MANTISSA_BITS_PUBLISHED, 1536);
+        for (size, floor, ceil) in [
+            (1536, 1536, 1536),
+            (1535, 0, 1536),
+            (17 * 1536, 16 * 1536, 18 * 1536),
+            (18 * 1536, 18 * 1536, 18 * 1536),
+        ] {
+            check_bins(scale, size, floor, ceil);
+        }
+        let last = scale.bin_floor(u64::MAX);
+        assert!(scale.bin_size(last).is_some());
+        assert_eq!(scale.bin_size(scale.bin_ceil(u64::MAX)), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::{allocation::Allocation, allocator::OffsetAllocator, nodes::Content};
+use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
 /// An [`Allocation`] in 16 bytes: its proof and, below 2^32, its offset.
 ///
@@ -68,13 +68,7 @@ impl OffsetAllocator {
             node,
             offset,
         } = compact;
-        let live = self.chain.allocation(node, serial.get())?;
-        match live.content() {
-            Content::Allocation { requested, serial } => {
-                Some(Allocation::new(offset.into(), requested, serial, node))
-            }
-            Content::Hole(_) | Content::Parked { .. } | Content::Anchor => None,
-        }
+        self.space().live(node, serial.get(), offset.into())
     }
 }
 

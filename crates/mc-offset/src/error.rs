@@ -1,10 +1,11 @@
 //! What can go wrong, one enum per operation.
 
 use alloc::collections::TryReserveError;
+use core::fmt;
 
 use thiserror::Error;
 
-use crate::{allocation::Allocation, restore::RestoreEntry, slab::SlabFull};
+use crate::{allocation::Allocation, slab::SlabFull};
 
 /// Why an allocator could not be made from its [`Options`](crate::Options).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -13,12 +14,9 @@ pub enum OptionsError {
     /// The capacity is zero.
     #[error("the capacity is 0 bytes; at least one granule is needed")]
     ZeroCapacity,
-    /// The granule is not a power of two.
-    #[error("the granule of {granule_bytes} bytes is not a power of two")]
-    GranuleNotPowerOfTwo {
-        /// The granule asked for.
-        granule_bytes: u64,
-    },
+    /// The granule is zero.
+    #[error("the granule is 0 bytes; at least 1 is needed")]
+    ZeroGranule,
     /// The capacity is not a multiple of the granule, so that its last bytes
     /// could never be used.
     #[error("the capacity of {capacity} bytes is not a multiple of the granule of {granule_bytes}")]
@@ -53,12 +51,34 @@ impl From<SlabFull> for OptionsError {
     }
 }
 
+/// An entry of a list to restore from, as a [`RestoreError`] names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreEntry {
+    /// Place in the list, from 0.
+    pub position: usize,
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// Bytes asked for.
+    pub size: u64,
+}
+
+impl fmt::Display for RestoreEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            position,
+            offset,
+            size,
+        } = self;
+        write!(f, "entry {position} ({size} bytes at offset {offset})")
+    }
+}
+
 /// Why an allocator could not be rebuilt from a list of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RestoreError {
     /// There is no allocator with these options.
-    #[error("the options cannot be had")]
+    #[error("no allocator has these options")]
     Options(#[from] OptionsError),
     /// The entry has no bytes.
     #[error("{entry} is empty")]
@@ -204,9 +224,8 @@ pub enum AllocError {
         asked: u64,
         /// Free bytes in all holes.
         free: u64,
-        /// Bytes of the largest hole. Where it shares its bin with more than
-        /// 16 others, so that finding it would take long, the most that it
-        /// can have: for good and adaptive fit at most 1/32 more.
+        /// Bytes of the largest hole, as
+        /// [`largest_hole`](crate::OffsetAllocator::largest_hole) tells them.
         largest_hole: u64,
     },
     /// A request for no pieces.
@@ -269,6 +288,63 @@ impl From<SlabFull> for PlaceError {
     }
 }
 
+/// Why the end of the range stays where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CapacityError {
+    /// No range has this end: it is 0 or off the granule.
+    #[error(
+        "a capacity of {asked} bytes is no multiple of the granule of {granule_bytes} bytes from 1 on"
+    )]
+    NotGranular {
+        /// The capacity asked for, in bytes.
+        asked: u64,
+        /// The granule in force, in bytes.
+        granule_bytes: u64,
+    },
+    /// A range that was to grow would shrink.
+    #[error("a range of {capacity} bytes does not grow to {asked} bytes")]
+    NotLarger {
+        /// The capacity asked for, in bytes.
+        asked: u64,
+        /// The capacity in force, in bytes.
+        capacity: u64,
+    },
+    /// A range that was to shrink would grow.
+    #[error("a range of {capacity} bytes does not shrink to {asked} bytes")]
+    NotSmaller {
+        /// The capacity asked for, in bytes.
+        asked: u64,
+        /// The capacity in force, in bytes.
+        capacity: u64,
+    },
+    /// An allocation reaches behind the new end.
+    #[error("{} bytes at offset {} reach behind a capacity of {asked} bytes", by.size(), by.offset())]
+    Occupied {
+        /// The capacity asked for, in bytes.
+        asked: u64,
+        /// The last allocation of the range.
+        by: Allocation,
+    },
+    /// The last byte of a shared range would have no address of 64 bits.
+    #[error("base {base:#x} and a capacity of {asked} bytes pass the end of the address space")]
+    PastAddressSpace {
+        /// The capacity asked for, in bytes.
+        asked: u64,
+        /// The address at which the range begins.
+        base: u64,
+    },
+    /// The heap has no room for the new hole.
+    #[error("the heap has no room for another hole")]
+    OutOfMemory,
+}
+
+impl From<SlabFull> for CapacityError {
+    fn from(SlabFull: SlabFull) -> Self {
+        Self::OutOfMemory
+    }
+}
+
 /// Why an allocation keeps its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -310,6 +386,16 @@ pub enum FreeError {
     /// The heap has no room to record the hole; the allocation stays live.
     #[error("the heap has no room to record a hole")]
     OutOfMemory,
+}
+
+impl FreeError {
+    #[cold]
+    pub(crate) fn not_live(allocation: Allocation) -> Self {
+        Self::NotLive {
+            offset: allocation.offset(),
+            size: allocation.size(),
+        }
+    }
 }
 
 impl From<SlabFull> for FreeError {

@@ -2,17 +2,16 @@
 //! ranges.
 
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
     error::{AllocError, FreeError},
-    holes::Hole,
-    options::Fit,
+    options::Options,
+    search::small_room,
+    space::Spot,
 };
-
-/// Holes of a bin that the search for a piece looks at before the next bin.
-const PIECE_PROBES: usize = 16;
 
 /// The pieces of one object, in the order of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +43,9 @@ impl OffsetAllocator {
     /// filled, and the last piece is placed by the tightest fit, so that large
     /// holes are the last to be broken up. Each piece counts as an allocation.
     ///
-    /// One piece costs as much as [`allocate_aligned`](Self::allocate_aligned);
-    /// several read the holes of the highest bins that have `max_extents`
-    /// holes between them.
+    /// Takes O(log holes) for each piece, or, if it is refused, for each piece
+    /// allowed. An alignment costs what it does in
+    /// [`allocate_aligned`](Self::allocate_aligned).
     ///
     /// # Errors
     ///
@@ -88,22 +87,16 @@ impl OffsetAllocator {
             Err(refusal @ AllocError::NoHole { free, .. }) if free >= size => refusal,
             Err(error) => return Err(error),
         };
-        let align = align.max(self.options.granule);
-        let rooms = self.largest_rooms(max_extents as usize, align);
-        let mut covered = 0;
-        let count = rooms.iter().position(|room| {
-            covered += room;
-            covered >= size
-        });
-        let Some(last) = count else {
+        let step = self.options().step(align);
+        let Some(rooms) = self.fewest_rooms(size, max_extents, step)? else {
             return Err(refusal);
         };
-        if let Some(limit) = self.options.max_allocations
-            && self.allocation_count() as usize + last >= limit as usize
+        if let Some(limit) = self.options().max_allocations
+            && self.allocation_count() as usize + rooms.len() > limit as usize
         {
             return Err(AllocError::LimitReached { limit });
         }
-        self.fill_rooms(size, &rooms[..last], align)
+        self.fill_rooms(size, &rooms, step)
     }
 
     /// Frees all pieces of an object.
@@ -119,17 +112,55 @@ impl OffsetAllocator {
             .try_for_each(|piece| self.free(piece))
     }
 
-    /// Allocates one piece more than there are `rooms`, the largest ones in
-    /// descending order, which are not enough without it.
-    fn fill_rooms(&mut self, size: u64, rooms: &[u64], align: u64) -> Result<Extents, AllocError> {
-        let mut pieces = Vec::with_capacity(rooms.len() + 1);
+    /// Returns the largest rooms, the most bytes first, as far as it takes for
+    /// `size` bytes; `None` if more than `most` of them are needed.
+    fn fewest_rooms(
+        &mut self,
+        size: u64,
+        most: u32,
+        step: u64,
+    ) -> Result<Option<Vec<Room>>, AllocError> {
+        let options = *self.options();
+        let mut rooms: Vec<Room> = Vec::new();
+        let mut missing = size;
+        let mut is_heap_full = false;
+        let holes = self.space_mut().holes_mut();
+        holes.largest_rooms(step, step == options.granule, |bytes, hole| {
+            let bytes = usable(&options, bytes, step);
+            if bytes == 0 || rooms.len() == most as usize {
+                return ControlFlow::Break(());
+            }
+            is_heap_full = rooms.try_reserve(1).is_err();
+            if is_heap_full {
+                return ControlFlow::Break(());
+            }
+            rooms.push(Room { bytes, hole });
+            missing = missing.saturating_sub(bytes);
+            if missing == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        if is_heap_full {
+            return Err(AllocError::OutOfMemory);
+        }
+        Ok((missing == 0).then_some(rooms))
+    }
+
+    /// Allocates as many pieces as there are `rooms`, the largest ones in
+    /// descending order, which are not enough without the last of them.
+    fn fill_rooms(&mut self, size: u64, rooms: &[Room], step: u64) -> Result<Extents, AllocError> {
+        let mut pieces = Vec::new();
+        let reserved = pieces.try_reserve_exact(rooms.len());
+        reserved.map_err(|_| AllocError::OutOfMemory)?;
         let mut remaining = size;
+        let mut promised: u64 = rooms.iter().map(|room| room.bytes).sum();
         // What the rooms that are still to come can hold decides how small
         // the next one may be.
-        for later in (0..=rooms.len()).rev() {
-            let promised: u64 = rooms[..later].iter().sum();
-            let piece = self.take_room(remaining, remaining - promised, align);
-            match piece {
+        for room in rooms.iter().rev() {
+            promised -= room.bytes;
+            match self.take_room(remaining, remaining - promised, *room, step) {
                 Ok(piece) => {
                     remaining -= piece.size();
                     pieces.push(piece);
@@ -148,65 +179,43 @@ impl OffsetAllocator {
         Ok(Extents { pieces })
     }
 
-    /// Allocates up to `most` bytes in a small hole with room for `least`.
-    fn take_room(&mut self, most: u64, least: u64, align: u64) -> Result<Allocation, AllocError> {
-        let Some(hole) = self.find_room(least, align) else {
-            return Err(self.no_hole(least));
+    /// Allocates up to `most` bytes in a hole with room for `least`: in one
+    /// that is smaller than `room` if there is one at hand, so that it is none
+    /// of those that are still to come, otherwise in `room`.
+    fn take_room(
+        &mut self,
+        most: u64,
+        least: u64,
+        room: Room,
+        step: u64,
+    ) -> Result<Allocation, AllocError> {
+        let options = *self.options();
+        // Pieces that were taken back when one was refused may be parked.
+        self.space_mut().file_parked();
+        let holes = self.space().holes();
+        let fits = |bytes| {
+            let bytes = usable(&options, bytes, step);
+            least <= bytes && bytes < room.bytes
         };
-        let whole = *self.holes.hole(hole);
-        let size = self.room(&whole, align).min(most);
-        let at = whole.offset.next_multiple_of(align);
-        let charge = self.charge(size);
-        self.carve(hole, at, size, charge)
+        let hole = small_room(holes, least, step, fits).unwrap_or(room.hole);
+        let bytes = holes.hole(hole).room(step);
+        let at = holes.hole(hole).end() - bytes;
+        let size = usable(&options, bytes, step).min(most);
+        let charge = options.charge(size);
+        self.carve(Spot { hole, at }, size, charge)
     }
+}
 
-    /// Returns the bytes that a piece in the hole can have if another piece
-    /// follows it.
-    fn room(&self, hole: &Hole, align: u64) -> u64 {
-        let aligned = hole.offset.checked_next_multiple_of(align);
-        let bytes = aligned
-            .and_then(|at| hole.end().checked_sub(at))
-            .unwrap_or(0);
-        let bytes = match self.options.fit {
-            Fit::BinCeil => {
-                let scale = self.holes.scale();
-                scale.bin_size(scale.bin_floor(bytes)).unwrap_or(0)
-            }
-            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => bytes,
-        };
-        bytes & !(align - 1)
-    }
+/// A hole, and the bytes that a piece in it can have if another one follows.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    bytes: u64,
+    hole: u32,
+}
 
-    /// Returns the largest rooms in descending order, at most `count`.
-    fn largest_rooms(&self, count: usize, align: u64) -> Vec<u64> {
-        let mut rooms: Vec<u64> = Vec::new();
-        for bin in self.holes.bins().iter_rev() {
-            let is_full = rooms.len() == count;
-            if is_full && rooms[count - 1] >= self.holes.scale().bin_last_size(bin) {
-                break;
-            }
-            rooms.extend(
-                self.holes
-                    .in_bin(bin)
-                    .map(|hole| self.room(self.holes.hole(hole), align)),
-            );
-            rooms.sort_unstable_by(|a, b| b.cmp(a));
-            rooms.truncate(count);
-        }
-        rooms
-    }
-
-    /// Returns a hole with room for `least` bytes and not much more.
-    fn find_room(&self, least: u64, align: u64) -> Option<u32> {
-        let own = self.holes.scale().bin_floor(least);
-        let tightest = |bin, probes| {
-            let rooms = self.holes.in_bin(bin).take(probes);
-            let rooms = rooms.map(|hole| (self.room(self.holes.hole(hole), align), hole));
-            rooms.filter(|&(room, _)| room >= least).min()
-        };
-        let bins = || self.holes.bins().iter_from(own);
-        let near = bins().find_map(|bin| tightest(bin, PIECE_PROBES));
-        let found = near.or_else(|| bins().find_map(|bin| tightest(bin, usize::MAX)));
-        found.map(|(_, hole)| hole)
-    }
+/// Returns the bytes that a piece can have of `bytes` behind a multiple of
+/// `step` if another piece follows it.
+fn usable(options: &Options, bytes: u64, step: u64) -> u64 {
+    let request = options.fit.largest_request(bytes, options.granule);
+    request - request % step
 }

@@ -6,7 +6,7 @@
 //! remote memory, in files, on devices. Objects come and go in any order, and
 //! whatever the allocator cannot use is cache that is not there. The memory
 //! may not even be mapped here, so all bookkeeping has to live outside it; and
-//! objects that a network card may be reading cannot be moved.
+//! objects that a network card may be reading cannot be moved behind its back.
 //!
 //! Allocators of the TLSF family do this in constant time but lose memory to
 //! their bins of sizes: a hole is filed in the bin *below* its size, a request
@@ -34,7 +34,9 @@
 //! the holes of one range of sizes: 32 bins to a doubling, or eight under the
 //! published fits. Two bit scans find the next bin that has a hole.
 //! [`Fit`] is the rule that picks a hole; freeing an allocation merges it with
-//! the holes beside it.
+//! the holes beside it. Where there are more than 256 holes, or that is asked
+//! for, a tree has them by address, each subtree with its largest hole: for
+//! what bins do not tell in a few looks.
 //!
 //! The literature on TLSF calls the two levels of the bitmap first and second
 //! level, a bin a segregated list, and a hole a free block; its mapping for
@@ -72,9 +74,11 @@
 //! - Live allocations never overlap and never leave the range.
 //! - A request that fits some hole succeeds, the whole capacity included,
 //!   under [`Fit::Adaptive`] and [`Fit::Good`]. A refusal states the bytes
-//!   asked for, the free bytes and the largest hole, which is exact unless
-//!   more than 16 holes share the highest bin;
-//!   [`largest_hole`](OffsetAllocator::largest_hole) always is.
+//!   asked for, the free bytes and the largest hole.
+//! - An untouched range is filled from its low end under every fit: allocating
+//!   the gaps and the objects of a layout in address order restores it. As long
+//!   as a lower hole serves, the high end stays untouched.
+//! - The same calls give the same places, on every machine.
 //! - Every byte of the capacity can be allocated, up to 2^64 − 1 bytes; only
 //!   [`Fit::BinCeil`] and a granule above 1 charge more than was asked for.
 //! - A token that was freed, or that another allocator gave, is an error and
@@ -86,19 +90,21 @@
 //!
 //! | operation | time |
 //! |---|---|
-//! | [`allocate`](OffsetAllocator::allocate) | constant; O(log holes) for small objects while sizes are widely spread, under [`Fit::Adaptive`]; linear in the holes of one bin where no higher bin has any and the first few do not fit |
-//! | [`allocate_aligned`](OffsetAllocator::allocate_aligned) | as `allocate` where `size + align` bytes fit or one of the first holes will do; otherwise linear in the larger holes |
-//! | [`free`](OffsetAllocator::free) | constant; O(log holes) while the holes are indexed by address; returning memory is linear and paid for by the frees before |
-//! | [`resize_in_place`](OffsetAllocator::resize_in_place) | as `free` |
-//! | [`allocate_at`](OffsetAllocator::allocate_at) | O(log holes), counted over a run of calls |
-//! | [`allocate_extents`](OffsetAllocator::allocate_extents) | as `allocate_aligned` for one piece; for several, linear in the holes of the highest bins |
+//! | [`allocate`](OffsetAllocator::allocate), [`free`](OffsetAllocator::free) | O(log holes) at worst; constant for up to 256 holes, but for small objects while sizes are widely spread, under [`Fit::Adaptive`] |
+//! | [`allocate_aligned`](OffsetAllocator::allocate_aligned) | O(log holes), but for the first request of an alignment for which no hole has `size + align` bytes, which reads all holes |
+//! | [`allocate_at`](OffsetAllocator::allocate_at), [`resize_in_place`](OffsetAllocator::resize_in_place) | O(log holes); the first refusal of `allocate_at` walks from the hole before to the allocation in the way, later ones over 64 allocations |
+//! | [`allocate_extents`](OffsetAllocator::allocate_extents) | O(log holes) for each piece, or for each one allowed if it is refused; aligned as `allocate_aligned` |
+//! | [`plan_hole`](OffsetAllocator::plan_hole) | linear in the nodes that it may visit |
+//! | [`grow`](OffsetAllocator::grow), [`shrink`](OffsetAllocator::shrink) | O(log holes) |
 //! | [`neighbors_from`](OffsetAllocator::neighbors_from), [`neighbors_below`](OffsetAllocator::neighbors_below), [`stretches`](OffsetAllocator::stretches) | constant for each step |
-//! | [`cheapest_window`](OffsetAllocator::cheapest_window), [`snapshot`](OffsetAllocator::snapshot), [`histogram`](OffsetAllocator::histogram), [`text_map`](OffsetAllocator::text_map) | linear in nodes or holes |
+//! | [`report`](OffsetAllocator::report), [`largest_hole`](OffsetAllocator::largest_hole), [`highest_end`](OffsetAllocator::highest_end), [`expand`](OffsetAllocator::expand) | constant |
+//! | [`cheapest_window`](OffsetAllocator::cheapest_window), [`snapshot`](OffsetAllocator::snapshot), [`histogram`](OffsetAllocator::histogram), [`text_map`](OffsetAllocator::text_map), [`holes`](OffsetAllocator::holes), [`allocations`](OffsetAllocator::allocations), [`check_invariants`](OffsetAllocator::check_invariants) | linear in nodes or holes |
 //! | [`restore_from`](OffsetAllocator::restore_from) | that of sorting the entries |
+//! | growing a full table, giving memory back | copies the table; paid for by the calls before |
 //!
-//! Memory is 24 bytes and a bit for each allocation and each hole, and 32
-//! bytes more for each hole; it grows on demand and is given back. An idle
-//! allocator for 1 TiB takes less than 64 KiB.
+//! Memory is 24 bytes and a bit for each allocation and each hole, 32 bytes
+//! more for each hole, and about 35 bytes more for each hole of an index; it
+//! grows on demand and is given back. An idle allocator takes less than 16 KiB.
 //!
 //! For objects of one size, [`SlotAllocator`] takes 0.127 bytes per slot and
 //! is lock-free.
@@ -107,7 +113,8 @@
 //!
 //! - `std`: `SharedAllocator`, which threads share and whose handles free
 //!   themselves. Sizes that a thread repeats take neither the lock nor a line
-//!   that other threads write.
+//!   that other threads write, whoever frees them, but for one look at the lock
+//!   for some tens of blocks that change threads.
 //! - `serde`: `Serialize` for [`Report`], [`Histogram`], [`BinUsage`],
 //!   [`FreeRange`], [`Window`], [`Extents`] and [`Allocation`]; `Serialize` and
 //!   `Deserialize` for [`Fit`].
@@ -116,9 +123,10 @@
 //!
 //! # Limits
 //!
-//! - Nothing is moved, so a pool of many different sizes does not fill up:
-//!   uniform random sizes up to 1/32 of the pool leave 13 % of it in holes.
-//!   [`allocate_extents`](OffsetAllocator::allocate_extents) and
+//! - Nothing moves by itself, so a pool of many different sizes does not fill
+//!   up: uniform random sizes up to 1/32 of the pool leave 13 % of it in holes.
+//!   [`allocate_extents`](OffsetAllocator::allocate_extents),
+//!   [`plan_hole`](OffsetAllocator::plan_hole) and
 //!   [`cheapest_window`](OffsetAllocator::cheapest_window) are the ways out.
 //! - Allocations and holes together number at most 2^32 − 2.
 //! - A token takes 32 bytes, because it carries offset, size and proof;
@@ -137,7 +145,10 @@
 //! arithmetic is checked by properties over all of `u64`, the published fits
 //! against the crate `offset-allocator` offset by offset
 //! (`tests/published.rs`), windows against an exhaustive search
-//! (`tests/windows.rs`), restoring with heaps that end at any of their pages
+//! (`tests/windows.rs`), plans against every sequence of moves and evictions
+//! (`tests/hole_plans.rs`), the order of filling by rebuilding layouts
+//! (`tests/order.rs`), bounds by counting steps at up to a million holes
+//! (`src/bounds.rs`), restoring with heaps that end at any of their pages
 //! (`tests/heap.rs`), and the lock-free protocols by loom
 //! (`tests/loom_slots.rs`, `tests/loom_shared.rs`).
 #![no_std]
@@ -147,19 +158,19 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod address_index;
 mod allocation;
 mod allocator;
-mod bin_map;
 mod bins;
+#[cfg(test)]
+mod bounds;
+mod capacity;
 mod compact;
 mod error;
 mod extents;
-mod holes;
+mod fit;
+mod hole_plan;
 mod neighbors;
-mod nodes;
 mod options;
-mod parked;
 mod place;
 mod report;
 mod restore;
@@ -169,6 +180,8 @@ mod shared;
 mod slab;
 mod slots;
 mod snapshot;
+mod space;
+mod steps;
 mod sync;
 mod trend;
 mod window;
@@ -177,13 +190,15 @@ pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
 pub use compact::CompactAllocation;
 pub use error::{
-    AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SnapshotError,
+    AllocError, CapacityError, FreeError, OptionsError, PlaceError, ResizeError, RestoreEntry,
+    RestoreError, SnapshotError,
 };
 pub use extents::Extents;
+pub use fit::Fit;
+pub use hole_plan::{BlockCost, HoleOptions, HolePlan, Move, Optimality};
 pub use neighbors::Neighbor;
-pub use options::{Fit, Options};
+pub use options::Options;
 pub use report::{BinUsage, FreeRange, Histogram, Report};
-pub use restore::RestoreEntry;
 #[cfg(feature = "std")]
 pub use shared::{Handle, SharedAllocator};
 pub use slots::{

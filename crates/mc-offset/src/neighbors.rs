@@ -3,7 +3,7 @@
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    nodes::{ANCHOR, Content},
+    space::{Content, Span},
 };
 
 /// One stretch of the range on a walk over it: an allocation or a hole.
@@ -26,7 +26,7 @@ impl OffsetAllocator {
     ///
     /// Each step takes constant time.
     pub fn stretches(&self) -> impl Iterator<Item = Neighbor> + '_ {
-        self.walk_up(self.chain.node(ANCHOR).next, 0)
+        self.space().spans().map(Neighbor::from)
     }
 
     /// Walks from an allocation upwards: it comes first itself.
@@ -52,7 +52,11 @@ impl OffsetAllocator {
         allocation: Allocation,
     ) -> Option<impl Iterator<Item = Neighbor> + '_> {
         let is_live = self.is_live(allocation);
-        is_live.then(|| self.walk_up(allocation.node(), allocation.offset()))
+        is_live.then(|| {
+            let space = self.space();
+            let first = Some(space.span_of(allocation));
+            core::iter::successors(first, |span| space.span_after(span)).map(Neighbor::from)
+        })
     }
 
     /// Walks from an allocation downwards: what lies right below it comes
@@ -65,47 +69,23 @@ impl OffsetAllocator {
         allocation: Allocation,
     ) -> Option<impl Iterator<Item = Neighbor> + '_> {
         let is_live = self.is_live(allocation);
-        is_live.then(|| self.walk_down(allocation.node(), allocation.offset()))
-    }
-
-    fn walk_up(&self, first: u32, offset: u64) -> impl Iterator<Item = Neighbor> + '_ {
-        let (mut node, mut offset) = (first, offset);
-        core::iter::from_fn(move || {
-            let neighbor = self.neighbor(node, |_| offset)?;
-            offset += neighbor.size;
-            node = self.chain.node(node).next;
-            Some(neighbor)
+        is_live.then(|| {
+            let space = self.space();
+            let first = space.span_before(&space.span_of(allocation));
+            core::iter::successors(first, |span| space.span_before(span)).map(Neighbor::from)
         })
     }
+}
 
-    /// Walks over what ends at `end` and is linked before a node.
-    fn walk_down(&self, above: u32, end: u64) -> impl Iterator<Item = Neighbor> + '_ {
-        let (mut node, mut end) = (above, end);
-        core::iter::from_fn(move || {
-            let below = self.chain.node(node).prev;
-            let neighbor = self.neighbor(below, |size| end - size)?;
-            (node, end) = (below, neighbor.offset);
-            Some(neighbor)
-        })
-    }
-
-    /// Returns what a node stands for, unless it is the end of the chain.
-    fn neighbor(&self, node: u32, offset: impl FnOnce(u64) -> u64) -> Option<Neighbor> {
-        let content = self.chain.node(node).content();
-        let size = self.content_bytes(content);
-        let allocation = |offset| match content {
-            Content::Allocation { requested, serial } => {
-                Some(Allocation::new(offset, requested, serial, node))
-            }
-            Content::Hole(_) | Content::Parked { .. } | Content::Anchor => None,
-        };
-        (content != Content::Anchor).then(|| {
-            let offset = offset(size);
-            Neighbor {
-                offset,
-                size,
-                allocation: allocation(offset),
-            }
-        })
+impl From<Span> for Neighbor {
+    fn from(span: Span) -> Self {
+        Self {
+            offset: span.offset,
+            size: span.bytes,
+            allocation: match span.content {
+                Content::Live(allocation) => Some(allocation),
+                Content::Free => None,
+            },
+        }
     }
 }

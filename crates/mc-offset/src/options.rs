@@ -1,59 +1,6 @@
 //! What an allocator manages and how it chooses among holes.
 
-use crate::{
-    bins::{BinScale, MANTISSA_BITS_GOOD, MANTISSA_BITS_PUBLISHED},
-    error::OptionsError,
-};
-
-/// The rule by which a request is given one of the holes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Fit {
-    /// The published allocator before its optimization: eight bins to a
-    /// doubling, exact sizes, search from the bin above. A hole of the size
-    /// asked for is found only if the size is a bin's.
-    BinExact,
-    /// The published allocator after its optimization: as
-    /// [`BinExact`](Self::BinExact), and every request is charged as the next
-    /// bin size, up to 12.5 % more than asked for.
-    BinCeil,
-    /// Exact sizes, 32 bins to a doubling, and the tightest of the first
-    /// `probes` holes of the request's own bin; if none of them fits, of the
-    /// next bin that has any. A request that fits some hole succeeds.
-    Good {
-        /// Holes looked at in a bin, at least 1.
-        probes: u32,
-    },
-    /// As [`GOOD`](Self::GOOD), guided by the sizes of the last few hundred
-    /// requests. While they are widely spread, small objects go to the hole
-    /// with the highest address. While requests rarely find a hole of exactly
-    /// their size, the rest of a hole that is split is left beside the larger
-    /// of its neighbors. A request that fits some hole succeeds.
-    Adaptive,
-}
-
-impl Fit {
-    /// Good fit with as many probes as two sizes in turn need to fill the
-    /// range to 0.9997; with one it is 0.999, and more than four add nothing.
-    pub const GOOD: Self = Self::Good { probes: 4 };
-
-    pub(crate) const fn scale(self) -> BinScale {
-        match self {
-            Self::BinExact | Self::BinCeil => BinScale::new(MANTISSA_BITS_PUBLISHED),
-            Self::Good { .. } | Self::Adaptive => BinScale::new(MANTISSA_BITS_GOOD),
-        }
-    }
-}
-
-impl Default for Fit {
-    /// Returns [`Fit::Adaptive`]: on the measured workloads it holds as much as
-    /// good fit where sizes repeat, within 0.0001, and more where they do not.
-    fn default() -> Self {
-        Self::Adaptive
-    }
-}
+use crate::{error::OptionsError, fit::Fit};
 
 /// How to make an allocator.
 ///
@@ -70,7 +17,7 @@ pub struct Options {
     /// Bytes of the address range, a multiple of the granule.
     pub capacity: u64,
     /// Bytes to whose multiples requests are charged and at whose multiples
-    /// they are placed; a power of two.
+    /// they are placed: any number from 1 on.
     pub granule: u64,
     /// The rule of placement.
     pub fit: Fit,
@@ -100,14 +47,26 @@ impl Options {
     pub(crate) fn charge(&self, size: u64) -> u64 {
         let mask = self.granule - 1;
         // The capacity is a multiple of the granule, hence no overflow.
-        let granular = (size + mask) & !mask;
-        match self.fit {
-            Fit::BinCeil => {
-                let scale = self.fit.scale();
-                scale.bin_size(scale.bin_ceil(granular)).unwrap_or(u64::MAX)
-            }
-            Fit::BinExact | Fit::Good { .. } | Fit::Adaptive => granular,
-        }
+        let granular = if self.granule & mask == 0 {
+            (size + mask) & !mask
+        } else {
+            size.div_ceil(self.granule) * self.granule
+        };
+        self.fit.charge(granular, self.granule)
+    }
+
+    /// Returns the bytes at whose multiples both the granule and `align`, a
+    /// power of two, allow an allocation to begin.
+    #[inline]
+    pub(crate) const fn step(&self, align: u64) -> u64 {
+        debug_assert!(align.is_power_of_two());
+        let shared_bits = if align.trailing_zeros() < self.granule.trailing_zeros() {
+            align.trailing_zeros()
+        } else {
+            self.granule.trailing_zeros()
+        };
+        // No other multiple than 0 is in reach where the product has no number.
+        self.granule.saturating_mul(align >> shared_bits)
     }
 
     /// Returns the bytes that a request of `size` takes from the holes of an
@@ -130,10 +89,8 @@ impl Options {
             fit,
             max_allocations,
         } = *self;
-        if !granule.is_power_of_two() {
-            return Err(OptionsError::GranuleNotPowerOfTwo {
-                granule_bytes: granule,
-            });
+        if granule == 0 {
+            return Err(OptionsError::ZeroGranule);
         }
         if capacity == 0 {
             return Err(OptionsError::ZeroCapacity);

@@ -3,17 +3,18 @@
 
 use crate::{
     allocation::Allocation,
-    allocator::{OffsetAllocator, not_live},
-    error::{PlaceError, ResizeError},
-    nodes::{ANCHOR, Content},
+    allocator::OffsetAllocator,
+    error::{FreeError, PlaceError, ResizeError},
+    space::Spot,
 };
 
 impl OffsetAllocator {
     /// Allocates `size` bytes at `offset`, as a restart or a failover needs
     /// that must find its objects where they were.
     ///
-    /// Takes O(log holes), counted over a run of such calls. A refusal reads
-    /// the allocations from the hole before the occupant up to the occupant.
+    /// Takes O(log holes). A refusal finds the occupant by walking to it from
+    /// the hole before, or from where an earlier refusal came by: over all
+    /// allocations in between the first time, over 64 at most after that.
     /// To place many objects into an empty range see
     /// [`restore_from`](Self::restore_from).
     ///
@@ -34,14 +35,14 @@ impl OffsetAllocator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn allocate_at(&mut self, offset: u64, size: u64) -> Result<Allocation, PlaceError> {
-        let granule = self.options.granule;
+        let granule = self.options().granule;
         if !offset.is_multiple_of(granule) {
             return Err(PlaceError::OffGranule {
                 offset,
                 granule_bytes: granule,
             });
         }
-        let capacity = self.options.capacity;
+        let capacity = self.capacity();
         if offset.checked_add(size).is_none_or(|end| end > capacity) {
             return Err(PlaceError::OutOfRange {
                 offset,
@@ -50,7 +51,6 @@ impl OffsetAllocator {
             });
         }
         let charge = self.admit(size)?;
-        self.settle();
         let Some(end) = offset.checked_add(charge).filter(|&end| end <= capacity) else {
             return Err(PlaceError::OutOfRange {
                 offset,
@@ -58,25 +58,23 @@ impl OffsetAllocator {
                 capacity,
             });
         };
-        let before = self.holes.by_address()?.at_or_before(offset);
-        let before = before.map(|hole| (hole, *self.holes.hole(hole)));
+        let space = self.space_mut();
+        space.file_parked();
+        let before = space.holes_mut().at_or_before(offset)?;
         match before {
-            Some((hole, whole)) if end <= whole.end() => {
-                Ok(self.carve(hole, offset, size, charge)?)
+            Some(hole) if end <= space.holes().hole(hole).end() => {
+                Ok(self.carve(Spot { hole, at: offset }, size, charge)?)
             }
-            Some((_, whole)) => {
-                let by =
-                    self.allocation_over(offset, self.chain.node(whole.node).next, whole.end());
-                Err(PlaceError::Occupied { by })
-            }
-            None => {
-                let by = self.allocation_over(offset, self.chain.node(ANCHOR).next, 0);
+            _ => {
+                let first =
+                    before.map_or(offset, |hole| offset.max(space.holes().hole(hole).end()));
+                let by = space.allocation_over(first, before);
                 Err(PlaceError::Occupied { by })
             }
         }
     }
 
-    /// Changes the size of an allocation without moving it, in constant time:
+    /// Changes the size of an allocation without moving it, in O(log holes):
     /// shrinking always works, growing where the hole behind it has the room.
     ///
     /// Returns the token that stands for the allocation from then on; the old
@@ -90,74 +88,22 @@ impl OffsetAllocator {
         allocation: Allocation,
         size: u64,
     ) -> Result<Allocation, ResizeError> {
-        let index = allocation.node();
-        let Some(node) = self.chain.allocation(index, allocation.serial()) else {
-            return Err(not_live(allocation).into());
-        };
-        let next = node.next;
-        self.settle();
+        if !self.is_live(allocation) {
+            return Err(FreeError::not_live(allocation).into());
+        }
         if size == 0 {
             return Err(ResizeError::ZeroSize);
         }
-        let offset = allocation.offset();
-        let old_charge = self.charge(allocation.size());
-        let hole = self.chain.is_hole(next).then(|| self.chain.hole_of(next));
-        let room_end = match hole {
-            Some(hole) => self.holes.hole(hole).end(),
-            None => offset + old_charge,
-        };
-        let available = room_end - offset;
-        let charge = self
-            .charged_size(size)
-            .filter(|&charge| charge <= available);
-        let Some(charge) = charge else {
+        let charge = self.charged_size(size);
+        let space = self.space_mut();
+        space.file_parked();
+        let available = space.room_of(allocation);
+        if charge.is_none_or(|charge| charge > available) {
             return Err(ResizeError::NoRoom {
                 asked: size,
                 available,
             });
-        };
-        let rest = room_end - (offset + charge);
-        match hole {
-            Some(hole) if rest == 0 => {
-                self.holes.remove(hole);
-                self.chain.remove_hole(next);
-            }
-            Some(hole) => self.holes.reshape(hole, offset + charge, rest),
-            None if rest == 0 => {}
-            None => {
-                self.chain.reserve(1)?;
-                self.holes.reserve_one()?;
-                let node = self.chain.insert_before(next);
-                let hole = self.holes.insert(offset + charge, rest, node);
-                self.chain.set_hole(node, hole);
-            }
         }
-        self.live_bytes = self.live_bytes - allocation.size() + size;
-        self.charged_bytes = self.charged_bytes - old_charge + charge;
-        let serial = self.serials.issue();
-        self.chain.set_allocation(index, size, serial);
-        Ok(Allocation::new(offset, size, serial, index))
-    }
-
-    /// Returns the first allocation that ends behind `offset`, looked for from
-    /// `node` on, which begins at `start`.
-    fn allocation_over(&self, offset: u64, node: u32, start: u64) -> Allocation {
-        let (mut node, mut start) = (node, start);
-        loop {
-            let content = self.chain.node(node).content();
-            let end = start + self.content_bytes(content);
-            match content {
-                Content::Allocation { requested, serial } if end > offset => {
-                    return Allocation::new(start, requested, serial, node);
-                }
-                Content::Allocation { .. } => {
-                    node = self.chain.node(node).next;
-                    start = end;
-                }
-                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => {
-                    unreachable!("what no hole covers is allocated at offset {offset}")
-                }
-            }
-        }
+        Ok(space.resize(allocation, size)?)
     }
 }

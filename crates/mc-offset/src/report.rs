@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::{allocation::Allocation, allocator::OffsetAllocator, nodes::Content, options::Options};
+use crate::{allocation::Allocation, allocator::OffsetAllocator, space::Content};
 
 mod figures;
 mod histogram;
@@ -56,7 +56,8 @@ pub struct Report {
     pub charged_bytes: u64,
     /// Bytes in holes.
     pub free_bytes: u64,
-    /// Bytes of the largest hole.
+    /// Bytes of the largest hole, as
+    /// [`OffsetAllocator::largest_hole`] tells them.
     pub largest_hole: u64,
     /// Live allocations.
     pub allocation_count: u32,
@@ -128,77 +129,60 @@ pub struct FreeRange {
 }
 
 impl OffsetAllocator {
-    /// Returns the options that the allocator was made from.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// Returns the bytes of the address range.
     pub fn capacity(&self) -> u64 {
-        self.options.capacity
+        self.options().capacity
     }
 
     /// Returns the sum of the sizes asked for of all live allocations, in
     /// bytes.
     #[inline]
     pub fn live_bytes(&self) -> u64 {
-        self.live_bytes
+        self.space().live_bytes()
     }
 
     /// Returns the bytes that the live allocations take, rounding included.
     #[inline]
     pub fn charged_bytes(&self) -> u64 {
-        self.charged_bytes
+        self.space().charged_bytes()
     }
 
     /// Returns the bytes in all holes.
     #[inline]
     pub fn free_bytes(&self) -> u64 {
-        self.options.capacity - self.charged_bytes
-    }
-
-    /// Returns the exact size of the largest hole in bytes, 0 if there is
-    /// none.
-    ///
-    /// Takes constant time if a request was refused since a largest hole last
-    /// went, otherwise it reads the holes of the highest bin.
-    pub fn largest_hole(&self) -> u64 {
-        self.holes.largest().max(self.parked.charge)
+        self.space().free_bytes()
     }
 
     /// Returns a number of bytes that no hole exceeds, in constant time.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn largest_bound(&self) -> u64 {
-        self.holes.largest_bound().max(self.parked.charge)
+        self.space().largest_bound()
     }
 
     /// Returns the number of live allocations.
     #[inline]
     pub fn allocation_count(&self) -> u32 {
-        self.chain.len() - self.hole_count()
+        self.space().allocation_count()
     }
 
     /// Returns the number of holes.
     #[inline]
     pub fn hole_count(&self) -> u32 {
-        self.holes.len() + u32::from(self.parked.is_some())
+        self.space().hole_count()
     }
 
     /// Returns the heap bytes of the allocator's own tables.
     pub fn metadata_bytes(&self) -> usize {
-        self.chain.heap_bytes() + self.holes.heap_bytes()
+        self.space().heap_bytes()
     }
 
     /// Returns whether the token names a live allocation of this allocator.
     pub fn is_live(&self, allocation: Allocation) -> bool {
-        self.chain
-            .allocation(allocation.node(), allocation.serial())
-            .is_some()
+        self.space().is_live(allocation)
     }
 
-    /// Returns all sums at once; as fast as
-    /// [`largest_hole`](Self::largest_hole).
+    /// Returns all sums at once, in constant time.
     pub fn report(&self) -> Report {
         Report {
             capacity: self.capacity(),
@@ -212,33 +196,23 @@ impl OffsetAllocator {
         }
     }
 
-    /// Returns the holes in address order.
+    /// Returns the holes in address order; the iterator walks over all nodes.
     pub fn holes(&self) -> impl Iterator<Item = FreeRange> + '_ {
-        let mut offset = 0;
-        self.chain.iter().filter_map(move |index| {
-            let start = offset;
-            let content = self.chain.node(index).content();
-            offset += self.content_bytes(content);
-            content.is_free().then_some(FreeRange {
-                offset: start,
-                size: offset - start,
-            })
+        self.space().spans().filter_map(|span| match span.content {
+            Content::Free => Some(FreeRange {
+                offset: span.offset,
+                size: span.bytes,
+            }),
+            Content::Live(_) => None,
         })
     }
 
-    /// Returns the tokens of the live allocations in address order.
+    /// Returns the tokens of the live allocations in address order; the
+    /// iterator walks over all nodes.
     pub fn allocations(&self) -> impl Iterator<Item = Allocation> + '_ {
-        let mut offset = 0;
-        self.chain.iter().filter_map(move |index| {
-            let start = offset;
-            let content = self.chain.node(index).content();
-            offset += self.content_bytes(content);
-            match content {
-                Content::Allocation { requested, serial } => {
-                    Some(Allocation::new(start, requested, serial, index))
-                }
-                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => None,
-            }
+        self.space().spans().filter_map(|span| match span.content {
+            Content::Live(allocation) => Some(allocation),
+            Content::Free => None,
         })
     }
 
@@ -250,73 +224,6 @@ impl OffsetAllocator {
     /// If sizes do not add up to the capacity, two holes touch, or lists,
     /// bitmaps and counters disagree; the message names the node.
     pub fn check_invariants(&self) {
-        self.chain.check_invariants();
-        self.holes.check_invariants();
-        let (mut offset, mut live, mut charged) = (0, 0, 0);
-        let mut was_free = false;
-        for index in self.chain.iter() {
-            let content = self.chain.node(index).content();
-            match content {
-                Content::Hole(record) => {
-                    let hole = self.holes.hole(record);
-                    assert_eq!(hole.node, index, "hole {record} names another node");
-                    assert_eq!(hole.offset, offset, "hole of node {index} is misplaced");
-                }
-                Content::Allocation { requested, .. } => {
-                    live += requested;
-                    charged += self.content_bytes(content);
-                }
-                Content::Parked { .. } => {
-                    assert_eq!(self.parked.node, index, "node {index} is parked unknown");
-                    assert_eq!(self.parked.offset, offset, "node {index} is misplaced");
-                    assert_eq!(self.parked.charge, self.content_bytes(content));
-                }
-                Content::Anchor => panic!("the anchor is linked at offset {offset}"),
-            }
-            assert!(
-                !(was_free && content.is_free()),
-                "the hole of node {index} touches the one before"
-            );
-            was_free = content.is_free();
-            offset += self.content_bytes(content);
-            let granule = self.options.granule;
-            assert!(
-                offset.is_multiple_of(granule),
-                "node {index} ends off the granule"
-            );
-        }
-        assert_eq!(
-            offset,
-            self.capacity(),
-            "the nodes do not cover the capacity"
-        );
-        assert_eq!(live, self.live_bytes, "the sum of requested bytes is wrong");
-        assert_eq!(
-            charged, self.charged_bytes,
-            "the sum of charged bytes is wrong"
-        );
-    }
-
-    pub(crate) fn content_bytes(&self, content: Content) -> u64 {
-        match content {
-            Content::Allocation { requested, .. } | Content::Parked { requested } => {
-                self.charge(requested)
-            }
-            Content::Hole(record) => self.holes.hole(record).size,
-            Content::Anchor => 0,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::OffsetAllocator;
-
-    #[test]
-    #[should_panic(expected = "the sum of requested bytes is wrong")]
-    fn a_sum_that_is_wrong_is_noticed() {
-        let mut allocator = OffsetAllocator::new(1000).unwrap();
-        allocator.live_bytes += 1;
-        allocator.check_invariants();
+        self.space().check_invariants();
     }
 }

@@ -5,30 +5,15 @@
 //! is searched for, so the list may describe any state of any fit.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::{
-    allocation::{Allocation, Serials},
+    allocation::{Allocation, FIRST_SERIAL},
     allocator::OffsetAllocator,
-    error::RestoreError,
-    holes::Holes,
-    nodes::{ANCHOR, Chain},
+    error::{RestoreEntry, RestoreError},
     options::Options,
-    parked::Parked,
-    slab::{NIL, SlabFull},
-    trend::Trend,
+    slab::NIL,
+    space::Draft,
 };
-
-/// An entry of a list to restore from, as a [`RestoreError`] names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestoreEntry {
-    /// Place in the list, from 0.
-    pub position: usize,
-    /// Offset of the first byte.
-    pub offset: u64,
-    /// Bytes asked for.
-    pub size: u64,
-}
 
 impl RestoreEntry {
     /// Returns the charge of the entry if it is possible by itself.
@@ -57,17 +42,6 @@ impl RestoreEntry {
                 entry: self,
                 capacity,
             })
-    }
-}
-
-impl fmt::Display for RestoreEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            position,
-            offset,
-            size,
-        } = self;
-        write!(f, "entry {position} ({size} bytes at offset {offset})")
     }
 }
 
@@ -138,109 +112,55 @@ impl OffsetAllocator {
         entries: impl IntoIterator<Item = (u64, u64)>,
     ) -> Result<(Self, Vec<Allocation>), RestoreError> {
         options.validate()?;
-        let mut serials = Serials::new();
-        let mut tokens = admit(&options, entries, &mut serials)?;
-        let order = address_order(&tokens)?;
+        let entries = admit(&options, entries)?;
+        let order = address_order(&entries)?;
+        let mut tokens = Vec::new();
+        tokens.try_reserve_exact(entries.len())?;
+        // Each is replaced by the one that knows its node.
+        let unplaced =
+            |entry: &RestoreEntry| Allocation::new(entry.offset, entry.size, FIRST_SERIAL, NIL);
+        tokens.extend(entries.iter().map(unplaced));
 
-        let mut tables = Tables::new(&options)?;
+        let mut draft = Draft::new(options)?;
         let mut sweep = Sweep::default();
-        let (mut live_bytes, mut charged_bytes) = (0, 0);
         for (_, position) in order {
-            let token = tokens[position];
-            let entry = entry(position, &token);
-            let charge = options.charge(entry.size);
-            let gap = sweep.pass(entry, charge)?;
-            tables.push_hole(gap, entry.offset)?;
-            tokens[position] = tables.push_allocation(&token)?;
-            live_bytes += entry.size;
-            charged_bytes += charge;
+            let entry = entries[position];
+            let gap = sweep.pass(entry, options.charge(entry.size))?;
+            draft.push_hole(gap, entry.offset)?;
+            tokens[position] = draft.push_allocation(entry.offset, entry.size)?;
         }
-        tables.push_hole(sweep.end, options.capacity)?;
-
-        let Tables { chain, holes } = tables;
-        let allocator = Self {
-            options,
-            chain,
-            holes,
-            parked: Parked::NONE,
-            sizes_repeat: true,
-            serials,
-            trend: Trend::new(),
-            live_bytes,
-            charged_bytes,
-        };
-        Ok((allocator, tokens))
+        draft.push_hole(sweep.end, options.capacity)?;
+        Ok((Self::with_space(draft.finish()), tokens))
     }
 }
 
-/// Checks each entry by itself and makes its token, which has no node yet.
+/// Checks each entry by itself.
 fn admit(
     options: &Options,
     entries: impl IntoIterator<Item = (u64, u64)>,
-    serials: &mut Serials,
-) -> Result<Vec<Allocation>, RestoreError> {
+) -> Result<Vec<RestoreEntry>, RestoreError> {
     let entries = entries.into_iter();
-    let mut tokens = Vec::new();
-    tokens.try_reserve(entries.size_hint().0)?;
-    for (offset, size) in entries {
-        let token = Allocation::new(offset, size, serials.issue(), NIL);
-        entry(tokens.len(), &token).charge(options)?;
-        tokens.try_reserve(1)?;
-        tokens.push(token);
+    let mut admitted = Vec::new();
+    admitted.try_reserve(entries.size_hint().0)?;
+    for (position, (offset, size)) in entries.enumerate() {
+        let entry = RestoreEntry {
+            position,
+            offset,
+            size,
+        };
+        entry.charge(options)?;
+        admitted.try_reserve(1)?;
+        admitted.push(entry);
     }
-    Ok(tokens)
+    Ok(admitted)
 }
 
-fn entry(position: usize, token: &Allocation) -> RestoreEntry {
-    RestoreEntry {
-        position,
-        offset: token.offset(),
-        size: token.size(),
-    }
-}
-
-/// Returns offset and position of every token, the lowest offset first.
-fn address_order(tokens: &[Allocation]) -> Result<Vec<(u64, usize)>, RestoreError> {
+/// Returns offset and position of every entry, the lowest offset first.
+fn address_order(entries: &[RestoreEntry]) -> Result<Vec<(u64, usize)>, RestoreError> {
     let mut order = Vec::new();
-    order.try_reserve_exact(tokens.len())?;
-    let keys = tokens.iter().enumerate();
-    order.extend(keys.map(|(position, token)| (token.offset(), position)));
+    order.try_reserve_exact(entries.len())?;
+    let keys = entries.iter().map(|entry| (entry.offset, entry.position));
+    order.extend(keys);
     order.sort_unstable();
     Ok(order)
-}
-
-/// The tables of an allocator as far as they are laid out.
-struct Tables {
-    chain: Chain,
-    holes: Holes,
-}
-
-impl Tables {
-    fn new(options: &Options) -> Result<Self, SlabFull> {
-        Ok(Self {
-            chain: Chain::new()?,
-            holes: Holes::new(options.fit.scale(), options.capacity)?,
-        })
-    }
-
-    /// Appends the node of an allocation and returns the token that knows it.
-    fn push_allocation(&mut self, token: &Allocation) -> Result<Allocation, SlabFull> {
-        let (size, serial) = (token.size(), token.serial());
-        self.chain.reserve(1)?;
-        let node = self.chain.insert_allocation(ANCHOR, size, serial);
-        Ok(Allocation::new(token.offset(), size, serial, node))
-    }
-
-    /// Appends a hole of the bytes `start..end`, if there are any.
-    fn push_hole(&mut self, start: u64, end: u64) -> Result<(), SlabFull> {
-        if start == end {
-            return Ok(());
-        }
-        self.chain.reserve(1)?;
-        self.holes.reserve_one()?;
-        let node = self.chain.insert_before(ANCHOR);
-        let hole = self.holes.insert(start, end - start, node);
-        self.chain.set_hole(node, hole);
-        Ok(())
-    }
 }

@@ -2,162 +2,279 @@
 
 use core::hint::select_unpredictable;
 
-use crate::{allocator::OffsetAllocator, holes::Hole, options::Fit, slab::SlabFull, trend::Regime};
+use crate::{
+    fit::Fit,
+    slab::SlabFull,
+    space::{Hole, Holes, NO_HOLE, Space, Spot},
+    steps,
+    trend::{Regime, Trend},
+};
 
 /// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
 const ADAPTIVE_PROBES: u32 = 4;
 
-impl OffsetAllocator {
-    /// Returns a hole of at least `charge` bytes by the rule of the fit, and
-    /// where in it the request goes.
+/// Holes of the highest bin that are looked at for the smallest that fits,
+/// once the probes have found none.
+const LAST_PROBES: usize = 32;
+
+/// Bins, and holes in each, that are looked at for one that happens to begin
+/// right for an alignment.
+const ALIGNED_BINS: usize = 2;
+/// As many for a room that is hardly larger than it has to be.
+const ROOM_BINS: usize = 4;
+const ROOM_PROBES: usize = 16;
+
+/// Chooses holes by the rule of the fit, and learns from the requests.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    fit: Fit,
+    /// What adaptive fit follows.
+    trend: Trend,
+}
+
+impl Chooser {
+    pub(crate) const fn new(fit: Fit) -> Self {
+        Self {
+            fit,
+            trend: Trend::new(),
+        }
+    }
+
+    /// Returns a place for `charge` bytes; no block is parked.
     // Always: a function of its own would save the registers that its caller
     // has just saved.
     #[inline(always)]
-    pub(crate) fn find(&mut self, charge: u64) -> Option<(u32, u64)> {
-        if charge > self.holes.largest_bound() {
+    pub(crate) fn choose(&mut self, space: &mut Space, charge: u64) -> Option<Spot> {
+        if charge > space.holes().largest_bound() {
             return None;
         }
-        let hole = match self.options.fit {
-            Fit::BinExact | Fit::BinCeil => self.find_from_bin_above(charge)?,
-            Fit::Good { probes } => self.find_good(charge, probes)?,
-            Fit::Adaptive => return self.find_adaptive(charge),
+        let hole = match self.fit {
+            Fit::BinExact | Fit::BinCeil => most_recent_above(space.holes(), charge)?,
+            Fit::Good { probes } => tightest(space.holes_mut(), charge, probes)?,
+            Fit::Adaptive => return self.choose_adaptively(space, charge),
         };
-        Some((hole, self.holes.hole(hole).offset))
+        let at = space.holes().hole(hole).offset;
+        Some(Spot { hole, at })
     }
 
-    /// Good fit, guided by the trend of the sizes.
-    #[inline(always)]
-    fn find_adaptive(&mut self, charge: u64) -> Option<(u32, u64)> {
-        let regime = self.trend.regime();
-        let (hole, goes_high) = match regime {
-            Regime::Spread { small_max } if charge <= small_max => (self.find_last(charge)?, true),
-            _ => (self.find_good(charge, ADAPTIVE_PROBES)?, false),
-        };
-        let &Hole {
-            offset, size, node, ..
-        } = self.holes.hole(hole);
-        self.trend.record(charge, size == charge);
-        let leaves_low = regime == Regime::Varied && self.chain.is_lower_neighbor_larger(node);
-        let at = select_unpredictable(goes_high | leaves_low, offset + size - charge, offset);
-        Some((hole, at))
-    }
-
-    /// Returns the hole with the highest address that fits; a heap without
-    /// room for the index by address makes it any hole that fits.
-    fn find_last(&mut self, charge: u64) -> Option<u32> {
-        match self.holes.by_address() {
-            Ok(by_address) => by_address.last_fit(charge),
-            Err(SlabFull) => self.find_good(charge, ADAPTIVE_PROBES),
+    /// Returns whether the fit gives a request the newest hole that has exactly
+    /// `charge` bytes; takes note of it if so.
+    #[inline]
+    pub(crate) fn takes_newest_of_its_size(&mut self, space: &Space, charge: u64) -> bool {
+        match self.fit {
+            Fit::Good { .. } | Fit::BinCeil => true,
+            Fit::BinExact => {
+                let scale = space.holes().scale();
+                scale.bin_floor(charge) == scale.bin_ceil(charge)
+            }
+            Fit::Adaptive => match self.trend.regime() {
+                Regime::Spread { small_max } if charge <= small_max => false,
+                Regime::Spread { .. } | Regime::Varied | Regime::Repeating => {
+                    self.trend.record(charge, true);
+                    true
+                }
+            },
         }
     }
 
-    /// Returns a hole in which `charge` bytes fit at a multiple of `align`,
-    /// and the offset of that multiple.
-    pub(crate) fn find_aligned(&mut self, charge: u64, align: u64) -> Option<(u32, u64)> {
-        if charge > self.holes.largest_bound() {
-            return None;
+    /// As [`takes_newest_of_its_size`](Self::takes_newest_of_its_size), or
+    /// `false` where there is more to do than to count.
+    #[inline]
+    pub(crate) fn takes_repeat(&mut self, charge: u64) -> bool {
+        match self.fit {
+            Fit::Good { .. } | Fit::BinCeil => true,
+            Fit::Adaptive => self.trend.record_repeat(charge),
+            Fit::BinExact => false,
+        }
+    }
+
+    /// Returns a place for `charge` bytes at a multiple of `step`, more than
+    /// the granule; no block is parked.
+    pub(crate) fn choose_aligned(
+        &self,
+        space: &mut Space,
+        charge: u64,
+        step: u64,
+    ) -> Result<Option<Spot>, SlabFull> {
+        if charge > space.holes().largest_bound() {
+            return Ok(None);
         }
         // Holes begin at multiples of the granule, so this much reaches a
-        // multiple of the alignment wherever a hole begins.
-        let padded = charge.saturating_add(align - self.options.granule);
-        let probes = match self.options.fit {
+        // multiple of the step wherever a hole begins.
+        let padded = charge.saturating_add(step - space.options().granule);
+        let probes = match self.fit {
             Fit::BinExact | Fit::BinCeil => {
-                let hole = self.find_from_bin_above(padded)?;
-                return self.place(hole, charge, align);
+                let hole = most_recent_above(space.holes(), padded);
+                return Ok(hole.and_then(|hole| spot_in(space.holes(), hole, charge, step)));
             }
             Fit::Good { probes } => probes,
             Fit::Adaptive => ADAPTIVE_PROBES,
         };
-        let own = self.holes.scale().bin_floor(charge);
-        let near = self.place_in_bins(own, 2, probes as usize, charge, align);
+        let near = spot_nearby(space.holes(), probes as usize, charge, step);
         if near.is_some() {
-            return near;
+            return Ok(near);
         }
-        match self.find_good(padded, probes) {
-            Some(hole) => self.place(hole, charge, align),
-            None => self.place_in_bins(own, usize::MAX, usize::MAX, charge, align),
-        }
+        let found = match tightest(space.holes_mut(), padded, probes) {
+            Some(hole) => Some(hole),
+            None => first_with_room(space.holes_mut(), charge, step)?,
+        };
+        Ok(found.and_then(|hole| spot_in(space.holes(), hole, charge, step)))
     }
 
-    /// Places a request in the first hole that takes it, of the first `holes`
-    /// of the first `bins` from `own` on.
-    fn place_in_bins(
-        &self,
-        own: u32,
-        bins: usize,
-        holes: usize,
-        charge: u64,
-        align: u64,
-    ) -> Option<(u32, u64)> {
-        let bins = self.holes.bins().iter_from(own).take(bins);
-        let mut holes = bins.flat_map(|bin| self.holes.in_bin(bin).take(holes));
-        holes.find_map(|hole| self.place(hole, charge, align))
+    /// Good fit, guided by the trend of the sizes.
+    #[inline(always)]
+    fn choose_adaptively(&mut self, space: &mut Space, charge: u64) -> Option<Spot> {
+        let regime = self.trend.regime();
+        let (hole, goes_high) = match regime {
+            Regime::Spread { small_max } if charge <= small_max => (last_fit(space, charge)?, true),
+            _ => (tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?, false),
+        };
+        let &Hole { offset, size, .. } = space.holes().hole(hole);
+        self.trend.record(charge, size == charge);
+        let leaves_low = regime == Regime::Varied && space.is_lower_neighbor_larger(hole);
+        // What lies behind everything else is filled in order.
+        let goes_high = (goes_high | leaves_low) && !space.is_open_end(hole);
+        let at = select_unpredictable(goes_high, offset + size - charge, offset);
+        Some(Spot { hole, at })
     }
 
-    fn place(&self, hole: u32, charge: u64, align: u64) -> Option<(u32, u64)> {
-        Some((hole, self.holes.hole(hole).place(charge, align)?))
+    #[cfg(test)]
+    pub(crate) fn trend_mut(&mut self) -> &mut Trend {
+        &mut self.trend
     }
+}
 
-    /// Returns the most recent hole of the lowest bin whose every hole fits.
-    fn find_from_bin_above(&self, charge: u64) -> Option<u32> {
-        let bins = self.holes.bins();
-        let bin = bins.first_at_or_above(self.holes.scale().bin_ceil(charge))?;
-        Some(self.holes.first_in_bin(bin))
+/// Returns the hole with the highest address that fits, but the open end of the
+/// range only if no other does; a heap without room for the index by address
+/// makes it any hole that fits.
+fn last_fit(space: &mut Space, charge: u64) -> Option<u32> {
+    let Ok(by_address) = space.holes_mut().by_address() else {
+        return tightest(space.holes_mut(), charge, ADAPTIVE_PROBES);
+    };
+    let last = by_address.last_fit(charge)?;
+    if !space.is_open_end(last) {
+        return Some(last);
     }
+    let by_address = space.holes_mut().by_address().ok()?;
+    by_address.last_fit_before(last, charge).or(Some(last))
+}
 
-    #[inline]
-    fn find_good(&mut self, charge: u64, probes: u32) -> Option<u32> {
-        let bins = self.holes.bins();
-        let own = self.holes.scale().bin_floor(charge);
-        let bin = bins.first_at_or_above(own)?;
-        let found = self.probe(bin, charge, probes);
-        if found.is_some() {
-            return found;
+/// Returns the most recent hole of the lowest bin whose every hole fits.
+fn most_recent_above(holes: &Holes, charge: u64) -> Option<u32> {
+    let bin = holes
+        .bins()
+        .first_at_or_above(holes.scale().bin_ceil(charge))?;
+    Some(holes.first_in_bin(bin))
+}
+
+/// Returns the tightest of the first `probes` holes of the request's own bin;
+/// if none of them fits, of the next bin that has any.
+#[inline]
+fn tightest(holes: &mut Holes, charge: u64, probes: u32) -> Option<u32> {
+    let bins = holes.bins();
+    let own = holes.scale().bin_floor(charge);
+    let bin = bins.first_at_or_above(own)?;
+    let found = probe(holes, bin, charge, probes);
+    if found.is_some() {
+        return found;
+    }
+    match bins.first_at_or_above(own + 1) {
+        Some(bin) => probe(holes, bin, charge, probes),
+        None => find_in_highest_bin(holes, own, charge),
+    }
+}
+
+/// Returns the smallest hole of at least `charge` bytes among the first
+/// `probes` of `bin`.
+#[inline]
+fn probe(holes: &Holes, bin: u32, charge: u64, probes: u32) -> Option<u32> {
+    let mut best = None;
+    let mut best_size = u64::MAX;
+    let mut index = holes.first_in_bin(bin);
+    for _ in 0..probes {
+        if index == NO_HOLE {
+            break;
         }
-        match bins.first_at_or_above(own + 1) {
-            Some(bin) => self.probe(bin, charge, probes),
-            None => self.find_past_the_probes(own, charge),
+        steps::note(1);
+        let hole = holes.hole(index);
+        if hole.size == charge {
+            return Some(index);
         }
+        if hole.size > charge && hole.size <= best_size {
+            (best, best_size) = (Some(index), hole.size);
+        }
+        index = holes.next_in_bin(index);
     }
+    best
+}
 
-    /// Returns the smallest hole of at least `charge` bytes among the first
-    /// `probes` of `bin`.
-    #[inline]
-    fn probe(&self, bin: u32, charge: u64, probes: u32) -> Option<u32> {
-        let mut best = None;
-        let mut best_size = u64::MAX;
-        let mut index = self.holes.first_in_bin(bin);
-        for _ in 0..probes {
-            if index == bin {
-                break;
-            }
-            let hole = self.holes.hole(index);
-            if hole.size == charge {
-                return Some(index);
-            }
-            if hole.size > charge && hole.size <= best_size {
-                (best, best_size) = (Some(index), hole.size);
-            }
-            index = self.holes.next_in_bin(index);
-        }
-        best
+/// Returns a hole that fits of a bin above which all are empty: the smallest
+/// of the first few, otherwise the one with the lowest address.
+#[cold]
+fn find_in_highest_bin(holes: &mut Holes, bin: u32, charge: u64) -> Option<u32> {
+    if holes.tighten_bound() < charge {
+        return None;
     }
+    let fits = |&index: &u32| holes.hole(index).size >= charge;
+    let first = holes.in_bin(bin).take(LAST_PROBES).filter(fits);
+    let smallest = first.min_by_key(|&index| (holes.hole(index).size, index));
+    if smallest.is_some() {
+        return smallest;
+    }
+    match holes.indexed() {
+        Some(by_address) => by_address.first_fit(charge),
+        None => {
+            let rest = holes
+                .in_bin(bin)
+                .filter(|&index| holes.hole(index).size >= charge);
+            rest.min_by_key(|&index| holes.hole(index).offset)
+        }
+    }
+}
 
-    /// Returns the smallest hole that fits of a bin above which all are empty;
-    /// if none does, learns the size of the largest.
-    #[cold]
-    fn find_past_the_probes(&mut self, own: u32, charge: u64) -> Option<u32> {
-        let holes = self
-            .holes
-            .in_bin(own)
-            .map(|index| (self.holes.hole(index).size, index));
-        let fitting = holes.filter(|&(size, _)| size >= charge).min();
-        if fitting.is_none() {
-            let largest = self.holes.largest();
-            self.holes.learn_largest(largest);
-        }
-        fitting.map(|(_, index)| index)
+/// Places a request in the first hole that takes it, of the first few of the
+/// lowest bins.
+fn spot_nearby(holes: &Holes, probes: usize, charge: u64, step: u64) -> Option<Spot> {
+    let own = holes.scale().bin_floor(charge);
+    let bins = holes.bins().iter_from(own).take(ALIGNED_BINS);
+    let mut nearby = bins.flat_map(|bin| holes.in_bin(bin).take(probes));
+    nearby.find_map(|hole| spot_in(holes, hole, charge, step))
+}
+
+#[inline]
+fn spot_in(holes: &Holes, hole: u32, charge: u64, step: u64) -> Option<Spot> {
+    let at = holes.hole(hole).place(charge, step)?;
+    Some(Spot { hole, at })
+}
+
+/// Returns the hole with the lowest address that has `room` bytes behind a
+/// multiple of `step`.
+fn first_with_room(holes: &mut Holes, room: u64, step: u64) -> Result<Option<u32>, SlabFull> {
+    if let Some(by_address) = holes.indexed() {
+        return by_address.first_room(step, room);
     }
+    let fitting = holes
+        .iter()
+        .filter(|&hole| holes.hole(hole).room(step) >= room);
+    Ok(fitting.min_by_key(|&hole| holes.hole(hole).offset))
+}
+
+/// Returns the hole with the smallest room behind a multiple of `step` that
+/// `fits`, of the first few holes of `least` bytes and more.
+pub(crate) fn small_room(
+    holes: &Holes,
+    least: u64,
+    step: u64,
+    fits: impl Fn(u64) -> bool,
+) -> Option<u32> {
+    let own = holes.scale().bin_floor(least);
+    let tightest = |bin| {
+        let probed = holes.in_bin(bin).take(ROOM_PROBES);
+        let rooms = probed.map(|hole| (holes.hole(hole).room(step), hole));
+        rooms.filter(|&(room, _)| fits(room)).min()
+    };
+    let mut bins = holes.bins().iter_from(own).take(ROOM_BINS);
+    bins.find_map(tightest).map(|(_, hole)| hole)
 }
 
 #[cfg(test)]
@@ -165,14 +282,14 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::options::Options;
+    use crate::{allocator::OffsetAllocator, options::Options};
 
     /// Returns an allocator of 10,000 bytes that has seen the sizes many times, none of them exact.
     fn accustomed_to(sizes: [u64; 4]) -> OffsetAllocator {
         let mut allocator = OffsetAllocator::new(10_000).unwrap();
         for _ in 0..1000 {
             for size in sizes {
-                allocator.trend.record(size, false);
+                allocator.chooser_mut().trend_mut().record(size, false);
             }
         }
         allocator
@@ -182,7 +299,7 @@ mod tests {
     fn requests_are_recorded_with_whether_they_fill_a_hole() {
         let mut allocator = OffsetAllocator::new(6000).unwrap();
         let mut blocks: Vec<_> = (0..600).map(|_| allocator.allocate(10).unwrap()).collect();
-        assert_eq!(allocator.trend.regime(), Regime::Varied);
+        assert_eq!(allocator.chooser_mut().trend_mut().regime(), Regime::Varied);
         for _ in 0..600 {
             // Of two that are freed, one is kept for the next request and one is a hole.
             for at in [10, 20] {
@@ -190,7 +307,10 @@ mod tests {
             }
             blocks.extend([10, 10].map(|size| allocator.allocate(size).unwrap()));
         }
-        assert_eq!(allocator.trend.regime(), Regime::Repeating);
+        assert_eq!(
+            allocator.chooser_mut().trend_mut().regime(),
+            Regime::Repeating
+        );
     }
 
     #[test]
@@ -214,9 +334,19 @@ mod tests {
     #[test]
     fn small_objects_are_at_the_other_end_while_sizes_are_widely_spread() {
         let mut allocator = accustomed_to([10, 10, 10, 1000]);
-        let regime = allocator.trend.regime();
+        let _wall = allocator.allocate_at(9990, 5).unwrap();
+        let regime = allocator.chooser_mut().trend_mut().regime();
         assert_eq!(regime, Regime::Spread { small_max: 128 });
-        for (size, offset) in [(100, 9900), (129, 0), (128, 9772), (1000, 129)] {
+        for (size, offset) in [(100, 9890), (129, 0), (128, 9762), (1000, 129)] {
+            let token = allocator.allocate(size).unwrap();
+            assert_eq!(token.offset(), offset, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn small_objects_are_in_order_at_the_end_of_what_is_used() {
+        let mut allocator = accustomed_to([10, 10, 10, 1000]);
+        for (size, offset) in [(100, 0), (129, 100), (128, 229), (1000, 357)] {
             let token = allocator.allocate(size).unwrap();
             assert_eq!(token.offset(), offset, "{size} bytes");
         }
@@ -226,7 +356,7 @@ mod tests {
     fn the_rest_of_a_hole_is_beside_the_larger_neighbor_while_sizes_vary() {
         for (before, after, offset) in [(3000, 10, 3100), (10, 3000, 10), (3000, 3000, 3000)] {
             let mut allocator = accustomed_to([1000, 5000, 1000, 5000]);
-            assert_eq!(allocator.trend.regime(), Regime::Varied);
+            assert_eq!(allocator.chooser_mut().trend_mut().regime(), Regime::Varied);
             let _ = allocator.allocate_at(0, before).unwrap();
             let _ = allocator.allocate_at(before + 500, after).unwrap();
             // The hole of 500 bytes between them is the smallest that fits.

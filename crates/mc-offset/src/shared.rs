@@ -12,6 +12,7 @@
 //! are empty.
 
 mod ask;
+mod capacity;
 mod flags;
 mod frame;
 mod frame_id;
@@ -32,12 +33,13 @@ use core::{fmt, ptr};
 use self::{
     flags::FLAG_COUNT,
     locked::{Core, State, settle_free},
+    magazine::Put,
     thread::thread_number,
 };
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{AllocError, FreeError, OptionsError, PlaceError, ResizeError},
+    error::{AllocError, CapacityError, FreeError, OptionsError, PlaceError, ResizeError},
     options::Options,
     sync::Ordering,
 };
@@ -50,6 +52,19 @@ const MAGAZINE_COUNT: usize = 16;
 #[cfg(loom)]
 const MAGAZINE_COUNT: usize = 2;
 const _: () = assert!(MAGAZINE_COUNT <= FLAG_COUNT, "every magazine has a flag");
+
+/// Blocks that a thread takes from the core beyond the one it needs, where
+/// several threads allocate sizes that repeat.
+#[cfg(not(loom))]
+const STOCK_LEN: usize = 16;
+#[cfg(loom)]
+const STOCK_LEN: usize = 1;
+
+/// The largest hole is at least as many blocks, or none are taken beyond need.
+#[cfg(not(loom))]
+const STOCK_SHARE: u64 = 16 * STOCK_LEN as u64;
+#[cfg(loom)]
+const STOCK_SHARE: u64 = STOCK_LEN as u64;
 
 /// An [`OffsetAllocator`] that threads share and whose allocations free
 /// themselves.
@@ -123,6 +138,8 @@ impl SharedAllocator {
     /// [`BaseTooHigh`](OptionsError::BaseTooHigh) if the range would pass
     /// 2<sup>64</sup>.
     pub fn set_base(&self, base: u64) -> Result<(), OptionsError> {
+        // Locked, so that the range does not grow meanwhile.
+        let _state = self.core.lock();
         let capacity = self.capacity();
         if base.checked_add(capacity - 1).is_none() {
             return Err(OptionsError::BaseTooHigh { base, capacity });
@@ -264,14 +281,38 @@ impl SharedAllocator {
         })
     }
 
-    /// Makes the thread's magazine one for a size that comes again.
+    /// Makes the thread's magazine one for a size that comes again; stocks one
+    /// that is for the size and empty, while other threads want the lock too.
     fn learn(&self, state: &mut State, size: u64) {
-        let is_known = state.magazines().get(thread_number()).is_for(size);
-        if !is_known && state.recent.comes_again(size) {
+        if state.magazines().get(thread_number()).is_for(size) {
+            if state.is_for_several() {
+                self.stock(state, size);
+            }
+        } else if state.recent.comes_again(size) {
             let magazines = Arc::clone(state.magazines());
             self.core.adopt(state, &magazines, size);
             seat::sit_down(self.core.id, &magazines);
         }
+    }
+
+    /// Puts blocks into the thread's magazine that nobody has asked for yet,
+    /// unless they would take much of what is left.
+    #[cold]
+    fn stock(&self, state: &mut State, size: u64) {
+        let magazines = Arc::clone(state.magazines());
+        let allocator = state.allocator();
+        let charge = allocator.space().charge(size);
+        if charge.saturating_mul(STOCK_SHARE) > allocator.largest_bound() {
+            return;
+        }
+        let stock = [(); STOCK_LEN].map(|()| allocator.allocate(size).ok());
+        // What is put in last is taken first: the one at the lowest offset.
+        for block in stock.into_iter().rev().flatten() {
+            if magazines.get(thread_number()).put(block) != Put::Kept {
+                settle_free(allocator.free(block));
+            }
+        }
+        self.core.publish(allocator);
     }
 
     /// Serves a request that the core could not serve with what magazines
@@ -328,7 +369,7 @@ impl SharedAllocator {
         let free = allocator.free_bytes().saturating_add(bytes);
         let merged = (blocks + 1).saturating_mul(allocator.largest_bound());
         let largest_hole = free.min(merged.saturating_add(bytes));
-        (is_same && allocator.charge(asked) > largest_hole).then_some(AllocError::NoHole {
+        (is_same && allocator.space().charge(asked) > largest_hole).then_some(AllocError::NoHole {
             asked,
             free,
             largest_hole,
@@ -431,6 +472,12 @@ impl Exhaustion for PlaceError {
             Self::Refused(error) => error.is_exhaustion(),
             Self::OffGranule { .. } | Self::OutOfRange { .. } => false,
         }
+    }
+}
+
+impl Exhaustion for CapacityError {
+    fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Occupied { .. } | Self::OutOfMemory)
     }
 }
 

@@ -7,15 +7,13 @@ use core::ops::{Index, IndexMut};
 pub(crate) const NIL: u32 = u32::MAX;
 
 /// Records added at a time while the table is small.
-const GROWTH_MIN: usize = 256;
+const GROWTH_MIN: usize = 64;
 /// A large table grows by this fraction of itself, so that at most so much of
 /// it has never been used.
 const GROWTH_DIVISOR: usize = 8;
 
 /// A record that can carry the link of the vacancy list while it is not used.
 pub(crate) trait Record: Copy {
-    /// A vacant record that links to [`NIL`].
-    const VACANT: Self;
     /// Makes the record vacant and link to `next_vacant`.
     fn vacate(&mut self, next_vacant: u32);
     /// Returns the link of a vacant record.
@@ -65,7 +63,7 @@ impl<T: Record> Slab<T> {
             len,
             trim_below: 0,
         };
-        slab.grow()?;
+        slab.note_growth();
         Ok(slab)
     }
 
@@ -73,10 +71,10 @@ impl<T: Record> Slab<T> {
         self.len
     }
 
-    /// Returns one more than the highest index.
+    /// Returns one more than the highest index that there is room for.
     #[inline]
     pub(crate) fn index_end(&self) -> u32 {
-        index(self.records.len())
+        index(self.records.capacity().min(NIL as usize))
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
@@ -95,15 +93,25 @@ impl<T: Record> Slab<T> {
         self.index_end() - self.len >= additional
     }
 
-    /// Puts `record` into the slot that was vacated last; there is
-    /// [room](Self::has_room).
+    /// Puts `record` into the slot that was vacated last, or behind all others
+    /// if none is vacant; there is [room](Self::has_room).
     #[inline]
     pub(crate) fn insert(&mut self, record: T) -> u32 {
+        self.len += 1;
         let index = self.vacant;
+        if index == NIL {
+            return self.append(record);
+        }
         self.vacant = self[index].next_vacant();
         self[index] = record;
-        self.len += 1;
         index
+    }
+
+    #[cold]
+    fn append(&mut self, record: T) -> u32 {
+        debug_assert!(self.records.len() < self.records.capacity());
+        self.records.push(record);
+        index(self.records.len() - 1)
     }
 
     /// Vacates the record at `index`.
@@ -115,30 +123,33 @@ impl<T: Record> Slab<T> {
         self.len -= 1;
     }
 
-    /// Makes room for at least one more record.
+    /// Makes room for at least two more records than there are slots.
     #[cold]
     pub(crate) fn grow(&mut self) -> Result<(), SlabFull> {
-        let old_len = self.records.len();
-        let room = NIL as usize - old_len;
-        let added = (old_len / GROWTH_DIVISOR).max(GROWTH_MIN).min(room);
+        let slots = self.records.capacity();
+        let room = (NIL as usize).saturating_sub(slots);
+        let added = (slots / GROWTH_DIVISOR).max(GROWTH_MIN).min(room);
         if added == 0 {
             return Err(SlabFull);
         }
-        self.records.try_reserve_exact(added)?;
-        self.records.resize(old_len + added, T::VACANT);
-        self.link_vacant(old_len);
+        self.records
+            .try_reserve_exact(slots + added - self.records.len())?;
+        self.note_growth();
+        Ok(())
+    }
+
+    fn note_growth(&mut self) {
         self.trim_below = if self.has_grown() {
             self.index_end() / 4
         } else {
             0
         };
-        Ok(())
     }
 
     /// Returns whether the table is clearly larger than a new one.
     #[inline]
     pub(crate) fn has_grown(&self) -> bool {
-        self.records.len() > 4 * GROWTH_MIN
+        self.records.capacity() > 4 * GROWTH_MIN
     }
 
     /// Returns whether so many slots are vacant that [`trim`](Self::trim) is
@@ -156,7 +167,7 @@ impl<T: Record> Slab<T> {
         self.records.truncate(occupied.map_or(0, |last| last + 1));
         self.records.shrink_to_fit();
         self.vacant = NIL;
-        self.link_vacant(0);
+        self.link_vacant();
         self.trim_below = if self.has_grown() {
             (self.index_end() / 4).min(self.len / 2)
         } else {
@@ -164,10 +175,9 @@ impl<T: Record> Slab<T> {
         };
     }
 
-    /// Puts the vacant records from `first` on before the vacancy list, the
-    /// lowest index first.
-    fn link_vacant(&mut self, first: usize) {
-        for (at, record) in self.records.iter_mut().enumerate().skip(first).rev() {
+    /// Lists the vacant records, the lowest index first.
+    fn link_vacant(&mut self) {
+        for (at, record) in self.records.iter_mut().enumerate().rev() {
             if !record.is_occupied() {
                 record.vacate(self.vacant);
                 self.vacant = index(at);
@@ -215,8 +225,6 @@ mod tests {
     }
 
     impl Record for Entry {
-        const VACANT: Self = Self::Vacant(NIL);
-
         fn vacate(&mut self, next_vacant: u32) {
             *self = Self::Vacant(next_vacant);
         }
@@ -266,16 +274,19 @@ mod tests {
     }
 
     #[test]
-    fn small_tables_grow_by_256_and_large_ones_by_an_eighth() {
-        for (len, added) in [(1, 256), (2055, 256), (2056, 257), (100_001, 12_500)] {
-            let slab = Slab::new((0..len).map(Entry::Used)).unwrap();
-            assert_eq!(slab.index_end(), len + added);
+    fn small_tables_grow_by_64_and_large_ones_by_an_eighth() {
+        for (len, added) in [(1, 64), (455, 64), (456, 65), (100_000, 12_508)] {
+            let mut slab = Slab::new((0..len).map(Entry::Used)).unwrap();
+            let slots = slab.index_end();
+            assert_eq!(slots, len + 64);
+            slab.grow().unwrap();
+            assert_eq!(slab.index_end(), slots + added);
         }
     }
 
     #[test]
     fn a_trim_is_due_when_a_quarter_is_used_and_not_while_the_table_is_small() {
-        for (len, due_below) in [(10, 0), (1024, 0), (1025, 320), (2000, 512)] {
+        for (len, due_below) in [(10, 0), (256, 0), (257, 80), (2000, 524)] {
             let mut slab = filled(len);
             for index in (0..len).rev() {
                 assert_eq!(slab.is_mostly_vacant(), index + 1 < due_below, "{index}");
@@ -287,7 +298,7 @@ mod tests {
     #[test]
     fn a_trim_that_gives_little_back_is_not_due_again_at_once() {
         // A quarter of what is left of the table, or half of what is in use.
-        for (kept, due_below) in [(1100..2600, 650), (2000..2600, 300), (900..1000, 0)] {
+        for (kept, due_below) in [(1100..2600, 650), (2000..2600, 300), (900..1000, 50)] {
             let mut slab = filled(8000);
             for index in (0..8000).filter(|index| !kept.contains(index)) {
                 slab.remove(index);

@@ -9,9 +9,10 @@ use alloc::vec::Vec;
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    error::{RestoreError, SnapshotError},
-    options::{Fit, Options},
-    restore::{RestoreEntry, Sweep},
+    error::{RestoreEntry, RestoreError, SnapshotError},
+    fit::Fit,
+    options::Options,
+    restore::Sweep,
 };
 
 const MAGIC: [u8; 8] = *b"mcoffset";
@@ -23,12 +24,6 @@ const HEADER_BYTES: usize = MAGIC.len() + 4 * size_of::<u32>() + 3 * size_of::<u
 const ENTRY_BYTES: usize = 2 * size_of::<u64>();
 const CHECKSUM_BYTES: usize = size_of::<u32>();
 
-const FIT_BIN_EXACT: u32 = 0;
-const FIT_BIN_CEIL: u32 = 1;
-const FIT_GOOD: u32 = 2;
-const FIT_ADAPTIVE: u32 = 3;
-/// The parameter of a fit that has none.
-const NO_PARAMETER: u32 = 0;
 /// The limit of an allocator that has none; options refuse a limit of 0.
 const NO_LIMIT: u32 = 0;
 
@@ -132,7 +127,7 @@ impl Snapshot {
             fit,
             max_allocations,
         } = self.options;
-        let (fit, fit_parameter) = fit_to_code(fit);
+        let (fit, fit_parameter) = fit.to_code();
         let limit = max_allocations.unwrap_or(NO_LIMIT);
         let length = HEADER_BYTES + self.entries.len() * ENTRY_BYTES + CHECKSUM_BYTES;
         let mut bytes = Vec::with_capacity(length);
@@ -201,10 +196,14 @@ impl Header {
     }
 
     fn options(&self) -> Result<Options, SnapshotError> {
+        let fit = Fit::from_code(self.fit, self.fit_parameter);
         let options = Options {
             capacity: self.capacity,
             granule: self.granule,
-            fit: fit_from_code(self.fit, self.fit_parameter)?,
+            fit: fit.ok_or(SnapshotError::UnknownFit {
+                code: self.fit,
+                parameter: self.fit_parameter,
+            })?,
             max_allocations: (self.limit != NO_LIMIT).then_some(self.limit),
         };
         options.validate().map_err(RestoreError::from)?;
@@ -281,24 +280,4 @@ fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
     let (field, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(u64::from_le_bytes(*field))
-}
-
-/// Returns the code of a fit and its parameter.
-fn fit_to_code(fit: Fit) -> (u32, u32) {
-    match fit {
-        Fit::BinExact => (FIT_BIN_EXACT, NO_PARAMETER),
-        Fit::BinCeil => (FIT_BIN_CEIL, NO_PARAMETER),
-        Fit::Good { probes } => (FIT_GOOD, probes),
-        Fit::Adaptive => (FIT_ADAPTIVE, NO_PARAMETER),
-    }
-}
-
-fn fit_from_code(code: u32, parameter: u32) -> Result<Fit, SnapshotError> {
-    match (code, parameter) {
-        (FIT_BIN_EXACT, NO_PARAMETER) => Ok(Fit::BinExact),
-        (FIT_BIN_CEIL, NO_PARAMETER) => Ok(Fit::BinCeil),
-        (FIT_GOOD, probes) => Ok(Fit::Good { probes }),
-        (FIT_ADAPTIVE, NO_PARAMETER) => Ok(Fit::Adaptive),
-        _ => Err(SnapshotError::UnknownFit { code, parameter }),
-    }
 }

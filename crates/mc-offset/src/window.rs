@@ -6,7 +6,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
-    nodes::{ANCHOR, Content},
+    space::{Content, Space, Span},
 };
 
 /// A contiguous stretch that becomes one hole when its allocations are freed.
@@ -60,8 +60,8 @@ impl OffsetAllocator {
         cost: impl FnMut(&Allocation) -> Option<u64>,
     ) -> Option<Window> {
         let mut search = self.window_search(size, align)?;
-        search.scan(self, self.chain.node(ANCHOR).next, 0, u64::MAX, cost);
-        search.finish(self)
+        search.scan(self.space().spans(), cost);
+        search.finish(self.space())
     }
 
     /// As [`cheapest_window`](Self::cheapest_window) among the windows that
@@ -83,141 +83,122 @@ impl OffsetAllocator {
             if !self.is_live(candidate) {
                 continue;
             }
-            let (mut node, mut start) = (candidate.node(), candidate.offset());
-            while candidate.offset() - start < reach && self.chain.node(node).prev != ANCHOR {
-                node = self.chain.node(node).prev;
-                start -= self.content_bytes(self.chain.node(node).content());
+            let space = self.space();
+            let candidate = space.span_of(candidate);
+            let end = candidate.end().saturating_add(reach);
+            let mut first = candidate;
+            while candidate.offset - first.offset < reach
+                && let Some(before) = space.span_before(&first)
+            {
+                first = before;
             }
-            let end = candidate
-                .offset()
-                .saturating_add(self.charge(candidate.size()));
-            search.scan(self, node, start, end.saturating_add(reach), &mut cost);
+            let spans = core::iter::successors(Some(first), |span| space.span_after(span));
+            search.scan(spans.take_while(|span| span.offset < end), &mut cost);
         }
-        search.finish(self)
+        search.finish(self.space())
     }
 
     fn window_search(&self, size: u64, align: u64) -> Option<WindowSearch> {
-        let is_possible = size != 0 && size <= self.capacity() && align.is_power_of_two();
-        let charge = is_possible.then(|| self.charge(size))?;
+        let charge = self
+            .charged_size(size)
+            .filter(|_| align.is_power_of_two())?;
         Some(WindowSearch {
             charge,
-            align,
+            step: self.options().step(align),
             best: None,
         })
     }
 }
 
-/// One node of the window that is slid over the chain.
+/// The best window so far.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    node: u32,
-    offset: u64,
+struct Best {
+    cost: u128,
+    first: Span,
     end: u64,
-    cost: u64,
 }
 
-/// The best window so far, as its cost, first node, offset, and end.
-type Best = (u128, u32, u64, u64);
-
-/// A search for the cheapest window over one or more parts of the chain.
+/// A search for the cheapest window over one or more parts of the range.
 #[derive(Debug)]
 struct WindowSearch {
     charge: u64,
-    align: u64,
+    step: u64,
     best: Option<Best>,
 }
 
 impl WindowSearch {
-    /// Slides a window from `node`, which begins at `offset`, over the nodes
-    /// that begin before `end`.
+    /// Slides a window over spans that follow one another.
     fn scan(
         &mut self,
-        allocator: &OffsetAllocator,
-        node: u32,
-        offset: u64,
-        end: u64,
+        spans: impl Iterator<Item = Span>,
         mut cost: impl FnMut(&Allocation) -> Option<u64>,
     ) {
-        let mut window: VecDeque<Span> = VecDeque::new();
+        let mut window: VecDeque<(Span, u64)> = VecDeque::new();
         let mut total: u128 = 0;
-        let (mut node, mut offset) = (node, offset);
-        while node != ANCHOR && offset < end {
-            let content = allocator.chain.node(node).content();
-            let span_end = offset + allocator.content_bytes(content);
-            let span_cost = match content {
-                Content::Allocation { requested, serial } => {
-                    cost(&Allocation::new(offset, requested, serial, node))
-                }
-                Content::Hole(_) | Content::Parked { .. } | Content::Anchor => Some(0),
+        for span in spans {
+            let span_cost = match &span.content {
+                Content::Live(allocation) => cost(allocation),
+                Content::Free => Some(0),
             };
             if let Some(span_cost) = span_cost {
-                window.push_back(Span {
-                    node,
-                    offset,
-                    end: span_end,
-                    cost: span_cost,
-                });
+                window.push_back((span, span_cost));
                 total += u128::from(span_cost);
-                self.shrink(&mut window, &mut total, span_end);
-                self.judge(&window, total, span_end);
+                self.shrink(&mut window, &mut total, span.end());
+                self.judge(&window, total, span.end());
             } else {
                 window.clear();
                 total = 0;
             }
-            offset = span_end;
-            node = allocator.chain.node(node).next;
         }
     }
 
     /// Drops spans at the low end while the rest is large enough.
-    fn shrink(&self, window: &mut VecDeque<Span>, total: &mut u128, end: u64) {
-        while let Some(first) = window.front()
-            && self.fits(first.end, end)
+    fn shrink(&self, window: &mut VecDeque<(Span, u64)>, total: &mut u128, end: u64) {
+        while let Some((first, cost)) = window.front()
+            && self.fits(first.end(), end)
         {
-            *total -= u128::from(first.cost);
+            *total -= u128::from(*cost);
             window.pop_front();
         }
     }
 
-    fn judge(&mut self, window: &VecDeque<Span>, total: u128, end: u64) {
-        let Some(first) = window.front() else { return };
-        let is_better = self.best.is_none_or(|(cost, ..)| total < cost);
+    fn judge(&mut self, window: &VecDeque<(Span, u64)>, total: u128, end: u64) {
+        let Some(&(first, _)) = window.front() else {
+            return;
+        };
+        let is_better = self.best.is_none_or(|best| total < best.cost);
         if is_better && self.fits(first.offset, end) {
-            self.best = Some((total, first.node, first.offset, end));
+            self.best = Some(Best {
+                cost: total,
+                first,
+                end,
+            });
         }
     }
 
     fn fits(&self, start: u64, end: u64) -> bool {
-        let aligned = start.checked_next_multiple_of(self.align);
+        let aligned = start.checked_next_multiple_of(self.step);
         let room = aligned.and_then(|at| end.checked_sub(at));
         room.is_some_and(|room| room >= self.charge)
     }
 
     /// Reads the victims of the best window and the hole that they leave.
-    fn finish(self, allocator: &OffsetAllocator) -> Option<Window> {
-        let (cost, first, start, end) = self.best?;
-        let mut victims = Vec::new();
-        let (mut node, mut offset) = (first, start);
-        while offset < end {
-            let content = allocator.chain.node(node).content();
-            if let Content::Allocation { requested, serial } = content {
-                victims.push(Allocation::new(offset, requested, serial, node));
-            }
-            offset += allocator.content_bytes(content);
-            node = allocator.chain.node(node).next;
-        }
+    fn finish(self, space: &Space) -> Option<Window> {
+        let Best { cost, first, end } = self.best?;
+        let free_bytes = |span: Option<Span>| span.map_or(0, |span| span.free_bytes());
         // Holes beside the window become part of the hole.
-        let hole_bytes = |node| match allocator.chain.node(node).content() {
-            content @ (Content::Hole(_) | Content::Parked { .. }) => {
-                allocator.content_bytes(content)
+        let before = free_bytes(space.span_before(&first));
+        let mut victims = Vec::new();
+        let mut next = Some(first);
+        while let Some(span) = next.filter(|span| span.offset < end) {
+            if let Content::Live(allocation) = span.content {
+                victims.push(allocation);
             }
-            Content::Allocation { .. } | Content::Anchor => 0,
-        };
-        let before = hole_bytes(allocator.chain.node(first).prev);
-        let size = before + (end - start) + hole_bytes(node);
+            next = space.span_after(&span);
+        }
         Some(Window {
-            offset: start - before,
-            size,
+            offset: first.offset - before,
+            size: before + (end - first.offset) + free_bytes(next),
             cost,
             victims,
         })

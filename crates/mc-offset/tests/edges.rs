@@ -10,17 +10,17 @@ fn with(options: Options) -> OffsetAllocator {
 }
 
 #[test]
-fn options_that_cannot_be_had_are_named() {
+fn options_of_no_allocator_are_named() {
     let base = Options::new(4096);
     let cases = [
         (Options::new(0), OptionsError::ZeroCapacity),
+        (Options { granule: 0, ..base }, OptionsError::ZeroGranule),
         (
             Options { granule: 3, ..base },
-            OptionsError::GranuleNotPowerOfTwo { granule_bytes: 3 },
-        ),
-        (
-            Options { granule: 0, ..base },
-            OptionsError::GranuleNotPowerOfTwo { granule_bytes: 0 },
+            OptionsError::CapacityNotGranular {
+                capacity: 4096,
+                granule_bytes: 3,
+            },
         ),
         (
             Options {

@@ -6,7 +6,8 @@
 //! allocator that finds no heap for its tables says so and changes nothing,
 //! and succeeds once there is some. The shared handle refuses in the same way,
 //! and slots never ask for heap. Shared allocators that are dropped leave the
-//! next one all the heap that they took.
+//! next one all the heap that they took, and less than 1 KiB each in all; an
+//! idle one takes at most 16 KiB.
 
 use std::alloc::System;
 
@@ -265,7 +266,88 @@ fn allocators_that_come_and_go_take_the_heap_of_one() {
     assert_eq!(HEAP.allocated(), after_one);
 }
 
+/// Makes an allocator, uses it as a store does, and drops it with what it holds.
+fn use_an_allocator() {
+    let allocator = SharedAllocator::new(1 << 40).expect("there is heap");
+    let objects: Vec<_> = (0..300)
+        .map(|object| allocator.allocate(4096 + object % 3).expect("all fit"))
+        .collect();
+    drop(objects);
+    drop(allocator.allocate(4096));
+}
+
+fn a_dropped_allocator_leaves_less_than_a_kib() {
+    const COUNT: usize = 3000;
+    let before = HEAP.allocated();
+    use_an_allocator();
+    assert!(HEAP.allocated() - before < 1024, "one leaves too much");
+    for _ in 0..COUNT {
+        use_an_allocator();
+    }
+    assert!(HEAP.allocated() - before < 1024, "one after the other");
+    let allocators: Vec<_> = (0..COUNT)
+        .map(|_| {
+            let allocator = SharedAllocator::new(1 << 40).expect("there is heap");
+            for _ in 0..3 {
+                drop(allocator.allocate(4096).expect("all is free"));
+            }
+            allocator
+        })
+        .collect();
+    drop(allocators);
+    let left = HEAP.allocated() - before;
+    assert!(
+        left < COUNT * 1024,
+        "{left} bytes are left of {COUNT} at a time"
+    );
+    for _ in 0..COUNT {
+        use_an_allocator();
+    }
+    assert!(HEAP.allocated() - before <= left, "the next ones use them");
+}
+
+fn an_idle_allocator_takes_at_most_16_kib() {
+    const COUNT: usize = 100;
+    let before = HEAP.allocated();
+    let made: Vec<_> = (0..COUNT)
+        .map(|_| SharedAllocator::new(1 << 40).expect("there is heap"))
+        .collect();
+    let taken = HEAP.allocated() - before;
+    assert!(taken <= COUNT * 16 * 1024, "{} bytes each", taken / COUNT);
+    drop(made);
+}
+
+#[cfg(target_os = "linux")]
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("it is there on Linux");
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("the second number") * 4096
+}
+
+/// What the heap keeps of freed memory is not the allocators': hence a mebibyte.
+#[cfg(target_os = "linux")]
+fn allocators_that_come_and_go_leave_nothing_resident() {
+    use_an_allocator();
+    let before = resident_bytes();
+    for _ in 0..3000 {
+        use_an_allocator();
+    }
+    let after = resident_bytes();
+    assert!(
+        after < before + (1 << 20),
+        "{before} bytes before and {after} after"
+    );
+}
+
 fn main() {
+    // First, so that no idle core of another test serves here.
+    an_idle_allocator_takes_at_most_16_kib();
+    a_dropped_allocator_leaves_less_than_a_kib();
+    #[cfg(target_os = "linux")]
+    allocators_that_come_and_go_leave_nothing_resident();
     decoding_takes_the_bytes_of_the_entries_and_no_more();
     restoring_keeps_nothing_wherever_the_heap_ends();
     operations_change_nothing_wherever_the_heap_ends();

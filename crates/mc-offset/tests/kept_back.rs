@@ -40,6 +40,61 @@ fn a_thread_takes_no_block_that_another_keeps() {
 }
 
 #[test]
+fn a_thread_that_only_frees_keeps_and_one_that_only_allocates_takes_it_all() {
+    const ROUNDS: u64 = 50;
+    let allocator = SharedAllocator::new(CAPACITY).unwrap();
+    let (sender, receiver) = mpsc::channel::<Vec<Handle>>();
+    let (done, finished) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for handles in receiver {
+                drop(handles);
+                done.send(()).unwrap();
+            }
+        });
+        let mut recent = Vec::new();
+        for _ in 0..ROUNDS {
+            let handles = (0..20).map(|_| allocator.allocate(100).unwrap());
+            sender.send(handles.collect()).unwrap();
+            finished.recv().unwrap();
+            recent.push(allocator.recent_free_bytes());
+        }
+        drop(sender);
+        // The core has seen nothing of it since the sizes were known.
+        let last = recent[recent.len() - 1];
+        assert!(
+            recent[20..].iter().all(|&bytes| bytes == last),
+            "{recent:?}"
+        );
+        assert!(last <= CAPACITY - 2000, "what was freed is kept");
+    });
+    assert_eq!(allocator.report().free_bytes, CAPACITY);
+    allocator.inspect(mc_offset::OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn a_refusal_leaves_kept_blocks_that_cannot_help() {
+    let allocator = with_one_kept();
+    let most = allocator.allocate(900_000).unwrap();
+    let kept = allocator.recent_free_bytes();
+    let refused = allocator.allocate(200_000).unwrap_err();
+    let no_hole = AllocError::NoHole {
+        asked: 200_000,
+        free: 100_000,
+        largest_hole: 100_000,
+    };
+    assert_eq!(refused, no_hole);
+    assert_eq!(
+        allocator.recent_free_bytes(),
+        kept,
+        "the block is kept still"
+    );
+    // The block lies before the large object, and the rest behind it.
+    assert_eq!(allocator.largest_hole(), 99_900);
+    drop(most);
+}
+
+#[test]
 fn a_batch_is_freed_without_keeping_any_back() {
     let allocator = with_one_kept();
     let handles: Vec<Handle> = (0..5).map(|_| allocator.allocate(100).unwrap()).collect();

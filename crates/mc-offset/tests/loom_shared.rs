@@ -132,6 +132,42 @@ fn a_remote_free_races_with_an_allocation_of_its_size() {
 }
 
 #[test]
+fn a_full_shelf_is_half_emptied_while_another_thread_allocates() {
+    loom::model(|| {
+        let (allocator, mut handles) = exhausted(3);
+        drop(handles.pop());
+        // The second of them finds the shelf full, which has room for one.
+        let thread = thread::spawn(move || handles.into_iter().for_each(drop));
+        let mine = allocator.allocate(1).expect("one is free throughout");
+        thread.join().unwrap();
+        let others = [(); 2].map(|()| allocator.allocate(1).expect("three are free"));
+        let mut offsets = [&mine, &others[0], &others[1]].map(Handle::offset);
+        offsets.sort_unstable();
+        assert_eq!(offsets, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn what_another_thread_keeps_is_taken_over_once() {
+    loom::model(|| {
+        let (allocator, mut handles) = exhausted(2);
+        let (first, second) = (handles.pop().unwrap(), handles.pop().unwrap());
+        // Another thread keeps a block of the size.
+        thread::spawn(move || drop(first)).join().unwrap();
+        let other = allocator.clone();
+        let thread = thread::spawn(move || {
+            drop(second);
+            other.allocate(1).expect("this thread freed a block")
+        });
+        let mine = allocator.allocate(1).expect("one is free throughout");
+        let theirs = thread.join().unwrap();
+        assert_ne!(mine.offset(), theirs.offset());
+        drop((mine, theirs));
+        assert_eq!(allocator.allocate(2).unwrap().offset(), 0);
+    });
+}
+
+#[test]
 fn a_handle_outlives_the_allocator() {
     loom::model(|| {
         let (allocator, mut handles) = exhausted(1);

@@ -74,7 +74,8 @@ fn run(options: Options, sizes: Sizes, seed: u64, steps: u32) {
         shadowed.free(offset);
     }
     shadowed.check();
-    assert_eq!(shadowed.allocator.largest_hole(), options.capacity);
+    assert_eq!(shadowed.allocator.free_bytes(), options.capacity);
+    assert_eq!(shadowed.allocator.hole_count(), 1);
 }
 
 /// Stamps one test per kind of program.
@@ -97,6 +98,8 @@ programs! {
     mixed_sizes_by_the_byte: Sizes::Mixed, 1000, 1;
     mixed_sizes_in_a_large_range: Sizes::Mixed, (1 << 40) + 12_345, 1;
     mixed_sizes_in_granules: Sizes::Mixed, 64 * 1000, 64;
+    mixed_sizes_in_granules_of_no_power_of_two: Sizes::Mixed, 1536 * 1000, 1536;
+    two_sizes_in_granules_of_three_bytes: Sizes::Paired, 3 * 3335, 3;
     mixed_sizes_in_the_largest_range: Sizes::Mixed, u64::MAX, 1;
     two_sizes_by_the_byte: Sizes::Paired, 10_007, 1;
     two_sizes_in_granules: Sizes::Paired, 4096 * 999, 4096;

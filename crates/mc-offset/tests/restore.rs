@@ -324,7 +324,7 @@ impl Oracle {
             allocator.free(token).unwrap();
             allocator.check_invariants();
         }
-        assert_eq!(allocator.largest_hole(), self.options.capacity);
+        assert_eq!(allocator.free_bytes(), self.options.capacity);
     }
 }
 

@@ -78,7 +78,8 @@ fn round_trips_keep_the_state_of_every_fit_and_granule() {
                 restored.free(token).unwrap();
                 restored.check_invariants();
             }
-            assert_eq!(restored.largest_hole(), capacity);
+            assert_eq!(restored.free_bytes(), capacity);
+            assert_eq!(restored.hole_count(), 1);
         }
     }
 }
@@ -211,7 +212,11 @@ fn a_header_with_a_right_checksum_is_still_checked() {
     }
     check_forged(16, 0_u32.to_le_bytes(), options(OptionsError::ZeroProbes));
     check_forged(24, 0_u64.to_le_bytes(), options(OptionsError::ZeroCapacity));
-    let error = OptionsError::GranuleNotPowerOfTwo { granule_bytes: 63 };
+    check_forged(32, 0_u64.to_le_bytes(), options(OptionsError::ZeroGranule));
+    let error = OptionsError::CapacityNotGranular {
+        capacity: 4096,
+        granule_bytes: 63,
+    };
     check_forged(32, 63_u64.to_le_bytes(), options(error));
     for (count, expected_bytes) in [(0, 52), (1, 68), (3, 100), (1 << 60, u64::MAX)] {
         let error = SnapshotError::WrongLength {

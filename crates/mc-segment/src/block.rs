@@ -62,9 +62,9 @@ impl Block {
 /// # Examples
 ///
 /// ```
-/// use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, cheapest_window};
+/// use mc_segment::{SegmentPoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, cheapest_window};
 ///
-/// let pool = SegmentPool::new(PoolOptions::default());
+/// let pool = SegmentPool::new(SegmentPoolOptions::default());
 /// let id = SegmentId(1);
 /// pool.mount(Segment::remote(SegmentInfo::new(id, "node-1", 4096, 400)))?;
 /// let mut buffers: Vec<_> =

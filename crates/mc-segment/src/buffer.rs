@@ -8,6 +8,7 @@ use std::{
 };
 
 use mc_offset::Handle;
+use smallvec::SmallVec;
 
 use crate::{
     block::Block,
@@ -29,7 +30,7 @@ use crate::{
 /// dropping it is harmless.
 #[must_use = "dropping the buffer frees it"]
 pub struct PlacedBuffer {
-    /// Dropped before the segment that it is in.
+    /// None only while it is dropped.
     pieces: Pieces,
     /// The chunk of the segment that all pieces are in.
     chunk: u32,
@@ -244,19 +245,11 @@ impl PlacedBuffer {
 
     /// Returns the chunk that all pieces are in.
     fn home(&self) -> &Chunk {
-        &self.mounted.chunks()[self.chunk()]
+        &self.mounted.chunks()[self.chunk as usize]
     }
 
     pub(crate) fn mounted(&self) -> &Mounted {
         &self.mounted
-    }
-
-    pub(crate) fn chunk(&self) -> usize {
-        self.chunk as usize
-    }
-
-    pub(crate) fn pieces(&self) -> &[Handle] {
-        &self.pieces
     }
 
     fn access(&self) -> Result<(Access<'_>, Memory), BytesError> {
@@ -344,11 +337,19 @@ struct Span {
 impl Drop for PlacedBuffer {
     #[inline]
     fn drop(&mut self) {
-        let owners = &self.home().owners;
+        let size = self.size();
+        let mut raised: SmallVec<[u64; 1]> = SmallVec::new();
+        let chunk = self.home();
         for piece in self.pieces.iter() {
-            owners.clear(piece.allocation().node());
+            chunk.owners.clear(piece.allocation().node());
+            let charge = self.segment().charged_size(piece.size());
+            raised.push(charge.unwrap_or(piece.size()));
         }
-        self.mounted.placed.subtract(self.size());
+        // Freed before anyone is told that there may be room.
+        self.pieces = Pieces::none();
+        let ceiling = &self.home().ceiling;
+        raised.into_iter().for_each(|bytes| ceiling.raise(bytes));
+        self.mounted.placed.subtract(size);
     }
 }
 

@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::id::SegmentId;
 
 pub use self::{
-    mount::{MountError, MountWithError, RestoreError, SegmentField, TransitionError},
-    place::{AdoptCause, AdoptError, ExactError, PlaceError},
+    mount::{MountError, MountWithError, PoolRestoreError, SegmentField, TransitionError},
+    place::{AdoptCause, AdoptError, ExactError, PlacementError},
 };
 
 /// Why the bytes of a buffer could not be read or written.

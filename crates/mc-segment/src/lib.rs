@@ -17,7 +17,7 @@
 //!                      │                                         │
 //!                      ▼                                         ▼
 //!  SegmentPool  ┌─ registry ─┐   replaced as a whole   ┌──── table ────┐  a strategy says which
-//!               │ by id, any │ ──────────────────────> │ open segments │  entry is tried first,
+//!               │ by id, any │ ──────────────────────> │ open segments │  one is tried first,
 //!               │   state    │                         │ by host, name │  a scan of all the last
 //!               └─────┬──────┘                         └───────┬───────┘
 //!                     ▼                                        ▼
@@ -27,6 +27,7 @@
 //!                                 │
 //!  PlacedBuffer ── extents ───────┘    descriptor(): the same as plain data
 //!               ── bytes, read_at, write_at: memory of a pool or a file, if it is local
+//!               ── neighborhood: the blocks around it, and whose they are
 //! ```
 //!
 //! The space that no buffer has is known to the allocators alone; the memory is
@@ -36,11 +37,11 @@
 //!
 //! ```
 //! use mc_arena::{PagePolicy, PoolBytes};
-//! use mc_segment::{Memory, PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+//! use mc_segment::{Memory, SegmentPoolOptions, PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool};
 //!
 //! // One segment of memory of this process, one of another host.
 //! let mapped = mc_arena::PoolOptions::new(8 << 20).pages(PagePolicy::Off).map()?;
-//! let pool = SegmentPool::new(PoolOptions::default());
+//! let pool = SegmentPool::new(SegmentPoolOptions::default());
 //! let here = SegmentInfo::new(SegmentId(1), "here", 0x1_0000_0000, 8 << 20);
 //! pool.mount(Segment::local(here, Memory::pool(PoolBytes::new(mapped))))?;
 //! let there = SegmentInfo::new(SegmentId(2), "there", 0x2_0000_0000, 64 << 30);
@@ -51,7 +52,7 @@
 //! assert_eq!(&buffer.bytes(0)?[..], b"value");
 //!
 //! // Larger than what is here: it goes there, and only its descriptor is known.
-//! let large = pool.place(&Request { align: 4096, ..Request::new(1 << 30) })?;
+//! let large = pool.place(&PlaceRequest { align: 4096, ..PlaceRequest::new(1 << 30) })?;
 //! assert_eq!(large[0].segment_id(), SegmentId(2));
 //! assert!(large[0].bytes(0).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,20 +69,25 @@
 //! - What may follow which state is one table, in [`SegmentState`]. Once a call
 //!   that closes a segment has returned, nothing is placed in it.
 //! - Segments that share a name are all kept and all used; two replicas never
-//!   go under one name. Address ranges on one endpoint do not overlap, nor do
-//!   the bytes of segments in one pool or file of this process.
+//!   go under one name, nor to one host as long as another can take one.
+//!   Address ranges on one endpoint do not overlap, nor do the bytes of segments
+//!   in one pool or file of this process.
 //! - A buffer that outlives its segment or its pool is invalid and harmless.
-//!   The memory is let go of when the unmount is finished.
+//!   The memory is let go of when the unmount is finished, and that waits for
+//!   accesses under way: no late write reaches what is mounted next.
+//! - A buffer belongs to an epoch of its segment. A newer one replaces it, and
+//!   says what went; an older one is refused.
 //! - On one thread, equal seeds and calls give equal places.
 //! - There is no `unsafe` code.
 //!
 //! | operation | time, for n segments |
 //! |---|---|
-//! | [`place`](SegmentPool::place) | an allocation of `mc-offset`; O(n) more for `BestHole`, and where the first choices fail |
+//! | [`place`](SegmentPool::place) | an allocation of `mc-offset`; where the first choices fail, and for `BestHole`, one number of each segment more |
 //! | [`adopt`](SegmentPool::adopt) | O(log holes) for each piece |
-//! | mounting and every transition | O(n log n) under the lock of the registry |
-//! | [`segments`](SegmentPool::segments) | O(n), one number of each |
-//! | [`stats`](SegmentPool::stats), [`cheapest_window`](SegmentPool::cheapest_window) | linear in holes or pieces of a segment, which is locked |
+//! | mounting and every transition | O(log n), and a copy of a list of about √n segments, under the lock of the registry |
+//! | [`segments`](SegmentPool::segments) | O(n), a few numbers of each |
+//! | [`neighborhood`](PlacedBuffer::neighborhood), [`blocks`](SegmentPool::blocks) | linear in the blocks that are asked for, under the lock of one registration |
+//! | [`stats`](SegmentPool::stats) | the time of a report of `mc-offset` for each registration |
 //!
 //! # Limits
 //!
@@ -101,12 +107,14 @@
 //! strategies (`tests/programs.rs`); every cell of the transition table is gone
 //! through by the pool's methods and compared with the text that documents it;
 //! threads place, mark, check and drop while segments come, drain and go, and in
-//! the end no byte is missing.
+//! the end no byte is missing. Loom explores the unmount against accesses, and
+//! refusals against drops (`tests/loom.rs`).
 
 #![forbid(unsafe_code)]
 
 mod block;
 mod buffer;
+mod ceiling;
 mod chunk;
 mod descriptor;
 mod draw;
@@ -145,16 +153,16 @@ pub use crate::{
     chunk::{BlockCursor, BlockPage},
     descriptor::{BufferDescriptor, Extent},
     error::{
-        AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlaceError,
-        RestoreError, SegmentField, TransitionError,
+        AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlacementError,
+        PoolRestoreError, SegmentField, TransitionError,
     },
     growing::UnknownFields,
     id::{SegmentId, SegmentIdError},
     memory::Memory,
-    options::PoolOptions,
-    pool::{EvictionWindow, Mounting, Replaced, SegmentPool},
+    options::SegmentPoolOptions,
+    pool::{Mounting, Replaced, SegmentPool},
     registration::{RegistrationError, RegistrationLimit, registration_chunks},
-    request::{ReplicaPolicy, Replicas, Request},
+    request::{PlaceRequest, ReplicaPolicy, Replicas},
     segment::{Segment, SegmentInfo, SegmentOptions},
     snapshot::{PoolSnapshot, SNAPSHOT_VERSION, SegmentSnapshot},
     state::{SegmentState, Step, Transition},
@@ -162,10 +170,13 @@ pub use crate::{
     strategy::{Strategy, StrategyError},
 };
 
-/// The lock-free part by itself, for `tests/loom.rs`.
+/// The lock-free parts by themselves, for `tests/loom.rs`.
 #[cfg(loom)]
 pub mod model {
-    pub use crate::gate::{Access, Gate};
+    pub use crate::{
+        ceiling::{Before, Ceiling},
+        gate::{Access, Gate},
+    };
 }
 
 /// The example of the README, compiled and run with the other documentation

@@ -32,14 +32,14 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 ///
-/// use mc_segment::{MetricsPublisher, PoolOptions, SegmentPool};
+/// use mc_segment::{MetricsPublisher, SegmentPoolOptions, SegmentPool};
 /// use metrics_exporter_prometheus::PrometheusBuilder;
 /// use metrics_util::MetricKindMask;
 ///
 /// let exporter = PrometheusBuilder::new()
 ///     .idle_timeout(MetricKindMask::ALL, Some(Duration::from_secs(60)))
 ///     .install_recorder()?;
-/// let mut publisher = MetricsPublisher::new(SegmentPool::new(PoolOptions::default()));
+/// let mut publisher = MetricsPublisher::new(SegmentPool::new(SegmentPoolOptions::default()));
 /// // Every few seconds, as often as the page is read:
 /// publisher.publish();
 /// assert!(exporter.render().contains("mc_pool_requests_total"));

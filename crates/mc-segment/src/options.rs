@@ -6,7 +6,7 @@ use crate::strategy::Strategy;
 
 /// How a pool places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolOptions {
+pub struct SegmentPoolOptions {
     /// Which segment is given a request.
     pub strategy: Strategy,
     /// What the random choices of the strategies follow from: on one thread,
@@ -14,7 +14,7 @@ pub struct PoolOptions {
     pub seed: u64,
 }
 
-impl Default for PoolOptions {
+impl Default for SegmentPoolOptions {
     /// Returns the default strategy and a fixed seed.
     fn default() -> Self {
         Self {

@@ -5,7 +5,6 @@ mod exact;
 mod refusal;
 mod registry;
 mod restore;
-mod window;
 
 use std::{
     fmt,
@@ -21,19 +20,18 @@ use arc_swap::ArcSwap;
 use crate::{
     buffer::PlacedBuffer,
     draw::Draw,
-    error::{MountError, PlaceError, TransitionError},
+    error::{MountError, PlacementError, TransitionError},
     id::SegmentId,
     mounted::{Commons, Mounted, is_greater_share},
-    options::PoolOptions,
+    options::SegmentPoolOptions,
     placement::Search,
-    request::Request,
+    request::PlaceRequest,
     segment::{Segment, SegmentInfo},
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
     table::Table,
 };
 
-pub use self::window::EvictionWindow;
 use self::{
     refusal::refusal,
     registry::{Admission, Registry, retire},
@@ -47,12 +45,12 @@ use self::{
 /// # Examples
 ///
 /// ```
-/// use mc_segment::{PoolOptions, Request, Segment, SegmentId, SegmentInfo, SegmentPool};
+/// use mc_segment::{SegmentPoolOptions, PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool};
 ///
-/// let pool = SegmentPool::new(PoolOptions::default());
+/// let pool = SegmentPool::new(SegmentPoolOptions::default());
 /// let info = SegmentInfo::new(SegmentId(1), "node-1", 0x1_0000_0000, 64 << 20);
 /// pool.mount(Segment::remote(info))?;
-/// let buffers = pool.place(&Request::new(3_274_752))?;
+/// let buffers = pool.place(&PlaceRequest::new(3_274_752))?;
 /// assert_eq!(buffers[0].address(), 0x1_0000_0000);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -88,7 +86,7 @@ pub struct Replaced {
 }
 
 struct Shared {
-    options: PoolOptions,
+    options: SegmentPoolOptions,
     /// The segments that are open to placement. Replaced under the lock of
     /// `registry` only.
     table: ArcSwap<Table>,
@@ -110,7 +108,7 @@ struct Shared {
 impl SegmentPool {
     /// Makes a pool without segments.
     #[must_use]
-    pub fn new(options: PoolOptions) -> Self {
+    pub fn new(options: SegmentPoolOptions) -> Self {
         let shared = Shared {
             options,
             table: ArcSwap::from_pointee(Table::new()),
@@ -127,7 +125,7 @@ impl SegmentPool {
 
     /// Returns what the pool was made with.
     #[must_use]
-    pub fn options(&self) -> &PoolOptions {
+    pub fn options(&self) -> &SegmentPoolOptions {
         &self.shared.options
     }
 
@@ -278,10 +276,10 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// A [`PlaceError`]; [`NoSpace`](PlaceError::NoSpace) is the one that
+    /// A [`PlacementError`]; [`NoSpace`](PlacementError::NoSpace) is the one that
     /// evicting helps against. Nothing is left allocated.
     #[inline]
-    pub fn place(&self, request: &Request<'_>) -> Result<Vec<PlacedBuffer>, PlaceError> {
+    pub fn place(&self, request: &PlaceRequest<'_>) -> Result<Vec<PlacedBuffer>, PlacementError> {
         let shared = &*self.shared;
         if let Err(error) = request.validate() {
             return Err(shared.counters.count(error));
@@ -325,9 +323,9 @@ impl SegmentPool {
     fn settle_shortfall(
         &self,
         table: &Table,
-        request: &Request<'_>,
+        request: &PlaceRequest<'_>,
         buffers: Vec<PlacedBuffer>,
-    ) -> Result<Vec<PlacedBuffer>, PlaceError> {
+    ) -> Result<Vec<PlacedBuffer>, PlacementError> {
         let counters = &self.shared.counters;
         if buffers.len() < request.replicas.least() as usize {
             return Err(counters.count(refusal(table, request, buffers.len())));

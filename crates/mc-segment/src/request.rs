@@ -1,21 +1,21 @@
 //! What is asked of a pool.
 
-use crate::{buffer::PlacedBuffer, error::PlaceError, id::SegmentId};
+use crate::{buffer::PlacedBuffer, error::PlacementError, id::SegmentId};
 
 /// A request for space.
 ///
 /// ```
-/// use mc_segment::{Replicas, Request};
+/// use mc_segment::{Replicas, PlaceRequest};
 ///
-/// let request = Request {
+/// let request = PlaceRequest {
 ///     replicas: Replicas::exact(2),
 ///     align: 4096,
-///     ..Request::new(3_274_752)
+///     ..PlaceRequest::new(3_274_752)
 /// };
 /// assert_eq!(request.max_extents, 1);
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct PlaceRequest<'a> {
     /// Bytes of each replica.
     pub size: u64,
     /// Power of two at whose multiples the addresses of all pieces are. A
@@ -60,6 +60,7 @@ pub struct Replicas {
 
 /// When fewer replicas than asked for are a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReplicaPolicy {
     /// Never.
     Exact,
@@ -69,7 +70,7 @@ pub enum ReplicaPolicy {
     BestEffort,
 }
 
-impl<'a> Request<'a> {
+impl<'a> PlaceRequest<'a> {
     /// Returns a request for one copy of `size` bytes in one piece anywhere.
     #[must_use]
     pub const fn new(size: u64) -> Self {
@@ -88,22 +89,22 @@ impl<'a> Request<'a> {
 
     /// Returns the request if it makes sense.
     #[inline]
-    pub(crate) fn validate(&self) -> Result<(), PlaceError> {
+    pub(crate) fn validate(&self) -> Result<(), PlacementError> {
         if self.size == 0 {
-            return Err(PlaceError::ZeroSize);
+            return Err(PlacementError::ZeroSize);
         }
         if !self.align.is_power_of_two() {
-            return Err(PlaceError::AlignNotPowerOfTwo { align: self.align });
+            return Err(PlacementError::AlignNotPowerOfTwo { align: self.align });
         }
         if self.max_extents == 0 {
-            return Err(PlaceError::ZeroExtents);
+            return Err(PlacementError::ZeroExtents);
         }
         let (count, least) = (self.replicas.count, self.replicas.least());
         if count == 0 || least == 0 {
-            return Err(PlaceError::ZeroReplicas);
+            return Err(PlacementError::ZeroReplicas);
         }
         if least > count {
-            return Err(PlaceError::LeastAboveCount { least, count });
+            return Err(PlacementError::LeastAboveCount { least, count });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     growing::{Growing, UnknownFields},
-    options::PoolOptions,
+    options::SegmentPoolOptions,
     segment::SegmentInfo,
     state::SegmentState,
 };
@@ -20,12 +20,12 @@ pub const SNAPSHOT_VERSION: u32 = 1;
 ///
 /// ```
 /// use mc_segment::{
-///     Memory, PoolOptions, PoolSnapshot, Request, Segment, SegmentId, SegmentInfo, SegmentPool,
+///     Memory, SegmentPoolOptions, PoolSnapshot, PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool,
 /// };
 ///
-/// let pool = SegmentPool::new(PoolOptions::default());
+/// let pool = SegmentPool::new(SegmentPoolOptions::default());
 /// pool.mount(Segment::remote(SegmentInfo::new(SegmentId(1), "node-1", 0, 1 << 20)))?;
-/// let buffer = pool.place(&Request::new(4096))?.remove(0);
+/// let buffer = pool.place(&PlaceRequest::new(4096))?.remove(0);
 /// let saved = (pool.snapshot(), [buffer.descriptor()]);
 ///
 /// let restored = SegmentPool::restore(&saved.0, |_segment| Memory::Remote)?;
@@ -42,7 +42,7 @@ pub struct PoolSnapshot {
     /// [`SNAPSHOT_VERSION`] of the program that took it.
     pub version: u32,
     /// What the pool was made with.
-    pub options: PoolOptions,
+    pub options: SegmentPoolOptions,
     /// The segments in the order of their ids.
     pub segments: Vec<SegmentSnapshot>,
     /// Fields of a newer version; none in a snapshot that is taken here.
@@ -65,7 +65,7 @@ pub struct SegmentSnapshot {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PoolFields {
     version: u32,
-    options: Growing<PoolOptions>,
+    options: Growing<SegmentPoolOptions>,
     segments: Vec<SegmentSnapshot>,
 }
 

@@ -66,6 +66,7 @@ pub enum Transition {
 
 /// What a transition does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// The segment is in this state afterwards.
     To(SegmentState),

@@ -8,7 +8,7 @@ use std::sync::{
 use mc_offset::{AllocError, Report};
 use serde::Serialize;
 
-use crate::{error::PlaceError, id::SegmentId, state::SegmentState};
+use crate::{error::PlacementError, id::SegmentId, state::SegmentState};
 
 /// A mounted segment at a glance, read without a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -184,15 +184,17 @@ impl RequestCounters {
     }
 
     #[cold]
-    pub(crate) fn count(&self, error: PlaceError) -> PlaceError {
+    pub(crate) fn count(&self, error: PlacementError) -> PlacementError {
         let counter = match error {
-            PlaceError::ZeroSize
-            | PlaceError::ZeroReplicas
-            | PlaceError::LeastAboveCount { .. }
-            | PlaceError::AlignNotPowerOfTwo { .. }
-            | PlaceError::ZeroExtents => &self.invalid,
-            PlaceError::NoSegment { .. } | PlaceError::TooFewNames { .. } => &self.impossible,
-            PlaceError::NoSpace { .. } => &self.no_space,
+            PlacementError::ZeroSize
+            | PlacementError::ZeroReplicas
+            | PlacementError::LeastAboveCount { .. }
+            | PlacementError::AlignNotPowerOfTwo { .. }
+            | PlacementError::ZeroExtents => &self.invalid,
+            PlacementError::NoSegment { .. } | PlacementError::TooFewNames { .. } => {
+                &self.impossible
+            }
+            PlacementError::NoSpace { .. } => &self.no_space,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         error

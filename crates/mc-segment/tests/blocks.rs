@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 
 use common::{info, pool};
 use mc_segment::{
-    Block, BlockCursor, Extent, Fit, PlacedBuffer, RegistrationLimit, Request, Segment, SegmentId,
-    SegmentInfo, SegmentPool, Strategy, cheapest_window,
+    Block, BlockCursor, Extent, Fit, PlaceRequest, PlacedBuffer, RegistrationLimit, Segment,
+    SegmentId, SegmentInfo, SegmentPool, Strategy, cheapest_window,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -53,9 +53,9 @@ fn churn(pool: &SegmentPool, seed: u64) -> Vec<PlacedBuffer> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut buffers = Vec::new();
     for number in 1..400_u32 {
-        let request = Request {
+        let request = PlaceRequest {
             max_extents: 4,
-            ..Request::new(rng.random_range(1..2000))
+            ..PlaceRequest::new(rng.random_range(1..2000))
         };
         match pool.place(&request) {
             Ok(mut placed) => {
@@ -227,9 +227,9 @@ fn pieces_side_by_side_leave_one_hole() {
     // Two holes of unequal sizes with a buffer in between that goes later.
     drop(row.remove(4));
     drop(row.remove(2));
-    let request = Request {
+    let request = PlaceRequest {
         max_extents: 2,
-        ..Request::new(2 * size)
+        ..PlaceRequest::new(2 * size)
     };
     let split = pool.place(&request).unwrap().remove(0);
     assert_eq!(split.extents().len(), 2);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{info, pool};
 use mc_arena::{Backing, PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
-    BytesError, Memory, MountError, PlacedBuffer, Request, Segment, SegmentId, SegmentPool,
+    BytesError, Memory, MountError, PlaceRequest, PlacedBuffer, Segment, SegmentId, SegmentPool,
     Strategy,
 };
 
@@ -33,7 +33,7 @@ fn local(memory: Memory) -> SegmentPool {
 }
 
 fn place(pool: &SegmentPool, size: u64) -> PlacedBuffer {
-    pool.place(&Request::new(size)).unwrap().remove(0)
+    pool.place(&PlaceRequest::new(size)).unwrap().remove(0)
 }
 
 #[test]
@@ -149,9 +149,9 @@ fn copies_go_on_from_one_piece_to_the_next() {
     // Every second block is freed, so that nothing larger has one piece.
     let mut is_kept = [true, false].into_iter().cycle();
     blocks.retain(|_| is_kept.next() == Some(true));
-    let request = Request {
+    let request = PlaceRequest {
         max_extents: 4,
-        ..Request::new(1800)
+        ..PlaceRequest::new(1800)
     };
     let mut buffer = pool.place(&request).unwrap().remove(0);
     assert_eq!(buffer.extents().len(), 4);

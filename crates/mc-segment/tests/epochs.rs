@@ -6,7 +6,7 @@ mod common;
 
 use common::pool;
 use mc_segment::{
-    AdoptCause, BytesError, Memory, MountError, MountWithError, Mounting, Request, Segment,
+    AdoptCause, BytesError, Memory, MountError, MountWithError, Mounting, PlaceRequest, Segment,
     SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
 };
 
@@ -41,7 +41,7 @@ fn a_newer_epoch_replaces_the_older_one_and_says_what_went() {
     // The new one is empty and takes what the pool is asked for.
     assert_eq!(pool.placed_bytes_in_placeable(), 0);
     assert_eq!(pool.placeable_bytes(), 1 << 16);
-    let whole = pool.place(&Request::new(1 << 16)).unwrap().remove(0);
+    let whole = pool.place(&PlaceRequest::new(1 << 16)).unwrap().remove(0);
     assert_eq!(whole.epoch(), 5);
     drop(held);
     assert_eq!(pool.placed_bytes_in_placeable(), 1 << 16);
@@ -99,9 +99,9 @@ fn a_segment_of_any_state_is_replaced_and_may_have_changed_in_all_its_fields() {
         };
         assert_eq!(replaced.state.to_string(), name);
         assert_eq!(pool.state(ID), Some(SegmentState::Ok));
-        let request = Request {
+        let request = PlaceRequest {
             host: "elsewhere",
-            ..Request::new(10)
+            ..PlaceRequest::new(10)
         };
         assert_eq!(pool.place(&request).unwrap()[0].address(), 1 << 20);
     }

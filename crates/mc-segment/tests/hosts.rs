@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use common::{info, pool};
 use mc_segment::{
-    PlaceError, PlacedBuffer, Replicas, Request, Segment, SegmentId, SegmentInfo, SegmentPool,
-    Strategy,
+    PlaceRequest, PlacedBuffer, PlacementError, Replicas, Segment, SegmentId, SegmentInfo,
+    SegmentPool, Strategy,
 };
 
 /// Mounts segments of 1 MiB with these hosts and names, with ids from 1 on.
@@ -50,14 +50,14 @@ const SIX: [(&str, &str); 6] = [
 ];
 
 /// Calls `check` for every strategy and several requests of `count` replicas.
-fn each(count: u32, mut check: impl FnMut(Strategy, u64, Request<'static>)) {
+fn each(count: u32, mut check: impl FnMut(Strategy, u64, PlaceRequest<'static>)) {
     for strategy in Strategy::ALL {
         for key in 0..200 {
-            let request = Request {
+            let request = PlaceRequest {
                 replicas: Replicas::exact(count),
                 host: if key % 2 == 0 { "b" } else { "" },
                 key_hash: Some(key),
-                ..Request::new(1000)
+                ..PlaceRequest::new(1000)
             };
             check(strategy, key, request);
         }
@@ -116,7 +116,7 @@ fn a_replica_that_comes_later_is_apart_from_those_before() {
         let mut held: Vec<PlacedBuffer> = Vec::new();
         for count in 1..=6 {
             let beside: Vec<&PlacedBuffer> = held.iter().collect();
-            let request = Request {
+            let request = PlaceRequest {
                 beside: &beside,
                 ..request
             };
@@ -127,12 +127,12 @@ fn a_replica_that_comes_later_is_apart_from_those_before() {
         }
         let beside: Vec<&PlacedBuffer> = held.iter().collect();
         let refusal = pool
-            .place(&Request {
+            .place(&PlaceRequest {
                 beside: &beside,
                 ..request
             })
             .unwrap_err();
-        let none_left = PlaceError::TooFewNames {
+        let none_left = PlacementError::TooFewNames {
             asked: 1000,
             required: 1,
             names: 0,
@@ -147,7 +147,7 @@ fn replicas_in_segments_that_are_closed_keep_their_hosts_and_names() {
         let pool = mounted(strategy, key, &SIX);
         let held = pool.place_in(SegmentId(1), 10, 1).unwrap();
         pool.drain(SegmentId(1)).unwrap();
-        let request = Request {
+        let request = PlaceRequest {
             beside: &[&held],
             ..request
         };
@@ -171,7 +171,7 @@ fn preferred_segments_are_not_preferred_to_another_host() {
     each(2, |strategy, key, request| {
         let pool = mounted(strategy, key, &SIX);
         let preferred = [SegmentId(1), SegmentId(2)];
-        let request = Request {
+        let request = PlaceRequest {
             preferred: &preferred,
             ..request
         };

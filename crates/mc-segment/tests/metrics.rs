@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use common::{info, mount_sizes, pool};
 use mc_segment::{
-    MetricsPublisher, Request, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy,
+    MetricsPublisher, PlaceRequest, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
@@ -47,8 +47,8 @@ fn series_follow_the_pool_and_those_of_a_segment_that_left_become_zero() {
     metrics::with_local_recorder(&recorder, || {
         let pool = two_siblings();
         let _held = pool.place_in(SegmentId(1), 300, 1).unwrap();
-        assert!(pool.place(&Request::new(701)).is_err());
-        assert!(pool.place(&Request::new(0)).is_err());
+        assert!(pool.place(&PlaceRequest::new(701)).is_err());
+        assert!(pool.place(&PlaceRequest::new(0)).is_err());
         let mut publisher = MetricsPublisher::new(pool.clone());
         publisher.publish();
         check(

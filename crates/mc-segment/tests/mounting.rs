@@ -6,8 +6,8 @@ mod common;
 use common::{info, mount_sizes, pool};
 use mc_segment::{
     AdoptCause, AdoptError, BufferDescriptor, ExactError, Extent, Fit, Memory, MountError,
-    Mounting, PlacedBuffer, PoolSnapshot, RegistrationLimit, Request, RestoreError, Segment,
-    SegmentField, SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
+    Mounting, PlaceRequest, PlacedBuffer, PoolRestoreError, PoolSnapshot, RegistrationLimit,
+    Segment, SegmentField, SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
 };
 
 fn whole_info() -> SegmentInfo {
@@ -150,9 +150,9 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
 fn fragmented(pool: &SegmentPool) -> Vec<PlacedBuffer> {
     let mut buffers = Vec::new();
     for size in (1..).map(|round| 1 + round * 7919 % 5000) {
-        let request = Request {
+        let request = PlaceRequest {
             max_extents: 3,
-            ..Request::new(size)
+            ..PlaceRequest::new(size)
         };
         match pool.place(&request) {
             Ok(placed) => buffers.extend(placed),
@@ -393,7 +393,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     };
     assert_eq!(
         restore(&newer).unwrap_err(),
-        RestoreError::UnknownVersion {
+        PoolRestoreError::UnknownVersion {
             version: 2,
             supported: 1
         }
@@ -402,7 +402,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     twice.segments.push(twice.segments[0].clone());
     assert_eq!(
         restore(&twice).unwrap_err(),
-        RestoreError::Duplicate {
+        PoolRestoreError::Duplicate {
             position: 2,
             id: SegmentId(1)
         }
@@ -414,7 +414,7 @@ fn snapshots_that_describe_no_pool_are_refused() {
     };
     assert!(matches!(
         restore(&overlapping).unwrap_err(),
-        RestoreError::Segment {
+        PoolRestoreError::Segment {
             position: 1,
             source: MountError::Overlap { .. }
         }
@@ -423,39 +423,6 @@ fn snapshots_that_describe_no_pool_are_refused() {
     for cut in 0..text.len() {
         assert!(serde_json::from_str::<PoolSnapshot>(&text[..cut]).is_err());
     }
-}
-
-#[test]
-fn windows_name_what_to_drop_so_that_a_hole_appears() {
-    let pool = two_segments();
-    let mut buffers = fragmented(&pool);
-    let id = SegmentId(2);
-    assert!(pool.place_in(id, 50_000, 1).is_err());
-    let pinned = buffers.iter().filter(|one| one.segment_id() == id);
-    let pinned = pinned.map(PlacedBuffer::address).min().unwrap();
-    let cost = |address, size| (address != pinned).then_some(size);
-    let window = pool.cheapest_window(id, 50_000, 1, cost).unwrap();
-    let near: Vec<_> = buffers.iter().collect();
-    let nearby = pool.cheapest_window_near(id, near.iter().copied(), 50_000, 1, cost);
-    assert_eq!(nearby.as_ref(), Some(&window), "all are near");
-    assert!(window.size >= 50_000 && window.segment == id);
-    assert!(window.cost <= 50_000 + 5000, "{}", window.cost);
-    assert!(window.victims.iter().all(|victim| victim.address != pinned));
-    let is_victim = |buffer: &PlacedBuffer| {
-        let mut extents = buffer.extents();
-        extents.any(|extent| window.victims.contains(&extent))
-    };
-    buffers.retain(|buffer| !is_victim(buffer));
-    let hole = pool.place_at(id, window.address, window.size);
-    assert_eq!(hole.unwrap().size(), window.size);
-    assert!(
-        pool.cheapest_window(SegmentId(9), 1, 1, |_, _| Some(0))
-            .is_none()
-    );
-    assert!(
-        pool.cheapest_window(id, 300_001, 1, |_, _| Some(0))
-            .is_none()
-    );
 }
 
 proptest::proptest! {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use common::{info, mount_sizes, pool};
 use mc_segment::{
-    PlaceError, PlacedBuffer, ReplicaPolicy, Replicas, Request, Segment, SegmentId, SegmentInfo,
-    SegmentPool, Strategy,
+    PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, Segment, SegmentId,
+    SegmentInfo, SegmentPool, Strategy,
 };
 
 fn ids(buffers: &[PlacedBuffer]) -> Vec<u128> {
@@ -16,7 +16,7 @@ fn ids(buffers: &[PlacedBuffer]) -> Vec<u128> {
 }
 
 /// Places single buffers and counts them by segment.
-fn spread(pool: &SegmentPool, request: &Request<'_>, count: usize) -> BTreeMap<u128, usize> {
+fn spread(pool: &SegmentPool, request: &PlaceRequest<'_>, count: usize) -> BTreeMap<u128, usize> {
     let mut counts = BTreeMap::new();
     let held: Vec<_> = (0..count)
         .flat_map(|_| pool.place(request).unwrap())
@@ -35,47 +35,50 @@ fn free_bytes(pool: &SegmentPool) -> u64 {
 fn requests_that_make_no_sense_are_refused_with_the_value() {
     let pool = pool(Strategy::Random, 0);
     mount_sizes(&pool, &[1000]);
-    let refused = |request: Request<'_>| pool.place(&request).unwrap_err();
-    let sane = Request::new(10);
-    assert_eq!(refused(Request::new(0)), PlaceError::ZeroSize);
-    let odd = Request { align: 3, ..sane };
-    assert_eq!(refused(odd), PlaceError::AlignNotPowerOfTwo { align: 3 });
-    let no_extents = Request {
+    let refused = |request: PlaceRequest<'_>| pool.place(&request).unwrap_err();
+    let sane = PlaceRequest::new(10);
+    assert_eq!(refused(PlaceRequest::new(0)), PlacementError::ZeroSize);
+    let odd = PlaceRequest { align: 3, ..sane };
+    assert_eq!(
+        refused(odd),
+        PlacementError::AlignNotPowerOfTwo { align: 3 }
+    );
+    let no_extents = PlaceRequest {
         max_extents: 0,
         ..sane
     };
-    assert_eq!(refused(no_extents), PlaceError::ZeroExtents);
-    let with = |count, policy| Request {
+    assert_eq!(refused(no_extents), PlacementError::ZeroExtents);
+    let with = |count, policy| PlaceRequest {
         replicas: Replicas { count, policy },
         ..sane
     };
     assert_eq!(
         refused(with(0, ReplicaPolicy::Exact)),
-        PlaceError::ZeroReplicas
+        PlacementError::ZeroReplicas
     );
     assert_eq!(
         refused(with(0, ReplicaPolicy::BestEffort)),
-        PlaceError::ZeroReplicas
+        PlacementError::ZeroReplicas
     );
     assert_eq!(
         refused(with(2, ReplicaPolicy::AtLeast(0))),
-        PlaceError::ZeroReplicas
+        PlacementError::ZeroReplicas
     );
     assert_eq!(
         refused(with(2, ReplicaPolicy::AtLeast(3))),
-        PlaceError::LeastAboveCount { least: 3, count: 2 }
+        PlacementError::LeastAboveCount { least: 3, count: 2 }
     );
     assert_eq!(
         refused(with(2, ReplicaPolicy::Exact)),
-        PlaceError::TooFewNames {
+        PlacementError::TooFewNames {
             asked: 10,
             required: 2,
             names: 1
         }
     );
     assert_eq!(
-        refused(Request::new(1001)),
-        PlaceError::NoSegment {
+        refused(PlaceRequest::new(1001)),
+        PlacementError::NoSegment {
             asked: 1001,
             align: 1,
             segments: 1,
@@ -84,12 +87,12 @@ fn requests_that_make_no_sense_are_refused_with_the_value() {
     );
     let excluded = [SegmentId(1)];
     assert!(matches!(
-        refused(Request {
+        refused(PlaceRequest {
             excluded: &excluded,
             preferred: &excluded,
             ..sane
         }),
-        PlaceError::NoSegment { segments: 0, .. }
+        PlacementError::NoSegment { segments: 0, .. }
     ));
 }
 
@@ -98,14 +101,14 @@ fn the_policy_tells_when_fewer_replicas_are_a_success() {
     for strategy in Strategy::ALL {
         let pool = pool(strategy, 1);
         mount_sizes(&pool, &[100, 1000, 1000, 100]);
-        let with = |policy| Request {
+        let with = |policy| PlaceRequest {
             replicas: Replicas { count: 4, policy },
-            ..Request::new(500)
+            ..PlaceRequest::new(500)
         };
         let exact = pool.place(&with(ReplicaPolicy::Exact)).unwrap_err();
         assert_eq!(
             exact,
-            PlaceError::TooFewNames {
+            PlacementError::TooFewNames {
                 asked: 500,
                 required: 4,
                 names: 2
@@ -126,7 +129,7 @@ fn the_policy_tells_when_fewer_replicas_are_a_success() {
         let _first = pool.place_in(SegmentId(2), 600, 1).unwrap();
         assert_eq!(
             pool.place(&with(ReplicaPolicy::AtLeast(2))).unwrap_err(),
-            PlaceError::NoSpace {
+            PlacementError::NoSpace {
                 asked: 500,
                 required: 2,
                 placed: 1,
@@ -138,7 +141,7 @@ fn the_policy_tells_when_fewer_replicas_are_a_success() {
         let _second = pool.place_in(SegmentId(3), 600, 1).unwrap();
         assert!(matches!(
             pool.place(&with(ReplicaPolicy::BestEffort)),
-            Err(PlaceError::NoSpace {
+            Err(PlacementError::NoSpace {
                 placed: 0,
                 required: 1,
                 ..
@@ -162,14 +165,14 @@ fn replicas_are_under_distinct_names() {
             pool.mount(Segment::remote(info)).unwrap();
         }
         for key_hash in 0..50 {
-            let request = Request {
+            let request = PlaceRequest {
                 replicas: Replicas {
                     count: 5,
                     policy: ReplicaPolicy::BestEffort,
                 },
                 host: "host-1",
                 key_hash: Some(key_hash),
-                ..Request::new(10)
+                ..PlaceRequest::new(10)
             };
             let buffers = pool.place(&request).unwrap();
             let mut names: Vec<_> = buffers
@@ -189,17 +192,17 @@ fn excluded_beats_preferred_and_preferred_beats_the_strategy() {
         mount_sizes(&pool, &[1000; 5]);
         let (preferred, excluded) = ([SegmentId(9), SegmentId(2), SegmentId(4)], [SegmentId(2)]);
         for _ in 0..20 {
-            let request = Request {
+            let request = PlaceRequest {
                 preferred: &preferred,
-                ..Request::new(10)
+                ..PlaceRequest::new(10)
             };
             assert_eq!(ids(&pool.place(&request).unwrap()), [2], "{strategy}");
-            let request = Request {
+            let request = PlaceRequest {
                 excluded: &excluded,
                 ..request
             };
             assert_eq!(ids(&pool.place(&request).unwrap()), [4], "{strategy}");
-            let request = Request {
+            let request = PlaceRequest {
                 replicas: Replicas::exact(4),
                 ..request
             };
@@ -223,9 +226,9 @@ fn siblings_with_one_name_are_all_used() {
             };
             pool.mount(Segment::remote(info)).unwrap();
         }
-        let request = Request {
+        let request = PlaceRequest {
             host: "host",
-            ..Request::new(1000)
+            ..PlaceRequest::new(1000)
         };
         assert_eq!(spread(&pool, &request, 4).len(), 4, "{strategy}");
         assert_eq!(pool.segments().len(), 4);
@@ -238,14 +241,14 @@ fn a_lone_segment_with_room_is_found_among_many_full_ones() {
         let pool = pool(strategy, 4);
         mount_sizes(&pool, &[64; 300]);
         let mut held: Vec<_> = (0..300)
-            .map(|_| pool.place(&Request::new(64)).unwrap().remove(0))
+            .map(|_| pool.place(&PlaceRequest::new(64)).unwrap().remove(0))
             .collect();
-        assert!(pool.place(&Request::new(1)).is_err(), "{strategy}");
+        assert!(pool.place(&PlaceRequest::new(1)).is_err(), "{strategy}");
         for room in [0, 150, 299] {
             let freed = held.swap_remove(room);
             let id = freed.segment_id();
             drop(freed);
-            let found = pool.place(&Request::new(64)).unwrap().remove(0);
+            let found = pool.place(&PlaceRequest::new(64)).unwrap().remove(0);
             assert_eq!(found.segment_id(), id, "{strategy}");
             held.push(found);
         }
@@ -256,12 +259,12 @@ fn a_lone_segment_with_room_is_found_among_many_full_ones() {
 fn random_choices_are_even_and_weighted_ones_as_the_capacities() {
     let even = pool(Strategy::Random, 6);
     mount_sizes(&even, &[1 << 20; 10]);
-    for (id, count) in spread(&even, &Request::new(1), 10_000) {
+    for (id, count) in spread(&even, &PlaceRequest::new(1), 10_000) {
         assert!((800..1200).contains(&count), "{id}: {count}");
     }
     let weighted = pool(Strategy::CapacityWeighted, 6);
     mount_sizes(&weighted, &[1 << 20, 3 << 20]);
-    let counts = spread(&weighted, &Request::new(1), 10_000);
+    let counts = spread(&weighted, &PlaceRequest::new(1), 10_000);
     assert!((2200..2800).contains(&counts[&1]), "{counts:?}");
 }
 
@@ -271,7 +274,7 @@ fn equal_seeds_and_calls_give_equal_places() {
         let run = |seed| {
             let pool = pool(strategy, seed);
             mount_sizes(&pool, &[1 << 20; 20]);
-            let requests = (1..200).map(Request::new);
+            let requests = (1..200).map(PlaceRequest::new);
             let buffers: Vec<_> = requests.flat_map(|one| pool.place(&one).unwrap()).collect();
             ids(&buffers)
         };
@@ -292,7 +295,7 @@ fn a_fresh_segment_is_given_no_more_than_twice_its_share() {
                 .map(|segment| pool.place_in(segment.id, 1 << 19, 1).unwrap())
                 .collect();
             pool.mount(Segment::remote(info(1000, 1 << 20))).unwrap();
-            let counts = spread(&pool, &Request::new(1), 20_000);
+            let counts = spread(&pool, &PlaceRequest::new(1), 20_000);
             let share = 20_000 / (count + 1);
             let fresh = counts[&1000];
             assert!(
@@ -318,7 +321,7 @@ fn a_fresh_segment_that_has_caught_up_is_like_the_others() {
         .collect();
     pool.mount(Segment::remote(info(1000, 100_000))).unwrap();
     let mut place = |count: usize| {
-        held.extend((0..count).flat_map(|_| pool.place(&Request::new(10)).unwrap()));
+        held.extend((0..count).flat_map(|_| pool.place(&PlaceRequest::new(10)).unwrap()));
     };
     // The fresh segment gains on the others by as much again as they are given.
     place(60_000);
@@ -336,10 +339,10 @@ fn a_fresh_segment_that_has_caught_up_is_like_the_others() {
 fn the_tightest_hole_is_kept_for_what_fits_it() {
     let pool = pool(Strategy::BestHole, 10);
     mount_sizes(&pool, &[5000, 300, 1000]);
-    assert_eq!(ids(&pool.place(&Request::new(200)).unwrap()), [2]);
-    let _held = pool.place(&Request::new(200)).unwrap();
-    assert_eq!(ids(&pool.place(&Request::new(200)).unwrap()), [3]);
-    assert_eq!(ids(&pool.place(&Request::new(1001)).unwrap()), [1]);
+    assert_eq!(ids(&pool.place(&PlaceRequest::new(200)).unwrap()), [2]);
+    let _held = pool.place(&PlaceRequest::new(200)).unwrap();
+    assert_eq!(ids(&pool.place(&PlaceRequest::new(200)).unwrap()), [3]);
+    assert_eq!(ids(&pool.place(&PlaceRequest::new(1001)).unwrap()), [1]);
 }
 
 #[test]
@@ -355,10 +358,10 @@ fn local_first_follows_the_ring_of_hosts() {
         .unwrap();
     }
     let first = |host, key_hash| {
-        let request = Request {
+        let request = PlaceRequest {
             host,
             key_hash: Some(key_hash),
-            ..Request::new(100)
+            ..PlaceRequest::new(100)
         };
         ids(&pool.place(&request).unwrap())[0]
     };
@@ -374,17 +377,17 @@ fn local_first_follows_the_ring_of_hosts() {
         assert_eq!(first(host, 2), names[0], "{host}");
     }
     // Replicas begin at hosts of their own.
-    let replicas = |count| Request {
+    let replicas = |count| PlaceRequest {
         host: "d",
         replicas: Replicas::exact(count),
-        ..Request::new(100)
+        ..PlaceRequest::new(100)
     };
     assert_eq!(ids(&pool.place(&replicas(3)).unwrap()), [3, 5, 1]);
     assert_eq!(ids(&pool.place(&replicas(7)).unwrap()).len(), 7);
     // Full hosts are passed over in the order of the ring, those without come last.
-    let request = Request {
+    let request = PlaceRequest {
         host: "d",
-        ..Request::new(100)
+        ..PlaceRequest::new(100)
     };
     let held: Vec<_> = (0..7)
         .map(|_| pool.place(&request).unwrap().remove(0))
@@ -404,21 +407,21 @@ fn aligned_requests_pass_over_segments_whose_base_is_not() {
             pool.mount(Segment::remote(info)).unwrap();
         }
         for _ in 0..15 {
-            let request = Request {
+            let request = PlaceRequest {
                 align: 4096,
-                ..Request::new(100)
+                ..PlaceRequest::new(100)
             };
             let buffer = pool.place(&request).unwrap().remove(0);
             assert_eq!(buffer.segment_id().0, 2, "{strategy}");
             assert_eq!(buffer.address() % 4096, 0, "{strategy}");
         }
-        let request = Request {
+        let request = PlaceRequest {
             align: 1 << 20,
-            ..Request::new(100)
+            ..PlaceRequest::new(100)
         };
         assert!(matches!(
             pool.place(&request),
-            Err(PlaceError::NoSegment {
+            Err(PlacementError::NoSegment {
                 align: 1_048_576,
                 segments: 3,
                 ..

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use common::{info, pool};
 use mc_segment::{
-    PlacedBuffer, RegistrationLimit, ReplicaPolicy, Replicas, Request, Segment, SegmentId,
+    PlaceRequest, PlacedBuffer, RegistrationLimit, ReplicaPolicy, Replicas, Segment, SegmentId,
     SegmentPool, Strategy, registration_chunks,
 };
 use proptest::{prelude::*, strategy::Strategy as _};
@@ -91,7 +91,7 @@ fn run(pool: &SegmentPool, ops: &[Op]) {
                 excluded,
             } => {
                 let excluded = [SegmentId(excluded as u128)];
-                let request = Request {
+                let request = PlaceRequest {
                     align: 1 << align_log2,
                     max_extents,
                     replicas: Replicas {
@@ -101,7 +101,7 @@ fn run(pool: &SegmentPool, ops: &[Op]) {
                     excluded: &excluded,
                     host: "a",
                     key_hash: Some(size),
-                    ..Request::new(size)
+                    ..PlaceRequest::new(size)
                 };
                 let placed = pool.place(&request).unwrap_or_default();
                 check_shortfall(pool, &request, &placed);
@@ -131,7 +131,7 @@ fn run(pool: &SegmentPool, ops: &[Op]) {
 }
 
 /// Checks that no name without a replica could have taken one.
-fn check_shortfall(pool: &SegmentPool, request: &Request<'_>, placed: &[PlacedBuffer]) {
+fn check_shortfall(pool: &SegmentPool, request: &PlaceRequest<'_>, placed: &[PlacedBuffer]) {
     if placed.len() == request.replicas.count as usize {
         return;
     }
@@ -148,7 +148,7 @@ fn check_shortfall(pool: &SegmentPool, request: &Request<'_>, placed: &[PlacedBu
             .map(|one| one.id)
             .filter(|&id| id != segment.id)
             .collect();
-        let alone = Request {
+        let alone = PlaceRequest {
             excluded: &others,
             replicas: Replicas::exact(1),
             ..*request

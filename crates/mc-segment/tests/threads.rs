@@ -12,7 +12,7 @@ use std::{
 use common::{info, pool};
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
-    Memory, PlacedBuffer, ReplicaPolicy, Replicas, Request, Segment, SegmentId, SegmentPool,
+    Memory, PlaceRequest, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentPool,
     SegmentState, Strategy,
 };
 use rand::{Rng, SeedableRng};
@@ -46,14 +46,14 @@ fn work(pool: &SegmentPool, seed: u64, is_over: &AtomicBool, placed: &AtomicU64)
     let mut rng = rng(seed);
     let mut live: Vec<(u64, PlacedBuffer)> = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
-        let request = Request {
+        let request = PlaceRequest {
             max_extents: 1 + rng.next_u32() % 3,
             align: 1 << (rng.next_u32() % 6),
             replicas: Replicas {
                 count: 1 + rng.next_u32() % 2,
                 policy: ReplicaPolicy::BestEffort,
             },
-            ..Request::new(8 + rng.next_u64() % 2000)
+            ..PlaceRequest::new(8 + rng.next_u64() % 2000)
         };
         for mut buffer in pool.place(&request).unwrap_or_default() {
             placed.fetch_add(1, Ordering::Relaxed);
@@ -165,7 +165,7 @@ fn nothing_is_placed_in_a_segment_once_it_is_closed() {
                 let mut rng = rng(seed);
                 while !is_over.load(Ordering::Relaxed) {
                     let before = epoch.load(Ordering::SeqCst);
-                    let buffers = pool.place(&Request::new(1 + rng.next_u64() % 100));
+                    let buffers = pool.place(&PlaceRequest::new(1 + rng.next_u64() % 100));
                     let was_closed = before % 2 == 1 && epoch.load(Ordering::SeqCst) == before;
                     let placed = buffers.unwrap().remove(0);
                     assert!(!(was_closed && placed.segment_id() == id));
@@ -198,9 +198,9 @@ fn a_placement_that_reaches_a_segment_after_it_was_closed_goes_elsewhere() {
     // Most of a request is spent on the way to the segment, so that it is often closed meanwhile.
     let mut preferred = vec![full; 20_000];
     preferred.push(closing);
-    let request = Request {
+    let request = PlaceRequest {
         preferred: &preferred,
-        ..Request::new(100)
+        ..PlaceRequest::new(100)
     };
     let (is_over, placed) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {

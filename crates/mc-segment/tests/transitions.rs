@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use mc_segment::{
-    Memory, MountError, Mounting, PlacedBuffer, PoolOptions, Segment, SegmentId, SegmentInfo,
-    SegmentPool, SegmentState, Step, Transition, TransitionError,
+    Memory, MountError, Mounting, PlacedBuffer, Segment, SegmentId, SegmentInfo, SegmentPool,
+    SegmentPoolOptions, SegmentState, Step, Transition, TransitionError,
 };
 
 const ID: SegmentId = SegmentId(7);
@@ -14,7 +14,7 @@ fn segment() -> Segment {
 
 /// Returns a pool whose segment is in a state, reached by the shortest way.
 fn pool_in(state: Option<SegmentState>) -> SegmentPool {
-    let pool = SegmentPool::new(PoolOptions::default());
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
     let Some(state) = state else { return pool };
     pool.mount(segment()).unwrap();
     match state {
@@ -63,6 +63,7 @@ fn every_cell_does_what_the_table_says() {
                 Step::Stay => Ok(from),
                 Step::Forget => Ok(None),
                 Step::Refuse => Err(from),
+                other => panic!("{other:?} is not known"),
             };
             let cell = format!("{from:?}, {transition:?}: {outcome:?}");
             assert_eq!(outcome.is_ok(), expected.is_ok(), "{cell}");
@@ -115,7 +116,7 @@ fn only_an_open_segment_takes_buffers_and_only_a_readable_one_has_them() {
             is_open,
             "{state}"
         );
-        let request = mc_segment::Request::new(1);
+        let request = mc_segment::PlaceRequest::new(1);
         assert_eq!(pool.place(&request).is_ok(), is_open, "{state}");
         let is_readable = held.as_ref().is_none_or(PlacedBuffer::is_readable);
         assert_eq!(is_readable, state != SegmentState::Unmounting, "{state}");

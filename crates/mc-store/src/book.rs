@@ -297,7 +297,6 @@ pub(crate) fn segments(pool: &SegmentPool) -> Vec<(u64, SegmentInfo, SegmentStat
 pub(crate) fn mounted<'a>(info: &SegmentInfo, document: &'a [u8]) -> Record<'a> {
     Record::Mounted {
         segment: info.id,
-        epoch: info.epoch,
         document,
     }
 }

@@ -1,6 +1,6 @@
 //! Why a store refuses.
 
-use mc_segment::{BytesError, PlaceError};
+use mc_segment::{BytesError, PlacementError};
 use thiserror::Error;
 
 /// Why an object was not put; nothing has changed.
@@ -31,7 +31,7 @@ pub enum PutError {
     },
     /// The request makes no sense, or no segment could ever take it.
     #[error("the object cannot be placed")]
-    Place(#[from] PlaceError),
+    Place(#[from] PlacementError),
     /// The journal takes no more records; see
     /// [`journal_error`](crate::ObjectStore::journal_error).
     #[error("the journal of the store takes no more records")]
@@ -41,7 +41,7 @@ pub enum PutError {
     NoRoom {
         /// Why the object was not placed as it is.
         #[source]
-        place: PlaceError,
+        place: PlacementError,
         /// What may not leave.
         in_the_way: InTheWay,
     },

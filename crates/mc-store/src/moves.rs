@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mc_segment::{PlacedBuffer, Replicas, Request, SegmentId, TransitionError};
+use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionError};
 
 use crate::{
     ObjectStore,
@@ -230,7 +230,7 @@ impl Shared {
         let mut excluded = object.terms.excluded.to_vec();
         let old = replaced.and_then(|place| object.replicas().nth(place));
         excluded.extend(old.map(PlacedBuffer::segment_id));
-        let request = Request {
+        let request = PlaceRequest {
             size: object.size(),
             align: object.terms.align,
             max_extents: object.terms.max_extents.min(self.options.extents_max),

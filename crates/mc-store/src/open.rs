@@ -3,8 +3,8 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use mc_segment::{
-    BufferDescriptor, MountError, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId,
-    SegmentInfo, SegmentPool, SegmentState, TransitionError,
+    MountError, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo,
+    SegmentPool, SegmentState, TransitionError,
 };
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -228,7 +228,7 @@ fn mount(
     let id = info.id;
     let refused = |source| StoreOpenError::Mount { id, source };
     pool.mount(segment).map_err(refused)?;
-    if info.epoch != before.epoch {
+    if info.epoch != before.info.epoch {
         return Ok(None);
     }
     let descriptors = inside.places.iter();
@@ -346,20 +346,5 @@ impl Shared {
             self.limbo.keep(until, kept);
         }
         self.sweep(now);
-    }
-}
-
-impl Place {
-    /// Returns the place as a segment that is mounted again knows it.
-    fn descriptor(&self, info: &SegmentInfo) -> BufferDescriptor {
-        BufferDescriptor {
-            segment: self.segment,
-            epoch: self.epoch,
-            address: self.extents.first().map_or(0, |first| first.address),
-            size: self.extents.iter().map(|extent| extent.size).sum(),
-            protocol: info.protocol.clone(),
-            endpoint: info.endpoint.clone(),
-            extents: self.extents.to_vec(),
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     error::StoreOptionsError,
     journal::JournalOptions,
-    policy::{Chained, Gdsf, Lru, Policy, S3Fifo, TailFirst},
+    policy::{Auto, Chained, Gdsf, Lru, Policy, ReuseAge, S3Fifo, TailFirst},
 };
 
 /// Limits and rules of a store.
@@ -57,12 +57,16 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
-    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
     /// [`Gdsf`].
     Gdsf,
+    /// [`ReuseAge`].
+    ReuseAge,
+    /// [`Auto`].
+    #[default]
+    Auto,
 }
 
 impl PolicyKind {
@@ -72,6 +76,8 @@ impl PolicyKind {
             Self::TailFirst => Box::new(Chained::new(TailFirst::default())),
             Self::S3Fifo => Box::new(Chained::new(S3Fifo::default())),
             Self::Gdsf => Box::new(Chained::new(Gdsf::default())),
+            Self::ReuseAge => Box::new(Chained::new(ReuseAge::default())),
+            Self::Auto => Box::new(Chained::new(Auto::default())),
         }
     }
 }

@@ -326,6 +326,15 @@ impl Ranks {
         self.hidden
     }
 
+    /// As [`hide`](Self::hide), unless the object has left or moved, so that its
+    /// id may be another's.
+    pub(crate) fn hide_if_stored(&mut self, index: &Index, object: &Object, now: Moment) {
+        let stored = index.object(object.id);
+        if stored.is_some_and(|stored| stored.is_same(object)) {
+            self.hide(object, now);
+        }
+    }
+
     /// Stops offering an object that is in use.
     pub(crate) fn hide(&mut self, object: &Object, now: Moment) {
         if !self.is_known(object.id) || object.claims.is_hidden() {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mc_segment::{BufferDescriptor, PlacedBuffer, Request};
+use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     ObjectStore,
@@ -85,7 +85,7 @@ fn begin(
         pending,
         terms: shared.terms.of(request),
     };
-    let placing = Request {
+    let placing = PlaceRequest {
         size: request.size,
         align: request.align,
         max_extents: request.max_extents.min(shared.options.extents_max),

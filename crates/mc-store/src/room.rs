@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use mc_segment::{Block, PlaceError, PlacedBuffer, ReplicaPolicy, Replicas, Request, SegmentId};
+use mc_segment::{
+    Block, PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId,
+};
 
 use crate::{
     clock::Moment,
@@ -39,7 +41,7 @@ impl Shared {
     /// Places the replicas of an object, letting others go if there is no room.
     pub(crate) fn place(
         &self,
-        request: &Request<'_>,
+        request: &PlaceRequest<'_>,
         now: Moment,
     ) -> Result<Vec<PlacedBuffer>, PutError> {
         let mut has_evicted = false;
@@ -52,7 +54,7 @@ impl Shared {
                     }
                     return Ok(buffers);
                 }
-                Err(refusal @ PlaceError::NoSpace { .. }) => {
+                Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
                         if !self.make_room(request, now) {
                             return Err(self.no_room(refusal, now));
@@ -65,12 +67,12 @@ impl Shared {
         }
         // Others took whatever was made; as if there was none.
         match self.pool.place(request) {
-            Err(refusal @ PlaceError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
+            Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
             placed => Ok(placed?),
         }
     }
 
-    fn no_room(&self, place: PlaceError, now: Moment) -> PutError {
+    fn no_room(&self, place: PlacementError, now: Moment) -> PutError {
         let (_, in_flight) = self.index.counts();
         let ranks = self.order.lock_all_settled(&self.pool, &self.index, now);
         let pinned = ranks.figures.pinned;
@@ -85,7 +87,7 @@ impl Shared {
 
     /// Lets objects go so that a request that was refused has room; returns
     /// whether any went.
-    fn make_room(&self, request: &Request<'_>, now: Moment) -> bool {
+    fn make_room(&self, request: &PlaceRequest<'_>, now: Moment) -> bool {
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
         let placed = match request.replicas.count {
@@ -95,7 +97,7 @@ impl Shared {
                     count,
                     policy: ReplicaPolicy::BestEffort,
                 };
-                let some = Request {
+                let some = PlaceRequest {
                     replicas,
                     ..*request
                 };
@@ -410,7 +412,9 @@ impl Room<'_> {
             for object in next {
                 let is_claimed = object.leave(self.now).is_ok();
                 // The next ones are behind those that are hidden.
-                self.shared.order.lock().hide(&object, self.now);
+                let mut ranks = self.shared.order.lock();
+                ranks.hide_if_stored(&self.shared.index, &object, self.now);
+                drop(ranks);
                 if !is_claimed {
                     continue;
                 }

@@ -39,10 +39,10 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+/// use mc_segment::{SegmentPoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
 /// use mc_store::{ObjectStore, PutRequest, StoreOptions};
 ///
-/// let pool = SegmentPool::new(PoolOptions::default());
+/// let pool = SegmentPool::new(SegmentPoolOptions::default());
 /// let info = SegmentInfo::new(SegmentId(1), "node-1", 0x1_0000_0000, 64 << 20);
 /// pool.mount(Segment::remote(info))?;
 /// let store = ObjectStore::new(pool, StoreOptions::default())?;

@@ -12,10 +12,10 @@ use std::{
 };
 
 use common::{
-    BASE, SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, keys, kill_and_open,
+    SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, info, keys, kill_and_open,
     mount, mount_as, mount_in, object, offset_of, open, place,
 };
-use mc_segment::{SegmentId, SegmentInfo, SegmentState};
+use mc_segment::{SegmentId, SegmentState};
 use mc_store::journal::{
     Damage, Durability, Journal, JournalError, JournalOptions, Lost, ObjectRecord, OpenError,
     Place, Places, Record, Reservation, SavedFile, read_file,
@@ -57,8 +57,7 @@ fn objects_come_back_in_the_order_of_commits() {
     let [segment] = &recovered.segments[..] else {
         panic!("{:?}", recovered.segments)
     };
-    let info = SegmentInfo::new(SEGMENT, "segment", BASE, SIZE);
-    assert_eq!((&segment.info, segment.epoch), (&info, 1));
+    assert_eq!(segment.info, info(SEGMENT, 1));
     assert_eq!(segment.state, SegmentState::Ok);
     assert_eq!(keys(&recovered), [&b"a"[..], b"b"]);
     assert_eq!(offset_of(&recovered, b"b"), Some(900), "the later one");
@@ -428,10 +427,9 @@ fn a_store_is_saved_in_a_file_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved");
     assert!(matches!(read_file(&path), Err(OpenError::Io { .. })));
-    let document = document(SEGMENT);
+    let document = document(SEGMENT, 1);
     let mounted = Record::Mounted {
         segment: SEGMENT,
-        epoch: 1,
         document: &document,
     };
     let mut lengths = Vec::new();

@@ -34,10 +34,9 @@ fn check_linear(bytes: impl Fn(usize) -> Vec<u8>) {
 fn check_records(write: impl Fn(u64, &mut Writer<Vec<u8>>)) {
     check_linear(|len| {
         let mut writer = Writer::new(Vec::new()).unwrap();
-        let document = document(SEGMENT);
+        let document = document(SEGMENT, 1);
         let mounted = Record::Mounted {
             segment: SEGMENT,
-            epoch: 1,
             document: &document,
         };
         writer.write(&mounted).unwrap();
@@ -118,10 +117,9 @@ fn one_key_for_all_objects() {
 fn many_segments() {
     check_records(|number, writer| {
         let segment = SegmentId(u128::from(number));
-        let document = document(segment);
+        let document = document(segment, number);
         let mounted = Record::Mounted {
             segment,
-            epoch: number,
             document: &document,
         };
         writer.write(&mounted).unwrap();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{info, mount_sizes, pool};
-use mc_segment::{PlaceError, Replicas, Segment, SegmentId, Strategy};
+use mc_segment::{PlacementError, Replicas, Segment, SegmentId, Strategy};
 use mc_store::{
     Clock, ObjectStore, PutError, PutRequest, Removal, RemoveError, StoreOptions,
     StoreOptionsError, Watermarks,
@@ -121,7 +121,7 @@ fn limits_are_errors_with_their_numbers() {
         refusal(b"abcd", 1).to_string(),
         "a key of 4 bytes is longer than the 3 that are allowed"
     );
-    assert_eq!(refusal(b"a", 0), PutError::Place(PlaceError::ZeroSize));
+    assert_eq!(refusal(b"a", 0), PutError::Place(PlacementError::ZeroSize));
     let stats = store.stats();
     assert_eq!((stats.refused.too_large, stats.refused.impossible), (2, 1));
     assert_eq!((stats.in_flight, stats.abandoned), (0, 0));
@@ -138,7 +138,7 @@ fn objects_larger_than_every_segment_evict_nothing() {
         .unwrap_err();
     assert!(matches!(
         refusal,
-        PutError::Place(PlaceError::NoSegment { .. })
+        PutError::Place(PlacementError::NoSegment { .. })
     ));
     assert_eq!(keys(&store, &["a"]), ["a"]);
 }

@@ -122,6 +122,32 @@ pub(super) const CAPACITY_WEIGHTED: Series = series(
     Line::Solid,
 );
 pub(super) const BEST_HOLE: Series = series("best-hole", [136, 34, 85], Marker::Plus, Line::Solid);
+pub(super) const MC_STORE: Series = series("mc-store", [0, 114, 178], Marker::Circle, Line::Solid);
+pub(super) const QUICK_CACHE: Series =
+    series("quick_cache", [213, 94, 0], Marker::Square, Line::Solid);
+pub(super) const MOKA: Series = series("moka", [0, 158, 115], Marker::Triangle, Line::Solid);
+pub(super) const FOYER_MEMORY: Series =
+    series("foyer-memory", [204, 121, 167], Marker::Cross, Line::Solid);
+pub(super) const VICTIM_MAX: Series = series(
+    "aggressor, longest",
+    [0, 114, 178],
+    Marker::Circle,
+    Line::None,
+);
+pub(super) const VICTIM_P999: Series = series(
+    "aggressor, 99.9 %",
+    [213, 94, 0],
+    Marker::Square,
+    Line::None,
+);
+pub(super) const CONTROL_MAX: Series =
+    series("control, longest", [0, 114, 178], Marker::Ring, Line::None);
+pub(super) const CONTROL_P999: Series = series(
+    "control, 99.9 %",
+    [213, 94, 0],
+    Marker::OpenSquare,
+    Line::None,
+);
 pub(super) const PUBLISHED_BEFORE: Series =
     series("published before", [150, 60, 0], Marker::Ring, Line::None);
 pub(super) const PUBLISHED_AFTER: Series = series(

@@ -12,6 +12,8 @@ mod headline;
 mod markdown;
 mod population;
 mod replay;
+mod stall;
+mod store;
 mod strategies;
 mod uniform;
 
@@ -51,6 +53,8 @@ const SECTIONS: &[Section] = &[
     arena::SECTION,
     population::SECTION,
     strategies::SECTION,
+    store::SECTION,
+    stall::SECTION,
 ];
 
 /// Regenerates what the data under a directory feed; the headline belongs to those in `docs`.

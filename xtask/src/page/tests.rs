@@ -57,6 +57,13 @@ fn data() -> Data {
         replay("adaptive", "window", 0.05, 0.2),
         replay("adaptive", "window", 0.1, 0.4),
     ];
+    let store = r#"{"workload": "store", "subject": "mc-store", "scenario": "get_or_put", "seed": 7,
+        "threads": 16, "ops_per_second": 2.5e6, "cpu_ns_per_op": 812.0, "p50_ns": 500,
+        "p99_ns": 1000, "p999_ns": 2000, "hit_rate": 0.5, "memory_objects": 1000000,
+        "bytes_per_object": 219.6, "given_back": 0.934}"#;
+    let stall = r#"{"workload": "stall", "subject": "mc-store", "aggressor": "unmount", "seed": 7,
+        "objects": 10000, "victim_p99_ns": 900, "victim_p999_ns": 1500, "victim_max_ns": 4100000,
+        "control_p999_ns": 1450, "control_max_ns": 4000000}"#;
     let skipped = r#"{"subject": "range-alloc", "reason": "of a reason"}"#;
     Data {
         documents: vec![
@@ -66,6 +73,8 @@ fn data() -> Data {
             document("evict", evict, ""),
             document("replay", &replays.join(","), ""),
             document("concurrency", &threads, ""),
+            document("store", store, ""),
+            document("stall", stall, ""),
         ],
     }
 }
@@ -122,6 +131,20 @@ fn hit_rates_stand_with_the_capacity_that_they_save() {
     assert!(page.contains("### Blocks of two models") && !page.contains("### Blocks of 512"));
     assert!(page.contains("| 10 % | 0.300000 | – | 0.400000 | – | 25.0 % |"));
     assert!(page.contains("| mixed | bin-ceil, lru | 1.2500 | – | 0 | – | 900 |"));
+}
+
+#[test]
+fn the_store_stands_with_its_memory_and_its_scenarios() {
+    let page = render(&data());
+    assert!(page.contains("| 1,000,000 | 220 | 93 % |"));
+    assert!(page.contains("### Reads of twice what fits") && !page.contains("### Reads that hit"));
+    assert!(page.contains("| mc-store | 16 | 2.50 | 812 | 500 | 1,000 | 2,000 | 50 % |"));
+}
+
+#[test]
+fn waits_stand_beside_the_control() {
+    let row = "| unmount | 10,000 | 0.9 | 1.5 | 4100.0 | 1.4 | 4000.0 | – |";
+    assert!(render(&data()).contains(row));
 }
 
 #[test]

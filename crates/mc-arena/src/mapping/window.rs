@@ -11,13 +11,13 @@ impl Mapping {
     pub(crate) fn write_at(&mut self, offset: usize, from: &[u8]) -> bool {
         if offset
             .checked_add(from.len())
-            .is_none_or(|end| end > self.len)
+            .is_none_or(|end| end > self.len())
         {
             return false;
         }
-        let into = self.base.as_ptr().wrapping_add(offset);
+        let into = self.base().as_ptr().wrapping_add(offset);
         // SAFETY: (1) the target lies inside the mapping (checked above), which is mapped writable
-        // (field `base`); (2) the source is a live slice, which cannot lie in the mapping: a mapping
+        // (its invariant); (2) the source is a live slice, which cannot lie in the mapping: a mapping
         // written by copies lends none, and every other memory is disjoint from it; (3) within this
         // process the mapping has one user (`&mut self`).
         unsafe { into.copy_from_nonoverlapping(from.as_ptr(), from.len()) };

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mc_segment::{
-    PlaceError, PlacedBuffer, PoolOptions, ReplicaPolicy, Replicas, SegmentPool, Strategy,
+    PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentPool, SegmentPoolOptions,
+    Strategy,
 };
 use mc_store::{
     Clock, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal, RemoveError,
@@ -62,7 +63,7 @@ fn run(generator: &mut Generator) -> u64 {
 impl Round {
     fn new(generator: &mut Generator) -> Self {
         let strategies = Strategy::ALL;
-        let pool = SegmentPool::new(PoolOptions {
+        let pool = SegmentPool::new(SegmentPoolOptions {
             strategy: strategies[generator.random_range(0..strategies.len())],
             seed: generator.random(),
         });
@@ -148,7 +149,9 @@ impl Round {
             // More than there is, in segments that are open, or names among them.
             Err(
                 PutError::NoRoom { .. }
-                | PutError::Place(PlaceError::NoSegment { .. } | PlaceError::TooFewNames { .. }),
+                | PutError::Place(
+                    PlacementError::NoSegment { .. } | PlacementError::TooFewNames { .. },
+                ),
             ) => {}
             Err(error) => panic!("{error}"),
         }

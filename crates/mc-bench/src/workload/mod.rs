@@ -15,6 +15,8 @@ pub mod populate;
 mod random;
 pub mod replay;
 mod request;
+mod stall;
+pub mod store;
 pub mod strategies;
 mod tier;
 mod uniform;
@@ -44,6 +46,8 @@ pub const WORKLOADS: &[Workload] = &[
     arena::WORKLOAD,
     populate::WORKLOAD,
     strategies::WORKLOAD,
+    store::WORKLOAD,
+    stall::WORKLOAD,
 ];
 
 /// One workload of the table.

@@ -140,6 +140,19 @@ pub enum RequestError {
         /// Why not, and what to do.
         source: Box<PoolError>,
     },
+    /// A process that measures one subject apart from the others gave no figures.
+    #[error(
+        "{workload} cannot measure the memory of \"{subject}\": {reason}; it runs in the mc-bench \
+         command, which starts itself again"
+    )]
+    Apart {
+        /// The workload.
+        workload: &'static str,
+        /// The subject.
+        subject: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
 }
 
 impl RequestError {

@@ -81,11 +81,11 @@ impl OffsetAllocator {
     /// Returns the bins that have holes, the smallest sizes first, in time
     /// linear in the number of holes.
     pub fn histogram(&self) -> Histogram {
-        let scale = self.holes.scale();
-        let parked = self.parked.is_some().then_some(self.parked.charge);
+        let holes = self.space().holes();
+        let scale = holes.scale();
+        let parked = Some(self.space().parked_bytes()).filter(|&size| size != 0);
         let usage = |bin| {
-            let filed = self.holes.in_bin(bin);
-            let filed = filed.map(|index| self.holes.hole(index).size);
+            let filed = holes.in_bin(bin).map(|index| holes.hole(index).size);
             let parked = parked.filter(|&size| scale.bin_floor(size) == bin);
             let empty = BinUsage {
                 size_min: scale.bin_size(bin).unwrap_or(u64::MAX),
@@ -99,7 +99,7 @@ impl OffsetAllocator {
                 ..usage
             })
         };
-        let mut bins = *self.holes.bins();
+        let mut bins = *holes.bins();
         if let Some(size) = parked {
             bins.insert(scale.bin_floor(size));
         }

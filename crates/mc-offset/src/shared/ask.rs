@@ -2,8 +2,13 @@
 
 use super::SharedAllocator;
 use crate::{
-    allocation::Allocation, allocator::OffsetAllocator, options::Options, report::Report,
-    sync::Ordering, window::Window,
+    allocation::Allocation,
+    allocator::OffsetAllocator,
+    hole_plan::{BlockCost, HoleOptions, HolePlan},
+    options::Options,
+    report::Report,
+    sync::Ordering,
+    window::Window,
 };
 
 impl SharedAllocator {
@@ -109,6 +114,23 @@ impl SharedAllocator {
         self.inspect(|allocator| allocator.cheapest_window_near(candidates, size, align, cost))
     }
 
+    /// Plans how to make a hole by moving and evicting: see
+    /// [`OffsetAllocator::plan_hole`]. The plan is of one moment; a step that
+    /// another thread was faster than fails when it is taken.
+    ///
+    /// `block_cost` runs under the lock: see [`inspect`](Self::inspect).
+    ///
+    /// # Panics
+    ///
+    /// As [`inspect`](Self::inspect).
+    pub fn plan_hole(
+        &self,
+        options: &HoleOptions,
+        block_cost: impl FnMut(&Allocation) -> BlockCost,
+    ) -> Option<HolePlan> {
+        self.inspect(|allocator| allocator.plan_hole(options, block_cost))
+    }
+
     /// Calls `inspect` with the allocator locked and all freed blocks merged:
     /// for queries that no other method answers. Other threads wait meanwhile.
     ///
@@ -127,7 +149,7 @@ impl SharedAllocator {
     }
 
     /// Returns what a method of the allocator says, all freed blocks merged.
-    fn merged<R>(&self, ask: fn(&OffsetAllocator) -> R) -> R {
+    pub(super) fn merged<R>(&self, ask: fn(&OffsetAllocator) -> R) -> R {
         let mut state = self.core.lock();
         while self.reclaim(&mut state) {}
         ask(state.allocator())

@@ -6,6 +6,7 @@
 //! Instead the core, without its tables, stays for the rest of the process:
 //! when an allocator and all of its handles are gone, it serves the next one.
 
+#[cfg(not(loom))]
 use alloc::vec::Vec;
 #[cfg(not(loom))]
 use std::sync::{Mutex, PoisonError};

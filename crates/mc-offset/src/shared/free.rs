@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Handle, SharedAllocator, frame, locked::settle_free};
-use crate::{allocation::Allocation, window::Window};
+use crate::allocation::Allocation;
 
 impl Handle {
     /// Frees all `handles`, whichever allocators they are of, at the cost of
@@ -57,9 +57,8 @@ impl SharedAllocator {
         Handle::free_all(handles);
     }
 
-    /// Frees the victims of a window that
-    /// [`cheapest_window`](Self::cheapest_window) found, and returns how many
-    /// there were.
+    /// Frees victims: those of a [`Window`](crate::Window), or the evictions of
+    /// a [`HolePlan`](crate::HolePlan). Returns how many were freed.
     ///
     /// `take` is asked for the handle of each, without any lock, and returns
     /// `None` for one that is not to be freed, or is gone. Tokens of
@@ -75,7 +74,7 @@ impl SharedAllocator {
     /// let allocator = SharedAllocator::new(100)?;
     /// let mut blocks = (0..10).map(|_| allocator.allocate(10)).collect::<Result<Vec<_>, _>>()?;
     /// let window = allocator.cheapest_window(25, 1, |_| Some(1)).expect("nothing is pinned");
-    /// let freed = allocator.free_victims(&window, |victim| {
+    /// let freed = allocator.free_victims(&window.victims, |victim| {
     ///     let place = blocks.iter().position(|block| block.allocation() == *victim)?;
     ///     Some(blocks.swap_remove(place))
     /// });
@@ -85,12 +84,12 @@ impl SharedAllocator {
     /// ```
     pub fn free_victims(
         &self,
-        window: &Window,
+        victims: &[Allocation],
         mut take: impl FnMut(&Allocation) -> Option<Handle>,
     ) -> usize {
         let mut handles = Vec::new();
         let mut freed = 0;
-        for victim in &window.victims {
+        for victim in victims {
             if victim.is_loose() {
                 freed += usize::from(self.free(*victim).is_ok());
             } else {

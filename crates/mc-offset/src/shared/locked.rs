@@ -3,15 +3,17 @@
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::mem;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use super::{
+    MAGAZINE_COUNT,
     flags::Flags,
     frame::retire,
     frame_id::FrameId,
     handle::Handle,
-    magazine::Magazines,
+    magazine::{Magazines, Put},
     recent::RecentSizes,
+    seat,
     thread::{thread_address, thread_number},
 };
 use crate::{
@@ -34,6 +36,8 @@ pub(super) struct State {
     /// Whether nothing but handles is left.
     is_closing: bool,
     pub(super) recent: RecentSizes,
+    /// Bit `m` is set if magazine `m` has been one for some size.
+    in_use: u32,
     /// `None` once nothing but handles is left.
     magazines: Option<Arc<Magazines>>,
 }
@@ -44,6 +48,7 @@ impl State {
         loose: 0,
         is_closing: false,
         recent: RecentSizes::new(),
+        in_use: 0,
         magazines: None,
     };
 
@@ -74,9 +79,29 @@ impl State {
         self.magazines.as_ref().expect(IDLE)
     }
 
+    /// Returns whether several threads have magazines that are for some size.
+    pub(super) fn is_for_several(&self) -> bool {
+        self.in_use & self.in_use.wrapping_sub(1) != 0
+    }
+
+    /// Returns whether another thread's magazine is for blocks of so many bytes
+    /// and the thread's own is not.
+    fn is_of_another(&self, size: u64) -> bool {
+        let Some(magazines) = self.magazines.as_ref() else {
+            return false;
+        };
+        let own = thread_number() % MAGAZINE_COUNT;
+        let others = self.in_use & !(1 << own);
+        others != 0
+            && !magazines.get(own).is_for(size)
+            && (0..MAGAZINE_COUNT)
+                .filter(|other| others >> other & 1 == 1)
+                .any(|other| magazines.get(other).is_for(size))
+    }
+
     /// Returns what a block of so many bytes takes from the holes.
     pub(super) fn charge(&self, size: u64) -> u64 {
-        self.allocator.as_ref().expect(IDLE).charge(size)
+        self.allocator.as_ref().expect(IDLE).space().charge(size)
     }
 }
 
@@ -141,8 +166,7 @@ impl Core {
             magazines: Some(Arc::new(Magazines::new(&self.flags))),
             ..State::IDLE
         };
-        self.capacity
-            .store(state.allocator().capacity(), Ordering::Relaxed);
+        self.set_capacity(state.allocator().capacity());
         self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
         self.publish(state.allocator());
@@ -174,6 +198,11 @@ impl Core {
         self.capacity.load(Ordering::Relaxed)
     }
 
+    /// Takes note of the bytes of the range; the caller has the lock.
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Ordering::Relaxed);
+    }
+
     /// Returns the address of the first byte of the range.
     #[inline]
     pub(super) fn base(&self) -> u64 {
@@ -191,26 +220,35 @@ impl Core {
     /// If the thread runs a callback under it.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        match self.state.try_lock() {
-            Ok(state) => state,
-            Err(_) => self.lock_or_notice().expect(NESTED),
-        }
+        self.lock_unless_called().expect(NESTED)
     }
 
     /// Takes the lock, or returns `None` if the thread runs a callback under
     /// it.
+    #[inline]
     pub(super) fn lock_unless_called(&self) -> Option<MutexGuard<'_, State>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(_) => self.lock_or_notice(),
+        match self.try_lock() {
+            Some(state) => Some(state),
+            None => self.lock_or_notice(),
         }
     }
 
-    /// Takes a lock that seems to be held, or returns `None` if the thread
-    /// itself holds it.
+    /// Takes the lock if it is free.
     ///
-    /// The allocator panics only where it finds itself corrupted, and its
-    /// checks go on refusing then; so poison is no error.
+    /// What panics under it is a callback, or the allocator where it finds
+    /// itself corrupted, whose checks go on refusing then; so poison is no
+    /// error.
+    #[inline]
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Takes a lock that is held, or returns `None` if the thread itself holds
+    /// it.
     #[cold]
     fn lock_or_notice(&self) -> Option<MutexGuard<'_, State>> {
         if self.caller.load(Ordering::Relaxed) == thread_address() {
@@ -224,7 +262,9 @@ impl Core {
     /// that it is findable at any time.
     #[cold]
     pub(super) fn adopt(&self, state: &mut State, magazines: &Magazines, size: u64) {
-        magazines.get(thread_number()).adopt(size, |blocks| {
+        let own = thread_number() % MAGAZINE_COUNT;
+        state.in_use |= 1 << own;
+        magazines.get(own).adopt(size, |blocks| {
             for block in blocks {
                 settle_free(state.allocator().free(block));
             }
@@ -253,20 +293,35 @@ impl Core {
         let Some(mut state) = self.lock_unless_called() else {
             return self.free_later(block);
         };
-        let allocator = state.allocator();
-        if !allocator.park(block) {
-            settle_free(allocator.release(block));
+        if self.flags.is_keeping() && state.is_of_another(block.size()) {
+            return self.adopt_and_keep(&mut state, handle);
         }
+        let allocator = state.allocator();
+        settle_free(allocator.park_or_merge(block));
         self.publish(allocator);
         if state.is_closing {
             retire(self, &mut state);
         }
     }
 
+    /// Makes the thread's magazine one for the size of a block that it frees,
+    /// as another thread's is already: that one allocates what this one frees.
+    #[cold]
+    fn adopt_and_keep(&self, state: &mut State, handle: &Handle) {
+        let magazines = Arc::clone(state.magazines());
+        self.adopt(state, &magazines, handle.size());
+        seat::sit_down(self.id, &magazines);
+        let own = magazines.get(thread_number());
+        if own.put(handle.allocation()) != Put::Kept {
+            settle_free(state.allocator().free(handle.allocation()));
+            self.publish(state.allocator());
+        }
+    }
+
     /// Frees a block of a full shelf, and others that were on it.
     #[cold]
     pub(super) fn spill(&'static self, handle: &Handle) {
-        let Ok(mut state) = self.state.try_lock() else {
+        let Some(mut state) = self.try_lock() else {
             // Another thread may do the same meanwhile, which costs less than
             // to wait for it.
             return self.free(handle);
@@ -282,7 +337,7 @@ impl Core {
             settle_free(allocator.free(block));
         });
         // That blocks are left over does not mean that sizes cease to repeat.
-        allocator.sizes_repeat = true;
+        allocator.space_mut().set_sizes_repeat(true);
         self.publish(allocator);
     }
 
@@ -300,12 +355,12 @@ impl Core {
     /// Tells refusals what the locked allocator has.
     #[inline]
     pub(super) fn publish(&self, allocator: &mut OffsetAllocator) {
-        allocator.holes.learn_lone_largest();
+        allocator.space_mut().tighten_bound_at_once();
         self.largest_bound
             .store(allocator.largest_bound(), Ordering::Release);
         self.free_bytes
             .store(allocator.free_bytes(), Ordering::Relaxed);
-        self.flags.set_keeping(allocator.sizes_repeat);
+        self.flags.set_keeping(allocator.space().sizes_repeat());
     }
 }
 

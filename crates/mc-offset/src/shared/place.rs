@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::{Handle, SharedAllocator};
 use crate::{
     allocation::Allocation,
-    allocator::{OffsetAllocator, not_live},
-    error::{AllocError, PlaceError, ResizeError, RestoreError},
+    allocator::OffsetAllocator,
+    error::{AllocError, FreeError, PlaceError, ResizeError, RestoreError},
     options::Options,
     snapshot::Snapshot,
 };
@@ -53,12 +53,12 @@ impl SharedAllocator {
     /// # Errors
     ///
     /// As [`OffsetAllocator::resize_in_place`], and
-    /// [`NotLive`](crate::FreeError::NotLive) within
+    /// [`NotLive`](FreeError::NotLive) within
     /// [`Refused`](ResizeError::Refused) for a handle of another allocator; the
     /// handle is as it was.
     pub fn resize_in_place(&self, handle: &mut Handle, size: u64) -> Result<(), ResizeError> {
         if !self.owns(handle) {
-            return Err(not_live(handle.allocation()).into());
+            return Err(FreeError::not_live(handle.allocation()).into());
         }
         let resized =
             self.allocate_in_core(|core| core.resize_in_place(handle.allocation(), size))?;

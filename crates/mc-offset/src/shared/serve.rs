@@ -13,13 +13,13 @@ struct Placed {
 }
 
 impl OffsetAllocator {
-    /// As `serve`, for a caller with a lock, whose release waits for every
+    /// As `place`, for a caller with a lock, whose release waits for every
     /// store before it: nothing is returned through memory.
     #[inline]
     pub(super) fn serve_with_lock(&mut self, size: u64) -> Result<Allocation, AllocError> {
         match self.try_place(size) {
             Some(Placed { offset, node }) => {
-                let serial = self.serials.last();
+                let serial = self.space().last_serial();
                 Ok(Allocation::new(offset, size, serial, node.get()))
             }
             None => self.say_why_not(size),
@@ -29,12 +29,12 @@ impl OffsetAllocator {
     /// Fails once more to find a place.
     #[cold]
     fn say_why_not(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.serve(size)
+        self.place(size)
     }
 
     #[inline(never)]
     fn try_place(&mut self, size: u64) -> Option<Placed> {
-        let allocation = self.decide(size).ok()?;
+        let allocation = self.admit_and_carve(size).ok()?;
         let node = NonZeroU32::new(allocation.node());
         Some(Placed {
             offset: allocation.offset(),

@@ -6,7 +6,7 @@
 //! only tokens with odd serials are freed here, always in the core.
 
 use super::{Handle, SharedAllocator, frame};
-use crate::{allocation::Allocation, allocator::not_live, error::FreeError};
+use crate::{allocation::Allocation, error::FreeError};
 
 impl Handle {
     /// Gives up the handle for a token that frees nothing when it is dropped,
@@ -18,8 +18,7 @@ impl Handle {
         if let Some(core) = self.core() {
             self.defuse();
             let mut state = core.lock();
-            let chain = &mut state.allocator().chain;
-            chain.set_allocation(loose.node(), loose.size(), loose.serial());
+            state.allocator().space_mut().replace_serial(loose);
             state.loose += 1;
             frame::retire(core, &mut state);
         }
@@ -58,7 +57,7 @@ impl SharedAllocator {
             self.core.publish(state.allocator());
             Ok(())
         } else {
-            Err(not_live(token))
+            Err(FreeError::not_live(token))
         }
     }
 }

@@ -5,15 +5,9 @@ use std::collections::BTreeMap;
 
 use mc_offset::{AllocError, Allocation, Fit, FreeRange, OffsetAllocator, Options};
 
-/// Every fit, the published ones first.
-pub(crate) const FITS: [Fit; 6] = [
-    Fit::BinExact,
-    Fit::BinCeil,
-    Fit::Good { probes: 1 },
-    Fit::GOOD,
-    Fit::Good { probes: 64 },
-    Fit::Adaptive,
-];
+mod fits;
+
+pub(crate) use fits::{FITS, largest_request};
 
 /// Returns whether the fit promises that a request that fits some hole
 /// succeeds.
@@ -68,12 +62,31 @@ impl Shadowed {
         gaps
     }
 
+    /// Returns the least multiple of both the granule and an alignment.
+    pub(crate) fn step(&self, align: u64) -> u64 {
+        let granule = self.allocator.options().granule;
+        let (mut divisor, mut rest) = (granule, align);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        granule.saturating_mul(align / divisor)
+    }
+
+    /// Returns what should be told of the largest of the gaps.
+    fn largest_hole(&self, gaps: &[FreeRange]) -> u64 {
+        let largest = gaps.iter().map(|gap| gap.size).max().unwrap_or(0);
+        largest_request(self.allocator.options(), largest)
+    }
+
     /// Returns what the options say a request of `size` takes.
     pub(crate) fn charge(&self, size: u64) -> u64 {
         let options = self.allocator.options();
         let granular = size.next_multiple_of(options.granule);
         match options.fit {
-            Fit::BinCeil => published_bin_ceil(granular),
+            Fit::BinCeil => {
+                let units = published_bin_ceil(granular / options.granule);
+                units.saturating_mul(options.granule)
+            }
             _ => granular,
         }
     }
@@ -105,7 +118,7 @@ impl Shadowed {
             report.free_bytes,
             gaps.iter().map(|gap| gap.size).sum::<u64>()
         );
-        assert_eq!(report.largest_hole, largest(&gaps));
+        assert_eq!(report.largest_hole, self.largest_hole(&gaps));
         assert_eq!(report.hole_count as usize, gaps.len());
         assert_eq!(report.allocation_count as usize, tokens.len());
         assert_eq!(
@@ -137,6 +150,8 @@ impl Shadowed {
         let charged = self.charge(size);
         assert_eq!(token.size(), size);
         assert!(token.offset().is_multiple_of(align));
+        let granule = self.allocator.options().granule;
+        assert!(token.offset().is_multiple_of(granule));
         assert!(
             token
                 .offset()
@@ -164,14 +179,7 @@ impl Shadowed {
             }
         } else {
             let free = gaps.iter().map(|gap| gap.size).sum();
-            let largest_hole = match error {
-                // Among so many holes the largest need not have been found.
-                AllocError::NoHole { largest_hole, .. } if gaps.len() > 16 => {
-                    assert!((largest(&gaps)..=free).contains(&largest_hole));
-                    largest_hole
-                }
-                _ => largest(&gaps),
-            };
+            let largest_hole = self.largest_hole(&gaps);
             AllocError::NoHole {
                 asked: size,
                 free,
@@ -181,7 +189,7 @@ impl Shadowed {
         assert_eq!(error, expected);
         let charge = u128::from(self.charge(size));
         let fits = |gap: &FreeRange| {
-            let at = u128::from(gap.offset).next_multiple_of(align.into());
+            let at = u128::from(gap.offset).next_multiple_of(self.step(align).into());
             at + charge <= u128::from(gap.offset + gap.size)
         };
         let is_possible = (1..=capacity).contains(&size) && gaps.iter().any(fits);
@@ -192,8 +200,4 @@ impl Shadowed {
             );
         }
     }
-}
-
-fn largest(gaps: &[FreeRange]) -> u64 {
-    gaps.iter().map(|gap| gap.size).max().unwrap_or(0)
 }

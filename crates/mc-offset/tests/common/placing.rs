@@ -1,17 +1,8 @@
 //! The operations that name a place or split an object, held against the map.
 
-use mc_offset::{Fit, FreeRange, PlaceError, ResizeError};
+use mc_offset::{FreeRange, PlaceError, ResizeError};
 
-use crate::common::{Shadowed, never_refuses_what_fits};
-
-/// Returns the published bin size that is at most `size`, by arithmetic.
-fn published_bin_floor(size: u64) -> u64 {
-    if size <= 16 {
-        return size;
-    }
-    let step = 1 << (size.ilog2() - 3);
-    size / step * step
-}
+use crate::common::{Shadowed, largest_request, never_refuses_what_fits};
 
 impl Shadowed {
     /// Allocates at an offset and checks the outcome against the map.
@@ -70,16 +61,12 @@ impl Shadowed {
     /// Allocates in pieces and checks that their number is the least.
     pub(crate) fn allocate_extents(&mut self, size: u64, max_extents: u32, align: u64) {
         let capacity = self.allocator.capacity();
-        let align = align.max(self.allocator.options().granule);
-        let mut rooms: Vec<u64> = self
-            .gaps()
-            .iter()
-            .map(|gap| self.room(gap, align))
-            .collect();
+        let step = self.step(align);
+        let mut rooms: Vec<u64> = self.gaps().iter().map(|gap| self.room(gap, step)).collect();
         rooms.sort_unstable_by(|a, b| b.cmp(a));
         let needed = (1..=rooms.len()).find(|&count| rooms[..count].iter().sum::<u64>() >= size);
         let fits_whole = self.gaps().iter().any(|gap| {
-            let at = u128::from(gap.offset).next_multiple_of(align.into());
+            let at = u128::from(gap.offset).next_multiple_of(step.into());
             at + u128::from(self.charge(size)) <= u128::from(gap.offset + gap.size)
         });
         let finds_whole = fits_whole && never_refuses_what_fits(self.allocator.options().fit);
@@ -93,8 +80,8 @@ impl Shadowed {
                 }
                 for (at, &piece) in pieces.iter().enumerate() {
                     let is_last = at + 1 == pieces.len();
-                    assert!(is_last || piece.size().is_multiple_of(align));
-                    self.admit(piece, piece.size(), align);
+                    assert!(is_last || piece.size().is_multiple_of(step));
+                    self.admit(piece, piece.size(), step);
                 }
             }
             Err(error) => {
@@ -108,15 +95,12 @@ impl Shadowed {
     }
 
     /// Returns what a piece can take of the gap if another one follows.
-    fn room(&self, gap: &FreeRange, align: u64) -> u64 {
-        let at = gap.offset.checked_next_multiple_of(align);
+    fn room(&self, gap: &FreeRange, step: u64) -> u64 {
+        let at = gap.offset.checked_next_multiple_of(step);
         let bytes = at
             .and_then(|at| (gap.offset + gap.size).checked_sub(at))
             .unwrap_or(0);
-        let bytes = match self.allocator.options().fit {
-            Fit::BinCeil => published_bin_floor(bytes),
-            _ => bytes,
-        };
-        bytes / align * align
+        let bytes = largest_request(self.allocator.options(), bytes);
+        bytes / step * step
     }
 }

@@ -32,5 +32,5 @@ fn check(bytes: &[u8]) {
         allocator.free(token).unwrap();
     }
     allocator.check_invariants();
-    assert_eq!(allocator.largest_hole(), allocator.capacity());
+    assert_eq!(allocator.free_bytes(), allocator.capacity());
 }

@@ -205,7 +205,7 @@ pub enum MountWithError {
 /// Why a pool was not restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum RestoreError {
+pub enum PoolRestoreError {
     /// The snapshot has a version that this crate cannot read.
     #[error("pool snapshot version {version}; only version {supported} can be read")]
     UnknownVersion {

@@ -9,7 +9,7 @@ use crate::{id::SegmentId, state::SegmentState};
 /// Why a request got no buffers; nothing is left allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum PlaceError {
+pub enum PlacementError {
     /// A request for no bytes.
     #[error("a request of 0 bytes; at least 1 is needed")]
     ZeroSize,

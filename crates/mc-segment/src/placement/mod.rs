@@ -18,7 +18,7 @@ use crate::{
     buffer::PlacedBuffer,
     draw::{Draw, Walk},
     mounted::Mounted,
-    request::Request,
+    request::PlaceRequest,
     strategy::Strategy,
     table::Table,
 };
@@ -30,7 +30,7 @@ const CHOICES_MAX: u32 = 4;
 /// One request on its way through a table.
 pub(crate) struct Search<'a> {
     table: &'a Table,
-    request: &'a Request<'a>,
+    request: &'a PlaceRequest<'a>,
     draw: Draw,
     placed: Vec<PlacedBuffer>,
     /// Names that hold a replica.
@@ -56,7 +56,7 @@ enum Spread {
 
 impl<'a> Search<'a> {
     #[inline]
-    pub(crate) fn new(table: &'a Table, request: &'a Request<'a>, draw: Draw) -> Self {
+    pub(crate) fn new(table: &'a Table, request: &'a PlaceRequest<'a>, draw: Draw) -> Self {
         let mut search = Self {
             table,
             request,
@@ -150,7 +150,7 @@ impl<'a> Search<'a> {
             return false;
         }
         let segment = self.segment(place);
-        let Request {
+        let PlaceRequest {
             size,
             align,
             max_extents,
@@ -185,7 +185,14 @@ impl<'a> Search<'a> {
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
         let segment = self.segment(place);
-        segment.could_take(self.request.size, self.request.align)
+        let PlaceRequest {
+            size,
+            align,
+            max_extents,
+            ..
+        } = *self.request;
+        segment.may_have_room(size, max_extents)
+            && segment.could_take(size, align)
             && !(self.has_barred && self.is_barred(place, segment))
     }
 

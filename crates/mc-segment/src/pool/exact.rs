@@ -36,8 +36,9 @@ impl SegmentPool {
             return Err(ExactError::Misaligned { id, align });
         }
         let (chunk, pieces) = mounted.allocate(size, align, 1)?;
+        let buffer = PlacedBuffer::new(&mounted, chunk, pieces);
         check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(PlacedBuffer::new(&mounted, chunk, pieces))
+        Ok(buffer)
     }
 
     /// Places `size` bytes at exactly `address` in a segment that is open to
@@ -55,8 +56,9 @@ impl SegmentPool {
     ) -> Result<PlacedBuffer, ExactError> {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
         let (chunk, handle) = occupy(&mounted, Extent { address, size })?;
+        let buffer = PlacedBuffer::new(&mounted, chunk, Pieces::One(handle));
         check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(PlacedBuffer::new(&mounted, chunk, Pieces::One(handle)))
+        Ok(buffer)
     }
 
     /// Takes over buffers that descriptors tell of, after a restart or from
@@ -129,18 +131,30 @@ fn adopt_into(
 ) -> Result<PlacedBuffer, AdoptCause> {
     check_descriptor(mounted, descriptor)?;
     let mut handles = Vec::with_capacity(descriptor.extents.len());
-    let mut home = 0;
+    let (mut home, mut obstacle) = (0, None);
     for &extent in &descriptor.extents {
-        let (chunk, handle) = occupy(mounted, extent)?;
-        home = chunk;
-        handles.push(handle);
+        match occupy(mounted, extent) {
+            Ok((chunk, handle)) => {
+                home = chunk;
+                handles.push(handle);
+            }
+            Err(error) => {
+                obstacle = Some(error);
+                break;
+            }
+        }
     }
-    let pieces = Pieces::from_vec(handles).ok_or(AdoptCause::NoExtents)?;
+    // A buffer even if it has to go again, as its drop tells that there is room.
+    let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, home, pieces));
+    if let Some(error) = obstacle {
+        return Err(error.into());
+    }
+    let buffer = buffer.ok_or(AdoptCause::NoExtents)?;
     // A drained segment was found empty, and has to stay so.
     check_open(mounted, |state| {
         state.is_readable() && state != SegmentState::Drained
     })?;
-    Ok(PlacedBuffer::new(mounted, home, pieces))
+    Ok(buffer)
 }
 
 /// Checks a state after space was taken: a change of the state comes either

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::{error::PlaceError, mounted::Mounted, request::Request, table::Table};
+use crate::{error::PlacementError, mounted::Mounted, request::PlaceRequest, table::Table};
 
 /// Says why too few replicas were placed.
 ///
 /// Reads a few numbers of each segment once; only where several replicas are
 /// demanded, it also collects their names.
 #[cold]
-pub(super) fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> PlaceError {
+pub(super) fn refusal(table: &Table, request: &PlaceRequest<'_>, placed: usize) -> PlacementError {
     let (asked, align, required) = (request.size, request.align, request.replicas.least());
     let is_open = |mounted: &&Arc<Mounted>| !request.excluded.contains(&mounted.info().id);
     let open = || table.rows.iter().filter(is_open);
@@ -22,7 +22,7 @@ pub(super) fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> Pl
     }
     if segments == 0 {
         let largest = open().map(|mounted| mounted.largest_chunk()).max();
-        return PlaceError::NoSegment {
+        return PlacementError::NoSegment {
             asked,
             align,
             segments: open().count(),
@@ -31,13 +31,13 @@ pub(super) fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> Pl
     }
     let names = names_left(able(), request);
     if names < required as usize {
-        return PlaceError::TooFewNames {
+        return PlacementError::TooFewNames {
             asked,
             required,
             names,
         };
     }
-    PlaceError::NoSpace {
+    PlacementError::NoSpace {
         asked,
         required,
         placed: u32::try_from(placed).unwrap_or(u32::MAX),
@@ -49,7 +49,10 @@ pub(super) fn refusal(table: &Table, request: &Request<'_>, placed: usize) -> Pl
 
 /// Returns the names of some segments under which a replica might be placed,
 /// or 1 if there are several and no more is needed.
-fn names_left<'a>(able: impl Iterator<Item = &'a Arc<Mounted>>, request: &Request<'_>) -> usize {
+fn names_left<'a>(
+    able: impl Iterator<Item = &'a Arc<Mounted>>,
+    request: &PlaceRequest<'_>,
+) -> usize {
     let beside = request.beside;
     if beside.is_empty() && request.replicas.least() == 1 {
         return 1;

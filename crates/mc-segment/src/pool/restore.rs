@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::SegmentPool;
 use crate::{
-    error::RestoreError,
+    error::PoolRestoreError,
     growing::UnknownFields,
     memory::Memory,
     mounted::Mounted,
@@ -37,14 +37,14 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// A [`RestoreError`] that tells the position of the segment at fault.
+    /// A [`PoolRestoreError`] that tells the position of the segment at fault.
     pub fn restore(
         snapshot: &PoolSnapshot,
         mut memory: impl FnMut(&SegmentInfo) -> Memory,
-    ) -> Result<Self, RestoreError> {
+    ) -> Result<Self, PoolRestoreError> {
         let version = snapshot.version;
         if version != SNAPSHOT_VERSION {
-            return Err(RestoreError::UnknownVersion {
+            return Err(PoolRestoreError::UnknownVersion {
                 version,
                 supported: SNAPSHOT_VERSION,
             });
@@ -52,14 +52,14 @@ impl SegmentPool {
         let pool = Self::new(snapshot.options);
         for (position, saved) in snapshot.segments.iter().enumerate() {
             let id = saved.info.id;
-            let failed = |source| RestoreError::Segment { position, source };
+            let failed = |source| PoolRestoreError::Segment { position, source };
             // Asked for without the lock, as it is the caller's.
             let segment = Segment::local(saved.info.clone(), memory(&saved.info));
             let mounted = Mounted::new(segment, &pool.shared.commons).map_err(failed)?;
             let mounted = Arc::new(mounted);
             let mut registry = pool.registry();
             if registry.get(id).is_some() {
-                return Err(RestoreError::Duplicate { position, id });
+                return Err(PoolRestoreError::Duplicate { position, id });
             }
             registry.check_disjoint(&mounted).map_err(failed)?;
             mounted.set_state(saved.state);

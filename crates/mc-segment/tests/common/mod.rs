@@ -3,11 +3,11 @@
 #![allow(dead_code, reason = "not every test uses every helper")]
 #![allow(clippy::allow_attributes, reason = "unused in some tests only")]
 
-use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy};
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy};
 
 /// Returns an empty pool.
 pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {
-    SegmentPool::new(PoolOptions { strategy, seed })
+    SegmentPool::new(SegmentPoolOptions { strategy, seed })
 }
 
 /// Returns a segment with a range and a name of its own on no host.

@@ -23,8 +23,8 @@ const LINKS_MAX: usize = 40;
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// The kernel lets go of the lock when the file is closed, at the latest when the process ends.
-    _lock: File,
+    /// The kernel lets go of the lock when the last process that has the file open ends.
+    lock: File,
 }
 
 impl Directory {
@@ -58,7 +58,7 @@ impl Directory {
         remove_temporaries(path);
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -90,6 +90,14 @@ impl Directory {
     /// Makes the names of new files survive a power failure.
     pub(super) fn sync(&self) -> io::Result<()> {
         sync_directory(&self.path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing alone is not enough while another thread starts a process, which has the file open
+        // until it runs its program.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -166,6 +166,7 @@ impl Journal {
         match File::open(&snapshot) {
             Ok(file) => {
                 snapshot_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+                reader.fold.expect_bytes(snapshot_bytes);
                 let contents = reader.snapshot(file, &snapshot)?;
                 first_file = contents.covered.map_or(0, |(_, first)| first);
             }

@@ -5,30 +5,28 @@ use std::{
     collections::{BTreeMap, HashSet},
 };
 
-/// A claim of a place on a range of bytes.
+/// A claim of a place on a range of bytes. Small, as there are as many as objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) segment: u32,
+    /// Whose it is: a place has all of its claims or none.
+    pub(super) place: u32,
     pub(super) start: u64,
     /// Above `start`.
     pub(super) end: u64,
-    /// When it was made.
-    pub(super) since: u64,
-    /// Whose it is: a place has all of its claims or none.
-    pub(super) place: usize,
 }
 
-/// Returns a claim of each place that does not hold.
+/// Returns a claim of each place that does not hold; `since` tells when a place was claimed.
 ///
 /// Takes time O(n log n), however the claims overlap.
-pub(super) fn losers(mut claims: Vec<Claim>) -> Vec<Claim> {
+pub(super) fn losers(mut claims: Vec<Claim>, since: impl Fn(u32) -> u64) -> Vec<Claim> {
     claims.sort_unstable_by_key(|claim| (claim.segment, claim.start));
     let contested = contested(&claims);
     if contested.is_empty() {
         return Vec::new();
     }
     claims.retain(|claim| contested.contains(&claim.place));
-    claims.sort_unstable_by_key(|claim| (Reverse(claim.since), claim.place));
+    claims.sort_unstable_by_key(|claim| (Reverse(since(claim.place)), claim.place));
     let mut held = BTreeMap::new();
     let of_one_place = claims.chunk_by(|one, next| one.place == next.place);
     let losing = of_one_place.filter_map(|claims| take(&mut held, claims).err());
@@ -36,15 +34,15 @@ pub(super) fn losers(mut claims: Vec<Claim>) -> Vec<Claim> {
 }
 
 /// Returns the places of which a byte is claimed twice.
-fn contested(claims: &[Claim]) -> HashSet<usize> {
+fn contested(claims: &[Claim]) -> HashSet<u32> {
     let mut contested = HashSet::new();
-    let mut clusters = claims.iter();
-    let Some(mut reach) = clusters.next().copied() else {
+    let mut others = claims.iter();
+    // The claim that reaches farthest among those that touch.
+    let Some(mut reach) = others.next().copied() else {
         return contested;
     };
-    for claim in clusters {
+    for claim in others {
         if claim.segment == reach.segment && claim.start < reach.end {
-            // `reach` is the claim that reaches farthest among those that touch.
             contested.extend([reach.place, claim.place]);
             if claim.end <= reach.end {
                 continue;
@@ -78,19 +76,17 @@ mod tests {
 
     /// Claims as (segment, start, end, since), each of a place of its own.
     #[track_caller]
-    fn check(claims: &[(u32, u64, u64, u64)], losing: &[usize]) {
-        let claims = claims.iter().enumerate();
-        let claims = claims.map(|(place, &(segment, start, end, since))| Claim {
+    fn check(claims: &[(u32, u64, u64, u64)], losing: &[u32]) {
+        let numbered = (0..).zip(claims);
+        let numbered = numbered.map(|(place, &(segment, start, end, _))| Claim {
             segment,
+            place,
             start,
             end,
-            since,
-            place,
         });
-        let mut found: Vec<usize> = losers(claims.collect())
-            .iter()
-            .map(|claim| claim.place)
-            .collect();
+        let since = |place: u32| claims[place as usize].3;
+        let losers = losers(numbered.collect(), since);
+        let mut found: Vec<u32> = losers.iter().map(|claim| claim.place).collect();
         found.sort_unstable();
         assert_eq!(found, losing);
     }
@@ -109,20 +105,20 @@ mod tests {
 
     #[test]
     fn a_place_has_all_of_its_claims_or_none() {
-        let claim = |start, end, since, place| Claim {
+        let claim = |start, end, place| Claim {
             segment: 0,
+            place,
             start,
             end,
-            since,
-            place,
         };
         let claims = vec![
-            claim(0, 10, 2, 0),
-            claim(20, 30, 2, 0),
-            claim(25, 26, 3, 1),
-            claim(5, 6, 1, 2),
+            claim(0, 10, 0),
+            claim(20, 30, 0),
+            claim(25, 26, 1),
+            claim(5, 6, 2),
         ];
-        let losing: Vec<usize> = losers(claims).iter().map(|claim| claim.place).collect();
+        let losers = losers(claims, |place| [2, 3, 1][place as usize]);
+        let losing: Vec<u32> = losers.iter().map(|claim| claim.place).collect();
         assert_eq!(losing, [0], "what only the loser claimed is free again");
     }
 
@@ -130,13 +126,12 @@ mod tests {
     fn no_order_of_claims_is_slow() {
         let nested = (0..200_000).map(|place| Claim {
             segment: 0,
-            start: place,
-            end: 400_000 - place,
-            since: place,
-            place: usize::try_from(place).unwrap(),
+            place,
+            start: u64::from(place),
+            end: u64::from(400_000 - place),
         });
         let start = std::time::Instant::now();
-        assert_eq!(losers(nested.collect()).len(), 199_999);
+        assert_eq!(losers(nested.collect(), u64::from).len(), 199_999);
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 }

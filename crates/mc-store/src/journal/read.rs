@@ -174,3 +174,65 @@ pub(super) fn open(path: &Path) -> Result<File, OpenError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{
+        frame::{FileTag, Payload},
+        record::Head,
+    };
+
+    /// Frames with these payloads, as a newer version might write them.
+    fn file(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let frame = |(sequence, payload): (u64, &Vec<u8>)| {
+            let framed = Payload::new(payload).expect("it is short");
+            let header = framed.header(FileTag::new(77, SNAPSHOT_NUMBER), sequence);
+            let mut frame = [&header[..], payload].concat();
+            frame.resize(framed.frame_bytes(), 0);
+            frame
+        };
+        (0..).zip(payloads).flat_map(frame).collect()
+    }
+
+    fn encode(record: &Record<'_>) -> Vec<u8> {
+        record::encode(record, &mut [], &mut Vec::new()).to_vec()
+    }
+
+    fn head(version: u8) -> Vec<u8> {
+        encode(&Record::Head(Head {
+            magic: MAGIC,
+            version,
+            sequence: 0,
+            first_file: 0,
+        }))
+    }
+
+    #[test]
+    fn kinds_and_fields_of_a_newer_version_are_skipped() {
+        let unknown_kind = vec![0xff, 0x7f, 1, 2, 3];
+        let mut more_fields = encode(&Record::Options(b"options"));
+        more_fields.extend([9; 40]);
+        let end = encode(&Record::End { records: 2 });
+        let recovered = read(&file(&[head(VERSION), unknown_kind, more_fields, end])[..]).unwrap();
+        assert_eq!(recovered.unknown_records, 1);
+        assert_eq!(recovered.options.as_deref(), Some(&b"options"[..]));
+        assert_eq!(recovered.damage, []);
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused() {
+        let error = read(&file(&[head(VERSION + 1)])[..]).unwrap_err();
+        let found = VERSION + 1;
+        assert!(matches!(error, OpenError::Version { found: version, .. } if version == found));
+    }
+
+    #[test]
+    fn records_that_make_no_sense_are_damage() {
+        let mut short = encode(&Record::Options(b"options"));
+        short.truncate(4);
+        let end = encode(&Record::End { records: 1 });
+        let recovered = read(&file(&[head(VERSION), short, end])[..]).unwrap();
+        assert!(matches!(recovered.damage[..], [Damage::Malformed { .. }]));
+    }
+}

@@ -5,14 +5,9 @@
 //! What segments have become decides at the end only, and so do bytes that two objects claim; both take
 //! one pass, whatever the records were.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc, time::Duration};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use mc_segment::{SegmentId, SegmentInfo, SegmentState};
 use smallvec::SmallVec;
 
@@ -50,8 +45,6 @@ pub struct Recovered {
 pub struct RecoveredSegment {
     /// What is known about it.
     pub info: SegmentInfo,
-    /// The incarnation of its memory.
-    pub epoch: u64,
     /// Its state.
     pub state: SegmentState,
 }
@@ -112,6 +105,12 @@ pub struct RecoveredTerms {
     pub excluded: Box<[SegmentId]>,
 }
 
+/// Bytes that the record of an object has in a file, more or less.
+const OBJECT_BYTES_USUAL: u64 = 112;
+
+/// Objects that room is made for before they are seen, whatever the length of a file.
+const OBJECTS_EXPECTED_MAX: usize = 1 << 22;
+
 /// Terms that are remembered, so that objects share them.
 const TERMS_RECENT: usize = 8;
 
@@ -122,11 +121,12 @@ pub(super) struct Fold {
     /// Records so far.
     now: u64,
     segments: HashMap<SegmentId, SegmentHistory>,
-    /// Objects in the order of storing; `None` where one was removed or stored again.
-    objects: Vec<Option<RecoveredObject>>,
-    /// Indexes into `objects` by key.
-    by_key: HashTable<usize>,
-    hasher: RandomState,
+    /// Objects in the order of storing; without places where one was removed or stored again.
+    objects: Vec<RecoveredObject>,
+    /// Indexes into `objects` by key, with the hash of the key.
+    by_key: HashTable<(u64, usize)>,
+    /// Seeded anew for each fold, so that no file can be made for it.
+    hasher: DefaultHashBuilder,
     puts: HashMap<u64, RecoveredPut>,
     terms: Vec<Arc<RecoveredTerms>>,
 }
@@ -142,7 +142,6 @@ pub(super) struct SegmentHistory {
 
 #[derive(Debug)]
 pub(super) struct Mounted {
-    pub(super) epoch: u64,
     /// Records before the one that mounted it.
     since: u64,
     /// `None` if the document cannot be read.
@@ -150,17 +149,23 @@ pub(super) struct Mounted {
 }
 
 impl Fold {
+    /// Makes room for as many objects as fit in a file of so many bytes.
+    pub(super) fn expect_bytes(&mut self, bytes: u64) {
+        let objects = bytes / OBJECT_BYTES_USUAL;
+        let objects = usize::try_from(objects).unwrap_or(usize::MAX);
+        let objects = objects.min(OBJECTS_EXPECTED_MAX);
+        self.objects.reserve(objects);
+        self.by_key.reserve(objects, |&(hash, _)| hash);
+    }
+
     /// Takes the next record into account.
+    #[inline]
     pub(super) fn apply(&mut self, record: Record<'_>) {
         self.now += 1;
         match record {
             Record::Head(_) | Record::End { .. } => {}
             Record::Options(bytes) => self.recovered.options = Some(bytes.into()),
-            Record::Mounted {
-                segment,
-                epoch,
-                document,
-            } => self.mount(segment, epoch, document),
+            Record::Mounted { segment, document } => self.mount(segment, document),
             Record::Unmounted { segment } => {
                 let void_before = self.now;
                 let gone = SegmentHistory {
@@ -176,9 +181,8 @@ impl Fold {
                 self.puts.remove(&put);
             }
             Record::Removed { key, .. } => {
-                if let Some(index) = self.take_key(key) {
-                    self.objects[index] = None;
-                }
+                let hash = self.hasher.hash_one(key);
+                self.forget(hash, key);
             }
             Record::Moved {
                 key,
@@ -208,7 +212,7 @@ impl Fold {
         self.recovered.unknown_records += 1;
     }
 
-    fn mount(&mut self, segment: SegmentId, epoch: u64, document: &[u8]) {
+    fn mount(&mut self, segment: SegmentId, document: &[u8]) {
         let since = self.now;
         let document = record::decode_segment(document).filter(|(info, _)| info.id == segment);
         let history = self.segments.entry(segment).or_insert(SegmentHistory {
@@ -220,11 +224,7 @@ impl Fold {
             .mounted
             .as_ref()
             .map_or(since, |before| before.since);
-        history.mounted = Some(Mounted {
-            epoch,
-            since,
-            document,
-        });
+        history.mounted = Some(Mounted { since, document });
     }
 
     fn count_put(&mut self, put: u64) {
@@ -244,34 +244,28 @@ impl Fold {
         self.puts.insert(put.put, put);
     }
 
+    #[inline]
     fn commit(&mut self, object: ObjectRecord<'_>) {
         if object.put != 0 {
             self.count_put(object.put);
             self.puts.remove(&object.put);
         }
-        if let Some(index) = self.take_key(object.key) {
-            self.objects[index] = None;
-        }
+        let hash = self.hasher.hash_one(object.key);
+        self.forget(hash, object.key);
         let index = self.objects.len();
-        let recovered = RecoveredObject {
+        self.by_key
+            .insert_unique(hash, (hash, index), |&(hash, _)| hash);
+        let terms = self.share(&object.terms);
+        self.objects.push(RecoveredObject {
             key: object.key.into(),
             parts: object.parts,
-            terms: self.share(&object.terms),
+            terms,
             since: SmallVec::from_elem(self.now, object.places.len()),
             places: object.places,
             checksum: object.checksum,
             is_pinned: object.is_pinned,
             leased_until: object.leased_until,
-        };
-        self.objects.push(Some(recovered));
-        let hash = self.hasher.hash_one(object.key);
-        let (objects, hasher) = (&self.objects, &self.hasher);
-        let rehash = |&index: &usize| {
-            objects[index]
-                .as_ref()
-                .map_or(0, |o| hasher.hash_one(&*o.key))
-        };
-        self.by_key.insert_unique(hash, index, rehash);
+        });
     }
 
     fn relocate(&mut self, key: &[u8], replica: u32, place: Place) {
@@ -302,18 +296,21 @@ impl Fold {
     fn object(&mut self, key: &[u8]) -> Option<&mut RecoveredObject> {
         let hash = self.hasher.hash_one(key);
         let objects = &self.objects;
-        let is_it = |&index: &usize| objects[index].as_ref().is_some_and(|o| *o.key == *key);
-        let index = *self.by_key.find(hash, is_it)?;
-        self.objects[index].as_mut()
+        let is_it = |&(other, index): &(u64, usize)| other == hash && *objects[index].key == *key;
+        let &(_, index) = self.by_key.find(hash, is_it)?;
+        Some(&mut self.objects[index])
     }
 
-    /// Takes a key out of the index; returns which object had it.
-    fn take_key(&mut self, key: &[u8]) -> Option<usize> {
-        let hash = self.hasher.hash_one(key);
+    /// Drops the object of a key, if there is one.
+    fn forget(&mut self, hash: u64, key: &[u8]) {
         let objects = &self.objects;
-        let is_it = |&index: &usize| objects[index].as_ref().is_some_and(|o| *o.key == *key);
-        let found = self.by_key.find_entry(hash, is_it).ok()?;
-        Some(found.remove().0)
+        let is_it = |&(other, index): &(u64, usize)| other == hash && *objects[index].key == *key;
+        if let Ok(found) = self.by_key.find_entry(hash, is_it) {
+            let ((_, index), _) = found.remove();
+            let object = &mut self.objects[index];
+            object.key = Box::default();
+            object.places = Places::new();
+        }
     }
 
     /// Returns what has become of all.
@@ -327,7 +324,9 @@ impl Fold {
             ..
         } = self;
         drop(by_key);
-        recovered.objects = objects.into_iter().flatten().collect();
+        recovered.objects = objects;
+        // One that was stored without a place is no object either.
+        recovered.objects.retain(|object| !object.places.is_empty());
         recovered.reservations = puts.into_values().collect();
         recovered.reservations.sort_unstable_by_key(|put| put.since);
         recovered.put_next = recovered.put_next.max(1);
@@ -343,11 +342,7 @@ fn segments_in_order(segments: HashMap<SegmentId, SegmentHistory>) -> Vec<Recove
     mounted.sort_unstable_by_key(|mounted| mounted.since);
     let whole = mounted.into_iter().filter_map(|mounted| {
         let (info, state) = mounted.document?;
-        Some(RecoveredSegment {
-            info,
-            epoch: mounted.epoch,
-            state,
-        })
+        Some(RecoveredSegment { info, state })
     });
     whole.collect()
 }
@@ -358,7 +353,9 @@ impl RecoveredTerms {
             && self.max_extents == terms.max_extents
             && self.replicas == terms.replicas
             && self.replicas_least == terms.replicas_least
-            && *self.host == *terms.host
+            // Where both are empty, as is usual, comparing bytes at no address costs more than all else.
+            && self.host.len() == terms.host.len()
+            && (terms.host.is_empty() || *self.host == *terms.host)
             && *self.excluded == *terms.excluded
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn settle(recovered: &mut Recovered, segments: &HashMap<SegmentId, Se
     let mut first = 0;
     objects.retain_mut(|object| {
         let (count, causes) = (
-            object.places.len(),
+            length(&object.places),
             drop_places(&mut object.places, first, &dropped),
         );
         first += count;
@@ -56,7 +56,7 @@ pub(super) fn settle(recovered: &mut Recovered, segments: &HashMap<SegmentId, Se
     });
     reservations.retain_mut(|put| {
         let (count, causes) = (
-            put.places.len(),
+            length(&put.places),
             drop_places(&mut put.places, first, &dropped),
         );
         first += count;
@@ -85,7 +85,7 @@ fn note_unreadable(segments: &HashMap<SegmentId, SegmentHistory>, damage: &mut V
 fn find_dropped(
     recovered: &Recovered,
     segments: &HashMap<SegmentId, SegmentHistory>,
-) -> HashMap<usize, Dropped> {
+) -> HashMap<u32, Dropped> {
     let objects = recovered.objects.iter();
     let of_objects =
         objects.flat_map(|object| object.places.iter().zip(object.since.iter().copied()));
@@ -94,24 +94,30 @@ fn find_dropped(
 
     let mut dropped = HashMap::new();
     let mut claims = Vec::with_capacity(recovered.objects.len());
+    let mut times = Vec::with_capacity(recovered.objects.len());
     let mut finder = Finder::new(segments);
-    for (index, (place, since)) in of_objects.chain(of_puts).enumerate() {
+    for (index, (place, since)) in (0..).zip(of_objects.chain(of_puts)) {
+        times.push(since);
         match finder.segment(place, since) {
             Ok(segment) => claims.extend(place.extents.iter().map(|extent| Claim {
                 segment,
+                place: index,
                 start: extent.address,
                 end: extent.address + extent.size,
-                since,
-                place: index,
             })),
             Err(cause) => drop(dropped.insert(index, cause)),
         }
     }
-    for claim in overlap::losers(claims) {
+    for claim in overlap::losers(claims, |place| times[place as usize]) {
         let segment = finder.ids[claim.segment as usize];
         dropped.insert(claim.place, Some(Lost::Overwritten(segment)));
     }
     dropped
+}
+
+/// No more than fit in files: the number of all places is one, too.
+fn length(places: &Places) -> u32 {
+    u32::try_from(places.len()).unwrap_or(u32::MAX)
 }
 
 /// Looks segments up and gives each a small number.
@@ -119,6 +125,8 @@ struct Finder<'a> {
     segments: &'a HashMap<SegmentId, SegmentHistory>,
     numbers: HashMap<SegmentId, u32>,
     ids: Vec<SegmentId>,
+    /// The segment that was looked up last, and its history.
+    last: Option<(SegmentId, u32, &'a SegmentHistory)>,
 }
 
 impl<'a> Finder<'a> {
@@ -127,6 +135,7 @@ impl<'a> Finder<'a> {
             segments,
             numbers: HashMap::new(),
             ids: Vec::new(),
+            last: None,
         }
     }
 
@@ -134,27 +143,37 @@ impl<'a> Finder<'a> {
     fn segment(&mut self, place: &Place, since: u64) -> Result<u32, Dropped> {
         let id = place.segment;
         let unknown = Err(Some(Lost::UnknownSegment(id)));
-        let Some(history) = self.segments.get(&id) else {
+        let Some((number, history)) = self.find(id) else {
             return unknown;
         };
         if since < history.void_before {
             return Err(None);
         }
-        match &history.mounted {
-            Some(mounted) if place.epoch < mounted.epoch => return Err(None),
-            Some(mounted) if place.epoch == mounted.epoch => match &mounted.document {
-                Some((info, _)) if is_inside(place, info) => {}
-                Some(_) => return Err(Some(Lost::OutOfSegment(id))),
-                None => return unknown,
-            },
-            Some(_) | None => return unknown,
+        let document = history.mounted.as_ref().map(|mounted| &mounted.document);
+        match document {
+            Some(Some((info, _))) if place.epoch < info.epoch => Err(None),
+            Some(Some((info, _))) if place.epoch > info.epoch => unknown,
+            Some(Some((info, _))) if is_inside(place, info) => Ok(number),
+            Some(Some(_)) => Err(Some(Lost::OutOfSegment(id))),
+            Some(None) | None => unknown,
         }
+    }
+
+    fn find(&mut self, id: SegmentId) -> Option<(u32, &'a SegmentHistory)> {
+        if let Some((last, number, history)) = self.last
+            && last == id
+        {
+            return Some((number, history));
+        }
+        let history = self.segments.get(&id)?;
         let ids = &mut self.ids;
-        Ok(*self.numbers.entry(id).or_insert_with(|| {
+        let number = *self.numbers.entry(id).or_insert_with(|| {
             ids.push(id);
             // There are no more segments than records.
             u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
-        }))
+        });
+        self.last = Some((id, number, history));
+        Some((number, history))
     }
 }
 
@@ -171,8 +190,8 @@ fn is_inside(place: &Place, info: &SegmentInfo) -> bool {
 /// causes of losses.
 fn drop_places(
     places: &mut Places,
-    first: usize,
-    dropped: &HashMap<usize, Dropped>,
+    first: u32,
+    dropped: &HashMap<u32, Dropped>,
 ) -> SmallVec<[Lost; 1]> {
     let mut causes = SmallVec::new();
     let mut index = first;

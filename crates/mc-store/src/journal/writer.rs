@@ -1,9 +1,12 @@
 //! Files that are written in one go: the snapshot of a journal, or a store that is saved by itself.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
+
+use mc_segment::SegmentId;
 
 use super::{
     directory::NewFile,
@@ -24,8 +27,9 @@ pub struct Writer<W> {
     /// Of the last frame; the first one has 0.
     sequence: u64,
     bytes: u64,
-    /// Payloads that are repeated at the end.
-    vital: Vec<Vec<u8>>,
+    /// What is repeated at the end, since much else is worth nothing without it: the options, and the
+    /// segments that are mounted.
+    vital: BTreeMap<Option<SegmentId>, Vec<u8>>,
 }
 
 /// A file that gets its name when it is finished; dropped before, it leaves nothing.
@@ -53,7 +57,7 @@ impl<W: Write> Writer<W> {
             tag: FileTag::new(file_id(), SNAPSHOT_NUMBER),
             sequence: 0,
             bytes: 0,
-            vital: Vec::new(),
+            vital: BTreeMap::new(),
         };
         writer.encode(&head(sequence, first_file))?;
         Ok(writer)
@@ -85,7 +89,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        for payload in std::mem::take(&mut self.vital) {
+        for payload in std::mem::take(&mut self.vital).into_values() {
             self.sequence += 1;
             self.frame(&payload)?;
         }
@@ -97,8 +101,13 @@ impl<W: Write> Writer<W> {
     fn encode(&mut self, record: &Record<'_>) -> io::Result<()> {
         let (mut buffer, mut spill) = ([0; record::BUFFER_BYTES], Vec::new());
         let payload = record::encode(record, &mut buffer, &mut spill);
-        if record.is_vital() {
-            self.vital.push(payload.to_vec());
+        match record {
+            Record::Options(_) => drop(self.vital.insert(None, payload.to_vec())),
+            Record::Mounted { segment, .. } => {
+                self.vital.insert(Some(*segment), payload.to_vec());
+            }
+            Record::Unmounted { segment } => drop(self.vital.remove(&Some(*segment))),
+            _ => {}
         }
         self.frame(payload)
     }

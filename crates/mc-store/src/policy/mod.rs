@@ -14,12 +14,19 @@
 //! [`Chained`] stands before every policy and knows what a prompt is: an object whose parent has gone
 //! can not be used, so it leaves first, and an object never leaves before its own children.
 
+mod auto;
 mod chained;
+mod classes;
 mod gdsf;
 mod ghosts;
 mod lru;
 mod queues;
+mod recall;
+mod reuse;
+mod reuse_age;
 mod s3_fifo;
+mod sample;
+mod shadow;
 mod table;
 mod tail_first;
 #[cfg(test)]
@@ -29,9 +36,11 @@ mod tree;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
+pub use self::auto::Auto;
 pub use self::chained::Chained;
 pub use self::gdsf::Gdsf;
 pub use self::lru::Lru;
+pub use self::reuse_age::ReuseAge;
 pub use self::s3_fifo::S3Fifo;
 pub use self::tail_first::TailFirst;
 

@@ -46,7 +46,7 @@ struct Entry {
     packed: Packed,
 }
 
-/// A tick, and a byte each for queue, place and note.
+/// A tick, and below it seven bits of queue, two of place and seven of note.
 #[derive(Clone, Copy, Debug, Default)]
 struct Packed(u64);
 
@@ -68,6 +68,12 @@ pub(super) struct Cursor {
     aside: (u64, u32),
 }
 
+impl Cursor {
+    pub(super) fn queue(&self) -> u8 {
+        self.queue
+    }
+}
+
 impl Packed {
     const fn new(tick: u64, queue: u8, place: Place, note: u8) -> Self {
         let place = match place {
@@ -75,7 +81,7 @@ impl Packed {
             Place::Aside => 1,
             Place::Hidden => 2,
         };
-        let low = (queue as u64) << 10 | place << 8 | note as u64;
+        let low = (queue as u64) << 9 | place << 7 | note as u64;
         Self(tick << (64 - TICK_BITS) | low)
     }
 
@@ -84,11 +90,11 @@ impl Packed {
     }
 
     const fn queue(self) -> u8 {
-        (self.0 >> 10 & 0x3f) as u8
+        (self.0 >> 9 & 0x7f) as u8
     }
 
     const fn place(self) -> Place {
-        match self.0 >> 8 & 3 {
+        match self.0 >> 7 & 3 {
             0 => Place::Listed,
             1 => Place::Aside,
             _ => Place::Hidden,
@@ -96,13 +102,13 @@ impl Packed {
     }
 
     const fn note(self) -> u8 {
-        self.0.to_le_bytes()[0]
+        (self.0 & 0x7f) as u8
     }
 }
 
 impl Queues {
     /// The most queues.
-    pub(super) const QUEUES_MAX: usize = 64;
+    pub(super) const QUEUES_MAX: usize = 128;
 
     pub(super) fn new(queues: usize) -> Self {
         assert!(queues <= Self::QUEUES_MAX);
@@ -135,7 +141,7 @@ impl Queues {
         self.entry(id.0).packed.queue()
     }
 
-    /// Returns the byte that goes with an object.
+    /// Returns the number below 128 that goes with an object.
     pub(super) fn note(&self, id: ObjectId) -> u8 {
         self.entry(id.0).packed.note()
     }
@@ -154,6 +160,8 @@ impl Queues {
 
     /// Adds an object just behind another that is newer, as if it was used right before that one.
     pub(super) fn insert_behind(&mut self, id: ObjectId, newer: ObjectId, queue: u8) {
+        // Time passes as with every insertion, although the object is older than that.
+        self.now += 1;
         let before = self.entry(newer.0).packed;
         self.add(id, queue, before.tick());
         if before.place() == Place::Listed && before.queue() == queue {
@@ -199,6 +207,17 @@ impl Queues {
         self.next(&mut cursor).map(|id| self.tick(id))
     }
 
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, now: u64) {
+        self.now = self.now.max(now);
+    }
+
+    /// Returns the newest object of a queue that was not shown again late.
+    pub(super) fn newest(&self, queue: u8) -> Option<ObjectId> {
+        let newest = self.ends[usize::from(queue)].newest;
+        (newest != NONE).then_some(ObjectId(newest))
+    }
+
     /// Returns the position before the oldest object.
     pub(super) fn cursor(&self, queue: u8) -> Cursor {
         Cursor {
@@ -206,6 +225,11 @@ impl Queues {
             listed: self.ends[usize::from(queue)].oldest,
             aside: (0, 0),
         }
+    }
+
+    /// Returns the object that the next step passes.
+    pub(super) fn peek(&self, cursor: &Cursor) -> Option<ObjectId> {
+        self.next(&mut { *cursor })
     }
 
     /// Passes the next object and returns it.

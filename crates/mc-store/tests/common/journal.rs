@@ -27,9 +27,15 @@ pub(crate) const SMALL: JournalOptions = JournalOptions {
     compact_bytes: 16 << 10,
 };
 
-pub(crate) fn document(segment: SegmentId) -> Vec<u8> {
-    let info = SegmentInfo::new(segment, "segment", BASE, SIZE);
-    encode_segment(&info, SegmentState::Ok)
+pub(crate) fn info(segment: SegmentId, epoch: u64) -> SegmentInfo {
+    SegmentInfo {
+        epoch,
+        ..SegmentInfo::new(segment, "segment", BASE, SIZE)
+    }
+}
+
+pub(crate) fn document(segment: SegmentId, epoch: u64) -> Vec<u8> {
+    encode_segment(&info(segment, epoch), SegmentState::Ok)
 }
 
 pub(crate) fn place(segment: SegmentId, epoch: u64, pieces: &[(u64, u64)]) -> Place {
@@ -78,10 +84,9 @@ pub(crate) fn mount(journal: &Journal) {
 }
 
 pub(crate) fn mount_as(journal: &Journal, segment: SegmentId, epoch: u64) {
-    let document = document(segment);
+    let document = document(segment, epoch);
     let mounted = Record::Mounted {
         segment,
-        epoch,
         document: &document,
     };
     journal.append(&mounted).unwrap();
@@ -114,10 +119,9 @@ pub(crate) fn commit_numbers(journal: &Journal, numbers: Range<u64>) {
 
 /// Writes the segment of the tests, as the first record of a slice.
 pub(crate) fn mount_in(compaction: &mut Compaction<'_>) {
-    let document = document(SEGMENT);
+    let document = document(SEGMENT, 1);
     let mounted = Record::Mounted {
         segment: SEGMENT,
-        epoch: 1,
         document: &document,
     };
     compaction.write(&mounted).unwrap();
@@ -141,10 +145,9 @@ pub(crate) fn offset_of(recovered: &Recovered, key: &[u8]) -> Option<u64> {
 
 /// A file in memory with a segment and three objects, and where its frames begin.
 pub(crate) fn small_file() -> (Vec<u8>, Vec<usize>) {
-    let document = document(SEGMENT);
+    let document = document(SEGMENT, 1);
     let mounted = Record::Mounted {
         segment: SEGMENT,
-        epoch: 1,
         document: &document,
     };
     let records = [

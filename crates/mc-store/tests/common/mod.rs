@@ -8,11 +8,13 @@ pub(crate) mod pattern;
 pub(crate) mod shadow;
 
 use mc_arena::{PagePolicy, PoolBytes};
-use mc_segment::{Memory, PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy};
+use mc_segment::{
+    Memory, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy,
+};
 
 /// Returns an empty pool.
 pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {
-    SegmentPool::new(PoolOptions { strategy, seed })
+    SegmentPool::new(SegmentPoolOptions { strategy, seed })
 }
 
 /// Returns a segment with a range and a name of its own on no host.

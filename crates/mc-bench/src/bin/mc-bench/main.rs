@@ -7,6 +7,7 @@ mod args;
 mod hugepages;
 mod progress;
 mod soak;
+mod store_memory;
 mod trace;
 
 use std::env;
@@ -23,8 +24,9 @@ use mc_bench::machine::Machine;
 use mc_bench::record::{Document, Run, SCHEMA};
 use mc_bench::render;
 use mc_bench::subject;
+use mc_bench::workload::store::memory::COMMAND;
 use mc_bench::workload::{
-    Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select,
+    Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select, store,
     strategies,
 };
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == HUGEPAGES => return hugepages::run(words),
         Some(word) if word == SOAK => return soak::run(words),
+        Some(word) if word == COMMAND => return store_memory::run(words),
         Some(word) if word == TRACE => return trace::run(words),
         _ => {}
     }
@@ -149,7 +152,11 @@ fn list(out: &mut impl Write) -> io::Result<()> {
     let choices = strategies::SUBJECTS
         .iter()
         .map(|entry| (entry.name, entry.summary));
-    for (name, summary) in churn.chain(bump).chain(tiers).chain(choices) {
+    let stores = store::SUBJECTS
+        .iter()
+        .map(|entry| (entry.name, entry.summary));
+    let all = churn.chain(bump).chain(tiers).chain(choices).chain(stores);
+    for (name, summary) in all {
         writeln!(out, "  {name:<18}{summary}")?;
     }
     Ok(())

@@ -1,11 +1,11 @@
 //! What each thread does: the same operation over and over, timed by a probe.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Instant;
 
-use hdrhistogram::Histogram;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::probe::{Probe, Unclocked};
 
 use super::scenario::{
     CHURN_LIVE, CHURN_RANDOM_BYTES_MAX, CHURN_RANDOM_BYTES_MIN, CHURN_SIZES, FAILED_BYTES, Load,
@@ -19,36 +19,6 @@ const BATCH_CAPACITY: usize = 64;
 
 /// Batches that a channel holds before the producer waits.
 const BATCHES_WAITING: usize = 4;
-
-/// What surrounds each operation.
-pub(super) trait Probe {
-    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R;
-}
-
-/// Times nothing.
-pub(super) struct Unclocked;
-
-/// Reads the clock before and after each operation.
-pub(super) struct Clocked(pub(super) Histogram<u64>);
-
-impl Probe for Unclocked {
-    #[inline]
-    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R {
-        operation()
-    }
-}
-
-impl Probe for Clocked {
-    #[inline]
-    fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R {
-        let start = Instant::now();
-        let result = operation();
-        let nanoseconds = start.elapsed().as_nanos();
-        self.0
-            .saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
-        result
-    }
-}
 
 /// One thread's part of a scenario.
 pub(super) enum Task<S: Shareable> {

@@ -7,20 +7,15 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::pin;
+use crate::probe::{Clocked, Probe, Unclocked, histogram};
 use crate::workload::RequestError;
 
 use super::scenario::Load;
 use super::subject::{Holes, Shareable};
-use super::task::{Clocked, Probe, Task, Unclocked, tasks};
+use super::task::{Task, tasks};
 
 /// Operations of each thread before it is measured, as published.
 const WARM_UP_ITERATIONS: u64 = 1_000;
-
-/// Longest time that the histograms tell from longer ones.
-const LATENCY_MAX: Duration = Duration::from_secs(60);
-
-/// Decimal digits of a time that the histograms keep.
-const LATENCY_DIGITS: u8 = 3;
 
 /// What a phase without clocks in its loop gives.
 pub(super) struct Throughput {
@@ -78,11 +73,6 @@ pub(super) fn latency<S: Shareable>(load: &Load) -> Result<Latency, RequestError
         times,
         unexpected: parts.iter().map(|part| part.unexpected).sum(),
     })
-}
-
-fn histogram() -> Histogram<u64> {
-    let max = u64::try_from(LATENCY_MAX.as_nanos()).expect("a minute of nanoseconds fits");
-    Histogram::new_with_bounds(1, max, LATENCY_DIGITS).expect("the bounds are in order")
 }
 
 /// Runs all threads of a load on a fresh subject in the state that the scenario starts from.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
-use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::{Eviction, ObjectStore, PutError, PutRequest, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
@@ -37,7 +37,7 @@ pub(super) struct Store(ObjectStore);
 
 impl Store {
     pub(super) fn new(capacity_bytes: u64, segments: u32, fit: Fit, eviction: Eviction) -> Self {
-        let pool = SegmentPool::new(PoolOptions::default());
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
         for (number, size) in (0..segments).zip(parts(capacity_bytes, segments)) {
             let name = format!("segment-{number}");
             let mut info = SegmentInfo::new(SegmentId(u128::from(number)), name, 0, size);

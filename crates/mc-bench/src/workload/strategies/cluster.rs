@@ -1,8 +1,8 @@
 //! Pools of remote segments on ten hosts, as the published benchmark makes them.
 
 use mc_segment::{
-    Fit, PoolOptions, ReplicaPolicy, Replicas, Request, Segment, SegmentId, SegmentInfo,
-    SegmentOptions, SegmentPool,
+    Fit, PlaceRequest, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, SegmentOptions,
+    SegmentPool, SegmentPoolOptions,
 };
 
 use super::Entry;
@@ -54,7 +54,7 @@ impl Skew {
 impl Cluster {
     pub(super) fn new(segments: usize, bytes: u64, skew: Skew, entry: &Entry, seed: u64) -> Self {
         let mut cluster = Self {
-            pool: SegmentPool::new(PoolOptions {
+            pool: SegmentPool::new(SegmentPoolOptions {
                 strategy: entry.strategy,
                 seed,
             }),
@@ -118,9 +118,9 @@ impl Cluster {
 
     /// Returns the request of a put: the hosts write in turn, and as many replicas as there is room
     /// for are a success.
-    pub(super) fn request(&self, size: u64, replicas: u32, put: u64) -> Request<'_> {
+    pub(super) fn request(&self, size: u64, replicas: u32, put: u64) -> PlaceRequest<'_> {
         let writer = put % self.hosts.len() as u64;
-        Request {
+        PlaceRequest {
             replicas: Replicas {
                 count: replicas,
                 policy: ReplicaPolicy::BestEffort,
@@ -128,7 +128,7 @@ impl Cluster {
             host: &self.hosts[usize::try_from(writer).expect("below the number of hosts")],
             // Any number that has nothing to do with the host.
             key_hash: Some(put.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32),
-            ..Request::new(size)
+            ..PlaceRequest::new(size)
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::{Chained, Gdsf, Leaving, Lru, ObjectId, Parent, Policy, S3Fifo, TailFirst};
+use super::super::{
+    Auto, Chained, Gdsf, Leaving, Lru, ObjectId, Parent, Policy, ReuseAge, S3Fifo, TailFirst,
+};
 use super::{Random, facts, mix, victims};
 
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +126,8 @@ fn orphans_come_first_and_children_before_their_parents() {
         run(TailFirst::new(), seed);
         run(Gdsf::new(), seed);
         run(S3Fifo::new(), seed);
+        run(ReuseAge::new(), seed);
+        run(Auto::new(), seed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Policies beside plain models of them, on random programs.
 
+mod auto;
 mod cache;
 mod chains;
 mod order;

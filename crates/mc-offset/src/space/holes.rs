@@ -1,27 +1,31 @@
-//! The holes, filed by size: one record each, in the circular list of its
-//! bin.
+//! The holes: one record each, in the list of its bin and, where they are many
+//! or that is asked for, in an index by address.
 //!
-//! The records with the lowest indices are the lists' anchors, one per bin
-//! with the bin's number, so that linking and unlinking need no special case
-//! at the ends.
+//! Record 0 is no hole. It stands behind the last one of every list and takes
+//! what is written to neighbors that are not there.
 
 use alloc::vec::Vec;
+use core::{cmp::Reverse, ops::ControlFlow};
 
-use crate::{
-    address_index::AddressIndex,
+use super::{
+    address_index::{AddressIndex, room_in},
     bin_map::BinMap,
+};
+use crate::{
     bins::BinScale,
     slab::{NIL, Record, Slab, SlabFull},
+    steps,
 };
 
 /// A stretch of free bytes between two allocations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hole {
     pub(crate) offset: u64,
-    /// Bytes; zero in a list's anchor.
+    /// Bytes.
     pub(crate) size: u64,
     /// The node that stands for the hole in the chain.
-    pub(crate) node: u32,
+    pub(super) node: u32,
+    /// The holes before and behind it in the list of its bin.
     prev: u32,
     next: u32,
 }
@@ -32,46 +36,36 @@ const _: () = assert!(
 );
 
 impl Hole {
-    const fn anchor(bin: u32) -> Self {
-        Self {
-            offset: 0,
-            size: 0,
-            node: ANCHOR_MARK,
-            prev: bin,
-            next: bin,
-        }
-    }
-
     #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.size
     }
 
-    /// Returns the lowest multiple of `align` at which `size` bytes fit.
+    /// Returns the bytes from the first multiple of `step` on.
     #[inline]
-    pub(crate) fn place(&self, size: u64, align: u64) -> Option<u64> {
-        debug_assert!(align.is_power_of_two());
-        let at = self.offset.checked_add(align - 1)? & !(align - 1);
-        let room = self.end().checked_sub(at)?;
-        (room >= size).then_some(at)
+    pub(crate) fn room(&self, step: u64) -> u64 {
+        room_in(self.offset, self.size, step)
+    }
+
+    /// Returns the lowest multiple of `step` at which `size` bytes fit.
+    #[inline]
+    pub(crate) fn place(&self, size: u64, step: u64) -> Option<u64> {
+        let room = self.room(step);
+        (room >= size).then(|| self.end() - room)
     }
 }
 
-/// Holes of the highest bin that a refusal looks at to name the largest.
-const HOLES_LOOKED_AT: usize = 16;
+/// So many holes are always indexed by address, so that nothing has to read
+/// all of them; fewer are read one by one, unless they are indexed.
+const INDEXED_FROM: u32 = 256;
 
-/// What an anchor has in place of a node; a vacant record has [`NIL`].
-const ANCHOR_MARK: u32 = 0;
+/// The record that stands for no hole.
+pub(crate) const NO_HOLE: u32 = 0;
+
+/// What record 0 has in place of a node; a vacant record has [`NIL`].
+const NO_NODE: u32 = 0;
 
 impl Record for Hole {
-    const VACANT: Self = Self {
-        offset: 0,
-        size: 0,
-        node: NIL,
-        prev: NIL,
-        next: NIL,
-    };
-
     #[inline]
     fn vacate(&mut self, next_vacant: u32) {
         self.node = NIL;
@@ -92,11 +86,12 @@ impl Record for Hole {
 #[derive(Debug)]
 pub(crate) struct Holes {
     scale: BinScale,
-    /// Anchors in front of the records: bins up to the capacity's own.
-    bin_count: u32,
+    /// Bit `b` is set iff list `b` has a hole.
     bins: BinMap,
+    /// The most recent hole of each bin, up to the capacity's own.
+    heads: Vec<u32>,
     records: Slab<Hole>,
-    /// The holes by address, while that is asked for.
+    /// The holes by address, while they are many or that is asked for.
     by_address: Option<AddressIndex>,
     /// No hole is larger than this.
     largest_bound: u64,
@@ -107,23 +102,39 @@ pub(crate) struct Holes {
 
 impl Holes {
     /// Returns an empty set for holes of at most `capacity` bytes.
-    pub(crate) fn new(scale: BinScale, capacity: u64) -> Result<Self, SlabFull> {
-        let bin_count = scale.bin_count(capacity);
-        let anchors = (0..bin_count).map(Hole::anchor);
-        Ok(Self {
+    pub(super) fn new(scale: BinScale, capacity: u64) -> Result<Self, SlabFull> {
+        let no_hole = Hole {
+            offset: 0,
+            size: 0,
+            node: NO_NODE,
+            prev: NO_HOLE,
+            next: NO_HOLE,
+        };
+        let mut holes = Self {
             scale,
-            bin_count,
             bins: BinMap::new(),
-            records: Slab::new(anchors)?,
+            heads: Vec::new(),
+            records: Slab::new(core::iter::once(no_hole))?,
             by_address: None,
             largest_bound: 0,
             is_bound_exact: true,
-        })
+        };
+        holes.cover(capacity)?;
+        Ok(holes)
+    }
+
+    /// Makes lists for holes of up to `capacity` bytes.
+    pub(super) fn cover(&mut self, capacity: u64) -> Result<(), SlabFull> {
+        let bins = self.scale.bin_count(capacity) as usize;
+        let missing = bins.saturating_sub(self.heads.len());
+        self.heads.try_reserve_exact(missing)?;
+        self.heads.resize(self.heads.len() + missing, NO_HOLE);
+        Ok(())
     }
 
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        self.records.len() - self.bin_count
+        self.records.len() - 1
     }
 
     #[inline]
@@ -137,27 +148,46 @@ impl Holes {
         &self.bins
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         let by_address = self
             .by_address
             .as_ref()
             .map_or(0, |index| index.heap_bytes());
-        self.records.heap_bytes() + by_address
+        let heads = self.heads.capacity() * size_of::<u32>();
+        self.records.heap_bytes() + heads + by_address
     }
 
     /// Makes sure that one insertion succeeds.
     #[inline]
-    pub(crate) fn reserve_one(&mut self) -> Result<(), SlabFull> {
+    pub(super) fn reserve_one(&mut self) -> Result<(), SlabFull> {
         if self.has_room() {
             return Ok(());
         }
-        self.records.grow()
+        self.make_room()
     }
 
     /// Returns whether a hole can be added.
     #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.records.has_room(1)
+    pub(super) fn has_room(&self) -> bool {
+        let is_index_ready = match &self.by_address {
+            Some(by_address) => by_address.has_room(self.records.index_end()),
+            None => self.len() < INDEXED_FROM,
+        };
+        self.records.has_room(1) && is_index_ready
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> Result<(), SlabFull> {
+        if !self.records.has_room(1) {
+            self.records.grow()?;
+        }
+        let end = self.records.index_end();
+        if let Some(by_address) = &mut self.by_address {
+            by_address.reserve(end)?;
+        } else if self.len() >= INDEXED_FROM {
+            self.by_address = Some(self.index_by_address()?);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -168,7 +198,7 @@ impl Holes {
     /// Adds a hole as the most recent of its bin; a
     /// [`reserve_one`](Self::reserve_one) came before.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, offset: u64, size: u64, node: u32) -> u32 {
+    pub(super) fn insert(&mut self, offset: u64, size: u64, node: u32) -> u32 {
         debug_assert_ne!(size, 0);
         let index = self.records.insert(Hole {
             offset,
@@ -178,40 +208,50 @@ impl Holes {
             next: NIL,
         });
         self.file(index, size);
-        if self.by_address.is_some() {
-            self.index_change(|by_address| by_address.insert(index, offset, size));
+        if let Some(by_address) = &mut self.by_address {
+            by_address.insert(index, offset, size);
         }
         index
     }
 
     /// Removes the hole.
     #[inline(always)]
-    pub(crate) fn remove(&mut self, index: u32) {
+    pub(super) fn remove(&mut self, index: u32) {
         self.unfile(index);
         self.records.remove(index);
         if self.len() == 0 {
             self.learn_largest(0);
         }
-        if self.by_address.is_some() {
-            self.index_change(|by_address| by_address.remove(index));
+        if let Some(by_address) = &mut self.by_address {
+            by_address.remove(index);
+            self.drop_idle_index();
         }
     }
 
     /// Makes the hole cover other bytes and the most recent of its bin.
     #[inline(always)]
-    pub(crate) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
+    pub(super) fn reshape(&mut self, index: u32, offset: u64, size: u64) {
         debug_assert_ne!(size, 0);
         self.unfile(index);
         let record = &mut self.records[index];
         record.offset = offset;
         record.size = size;
         self.file(index, size);
-        if self.by_address.is_some() {
-            self.index_change(|by_address| by_address.reshape(index, offset, size));
+        if let Some(by_address) = &mut self.by_address {
+            by_address.reshape(index, offset, size);
+            self.drop_idle_index();
         }
     }
 
-    /// Returns the holes by address for a lookup.
+    /// Returns the holes by address for a lookup, if they are indexed.
+    #[inline]
+    pub(crate) fn indexed(&mut self) -> Option<&mut AddressIndex> {
+        self.by_address.as_mut()
+    }
+
+    /// Returns the holes by address for a lookup; fewer than 256 are indexed
+    /// first.
+    #[inline]
     pub(crate) fn by_address(&mut self) -> Result<&mut AddressIndex, SlabFull> {
         let by_address = match self.by_address.take() {
             Some(by_address) => by_address,
@@ -220,38 +260,80 @@ impl Holes {
         Ok(self.by_address.insert(by_address))
     }
 
+    /// Returns the hole with the highest offset that is at most `offset`.
+    pub(crate) fn at_or_before(&mut self, offset: u64) -> Result<Option<u32>, SlabFull> {
+        Ok(self.by_address()?.at_or_before(offset))
+    }
+
+    /// Hands out holes, the largest first, for as long as `take` wants more; in
+    /// O(log holes) each, where all are not few.
+    pub(crate) fn largest_holes(&self, mut take: impl FnMut(u32) -> ControlFlow<()>) {
+        if let Some(by_address) = &self.by_address {
+            // Without memory for the search there are none to be had.
+            let _ = by_address.largest_entries(None, |_, hole| take(hole));
+            return;
+        }
+        let mut holes: Vec<u32> = self.iter().collect();
+        holes.sort_unstable_by_key(|&hole| Reverse(self.hole(hole).size));
+        let _ = holes.into_iter().try_for_each(take);
+    }
+
+    /// Hands out holes with the bytes that they have behind a multiple of
+    /// `step`, the most first, for as long as `take` wants more; in O(log
+    /// holes) each, where all are not few.
+    pub(crate) fn largest_rooms(
+        &mut self,
+        step: u64,
+        is_every_offset: bool,
+        mut take: impl FnMut(u64, u32) -> ControlFlow<()>,
+    ) -> Result<(), SlabFull> {
+        if let Some(by_address) = &mut self.by_address {
+            return by_address.largest_rooms(step, is_every_offset, take);
+        }
+        let mut rooms = Vec::new();
+        rooms.try_reserve_exact(self.len() as usize)?;
+        rooms.extend(self.iter().map(|hole| (self.hole(hole).room(step), hole)));
+        rooms.sort_unstable_by(|a, b| b.cmp(a));
+        let _ = rooms
+            .into_iter()
+            .try_for_each(|(room, hole)| take(room, hole));
+        Ok(())
+    }
+
+    #[cold]
     fn index_by_address(&self) -> Result<AddressIndex, SlabFull> {
-        let mut by_address = AddressIndex::new();
-        by_address.reserve(self.records.index_end())?;
-        for index in self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin)) {
+        let mut by_address = AddressIndex::new()?;
+        let end = self.records.index_end();
+        for index in self.iter() {
             let hole = self.hole(index);
+            by_address.reserve(end)?;
             by_address.insert(index, hole.offset, hole.size);
         }
+        by_address.reserve(end)?;
         Ok(by_address)
     }
 
-    /// Carries a change over to the index by address, or drops that if it is
-    /// idle or cannot grow.
-    #[cold]
-    fn index_change(&mut self, change: impl FnOnce(&mut AddressIndex)) {
-        let Some(by_address) = &mut self.by_address else {
-            return;
-        };
-        if by_address.is_idle() || by_address.reserve(self.records.index_end()).is_err() {
+    /// Drops the index by address if few holes need none and none looks.
+    #[inline]
+    fn drop_idle_index(&mut self) {
+        let is_idle = |by_address: &AddressIndex| by_address.is_idle();
+        if self.len() < INDEXED_FROM && self.by_address.as_ref().is_some_and(is_idle) {
             self.by_address = None;
-        } else {
-            change(by_address);
         }
     }
 
-    /// Returns the most recent hole of `bin`, or `bin` itself if it has none.
-    #[inline]
-    pub(crate) fn first_in_bin(&self, bin: u32) -> u32 {
-        self.next_in_bin(bin)
+    /// Iterates over all holes, those of lower bins first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin))
     }
 
-    /// Returns the hole's successor in its bin, or the bin's number after the
-    /// last.
+    /// Returns the most recent hole of `bin`, or [`NO_HOLE`] if it has none.
+    #[inline]
+    pub(crate) fn first_in_bin(&self, bin: u32) -> u32 {
+        self.heads[bin as usize]
+    }
+
+    /// Returns the hole's successor in its bin, or [`NO_HOLE`] after the last.
     #[inline]
     pub(crate) fn next_in_bin(&self, index: u32) -> u32 {
         self.records[index].next
@@ -259,10 +341,12 @@ impl Holes {
 
     /// Iterates over the holes of one bin, the most recent first.
     pub(crate) fn in_bin(&self, bin: u32) -> impl Iterator<Item = u32> + '_ {
-        let mut index = bin;
+        let mut next = self.first_in_bin(bin);
         core::iter::from_fn(move || {
-            index = self.next_in_bin(index);
-            (index != bin).then_some(index)
+            steps::note(1);
+            let index = next;
+            next = self.next_in_bin(index);
+            (index != NO_HOLE).then_some(index)
         })
     }
 
@@ -274,61 +358,48 @@ impl Holes {
 
     /// Returns the size of the largest hole, 0 if there is none.
     ///
-    /// Takes constant time while the bound is exact; otherwise it reads the
-    /// holes of the highest bin.
+    /// While the bound is not exact, that is the index's to tell, or few holes
+    /// are read.
     pub(crate) fn largest(&self) -> u64 {
         if self.is_bound_exact {
             return self.largest_bound;
         }
-        let sizes = self
-            .bins
-            .last()
-            .into_iter()
-            .flat_map(|bin| self.in_bin(bin));
-        sizes
-            .map(|index| self.records[index].size)
-            .max()
-            .unwrap_or(0)
+        if let Some(by_address) = &self.by_address {
+            return by_address.largest();
+        }
+        let highest = self.bins.last().into_iter();
+        let holes = highest.flat_map(|bin| self.in_bin(bin));
+        let sizes = holes.map(|index| self.records[index].size);
+        sizes.max().unwrap_or(0)
     }
 
-    /// Tightens the bound by a look at the highest bin and returns it; exact
-    /// unless that has more holes than are looked at.
+    /// Makes the bound exact and returns it.
+    #[inline]
     pub(crate) fn tighten_bound(&mut self) -> u64 {
-        if self.is_bound_exact {
-            return self.largest_bound;
-        }
-        let Some(bin) = self.bins.last() else {
-            self.learn_largest(0);
-            return 0;
-        };
-        let mut sizes = self
-            .in_bin(bin)
-            .map(|index| self.records[index].size)
-            .fuse();
-        let largest = sizes.by_ref().take(HOLES_LOOKED_AT).max().unwrap_or(0);
-        if sizes.next().is_none() {
-            drop(sizes);
-            self.learn_largest(largest);
-        } else {
-            drop(sizes);
-            self.largest_bound = self.largest_bound.min(self.scale.bin_last_size(bin));
+        if !self.is_bound_exact {
+            self.learn_largest(self.largest());
         }
         self.largest_bound
     }
 
     /// Takes note that the largest hole has `size` bytes.
     #[inline]
-    pub(crate) fn learn_largest(&mut self, size: u64) {
+    fn learn_largest(&mut self, size: u64) {
         debug_assert!(size <= self.largest_bound);
         self.largest_bound = size;
         self.is_bound_exact = true;
     }
 
-    /// Makes the bound exact, for the fast refusal, if the highest bin has one hole or none.
+    /// Makes the bound exact, for the fast refusal, if one look is enough.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn learn_lone_largest(&mut self) {
+    pub(super) fn tighten_bound_at_once(&mut self) {
         if self.is_bound_exact {
+            return;
+        }
+        if let Some(by_address) = &self.by_address {
+            let size = by_address.largest();
+            self.learn_largest(size);
             return;
         }
         let Some(bin) = self.bins.last() else {
@@ -336,7 +407,7 @@ impl Holes {
             return;
         };
         let first = &self.records[self.first_in_bin(bin)];
-        if first.next == bin {
+        if first.next == NO_HOLE {
             let size = first.size;
             self.learn_largest(size);
         }
@@ -344,23 +415,23 @@ impl Holes {
 
     /// Returns whether a [`trim`](Self::trim) is worth its time.
     #[inline]
-    pub(crate) fn is_mostly_vacant(&self) -> bool {
+    pub(super) fn is_mostly_vacant(&self) -> bool {
         self.records.is_mostly_vacant()
     }
 
     /// Gives memory that is not needed any more back.
     #[cold]
-    pub(crate) fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.records.trim();
     }
 
     /// Panics unless lists, bitmap and bound agree with the records.
-    pub(crate) fn check_invariants(&self) {
+    pub(super) fn check_invariants(&self) {
         self.bins.check_invariants();
         let mut filed = 0;
         let mut largest = 0;
-        for bin in 0..self.bin_count {
-            let mut prev = bin;
+        for (bin, &head) in (0..).zip(&self.heads) {
+            let mut prev = NO_HOLE;
             for index in self.in_bin(bin) {
                 let hole = &self.records[index];
                 assert_eq!(hole.prev, prev, "hole {index} does not link back");
@@ -375,22 +446,18 @@ impl Holes {
                 prev = index;
             }
             assert_eq!(
-                self.records[bin].prev, prev,
-                "the anchor of bin {bin} does not link back"
-            );
-            assert_eq!(
                 self.bins.contains(bin),
-                prev != bin,
+                head != NO_HOLE,
                 "the bit of bin {bin} is wrong"
             );
         }
         assert_eq!(filed, self.len(), "holes are missing from the bins");
+        assert!(
+            self.by_address.is_some() || filed <= INDEXED_FROM,
+            "{filed} holes are not indexed"
+        );
         if let Some(by_address) = &self.by_address {
-            let mut holes: Vec<_> = self
-                .bins
-                .iter_from(0)
-                .flat_map(|bin| self.in_bin(bin))
-                .collect();
+            let mut holes: Vec<_> = self.iter().collect();
             holes.sort_unstable_by_key(|&index| self.hole(index).offset);
             let holes = holes.into_iter().map(|index| (index, self.hole(index)));
             by_address.check_invariants(holes.map(|(index, hole)| (index, hole.offset, hole.size)));
@@ -410,11 +477,12 @@ impl Holes {
     #[inline(always)]
     fn file(&mut self, index: u32, size: u64) {
         let bin = self.scale.bin_floor(size);
-        let first = self.records[bin].next;
-        self.records[bin].next = index;
+        let head = &mut self.heads[bin as usize];
+        let first = *head;
+        *head = index;
         self.records[first].prev = index;
         let record = &mut self.records[index];
-        record.prev = bin;
+        record.prev = NO_HOLE;
         record.next = first;
         self.bins.insert(bin);
         self.is_bound_exact |= size >= self.largest_bound;
@@ -428,11 +496,15 @@ impl Holes {
         let Hole {
             size, prev, next, ..
         } = self.records[index];
-        self.records[prev].next = next;
         self.records[next].prev = prev;
-        if prev == next {
-            // Only the anchor is left, and its index is the bin.
-            self.bins.remove(prev);
+        if prev == NO_HOLE {
+            let bin = self.scale.bin_floor(size);
+            self.heads[bin as usize] = next;
+            if next == NO_HOLE {
+                self.bins.remove(bin);
+            }
+        } else {
+            self.records[prev].next = next;
         }
         self.is_bound_exact &= size != self.largest_bound;
     }
@@ -443,13 +515,16 @@ mod tests {
     use super::*;
     use crate::bins::MANTISSA_BITS_GOOD;
 
-    /// Returns holes of some sizes; their indices begin at the number of bins.
+    /// The index of the hole that is added first.
+    const FIRST: u32 = NO_HOLE + 1;
+
+    /// Returns holes of some sizes with ascending indices.
     fn holes(sizes: &[u64]) -> Holes {
         let mut holes = Holes::new(BinScale::new(MANTISSA_BITS_GOOD), 1 << 20).unwrap();
         for (at, &size) in (0..).zip(sizes) {
             holes.reserve_one().unwrap();
             let index = holes.insert(1000 * u64::from(at), size, at);
-            assert_eq!(index, holes.bin_count + at);
+            assert_eq!(index, FIRST + at);
         }
         holes.check_invariants();
         holes
@@ -458,7 +533,7 @@ mod tests {
     #[test]
     fn the_bound_is_exact_again_when_a_larger_hole_comes() {
         let mut holes = holes(&[100, 50]);
-        holes.remove(holes.bin_count);
+        holes.remove(FIRST);
         assert!(!holes.is_bound_exact);
         holes.insert(0, 200, 0);
         assert!(holes.is_bound_exact);
@@ -470,28 +545,36 @@ mod tests {
     fn a_lone_hole_in_the_highest_bin_is_learned_to_be_the_largest() {
         for (sizes, bound) in [(&[100, 50][..], 50), (&[100, 50, 50], 100)] {
             let mut holes = holes(sizes);
-            holes.remove(holes.bin_count);
-            holes.learn_lone_largest();
+            holes.remove(FIRST);
+            holes.tighten_bound_at_once();
             assert_eq!(holes.largest_bound(), bound, "{sizes:?} without the first");
             assert_eq!(holes.is_bound_exact, bound == 50);
         }
     }
 
     #[test]
-    fn the_index_by_address_counts_as_memory_until_it_is_idle() {
+    fn the_index_of_few_holes_counts_as_memory_until_it_is_idle() {
         let mut holes = holes(&[100, 50]);
-        let records = holes.records.heap_bytes();
-        assert_eq!(holes.heap_bytes(), records);
+        let records = holes.heap_bytes();
         let _ = holes.by_address().unwrap().last_fit(1);
         let by_address = holes.by_address().unwrap().heap_bytes();
         assert!(by_address > 0);
-        let first = holes.bin_count;
-        for change in 0..65 {
+        let first = FIRST;
+        for change in 0..62 {
             assert_eq!(holes.heap_bytes(), records + by_address, "change {change}");
             holes.reshape(first, 0, 100 + change);
         }
-        holes.reshape(first, 0, 100);
+        for _ in 0..5 {
+            holes.reshape(first, 0, 100);
+        }
         assert_eq!(holes.heap_bytes(), records);
+    }
+
+    #[test]
+    fn many_holes_are_always_indexed() {
+        let holes = holes(&[10; 300]);
+        assert!(holes.by_address.is_some());
+        assert_eq!(holes.largest(), 10);
     }
 
     #[test]
@@ -499,7 +582,7 @@ mod tests {
         let mut holes = holes(&[10; 8000]);
         let full_bytes = holes.heap_bytes();
         assert!(!holes.is_mostly_vacant());
-        for index in holes.bin_count..holes.bin_count + 8000 {
+        for index in FIRST..FIRST + 8000 {
             holes.remove(index);
         }
         assert!(holes.is_mostly_vacant());

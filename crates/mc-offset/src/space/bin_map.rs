@@ -28,7 +28,7 @@ pub(crate) struct BinMap {
 }
 
 impl BinMap {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             summary: 0,
             words: [0; WORDS],
@@ -89,16 +89,6 @@ impl BinMap {
         })
     }
 
-    /// Returns the members from the highest downwards.
-    pub(crate) fn iter_rev(&self) -> impl Iterator<Item = u32> + '_ {
-        let mut rest = *self;
-        core::iter::from_fn(move || {
-            let found = rest.last()?;
-            rest.remove(found);
-            Some(found)
-        })
-    }
-
     /// Panics unless the summary agrees with the words.
     pub(crate) fn check_invariants(&self) {
         for (index, &word) in self.words.iter().enumerate() {
@@ -140,7 +130,6 @@ mod tests {
         map.check_invariants();
         assert_eq!(map.last(), Some(700));
         assert_eq!(map.iter_from(0).collect::<Vec<_>>(), [3, 700]);
-        assert_eq!(map.iter_rev().collect::<Vec<_>>(), [700, 3]);
     }
 
     #[test]

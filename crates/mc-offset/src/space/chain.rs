@@ -7,20 +7,25 @@
 
 use alloc::vec::Vec;
 
-use crate::slab::{NIL, Record, Slab, SlabFull};
+use crate::{
+    allocation::FIRST_SERIAL,
+    slab::{Record, Slab, SlabFull},
+};
 
 /// The node before the first and after the last one.
-pub(crate) const ANCHOR: u32 = 0;
+pub(super) const ANCHOR: u32 = 0;
 
 /// What a chain is whose nodes do not name each other.
 const TORN: &str = "the chain of nodes is torn";
 
-/// Serials below this one mark states; allocations count up from it.
-pub(crate) const FIRST_SERIAL: u64 = 4;
 const SERIAL_VACANT: u64 = 0;
 const SERIAL_HOLE: u64 = 1;
 const SERIAL_ANCHOR: u64 = 2;
 const SERIAL_PARKED: u64 = 3;
+const _: () = assert!(
+    SERIAL_PARKED < FIRST_SERIAL,
+    "no allocation has the mark of a state"
+);
 
 /// A stretch of the address range: one allocation, one hole, or the anchor.
 ///
@@ -28,14 +33,14 @@ const SERIAL_PARKED: u64 = 3;
 /// has its own, and a walk along the chain adds the sizes up. That keeps a
 /// node at 24 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
+pub(super) struct Node {
     /// Requested bytes of an allocation or a parked block; index of the record
     /// of a hole; 0 of the anchor.
     payload: u64,
     /// The serial of the allocation, or one of the state marks.
     serial: u64,
-    pub(crate) prev: u32,
-    pub(crate) next: u32,
+    pub(super) prev: u32,
+    pub(super) next: u32,
 }
 
 const _: () = assert!(size_of::<Node>() == 24, "a node is three words");
@@ -60,7 +65,7 @@ impl Content {
 }
 
 impl Node {
-    pub(crate) fn content(&self) -> Content {
+    pub(super) fn content(&self) -> Content {
         match self.serial {
             SERIAL_HOLE => Content::Hole(self.hole()),
             SERIAL_ANCHOR => Content::Anchor,
@@ -89,13 +94,6 @@ impl Node {
 }
 
 impl Record for Node {
-    const VACANT: Self = Self {
-        payload: 0,
-        serial: SERIAL_VACANT,
-        prev: NIL,
-        next: NIL,
-    };
-
     #[inline]
     fn vacate(&mut self, next_vacant: u32) {
         self.serial = SERIAL_VACANT;
@@ -114,7 +112,7 @@ impl Record for Node {
 
 /// The nodes in address order.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub(super) struct Chain {
     nodes: Slab<Node>,
     /// Bit `i` is set iff node `i` is a hole.
     ///
@@ -126,7 +124,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// Returns a chain of the anchor alone.
-    pub(crate) fn new() -> Result<Self, SlabFull> {
+    pub(super) fn new() -> Result<Self, SlabFull> {
         let anchor = Node {
             payload: 0,
             serial: SERIAL_ANCHOR,
@@ -144,17 +142,17 @@ impl Chain {
 
     /// Returns how many nodes there are, the anchor left out.
     #[inline]
-    pub(crate) fn len(&self) -> u32 {
+    pub(super) fn len(&self) -> u32 {
         self.nodes.len() - 1
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         self.nodes.heap_bytes() + self.hole_bits.capacity() * size_of::<u64>()
     }
 
     /// Makes sure that `additional` insertions succeed.
     #[inline]
-    pub(crate) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
+    pub(super) fn reserve(&mut self, additional: u32) -> Result<(), SlabFull> {
         if self.nodes.has_room(additional) {
             return Ok(());
         }
@@ -172,32 +170,32 @@ impl Chain {
     }
 
     #[inline]
-    pub(crate) fn node(&self, index: u32) -> &Node {
+    pub(super) fn node(&self, index: u32) -> &Node {
         &self.nodes[index]
     }
 
     #[inline]
-    pub(crate) fn is_hole(&self, index: u32) -> bool {
+    pub(super) fn is_hole(&self, index: u32) -> bool {
         self.hole_bit(index) == 1
     }
 
     /// Returns 1 if the node is a hole and 0 if not, to be joined with another
     /// bit before anything depends on it.
     #[inline]
-    pub(crate) fn hole_bit(&self, index: u32) -> u64 {
+    pub(super) fn hole_bit(&self, index: u32) -> u64 {
         self.hole_bits[(index / u64::BITS) as usize] >> (index % u64::BITS) & 1
     }
 
     /// Returns the hole's record index of a node that is a hole.
     #[inline]
-    pub(crate) fn hole_of(&self, index: u32) -> u32 {
+    pub(super) fn hole_of(&self, index: u32) -> u32 {
         self.nodes[index].hole()
     }
 
     /// Returns whether the allocation below a hole was asked to be larger than
     /// the one above it; the ends of the range count as nothing.
     #[inline]
-    pub(crate) fn is_lower_neighbor_larger(&self, hole_node: u32) -> bool {
+    pub(super) fn is_lower_neighbor_larger(&self, hole_node: u32) -> bool {
         debug_assert!(self.is_hole(hole_node));
         let Node { prev, next, .. } = self.nodes[hole_node];
         self.nodes[prev].payload > self.nodes[next].payload
@@ -205,14 +203,14 @@ impl Chain {
 
     /// Returns the node at `index` if it is the allocation with `serial`.
     #[inline]
-    pub(crate) fn allocation(&self, index: u32, serial: u64) -> Option<&Node> {
+    pub(super) fn allocation(&self, index: u32, serial: u64) -> Option<&Node> {
         debug_assert!(serial >= FIRST_SERIAL);
         self.nodes.get(index).filter(|node| node.serial == serial)
     }
 
     /// Changes the bytes and the serial of an allocation.
     #[inline]
-    pub(crate) fn set_allocation(&mut self, index: u32, requested: u64, serial: u64) {
+    pub(super) fn set_allocation(&mut self, index: u32, requested: u64, serial: u64) {
         debug_assert!(serial >= FIRST_SERIAL);
         debug_assert!(!self.is_hole(index));
         let node = &mut self.nodes[index];
@@ -222,13 +220,13 @@ impl Chain {
 
     /// Makes a hole an allocation.
     #[inline]
-    pub(crate) fn fill_hole(&mut self, index: u32, requested: u64, serial: u64) {
+    pub(super) fn fill_hole(&mut self, index: u32, requested: u64, serial: u64) {
         self.unmark_hole(index);
         self.set_allocation(index, requested, serial);
     }
 
     #[inline]
-    pub(crate) fn set_hole(&mut self, index: u32, hole: u32) {
+    pub(super) fn set_hole(&mut self, index: u32, hole: u32) {
         let node = &mut self.nodes[index];
         node.payload = u64::from(hole);
         node.serial = SERIAL_HOLE;
@@ -243,13 +241,13 @@ impl Chain {
     /// Makes an allocation a parked block, which stays what it was but for its
     /// serial.
     #[inline]
-    pub(crate) fn park(&mut self, index: u32) {
+    pub(super) fn park(&mut self, index: u32) {
         self.nodes[index].serial = SERIAL_PARKED;
     }
 
     /// Makes a parked block an allocation.
     #[inline]
-    pub(crate) fn unpark(&mut self, index: u32, requested: u64, serial: u64) {
+    pub(super) fn unpark(&mut self, index: u32, requested: u64, serial: u64) {
         let node = &mut self.nodes[index];
         debug_assert_eq!(node.serial, SERIAL_PARKED);
         node.payload = requested;
@@ -260,14 +258,14 @@ impl Chain {
     /// of nothing until it becomes a hole. A [`reserve`](Self::reserve) came
     /// before.
     #[inline]
-    pub(crate) fn insert_before(&mut self, next: u32) -> u32 {
+    pub(super) fn insert_before(&mut self, next: u32) -> u32 {
         self.insert_allocation(next, 0, FIRST_SERIAL)
     }
 
     /// Links a new allocation in before `next` and returns its node. A
     /// [`reserve`](Self::reserve) came before.
     #[inline]
-    pub(crate) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
+    pub(super) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
         debug_assert!(serial >= FIRST_SERIAL);
         let prev = self.nodes[next].prev;
         assert!(self.nodes[prev].next == next, "{TORN}");
@@ -285,7 +283,7 @@ impl Chain {
     /// Takes the node of an allocation out of the chain; its neighbors become
     /// each other's.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) {
+    pub(super) fn remove(&mut self, index: u32) {
         debug_assert!(!self.is_hole(index));
         let Node { prev, next, .. } = self.nodes[index];
         // The loads also fetch the lines of the stores below: a lock that is
@@ -299,26 +297,26 @@ impl Chain {
 
     /// As [`remove`](Self::remove), of a hole.
     #[inline]
-    pub(crate) fn remove_hole(&mut self, index: u32) {
+    pub(super) fn remove_hole(&mut self, index: u32) {
         self.unmark_hole(index);
         self.remove(index);
     }
 
     /// Returns whether the table is larger than that of a new chain.
     #[inline]
-    pub(crate) fn has_grown(&self) -> bool {
+    pub(super) fn has_grown(&self) -> bool {
         self.nodes.has_grown()
     }
 
     /// Returns whether a [`trim`](Self::trim) is worth its time.
     #[inline]
-    pub(crate) fn is_mostly_vacant(&self) -> bool {
+    pub(super) fn is_mostly_vacant(&self) -> bool {
         self.nodes.is_mostly_vacant()
     }
 
     /// Gives memory that is not needed any more back.
     #[cold]
-    pub(crate) fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.nodes.trim();
         self.hole_bits
             .truncate(self.nodes.index_end().div_ceil(u64::BITS) as usize);
@@ -326,7 +324,7 @@ impl Chain {
     }
 
     /// Returns the node indices in address order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let mut index = self.nodes[ANCHOR].next;
         core::iter::from_fn(move || {
             let current = index;
@@ -337,7 +335,7 @@ impl Chain {
 
     /// Panics unless links are symmetric, every node is reached, and the
     /// bitmap marks the holes.
-    pub(crate) fn check_invariants(&self) {
+    pub(super) fn check_invariants(&self) {
         let mut reached = 0;
         let mut prev = ANCHOR;
         for index in self.iter() {

@@ -1,0 +1,299 @@
+//! The worst that a thread may do to a store: one row of [`AGGRESSORS`] each.
+//!
+//! Each prepares a store of so many objects and returns a call. All but the victim's objects are in
+//! segments of their own, and the aggressor's puts stay out of the victim's segment, so that the two
+//! share nothing but the store.
+
+use std::hint::black_box;
+
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+use mc_store::{ObjectStore, Put, PutError, PutRequest, StoreOptions, Watermarks};
+
+use super::duel::{VICTIM_OBJECTS, replace};
+
+/// Bytes of most objects. Nothing is written: segments are of other hosts.
+pub(super) const OBJECT_BYTES: u64 = 4 << 10;
+
+/// The segment of the victim and that of the aggressor.
+pub(super) const VICTIM: SegmentId = SegmentId(1);
+const MAIN: SegmentId = SegmentId(2);
+
+/// The first of many segments that are mounted, and their number.
+const MOUNTED: u128 = 1_000;
+const MOUNTS: u128 = 1_000;
+
+/// Bytes between the bases of segments.
+const SEGMENT_STRIDE: u64 = 1 << 40;
+
+/// One way of being in the way.
+pub(super) struct Aggressor {
+    /// Name in every output.
+    pub(super) name: &'static str,
+    /// Makes a store of so many objects, and what is done to it.
+    pub(super) prepare: fn(usize) -> Attack,
+}
+
+/// A store, and what is done to it.
+pub(super) struct Attack {
+    pub(super) store: ObjectStore,
+    /// Makes the call of a number, counted from 0; returns whether there is another one.
+    pub(super) call: Box<dyn FnMut(u64) -> bool + Send>,
+}
+
+/// Every aggressor, in the order of the output.
+pub(super) const AGGRESSORS: &[Aggressor] = &[
+    Aggressor {
+        name: "skewed_put",
+        prepare: skewed_put,
+    },
+    Aggressor {
+        name: "put_in_pieces",
+        prepare: put_in_pieces,
+    },
+    Aggressor {
+        name: "refused_put_leased",
+        prepare: refused_put_leased,
+    },
+    Aggressor {
+        name: "refused_put_pinned",
+        prepare: refused_put_pinned,
+    },
+    Aggressor {
+        name: "watermark",
+        prepare: watermark,
+    },
+    Aggressor {
+        name: "snapshot",
+        prepare: snapshot,
+    },
+    Aggressor {
+        name: "unmount",
+        prepare: unmount,
+    },
+    Aggressor {
+        name: "mount",
+        prepare: mount,
+    },
+];
+
+/// Objects of 1 MiB among many tiny ones, and what is tiny. The search for a window has to look past
+/// all that lie between two large objects.
+const GIANTS: usize = 256;
+const GIANT_BYTES: u64 = 1 << 20;
+const TINY_BYTES: u64 = 64;
+
+/// Puts of a large object, and of as many tiny ones as lay between two, into a full segment.
+fn skewed_put(objects: usize) -> Attack {
+    let tiny_per_giant = (objects / GIANTS).max(1);
+    let bytes = GIANTS as u64 * (GIANT_BYTES + tiny_per_giant as u64 * TINY_BYTES);
+    let store = store(bytes, StoreOptions::default());
+    let mut next = 0;
+    let mut put_both = move |store: &ObjectStore| {
+        for tiny in 0..=tiny_per_giant {
+            let bytes = if tiny == 0 { GIANT_BYTES } else { TINY_BYTES };
+            next += 1;
+            commit(put(store, &key(next), bytes));
+        }
+    };
+    (0..GIANTS).for_each(|_| put_both(&store));
+    let call = {
+        let store = store.clone();
+        move |_| {
+            put_both(&store);
+            true
+        }
+    };
+    attack(store, call)
+}
+
+/// The most pieces of one put.
+const PIECES_MAX: usize = 50_000;
+
+/// A put in as many pieces as the options allow, between objects of which every other has left.
+fn put_in_pieces(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    for number in (0..objects as u64).step_by(2) {
+        store
+            .remove(&key(number), mc_store::Removal::IfIdle)
+            .expect("it is stored and idle");
+    }
+    let pieces = PIECES_MAX
+        .min(store.options().extents_max as usize)
+        .min(objects / 2);
+    let call = {
+        let store = store.clone();
+        move |number: u64| {
+            let request = PutRequest {
+                max_extents: u32::MAX,
+                excluded: &[VICTIM],
+                ..PutRequest::new(pieces as u64 * OBJECT_BYTES)
+            };
+            let put = store.put(&key(objects as u64 + number), &request);
+            drop(put.expect("there are as many holes"));
+            true
+        }
+    };
+    attack(store, call)
+}
+
+/// A put into a full segment whose objects are all leased.
+fn refused_put_leased(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let leases: Vec<_> = (0..objects as u64)
+        .map(|number| store.get(&key(number)))
+        .collect();
+    assert!(leases.iter().all(Option::is_some), "all objects are stored");
+    let mut refuse = refused_put(&store, objects);
+    attack(store, move |number| {
+        black_box(&leases);
+        refuse(number)
+    })
+}
+
+/// A put into a full segment whose objects are all pinned.
+fn refused_put_pinned(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let pinned = (0..objects as u64).filter(|&number| store.pin(&key(number)));
+    assert_eq!(pinned.count(), objects, "all objects are stored");
+    let refuse = refused_put(&store, objects);
+    attack(store, refuse)
+}
+
+fn refused_put(store: &ObjectStore, objects: usize) -> impl FnMut(u64) -> bool + Send + use<> {
+    let store = store.clone();
+    move |number| {
+        let put = put(&store, &key(objects as u64 + number), OBJECT_BYTES);
+        assert!(put.is_err(), "nobody may leave");
+        true
+    }
+}
+
+/// Puts that pass the high watermark again and again.
+fn watermark(objects: usize) -> Attack {
+    let watermarks = Watermarks {
+        high_percent: 95,
+        low_percent: 70,
+    };
+    let options = StoreOptions {
+        watermarks: Some(watermarks),
+        ..StoreOptions::default()
+    };
+    let store = filled(objects, OBJECT_BYTES, options);
+    let call = {
+        let store = store.clone();
+        move |number: u64| {
+            commit(put(&store, &key(objects as u64 + number), OBJECT_BYTES));
+            true
+        }
+    };
+    attack(store, call)
+}
+
+/// The keys of all objects.
+fn snapshot(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let call = {
+        let store = store.clone();
+        move |_| {
+            black_box(store.keys());
+            true
+        }
+    };
+    attack(store, call)
+}
+
+/// The end of the segment that all objects are in.
+fn unmount(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let call = {
+        let store = store.clone();
+        move |_| {
+            let unmounted = store.unmount(MAIN);
+            let unmounted = unmounted.expect("the segment is mounted");
+            assert_eq!(unmounted.lost.len(), objects, "all had one replica");
+            false
+        }
+    };
+    attack(store, call)
+}
+
+/// Many new segments.
+fn mount(objects: usize) -> Attack {
+    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let call = {
+        let store = store.clone();
+        move |_| {
+            for id in MOUNTED..MOUNTED + MOUNTS {
+                mount_one(store.pool(), SegmentId(id), OBJECT_BYTES);
+            }
+            false
+        }
+    };
+    attack(store, call)
+}
+
+fn attack(store: ObjectStore, call: impl FnMut(u64) -> bool + Send + 'static) -> Attack {
+    Attack {
+        store,
+        call: Box::new(call),
+    }
+}
+
+/// Makes a store with so many objects in a segment that they fill.
+fn filled(objects: usize, object_bytes: u64, options: StoreOptions) -> ObjectStore {
+    let store = store(objects as u64 * object_bytes, options);
+    for number in 0..objects as u64 {
+        commit(put(&store, &key(number), object_bytes));
+    }
+    store
+}
+
+/// Makes a store with an empty segment of so many bytes, and the victim's with its objects.
+fn store(bytes: u64, options: StoreOptions) -> ObjectStore {
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
+    mount_one(&pool, VICTIM, 2 * VICTIM_OBJECTS * OBJECT_BYTES);
+    mount_one(&pool, MAIN, bytes);
+    let store = ObjectStore::new(pool, options).expect("the watermarks are in order");
+    (0..VICTIM_OBJECTS).for_each(|number| replace(&store, &victim_key(number)));
+    store
+}
+
+fn mount_one(pool: &SegmentPool, id: SegmentId, bytes: u64) {
+    let number = u64::try_from(id.0).expect("ids are small");
+    let info = SegmentInfo::new(
+        id,
+        format!("segment-{number}"),
+        number * SEGMENT_STRIDE,
+        bytes,
+    );
+    pool.mount(Segment::remote(info))
+        .expect("no two segments have an id or an address in common");
+}
+
+fn put(store: &ObjectStore, key: &[u8], bytes: u64) -> Result<Put, PutError> {
+    let request = PutRequest {
+        excluded: &[VICTIM],
+        ..PutRequest::new(bytes)
+    };
+    store.put(key, &request)
+}
+
+fn commit(put: Result<Put, PutError>) {
+    let put = put.expect("there is room, or somebody may leave");
+    put.commit()
+        .expect("the put is seconds away from its deadline");
+}
+
+/// Returns a key of the aggressor.
+fn key(number: u64) -> [u8; 32] {
+    let mut key = [0xA5; 32];
+    key[..8].copy_from_slice(&number.to_le_bytes());
+    key
+}
+
+/// Returns a key of the victim.
+pub(super) fn victim_key(number: u64) -> [u8; 32] {
+    let mut key = [0x5A; 32];
+    key[..8].copy_from_slice(&number.to_le_bytes());
+    key
+}

@@ -1,0 +1,273 @@
+//! What to move and what to evict to make a hole.
+//!
+//! `runs` finds stretches of neighbors that are large enough once their
+//! allocations are gone, by what that costs at the least; `rooms` finds where
+//! the allocations of one stretch go, and in which order. This file tries the
+//! stretches, the cheapest first, until none that is left can be better than
+//! the best plan so far.
+
+use alloc::vec::Vec;
+use core::{cmp::Ordering, ops::Range};
+
+use crate::{allocation::Allocation, allocator::OffsetAllocator};
+
+mod rooms;
+mod runs;
+
+use self::{rooms::plan_run, runs::RunSearch};
+
+/// Stretches for which a plan is tried.
+const RUNS_TRIED: usize = 8;
+/// Largest holes that are looked around at, where not all nodes may be visited.
+const HOLES_TRIED: usize = 16;
+
+/// What hole to make, and how much it may take.
+///
+/// ```
+/// use mc_offset::HoleOptions;
+///
+/// let options = HoleOptions { align: 4096, ..HoleOptions::new(1 << 20) };
+/// assert_eq!(options.moved_bytes_max, 1 << 18);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoleOptions {
+    /// Bytes that the hole is for.
+    pub size: u64,
+    /// The multiple at which they begin, a power of two.
+    pub align: u64,
+    /// Bytes that the moves of a plan may copy in all.
+    pub moved_bytes_max: u64,
+    /// Allocations and holes that may be looked at in the search for a place.
+    pub nodes_visited_max: u32,
+}
+
+impl HoleOptions {
+    /// Returns the defaults for `size` bytes: byte alignment, moves of a quarter
+    /// of the size, 256 nodes.
+    pub const fn new(size: u64) -> Self {
+        Self {
+            size,
+            align: 1,
+            moved_bytes_max: size / 4,
+            nodes_visited_max: 256,
+        }
+    }
+}
+
+/// What may be done with an allocation that is in the way, and at what cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockCost {
+    /// The multiple that it may be moved to; 0 if it must not be moved.
+    align: u64,
+    eviction: Option<u64>,
+}
+
+impl BlockCost {
+    /// The allocation stays where it is.
+    pub const IMMOVABLE: Self = Self {
+        align: 0,
+        eviction: None,
+    };
+
+    /// Returns the cost of an allocation that may be moved to any offset.
+    pub const fn movable() -> Self {
+        Self::movable_to(1)
+    }
+
+    /// Returns the cost of an allocation that may be moved to multiples of
+    /// `align`, a power of two.
+    pub const fn movable_to(align: u64) -> Self {
+        Self {
+            align,
+            eviction: None,
+        }
+    }
+
+    /// Returns the cost of an allocation that may be evicted, at a cost in any
+    /// unit.
+    pub const fn evictable(cost: u64) -> Self {
+        Self::IMMOVABLE.or_evictable(cost)
+    }
+
+    /// Returns the cost of an allocation that may also be evicted.
+    pub const fn or_evictable(self, cost: u64) -> Self {
+        Self {
+            eviction: Some(cost),
+            ..self
+        }
+    }
+
+    /// Returns whether moving it can be worth it: what costs nothing to evict
+    /// is evicted.
+    const fn is_movable(self) -> bool {
+        self.align.is_power_of_two() && !matches!(self.eviction, Some(0))
+    }
+}
+
+/// One step of a [`HolePlan`]: the bytes of an allocation are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Move {
+    /// The allocation as it was when the plan was made. In the second of its
+    /// two steps, if it goes by way of a temporary place, the token that the
+    /// first one allocated stands for it.
+    pub allocation: Allocation,
+    /// Offset that its bytes come from.
+    pub from: u64,
+    /// Offset that they go to. The bytes there are free when all steps before
+    /// this one are done, and none of them are where the allocation comes from.
+    pub to: u64,
+}
+
+impl Move {
+    /// Returns the bytes to copy.
+    pub const fn size(&self) -> u64 {
+        self.allocation.size()
+    }
+}
+
+/// How good a plan is, among all that there could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum Optimality {
+    /// No plan within the budget costs less, nor as much with fewer bytes
+    /// moved.
+    Optimal,
+    /// No plan within the budget is better by more than this.
+    Within {
+        /// What evictions may cost less.
+        cost: u128,
+        /// Bytes that may be moved less at the same cost.
+        moved_bytes: u64,
+    },
+    /// Not all nodes were looked at.
+    Unknown,
+}
+
+/// What makes a hole: first all evictions, then the moves one after another.
+///
+/// Each move is [`allocate_at`](OffsetAllocator::allocate_at)`(to, size)`, a
+/// copy, and the free of the allocation at `from`; in between, both places are
+/// allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct HolePlan {
+    /// The bytes for the request: at the alignment, and as many as it is
+    /// charged. They are free when the plan is carried out.
+    pub window: Range<u64>,
+    /// The allocations to free before anything moves, in address order.
+    pub evictions: Vec<Allocation>,
+    /// The steps, in order.
+    pub moves: Vec<Move>,
+    /// Bytes that the moves copy in all.
+    pub moved_bytes: u64,
+    /// Sum of the costs of the evictions.
+    pub cost: u128,
+    /// How good the plan is.
+    pub optimality: Optimality,
+}
+
+/// What plans are compared by: the cost, then the bytes moved.
+type Price = (u128, u64);
+
+impl OffsetAllocator {
+    /// Plans how to make a hole, with the least that evictions cost and, at the
+    /// same cost, the fewest bytes moved. Changes nothing.
+    ///
+    /// `block_cost` tells what may be done with an allocation; it is asked once
+    /// or twice for each that is looked at. What is moved goes into holes
+    /// elsewhere, or is slid to the side of the window, if need be by way of a
+    /// temporary place; allocations outside of the window stay where they are.
+    /// Where all nodes may be visited they all are, and the plan says how good
+    /// it is; otherwise the surroundings of the largest holes are looked at.
+    ///
+    /// Returns `None` if it finds no plan within the budget, if no request of
+    /// the size could ever be served, or if the alignment is not a power of
+    /// two. Takes time linear in the nodes that may be visited; a plan has at
+    /// most 256 moves. A move needs an allocation more than are live while it
+    /// lasts, which the limit in the options has to leave room for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_offset::{BlockCost, HoleOptions, OffsetAllocator};
+    ///
+    /// let mut allocator = OffsetAllocator::new(100)?;
+    /// let blocks: Vec<_> = (0..10).map(|_| allocator.allocate(10)).collect::<Result<_, _>>()?;
+    /// for gone in [1, 3, 4, 8] {
+    ///     allocator.free(blocks[gone])?;
+    /// }
+    /// // Free are 10..20, 30..50 and 80..90: the block between the first two moves.
+    /// let options = HoleOptions { moved_bytes_max: 10, ..HoleOptions::new(30) };
+    /// let plan = allocator.plan_hole(&options, |_| BlockCost::movable()).expect("there is one");
+    /// assert_eq!((plan.window.clone(), plan.moved_bytes), (20..50, 10));
+    /// for step in &plan.moves {
+    ///     let _moved = allocator.allocate_at(step.to, step.size())?;
+    ///     allocator.free(step.allocation)?;
+    /// }
+    /// assert_eq!(allocator.allocate_at(20, 30)?.offset(), 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn plan_hole(
+        &self,
+        options: &HoleOptions,
+        mut block_cost: impl FnMut(&Allocation) -> BlockCost,
+    ) -> Option<HolePlan> {
+        let charge = self.charged_size(options.size)?;
+        if !options.align.is_power_of_two() {
+            return None;
+        }
+        let step = self.options().step(options.align);
+        let hole = runs::Hole { charge, step };
+        let mut search = RunSearch::new(hole, options.moved_bytes_max);
+        let is_complete = search.search(self.space(), options.nodes_visited_max, &mut block_cost);
+        let runs = search.into_runs();
+        let least = runs.first()?.least;
+        let mut best: Option<HolePlan> = None;
+        for run in &runs {
+            if best.as_ref().is_some_and(|best| best.price() <= run.least) {
+                break;
+            }
+            let plan = plan_run(self.space(), run, &hole, options, &mut block_cost);
+            best = match (best, plan) {
+                (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
+                (best, plan) => plan.or(best),
+            };
+        }
+        let mut plan = best?;
+        plan.optimality = if is_complete {
+            Optimality::of(plan.price(), least)
+        } else {
+            Optimality::Unknown
+        };
+        Some(plan)
+    }
+}
+
+impl HolePlan {
+    fn price(&self) -> Price {
+        (self.cost, self.moved_bytes)
+    }
+}
+
+impl Optimality {
+    /// Judges a plan by the least that any could cost.
+    fn of(price: Price, least: Price) -> Self {
+        match price.cmp(&least) {
+            // Of plans that cost the same and move something, another choice
+            // of what to evict may move less.
+            Ordering::Equal if price.0 == 0 || price.1 == 0 => Self::Optimal,
+            _ => Self::Within {
+                cost: price.0 - least.0,
+                moved_bytes: if price.0 == 0 {
+                    price.1 - least.1
+                } else {
+                    price.1
+                },
+            },
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! [`Auto`]: the ranking that would have had the most hits lately.
+
+use std::ops::ControlFlow;
+
+use super::classes::{Classes, Ranking, Weight};
+use super::reuse::Reuse;
+use super::sample::Sample;
+use super::shadow::Shadow;
+use super::{Facts, Leaving, ObjectId, Parent, Policy};
+
+/// The rankings that compete; the first one begins.
+const CANDIDATES: [Ranking; 3] = [Ranking::Recency, Ranking::Probation, Ranking::ReuseAge];
+
+/// Requests to the sample between two looks at the scores, at least.
+const PERIOD_MIN: u32 = 128;
+
+/// What old scores count for after a period, against new ones.
+const DECAY: f64 = 0.9;
+
+/// How much better another ranking has to be, as a share of all requests.
+const LEAD: f64 = 0.01;
+
+/// Objects of one prompt that are held until their order is known.
+const RUN_MAX: usize = 256;
+
+/// Least recently used, probation for new objects, or the index of [`ReuseAge`](super::ReuseAge):
+/// whichever would have had the most hits.
+///
+/// Each ranking runs in a *shadow*, a cache without bytes that sees a sample of the keys and has the
+/// same share of the capacity. The ranking in use changes when another one has been better for a
+/// while. A change moves no object, as all rankings order the same [classes](super::classes).
+///
+/// 24 bytes per object, four to eight for keys that have left, and the shadows: 2,048 objects in each
+/// at most, however many are stored.
+#[derive(Debug)]
+pub struct Auto {
+    classes: Classes,
+    reuse: Reuse,
+    sample: Sample,
+    shadows: [Shadow; CANDIDATES.len()],
+    scores: [f64; CANDIDATES.len()],
+    /// The ranking in use.
+    chosen: usize,
+    /// What could have been scored.
+    score_max: f64,
+    requests: u32,
+    /// Bytes that the store had when it was fullest lately.
+    capacity: f64,
+    run: Run,
+}
+
+/// Objects of the sample that were stored one after the other for the same prompt.
+#[derive(Debug, Default)]
+struct Run {
+    objects: Vec<(u64, Weight)>,
+    root_hash: u64,
+    depth: u32,
+}
+
+impl Auto {
+    /// Makes a policy without objects.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            classes: Classes::new(),
+            reuse: Reuse::new(),
+            sample: Sample::new(),
+            shadows: CANDIDATES.map(Shadow::new),
+            scores: [0.0; CANDIDATES.len()],
+            chosen: 0,
+            score_max: 0.0,
+            requests: 0,
+            capacity: 0.0,
+            run: Run::default(),
+        }
+    }
+
+    /// Returns how many objects of the sample are stored.
+    #[cfg(test)]
+    pub(super) fn sampled(&self) -> usize {
+        self.sample.len()
+    }
+
+    fn ranking(&self) -> Ranking {
+        self.shadows[self.chosen].ranking()
+    }
+
+    /// Ends a run: a prompt's last object is requested first, as that of a prompt that is found.
+    fn finish_run(&mut self) {
+        let mut objects = std::mem::take(&mut self.run.objects);
+        while let Some((hash, weight)) = objects.pop() {
+            self.request(hash, weight);
+        }
+        self.run.objects = objects;
+    }
+
+    /// Lets the shadows and the model see a request for a key of the sample.
+    fn request(&mut self, hash: u64, weight: Weight) {
+        let now = self.classes.now();
+        let capacity = self.capacity / self.sample.keys_per_member();
+        let value = f64::from(weight.gain) * f64::from(weight.bytes);
+        self.score_max += value;
+        let mut uses = 0;
+        for (shadow, score) in self.shadows.iter_mut().zip(&mut self.scores) {
+            if shadow.access(hash, weight, now, capacity, &self.reuse) {
+                *score += value;
+            }
+            if shadow.ranking() == Ranking::ReuseAge {
+                // The model has to know the classes that its own ranking brings about, whichever is
+                // in use.
+                uses = shadow.uses(hash);
+            }
+        }
+        self.reuse.observe(hash, uses, now, self.sample.len());
+        self.requests += 1;
+        if self.requests as usize > (self.sample.len() / 4).max(PERIOD_MIN as usize) {
+            self.requests = 0;
+            self.choose();
+        }
+    }
+
+    fn choose(&mut self) {
+        let lead = LEAD * self.score_max;
+        let best =
+            (0..self.scores.len()).max_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
+        if let Some(best) = best
+            && self.scores[best] > self.scores[self.chosen] + lead
+        {
+            self.chosen = best;
+        }
+        self.score_max *= DECAY;
+        self.scores.iter_mut().for_each(|score| *score *= DECAY);
+    }
+
+    fn thin_out(&mut self) {
+        if self.sample.thin_out() {
+            let Self {
+                shadows, sample, ..
+            } = self;
+            for shadow in shadows {
+                shadow.retain(|hash| sample.has(hash));
+            }
+        }
+    }
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Policy for Auto {
+    fn insert(&mut self, id: ObjectId, facts: &Facts) {
+        let weight = self.classes.weigh(facts);
+        self.classes
+            .insert(id, facts.key_hash, weight, facts.parent);
+        self.capacity = self.capacity.max(self.classes.bytes());
+        let run = &self.run;
+        let continues = facts.parent != Parent::None
+            && (facts.root_hash, facts.depth) == (run.root_hash, run.depth + 1);
+        if !continues || run.objects.len() == RUN_MAX {
+            self.finish_run();
+        }
+        (self.run.root_hash, self.run.depth) = (facts.root_hash, facts.depth);
+        if self.sample.add(id, facts.key_hash) {
+            self.run.objects.push((facts.key_hash, weight));
+            self.thin_out();
+        }
+    }
+
+    fn used(&mut self, id: ObjectId) {
+        self.finish_run();
+        self.classes.used(id);
+        if let Some(hash) = self.sample.hash(id) {
+            self.request(hash, self.classes.weight(id));
+        }
+    }
+
+    fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
+        if why == Leaving::Evicted {
+            // The store was full; it may have become smaller since it was full last.
+            self.capacity = self.classes.bytes();
+        }
+        self.classes.remove(id, key_hash, why);
+        self.sample.remove(id);
+    }
+
+    fn hide(&mut self, id: ObjectId) {
+        self.classes.hide(id);
+    }
+
+    fn show(&mut self, id: ObjectId) {
+        self.classes.show(id);
+    }
+
+    fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
+        let ranking = self.ranking();
+        self.classes.victims(ranking, &self.reuse, visit);
+    }
+
+    fn worth(&self, id: ObjectId) -> f64 {
+        self.classes.worth(id, self.ranking(), &self.reuse)
+    }
+}
