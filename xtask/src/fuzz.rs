@@ -33,12 +33,7 @@ pub(crate) fn run(seconds: NonZeroU32) -> anyhow::Result<()> {
         .try_for_each(|(crate_dir, target)| fuzz(&shell, crate_dir, target, seconds))
 }
 
-fn fuzz(
-    shell: &Shell,
-    crate_dir: &str,
-    target: &str,
-    seconds: NonZeroU32,
-) -> anyhow::Result<()> {
+fn fuzz(shell: &Shell, crate_dir: &str, target: &str, seconds: NonZeroU32) -> anyhow::Result<()> {
     let fuzz_dir = format!("{crate_dir}/fuzz");
     let found = format!("{fuzz_dir}/corpus/{target}");
     let kept = format!("{crate_dir}/tests/corpus/{target}");

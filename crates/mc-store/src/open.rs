@@ -3,8 +3,8 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use mc_segment::{
-    MountError, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId,
-    SegmentInfo, SegmentPool, SegmentState, TransitionError,
+    MountError, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo,
+    SegmentPool, SegmentState, TransitionError,
 };
 use smallvec::SmallVec;
 use thiserror::Error;

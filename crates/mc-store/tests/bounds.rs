@@ -77,7 +77,9 @@ impl Policy for Counting {
             visit(id)
         });
         self.asked.visits.fetch_add(visits, Ordering::Relaxed);
-        self.asked.visits_at_once.fetch_max(visits, Ordering::Relaxed);
+        self.asked
+            .visits_at_once
+            .fetch_max(visits, Ordering::Relaxed);
     }
 
     fn worth(&self, id: ObjectId) -> f64 {

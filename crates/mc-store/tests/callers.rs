@@ -16,8 +16,8 @@ use std::{
 };
 
 use common::objects::{
-    Hand, all_options, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, ends, key, local_store_of, numbers,
-    placed_bytes, put, put_as, put_in, refusal, store_of,
+    Hand, all_options, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, ends, key,
+    local_store_of, numbers, placed_bytes, put, put_as, put_in, refusal, store_of,
 };
 use mc_segment::{Replicas, SegmentId};
 use mc_store::{
@@ -237,7 +237,11 @@ fn call_all(store: &ObjectStore) {
         let _ = store.remove_many(&[key(size)], Removal::Detach);
     }
     let _ = store.move_out(SECOND, |_, _| Ok::<(), Infallible>(()));
-    drop((store.keys(), store.under_replicated(), store.drop_unreadable()));
+    drop((
+        store.keys(),
+        store.under_replicated(),
+        store.drop_unreadable(),
+    ));
     drop((store.stats(), store.pool().segments(), store.pool().stats()));
     drop((store.events(1), format!("{store:?}"), store.clone()));
     store.check_invariants();

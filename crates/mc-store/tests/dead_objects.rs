@@ -181,7 +181,10 @@ fn a_held_lease_of_a_dead_object_says_that_it_is_dead() {
         let store = store_with_two(1);
         let held = store.get(&key(0)).unwrap();
         die(&store);
-        assert!(held.descriptors().is_empty() && held.read().is_err(), "{death}");
+        assert!(
+            held.descriptors().is_empty() && held.read().is_err(),
+            "{death}"
+        );
         put_in(&store, 2, 0, 20);
         assert_eq!(store.get(&key(0)).unwrap().size(), 20);
         assert_eq!((held.key(), held.size()), (&key(0)[..], 10));

@@ -12,7 +12,9 @@ use std::{
 
 use common::{
     info, memory,
-    objects::{EVICTIONS, Hand, POLICIES, all_options, key, number_of, numbers, put, put_in, store_of},
+    objects::{
+        EVICTIONS, Hand, POLICIES, all_options, key, number_of, numbers, put, put_in, store_of,
+    },
     pool,
 };
 use mc_segment::{BufferDescriptor, Memory, Replicas, Segment, SegmentId, Strategy};
@@ -43,7 +45,11 @@ impl Told {
                     assert_eq!(before, None, "{number} came twice");
                 }
                 EventKind::Left(cause) => {
-                    assert_eq!(self.stored.remove(&number), Some(event.bytes), "{number} left");
+                    assert_eq!(
+                        self.stored.remove(&number),
+                        Some(event.bytes),
+                        "{number} left"
+                    );
                     let sum = self.left.entry(name(cause)).or_default();
                     sum.objects += 1;
                     sum.bytes += event.bytes;

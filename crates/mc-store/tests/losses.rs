@@ -4,12 +4,9 @@
 
 mod common;
 
-use common::{
-
-    objects::{
-        all_options, assert_all_space_is_of_objects, left, numbers, placed_bytes, put, put_as,
-        put_in, refusal, store_of,
-    },
+use common::objects::{
+    all_options, assert_all_space_is_of_objects, left, numbers, placed_bytes, put, put_as, put_in,
+    refusal, store_of,
 };
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo};
 use mc_store::{EventKind, ObjectStore, PutError, PutRequest, StoreOptions, Watermarks};
@@ -203,7 +200,10 @@ fn watermarks_compare_live_bytes_in_open_segments_with_the_bytes_of_those() {
                 put_as(&store, 1_000, &request).unwrap();
                 let evicted = left(&events);
                 let live = (most + 1 - evicted.len() as u64) * u64::from(copies);
-                assert!((49..=50).contains(&live), "{live} live: {name}, {options:?}");
+                assert!(
+                    (49..=50).contains(&live),
+                    "{live} live: {name}, {options:?}"
+                );
                 assert!(evicted.iter().all(|&number| number >= 100));
                 assert_eq!(store.stats().by_watermark.objects, evicted.len() as u64);
             }

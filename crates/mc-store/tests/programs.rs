@@ -148,7 +148,8 @@ impl Program {
         self.store.check_invariants();
         let expected: BTreeSet<u64> = self.shadow.numbers().collect();
         assert_eq!(numbers(&self.store), expected);
-        self.pinned.retain(|&number| self.shadow.alive(number).is_some());
+        self.pinned
+            .retain(|&number| self.shadow.alive(number).is_some());
         evicted
     }
 
@@ -464,9 +465,16 @@ impl Program {
         let were_inside = were_inside.count() as u64;
         let moved = self.store.move_out(id, copy_bytes).unwrap();
         let evicted = self.follow();
-        assert!(evicted.iter().all(|(_, _, cause)| *cause == Cause::OnDemand));
+        assert!(
+            evicted
+                .iter()
+                .all(|(_, _, cause)| *cause == Cause::OnDemand)
+        );
         let left: BTreeSet<u64> = moved.left.iter().map(|key| number_of(key)).collect();
-        assert!(left.iter().all(|&number| self.shadow.alive(number).is_some()));
+        assert!(
+            left.iter()
+                .all(|&number| self.shadow.alive(number).is_some())
+        );
         let inside = |known: &Known| {
             let epoch = self.shadow.epochs[&id.0];
             known.places.contains(&(id.0, epoch))
@@ -610,7 +618,10 @@ impl Program {
             assert_eq!(removed, Ok(()), "{number}");
         }
         let stats = self.store.stats();
-        assert_eq!((stats.objects, stats.live_bytes, stats.in_flight), (0, 0, 0));
+        assert_eq!(
+            (stats.objects, stats.live_bytes, stats.in_flight),
+            (0, 0, 0)
+        );
         assert_eq!((stats.lingering, stats.pinned), (0, 0));
         assert_eq!(placed_bytes(self.store.pool()), 0);
         self.store.check_invariants();

@@ -62,7 +62,9 @@ fn leases_are_in_the_way_until_they_end() {
             };
             let store = store_of(&[count * 10], options);
             (0..count).for_each(|number| put(&store, number, 10));
-            let held: Vec<_> = (0..count / 2).map(|n| store.get(&key(n)).unwrap()).collect();
+            let held: Vec<_> = (0..count / 2)
+                .map(|n| store.get(&key(n)).unwrap())
+                .collect();
             for number in count / 2..count {
                 drop(store.get_for(&key(number), Duration::from_secs(10)));
             }

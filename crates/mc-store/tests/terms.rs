@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use common::{
     info, memory, mount_local,
     objects::{
-        EVICTIONS, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, key, local_store_of, numbers, put, put_as,
-        put_in, segments_of, store_of,
+        EVICTIONS, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, key,
+        local_store_of, numbers, put, put_as, put_in, segments_of, store_of,
     },
     pool,
 };
@@ -238,7 +238,9 @@ fn replicas_never_share_the_name_of_a_segment() {
         let moved = move_out(&store, SegmentId(3));
         for number in numbers(&store) {
             let lease = store.get(&key(number)).unwrap();
-            let names = lease.replicas().map(|replica| replica.segment().name.clone());
+            let names = lease
+                .replicas()
+                .map(|replica| replica.segment().name.clone());
             assert_eq!(names.collect::<BTreeSet<_>>().len(), copies as usize);
         }
         // With three copies there is no name that is free.
@@ -338,7 +340,9 @@ fn a_restarted_hosts_epoch_replaces_the_older_one() {
             epoch: 4,
             ..info(1, 100_000)
         };
-        let refused = store.pool().mount(Segment::local(older, Memory::pool(memory(100_000))));
+        let refused = store
+            .pool()
+            .mount(Segment::local(older, Memory::pool(memory(100_000))));
         assert!(refused.is_err());
         assert!(store.exists(&key(1_000)));
         put(&store, 1_001, 50);

@@ -8,7 +8,9 @@ pub(crate) mod pattern;
 pub(crate) mod shadow;
 
 use mc_arena::{PagePolicy, PoolBytes};
-use mc_segment::{Memory, SegmentPoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool, Strategy};
+use mc_segment::{
+    Memory, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy,
+};
 
 /// Returns an empty pool.
 pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {

@@ -136,11 +136,17 @@ pub(crate) fn assert_all_space_is_of_objects(store: &ObjectStore) {
 #[track_caller]
 pub(crate) fn assert_all_space_is_of_replicas(store: &ObjectStore) {
     store.check_invariants();
-    let leases = numbers(store).into_iter().filter_map(|number| store.get(&key(number)));
+    let leases = numbers(store)
+        .into_iter()
+        .filter_map(|number| store.get(&key(number)));
     let places = leases.flat_map(|lease| lease.descriptors());
     let pieces = places.flat_map(|place| place.extents);
     let bytes: u64 = pieces.map(|piece| piece.size).sum();
-    assert_eq!(bytes, placed_bytes(store.pool()), "bytes of replicas and bytes taken");
+    assert_eq!(
+        bytes,
+        placed_bytes(store.pool()),
+        "bytes of replicas and bytes taken"
+    );
 }
 
 /// Returns the bytes that are taken in all segments of a pool.

@@ -23,6 +23,9 @@ pub(crate) fn owner(bytes: &[u8]) -> (u64, u64) {
     let (number, version) = (word(0), word(8));
     let expected = pattern(number, version, bytes.len() as u64);
     let place = bytes.iter().zip(&expected).position(|(a, b)| a != b);
-    assert_eq!(place, None, "bytes of {number}, version {version}, are another's");
+    assert_eq!(
+        place, None,
+        "bytes of {number}, version {version}, are another's"
+    );
     (number, version)
 }

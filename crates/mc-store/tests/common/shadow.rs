@@ -98,9 +98,9 @@ impl Pieces {
         for place in descriptors {
             let pieces = place.extents.iter();
             let owner = (number, version);
-            self.0.extend(pieces.map(|piece| {
-                (place.segment, place.epoch, piece.address, piece.size, owner)
-            }));
+            self.0.extend(
+                pieces.map(|piece| (place.segment, place.epoch, piece.address, piece.size, owner)),
+            );
         }
     }
 

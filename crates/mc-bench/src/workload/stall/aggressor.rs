@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use mc_segment::{PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::{ObjectStore, Put, PutError, PutRequest, StoreOptions, Watermarks};
 
 use super::duel::{VICTIM_OBJECTS, replace};
@@ -250,7 +250,7 @@ fn filled(objects: usize, object_bytes: u64, options: StoreOptions) -> ObjectSto
 
 /// Makes a store with an empty segment of so many bytes, and the victim's with its objects.
 fn store(bytes: u64, options: StoreOptions) -> ObjectStore {
-    let pool = SegmentPool::new(PoolOptions::default());
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
     mount_one(&pool, VICTIM, 2 * VICTIM_OBJECTS * OBJECT_BYTES);
     mount_one(&pool, MAIN, bytes);
     let store = ObjectStore::new(pool, options).expect("the watermarks are in order");

@@ -2,7 +2,9 @@
 
 use std::hint::black_box;
 
-use mc_segment::{BufferDescriptor, PoolOptions, Segment, SegmentId, SegmentInfo, SegmentPool};
+use mc_segment::{
+    BufferDescriptor, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
+};
 use mc_store::{ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
 use super::measure::{Filling, Measure, filled};
@@ -81,7 +83,7 @@ const fn entry<S: Subject + 'static>(name: &'static str, summary: &'static str) 
 
 impl Subject for ObjectStore {
     fn new(capacity: usize) -> Self {
-        let pool = SegmentPool::new(PoolOptions::default());
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
         let bytes = capacity as u64 * OBJECT_BYTES;
         let info = SegmentInfo::new(SegmentId(1), "memory", 0, bytes);
         pool.mount(Segment::remote(info))
