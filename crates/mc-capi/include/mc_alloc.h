@@ -40,6 +40,9 @@
 // Each page comes at its first touch.
 #define MC_POPULATE_LAZY 1
 
+// Memory comes by itself while the arena is in use already, from its start on.
+#define MC_POPULATE_BACKGROUND 2
+
 // Memory may be swapped.
 #define MC_LOCK_OFF 0
 
@@ -384,6 +387,16 @@ enum mc_status mc_arena_allocate(struct mc_arena arena,
                                  size_t align,
                                  void **out);
 
+// Backs a part of the arena's pool with memory now: `size` bytes from `offset` bytes into the pool on,
+// in whole pages. What has been written there stays. For arenas that are populated lazily.
+//
+// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that are not in the
+// pool, `MC_STATUS_SYSTEM` if there is not so much memory, before the system would end a process for
+// it, `MC_STATUS_STALE_HANDLE`, or `MC_STATUS_OTHER_PROCESS`.
+enum mc_status mc_arena_populate(struct mc_arena arena,
+                                 size_t offset,
+                                 size_t size);
+
 // Says whether an address lies in the arena's pool, handed out or not; none does in a child of the
 // process that made the arena. Any thread may call this.
 bool mc_arena_owns(struct mc_arena arena, const void *address);
@@ -405,6 +418,24 @@ enum mc_status mc_arena_describe(struct mc_arena arena, struct mc_arena_report *
 enum mc_status mc_buffer_allocate(size_t size,
                                   size_t align,
                                   void **out);
+
+// Returns `size` zeroed bytes in a mapping of their own, one contiguous part on each of the listed
+// NUMA nodes, in their order; otherwise as `mc_buffer_allocate`.
+//
+// No byte is lost where the size does not divide: pages that are left over go to the first nodes.
+// Each part has its memory when the call returns.
+//
+// Fails as `mc_buffer_allocate`, and with `MC_STATUS_INVALID_ARGUMENT` for an empty list or a node
+// that the system does not have.
+//
+// # Safety
+//
+// `node_count` numbers begin at `nodes`, and nobody writes them during the call.
+enum mc_status mc_buffer_allocate_over_nodes(size_t size,
+                                             size_t align,
+                                             const uint32_t *nodes,
+                                             size_t node_count,
+                                             void **out);
 
 // Ends a buffer: a mapping of its own is unmapped; what came from the arena stays there. Null is
 // left alone.

@@ -267,6 +267,7 @@ impl OffsetAllocator {
     /// Says that no hole takes a request; no block is parked.
     #[cold]
     pub(crate) fn no_hole(&mut self, asked: u64) -> AllocError {
+        self.space.note_refusal();
         let largest = self.space.holes_mut().tighten_bound();
         let &Options { fit, granule, .. } = self.options();
         AllocError::NoHole {

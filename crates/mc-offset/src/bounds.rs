@@ -51,9 +51,9 @@ fn a_size_of_the_highest_bin_does_not_read_the_bin() {
                     1056 + hole % 10
                 }
             });
-            for turn in 0..4 {
+            for wall in walls.into_iter().take(4) {
                 let (placed, taken) = steps::of(|| allocator.allocate(1080));
-                let (wall, token) = (walls[turn], placed.unwrap());
+                let token = placed.unwrap();
                 check_steps(holes, taken, "allocate");
                 let (freed, taken) = steps::of(|| {
                     allocator.free(token)?;

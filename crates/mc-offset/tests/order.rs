@@ -7,9 +7,10 @@
 //! on from where it ended.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-mod common;
+#[path = "common/fits.rs"]
+mod fits;
 
-use common::{FITS, largest_request};
+use fits::{FITS, largest_request};
 use mc_offset::{Allocation, Fit, OffsetAllocator, Options};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -112,8 +113,8 @@ fn gaps_and_objects_in_address_order_restore_every_layout() {
     for fit in FITS {
         let mut restored = 0;
         for sizes in SIZES {
-            for seed in 0..20 {
-                let live_max = CAPACITY / [1, 2, 4, 10][seed as usize % 4];
+            for (seed, part) in (0..20).zip([1, 2, 4, 10].into_iter().cycle()) {
+                let live_max = CAPACITY / part;
                 let (layout, _) = churned(fit, sizes, seed, live_max);
                 restored += u32::from(is_restored(&layout));
             }

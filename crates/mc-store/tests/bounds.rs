@@ -260,7 +260,9 @@ fn an_object_is_in_no_more_pieces_than_the_options_allow() {
         let store = store_of(&[20 * count], options);
         (0..2 * count).for_each(|number| put(&store, number, 10));
         // Holes of ten bytes, as many as there are objects.
-        (0..count).for_each(|number| drop(store.remove(&key(2 * number), Default::default())));
+        for number in 0..count {
+            let _ = store.remove(&key(2 * number), Default::default());
+        }
         let request = |size| PutRequest {
             max_extents: u32::MAX,
             ..PutRequest::new(size)

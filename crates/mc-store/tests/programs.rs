@@ -243,7 +243,7 @@ impl Program {
 
     /// Returns whether the segments are too small or too few for a request.
     fn in_use_of_names(&self, error: PutError) -> bool {
-        use mc_segment::PlaceError::{NoSegment, TooFewNames};
+        use mc_segment::PlacementError::{NoSegment, TooFewNames};
         match error {
             PutError::Place(NoSegment { asked, .. } | TooFewNames { asked, .. }) => asked > 40_000,
             _ => false,

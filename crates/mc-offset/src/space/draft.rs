@@ -91,6 +91,7 @@ impl Draft {
             live_bytes,
             charged_bytes,
             touched_end,
+            was_full: false,
             landmarks: Landmarks::new(),
         }
     }

@@ -71,6 +71,8 @@ pub(crate) struct Space {
     /// What lies from here on was never allocated, since the range was last
     /// empty.
     touched_end: u64,
+    /// Whether a request found no hole, since the range was last empty.
+    was_full: bool,
     /// Allocations that earlier walks along the chain came by.
     landmarks: Landmarks,
 }
@@ -89,7 +91,8 @@ impl Space {
         (self.chain, self.holes) = (chain, holes);
         self.parked = Parked::NONE;
         self.landmarks = Landmarks::new();
-        (self.live_bytes, self.charged_bytes, self.touched_end) = (0, 0, 0);
+        (self.live_bytes, self.charged_bytes) = (0, 0);
+        (self.touched_end, self.was_full) = (0, false);
         Ok(())
     }
 
@@ -140,6 +143,12 @@ impl Space {
     #[inline]
     pub(crate) fn allocation_count(&self) -> u32 {
         self.chain.len() - self.hole_count()
+    }
+
+    /// Takes note that a request found no hole.
+    #[inline]
+    pub(crate) fn note_refusal(&mut self) {
+        self.was_full = true;
     }
 
     /// Returns the number of allocations and holes.
@@ -331,7 +340,7 @@ impl Space {
     #[cold]
     fn start_over(&mut self) {
         debug_assert_eq!(self.allocation_count(), 0);
-        self.touched_end = 0;
+        (self.touched_end, self.was_full) = (0, false);
         if self.chain.has_grown()
             && let Ok(Self { chain, holes, .. }) = Self::new(self.options)
         {

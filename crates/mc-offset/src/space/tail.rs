@@ -3,9 +3,6 @@
 use super::{Hole, Space, chain::ANCHOR};
 use crate::slab::SlabFull;
 
-/// This part of the range is much of it.
-const MUCH_DIVISOR: u64 = 32;
-
 impl Space {
     /// Returns the index of the hole that reaches the end of the range, if
     /// there is one; a parked block is none.
@@ -15,20 +12,14 @@ impl Space {
     }
 
     /// Returns whether a hole is the *open end* of the range, which is filled
-    /// in order: it reaches the end, and none of it was ever allocated, or much
-    /// of it never was, or it is half of the range.
-    ///
-    /// What little was never allocated of a range in full use is no open end
-    /// for long: freed bytes merge with it.
+    /// in order: it reaches the end, and either its last bytes were never
+    /// allocated and nothing was ever refused, or it is half of the range.
     #[inline]
     pub(crate) fn is_open_end(&self, hole: u32) -> bool {
         let &Hole { offset, size, .. } = self.holes.hole(hole);
         let capacity = self.options.capacity;
-        let untouched = capacity - self.touched_end;
-        offset + size == capacity
-            && (offset >= self.touched_end
-                || untouched >= capacity / MUCH_DIVISOR
-                || size >= capacity / 2)
+        let is_untouched = self.touched_end < capacity && !self.was_full;
+        offset + size == capacity && (is_untouched || size >= capacity / 2)
     }
 
     /// Moves the end of the range up; no block is parked.
@@ -36,6 +27,7 @@ impl Space {
         let old = self.options.capacity;
         debug_assert!(capacity > old);
         self.holes.cover(capacity)?;
+        self.was_full = false;
         match self.tail_hole() {
             Some(hole) => {
                 let start = self.holes.hole(hole).offset;

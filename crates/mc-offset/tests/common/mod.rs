@@ -5,15 +5,9 @@ use std::collections::BTreeMap;
 
 use mc_offset::{AllocError, Allocation, Fit, FreeRange, OffsetAllocator, Options};
 
-/// Every fit, the published ones first.
-pub(crate) const FITS: [Fit; 6] = [
-    Fit::BinExact,
-    Fit::BinCeil,
-    Fit::Good { probes: 1 },
-    Fit::GOOD,
-    Fit::Good { probes: 64 },
-    Fit::Adaptive,
-];
+mod fits;
+
+pub(crate) use fits::{FITS, largest_request};
 
 /// Returns whether the fit promises that a request that fits some hole
 /// succeeds.
@@ -22,29 +16,12 @@ pub(crate) fn never_refuses_what_fits(fit: Fit) -> bool {
 }
 
 /// Returns the published bin size that is at least `size`, by arithmetic.
-pub(crate) fn published_bin_ceil(size: u64) -> u64 {
+fn published_bin_ceil(size: u64) -> u64 {
     if size <= 16 {
         return size;
     }
     let step = 1 << ((size - 1).ilog2() - 3);
     size.checked_next_multiple_of(step).unwrap_or(u64::MAX)
-}
-
-/// Returns the published bin size that is at most `size`, by arithmetic.
-pub(crate) fn published_bin_floor(size: u64) -> u64 {
-    if size <= 16 {
-        return size;
-    }
-    let step = 1 << (size.ilog2() - 3);
-    size / step * step
-}
-
-/// Returns the largest request that `bytes` free ones have room for.
-pub(crate) fn largest_request(options: &Options, bytes: u64) -> u64 {
-    match options.fit {
-        Fit::BinCeil => published_bin_floor(bytes / options.granule) * options.granule,
-        _ => bytes,
-    }
 }
 
 /// An allocator and what it should contain.

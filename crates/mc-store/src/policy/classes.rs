@@ -68,9 +68,11 @@ struct Head {
 
 impl Weight {
     fn class(self, uses: u8) -> u8 {
-        // Sizes of one class differ by less than a factor of four.
-        let octaves = self.bytes.max(1.0).log2();
-        class_of(uses) * SIZES + ((octaves / 2.0) as u8).min(SIZES - 1)
+        // Sizes of one class differ by less than a factor of four. The exponent of a number is the
+        // logarithm, rounded down.
+        let octaves = (self.bytes.max(1.0).to_bits() >> 23).saturating_sub(127);
+        let size = u8::try_from(octaves / 2).map_or(SIZES - 1, |size| size.min(SIZES - 1));
+        class_of(uses) * SIZES + size
     }
 }
 
@@ -114,6 +116,10 @@ impl Classes {
 
     /// Returns what a new object takes and gives. The parts of a prompt are worth the bytes that they
     /// have in common, so that a last part is not preferred for being small.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seven digits are enough to compare by"
+    )]
     pub(super) fn weigh(&self, facts: &Facts) -> Weight {
         let mut gain = super::gdsf::gain(facts) as f32;
         if let Parent::Stored(parent) = facts.parent

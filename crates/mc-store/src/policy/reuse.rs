@@ -197,7 +197,8 @@ fn age_step(age: u64) -> usize {
     } else {
         age << (2 - octave) & 3
     };
-    (octave * STEPS + within as usize).min(AGES - 1)
+    let within = usize::from(within.to_le_bytes()[0]);
+    (octave * STEPS + within).min(AGES - 1)
 }
 
 /// Returns the youngest age of a step.

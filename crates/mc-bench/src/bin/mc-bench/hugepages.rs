@@ -153,6 +153,6 @@ fn meaning(verdict: Verdict) -> &'static str {
             "caches and segments fit, arenas may have to do with lesser pages"
         }
         Verdict::CleanArenaBudgetAvailable => "caches, segments and arenas fit",
-        _ => "a verdict of a newer version",
+        other => other.as_str(),
     }
 }
