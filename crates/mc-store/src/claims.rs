@@ -35,6 +35,13 @@ pub(crate) enum Claim {
     Leaving,
 }
 
+/// A lease of an object that was leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Whether the object is to be shown again, as when a lease ends.
+    pub(crate) is_to_be_shown: bool,
+}
+
 impl Claims {
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(0))
@@ -47,16 +54,19 @@ impl Claims {
         Self(AtomicU32::new(word & (PINNED | HIDDEN)))
     }
 
-    /// Counts a lease in; returns whether the object stays for it.
+    /// Counts a lease in, if the object stays for it.
     #[inline]
-    pub(crate) fn lease(&self) -> bool {
+    pub(crate) fn lease(&self) -> Result<(), Refused> {
         let before = self.0.fetch_add(1, Ordering::AcqRel);
         debug_assert!(before & LEASES < LEASES, "leases are counted");
         if before & LEAVING == 0 {
-            return true;
+            return Ok(());
         }
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        false
+        // Whoever let the object stay meanwhile may have seen this as a lease
+        // whose end is told.
+        Err(Refused {
+            is_to_be_shown: self.end_lease(),
+        })
     }
 
     /// Counts another lease of somebody who has one.

@@ -10,6 +10,7 @@ use crate::{
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
+    lease::Lease,
     object::Object,
     order::stable_hash,
     shared::Shared,
@@ -61,7 +62,8 @@ impl ObjectStore {
     /// object's put hold for its new place. Other threads use the store
     /// meanwhile; no lock is held while bytes are copied. An object that is
     /// leased, or becomes so while it is copied, stays: call again when the
-    /// lease is over. Takes time linear in the objects of the store.
+    /// lease is over. What has moved is leased until the call returns, so that
+    /// nothing moves in vain. Takes time linear in the objects of the store.
     ///
     /// # Errors
     ///
@@ -74,6 +76,7 @@ impl ObjectStore {
     ) -> Result<Moved, E> {
         let shared = &*self.shared;
         let mut moved = Moved::default();
+        let mut kept = Vec::new();
         for object in shared.index.select(|object| object.is_in(id)) {
             let now = shared.now();
             let is_inside =
@@ -92,16 +95,20 @@ impl ObjectStore {
             };
             let old = object.replicas().nth(place).expect("it was found there");
             copy(old, &mut new)?;
-            let bytes = new.size();
+            let (object_id, bytes) = (object.id, new.size());
             match shared.switch(object, new, Some(place), shared.now()) {
                 Ok(()) => {
                     moved.replicas += 1;
                     moved.bytes += bytes;
+                    let object = shared.index.object(object_id);
+                    kept.extend(object.as_ref().and_then(Lease::take));
                 }
                 Err(_) if self.exists(&key) => moved.left.push(key),
                 Err(_) => {}
             }
         }
+        // Those with other replicas may have left for the others.
+        moved.left.retain(|key| self.exists(key));
         Ok(moved)
     }
 

@@ -85,6 +85,10 @@ impl Returned {
         self.has_some.store(true, Ordering::Relaxed);
     }
 
+    fn is_empty(&self) -> bool {
+        !self.has_some.load(Ordering::Relaxed)
+    }
+
     fn take(&self, count_max: usize) -> Vec<ObjectId> {
         if !self.has_some.load(Ordering::Relaxed) {
             return Vec::new();
@@ -185,6 +189,29 @@ impl Order {
         let mut ranks = self.state.lock();
         self.uses.take(own_stripe(), |used| ranks.used(used));
         ranks
+    }
+
+    /// As [`lock_settled`](Self::lock_settled), when all is offered again that
+    /// is not in use any more.
+    pub(crate) fn lock_all_settled(
+        &self,
+        pool: &SegmentPool,
+        index: &Index,
+        now: Moment,
+    ) -> MutexGuard<'_, Ranks> {
+        loop {
+            let ranks = self.lock_settled(pool, index, now);
+            if self.is_settled(&ranks, now) {
+                return ranks;
+            }
+        }
+    }
+
+    /// Returns whether nothing hidden waits for being looked at.
+    pub(crate) fn is_settled(&self, ranks: &Ranks, now: Moment) -> bool {
+        let next = ranks.asleep.peek();
+        let is_asleep = next.is_none_or(|&Reverse((until, _))| until > now);
+        is_asleep && ranks.to_look_at.is_empty() && self.returned.is_empty()
     }
 
     /// Locks the order; the policy knows what all threads have used, and offers
@@ -297,6 +324,15 @@ impl Ranks {
     /// Returns how many objects are not offered.
     pub(crate) fn hidden(&self) -> u64 {
         self.hidden
+    }
+
+    /// As [`hide`](Self::hide), unless the object has left or moved, so that its
+    /// id may be another's.
+    pub(crate) fn hide_if_stored(&mut self, index: &Index, object: &Object, now: Moment) {
+        let stored = index.object(object.id);
+        if stored.is_some_and(|stored| stored.is_same(object)) {
+            self.hide(object, now);
+        }
     }
 
     /// Stops offering an object that is in use.
