@@ -6,7 +6,6 @@
 //! so that nothing may be missing; in the others the put that it was in may have evicted.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "the steps and the outcome are its output"
 )]
 

@@ -81,7 +81,11 @@ impl ObjectStore {
             let now = shared.now();
             let is_inside =
                 |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
-            let Some(place) = object.replicas().position(is_inside) else {
+            let found = object
+                .replicas()
+                .enumerate()
+                .find(|(_, one)| is_inside(one));
+            let Some((place, old)) = found else {
                 continue;
             };
             let key: Box<[u8]> = object.key().into();
@@ -93,7 +97,6 @@ impl ObjectStore {
                 moved.left.push(key);
                 continue;
             };
-            let old = object.replicas().nth(place).expect("it was found there");
             copy(old, &mut new)?;
             let (object_id, bytes) = (object.id, new.size());
             match shared.switch(object, new, Some(place), shared.now()) {

@@ -306,24 +306,22 @@ impl Program {
             size: flight.size,
             places: places(&put.descriptors()),
         };
-        let is_alive = self.shadow.is_alive(&known);
+        let expected = match (is_late, self.shadow.is_alive(&known)) {
+            (true, _) => Err(CommitError::Expired),
+            (false, false) => Err(CommitError::Unreadable),
+            (false, true) => Ok(()),
+        };
         self.shadow.coming.insert(flight.number, known);
         let committed = put.commit();
-        self.shadow_of_commit(flight.number, is_late, is_alive, committed);
+        self.shadow_of_commit(flight.number, expected, committed);
     }
 
     fn shadow_of_commit(
         &mut self,
         number: u64,
-        is_late: bool,
-        is_alive: bool,
+        expected: Result<(), CommitError>,
         committed: Result<(), CommitError>,
     ) {
-        let expected = match (is_late, is_alive) {
-            (true, _) => Err(CommitError::Expired),
-            (false, false) => Err(CommitError::Unreadable),
-            (false, true) => Ok(()),
-        };
         assert_eq!(committed, expected);
         if committed.is_err() {
             self.shadow.coming.remove(&number);
