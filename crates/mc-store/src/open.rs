@@ -136,6 +136,7 @@ impl ObjectStore {
                 told.push((number, segment.info.clone(), segment.state));
             }
         }
+        taken.sort(&recovered);
         let lost = shared.restore(recovered.objects, taken.objects, now);
         shared.keep_reservations(&recovered.reservations, taken.puts, now);
         let damage = recovered.damage;
@@ -211,6 +212,23 @@ impl TakenOver {
         match owner {
             Owner::Object(at) => self.objects[at].push(buffer),
             Owner::Put(at) => self.puts[at].push(buffer),
+        }
+    }
+
+    /// Puts the replicas of each object in the order that they had: they were taken over segment by
+    /// segment.
+    fn sort(&mut self, recovered: &Recovered) {
+        let several = self.objects.iter_mut().zip(&recovered.objects);
+        for (buffers, object) in several.filter(|(buffers, _)| buffers.len() > 1) {
+            buffers.sort_by_key(|buffer| {
+                let begins = |place: &Place| {
+                    let spot = place.spot();
+                    spot.is_some_and(|spot| {
+                        (spot.segment, spot.address) == (buffer.segment_id(), buffer.address())
+                    })
+                };
+                object.places.iter().position(begins)
+            });
         }
     }
 }

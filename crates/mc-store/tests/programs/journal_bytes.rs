@@ -240,8 +240,14 @@ impl Model {
         let mut objects: Vec<_> = self.objects.iter().collect();
         objects.sort_by_key(|(_, (_, stored))| *stored);
         let left = |replicas: &[Placed]| -> Vec<Place> {
-            let held = replicas.iter().filter(|placed| held.contains(placed));
-            held.map(|(place, _)| place.clone()).collect()
+            let mut left: Vec<Placed> = Vec::new();
+            for placed in replicas {
+                // Of two that are alike only the first one has the place.
+                if held.contains(placed) && !left.contains(placed) {
+                    left.push(placed.clone());
+                }
+            }
+            left.into_iter().map(|(place, _)| place).collect()
         };
         let objects = objects
             .iter()
