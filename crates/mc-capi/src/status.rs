@@ -273,6 +273,9 @@ mod tests {
         let cause = mc_offset::OptionsError::ZeroCapacity;
         let status = run(|| Err(mc_offset::RestoreError::Options(cause).into()));
         assert_eq!(status, Status::InvalidArgument);
-        assert_eq!(message(), format!("no allocator has these options: {cause}"));
+        assert_eq!(
+            message(),
+            format!("no allocator has these options: {cause}")
+        );
     }
 }
