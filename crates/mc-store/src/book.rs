@@ -161,14 +161,14 @@ impl Book {
         &self,
         pool: &SegmentPool,
         key: &[u8],
-        replica: usize,
-        place: &PlacedBuffer,
+        from: Option<&PlacedBuffer>,
+        to: &PlacedBuffer,
     ) -> Result<Position, NotWritten> {
         self.tell_segments(pool)?;
         self.append(&Record::Moved {
             key,
-            replica: u32::try_from(replica).unwrap_or(u32::MAX),
-            place: place_of(place),
+            from: from.and_then(|from| place_of(from).spot()),
+            place: place_of(to),
         })
     }
 

@@ -267,9 +267,9 @@ impl Shared {
         let mut is_written = Ok(());
         let mut ranks = self.order.lock();
         self.index.write_at(id).replace(id, |mut old| {
-            let place = replaced.unwrap_or_else(|| old.replicas().len());
             if let Some(book) = &self.book {
-                is_written = book.moved(&self.pool, old.key(), place, &new).map(|_| ());
+                let from = replaced.and_then(|place| old.replicas().nth(place));
+                is_written = book.moved(&self.pool, old.key(), from, &new).map(|_| ());
             }
             if is_written.is_ok()
                 && let Ok(replicas) = old.replicas_with(new, replaced)

@@ -63,6 +63,7 @@ fn data() -> Data {
         "bytes_per_object": 219.6, "given_back": 0.934}"#;
     let stall = r#"{"workload": "stall", "subject": "mc-store", "aggressor": "unmount", "seed": 7,
         "objects": 10000, "victim_p99_ns": 900, "victim_p999_ns": 1500, "victim_max_ns": 4100000,
+        "victim_wait_max_ns": 12500,
         "control_p999_ns": 1450, "control_max_ns": 4000000}"#;
     let skipped = r#"{"subject": "range-alloc", "reason": "of a reason"}"#;
     Data {
@@ -143,7 +144,7 @@ fn the_store_stands_with_its_memory_and_its_scenarios() {
 
 #[test]
 fn waits_stand_beside_the_control() {
-    let row = "| unmount | 10,000 | 0.9 | 1.5 | 4100.0 | 1.4 | 4000.0 | – |";
+    let row = "| unmount | 10,000 | 0.9 | 1.5 | 4100.0 | 12.5 | 1.4 | 4000.0 | – | – |";
     assert!(render(&data()).contains(row));
 }
 

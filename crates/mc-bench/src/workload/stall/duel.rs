@@ -1,8 +1,8 @@
 //! Two threads on one store: one whose calls are timed, and one that is in its way.
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::pin;
 use crate::probe::{histogram, nanoseconds, thread_time};
 
 use super::aggressor::{Attack, OBJECT_BYTES, VICTIM, victim_key};
+use super::delays::{Delays, this_thread};
 
 /// How long the victim's calls are timed, at least.
 const DURATION: Duration = Duration::from_millis(100);
@@ -24,6 +25,9 @@ pub(super) const VICTIM_OBJECTS: u64 = 1_000;
 
 /// One in so many calls of the victim replaces the object instead of reading it.
 const CALLS_PER_PUT: u32 = 8;
+
+/// Calls that take longer may have been interrupted.
+const SLOW: Duration = Duration::from_micros(10);
 
 /// Steps of a computation between two looks at whether it is over.
 const STEPS: u32 = 1_000;
@@ -44,6 +48,8 @@ pub(super) struct Felt {
     times: Histogram<u64>,
     /// The longest of its reads.
     pub(super) get_max_ns: u64,
+    /// The longest of its calls, less the time that one of the threads was ready and had no core.
+    pub(super) wait_max_ns: u64,
     /// Sum of the times.
     elapsed: Duration,
     /// Processor time of the victim.
@@ -74,12 +80,14 @@ impl Duel {
     /// computes from then on.
     fn meet(&self, store: &ObjectStore, mut call: impl FnMut(u64) -> bool + Send) -> Felt {
         let start = Barrier::new(2);
+        let (tell, told) = mpsc::channel();
         // Hints between the two, so `Relaxed`: nothing else is read because of them.
         let (has_called, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
             let (start, has_called, is_over) = (&start, &has_called, &is_over);
             let other = scope.spawn(move || {
                 pin::in_turn(1);
+                tell.send(this_thread()).expect("the victim listens");
                 start.wait();
                 let (mut calls, mut call_max_ns) = (0, 0);
                 let mut has_more = true;
@@ -98,7 +106,9 @@ impl Duel {
             });
             let victim = scope.spawn(move || {
                 pin::in_turn(0);
-                let mut victim = Victim::new(store, self.seed);
+                let other = told.recv().expect("the other thread tells");
+                let delays = Delays::of(&[this_thread(), other]);
+                let mut victim = Victim::new(store, self.seed, delays);
                 start.wait();
                 let (begun, used) = (Instant::now(), thread_time());
                 let mut ops = 0;
@@ -139,17 +149,23 @@ fn compute(start: u64) {
 struct Victim<'a> {
     store: &'a ObjectStore,
     generator: Xoshiro256PlusPlus,
+    delays: Delays,
+    /// When the last call ended.
+    ended: Instant,
     felt: Felt,
 }
 
 impl<'a> Victim<'a> {
-    fn new(store: &'a ObjectStore, seed: u64) -> Self {
+    fn new(store: &'a ObjectStore, seed: u64, delays: Delays) -> Self {
         Self {
             store,
+            delays,
+            ended: Instant::now(),
             generator: Xoshiro256PlusPlus::seed_from_u64(seed),
             felt: Felt {
                 times: histogram(),
                 get_max_ns: 0,
+                wait_max_ns: 0,
                 elapsed: Duration::ZERO,
                 processor: Duration::ZERO,
                 calls: 0,
@@ -162,7 +178,12 @@ impl<'a> Victim<'a> {
     fn call(&mut self) -> Instant {
         let key = victim_key(self.generator.random_range(0..VICTIM_OBJECTS));
         let is_put = self.generator.random_ratio(1, CALLS_PER_PUT);
-        let before = Instant::now();
+        let mut before = Instant::now();
+        if before - self.ended > SLOW {
+            // What happened between two calls concerns neither.
+            self.delays.take();
+            before = Instant::now();
+        }
         if is_put {
             replace(self.store, &key);
         } else {
@@ -176,6 +197,14 @@ impl<'a> Victim<'a> {
         if !is_put {
             self.felt.get_max_ns = self.felt.get_max_ns.max(time_ns);
         }
+        let delayed = if time > SLOW {
+            self.delays.take()
+        } else {
+            Duration::ZERO
+        };
+        let wait_ns = nanoseconds(time.saturating_sub(delayed));
+        self.felt.wait_max_ns = self.felt.wait_max_ns.max(wait_ns);
+        self.ended = after;
         after
     }
 }

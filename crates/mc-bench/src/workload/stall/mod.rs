@@ -6,9 +6,12 @@
 //! Control and attack take turns; of each figure the median over the rounds counts, so that a moment
 //! of the machine that hits one round does not.
 //!
-//! Both threads are pinned, each to a core of its own where there are two.
+//! Both threads are pinned, each to a core of its own where there are two. Beside the longest call
+//! stands the longest *wait*: the call less the time that one of the two threads was ready and had no
+//! core, which other work on the machine takes from them.
 
 mod aggressor;
+mod delays;
 mod duel;
 
 use crate::record::Run;
@@ -105,9 +108,11 @@ impl Row {
             .with("victim_p999_ns", attack(|felt| felt.at(0.999)))
             .with("victim_max_ns", attack(Felt::max))
             .with("victim_get_max_ns", attack(|felt| felt.get_max_ns))
+            .with("victim_wait_max_ns", attack(|felt| felt.wait_max_ns))
             .with("control_p99_ns", control(|felt| felt.at(0.99)))
             .with("control_p999_ns", control(|felt| felt.at(0.999)))
             .with("control_max_ns", control(Felt::max))
+            .with("control_wait_max_ns", control(|felt| felt.wait_max_ns))
             .with("aggressor_calls", attack(|felt| felt.calls))
             .with("aggressor_cpu_ns", attack(|felt| felt.call_max_ns))
     }

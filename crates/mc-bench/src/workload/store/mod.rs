@@ -47,7 +47,7 @@ pub(super) const WORKLOAD: Workload = Workload {
 pub const THREADS: [usize; 3] = [1, 2, 16];
 
 /// Repeats of each row. Odd, so that the median is one of them.
-const REPEATS: usize = 5;
+const REPEATS: usize = 3;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ impl Extent {
             Effort::Full => Self {
                 objects: 100_000,
                 memory_objects: 1_000_000,
-                ops: 1 << 18,
+                ops: 1 << 17,
                 repeats: REPEATS,
             },
             Effort::Quick => Self {
