@@ -38,7 +38,7 @@ const VISITS_MAX: usize = 512;
 /// The order in which objects leave.
 #[derive(Debug)]
 pub(crate) struct Order {
-    uses: Uses,
+    uses: Uses<Use>,
     /// Hidden objects whose last lease has ended.
     returned: Arc<Returned>,
     state: Mutex<Ranks>,
