@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mc_segment::{PlacedBuffer, SegmentId, SegmentInfo, SegmentPool, SegmentState};
+use mc_segment::{PlacedBuffer, SegmentInfo, SegmentPool, SegmentState};
 use parking_lot::Mutex;
 
 use crate::{
@@ -320,6 +320,6 @@ fn saved_terms(terms: &Terms) -> SavedTerms<'_> {
         replicas: terms.replicas.count,
         replicas_least: terms.replicas.least(),
         host: &terms.host,
-        excluded: terms.excluded.iter().copied().collect::<Vec<SegmentId>>(),
+        excluded: terms.excluded.to_vec(),
     }
 }

@@ -93,7 +93,9 @@ impl ObjectStore {
                 moved.left.push(key);
                 continue;
             };
-            let old = object.replicas().nth(place).expect("it was found there");
+            let Some(old) = object.replicas().nth(place) else {
+                continue;
+            };
             copy(old, &mut new)?;
             let (object_id, bytes) = (object.id, new.size());
             match shared.switch(object, new, Some(place), shared.now()) {

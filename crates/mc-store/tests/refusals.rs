@@ -1,5 +1,4 @@
 //! A put that is refused has changed nothing, and says what is in its way.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 

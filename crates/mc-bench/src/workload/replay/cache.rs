@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
-use mc_segment::{
-    Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
-};
+use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::{ObjectStore, PutError, PutRequest, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
