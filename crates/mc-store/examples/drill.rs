@@ -6,7 +6,6 @@
 //! so that nothing may be missing; in the others the put that it was in may have evicted.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "the steps and the outcome are its output"
 )]
 
@@ -412,8 +411,10 @@ struct Ledger {
 #[derive(Default)]
 struct Found {
     checked: u64,
-    /// Missing, where the step that was not over may have evicted them.
-    evicted: u64,
+    /// Missing, where the put that was not over may have evicted them.
+    evicted_by_put: u64,
+    /// Missing, where the segment that was being emptied may have taken their places.
+    evicted_by_move: u64,
     opening: Duration,
 }
 
@@ -450,9 +451,9 @@ fn drill(kills: u64, seed: u64) -> Outcome<()> {
     }
     println!(
         "{kills} kills: {} objects were there with their bytes, none was lost and none had others; {} had \
-         been evicted, and {} may have been evicted by the step that was hit; the store was open again \
-         within {:?}",
-        found.checked, ledger.evicted, found.evicted, found.opening
+         been evicted; {} may have been by the put that was hit, and {} by the move; the store was open \
+         again within {:?}",
+        found.checked, ledger.evicted, found.evicted_by_put, found.evicted_by_move, found.opening
     );
     Ok(())
 }
@@ -498,7 +499,10 @@ impl Ledger {
                 }
                 None if may_evict && !self.pinned.contains(&key) => {
                     evicted_bytes += stored.size;
-                    found.evicted += 1;
+                    match begun {
+                        Some(Told::Put(..)) => found.evicted_by_put += 1,
+                        _ => found.evicted_by_move += 1,
+                    }
                     self.objects.remove(&key);
                 }
                 None => return Err(format!("object {key} is lost; {begun:?}").into()),

@@ -81,7 +81,11 @@ impl ObjectStore {
             let now = shared.now();
             let is_inside =
                 |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
-            let Some(place) = object.replicas().position(is_inside) else {
+            let found = object
+                .replicas()
+                .enumerate()
+                .find(|(_, one)| is_inside(one));
+            let Some((place, old)) = found else {
                 continue;
             };
             let key: Box<[u8]> = object.key().into();
@@ -91,9 +95,6 @@ impl ObjectStore {
             };
             let Ok(mut new) = new else {
                 moved.left.push(key);
-                continue;
-            };
-            let Some(old) = object.replicas().nth(place) else {
                 continue;
             };
             copy(old, &mut new)?;

@@ -91,12 +91,11 @@ impl Mine {
     }
 }
 
-/// A call, by its name.
-type Call = (&'static str, fn(&ObjectStore));
+type Call = fn(&ObjectStore);
 
 /// Calls that read the clock, on objects 0 (in the first segment), 1 (in the
 /// second) and 2 (on both).
-const CALLS: [Call; 20] = [
+const CALLS: [(&str, Call); 20] = [
     ("get", |store| drop(store.get(&key(0)))),
     ("get_for", |store| {
         drop(store.get_for(&key(0), Duration::from_secs(1)));

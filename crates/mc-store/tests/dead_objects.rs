@@ -14,17 +14,12 @@ use mc_store::{
 
 const FIRST: SegmentId = SegmentId(1);
 
-/// A way to die, by its name.
-type Death = (&'static str, fn(&ObjectStore));
-
-/// A call for a key, by its name.
-type Call = (&'static str, fn(&ObjectStore, &[u8]));
-
-/// A way to use an object, by its name.
-type Hold = (&'static str, fn(&ObjectStore) -> Option<Lease>);
+type Death = fn(&ObjectStore);
+type Call = fn(&ObjectStore, &[u8]);
+type Hold = fn(&ObjectStore) -> Option<Lease>;
 
 /// Ways for the objects of the first segment to die.
-const DEATHS: [Death; 4] = [
+const DEATHS: [(&str, Death); 4] = [
     ("half unmounted", |store| {
         store.pool().begin_unmount(FIRST).unwrap();
     }),
@@ -44,7 +39,7 @@ const DEATHS: [Death; 4] = [
 ];
 
 /// What a call does for a key that is not stored.
-const CALLS: [Call; 19] = [
+const CALLS: [(&str, Call); 19] = [
     ("exists", |store, key| assert!(!store.exists(key))),
     ("get", |store, key| assert!(store.get(key).is_none())),
     ("get_for", |store, key| {
@@ -105,7 +100,7 @@ const CALLS: [Call; 19] = [
 ];
 
 /// What else holds for the objects that die.
-const HOLDS: [Hold; 4] = [
+const HOLDS: [(&str, Hold); 4] = [
     ("idle", |_| None),
     ("held", |store| store.get(&key(0))),
     ("leased", |store| {

@@ -27,8 +27,10 @@ const OBJECTS: u64 = 100_000;
 /// Bytes of heap for each object with a key of 8 bytes, all in.
 const BYTES_PER_OBJECT: usize = 200;
 
+type Leave = fn(&ObjectStore, &Hand);
+
 /// Ways for all objects of a store to leave.
-const LEAVE: [(&str, fn(&ObjectStore, &Hand)); 5] = [
+const LEAVE: [(&str, Leave); 5] = [
     ("removed", |store, _| {
         for number in 0..OBJECTS {
             store.remove(&key(number), Removal::IfIdle).unwrap();
@@ -39,7 +41,10 @@ const LEAVE: [(&str, fn(&ObjectStore, &Hand)); 5] = [
         store.remove(&key(u64::MAX), Removal::IfIdle).unwrap();
     }),
     ("unmounted", |store, _| {
-        assert_eq!(store.unmount(SegmentId(1)).unwrap().lost.len() as u64, OBJECTS);
+        assert_eq!(
+            store.unmount(SegmentId(1)).unwrap().lost.len() as u64,
+            OBJECTS
+        );
     }),
     ("leased, detached and over", |store, hand| {
         for number in 0..OBJECTS {
@@ -78,7 +83,10 @@ fn objects_cost_little_and_give_back_what_they_cost() {
             leave(&store, &hand);
             assert_eq!(store.stats().objects, 0);
             let kept = HEAP.allocated().saturating_sub(empty);
-            assert!(kept <= full / 10, "{kept} of {full} kept: {name}, {policy:?}");
+            assert!(
+                kept <= full / 10,
+                "{kept} of {full} kept: {name}, {policy:?}"
+            );
         }
     }
 }

@@ -75,7 +75,7 @@ impl Filling {
             high_percent: 90,
             low_percent: 70,
         });
-        let sizes: Vec<u64> = (0..self.segments).map(|_| 100 * MIB).collect();
+        let sizes = (0..self.segments).map(|_| 100 * MIB).collect::<Vec<_>>();
         let store = store_of(
             &sizes,
             StoreOptions {

@@ -15,7 +15,9 @@ use std::{
 
 use common::{
     info, memory,
-    objects::{EVICTIONS, assert_all_space_is_of_replicas, key, local_store_of, number_of, numbers},
+    objects::{
+        EVICTIONS, assert_all_space_is_of_replicas, key, local_store_of, number_of, numbers,
+    },
     pattern::{PATTERN_MIN, owner, pattern},
     shadow::Pieces,
 };
@@ -134,7 +136,11 @@ fn maintain(shared: &Shared, random: &mut Xoshiro256PlusPlus) {
         4 => {
             store.pool().begin_unmount(id).unwrap();
             store.drop_unreadable();
-            let finish = || store.pool().finish_unmount_within(id, Duration::from_secs(60));
+            let finish = || {
+                store
+                    .pool()
+                    .finish_unmount_within(id, Duration::from_secs(60))
+            };
             finish().unwrap();
             restart(shared, id);
         }

@@ -172,10 +172,13 @@ impl Reader {
         let tokens = |field| {
             let tokens = fields.get(field).and_then(Value::as_f64);
             let tokens = tokens.filter(|tokens| (0.0..=f64::from(u32::MAX)).contains(tokens));
-            // The range was checked, and tokens are whole.
-            tokens
-                .map(|tokens| tokens as u32)
-                .ok_or(LineError::Field { field })
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range was checked, and tokens are whole"
+            )]
+            let tokens = tokens.map(|tokens| tokens as u32);
+            tokens.ok_or(LineError::Field { field })
         };
         let input_tokens = tokens("input_length")?;
         let output_tokens = match fields.get("output_length") {
@@ -190,8 +193,14 @@ impl Reader {
             .collect::<Option<Vec<u64>>>();
         let blocks = blocks.ok_or(LineError::Field { field: IDS })?;
         self.check_blocks(input_tokens, blocks.len() as u64)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is out of range is clamped"
+        )]
+        let arrival_ms = arrival as u64;
         let request = TraceRequest {
-            arrival_ms: arrival.max(0.0) as u64,
+            arrival_ms,
             input_tokens,
             output_tokens,
             blocks,

@@ -89,13 +89,12 @@ pub(crate) fn places(descriptors: &[BufferDescriptor]) -> Vec<(u128, u64)> {
     places.map(|place| (place.segment.0, place.epoch)).collect()
 }
 
-/// Segment, epoch, address and size of a piece, and number and version of the
-/// object that it is of.
-type Piece = (SegmentId, u64, u64, u64, (u64, u64));
-
 /// Pieces of memory that somebody has, and who.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces(Vec<Piece>);
+
+/// Segment, epoch, address and size, and the number and version of the owner.
+type Piece = (SegmentId, u64, u64, u64, (u64, u64));
 
 impl Pieces {
     pub(crate) fn add(&mut self, number: u64, version: u64, descriptors: &[BufferDescriptor]) {
