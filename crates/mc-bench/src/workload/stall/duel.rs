@@ -72,8 +72,8 @@ impl Duel {
 
     /// Times the victim beside the aggressor.
     pub(super) fn attack(&self, attack: Attack) -> Felt {
-        let Attack { store, mut call } = attack;
-        self.meet(&store, |number| call(number))
+        let Attack { store, call } = attack;
+        self.meet(&store, call)
     }
 
     /// Runs both threads. The other one calls until it is told that there is nothing left to do, and
