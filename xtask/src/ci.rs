@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::packages::Archive;
 use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{bench, hugepages, native, packages, soak, supply, tidy};
+use crate::{bench, drill, hugepages, native, packages, soak, supply, tidy};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -18,6 +18,10 @@ const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
 /// A short run, the same every time: long ones have seeds of their own.
 const SOAK_SECONDS: u64 = 5;
 const SOAK_SEED: u64 = 1;
+
+/// As many kills as a change can wait for.
+const DRILL_KILLS: u32 = 20;
+const DRILL_SEED: u64 = 1;
 
 /// One step and what it is called in the output.
 type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
@@ -38,6 +42,9 @@ const STEPS: &[Step] = &[
         bench::check(Compared::Decisions)
     }),
     ("benchmark smoke run", smoke),
+    ("kill drill", |shell| {
+        drill::drill(shell, DRILL_KILLS, DRILL_SEED)
+    }),
     ("soak", |shell| soak::soak(shell, SOAK_SECONDS, SOAK_SEED)),
 ];
 

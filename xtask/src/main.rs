@@ -5,6 +5,7 @@ mod boundary;
 mod ci;
 mod data;
 mod dist;
+mod drill;
 mod figures;
 mod fuzz;
 mod hugepages;
@@ -83,6 +84,15 @@ enum Task {
         #[arg(long, default_value = "60")]
         seconds: NonZeroU32,
     },
+    /// Kill a process that uses a store, and verify every object each time
+    Drill {
+        /// How often
+        #[arg(long, value_name = "N", default_value = "500")]
+        kills: u32,
+        /// Seed of the lives and of when they end
+        #[arg(long, value_name = "N", default_value = "1")]
+        seed: u64,
+    },
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++ in target/dist
@@ -108,6 +118,7 @@ fn main() -> anyhow::Result<()> {
         Task::Soak { minutes, seed } => soak::run(minutes, seed),
         Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Drill { kills, seed } => drill::run(kills, seed),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),

@@ -29,7 +29,10 @@ pub enum Fit {
     /// requests. While they are widely spread, small objects go to the hole
     /// with the highest address. While requests rarely find a hole of exactly
     /// their size, the rest of a hole that is split is left beside the larger
-    /// of its neighbors. A request that fits some hole succeeds.
+    /// of its neighbors. The end of the range is filled in order all the same,
+    /// until something was refused, but for small objects that are far smaller
+    /// than all others, such as metadata among payloads: those go to the far
+    /// end from the start. A request that fits some hole succeeds.
     Adaptive,
 }
 

@@ -39,7 +39,7 @@ use figures::{Bytes, Percent};
 /// live                1.91 MiB     47.68 %  allocations: 1
 /// lost to rounding   94.88 KiB      2.32 %
 /// free                2.00 MiB     50.00 %  holes: 2
-/// largest hole        1.69 MiB     42.19 %  fragmentation: 15.62 %",
+/// largest hole        1.63 MiB     40.62 %  fragmentation: 18.75 %",
 /// ));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

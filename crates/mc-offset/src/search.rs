@@ -12,6 +12,9 @@ use crate::{
 
 /// Holes of a bin that adaptive fit looks at, as many as [`Fit::GOOD`].
 const ADAPTIVE_PROBES: u32 = 4;
+/// As many for large objects while sizes are widely spread: the tighter the
+/// hole, the less of use is the rest of it.
+const SPREAD_PROBES: u32 = 2;
 
 /// Holes of the highest bin that are looked at for the smallest that fits,
 /// once the probes have found none.
@@ -68,8 +71,15 @@ impl Chooser {
                 scale.bin_floor(charge) == scale.bin_ceil(charge)
             }
             Fit::Adaptive => match self.trend.regime() {
-                Regime::Spread { small_max } if charge <= small_max => false,
-                Regime::Spread { .. } | Regime::Varied | Regime::Repeating => {
+                Regime::Spread { small_max } | Regime::Twofold { small_max }
+                    if charge <= small_max =>
+                {
+                    false
+                }
+                Regime::Spread { .. }
+                | Regime::Twofold { .. }
+                | Regime::Varied
+                | Regime::Repeating => {
                     self.trend.record(charge, true);
                     true
                 }
@@ -126,14 +136,25 @@ impl Chooser {
     fn choose_adaptively(&mut self, space: &mut Space, charge: u64) -> Option<Spot> {
         let regime = self.trend.regime();
         let (hole, goes_high) = match regime {
-            Regime::Spread { small_max } if charge <= small_max => (last_fit(space, charge)?, true),
-            _ => (tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?, false),
+            Regime::Spread { small_max } if charge <= small_max => {
+                let hole = last_fit_in_order(space, charge)?;
+                (hole, !space.is_open_end(hole))
+            }
+            Regime::Twofold { small_max } if charge <= small_max => {
+                (last_fit(space, charge)?, true)
+            }
+            Regime::Spread { .. } | Regime::Twofold { .. } => {
+                (tightest(space.holes_mut(), charge, SPREAD_PROBES)?, false)
+            }
+            Regime::Varied => {
+                let hole = tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?;
+                let leaves_low = space.is_lower_neighbor_larger(hole);
+                (hole, leaves_low && !space.is_open_end(hole))
+            }
+            Regime::Repeating => (tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?, false),
         };
         let &Hole { offset, size, .. } = space.holes().hole(hole);
         self.trend.record(charge, size == charge);
-        let leaves_low = regime == Regime::Varied && space.is_lower_neighbor_larger(hole);
-        // What lies behind everything else is filled in order.
-        let goes_high = (goes_high | leaves_low) && !space.is_open_end(hole);
         let at = select_unpredictable(goes_high, offset + size - charge, offset);
         Some(Spot { hole, at })
     }
@@ -144,19 +165,25 @@ impl Chooser {
     }
 }
 
-/// Returns the hole with the highest address that fits, but the open end of the
-/// range only if no other does; a heap without room for the index by address
-/// makes it any hole that fits.
+/// Returns the hole with the highest address that fits; a heap without room for
+/// the index by address makes it any hole that fits.
 fn last_fit(space: &mut Space, charge: u64) -> Option<u32> {
-    let Ok(by_address) = space.holes_mut().by_address() else {
-        return tightest(space.holes_mut(), charge, ADAPTIVE_PROBES);
-    };
-    let last = by_address.last_fit(charge)?;
+    match space.holes_mut().by_address() {
+        Ok(by_address) => by_address.last_fit(charge),
+        Err(SlabFull) => tightest(space.holes_mut(), charge, ADAPTIVE_PROBES),
+    }
+}
+
+/// As [`last_fit`], but the open end of the range only if nothing else fits.
+fn last_fit_in_order(space: &mut Space, charge: u64) -> Option<u32> {
+    let last = last_fit(space, charge)?;
     if !space.is_open_end(last) {
         return Some(last);
     }
-    let by_address = space.holes_mut().by_address().ok()?;
-    by_address.last_fit_before(last, charge).or(Some(last))
+    match space.holes_mut().indexed() {
+        Some(by_address) => by_address.last_fit_before(last, charge).or(Some(last)),
+        None => Some(last),
+    }
 }
 
 /// Returns the most recent hole of the lowest bin whose every hole fits.
@@ -347,6 +374,17 @@ mod tests {
     fn small_objects_are_in_order_at_the_end_of_what_is_used() {
         let mut allocator = accustomed_to([10, 10, 10, 1000]);
         for (size, offset) in [(100, 0), (129, 100), (128, 229), (1000, 357)] {
+            let token = allocator.allocate(size).unwrap();
+            assert_eq!(token.offset(), offset, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn small_objects_are_at_the_far_end_while_sizes_are_in_two_groups() {
+        let mut allocator = accustomed_to([10, 10, 10, 2500]);
+        let regime = allocator.chooser_mut().trend_mut().regime();
+        assert_eq!(regime, Regime::Twofold { small_max: 316 });
+        for (size, offset) in [(100, 9900), (2000, 0), (316, 9584)] {
             let token = allocator.allocate(size).unwrap();
             assert_eq!(token.offset(), offset, "{size} bytes");
         }

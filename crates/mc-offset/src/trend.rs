@@ -24,6 +24,10 @@ const _: () = assert!(
 /// A size is small if it is at most the mean over this.
 const SMALL_DIVISOR: u64 = 2;
 
+/// Doublings without a size between two groups of sizes from which on they count
+/// as apart.
+const GAP_MIN: u32 = 7;
+
 /// What the sizes tell about placing the next object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Regime {
@@ -35,6 +39,10 @@ pub(crate) enum Regime {
     /// Sizes of many magnitudes: those up to the limit, in bytes, belong at
     /// the other end of the range.
     Spread { small_max: u64 },
+    /// As `Spread`, of sizes in two groups far apart, such as metadata and
+    /// payload: a small object between large ones keeps their holes apart as
+    /// long as it lives.
+    Twofold { small_max: u64 },
 }
 
 /// The sample that is being taken, and the judgement on the ones before.
@@ -48,6 +56,8 @@ pub(crate) struct Trend {
     mean_square: f64,
     sampled: u32,
     exact: u32,
+    /// Bit `b` is set iff a size of the sample is from 2^b up to twice that.
+    octaves: u64,
     sum: f64,
     sum_square: f64,
 }
@@ -60,6 +70,7 @@ impl Trend {
             mean_square: 0.0,
             sampled: 0,
             exact: 0,
+            octaves: 0,
             sum: 0.0,
             sum_square: 0.0,
         }
@@ -74,6 +85,7 @@ impl Trend {
     /// exactly that many.
     #[inline]
     pub(crate) fn record(&mut self, size: u64, is_exact: bool) {
+        self.octaves |= 1 << (size | 1).ilog2();
         let size = size as f64;
         self.sum += size;
         self.sum_square += size * size;
@@ -108,12 +120,12 @@ impl Trend {
         let mean = blend(self.mean, self.sum);
         let mean_square = blend(self.mean_square, self.sum_square);
         let spread_limit = match self.regime {
-            Regime::Spread { .. } => SPREAD_LEAVE,
+            Regime::Spread { .. } | Regime::Twofold { .. } => SPREAD_LEAVE,
             Regime::Repeating | Regime::Varied => SPREAD_ENTER,
         };
         let exact_limit = match self.regime {
             Regime::Repeating => EXACT_ENTER,
-            Regime::Varied | Regime::Spread { .. } => EXACT_LEAVE,
+            Regime::Varied | Regime::Spread { .. } | Regime::Twofold { .. } => EXACT_LEAVE,
         };
         let is_spread = mean_square - mean * mean >= spread_limit * mean * mean;
         let regime = if self.exact > exact_limit {
@@ -124,9 +136,11 @@ impl Trend {
                 clippy::cast_sign_loss,
                 reason = "a mean of sizes is a size"
             )]
-            let mean = mean as u64;
-            Regime::Spread {
-                small_max: mean / SMALL_DIVISOR,
+            let small_max = mean as u64 / SMALL_DIVISOR;
+            if has_gap(self.octaves) {
+                Regime::Twofold { small_max }
+            } else {
+                Regime::Spread { small_max }
             }
         } else {
             Regime::Varied
@@ -138,6 +152,19 @@ impl Trend {
             ..Self::new()
         };
     }
+}
+
+/// Returns whether there are sizes on both sides of a gap.
+fn has_gap(octaves: u64) -> bool {
+    let mut above = octaves >> octaves.trailing_zeros().min(u64::BITS - 1);
+    while above > 1 {
+        let gap = (above >> 1).trailing_zeros();
+        if gap >= GAP_MIN {
+            return true;
+        }
+        above >>= gap + 1;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -165,6 +192,27 @@ mod tests {
         );
         check_regime(metadata_and_payload, true, Regime::Repeating);
         check_regime([u64::MAX].into_iter().cycle(), false, Regime::Varied);
+        check_regime(
+            [10, 10, 10, 10_000].into_iter().cycle(),
+            false,
+            Regime::Twofold { small_max: 1253 },
+        );
+    }
+
+    #[test]
+    fn groups_are_apart_from_seven_doublings_without_a_size_on() {
+        for (octaves, is_gap) in [
+            (0, false),
+            (1, false),
+            (1 << 63, false),
+            (1 << 63 | 1, true),
+            (0b1000_0001, false),
+            (0b1_0000_0001, true),
+            (0b1_0000_0001 << 20 | 1 << 14, true),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(has_gap(octaves), is_gap, "{octaves:#b}");
+        }
     }
 
     #[test]

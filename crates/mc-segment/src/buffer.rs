@@ -8,7 +8,6 @@ use std::{
 };
 
 use mc_offset::Handle;
-use smallvec::SmallVec;
 
 use crate::{
     block::Block,
@@ -30,7 +29,7 @@ use crate::{
 /// dropping it is harmless.
 #[must_use = "dropping the buffer frees it"]
 pub struct PlacedBuffer {
-    /// None only while it is dropped.
+    /// Dropped before the segment that it is in.
     pieces: Pieces,
     /// The chunk of the segment that all pieces are in.
     chunk: u32,
@@ -337,19 +336,11 @@ struct Span {
 impl Drop for PlacedBuffer {
     #[inline]
     fn drop(&mut self) {
-        let size = self.size();
-        let mut raised: SmallVec<[u64; 1]> = SmallVec::new();
-        let chunk = self.home();
+        let owners = &self.home().owners;
         for piece in self.pieces.iter() {
-            chunk.owners.clear(piece.allocation().node());
-            let charge = self.segment().charged_size(piece.size());
-            raised.push(charge.unwrap_or(piece.size()));
+            owners.clear(piece.allocation().node());
         }
-        // Freed before anyone is told that there may be room.
-        self.pieces = Pieces::none();
-        let ceiling = &self.home().ceiling;
-        raised.into_iter().for_each(|bytes| ceiling.raise(bytes));
-        self.mounted.placed.subtract(size);
+        self.mounted.placed.subtract(self.size());
     }
 }
 

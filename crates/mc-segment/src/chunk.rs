@@ -9,7 +9,6 @@ use mc_offset::{AllocError, Options, SharedAllocator};
 use smallvec::SmallVec;
 
 use crate::{
-    ceiling::Ceiling,
     error::MountError,
     memory::Memory,
     owners::Owners,
@@ -32,41 +31,11 @@ pub(crate) struct Chunk {
     pub(crate) base: u64,
     pub(crate) allocator: SharedAllocator,
     pub(crate) owners: Owners,
-    /// What is known about its holes from refusals.
-    pub(crate) ceiling: Ceiling,
 }
 
 impl Chunk {
     pub(crate) fn end(&self) -> u64 {
         self.base + self.allocator.capacity()
-    }
-
-    /// Finds a place as [`allocate_pieces`], unless it is known that there is
-    /// none; learns from a refusal.
-    #[inline]
-    pub(crate) fn allocate(
-        &self,
-        size: u64,
-        align: u64,
-        max_extents: u32,
-    ) -> Result<Pieces, AllocError> {
-        let before = self.ceiling.before();
-        let placed = allocate_pieces(&self.allocator, size, align, max_extents);
-        if let Err(AllocError::NoHole { .. }) = placed {
-            // What threads kept back was merged for the request; what they have
-            // kept since is of buffers whose drop is counted.
-            let largest_hole = self.allocator.recent_largest_hole();
-            self.ceiling
-                .lower(before, largest_hole.min(self.allocator.capacity()));
-        }
-        placed
-    }
-
-    /// Returns whether there may be a hole for `size` bytes in so many pieces.
-    #[inline]
-    pub(crate) fn may_have_room(&self, size: u64, max_extents: u32) -> bool {
-        // One of the pieces has at least the mean of all.
-        self.ceiling.admits(size.div_ceil(max_extents.into()))
     }
 
     /// Returns whether the empty chunk could take `size` bytes in one piece at
@@ -79,7 +48,7 @@ impl Chunk {
 
 /// Finds a place for `size` bytes in one piece, or else in a few.
 #[inline]
-fn allocate_pieces(
+pub(crate) fn allocate_pieces(
     allocator: &SharedAllocator,
     size: u64,
     align: u64,
@@ -117,7 +86,6 @@ pub(crate) fn chunks(info: &SegmentInfo, memory: &Memory) -> Result<Chunks, Moun
             number,
             base: range.start,
             allocator,
-            ceiling: Ceiling::new(range.end - range.start),
             owners: Owners::default(),
         })
     };
@@ -145,7 +113,6 @@ pub(crate) fn allocate_in_any(
     align: u64,
     max_extents: u32,
 ) -> Result<(u32, Pieces), AllocError> {
-    // Stays as it is only if no chunk is ever large enough.
     let mut refusal = AllocError::TooLarge {
         asked: size,
         capacity: chunks
@@ -157,13 +124,10 @@ pub(crate) fn allocate_in_any(
     let seems_to_fit = |chunk: &Chunk| size <= chunk.allocator.recent_largest_hole();
     for has_to_seem in [true, false] {
         for chunk in chunks {
-            if has_to_seem && !seems_to_fit(chunk)
-                || !chunk.could_take(size, align)
-                || !chunk.may_have_room(size, max_extents)
-            {
+            if has_to_seem && !seems_to_fit(chunk) || !chunk.could_take(size, align) {
                 continue;
             }
-            match chunk.allocate(size, align, max_extents) {
+            match allocate_pieces(&chunk.allocator, size, align, max_extents) {
                 Ok(pieces) => return Ok((chunk.number, pieces)),
                 Err(error) => refusal = error,
             }

@@ -107,14 +107,13 @@
 //! strategies (`tests/programs.rs`); every cell of the transition table is gone
 //! through by the pool's methods and compared with the text that documents it;
 //! threads place, mark, check and drop while segments come, drain and go, and in
-//! the end no byte is missing. Loom explores the unmount against accesses, and
-//! refusals against drops (`tests/loom.rs`).
+//! the end no byte is missing. Loom explores the unmount against accesses
+//! (`tests/loom.rs`).
 
 #![forbid(unsafe_code)]
 
 mod block;
 mod buffer;
-mod ceiling;
 mod chunk;
 mod descriptor;
 mod draw;
@@ -170,13 +169,10 @@ pub use crate::{
     strategy::{Strategy, StrategyError},
 };
 
-/// The lock-free parts by themselves, for `tests/loom.rs`.
+/// The lock-free part by itself, for `tests/loom.rs`.
 #[cfg(loom)]
 pub mod model {
-    pub use crate::{
-        ceiling::{Before, Ceiling},
-        gate::{Access, Gate},
-    };
+    pub use crate::gate::{Access, Gate};
 }
 
 /// The example of the README, compiled and run with the other documentation

@@ -8,7 +8,7 @@ use std::sync::{
 use mc_offset::AllocError;
 
 use crate::{
-    chunk::{Chunk, Chunks, allocate_in_any, chunks},
+    chunk::{Chunk, Chunks, allocate_in_any, allocate_pieces, chunks},
     error::MountError,
     gate::{Access, Gate},
     memory::Memory,
@@ -181,7 +181,7 @@ impl Mounted {
     ) -> Result<(u32, Pieces), AllocError> {
         match &*self.chunks {
             [chunk] => {
-                let pieces = chunk.allocate(size, align, max_extents)?;
+                let pieces = allocate_pieces(&chunk.allocator, size, align, max_extents)?;
                 Ok((0, pieces))
             }
             chunks => allocate_in_any(chunks, size, align, max_extents),
@@ -195,15 +195,6 @@ impl Mounted {
         self.chunks
             .iter()
             .any(|chunk| chunk.could_take(size, align))
-    }
-
-    /// Returns whether there may be room for `size` bytes in so many pieces of
-    /// one chunk.
-    #[inline]
-    pub(crate) fn may_have_room(&self, size: u64, max_extents: u32) -> bool {
-        self.chunks
-            .iter()
-            .any(|chunk| chunk.may_have_room(size, max_extents))
     }
 
     /// Returns the bytes of the largest hole of a moment ago; see

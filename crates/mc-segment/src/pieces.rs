@@ -27,11 +27,6 @@ impl Pieces {
         }
     }
 
-    /// Returns no pieces, for a buffer that is being dropped.
-    pub(crate) fn none() -> Self {
-        Self::Several(Box::default())
-    }
-
     /// Returns the first piece.
     #[inline]
     pub(crate) fn first(&self) -> &Handle {

@@ -1,4 +1,4 @@
-//! The synchronisation primitives of gate and ceiling, switched between std and loom,
+//! The synchronisation primitives of the gate, switched between std and loom,
 //! so that the models in `tests/loom.rs` explore the very code that ships.
 
 #[cfg(not(loom))]

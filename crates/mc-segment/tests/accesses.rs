@@ -21,7 +21,8 @@ use mc_segment::{
 };
 
 const ID: SegmentId = SegmentId(1);
-const SIZE: u64 = 4096;
+const SIZE: u64 = SIZE_BYTES as u64;
+const SIZE_BYTES: usize = 4096;
 
 fn pool_memory() -> Memory {
     let mapped = PoolOptions::new(SIZE).pages(PagePolicy::Off).map();
@@ -126,7 +127,7 @@ fn no_late_write_reaches_what_the_next_segment_places() {
         let is_begun = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
-                while held.write_at(0, &[mark; SIZE as usize]).is_ok() {
+                while held.write_at(0, &[mark; SIZE_BYTES]).is_ok() {
                     written.fetch_add(1, Ordering::Relaxed);
                     is_begun.store(true, Ordering::Relaxed);
                 }
@@ -147,11 +148,11 @@ fn no_late_write_reaches_what_the_next_segment_places() {
             };
             pool.mount(Segment::local(over, memory_of(&file))).unwrap();
             let mut other = pool.place_in(next, SIZE, 1).unwrap();
-            other.write_at(0, &[0; SIZE as usize]).unwrap();
+            other.write_at(0, &[0; SIZE_BYTES]).unwrap();
             thread::yield_now();
-            let mut read = [9; SIZE as usize];
+            let mut read = [9; SIZE_BYTES];
             other.read_at(0, &mut read).unwrap();
-            assert_eq!(read, [0; SIZE as usize]);
+            assert_eq!(read, [0; SIZE_BYTES]);
             drop(other);
             pool.begin_unmount(next).unwrap();
             pool.finish_unmount_within(next, Duration::from_secs(10))

@@ -1,4 +1,4 @@
-//! Models of an unmount against accesses, and of refusals against drops, explored by loom.
+//! Models of an unmount against accesses, explored by loom.
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p mc-segment --release --test loom`.
 //!
@@ -8,8 +8,6 @@
 //! 2. An access is refused or holds back a replacement that wants nobody inside; never neither.
 //! 3. Who waits for the last access is woken by it, whoever is the last.
 //! 4. The explorer can tell: an access that checks once and claims nothing is caught.
-//! 5. Whatever refusals and drops meet, the ceiling is never below the largest hole at rest.
-//! 6. The explorer can tell: lowering without a look at the drops since is caught.
 #![cfg(test)]
 #![cfg(loom)]
 
@@ -23,7 +21,7 @@ use loom::{
     },
     thread,
 };
-use mc_segment::model::{Ceiling, Gate};
+use mc_segment::model::Gate;
 
 /// A segment's memory behind its gate; loom reports two threads in it without an order.
 struct Segment {
@@ -133,68 +131,5 @@ fn an_access_without_a_claim_is_caught() {
         is_closed.store(true, Ordering::SeqCst);
         segment.use_as_another();
         writer.join().unwrap();
-    });
-}
-
-/// The largest hole of an allocator, and what is known about it.
-struct Holes {
-    largest: loom::sync::Mutex<u64>,
-    ceiling: Ceiling,
-}
-
-impl Holes {
-    /// Frees a block that joins the largest hole.
-    fn free(&self, bytes: u64) {
-        *self.largest.lock().unwrap() += bytes;
-        self.ceiling.raise(bytes);
-    }
-
-    /// Refuses what exceeds the largest hole, and learns from it.
-    fn refuse(&self) {
-        let before = self.ceiling.before();
-        let largest = *self.largest.lock().unwrap();
-        self.ceiling.lower(before, largest);
-    }
-}
-
-/// Runs two drops and `refusals` beside each other and checks the ceiling at rest.
-fn beside_drops(refuse: impl Fn(&Holes) + Send + Sync + 'static) {
-    let refuse = std::sync::Arc::new(refuse);
-    loom::model(move || {
-        let holes = Arc::new(Holes {
-            largest: loom::sync::Mutex::new(10),
-            ceiling: Ceiling::new(1000),
-        });
-        let freeing = {
-            let holes = Arc::clone(&holes);
-            thread::spawn(move || {
-                holes.free(100);
-                assert!(holes.ceiling.admits(110), "who has dropped finds room");
-            })
-        };
-        let refusing = {
-            let (holes, refuse) = (Arc::clone(&holes), std::sync::Arc::clone(&refuse));
-            thread::spawn(move || refuse(&holes))
-        };
-        refuse(&holes);
-        freeing.join().unwrap();
-        refusing.join().unwrap();
-        let largest = *holes.largest.lock().unwrap();
-        assert!(holes.ceiling.admits(largest), "a hole is denied");
-    });
-}
-
-#[test]
-fn no_refusal_hides_what_a_drop_left() {
-    beside_drops(Holes::refuse);
-}
-
-#[test]
-#[should_panic(expected = "finds room")]
-fn lowering_without_a_look_at_the_drops_is_caught() {
-    beside_drops(|holes| {
-        let largest = *holes.largest.lock().unwrap();
-        let before = holes.ceiling.before();
-        holes.ceiling.lower(before, largest);
     });
 }

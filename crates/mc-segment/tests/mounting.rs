@@ -122,7 +122,9 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
     );
     assert_eq!(
         refused(|info| info.options.granule = 3),
-        format!("{id}: the options cannot be had: the granule of 3 bytes is not a power of two")
+        format!(
+            "{id}: the options cannot be had: the capacity of 1048576 bytes is not a multiple of the granule of 3"
+        )
     );
     assert_eq!(
         refused(|info| {

@@ -94,7 +94,14 @@ fn borders_between_pages_are_taken_whatever_the_limit_calls_them() {
         max_bytes: 2 * page,
         align: page,
     };
-    mount(&bytes, start as usize, (1 << 40) + 7, size - start, limit).unwrap();
+    mount(
+        &bytes,
+        usize::try_from(start).unwrap(),
+        (1 << 40) + 7,
+        size - start,
+        limit,
+    )
+    .unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mc_segment::{PlacedBuffer, SegmentId, SegmentInfo, SegmentPool, SegmentState};
+use mc_segment::{PlacedBuffer, SegmentInfo, SegmentPool, SegmentState};
 use parking_lot::Mutex;
 
 use crate::{
@@ -161,14 +161,14 @@ impl Book {
         &self,
         pool: &SegmentPool,
         key: &[u8],
-        replica: usize,
-        place: &PlacedBuffer,
+        from: Option<&PlacedBuffer>,
+        to: &PlacedBuffer,
     ) -> Result<Position, NotWritten> {
         self.tell_segments(pool)?;
         self.append(&Record::Moved {
             key,
-            replica: u32::try_from(replica).unwrap_or(u32::MAX),
-            place: place_of(place),
+            from: from.and_then(|from| place_of(from).spot()),
+            place: place_of(to),
         })
     }
 
@@ -320,6 +320,6 @@ fn saved_terms(terms: &Terms) -> SavedTerms<'_> {
         replicas: terms.replicas.count,
         replicas_least: terms.replicas.least(),
         host: &terms.host,
-        excluded: terms.excluded.iter().copied().collect::<Vec<SegmentId>>(),
+        excluded: terms.excluded.to_vec(),
     }
 }

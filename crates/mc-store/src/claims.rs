@@ -4,6 +4,14 @@
 //! the other: a lease counts itself in and looks whether the object is
 //! leaving; an evictor turns the word from "nobody" to "leaving" in one step.
 
+#![cfg_attr(
+    not(loom),
+    expect(
+        unreachable_pub,
+        reason = "exported under cfg(loom), to the models in tests/loom.rs"
+    )
+)]
+
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// The object is being evicted or removed: new leases fail.
@@ -24,44 +32,57 @@ const LEASES: u32 = HIDDEN - 1;
 /// Changes are `AcqRel`, so that what the last holder did, such as prolonging a
 /// timed lease, is seen by whoever finds no holder left.
 #[derive(Debug)]
-pub(crate) struct Claims(AtomicU32);
+pub struct Claims(AtomicU32);
 
 /// What stands in the way of letting an object go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub enum Claim {
+    /// A lease is held.
     Leased,
+    /// It is pinned.
     Pinned,
     /// Somebody else lets it go.
     Leaving,
 }
 
+/// A lease of an object that was leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Whether the object is to be shown again, as when a lease ends.
+    pub is_to_be_shown: bool,
+}
+
 impl Claims {
-    pub(crate) fn new() -> Self {
+    /// Returns the claims on an object that nobody uses.
+    pub fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
     /// Returns the claims on the object that follows this one after a move:
     /// nobody leases it.
-    pub(crate) fn after_move(&self) -> Self {
+    pub fn after_move(&self) -> Self {
         let word = self.0.load(Ordering::Acquire);
         Self(AtomicU32::new(word & (PINNED | HIDDEN)))
     }
 
-    /// Counts a lease in; returns whether the object stays for it.
+    /// Counts a lease in, if the object stays for it.
     #[inline]
-    pub(crate) fn lease(&self) -> bool {
+    pub fn lease(&self) -> Result<(), Refused> {
         let before = self.0.fetch_add(1, Ordering::AcqRel);
         debug_assert!(before & LEASES < LEASES, "leases are counted");
         if before & LEAVING == 0 {
-            return true;
+            return Ok(());
         }
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        false
+        // Whoever let the object stay meanwhile may have seen this as a lease
+        // whose end is told.
+        Err(Refused {
+            is_to_be_shown: self.end_lease(),
+        })
     }
 
     /// Counts another lease of somebody who has one.
     #[inline]
-    pub(crate) fn lease_again(&self) {
+    pub fn lease_again(&self) {
         let before = self.0.fetch_add(1, Ordering::AcqRel);
         debug_assert!(before & LEASES > 0, "a lease is held");
     }
@@ -69,19 +90,19 @@ impl Claims {
     /// Counts a lease out; returns whether the object is to be shown again.
     #[inline]
     #[must_use]
-    pub(crate) fn end_lease(&self) -> bool {
+    pub fn end_lease(&self) -> bool {
         let before = self.0.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before & LEASES > 0, "a lease is held");
         before & !PINNED == HIDDEN | 1
     }
 
     /// Takes the object for leaving if nobody has a claim on it.
-    pub(crate) fn leave(&self) -> Result<(), Claim> {
+    pub fn leave(&self) -> Result<(), Claim> {
         self.take(|word| word)
     }
 
     /// Takes the object for leaving its place, which a pin does not forbid.
-    pub(crate) fn leave_place(&self) -> Result<(), Claim> {
+    pub fn leave_place(&self) -> Result<(), Claim> {
         self.take(|word| word & !PINNED)
     }
 
@@ -104,7 +125,7 @@ impl Claims {
 
     /// Takes the object for leaving whoever has a claim on it, unless somebody
     /// has taken it.
-    pub(crate) fn leave_now(&self) -> Result<(), Claim> {
+    pub fn leave_now(&self) -> Result<(), Claim> {
         match self.0.fetch_or(LEAVING, Ordering::AcqRel) & LEAVING {
             0 => Ok(()),
             _ => Err(Claim::Leaving),
@@ -112,30 +133,33 @@ impl Claims {
     }
 
     /// Lets an object stay that was taken for leaving.
-    pub(crate) fn stay(&self) {
+    pub fn stay(&self) {
         self.0.fetch_and(!LEAVING, Ordering::AcqRel);
     }
 
     /// Returns what stands in the way of letting the object go.
     #[inline]
-    pub(crate) fn claim(&self) -> Option<Claim> {
+    pub fn claim(&self) -> Option<Claim> {
         claim(self.0.load(Ordering::Acquire))
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
+    /// Returns whether somebody lets the object go.
+    pub fn is_leaving(&self) -> bool {
         self.0.load(Ordering::Acquire) & LEAVING != 0
     }
 
-    pub(crate) fn is_pinned(&self) -> bool {
+    /// Returns whether the object is pinned.
+    pub fn is_pinned(&self) -> bool {
         self.0.load(Ordering::Acquire) & PINNED != 0
     }
 
-    pub(crate) fn is_hidden(&self) -> bool {
+    /// Returns whether the policy does not offer the object.
+    pub fn is_hidden(&self) -> bool {
         self.0.load(Ordering::Acquire) & HIDDEN != 0
     }
 
     /// Pins or unpins; returns whether that is a change.
-    pub(crate) fn set_pinned(&self, is_pinned: bool) -> bool {
+    pub fn set_pinned(&self, is_pinned: bool) -> bool {
         let before = if is_pinned {
             self.0.fetch_or(PINNED, Ordering::AcqRel)
         } else {
@@ -146,12 +170,12 @@ impl Claims {
 
     /// Marks the object as hidden. From here on the end of the last lease is
     /// told; look at [`claim`](Self::claim) afterwards, as it may have ended.
-    pub(crate) fn hide(&self) {
+    pub fn hide(&self) {
         self.0.fetch_or(HIDDEN, Ordering::AcqRel);
     }
 
     /// Marks the object as shown; returns whether it was hidden.
-    pub(crate) fn show(&self) -> bool {
+    pub fn show(&self) -> bool {
         self.0.fetch_and(!HIDDEN, Ordering::AcqRel) & HIDDEN != 0
     }
 }

@@ -7,7 +7,8 @@
 use std::{hash::BuildHasher, num::NonZeroU32, sync::Arc};
 
 use crossbeam_utils::CachePadded;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{object::Object, pending::Pending, policy::ObjectId};
@@ -22,7 +23,7 @@ const SLICE: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Index {
     shards: Box<[CachePadded<RwLock<Shard>>]>,
-    hasher: DefaultHashBuilder,
+    hasher: FixedState,
 }
 
 /// The keys whose hashes fall into one shard.
@@ -61,10 +62,12 @@ pub(crate) struct Hashed<'a> {
 }
 
 impl Index {
-    pub(crate) fn new() -> Self {
+    /// Makes an index whose ids follow from the seed and the calls, so that
+    /// equal calls give equal orders among equals.
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| CachePadded::default()).collect(),
-            hasher: DefaultHashBuilder::default(),
+            hasher: FixedState::with_seed(seed),
         }
     }
 
@@ -263,7 +266,7 @@ impl Shard {
 pub(crate) struct Writing<'a> {
     shard: RwLockWriteGuard<'a, Shard>,
     number: usize,
-    hasher: &'a DefaultHashBuilder,
+    hasher: &'a FixedState,
 }
 
 impl Writing<'_> {

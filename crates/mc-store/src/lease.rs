@@ -19,9 +19,17 @@ impl Lease {
     /// Takes a lease, unless the object is leaving.
     #[inline]
     pub(crate) fn take(object: &Object) -> Option<Self> {
-        object.claims.lease().then(|| Self {
-            object: object.clone(),
-        })
+        match object.claims.lease() {
+            Ok(()) => Some(Self {
+                object: object.clone(),
+            }),
+            Err(refused) => {
+                if refused.is_to_be_shown {
+                    object.terms.returned.push(object.id);
+                }
+                None
+            }
+        }
     }
 
     #[inline]

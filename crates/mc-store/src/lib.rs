@@ -56,6 +56,15 @@ pub use crate::{
     store::{ObjectStore, Removal},
 };
 
+/// The protocols between threads by themselves, for `tests/loom.rs`.
+#[cfg(loom)]
+pub mod model {
+    pub use crate::{
+        claims::{Claim, Claims, Refused},
+        uses::Uses,
+    };
+}
+
 /// The example of the README, compiled and run with the other documentation
 /// tests.
 #[cfg(doctest)]

@@ -10,6 +10,7 @@ use crate::{
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
+    lease::Lease,
     object::Object,
     order::stable_hash,
     shared::Shared,
@@ -61,7 +62,8 @@ impl ObjectStore {
     /// object's put hold for its new place. Other threads use the store
     /// meanwhile; no lock is held while bytes are copied. An object that is
     /// leased, or becomes so while it is copied, stays: call again when the
-    /// lease is over. Takes time linear in the objects of the store.
+    /// lease is over. What has moved is leased until the call returns, so that
+    /// nothing moves in vain. Takes time linear in the objects of the store.
     ///
     /// # Errors
     ///
@@ -74,11 +76,16 @@ impl ObjectStore {
     ) -> Result<Moved, E> {
         let shared = &*self.shared;
         let mut moved = Moved::default();
+        let mut kept = Vec::new();
         for object in shared.index.select(|object| object.is_in(id)) {
             let now = shared.now();
             let is_inside =
                 |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
-            let Some(place) = object.replicas().position(is_inside) else {
+            let found = object
+                .replicas()
+                .enumerate()
+                .find(|(_, one)| is_inside(one));
+            let Some((place, old)) = found else {
                 continue;
             };
             let key: Box<[u8]> = object.key().into();
@@ -90,18 +97,21 @@ impl ObjectStore {
                 moved.left.push(key);
                 continue;
             };
-            let old = object.replicas().nth(place).expect("it was found there");
             copy(old, &mut new)?;
-            let bytes = new.size();
+            let (object_id, bytes) = (object.id, new.size());
             match shared.switch(object, new, Some(place), shared.now()) {
                 Ok(()) => {
                     moved.replicas += 1;
                     moved.bytes += bytes;
+                    let object = shared.index.object(object_id);
+                    kept.extend(object.as_ref().and_then(Lease::take));
                 }
                 Err(_) if self.exists(&key) => moved.left.push(key),
                 Err(_) => {}
             }
         }
+        // Those with other replicas may have left for the others.
+        moved.left.retain(|key| self.exists(key));
         Ok(moved)
     }
 
@@ -260,9 +270,9 @@ impl Shared {
         let mut is_written = Ok(());
         let mut ranks = self.order.lock();
         self.index.write_at(id).replace(id, |mut old| {
-            let place = replaced.unwrap_or_else(|| old.replicas().len());
             if let Some(book) = &self.book {
-                is_written = book.moved(&self.pool, old.key(), place, &new).map(|_| ());
+                let from = replaced.and_then(|place| old.replicas().nth(place));
+                is_written = book.moved(&self.pool, old.key(), from, &new).map(|_| ());
             }
             if is_written.is_ok()
                 && let Ok(replicas) = old.replicas_with(new, replaced)

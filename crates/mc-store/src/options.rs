@@ -57,6 +57,7 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
+    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
@@ -65,7 +66,6 @@ pub enum PolicyKind {
     /// [`ReuseAge`].
     ReuseAge,
     /// [`Auto`].
-    #[default]
     Auto,
 }
 
@@ -110,7 +110,7 @@ pub struct Watermarks {
 
 impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
-    /// pieces, the policy that chooses itself, no watermarks, timed leases of
+    /// pieces, prompts last object first, no watermarks, timed leases of
     /// at most an hour, ten minutes for a put and one more until its space is
     /// used again, 4096 blocks, a journal that survives the process, no checksums, and the clock of the system.
     fn default() -> Self {

@@ -38,7 +38,7 @@ const VISITS_MAX: usize = 512;
 /// The order in which objects leave.
 #[derive(Debug)]
 pub(crate) struct Order {
-    uses: Uses,
+    uses: Uses<Use>,
     /// Hidden objects whose last lease has ended.
     returned: Arc<Returned>,
     state: Mutex<Ranks>,
@@ -83,6 +83,10 @@ impl Returned {
     pub(crate) fn push(&self, id: ObjectId) {
         self.ids.lock().push(id);
         self.has_some.store(true, Ordering::Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_some.load(Ordering::Relaxed)
     }
 
     fn take(&self, count_max: usize) -> Vec<ObjectId> {
@@ -187,6 +191,29 @@ impl Order {
         ranks
     }
 
+    /// As [`lock_settled`](Self::lock_settled), when all is offered again that
+    /// is not in use any more.
+    pub(crate) fn lock_all_settled(
+        &self,
+        pool: &SegmentPool,
+        index: &Index,
+        now: Moment,
+    ) -> MutexGuard<'_, Ranks> {
+        loop {
+            let ranks = self.lock_settled(pool, index, now);
+            if self.is_settled(&ranks, now) {
+                return ranks;
+            }
+        }
+    }
+
+    /// Returns whether nothing hidden waits for being looked at.
+    pub(crate) fn is_settled(&self, ranks: &Ranks, now: Moment) -> bool {
+        let next = ranks.asleep.peek();
+        let is_asleep = next.is_none_or(|&Reverse((until, _))| until > now);
+        is_asleep && ranks.to_look_at.is_empty() && self.returned.is_empty()
+    }
+
     /// Locks the order; the policy knows what all threads have used, and offers
     /// again what was hidden and is not in use any more, some at a time.
     pub(crate) fn lock_settled(
@@ -242,6 +269,10 @@ impl Ranks {
             .remove(object.id, stable_hash(object.key()), why);
         self.set_known(object.id, false);
         self.hidden -= u64::from(object.claims.show());
+        if self.hidden == 0 && self.asleep.capacity() > SLICE {
+            // Those that it names are gone or shown.
+            self.asleep = BinaryHeap::new();
+        }
         self.figures.pinned -= u64::from(object.claims.is_pinned());
         self.figures.live_bytes -= bytes;
         self.figures
@@ -297,6 +328,15 @@ impl Ranks {
     /// Returns how many objects are not offered.
     pub(crate) fn hidden(&self) -> u64 {
         self.hidden
+    }
+
+    /// As [`hide`](Self::hide), unless the object has left or moved, so that its
+    /// id may be another's.
+    pub(crate) fn hide_if_stored(&mut self, index: &Index, object: &Object, now: Moment) {
+        let stored = index.object(object.id);
+        if stored.is_some_and(|stored| stored.is_same(object)) {
+            self.hide(object, now);
+        }
     }
 
     /// Stops offering an object that is in use.

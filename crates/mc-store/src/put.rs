@@ -220,17 +220,19 @@ impl Shared {
             shard.commit(object.clone());
             drop(shard);
             ranks.insert(&object, Parent::None);
+            // Under the lock under which objects leave, so that the events of a
+            // key are in order.
+            self.listeners.tell(|| Event {
+                key: object.key().into(),
+                bytes: object.bytes(),
+                kind: EventKind::Committed,
+            });
             written
         };
         if let (Some(book), Some(Ok(position))) = (&self.book, written) {
             book.settle(position)
                 .map_err(|NotWritten| CommitError::Journal)?;
         }
-        self.listeners.tell(|| Event {
-            key: object.key().into(),
-            bytes: object.bytes(),
-            kind: EventKind::Committed,
-        });
         drop(object);
         self.evict_to_watermark(now);
         Ok(())

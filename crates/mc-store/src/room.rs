@@ -57,7 +57,7 @@ impl Shared {
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
                         if !self.make_room(request, now) {
-                            return Err(self.no_room(refusal));
+                            return Err(self.no_room(refusal, now));
                         }
                         has_evicted = true;
                     }
@@ -67,14 +67,14 @@ impl Shared {
         }
         // Others took whatever was made; as if there was none.
         match self.pool.place(request) {
-            Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal)),
+            Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
             placed => Ok(placed?),
         }
     }
 
-    fn no_room(&self, place: PlacementError) -> PutError {
+    fn no_room(&self, place: PlacementError, now: Moment) -> PutError {
         let (_, in_flight) = self.index.counts();
-        let ranks = self.order.lock();
+        let ranks = self.order.lock_all_settled(&self.pool, &self.index, now);
         let pinned = ranks.figures.pinned;
         let in_the_way = InTheWay {
             pinned,
@@ -168,11 +168,12 @@ impl Room<'_> {
     /// Finds one more hole, and claims who has to leave for it.
     fn plan(&mut self) -> bool {
         for _ in 0..ATTEMPTS_MAX {
-            let found = match self.shared.options.eviction {
-                Eviction::InOrder => return self.claim_in_order(),
-                Eviction::Window => self.search(),
-            };
-            let Some(found) = found else {
+            let is_in_order = self.shared.options.eviction == Eviction::InOrder;
+            if is_in_order && self.claim_in_order() {
+                return true;
+            }
+            // Too many that are first in order may be of no use.
+            let Some(found) = self.search() else {
                 return false;
             };
             if self.claim(found) {
@@ -253,9 +254,13 @@ impl Room<'_> {
             let mut ranks = order.lock_settled(&self.shared.pool, index, self.now);
             let is_usable = |object: &Object| self.demand.may_use_any(object);
             match ranks.candidates(index, self.now, count, is_usable) {
-                Candidates::Found(objects) => return objects,
-                // Some were in use and are hidden now.
-                Candidates::TryAgain => {}
+                Candidates::Found(objects)
+                    if !objects.is_empty() || order.is_settled(&ranks, self.now) =>
+                {
+                    return objects;
+                }
+                // Some were in use and are hidden now, or are not any more.
+                Candidates::Found(_) | Candidates::TryAgain => {}
             }
         }
     }
@@ -407,7 +412,9 @@ impl Room<'_> {
             for object in next {
                 let is_claimed = object.leave(self.now).is_ok();
                 // The next ones are behind those that are hidden.
-                self.shared.order.lock().hide(&object, self.now);
+                let mut ranks = self.shared.order.lock();
+                ranks.hide_if_stored(&self.shared.index, &object, self.now);
+                drop(ranks);
                 if !is_claimed {
                     continue;
                 }

@@ -341,10 +341,10 @@ impl Shared {
         let order = Order::new(policy);
         Self {
             swept_changes: AtomicU64::new(pool.changes()),
+            index: Index::new(pool.options().seed),
             pool,
             watch: Stopwatch::new(options.clock.clone()),
             options,
-            index: Index::new(),
             terms: TermsTable::new(order.returned()),
             order,
             limbo: Limbo::new(),

@@ -6,15 +6,25 @@
 //! only if another thread is at the same stripe, or if it is full while the
 //! policy is busy: never where there is one thread.
 
+#![cfg_attr(
+    not(loom),
+    expect(
+        unreachable_pub,
+        reason = "exported under cfg(loom), to the models in tests/loom.rs"
+    )
+)]
+
 use std::cell::Cell;
 
 use crossbeam_utils::CachePadded;
 
-use crate::{object::Tick, policy::ObjectId};
-
-use crate::sync::{
-    Mutex,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use crate::{
+    object::Tick,
+    policy::ObjectId,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Stripes; a power of two.
@@ -33,20 +43,21 @@ pub(crate) struct Use {
 
 /// Uses of objects, in stripes.
 #[derive(Debug)]
-pub(crate) struct Uses {
-    stripes: Box<[CachePadded<Stripe>]>,
+pub struct Uses<U> {
+    stripes: Box<[CachePadded<Stripe<U>>]>,
 }
 
 #[derive(Debug)]
-struct Stripe {
-    noted: Mutex<Vec<Use>>,
+struct Stripe<U> {
+    noted: Mutex<Vec<U>>,
     /// Reads that found their object and reads that did not: sums, so `Relaxed`.
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-impl Uses {
-    pub(crate) fn new() -> Self {
+impl<U> Uses<U> {
+    /// Returns empty buffers.
+    pub fn new() -> Self {
         let stripe = || {
             CachePadded::new(Stripe {
                 noted: Mutex::new(Vec::with_capacity(STRIPE_LEN)),
@@ -61,7 +72,7 @@ impl Uses {
 
     /// Notes a use; returns whether the stripe is full and wants to be taken.
     #[inline]
-    pub(crate) fn note(&self, stripe: usize, used: Use) -> bool {
+    pub fn note(&self, stripe: usize, used: U) -> bool {
         let stripe = &self.stripes[stripe];
         stripe.hits.fetch_add(1, Ordering::Relaxed);
         let Ok(mut noted) = stripe.noted.try_lock() else {
@@ -73,27 +84,28 @@ impl Uses {
         noted.len() == STRIPE_LEN
     }
 
+    /// Counts a read that did not find its object.
     #[inline]
-    pub(crate) fn note_miss(&self, stripe: usize) {
+    pub fn note_miss(&self, stripe: usize) {
         self.stripes[stripe].misses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Hands the uses of a stripe over, the earliest first.
-    pub(crate) fn take(&self, stripe: usize, mut each: impl FnMut(Use)) {
+    pub fn take(&self, stripe: usize, mut each: impl FnMut(U)) {
         if let Ok(mut noted) = self.stripes[stripe].noted.try_lock() {
             noted.drain(..).for_each(&mut each);
         }
     }
 
     /// Hands the uses of all stripes over.
-    pub(crate) fn take_all(&self, mut each: impl FnMut(Use)) {
+    pub fn take_all(&self, mut each: impl FnMut(U)) {
         for stripe in 0..STRIPES {
             self.take(stripe, &mut each);
         }
     }
 
     /// Returns the reads that found their object, and those that did not.
-    pub(crate) fn reads(&self) -> (u64, u64) {
+    pub fn reads(&self) -> (u64, u64) {
         self.stripes.iter().fold((0, 0), |(hits, misses), stripe| {
             (
                 hits + stripe.hits.load(Ordering::Relaxed),
@@ -106,7 +118,8 @@ impl Uses {
 /// Returns the stripe of this thread.
 #[inline]
 pub(crate) fn own_stripe() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    // Stripes are no part of the protocol, and this is no constant of loom's.
+    static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };

@@ -19,7 +19,7 @@ use common::{
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    ObjectStore, PutError, PutRequest, StoreOptions, Watermarks,
+    ObjectStore, PutError, PutRequest, Removal, StoreOptions, Watermarks,
     policy::{Chained, Facts, Leaving, Lru, ObjectId, Policy},
 };
 
@@ -260,9 +260,8 @@ fn an_object_is_in_no_more_pieces_than_the_options_allow() {
         let store = store_of(&[20 * count], options);
         (0..2 * count).for_each(|number| put(&store, number, 10));
         // Holes of ten bytes, as many as there are objects.
-        for number in 0..count {
-            let _ = store.remove(&key(2 * number), Default::default());
-        }
+        (0..count)
+            .for_each(|number| assert!(store.remove(&key(2 * number), Removal::IfIdle).is_ok()));
         let request = |size| PutRequest {
             max_extents: u32::MAX,
             ..PutRequest::new(size)

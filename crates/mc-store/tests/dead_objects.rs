@@ -14,8 +14,12 @@ use mc_store::{
 
 const FIRST: SegmentId = SegmentId(1);
 
+type Death = fn(&ObjectStore);
+type Call = fn(&ObjectStore, &[u8]);
+type Hold = fn(&ObjectStore) -> Option<Lease>;
+
 /// Ways for the objects of the first segment to die.
-const DEATHS: [(&str, fn(&ObjectStore)); 4] = [
+const DEATHS: [(&str, Death); 4] = [
     ("half unmounted", |store| {
         store.pool().begin_unmount(FIRST).unwrap();
     }),
@@ -35,7 +39,7 @@ const DEATHS: [(&str, fn(&ObjectStore)); 4] = [
 ];
 
 /// What a call does for a key that is not stored.
-const CALLS: [(&str, fn(&ObjectStore, &[u8])); 19] = [
+const CALLS: [(&str, Call); 19] = [
     ("exists", |store, key| assert!(!store.exists(key))),
     ("get", |store, key| assert!(store.get(key).is_none())),
     ("get_for", |store, key| {
@@ -96,7 +100,7 @@ const CALLS: [(&str, fn(&ObjectStore, &[u8])); 19] = [
 ];
 
 /// What else holds for the objects that die.
-const HOLDS: [(&str, fn(&ObjectStore) -> Option<Lease>); 4] = [
+const HOLDS: [(&str, Hold); 4] = [
     ("idle", |_| None),
     ("held", |store| store.get(&key(0))),
     ("leased", |store| {

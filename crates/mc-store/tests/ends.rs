@@ -1,5 +1,4 @@
 //! Everything ends: leases, objects that are in use, and puts that are lost.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 

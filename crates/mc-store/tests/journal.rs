@@ -124,12 +124,19 @@ fn leases_pins_and_moves_come_back() {
         };
         append(&journal, &pinned);
     }
-    // To elsewhere, to a second replica, that one to elsewhere, and one that cannot be.
-    for (replica, offset) in [(0, 1000), (1, 1100), (1, 1200), (9, 1300)] {
+    // To elsewhere, to a second replica, that one to elsewhere, and what is known already.
+    let at = |offset| place(SEGMENT, 1, &[(offset, 100)]);
+    for (from, to) in [
+        (Some(0), 1000),
+        (None, 1100),
+        (Some(1100), 1200),
+        (Some(0), 1000),
+        (None, 1200),
+    ] {
         let moved = Record::Moved {
             key: b"a",
-            replica,
-            place: place(SEGMENT, 1, &[(offset, 100)]),
+            from: from.and_then(|offset| at(offset).spot()),
+            place: at(to),
         };
         append(&journal, &moved);
     }
@@ -333,7 +340,7 @@ fn compaction_goes_on_beside_appends() {
     let key = 99_u64.to_be_bytes();
     let moved = Record::Moved {
         key: &key,
-        replica: 0,
+        from: place(SEGMENT, 1, &[(9900, 100)]).spot(),
         place: place(SEGMENT, 1, &[(20_000, 100)]),
     };
     append(&journal, &moved);

@@ -75,7 +75,7 @@ impl Filling {
             high_percent: 90,
             low_percent: 70,
         });
-        let sizes = vec![100 * MIB; self.segments as usize];
+        let sizes = (0..self.segments).map(|_| 100 * MIB).collect::<Vec<_>>();
         let store = store_of(
             &sizes,
             StoreOptions {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
+#[path = "programs/segments.rs"]
+mod segments;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -306,24 +308,22 @@ impl Program {
             size: flight.size,
             places: places(&put.descriptors()),
         };
-        let is_alive = self.shadow.is_alive(&known);
+        let expected = match (is_late, self.shadow.is_alive(&known)) {
+            (true, _) => Err(CommitError::Expired),
+            (false, false) => Err(CommitError::Unreadable),
+            (false, true) => Ok(()),
+        };
         self.shadow.coming.insert(flight.number, known);
         let committed = put.commit();
-        self.shadow_of_commit(flight.number, is_late, is_alive, committed);
+        self.shadow_of_commit(flight.number, expected, committed);
     }
 
     fn shadow_of_commit(
         &mut self,
         number: u64,
-        is_late: bool,
-        is_alive: bool,
+        expected: Result<(), CommitError>,
         committed: Result<(), CommitError>,
     ) {
-        let expected = match (is_late, is_alive) {
-            (true, _) => Err(CommitError::Expired),
-            (false, false) => Err(CommitError::Unreadable),
-            (false, true) => Ok(()),
-        };
         assert_eq!(committed, expected);
         if committed.is_err() {
             self.shadow.coming.remove(&number);
@@ -449,99 +449,6 @@ impl Program {
             }
         }
         // Late puts may still have space.
-    }
-
-    fn move_out(&mut self) {
-        let id = SegmentId(self.random.random_range(1..=4));
-        if self.closed.contains(&id.0) {
-            return;
-        }
-        self.store.pool().drain(id).unwrap();
-        let inside = |known: &Known| {
-            let epoch = self.shadow.epochs[&id.0];
-            known.places.contains(&(id.0, epoch))
-        };
-        let were_inside = self.shadow.stored.values().filter(|known| inside(known));
-        let were_inside = were_inside.count() as u64;
-        let moved = self.store.move_out(id, copy_bytes).unwrap();
-        let evicted = self.follow();
-        assert!(
-            evicted
-                .iter()
-                .all(|(_, _, cause)| *cause == Cause::OnDemand)
-        );
-        let left: BTreeSet<u64> = moved.left.iter().map(|key| number_of(key)).collect();
-        assert!(
-            left.iter()
-                .all(|&number| self.shadow.alive(number).is_some())
-        );
-        let inside = |known: &Known| {
-            let epoch = self.shadow.epochs[&id.0];
-            known.places.contains(&(id.0, epoch))
-        };
-        let now_inside = self.shadow.stored.iter().filter(|(_, known)| inside(known));
-        let now_inside: BTreeSet<u64> = now_inside.map(|(&number, _)| number).collect();
-        assert!(now_inside.is_subset(&left), "{now_inside:?}, {left:?}");
-        assert!(moved.replicas + left.len() as u64 <= were_inside);
-        self.store.pool().resume(id).unwrap();
-    }
-
-    fn close_or_open(&mut self) {
-        let id = self.random.random_range(1..=4);
-        if self.closed.remove(&id) {
-            self.store.pool().resume(SegmentId(id)).unwrap();
-        } else if self.closed.is_empty() {
-            match self.random.random_range(0..2) {
-                0 => self.store.pool().suspend(SegmentId(id)).unwrap(),
-                _ => self.store.pool().drain(SegmentId(id)).unwrap(),
-            }
-            self.closed.insert(id);
-        }
-    }
-
-    /// Loses a segment, which comes back with other memory.
-    fn lose(&mut self) {
-        let id = self.random.random_range(1..=4);
-        match self.random.random_range(0..3) {
-            0 => {
-                let before: BTreeSet<u64> = self.shadow.numbers().collect();
-                let unmounted = self.store.unmount(SegmentId(id)).unwrap();
-                let lost: BTreeSet<u64> = unmounted.lost.iter().map(|key| number_of(key)).collect();
-                let epoch = self.shadow.epochs.remove(&id).unwrap();
-                let after: BTreeSet<u64> = self.shadow.numbers().collect();
-                let gone: BTreeSet<u64> = before.difference(&after).copied().collect();
-                assert!(gone.is_subset(&lost), "{lost:?} for {gone:?}");
-                assert!(lost.iter().all(|number| !after.contains(number)));
-                self.follow();
-                self.mount_epoch(id, SIZES[usize::try_from(id).unwrap() - 1], epoch + 1);
-            }
-            1 => {
-                self.store.pool().begin_unmount(SegmentId(id)).unwrap();
-                let epoch = self.shadow.epochs.remove(&id).unwrap();
-                self.follow();
-                self.store.pool().finish_unmount(SegmentId(id)).unwrap();
-                self.follow();
-                self.mount_epoch(id, SIZES[usize::try_from(id).unwrap() - 1], epoch + 1);
-            }
-            _ => self.mount(id),
-        }
-    }
-
-    fn add_replica(&mut self) {
-        let number = self.number();
-        let before = self.shadow.alive(number).cloned();
-        let added = self.store.add_replica(&key(number), copy_bytes).unwrap();
-        let evicted = self.follow();
-        match added {
-            Ok(()) => {
-                let before = before.expect("it is not stored").places.len();
-                let after = self.shadow.alive(number).expect("it is gone");
-                assert!(after.places.len() >= before.min(2));
-            }
-            Err(mc_store::AddReplicaError::NotStored) => assert!(before.is_none()),
-            Err(mc_store::AddReplicaError::NoRoom(_)) => assert!(evicted.is_empty()),
-            Err(_) => assert!(before.is_some()),
-        }
     }
 
     fn look(&mut self) {

@@ -54,7 +54,8 @@ fn run(generator: &mut Generator) -> u64 {
         shadowed.free_one(generator);
     }
     shadowed.check();
-    assert_eq!(shadowed.allocator.largest_hole(), options.capacity);
+    assert_eq!(shadowed.allocator.free_bytes(), options.capacity);
+    assert_eq!(shadowed.allocator.hole_count(), 1);
     STEPS
 }
 

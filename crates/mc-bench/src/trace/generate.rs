@@ -58,6 +58,7 @@ impl Conversations {
             .map(|_| generator.request(self))
             .collect();
         Trace {
+            block_tokens: BLOCK_TOKENS,
             requests,
             skipped_lines: 0,
         }
@@ -166,6 +167,7 @@ impl Generator {
             input_tokens: count(input_tokens),
             output_tokens: count(answer),
             blocks,
+            object_bytes: None,
         }
     }
 
@@ -222,7 +224,7 @@ mod tests {
         let trace = options.generate();
         let text = trace.to_text();
         assert_eq!(
-            Trace::read(text.as_bytes(), BadLines::Refuse).unwrap(),
+            Trace::read(text.as_bytes(), BadLines::Refuse, BLOCK_TOKENS).unwrap(),
             trace
         );
     }

@@ -4,7 +4,7 @@
 //! as one object or as several that are only of use together. An object takes the bytes of its tokens:
 //! the last object of a prompt is smaller than the others.
 
-use super::{BLOCK_TOKENS, TraceRequest};
+use super::{Trace, TraceRequest};
 
 /// Tokens of a page, where blocks are stored in pages.
 pub const PAGE_TOKENS: u64 = 64;
@@ -55,7 +55,7 @@ pub fn model(name: &str) -> Option<Model> {
 pub struct Layout {
     /// Name in every output.
     pub name: &'static str,
-    /// Tokens of a unit.
+    /// Tokens of a unit; at most those of a block.
     unit_tokens: u64,
     /// For each model the bytes that a token takes in each object of its unit.
     models: Vec<Vec<u64>>,
@@ -112,9 +112,9 @@ impl Layout {
             "pages" => (PAGE_TOKENS, vec![vec![token_bytes]]),
             "mixed" => {
                 let small = vec![MODELS[0].token_bytes];
-                (BLOCK_TOKENS, vec![small, vec![token_bytes]])
+                (u64::MAX, vec![small, vec![token_bytes]])
             }
-            _ => (BLOCK_TOKENS, vec![vec![token_bytes]]),
+            _ => (u64::MAX, vec![vec![token_bytes]]),
         };
         Some(Self {
             name,
@@ -129,24 +129,34 @@ impl Layout {
         name != "dsa-pair"
     }
 
-    /// Returns the units of a request, the first tokens first.
+    /// Returns the units of a request of a trace, the first tokens first.
     ///
     /// Where there are several models, a request asks the one that its second block selects, which
-    /// tells conversations apart.
-    pub fn units<'a>(&'a self, request: &'a TraceRequest) -> impl Iterator<Item = Unit<'a>> {
+    /// tells conversations apart. A single object is a unit of one token that has the bytes of its
+    /// line.
+    pub fn units<'a>(
+        &'a self,
+        trace: &'a Trace,
+        request: &'a TraceRequest,
+    ) -> impl Iterator<Item = Unit<'a>> {
         let model = self.model_of(request);
+        let parts = match &request.object_bytes {
+            Some(bytes) => std::slice::from_ref(bytes),
+            None => self.models[model].as_slice(),
+        };
+        let unit_tokens = self.unit_tokens.min(trace.block_tokens);
         let blocks = request.blocks.iter().enumerate();
         blocks.flat_map(move |(position, &block)| {
-            let tokens = request.block_tokens(position);
-            (0..tokens.div_ceil(self.unit_tokens)).map(move |unit| Unit {
-                tokens: (tokens - unit * self.unit_tokens).min(self.unit_tokens),
+            let tokens = trace.block_tokens(request, position);
+            (0..tokens.div_ceil(unit_tokens)).map(move |unit| Unit {
+                tokens: (tokens - unit * unit_tokens).min(unit_tokens),
                 key: ObjectKey {
                     block,
                     unit: small(unit),
                     model: small(model as u64),
                     part: 0,
                 },
-                parts: &self.models[model],
+                parts,
             })
         })
     }
@@ -174,7 +184,7 @@ impl Unit<'_> {
     }
 }
 
-/// Narrows a position: a block has at most 8 units, and layouts few models and parts.
+/// Narrows a position: a block has at most 256 units, and layouts few models and parts.
 fn small(position: u64) -> u8 {
     u8::try_from(position).unwrap_or(u8::MAX)
 }
@@ -189,6 +199,14 @@ mod tests {
             input_tokens,
             output_tokens: 0,
             blocks: blocks.to_vec(),
+            object_bytes: None,
+        }
+    }
+
+    fn trace() -> Trace {
+        Trace {
+            block_tokens: 512,
+            ..Trace::default()
         }
     }
 
@@ -196,7 +214,8 @@ mod tests {
     fn check(layout: &str, expected: &[u64]) {
         let layout = Layout::named(layout, 10).unwrap();
         let request = request(512 + 70, &[3, 4]);
-        let units: Vec<Unit<'_>> = layout.units(&request).collect();
+        let trace = trace();
+        let units: Vec<Unit<'_>> = layout.units(&trace, &request).collect();
         assert_eq!(units.iter().map(|unit| unit.tokens).sum::<u64>(), 582);
         let objects: Vec<(ObjectKey, u64)> = units.iter().flat_map(Unit::objects).collect();
         let mut sizes: Vec<u64> = objects.iter().map(|(_, size)| *size).collect();

@@ -8,18 +8,21 @@
 //! ```
 //!
 //! `timestamp` counts milliseconds, the lengths count tokens, and `hash_ids` names the blocks of
-//! [`BLOCK_TOKENS`] tokens that the prompt consists of; the last one may be partial. Equal ids mean
-//! equal prefixes up to the end of the block. [`layout`] turns blocks into objects with sizes,
-//! [`generate`] makes a trace of this crate's own.
+//! [`BLOCK_TOKENS`] tokens, or as many as the reader is told, that the prompt consists of; the last one
+//! may be partial or have no id. Equal ids mean equal prefixes up to the end of the block. Timestamps
+//! and lengths of answers may be missing, ids may be texts, and the same fields may come as a JSON
+//! array or as comma-separated values. Lines `key bytes` are requests for single objects. [`layout`]
+//! turns blocks into objects with sizes, [`generate`] makes a trace of this crate's own.
 
 pub mod generate;
 pub mod layout;
+mod read;
 
 use std::io::{self, BufRead};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Tokens of a block.
+/// Tokens of a block, unless a trace has others.
 pub const BLOCK_TOKENS: u64 = 512;
 
 /// The trace that this crate ships; [`generate`] makes it of [`generate::Conversations::SHIPPED`].
@@ -29,7 +32,7 @@ pub const SHIPPED: &str = include_str!("../../traces/conversations.jsonl");
 pub const SHIPPED_NAME: &str = "conversations";
 
 /// One request of a trace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TraceRequest {
     /// Arrival, in milliseconds since the trace began.
     #[serde(rename = "timestamp")]
@@ -43,6 +46,9 @@ pub struct TraceRequest {
     /// Blocks of the prompt, the first tokens first.
     #[serde(rename = "hash_ids")]
     pub blocks: Vec<u64>,
+    /// Bytes of the one object that is asked for, if that is no prompt.
+    #[serde(skip)]
+    pub object_bytes: Option<u64>,
 }
 
 /// The requests of a trace, by arrival.
@@ -50,6 +56,8 @@ pub struct TraceRequest {
 pub struct Trace {
     /// The requests; those of one millisecond in the order of their lines.
     pub requests: Vec<TraceRequest>,
+    /// Tokens of a full block.
+    pub block_tokens: u64,
     /// Lines that were passed over because they are malformed.
     pub skipped_lines: u64,
 }
@@ -75,6 +83,14 @@ pub enum TraceError {
         /// What is wrong with it.
         source: LineError,
     },
+    /// An entry of a JSON array is not a request.
+    #[error("entry {entry} of the trace is malformed")]
+    MalformedEntry {
+        /// Its number, from 1.
+        entry: u64,
+        /// What is wrong with it.
+        source: LineError,
+    },
     /// The file cannot be read any further.
     #[error("line {line} of the trace cannot be read")]
     Unreadable {
@@ -94,7 +110,16 @@ pub enum TraceError {
 /// Why a line is not a request.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// Not JSON, or not with the four fields.
+    /// A field is missing or has no value that it may have.
+    #[error("not a request: {field} is missing or out of range")]
+    Field {
+        /// Its name.
+        field: &'static str,
+    },
+    /// Not a key and a number of bytes.
+    #[error("not an object: a key and its bytes, at least 1, are accepted")]
+    NotAnObject,
+    /// Not JSON.
     #[error("not a request: {0}")]
     NotARequest(#[from] serde_json::Error),
     /// Not text.
@@ -102,11 +127,13 @@ pub enum LineError {
     NotText(#[from] std::str::Utf8Error),
     /// More or fewer ids than the prompt has blocks.
     #[error(
-        "{input_tokens} tokens are {blocks} blocks of {BLOCK_TOKENS}, but hash_ids has {hash_ids}"
+        "{input_tokens} tokens are {blocks} blocks of {block_tokens}, but hash_ids has {hash_ids}"
     )]
     BlockCount {
         /// Tokens of the prompt.
         input_tokens: u32,
+        /// Tokens of a full block.
+        block_tokens: u64,
         /// Blocks that they make.
         blocks: u64,
         /// Ids of the line.
@@ -115,7 +142,11 @@ pub enum LineError {
 }
 
 impl Trace {
-    /// Reads a trace.
+    /// Reads a trace whose blocks have so many tokens.
+    ///
+    /// # Panics
+    ///
+    /// Panics if blocks have no tokens.
     ///
     /// # Errors
     ///
@@ -125,34 +156,19 @@ impl Trace {
     /// # Examples
     ///
     /// ```
-    /// use mc_bench::trace::{BadLines, Trace};
+    /// use mc_bench::trace::{BLOCK_TOKENS, BadLines, Trace};
     ///
     /// let text = r#"{"timestamp": 5, "input_length": 513, "output_length": 1, "hash_ids": [4, 9]}"#;
-    /// let trace = Trace::read(text.as_bytes(), BadLines::Refuse)?;
-    /// assert_eq!(trace.requests[0].block_tokens(1), 1);
+    /// let trace = Trace::read(text.as_bytes(), BadLines::Refuse, BLOCK_TOKENS)?;
+    /// assert_eq!(trace.block_tokens(&trace.requests[0], 1), 1);
     /// # Ok::<(), mc_bench::trace::TraceError>(())
     /// ```
-    pub fn read(mut text: impl BufRead, bad_lines: BadLines) -> Result<Self, TraceError> {
-        let mut trace = Self::default();
-        let mut bytes = Vec::new();
-        for line in 1.. {
-            bytes.clear();
-            let unreadable = |source| TraceError::Unreadable { line, source };
-            if text.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
-                break;
-            }
-            match TraceRequest::parse(&bytes) {
-                Ok(request) => trace.requests.push(request),
-                Err(_) if bad_lines == BadLines::Skip => trace.skipped_lines += 1,
-                Err(source) => return Err(TraceError::Malformed { line, source }),
-            }
-        }
-        if trace.requests.is_empty() {
-            let skipped_lines = trace.skipped_lines;
-            return Err(TraceError::Empty { skipped_lines });
-        }
-        trace.requests.sort_by_key(|request| request.arrival_ms);
-        Ok(trace)
+    pub fn read(
+        text: impl BufRead,
+        bad_lines: BadLines,
+        block_tokens: u64,
+    ) -> Result<Self, TraceError> {
+        read::read(text, bad_lines, block_tokens)
     }
 
     /// Returns the trace that this crate ships.
@@ -162,7 +178,8 @@ impl Trace {
     /// Never: the tests read it too.
     #[must_use]
     pub fn shipped() -> Self {
-        Self::read(SHIPPED.as_bytes(), BadLines::Refuse).expect("the shipped trace is well-formed")
+        Self::read(SHIPPED.as_bytes(), BadLines::Refuse, BLOCK_TOKENS)
+            .expect("the shipped trace is well-formed")
     }
 
     /// Returns the trace as JSON lines.
@@ -175,36 +192,14 @@ impl Trace {
         let line = |request| serde_json::to_string(request).expect("numbers can be written") + "\n";
         self.requests.iter().map(line).collect()
     }
-}
 
-impl TraceRequest {
-    /// Reads one line.
-    ///
-    /// # Errors
-    ///
-    /// Returns what is wrong with it.
-    pub fn parse(line: &[u8]) -> Result<Self, LineError> {
-        let request: Self = serde_json::from_str(std::str::from_utf8(line)?)?;
-        let input_tokens = request.input_tokens;
-        let blocks = u64::from(input_tokens).div_ceil(BLOCK_TOKENS);
-        let hash_ids = request.blocks.len() as u64;
-        if blocks != hash_ids {
-            return Err(LineError::BlockCount {
-                input_tokens,
-                blocks,
-                hash_ids,
-            });
-        }
-        Ok(request)
-    }
-
-    /// Returns the tokens in the block at a position of the prompt; 0 past its end.
+    /// Returns the tokens in the block at a position of a prompt; 0 past its end.
     #[must_use]
-    pub fn block_tokens(&self, position: usize) -> u64 {
-        let before = BLOCK_TOKENS.saturating_mul(position as u64);
-        u64::from(self.input_tokens)
+    pub fn block_tokens(&self, request: &TraceRequest, position: usize) -> u64 {
+        let before = self.block_tokens.saturating_mul(position as u64);
+        u64::from(request.input_tokens)
             .saturating_sub(before)
-            .min(BLOCK_TOKENS)
+            .min(self.block_tokens)
     }
 }
 
@@ -218,38 +213,37 @@ mod tests {
     #[track_caller]
     fn refuses(line: &str, part: &str) {
         let text = format!("{GOOD}\n{line}\n{GOOD}\n");
-        let error = Trace::read(text.as_bytes(), BadLines::Refuse).unwrap_err();
+        let error = Trace::read(text.as_bytes(), BadLines::Refuse, BLOCK_TOKENS).unwrap_err();
         let TraceError::Malformed { line: 2, source } = &error else {
             panic!("{error}");
         };
         assert!(source.to_string().contains(part), "{source}");
-        let trace = Trace::read(text.as_bytes(), BadLines::Skip).unwrap();
+        let trace = Trace::read(text.as_bytes(), BadLines::Skip, BLOCK_TOKENS).unwrap();
         assert_eq!((trace.requests.len(), trace.skipped_lines), (2, 1));
     }
 
     #[test]
     fn malformed_lines_are_named_or_counted() {
-        refuses("", "EOF");
         refuses("{", "EOF");
-        refuses("[]", "invalid length 0");
+        refuses("[]", "input_length");
         refuses(&GOOD.replace("hash_ids", "hashes"), "hash_ids");
-        refuses(&GOOD.replace("1025", "-1"), "-1");
-        refuses(&GOOD.replace("1025", "4294967296"), "4294967296");
+        refuses(&GOOD.replace("1025", "-1"), "input_length");
+        refuses(&GOOD.replace("1025", "4294967296"), "input_length");
         refuses(&GOOD.replace("1025", "1024"), "1024 tokens are 2 blocks");
-        refuses(&GOOD.replace(", 2]", "]"), "hash_ids has 2");
+        refuses(&GOOD.replace(", 1, 2]", "]"), "hash_ids has 1");
         refuses(&format!("{GOOD} {GOOD}"), "trailing characters");
     }
 
     #[test]
     fn bytes_that_are_no_text_are_malformed() {
-        let error = Trace::read(&b"\xff\n"[..], BadLines::Refuse).unwrap_err();
+        let error = Trace::read(&b"\xff\n"[..], BadLines::Refuse, BLOCK_TOKENS).unwrap_err();
         assert!(matches!(error, TraceError::Malformed { line: 1, .. }));
     }
 
     #[test]
     fn traces_without_requests_are_refused() {
         for (text, skipped) in [("", 0), ("x\ny", 2)] {
-            let error = Trace::read(text.as_bytes(), BadLines::Skip).unwrap_err();
+            let error = Trace::read(text.as_bytes(), BadLines::Skip, BLOCK_TOKENS).unwrap_err();
             assert!(
                 matches!(error, TraceError::Empty { skipped_lines } if skipped_lines == skipped)
             );
@@ -258,8 +252,9 @@ mod tests {
 
     #[test]
     fn last_blocks_have_the_tokens_that_are_left() {
-        let request = TraceRequest::parse(GOOD.as_bytes()).unwrap();
-        let tokens: Vec<u64> = (0..4).map(|at| request.block_tokens(at)).collect();
+        let trace = Trace::read(GOOD.as_bytes(), BadLines::Refuse, BLOCK_TOKENS).unwrap();
+        let tokens = (0..4).map(|at| trace.block_tokens(&trace.requests[0], at));
+        let tokens: Vec<u64> = tokens.collect();
         assert_eq!(tokens, [512, 512, 1, 0]);
     }
 
@@ -271,7 +266,7 @@ mod tests {
             )
         };
         let text = [line(5, 1), line(3, 2), line(5, 3)].concat();
-        let trace = Trace::read(text.as_bytes(), BadLines::Refuse).unwrap();
+        let trace = Trace::read(text.as_bytes(), BadLines::Refuse, BLOCK_TOKENS).unwrap();
         let order: Vec<u32> = trace
             .requests
             .iter()

@@ -185,14 +185,7 @@ impl<'a> Search<'a> {
     #[inline]
     fn is_eligible(&self, place: usize) -> bool {
         let segment = self.segment(place);
-        let PlaceRequest {
-            size,
-            align,
-            max_extents,
-            ..
-        } = *self.request;
-        segment.may_have_room(size, max_extents)
-            && segment.could_take(size, align)
+        segment.could_take(self.request.size, self.request.align)
             && !(self.has_barred && self.is_barred(place, segment))
     }
 

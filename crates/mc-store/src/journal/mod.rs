@@ -45,7 +45,9 @@ pub use self::{
     damage::{Damage, Lost},
     error::{JournalError, OpenError},
     read::{read, read_file},
-    record::{Head, ObjectRecord, Place, Places, Record, Reservation, SavedTerms, encode_segment},
+    record::{
+        Head, ObjectRecord, Place, Places, Record, Reservation, SavedTerms, Spot, encode_segment,
+    },
     recover::{Recovered, RecoveredObject, RecoveredPut, RecoveredSegment, RecoveredTerms},
     writer::{SavedFile, Writer},
 };

@@ -59,8 +59,8 @@ pub enum Record<'a> {
     Moved {
         /// The key.
         key: &'a [u8],
-        /// The index of the replica; that of none yet adds one.
-        replica: u32,
+        /// Where the replica was; none if it is one more.
+        from: Option<Spot>,
         /// Where it is.
         place: Place,
     },
@@ -162,6 +162,16 @@ pub struct Place {
     pub extents: SmallVec<[Extent; 1]>,
 }
 
+/// Where a replica begins, which tells it from all others that there are at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// The segment.
+    #[serde(with = "number")]
+    pub segment: SegmentId,
+    /// The address of the first byte.
+    pub address: u64,
+}
+
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u8 = 1;
 
@@ -193,6 +203,16 @@ impl From<&BufferDescriptor> for Place {
 }
 
 impl Place {
+    /// Returns where the place begins, unless it has no piece.
+    #[must_use]
+    pub fn spot(&self) -> Option<Spot> {
+        let first = self.extents.first()?;
+        Some(Spot {
+            segment: self.segment,
+            address: first.address,
+        })
+    }
+
     /// Returns the descriptor of the place, which is in this segment.
     #[must_use]
     pub fn descriptor(&self, info: &SegmentInfo) -> BufferDescriptor {

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     damage::Damage,
-    record::{self, ObjectRecord, Place, Places, Record, Reservation, SavedTerms},
+    record::{self, ObjectRecord, Place, Places, Record, Reservation, SavedTerms, Spot},
     settle,
 };
 
@@ -111,6 +111,9 @@ const OBJECT_BYTES_USUAL: u64 = 112;
 /// Objects that room is made for before they are seen, whatever the length of a file.
 const OBJECTS_EXPECTED_MAX: usize = 1 << 22;
 
+/// Replicas of an object that a move is looked for among. No store makes more.
+const REPLICAS_SEARCHED: usize = 256;
+
 /// Terms that are remembered, so that objects share them.
 const TERMS_RECENT: usize = 8;
 
@@ -184,11 +187,7 @@ impl Fold {
                 let hash = self.hasher.hash_one(key);
                 self.forget(hash, key);
             }
-            Record::Moved {
-                key,
-                replica,
-                place,
-            } => self.relocate(key, replica, place),
+            Record::Moved { key, from, place } => self.relocate(key, from, place),
             Record::Pinned { key, is_pinned } => {
                 if let Some(object) = self.object(key) {
                     object.is_pinned = is_pinned;
@@ -268,18 +267,35 @@ impl Fold {
         });
     }
 
-    fn relocate(&mut self, key: &[u8], replica: u32, place: Place) {
+    /// Puts a replica in the place of the one that begins at `from`.
+    ///
+    /// A snapshot may have the replica there already, or where it is moved later; or an earlier move
+    /// may be damaged. So what cannot be found is one more, until a record says where it is.
+    fn relocate(&mut self, key: &[u8], from: Option<Spot>, place: Place) {
         let now = self.now;
         let Some(object) = self.object(key) else {
             return;
         };
-        let replica = replica as usize;
-        if replica < object.places.len() {
-            object.places[replica] = place;
-            object.since[replica] = now;
-        } else if replica == object.places.len() {
-            object.places.push(place);
-            object.since.push(now);
+        let (places, since) = (&mut object.places, &mut object.since);
+        let searched = &places[..places.len().min(REPLICAS_SEARCHED)];
+        let old = searched
+            .iter()
+            .position(|old| from.is_some() && old.spot() == from);
+        let there = searched.iter().position(|there| *there == place);
+        match (old, there) {
+            (Some(old), None) => (places[old], since[old]) = (place, now),
+            (None, None) if places.len() < REPLICAS_SEARCHED => {
+                places.push(place);
+                since.push(now);
+            }
+            (None, None) => {}
+            (old, Some(there)) => {
+                since[there] = now;
+                if let Some(old) = old.filter(|old| *old != there) {
+                    places.remove(old);
+                    since.remove(old);
+                }
+            }
         }
     }
 

@@ -4,6 +4,9 @@
 //! they compare objects of different classes, not in where these are, so that a ranking can be changed
 //! at any time and at no cost. Within a class, an older object ranks below a younger one.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::ops::ControlFlow;
 
 use super::queues::{Cursor, Queues};
@@ -64,7 +67,30 @@ struct Head {
     cursor: Cursor,
     id: ObjectId,
     rank: f64,
+    tick: u64,
 }
+
+/// The greatest is the one that leaves first: of the least rank, and among equals the oldest.
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_age = || other.tick.cmp(&self.tick);
+        other.rank.total_cmp(&self.rank).then_with(by_age)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
 
 impl Weight {
     fn class(self, uses: u8) -> u8 {
@@ -190,8 +216,17 @@ impl Classes {
         let mut heads = std::mem::take(&mut self.heads);
         heads.clear();
         self.fill(&mut heads, ranking, reuse);
-        self.merge(&mut heads, ranking, reuse, visit);
-        self.heads = heads;
+        let youngest = self.youngest_to_go(&heads, ranking, reuse);
+        let mut heads = BinaryHeap::from(heads);
+        if youngest.is_none_or(|id| visit(id).is_continue()) {
+            self.merge(
+                &mut heads,
+                youngest,
+                |id| self.rank(id, ranking, reuse),
+                visit,
+            );
+        }
+        self.heads = heads.into_vec();
     }
 
     /// Returns what the loss of an object costs, for each of its bytes.
@@ -215,34 +250,42 @@ impl Classes {
             occupied &= occupied - 1;
             let cursor = self.queues.cursor(class);
             if let Some(id) = self.queues.peek(&cursor) {
-                let rank = self.rank(id, ranking, reuse);
-                heads.push(Head { cursor, id, rank });
+                let (rank, tick) = (self.rank(id, ranking, reuse), self.queues.tick(id));
+                heads.push(Head {
+                    cursor,
+                    id,
+                    rank,
+                    tick,
+                });
             }
         }
     }
 
+    /// Visits the objects of all classes in order, but the one that has been visited.
     fn merge(
         &self,
-        heads: &mut Vec<Head>,
-        ranking: Ranking,
-        reuse: &Reuse,
+        heads: &mut BinaryHeap<Head>,
+        visited: Option<ObjectId>,
+        rank: impl Fn(ObjectId) -> f64,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
-        let youngest = self.youngest_to_go(heads, ranking, reuse);
-        if let Some(id) = youngest
-            && visit(id).is_break()
-        {
-            return;
-        }
-        while let Some(at) = (0..heads.len()).min_by(|&a, &b| self.compare(&heads[a], &heads[b])) {
-            let head = &mut heads[at];
-            if Some(head.id) != youngest && visit(head.id).is_break() {
+        while let Some(mut head) = heads.peek_mut() {
+            if Some(head.id) != visited && visit(head.id).is_break() {
                 return;
             }
-            self.queues.next(&mut head.cursor);
-            match self.queues.peek(&head.cursor) {
-                Some(id) => (head.id, head.rank) = (id, self.rank(id, ranking, reuse)),
-                None => drop(heads.swap_remove(at)),
+            let mut cursor = head.cursor;
+            self.queues.next(&mut cursor);
+            match self.queues.peek(&cursor) {
+                Some(id) => {
+                    let (rank, tick) = (rank(id), self.queues.tick(id));
+                    *head = Head {
+                        cursor,
+                        id,
+                        rank,
+                        tick,
+                    };
+                }
+                None => drop(PeekMut::pop(head)),
             }
         }
     }
@@ -262,11 +305,6 @@ impl Classes {
         let ranked = newest.map(|id| (id, self.rank(id, ranking, reuse)));
         let youngest = ranked.min_by(|a, b| a.1.total_cmp(&b.1))?;
         (youngest.1 <= least).then_some(youngest.0)
-    }
-
-    fn compare(&self, a: &Head, b: &Head) -> std::cmp::Ordering {
-        let by_age = || self.queues.tick(a.id).cmp(&self.queues.tick(b.id));
-        a.rank.total_cmp(&b.rank).then_with(by_age)
     }
 
     /// Returns what orders victims; among equals, age does.

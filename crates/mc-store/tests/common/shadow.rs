@@ -91,7 +91,10 @@ pub(crate) fn places(descriptors: &[BufferDescriptor]) -> Vec<(u128, u64)> {
 
 /// Pieces of memory that somebody has, and who.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces(Vec<(SegmentId, u64, u64, u64, (u64, u64))>);
+pub(crate) struct Pieces(Vec<Piece>);
+
+/// Segment, epoch, address and size, and the number and version of the owner.
+type Piece = (SegmentId, u64, u64, u64, (u64, u64));
 
 impl Pieces {
     pub(crate) fn add(&mut self, number: u64, version: u64, descriptors: &[BufferDescriptor]) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use mc_segment::{Extent, SegmentId, SegmentInfo, SegmentState};
 use mc_store::journal::{
-    ObjectRecord, Place, Places, Record, Recovered, Reservation, SavedTerms, Writer,
+    ObjectRecord, Place, Places, Record, Recovered, Reservation, SavedTerms, Spot, Writer,
     encode_segment, read,
 };
 
@@ -106,13 +106,11 @@ fn step(input: &mut Input<'_>, write: impl FnOnce(&Record<'_>)) {
         }),
         10 => {
             let place = place(input);
-            let replica = u32::from(input.below(3));
+            let segment = SegmentId(u128::from(input.below(4)));
+            let address = BASE + u64::from(input.below(110));
+            let from = (put > 0).then_some(Spot { segment, address });
             let key = &key;
-            write(&Record::Moved {
-                key,
-                replica,
-                place,
-            });
+            write(&Record::Moved { key, from, place });
         }
         _ => {
             let is_pinned = put % 2 == 0;
@@ -205,20 +203,19 @@ impl Model {
                 self.objects.remove(*key);
                 self.pinned.remove(*key);
             }
-            Record::Moved {
-                key,
-                replica,
-                place,
-            } => {
-                let index = *replica as usize;
-                if let Some((replicas, _)) = self.objects.get_mut(*key)
-                    && index <= replicas.len()
-                {
-                    replicas.truncate(replicas.len().max(index));
-                    if index == replicas.len() {
-                        replicas.push((place.clone(), now));
+            Record::Moved { key, from, place } => {
+                if let Some((replicas, _)) = self.objects.get_mut(*key) {
+                    let new = (place.clone(), now);
+                    let is_old = |(old, _): &Placed| from.is_some() && old.spot() == *from;
+                    let old = replicas.iter().position(is_old);
+                    if let Some(there) = replicas.iter().position(|(there, _)| there == place) {
+                        replicas[there] = new;
+                        old.filter(|&old| old != there)
+                            .map(|old| replicas.remove(old));
+                    } else if let Some(old) = old {
+                        replicas[old] = new;
                     } else {
-                        replicas[index] = (place.clone(), now);
+                        replicas.push(new);
                     }
                 }
                 self.know(key, std::slice::from_ref(place));

@@ -58,9 +58,27 @@ struct ReplayArgs {
     /// Size of the store, such as 64GiB, repeatable; without it shares of the bytes of all blocks
     #[arg(long = "capacity", value_name = "SIZE", value_parser = parse_bytes)]
     capacities: Vec<u64>,
+    /// The same as percent of the bytes of all blocks, repeatable
+    #[arg(long = "capacity-percent", value_name = "P")]
+    capacities_percent: Vec<f64>,
     /// Segments that the store is divided into; without it one
     #[arg(long, value_name = "N")]
     segments: Option<u32>,
+    /// Copies of each object; without it one
+    #[arg(long, value_name = "N")]
+    replicas: Option<u32>,
+    /// Pieces that an object may be in; without it one
+    #[arg(long, value_name = "N")]
+    extents: Option<u32>,
+    /// Strategy that chooses segments, such as best-hole
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<String>,
+    /// Policy of bin-ceil and adaptive, such as tail-first, repeatable; without it lru
+    #[arg(long = "policy", value_name = "NAME")]
+    policies: Vec<String>,
+    /// Tokens of a block of the trace; without it 512
+    #[arg(long, value_name = "N")]
+    block_tokens: Option<u64>,
     /// Layout of the blocks, repeatable; without it all
     #[arg(long = "layout", value_name = "NAME")]
     layouts: Vec<String>,
@@ -148,7 +166,13 @@ impl ReplayArgs {
             trace: self.trace.clone(),
             bad_lines,
             capacities_bytes: self.capacities.clone(),
+            capacities_percent: self.capacities_percent.clone(),
             segments: self.segments,
+            replicas: self.replicas,
+            extents: self.extents,
+            strategy: self.strategy.clone(),
+            policies: self.policies.clone(),
+            block_tokens: self.block_tokens,
             layouts: self.layouts.clone(),
             model: self.model.clone(),
             token_bytes: self.bytes_per_token,

@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
-use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
-use mc_store::{Eviction, ObjectStore, PutError, PutRequest, StoreOptions};
+use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+use mc_store::{ObjectStore, PutError, PutRequest, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
+
+use super::options::Placing;
 
 /// A cache of objects as the replay sees it.
 pub(super) trait Cache {
     /// Looks an object up, which is a use of it.
     fn get(&mut self, key: ObjectKey) -> bool;
+
+    /// Uses the objects of the first keys, the last of them first, up to the one that is missing;
+    /// returns how many are there.
+    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize;
 
     /// Stores an object that was looked up in vain; returns whether there was room.
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool;
@@ -33,11 +39,23 @@ pub(super) struct Tally {
 }
 
 /// An object store over segments of equal size that are never touched.
-pub(super) struct Store(ObjectStore);
+pub(super) struct Store {
+    store: ObjectStore,
+    placing: Placing,
+}
 
 impl Store {
-    pub(super) fn new(capacity_bytes: u64, segments: u32, fit: Fit, eviction: Eviction) -> Self {
-        let pool = SegmentPool::new(SegmentPoolOptions::default());
+    pub(super) fn new(
+        capacity_bytes: u64,
+        segments: u32,
+        fit: Fit,
+        options: StoreOptions,
+        placing: Placing,
+    ) -> Self {
+        let pool = SegmentPool::new(SegmentPoolOptions {
+            strategy: placing.strategy,
+            ..SegmentPoolOptions::default()
+        });
         for (number, size) in (0..segments).zip(parts(capacity_bytes, segments)) {
             let name = format!("segment-{number}");
             let mut info = SegmentInfo::new(SegmentId(u128::from(number)), name, 0, size);
@@ -47,11 +65,8 @@ impl Store {
             pool.mount(Segment::remote(info))
                 .expect("segments with bytes and endpoints of their own can be mounted");
         }
-        let options = StoreOptions {
-            eviction,
-            ..StoreOptions::default()
-        };
-        Self(ObjectStore::new(pool, options).expect("the options are in order"))
+        let store = ObjectStore::new(pool, options).expect("the options are in order");
+        Self { store, placing }
     }
 }
 
@@ -66,11 +81,21 @@ fn parts(capacity_bytes: u64, segments: u32) -> impl Iterator<Item = u64> {
 
 impl Cache for Store {
     fn get(&mut self, key: ObjectKey) -> bool {
-        self.0.get(&key.to_bytes()).is_some()
+        self.store.get(&key.to_bytes()).is_some()
+    }
+
+    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize {
+        let keys: Vec<[u8; 11]> = keys.iter().map(|key| key.to_bytes()).collect();
+        self.store.get_many(&keys).len()
     }
 
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {
-        match self.0.put(&key.to_bytes(), &PutRequest::new(size_bytes)) {
+        let request = PutRequest {
+            max_extents: self.placing.extents,
+            replicas: Replicas::exact(self.placing.replicas),
+            ..PutRequest::new(size_bytes)
+        };
+        match self.store.put(&key.to_bytes(), &request) {
             Ok(put) => put.commit().is_ok(),
             Err(PutError::Place(_) | PutError::NoRoom { .. }) => false,
             Err(error) => unreachable!("only keys that were looked up in vain are put: {error}"),
@@ -78,7 +103,7 @@ impl Cache for Store {
     }
 
     fn tally(&self) -> Tally {
-        let stats = self.0.stats();
+        let stats = self.store.stats();
         Tally {
             live_bytes: stats.live_bytes,
             evicted_bytes: stats.on_demand.bytes,
@@ -133,6 +158,15 @@ impl Cache for Oracle {
         self.by_use.insert(self.now, key);
         *used = self.now;
         true
+    }
+
+    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize {
+        let is_here = |key: &&ObjectKey| self.objects.contains_key(key);
+        let here = keys.iter().take_while(is_here).count();
+        for key in keys[..here].iter().rev() {
+            self.get(*key);
+        }
+        here
     }
 
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {

@@ -1,12 +1,29 @@
-//! The loop: every object of every request is looked up and, if it is missing, stored.
+//! The loop: the objects of every request are looked up and, if they are missing, stored.
 
 use std::time::{Duration, Instant};
 
 use crate::churn::Checksum;
-use crate::trace::Trace;
-use crate::trace::layout::{Layout, Unit};
+use crate::trace::layout::{Layout, ObjectKey};
+use crate::trace::{Trace, TraceRequest};
 
 use super::cache::{Cache, Tally};
+
+/// In which order the objects of a request are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Each on its own, the first one first, as the published design does.
+    Prompt,
+    /// Those of the longest prefix that is there, the last one first; then the others.
+    PrefixFirst,
+}
+
+/// An object of a request.
+struct Asked {
+    key: ObjectKey,
+    size_bytes: u64,
+    /// Tokens that are hit with it, if it is the last object of its unit.
+    tokens: u64,
+}
 
 /// What came of a replay.
 #[derive(Clone, Debug)]
@@ -15,8 +32,10 @@ pub(super) struct Outcome {
     /// Objects looked up.
     pub(super) lookups: u64,
     pub(super) tokens: u64,
-    /// Tokens all objects of which were there.
+    /// Tokens before the first object that was missing.
     pub(super) hit_tokens: u64,
+    /// Objects that were there.
+    pub(super) hit_objects: u64,
     pub(super) stored_bytes: u64,
     pub(super) refused: u64,
     /// Bytes held after each request.
@@ -32,6 +51,7 @@ pub(super) fn replay(
     mut cache: impl Cache,
     trace: &Trace,
     layout: &Layout,
+    order: Order,
     lookups_max: u64,
 ) -> Outcome {
     let mut outcome = Outcome {
@@ -39,6 +59,7 @@ pub(super) fn replay(
         lookups: 0,
         tokens: 0,
         hit_tokens: 0,
+        hit_objects: 0,
         stored_bytes: 0,
         refused: 0,
         live_bytes_samples: Vec::with_capacity(trace.requests.len()),
@@ -51,8 +72,15 @@ pub(super) fn replay(
         if outcome.lookups >= lookups_max {
             break;
         }
-        for unit in layout.units(request) {
-            outcome.look_up(&mut cache, &unit);
+        let asked = objects_of(trace, request, layout);
+        outcome.tokens += u64::from(request.input_tokens);
+        match order {
+            Order::Prompt => outcome.look_up(&mut cache, &asked, 0),
+            Order::PrefixFirst => {
+                let keys: Vec<ObjectKey> = asked.iter().map(|asked| asked.key).collect();
+                let found = cache.get_prefix(&keys);
+                outcome.look_up(&mut cache, &asked, found);
+            }
         }
         let tally = cache.tally();
         outcome.live_bytes_samples.push(tally.live_bytes);
@@ -65,22 +93,23 @@ pub(super) fn replay(
 }
 
 impl Outcome {
-    fn look_up(&mut self, cache: &mut impl Cache, unit: &Unit<'_>) {
-        let mut is_hit = true;
-        for (key, size_bytes) in unit.objects() {
-            self.lookups += 1;
-            if cache.get(key) {
+    /// Looks up and stores the objects of a request, the first of which have been found.
+    fn look_up(&mut self, cache: &mut impl Cache, asked: &[Asked], found: usize) {
+        self.lookups += asked.len() as u64;
+        let mut is_prefix = true;
+        for (at, asked) in asked.iter().enumerate() {
+            if at < found || cache.get(asked.key) {
+                self.hit_objects += 1;
+                self.hit_tokens += if is_prefix { asked.tokens } else { 0 };
                 continue;
             }
-            is_hit = false;
-            if cache.put(key, size_bytes) {
-                self.stored_bytes += size_bytes;
+            is_prefix = false;
+            if cache.put(asked.key, asked.size_bytes) {
+                self.stored_bytes += asked.size_bytes;
             } else {
                 self.refused += 1;
             }
         }
-        self.tokens += unit.tokens;
-        self.hit_tokens += if is_hit { unit.tokens } else { 0 };
     }
 
     fn digest(&mut self) {
@@ -91,4 +120,21 @@ impl Outcome {
         self.checksum.add(self.tally.evicted_bytes);
         self.checksum.add(self.tally.victim_ages);
     }
+}
+
+fn objects_of(trace: &Trace, request: &TraceRequest, layout: &Layout) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    for unit in layout.units(trace, request) {
+        for (key, size_bytes) in unit.objects() {
+            asked.push(Asked {
+                key,
+                size_bytes,
+                tokens: 0,
+            });
+        }
+        if let Some(last) = asked.last_mut() {
+            last.tokens = unit.tokens;
+        }
+    }
+    asked
 }

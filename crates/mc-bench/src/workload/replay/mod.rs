@@ -1,15 +1,22 @@
 //! Replay: the requests of a trace against a store of objects.
 //!
-//! Every block of a prompt is looked up and, if it is missing, stored, in the order of the trace; the
-//! [layout](crate::trace::layout) says as which objects. Capacities are given in bytes or, for the
-//! page, as shares of the bytes that all blocks of the trace take together. A token is a hit if all
-//! objects that hold it are there. The subjects differ in how they place: the published allocator
-//! (`bin-ceil`), ours (`adaptive`), and the reference that compacts for free (`oracle`); `eviction`
-//! says who leaves, objects singly in the order of their last use (`lru`) or a window (`window`).
+//! The [layout](crate::trace::layout) says as which objects the blocks of a prompt are stored.
+//! Capacities are given in bytes or as shares of the bytes that all blocks of the trace take together.
+//! A token is a hit if all objects up to the one that holds it are there, since a prompt can be served
+//! up to what is missing; hits of objects are counted beside it, and the most tokens that a cache can
+//! hit that knows the future.
+//!
+//! The subjects differ in how they place and who leaves. `published` is the published design: its
+//! allocator, and objects singly in the order of their last use, each used when its turn in the prompt
+//! comes. `default` is a store that nobody has given options. `bin-ceil` and `adaptive` are their
+//! allocators alone, so that placement can be compared: by default both let the least recently used
+//! leave, singly (`lru`) or as a window (`window`). `oracle` compacts for free. Policies other than
+//! that of `published` use what is there of a prompt first, its end before its beginning.
 //!
 //! It does not model when requests arrive, nor leases: a request is over before the next begins. No
 //! bytes are written; the time is that of lookups, places and evictions.
 
+mod bound;
 mod cache;
 mod drive;
 mod options;
@@ -18,7 +25,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use mc_offset::Fit;
-use mc_store::Eviction;
+use mc_store::{Eviction, PolicyKind, StoreOptions};
 
 use crate::pin;
 use crate::record::Run;
@@ -28,8 +35,10 @@ use crate::subject::ORACLE;
 use crate::trace::Trace;
 use crate::trace::layout::Layout;
 
+use self::bound::Future;
 use self::cache::{Oracle, Store};
-use self::drive::{Outcome, replay};
+use self::drive::{Order, Outcome, replay};
+use self::options::{Placing, Policy};
 use super::{Request, RequestError, Sizes, Workload};
 
 pub use self::options::{ReplayError, ReplayOptions};
@@ -41,11 +50,17 @@ pub(super) const NAME: &str = "replay";
 pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "requests of a trace against a store, at shares of the bytes of all blocks",
-    subjects: &["bin-ceil", "adaptive", ORACLE],
+    subjects: &[PUBLISHED, DEFAULT, "bin-ceil", "adaptive", ORACLE],
     skipped: &[],
     sizes: Sizes::Fixed,
     run,
 };
+
+/// The published design as a whole.
+const PUBLISHED: &str = "published";
+
+/// A store without options.
+const DEFAULT: &str = "default";
 
 /// Capacities of the page, as hundredths of the bytes that all blocks take.
 const SHARES_PERCENT: [u64; 9] = [2, 3, 5, 7, 10, 15, 20, 25, 30];
@@ -62,7 +77,9 @@ struct Row<'a> {
     trace_name: &'a str,
     layout: &'a Layout,
     segments: u32,
+    placing: Placing,
     capacity_bytes: u64,
+    belady_hit_rate: f64,
     /// Bytes of all objects of the trace.
     unique_bytes: u64,
 }
@@ -71,31 +88,35 @@ struct Row<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     subject: &'static str,
+    policy: Policy,
     eviction: &'static str,
 }
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let options = &request.replay;
     options.validate()?;
-    let lanes = lanes(&request.subjects, &options.evictions()?);
-    let (layouts, segments) = (options.layouts()?, options.segments()?);
+    let lanes = lanes(
+        &request.subjects,
+        &options.policies()?,
+        &options.evictions()?,
+    );
+    let (layouts, segments, placing) =
+        (options.layouts()?, options.segments()?, options.placing()?);
     let (trace, trace_name) = options.read()?;
     let _pinned = pin::to_one_core();
     let mut rows = Vec::new();
     for layout in &layouts {
         let unique_bytes = unique_bytes(&trace, layout);
-        let capacities = match options.capacities_bytes.as_slice() {
-            [] => SHARES_PERCENT
-                .map(|share| (unique_bytes / 100 * share).max(1))
-                .to_vec(),
-            given => given.to_vec(),
-        };
-        rows.extend(capacities.into_iter().map(|capacity_bytes| Row {
+        let future = Future::new(&trace, layout);
+        let capacities = capacities(options, unique_bytes).into_iter();
+        rows.extend(capacities.map(|capacity_bytes| Row {
             trace: &trace,
             trace_name: &trace_name,
             layout,
             segments,
+            placing,
             capacity_bytes,
+            belady_hit_rate: future.hit_rate(capacity_bytes / u64::from(placing.replicas)),
             unique_bytes,
         }));
     }
@@ -113,15 +134,46 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     Ok(runs)
 }
 
-/// Returns the pairs to run: the oracle has no holes, so that a window means nothing to it.
-fn lanes(subjects: &[&'static str], evictions: &[&'static str]) -> Vec<Lane> {
+/// Returns the capacities that are asked for, or those of the page.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "shares are positive, and a byte more or less does not matter"
+)]
+fn capacities(options: &ReplayOptions, unique_bytes: u64) -> Vec<u64> {
+    let share = |percent: f64| ((unique_bytes as f64 / 100.0 * percent) as u64).max(1);
+    let given = options.capacities_bytes.iter().copied();
+    let shares = options
+        .capacities_percent
+        .iter()
+        .map(|percent| share(*percent));
+    let asked: Vec<u64> = given.chain(shares).collect();
+    if asked.is_empty() {
+        return SHARES_PERCENT
+            .map(|share| (unique_bytes / 100 * share).max(1))
+            .to_vec();
+    }
+    asked
+}
+
+/// Returns what to run. The oracle has no holes, so that a window means nothing to it, and knows one
+/// order; published and default are what they are.
+fn lanes(subjects: &[&'static str], policies: &[Policy], evictions: &[&'static str]) -> Vec<Lane> {
+    let default = Policy::of(PolicyKind::default());
     let of_subject = |&subject: &&'static str| {
-        let evictions = match subject {
-            ORACLE => &["lru"],
-            _ => evictions,
+        let (policies, evictions) = match subject {
+            ORACLE | PUBLISHED => (vec![Policy::LRU], &["lru"][..]),
+            DEFAULT => (vec![default], &["window"][..]),
+            _ if policies.is_empty() => (vec![Policy::LRU], evictions),
+            _ => (policies.to_vec(), evictions),
         };
-        let lane = move |&eviction| Lane { subject, eviction };
-        evictions.iter().map(lane)
+        policies.into_iter().flat_map(move |policy| {
+            evictions.iter().map(move |&eviction| Lane {
+                subject,
+                policy,
+                eviction,
+            })
+        })
     };
     subjects.iter().flat_map(of_subject).collect()
 }
@@ -131,7 +183,7 @@ fn unique_bytes(trace: &Trace, layout: &Layout) -> u64 {
     let mut seen = HashSet::new();
     let requests = trace.requests.iter();
     let objects = requests.flat_map(|request| {
-        let units = layout.units(request);
+        let units = layout.units(trace, request);
         units.flat_map(|unit| unit.objects().collect::<Vec<_>>())
     });
     let unique = objects.filter(|(key, _)| seen.insert(*key));
@@ -177,12 +229,29 @@ impl Row<'_> {
             "lru" => Eviction::InOrder,
             _ => Eviction::Window,
         };
-        let store = |fit| Store::new(capacity, self.segments, fit, eviction);
+        let options = match lane.subject {
+            DEFAULT => StoreOptions::default(),
+            _ => StoreOptions {
+                policy: lane.policy.kind,
+                eviction,
+                ..StoreOptions::default()
+            },
+        };
+        let order = if lane.policy == Policy::LRU {
+            Order::Prompt
+        } else {
+            Order::PrefixFirst
+        };
+        let (segments, placing) = (self.segments, self.placing);
+        let store = |fit| Store::new(capacity, segments, fit, options, placing);
         let (trace, layout) = (self.trace, self.layout);
         match lane.subject {
-            "bin-ceil" => replay(store(Fit::BinCeil), trace, layout, lookups_max),
-            "adaptive" => replay(store(Fit::Adaptive), trace, layout, lookups_max),
-            ORACLE => replay(Oracle::new(capacity), trace, layout, lookups_max),
+            PUBLISHED | "bin-ceil" => {
+                replay(store(Fit::BinCeil), trace, layout, order, lookups_max)
+            }
+            DEFAULT => replay(store(Fit::default()), trace, layout, order, lookups_max),
+            "adaptive" => replay(store(Fit::Adaptive), trace, layout, order, lookups_max),
+            ORACLE => replay(Oracle::new(capacity), trace, layout, order, lookups_max),
             _ => unreachable!("requests name subjects of the workload"),
         }
     }
@@ -214,7 +283,13 @@ impl Row<'_> {
                 "capacity_share",
                 share(self.capacity_bytes, self.unique_bytes),
             )
+            .with(
+                "capacity_percent",
+                100.0 * share(self.capacity_bytes, self.unique_bytes),
+            )
             .with("segments", u64::from(self.segments))
+            .with("replicas", u64::from(self.placing.replicas))
+            .with("policy", lane.policy.name)
             .with("eviction", lane.eviction)
             .with("requests", first.live_bytes_samples.len() as u64)
             .with("skipped_lines", self.trace.skipped_lines)
@@ -225,6 +300,8 @@ impl Row<'_> {
             )
             .with("repeats", outcomes.len() as u64)
             .with("token_hit_rate", share(first.hit_tokens, first.tokens))
+            .with("object_hit_rate", share(first.hit_objects, first.lookups))
+            .with("belady_hit_rate", self.belady_hit_rate)
             .with("stored_bytes", first.stored_bytes)
             .with("evicted_bytes", tally.evicted_bytes)
             .with(

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use mc_segment::Strategy;
+use mc_store::PolicyKind;
+
 use crate::trace::layout::{LAYOUTS, Layout, MODELS, Model, model};
-use crate::trace::{BadLines, SHIPPED_NAME, Trace, TraceError};
+use crate::trace::{BLOCK_TOKENS, BadLines, SHIPPED_NAME, Trace, TraceError};
 
 /// What to replay, and against how much room.
 ///
@@ -18,8 +21,20 @@ pub struct ReplayOptions {
     pub bad_lines: BadLines,
     /// Bytes of the pool, each a row.
     pub capacities_bytes: Vec<u64>,
+    /// The same as percent of the bytes of all blocks.
+    pub capacities_percent: Vec<f64>,
     /// Segments that the pool is divided into.
     pub segments: Option<u32>,
+    /// Copies of each object.
+    pub replicas: Option<u32>,
+    /// Pieces that an object may be in.
+    pub extents: Option<u32>,
+    /// Name of the strategy that chooses segments.
+    pub strategy: Option<String>,
+    /// Names of policies, each a lane of every subject that lets it be chosen.
+    pub policies: Vec<String>,
+    /// Tokens of a block of the trace.
+    pub block_tokens: Option<u64>,
     /// Names of layouts, each a row.
     pub layouts: Vec<String>,
     /// Model whose tokens are stored.
@@ -86,6 +101,62 @@ pub(super) const EVICTIONS: [&str; 2] = ["lru", "window"];
 /// Model of the layouts of one model where none is named.
 const DEFAULT_MODEL: Model = MODELS[2];
 
+/// A policy by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) name: &'static str,
+    pub(super) kind: PolicyKind,
+}
+
+/// The policies that can be named.
+const POLICIES: [Policy; 6] = {
+    const fn policy(name: &'static str, kind: PolicyKind) -> Policy {
+        Policy { name, kind }
+    }
+    [
+        policy("lru", PolicyKind::Lru),
+        policy("tail-first", PolicyKind::TailFirst),
+        policy("s3-fifo", PolicyKind::S3Fifo),
+        policy("gdsf", PolicyKind::Gdsf),
+        policy("reuse-age", PolicyKind::ReuseAge),
+        policy("auto", PolicyKind::Auto),
+    ]
+};
+
+impl Policy {
+    /// Least recently used, which the published design has.
+    pub(super) const LRU: Self = POLICIES[0];
+
+    /// Returns the policy of a kind.
+    pub(super) fn of(kind: PolicyKind) -> Self {
+        let found = POLICIES.iter().find(|policy| policy.kind == kind);
+        *found.expect("a test names all kinds")
+    }
+}
+
+/// The strategies that can be named.
+const STRATEGIES: [(&str, Strategy); 5] = [
+    ("random", Strategy::Random),
+    ("free-ratio-first", Strategy::FreeRatioFirst),
+    ("local-first", Strategy::LocalFirst),
+    ("capacity-weighted", Strategy::CapacityWeighted),
+    ("best-hole", Strategy::BestHole),
+];
+
+/// How objects are placed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placing {
+    pub(super) replicas: u32,
+    pub(super) extents: u32,
+    pub(super) strategy: Strategy,
+}
+
+/// Tokens of a block at most, so that its pages can be counted in a byte.
+const BLOCK_TOKENS_MAX: u64 = 16_384;
+
+/// Replicas and pieces at most.
+const COUNT_MAX: u32 = 1_024;
+
 /// Segments at most: each has tables of its own.
 const SEGMENTS_MAX: u32 = 4_096;
 
@@ -100,7 +171,13 @@ impl ReplayOptions {
             ("trace", self.trace.is_some()),
             ("skip-bad", self.bad_lines == BadLines::Skip),
             ("capacity", !self.capacities_bytes.is_empty()),
+            ("capacity-percent", !self.capacities_percent.is_empty()),
             ("segments", self.segments.is_some()),
+            ("replicas", self.replicas.is_some()),
+            ("extents", self.extents.is_some()),
+            ("strategy", self.strategy.is_some()),
+            ("policy", !self.policies.is_empty()),
+            ("block-tokens", self.block_tokens.is_some()),
             ("layout", !self.layouts.is_empty()),
             ("model", self.model.is_some()),
             ("bytes-per-token", self.token_bytes.is_some()),
@@ -119,6 +196,14 @@ impl ReplayOptions {
         self.layouts().map(drop)?;
         self.segments().map(drop)?;
         self.evictions().map(drop)?;
+        self.policies().map(drop)?;
+        self.placing().map(drop)?;
+        self.block_tokens().map(drop)?;
+        let is_share = |percent: &&f64| !(**percent > 0.0 && **percent <= 1_000.0);
+        if let Some(percent) = self.capacities_percent.iter().find(is_share) {
+            let accepted = "more than 0, up to 1000";
+            return Err(refused("capacity-percent", percent, accepted));
+        }
         match self.capacities_bytes.iter().find(|&&bytes| bytes == 0) {
             Some(bytes) => Err(refused("capacity", bytes, "at least 1 byte")),
             None => Ok(()),
@@ -134,7 +219,8 @@ impl ReplayOptions {
             path: path.clone(),
             source,
         })?;
-        let trace = Trace::read(BufReader::new(file), self.bad_lines);
+        let block_tokens = self.block_tokens()?;
+        let trace = Trace::read(BufReader::new(file), self.bad_lines, block_tokens);
         let trace = trace.map_err(|source| ReplayError::Trace {
             path: path.clone(),
             source,
@@ -196,6 +282,53 @@ impl ReplayOptions {
         Err(refused("segments", segments, &accepted))
     }
 
+    pub(super) fn block_tokens(&self) -> Result<u64, ReplayError> {
+        let tokens = self.block_tokens.unwrap_or(BLOCK_TOKENS);
+        if (1..=BLOCK_TOKENS_MAX).contains(&tokens) {
+            return Ok(tokens);
+        }
+        let accepted = format!("1 to {BLOCK_TOKENS_MAX}");
+        Err(refused("block-tokens", tokens, &accepted))
+    }
+
+    /// Returns copies, pieces and the strategy.
+    pub(super) fn placing(&self) -> Result<Placing, ReplayError> {
+        let placing = Placing {
+            replicas: self.replicas.unwrap_or(1),
+            extents: self.extents.unwrap_or(1),
+            strategy: self.strategy()?,
+        };
+        for (option, count) in [("replicas", placing.replicas), ("extents", placing.extents)] {
+            if !(1..=COUNT_MAX).contains(&count) {
+                return Err(refused(option, count, &format!("1 to {COUNT_MAX}")));
+            }
+        }
+        Ok(placing)
+    }
+
+    fn strategy(&self) -> Result<Strategy, ReplayError> {
+        let Some(name) = &self.strategy else {
+            return Ok(Strategy::default());
+        };
+        let found = STRATEGIES.iter().find(|(known, _)| known == name);
+        found.map(|(_, strategy)| *strategy).ok_or_else(|| {
+            let names: Vec<&str> = STRATEGIES.iter().map(|(name, _)| *name).collect();
+            refused("strategy", name, &names.join(", "))
+        })
+    }
+
+    /// Returns the policies that are asked for, none of which stands for the subject's own.
+    pub(super) fn policies(&self) -> Result<Vec<Policy>, ReplayError> {
+        let policy = |name: &String| {
+            let found = POLICIES.iter().find(|policy| policy.name == name);
+            found.copied().ok_or_else(|| {
+                let names: Vec<&str> = POLICIES.iter().map(|policy| policy.name).collect();
+                refused("policy", name, &names.join(", "))
+            })
+        };
+        self.policies.iter().map(policy).collect()
+    }
+
     pub(super) fn evictions(&self) -> Result<Vec<&'static str>, ReplayError> {
         let Some(name) = &self.eviction else {
             return Ok(EVICTIONS.to_vec());
@@ -218,4 +351,19 @@ fn refused(option: &'static str, value: impl ToString, accepted: &str) -> Replay
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     stem.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_of_the_store_has_a_name() {
+        assert_eq!(
+            Policy::of(PolicyKind::default()).kind,
+            PolicyKind::default()
+        );
+        let options = ReplayOptions::default();
+        assert_eq!(options.placing().unwrap().strategy, Strategy::default());
+    }
 }

@@ -1,0 +1,221 @@
+//! What keeps the tree in shape: nodes are split, merged and vacated, and
+//! those above them follow.
+
+use super::{
+    AddressIndex, Entry, TreeNode, index,
+    tree_node::{FANOUT, HALF, MERGED_MAX, SPARSE},
+};
+use crate::{slab::NIL, steps};
+
+impl AddressIndex {
+    pub(super) fn adopt(&mut self, at: u32, link: u32) {
+        if self.node(at).is_leaf {
+            self.leaves[link as usize] = at;
+        } else {
+            self.nodes[link as usize].parent = at;
+        }
+    }
+
+    pub(super) fn insert_entry(&mut self, at: u32, position: usize, entry: Entry) {
+        let (at, position) = if self.node(at).len() == FANOUT {
+            self.split(at, position)
+        } else {
+            (at, position)
+        };
+        self.nodes[at as usize].insert(position, entry);
+        self.adopt(at, entry.link);
+        self.refresh_up(at);
+    }
+
+    /// Moves the upper half of a full node to a new one behind it; returns
+    /// where an entry at `position` goes now.
+    pub(super) fn split(&mut self, at: u32, position: usize) -> (u32, usize) {
+        let half = HALF as usize;
+        steps::note(1);
+        let TreeNode {
+            parent, is_leaf, ..
+        } = *self.node(at);
+        let parent = if parent == NIL {
+            self.grow_root()
+        } else {
+            parent
+        };
+        let upper = self.add_node(parent, is_leaf);
+        for from in half..FANOUT {
+            let entry = self.node(at).entry(from);
+            self.nodes[upper as usize].insert(from - half, entry);
+            self.adopt(upper, entry.link);
+        }
+        self.nodes[at as usize].truncate(HALF);
+        self.refresh_planes(upper);
+        let behind = self.node(parent).position(at) + 1;
+        let entry = self.summary(upper);
+        self.insert_entry(parent, behind, entry);
+        self.refresh_up(at);
+        if position > half {
+            (upper, position - half)
+        } else {
+            (at, position)
+        }
+    }
+
+    /// Puts a new root above the old one and returns it.
+    pub(super) fn grow_root(&mut self) -> u32 {
+        let old = self.root;
+        let root = self.add_node(NIL, false);
+        let entry = self.summary(old);
+        self.nodes[root as usize].insert(0, entry);
+        self.adopt(root, old);
+        self.root = root;
+        self.levels += 1;
+        self.refresh_planes(root);
+        root
+    }
+
+    pub(super) fn remove_entry(&mut self, at: u32, position: usize) {
+        steps::note(1);
+        self.nodes[at as usize].remove(position);
+        let TreeNode { parent, .. } = *self.node(at);
+        if parent == NIL {
+            self.refresh_planes(at);
+            self.lower_root();
+            return;
+        }
+        let len = self.node(at).len();
+        if len > SPARSE {
+            self.refresh_up(at);
+            return;
+        }
+        let place = self.node(parent).position(at);
+        if let Some(lower_place) = self.place_to_merge(parent, place) {
+            let [lower, upper] = [0, 1].map(|next| self.node(parent).links[lower_place + next]);
+            self.append(lower, upper);
+            self.refresh_up(lower);
+            self.vacate(upper);
+            self.remove_entry(parent, lower_place + 1);
+        } else if len == 0 {
+            self.vacate(at);
+            self.remove_entry(parent, place);
+        } else {
+            self.refresh_up(at);
+        }
+    }
+
+    /// Returns the lower of two neighbors that can become one node, of which
+    /// one is at `place` below `parent`.
+    pub(super) fn place_to_merge(&self, parent: u32, place: usize) -> Option<usize> {
+        let children = self.node(parent).links();
+        let len = |at: usize| self.node(children[at]).len();
+        let can_merge = |&lower: &usize| {
+            let (here, there) = (len(lower), len(lower + 1));
+            here + there <= MERGED_MAX || here.min(there) == 0
+        };
+        let before = place.checked_sub(1).filter(can_merge);
+        before.or_else(|| Some(place).filter(|at| at + 1 < children.len() && can_merge(at)))
+    }
+
+    /// Moves all entries of `upper` behind those of `lower`.
+    pub(super) fn append(&mut self, lower: u32, upper: u32) {
+        let start = self.node(lower).len();
+        for from in 0..self.node(upper).len() {
+            let entry = self.node(upper).entry(from);
+            self.nodes[lower as usize].insert(start + from, entry);
+            self.adopt(lower, entry.link);
+        }
+    }
+
+    /// Takes away roots with one child.
+    pub(super) fn lower_root(&mut self) {
+        while !self.node(self.root).is_leaf && self.node(self.root).len() == 1 {
+            let old = self.root;
+            self.root = self.node(old).links[0];
+            self.nodes[self.root as usize].parent = NIL;
+            self.levels -= 1;
+            self.vacate(old);
+        }
+    }
+
+    pub(super) fn add_node(&mut self, parent: u32, is_leaf: bool) -> u32 {
+        let node = TreeNode::new(parent, is_leaf);
+        if self.vacant == NIL {
+            debug_assert!(
+                self.nodes.len() < self.nodes.capacity(),
+                "room was reserved"
+            );
+            self.nodes.push(node);
+            for plane in &mut self.planes {
+                plane.rooms.push(0);
+            }
+            return index(self.nodes.len() - 1);
+        }
+        let at = self.vacant;
+        self.vacant = self.node(at).parent;
+        self.vacant_len -= 1;
+        self.nodes[at as usize] = node;
+        at
+    }
+
+    pub(super) fn vacate(&mut self, at: u32) {
+        let node = &mut self.nodes[at as usize];
+        node.parent = self.vacant;
+        node.truncate(0);
+        self.vacant = at;
+        self.vacant_len += 1;
+    }
+
+    /// Returns the entry that stands for a node in its parent.
+    #[inline]
+    pub(super) fn summary(&self, at: u32) -> Entry {
+        let node = self.node(at);
+        Entry {
+            offset: node.offsets[0],
+            largest: node.most,
+            link: at,
+        }
+    }
+
+    /// Carries what changed in a node over to those above it.
+    pub(super) fn refresh_up(&mut self, from: u32) {
+        self.refresh_planes(from);
+        let mut at = from;
+        loop {
+            steps::note(1);
+            let parent = self.node(at).parent;
+            if parent == NIL {
+                return;
+            }
+            let entry = self.summary(at);
+            let node = &mut self.nodes[parent as usize];
+            let place = node.position(at);
+            let was = node.entry(place);
+            if was.offset == entry.offset && was.largest == entry.largest {
+                return;
+            }
+            node.replace(place, entry);
+            at = parent;
+        }
+    }
+
+    /// Carries what changed in a node over to the planes.
+    #[inline]
+    pub(super) fn refresh_planes(&mut self, from: u32) {
+        for plane in 0..self.planes.len() {
+            self.refresh_plane(plane, from);
+        }
+    }
+
+    #[cold]
+    pub(super) fn refresh_plane(&mut self, plane: usize, from: u32) {
+        let mut at = from;
+        while at != NIL {
+            steps::note(1);
+            let room = self.room_below(&self.planes[plane], at);
+            let known = &mut self.planes[plane].rooms[at as usize];
+            if *known == room {
+                return;
+            }
+            *known = room;
+            at = self.node(at).parent;
+        }
+    }
+}

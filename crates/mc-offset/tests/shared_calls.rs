@@ -1,0 +1,192 @@
+//! What the shared allocator offers beside allocating: callbacks, windows, plans, resizing, and an end
+//! that moves.
+#![cfg(all(feature = "std", not(loom)))]
+
+use mc_offset::{
+    Allocation, BlockCost, CapacityError, FreeError, Handle, HoleOptions, OffsetAllocator, Options,
+    ResizeError, SharedAllocator,
+};
+
+#[test]
+fn a_callback_that_uses_the_allocator_panics_and_harms_nothing() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let held = allocator.allocate(100).unwrap();
+    let uses: [fn(&SharedAllocator); 4] = [
+        |allocator| assert_eq!(allocator.largest_hole(), 900),
+        |allocator| drop(allocator.allocate(1)),
+        |allocator| drop(allocator.allocate_batch(&[1])),
+        |allocator| allocator.inspect(|_| ()),
+    ];
+    for nested in uses {
+        let panics = std::panic::catch_unwind(|| allocator.inspect(|_| nested(&allocator)));
+        let message = *panics.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("callback"), "{message}");
+        allocator.inspect(OffsetAllocator::check_invariants);
+        assert_eq!(allocator.report().live_bytes, 100);
+    }
+    // Another allocator may be used.
+    let other = SharedAllocator::new(1000).unwrap();
+    assert!(allocator.inspect(|_| other.allocate(1).is_ok()));
+    drop(held);
+}
+
+#[test]
+fn handles_dropped_in_a_callback_are_freed_after_it() {
+    let allocator = SharedAllocator::new(10_000).unwrap();
+    let allocate = |size| allocator.allocate(size).unwrap();
+    let mut handles: Vec<Handle> = (100..110).map(allocate).collect();
+    let before = allocator.report();
+    let during = allocator.inspect(|core| {
+        drop(handles.pop());
+        allocator.free_batch(handles.drain(5..));
+        core.report()
+    });
+    assert_eq!(during, before);
+    assert_eq!(allocator.report().allocation_count, 5);
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        allocator.cheapest_window(10_000, 1, |_| panic!("{:?} is dropped", handles.pop()))
+    }));
+    assert!(panics.is_err());
+    assert_eq!(allocator.report().allocation_count, 4);
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn a_window_is_freed_by_handles_and_tokens() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let mut handles: Vec<Handle> = (0..10).map(|_| allocator.allocate(100).unwrap()).collect();
+    let token = handles.remove(4).into_token();
+    let pinned = handles.remove(0).allocation();
+    let cost = |victim: &Allocation| {
+        (*victim != pinned).then_some(if (300..600).contains(&victim.offset()) {
+            1
+        } else {
+            100
+        })
+    };
+    let window = allocator.cheapest_window(300, 1, cost).unwrap();
+    assert_eq!((window.offset, window.victims.len()), (300, 3));
+    let near = allocator.cheapest_window_near([token], 300, 1, cost);
+    assert_eq!(near.as_ref(), Some(&window));
+    let mut take = |victim: &Allocation| {
+        let at = handles
+            .iter()
+            .position(|handle| handle.allocation() == *victim)?;
+        Some(handles.remove(at))
+    };
+    assert_eq!(allocator.free_victims(&window.victims, &mut take), 3);
+    assert_eq!(allocator.largest_hole(), 300);
+    assert_eq!(
+        allocator.free_victims(&window.victims, take),
+        0,
+        "they are gone"
+    );
+    assert_eq!(allocator.allocate(300).unwrap().offset(), 300);
+}
+
+#[test]
+fn a_shared_allocator_answers_what_the_plain_one_does() {
+    let options = Options {
+        granule: 64,
+        ..Options::new(6400)
+    };
+    let allocator = SharedAllocator::with_options(options).unwrap();
+    assert_eq!(allocator.options(), options);
+    assert_eq!(
+        [0, 1, 65, 6401].map(|size| allocator.charged_size(size)),
+        [None, Some(64), Some(128), None]
+    );
+    for _ in 0..3 {
+        drop(allocator.allocate(640).unwrap());
+    }
+    assert!(allocator.recent_free_bytes() < 6400, "one is kept back");
+    assert_eq!(
+        (allocator.largest_hole(), allocator.free_bytes()),
+        (6400, 6400)
+    );
+}
+
+#[test]
+fn a_handle_is_resized_in_its_place() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let mut handle = allocator.allocate(100).unwrap();
+    let behind = allocator.allocate_at(400, 100).unwrap();
+    allocator.resize_in_place(&mut handle, 400).unwrap();
+    assert_eq!((handle.offset(), handle.size()), (0, 400));
+    let no_room = ResizeError::NoRoom {
+        asked: 401,
+        available: 400,
+    };
+    assert_eq!(allocator.resize_in_place(&mut handle, 401), Err(no_room));
+    let other = SharedAllocator::new(1000).unwrap();
+    let foreign = other.resize_in_place(&mut handle, 10);
+    assert!(matches!(
+        foreign,
+        Err(ResizeError::Refused(FreeError::NotLive { .. }))
+    ));
+    assert_eq!(handle.size(), 400);
+    drop(behind);
+    allocator.resize_in_place(&mut handle, 1000).unwrap();
+    drop(handle);
+    assert_eq!(allocator.report().free_bytes, 1000);
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn the_end_of_a_shared_range_moves_for_all_clones() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let clone = allocator.clone();
+    // A block that is kept back is not in the way.
+    let low = allocator.allocate(500).unwrap();
+    for _ in 0..3 {
+        drop(allocator.allocate(300).unwrap());
+    }
+    assert_eq!(allocator.recent_free_bytes(), 200);
+    clone.shrink(600).unwrap();
+    assert_eq!((allocator.capacity(), allocator.free_bytes()), (600, 100));
+    let in_the_way = CapacityError::Occupied {
+        asked: 499,
+        by: low.allocation(),
+    };
+    assert_eq!(allocator.shrink(499), Err(in_the_way));
+    assert_eq!(allocator.highest_end(), 500);
+    assert!(allocator.allocate(101).is_err());
+    allocator.grow(2000).unwrap();
+    assert_eq!(clone.allocate(1500).unwrap().offset(), 500);
+    allocator.set_base(u64::MAX - 1999).unwrap();
+    let past = CapacityError::PastAddressSpace {
+        asked: 2001,
+        base: u64::MAX - 1999,
+    };
+    assert_eq!(clone.grow(2001), Err(past));
+    assert_eq!(clone.capacity(), 2000);
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn a_plan_makes_a_hole_by_moves_of_handles() {
+    let allocator = SharedAllocator::new(100).unwrap();
+    let mut handles: Vec<Option<Handle>> = (0..10).map(|_| allocator.allocate(10).ok()).collect();
+    for gone in [1, 3, 4, 8] {
+        handles[gone] = None;
+    }
+    let options = HoleOptions {
+        moved_bytes_max: 10,
+        ..HoleOptions::new(30)
+    };
+    let plan = allocator
+        .plan_hole(&options, |_| BlockCost::movable())
+        .unwrap();
+    assert_eq!(plan.moved_bytes, 10, "the block between two holes");
+    for step in &plan.moves {
+        let moved = allocator.allocate_at(step.to, step.size()).unwrap();
+        let place = handles.iter_mut().find(|handle| {
+            handle
+                .as_ref()
+                .is_some_and(|handle| handle.allocation() == step.allocation)
+        });
+        Handle::free_all(place.unwrap().replace(moved));
+    }
+    let start = plan.window.start;
+    assert_eq!(allocator.allocate_at(start, 30).unwrap().offset(), start);
+}

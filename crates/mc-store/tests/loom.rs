@@ -1,0 +1,199 @@
+//! Models of claims on an object and of the buffers of uses, explored by loom.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p mc-store --release --test loom`.
+//!
+//! Claims, one test each:
+//!
+//! 1. Who lets an object go has it alone; a reader is let in before or refused.
+//! 2. The end of the last lease of a hidden object is told, or seen by who hides it.
+//! 3. So it is when a lease was refused because the object was leaving, and it stays.
+//! 4. Of several who let an object go one succeeds.
+//! 5. A use that nobody disturbs is told, once, in its order; one that is disturbed at most once.
+//! 6. The explorer can tell: a reader that looks first and counts then is caught.
+#![cfg(test)]
+#![cfg(loom)]
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+use loom::{
+    cell::UnsafeCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+};
+use mc_store::model::{Claims, Uses};
+
+/// An object's bytes behind its claims; loom reports two threads in them
+/// without an order.
+struct Object {
+    claims: Claims,
+    bytes: UnsafeCell<u8>,
+    told: AtomicU32,
+}
+
+impl Object {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            claims: Claims::new(),
+            bytes: UnsafeCell::new(0),
+            told: AtomicU32::new(0),
+        })
+    }
+
+    fn tell(&self, is_to_be_shown: bool) {
+        if is_to_be_shown {
+            self.told.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Reads under a lease; returns whether there was one.
+    fn read(&self) -> bool {
+        match self.claims.lease() {
+            Ok(()) => {
+                self.bytes.with(|_| ());
+                self.tell(self.claims.end_lease());
+                true
+            }
+            Err(refused) => {
+                self.tell(refused.is_to_be_shown);
+                false
+            }
+        }
+    }
+
+    /// Gives the bytes to another, if nobody reads them.
+    fn let_go(&self) -> bool {
+        let is_free = self.claims.leave().is_ok();
+        if is_free {
+            self.bytes.with_mut(|_| ());
+        }
+        is_free
+    }
+}
+
+#[test]
+fn who_lets_an_object_go_has_it_alone() {
+    for readers in [1, 2] {
+        loom::model(move || {
+            let object = Object::new();
+            let threads: Vec<_> = (0..readers)
+                .map(|_| {
+                    let object = Arc::clone(&object);
+                    thread::spawn(move || object.read())
+                })
+                .collect();
+            let is_free = object.let_go();
+            let read = threads.into_iter().map(|thread| thread.join().unwrap());
+            let all_read = read.fold(true, |all, one| all && one);
+            assert!(is_free || all_read, "somebody gave way for nobody");
+            assert!(!is_free || !object.read(), "nobody is let in any more");
+        });
+    }
+}
+
+#[test]
+fn the_end_of_the_last_lease_of_a_hidden_object_is_told() {
+    for leases in [1, 2] {
+        loom::model(move || {
+            let object = Object::new();
+            for _ in 0..leases {
+                object.claims.lease().unwrap();
+            }
+            let threads: Vec<_> = (0..leases)
+                .map(|_| {
+                    let object = Arc::clone(&object);
+                    thread::spawn(move || object.tell(object.claims.end_lease()))
+                })
+                .collect();
+            object.claims.hide();
+            let is_seen = object.claims.claim().is_none();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            let told = object.told.load(Ordering::SeqCst);
+            assert!(is_seen || told > 0, "it is hidden for ever");
+            assert!(object.claims.show());
+        });
+    }
+}
+
+#[test]
+fn an_object_that_stays_is_shown_again_whoever_was_refused() {
+    for readers in [1, 2] {
+        loom::model(move || {
+            let object = Object::new();
+            object.claims.leave().unwrap();
+            object.claims.hide();
+            let threads: Vec<_> = (0..readers)
+                .map(|_| {
+                    let object = Arc::clone(&object);
+                    thread::spawn(move || object.read())
+                })
+                .collect();
+            object.claims.stay();
+            let is_seen = object.claims.claim().is_none();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            let told = object.told.load(Ordering::SeqCst);
+            assert!(is_seen || told > 0, "it is hidden for ever");
+        });
+    }
+}
+
+#[test]
+fn of_several_who_let_an_object_go_one_succeeds() {
+    loom::model(|| {
+        let object = Object::new();
+        let other = Arc::clone(&object);
+        let thread = thread::spawn(move || other.claims.leave_now().is_ok());
+        let mine = object.claims.leave().is_ok();
+        assert!(mine != thread.join().unwrap());
+    });
+}
+
+#[test]
+fn uses_are_told_once_and_in_order() {
+    for taken in [0, 1] {
+        loom::model(move || {
+            let uses = Arc::new(Uses::new());
+            let other = Arc::clone(&uses);
+            let thread = thread::spawn(move || {
+                let mut told = Vec::new();
+                other.take(taken, |used| told.push(used));
+                told
+            });
+            for used in [1, 2] {
+                assert!(!uses.note(0, used));
+            }
+            let mut told = thread.join().unwrap();
+            uses.take(0, |used| told.push(used));
+            assert!(told.is_sorted() && told.len() <= 2, "{told:?}");
+            assert_eq!(uses.reads(), (2, 0));
+            if taken != 0 {
+                assert_eq!(told, [1, 2], "nobody was in the way");
+            }
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_reader_that_looks_first_and_counts_then_is_caught() {
+    loom::model(|| {
+        let object = Object::new();
+        let is_leaving = Arc::new(AtomicBool::new(false));
+        let reader = {
+            let (object, is_leaving) = (Arc::clone(&object), Arc::clone(&is_leaving));
+            thread::spawn(move || {
+                if !is_leaving.load(Ordering::SeqCst) {
+                    object.bytes.with(|_| ());
+                }
+            })
+        };
+        is_leaving.store(true, Ordering::SeqCst);
+        object.bytes.with_mut(|_| ());
+        reader.join().unwrap();
+    });
+}
