@@ -60,7 +60,7 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
         "uniform --size 2147483649",
         &["2147483649", "1 to 2147483648"],
     );
-    refuses("uniform --size 4k", &["4k", "--size"]);
+    refuses("uniform --size 5x", &["5x", "--size"]);
     refuses("random --size 4096", &["random", "--size"]);
     refuses("random --ops 0", &["--ops 0", "1 to 100000000"]);
     refuses("random --ops -5", &["-5"]);

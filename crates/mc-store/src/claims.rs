@@ -37,7 +37,9 @@ pub struct Claims(AtomicU32);
 /// What stands in the way of letting an object go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
+    /// A lease is held.
     Leased,
+    /// It is pinned.
     Pinned,
     /// Somebody else lets it go.
     Leaving,
@@ -51,6 +53,7 @@ pub struct Refused {
 }
 
 impl Claims {
+    /// Returns the claims on an object that nobody uses.
     pub fn new() -> Self {
         Self(AtomicU32::new(0))
     }
@@ -140,14 +143,17 @@ impl Claims {
         claim(self.0.load(Ordering::Acquire))
     }
 
+    /// Returns whether somebody lets the object go.
     pub fn is_leaving(&self) -> bool {
         self.0.load(Ordering::Acquire) & LEAVING != 0
     }
 
+    /// Returns whether the object is pinned.
     pub fn is_pinned(&self) -> bool {
         self.0.load(Ordering::Acquire) & PINNED != 0
     }
 
+    /// Returns whether the policy does not offer the object.
     pub fn is_hidden(&self) -> bool {
         self.0.load(Ordering::Acquire) & HIDDEN != 0
     }

@@ -331,17 +331,16 @@ impl Writing<'_> {
         self.shard.in_flight -= 1;
     }
 
-    /// Puts another object with the same key and id in the place of one.
-    ///
-    /// # Panics
-    ///
-    /// Panics if no object has the id.
+    /// Puts another object with the same key and id in the place of one, if
+    /// there is one.
     pub(crate) fn replace(&mut self, id: ObjectId, next: impl FnOnce(Object) -> Object) {
-        let slot = &mut self.shard.slots[id.slot()];
-        let Slot::Stored(old) = std::mem::replace(slot, Slot::Vacant(None)) else {
-            panic!("{id:?} is no object");
+        let Some(slot) = self.shard.slots.get_mut(id.slot()) else {
+            return;
         };
-        *slot = Slot::Stored(next(old));
+        *slot = match std::mem::replace(slot, Slot::Vacant(None)) {
+            Slot::Stored(old) => Slot::Stored(next(old)),
+            other => other,
+        };
     }
 
     /// Takes an object or a put out.

@@ -261,15 +261,26 @@ impl Shared {
         let to = new.segment_id();
         let from = replaced.and_then(|place| object.replicas().nth(place));
         let from = from.map_or(to, PlacedBuffer::segment_id);
-        if object.leave_place(now).is_err() {
-            return Err(AddReplicaError::Changed);
-        }
-        // The index has the only reference now, unless somebody plans.
-        drop(object);
+        // The only replica can be taken over only if nobody else has the object.
+        let known = if replaced.is_none() && object.replicas().len() == 1 {
+            if object.leave_place(now).is_err() {
+                return Err(AddReplicaError::Changed);
+            }
+            drop(object);
+            None
+        } else {
+            Some(object)
+        };
         let mut has_switched = false;
         let mut is_written = Ok(());
         let mut ranks = self.order.lock();
         self.index.write_at(id).replace(id, |mut old| {
+            // Claimed under the lock of the shard, no reader misses the object.
+            if let Some(known) = &known
+                && (!old.is_same(known) || old.leave_place(now).is_err())
+            {
+                return old;
+            }
             if let Some(book) = &self.book {
                 let from = replaced.and_then(|place| old.replicas().nth(place));
                 is_written = book.moved(&self.pool, old.key(), from, &new).map(|_| ());

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use mc_segment::{
-    MountError, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo,
-    SegmentPool, SegmentState, TransitionError,
+    MountError, PlacedBuffer, ReplicaPolicy, Segment, SegmentId, SegmentInfo, SegmentPool,
+    SegmentState, TransitionError,
 };
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -69,11 +69,12 @@ pub enum StoreOpenError {
     },
 }
 
-/// Whose a place is, by position in the lists of what was recovered.
+/// Whose a place is, by position in the lists of what was recovered, and which
+/// of the owner's replicas.
 #[derive(Clone, Copy)]
 enum Owner {
-    Object(usize),
-    Put(usize),
+    Object(usize, usize),
+    Put(usize, usize),
 }
 
 /// The places of one segment, and whose each is.
@@ -84,9 +85,12 @@ struct Inside<'a> {
 
 /// The buffers that were taken over, by owner.
 struct TakenOver {
-    objects: Vec<SmallVec<[PlacedBuffer; 1]>>,
-    puts: Vec<Vec<PlacedBuffer>>,
+    objects: Vec<Replicas>,
+    puts: Vec<Replicas>,
 }
+
+/// The replicas of one owner that were taken over, with their numbers.
+type Replicas = SmallVec<[(usize, PlacedBuffer); 1]>;
 
 impl ObjectStore {
     /// Opens the store of a directory over a pool that has no segments yet, or
@@ -186,14 +190,16 @@ fn by_segment(recovered: &Recovered) -> HashMap<SegmentId, Inside<'_>> {
     let mut inside: HashMap<SegmentId, Inside<'_>> = HashMap::new();
     let objects = recovered.objects.iter().map(|object| &object.places);
     let puts = recovered.reservations.iter().map(|put| &put.places);
-    let owned = objects
-        .zip(0..)
-        .map(|(places, at)| (Owner::Object(at), places));
-    let owned = owned.chain(puts.zip(0..).map(|(places, at)| (Owner::Put(at), places)));
-    for (owner, places) in owned {
-        for place in places {
+    for (at, places) in objects.enumerate() {
+        for (replica, place) in places.iter().enumerate() {
             let list = &mut inside.entry(place.segment).or_default().places;
-            list.push((owner, place));
+            list.push((Owner::Object(at, replica), place));
+        }
+    }
+    for (at, places) in puts.enumerate() {
+        for (replica, place) in places.iter().enumerate() {
+            let list = &mut inside.entry(place.segment).or_default().places;
+            list.push((Owner::Put(at, replica), place));
         }
     }
     inside
@@ -203,15 +209,15 @@ impl TakenOver {
     fn of(recovered: &Recovered) -> Self {
         let (objects, puts) = (recovered.objects.len(), recovered.reservations.len());
         Self {
-            objects: (0..objects).map(|_| SmallVec::new()).collect(),
-            puts: (0..puts).map(|_| Vec::new()).collect(),
+            objects: (0..objects).map(|_| Replicas::new()).collect(),
+            puts: (0..puts).map(|_| Replicas::new()).collect(),
         }
     }
 
     fn add(&mut self, owner: Owner, buffer: PlacedBuffer) {
         match owner {
-            Owner::Object(at) => self.objects[at].push(buffer),
-            Owner::Put(at) => self.puts[at].push(buffer),
+            Owner::Object(at, replica) => self.objects[at].push((replica, buffer)),
+            Owner::Put(at, replica) => self.puts[at].push((replica, buffer)),
         }
     }
 
@@ -231,6 +237,12 @@ impl TakenOver {
             });
         }
     }
+}
+
+/// Returns the replicas of one owner in the order that they had.
+fn in_order(mut replicas: Replicas) -> Vec<PlacedBuffer> {
+    replicas.sort_unstable_by_key(|(number, _)| *number);
+    replicas.into_iter().map(|(_, buffer)| buffer).collect()
 }
 
 /// Mounts a segment, takes over what is in it, and brings it into its state;
@@ -299,7 +311,7 @@ impl Shared {
     fn restore(
         &self,
         objects: Vec<RecoveredObject>,
-        buffers: Vec<SmallVec<[PlacedBuffer; 1]>>,
+        buffers: Vec<Replicas>,
         now: Moment,
     ) -> Vec<Box<[u8]>> {
         let mut lost = Vec::new();
@@ -312,7 +324,7 @@ impl Shared {
             let request = PutRequest {
                 align: terms.align,
                 max_extents: terms.max_extents,
-                replicas: Replicas {
+                replicas: mc_segment::Replicas {
                     count: terms.replicas,
                     policy: ReplicaPolicy::AtLeast(terms.replicas_least),
                 },
@@ -322,7 +334,7 @@ impl Shared {
             };
             let contents = Contents {
                 terms: self.terms.of(&request),
-                replicas: buffers.into_vec(),
+                replicas: in_order(buffers),
                 checksum: object.checksum,
             };
             let hashed = self.index.hash(&object.key);
@@ -346,19 +358,14 @@ impl Shared {
 
     /// Keeps the space of puts that were in flight until their writers are
     /// surely gone.
-    fn keep_reservations(
-        &self,
-        puts: &[RecoveredPut],
-        buffers: Vec<Vec<PlacedBuffer>>,
-        now: Moment,
-    ) {
+    fn keep_reservations(&self, puts: &[RecoveredPut], buffers: Vec<Replicas>, now: Moment) {
         let Some(book) = &self.book else {
             return;
         };
         for (put, buffers) in puts.iter().zip(buffers) {
             let until = book.moment(put.deadline).after(self.options.put_margin);
             let kept = Kept {
-                space: KeptSpace::Put(buffers),
+                space: KeptSpace::Put(in_order(buffers)),
                 number: put.put,
             };
             self.limbo.keep(until, kept);

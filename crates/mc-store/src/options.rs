@@ -57,6 +57,7 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
+    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
@@ -65,7 +66,6 @@ pub enum PolicyKind {
     /// [`ReuseAge`].
     ReuseAge,
     /// [`Auto`].
-    #[default]
     Auto,
 }
 

@@ -269,6 +269,10 @@ impl Ranks {
             .remove(object.id, stable_hash(object.key()), why);
         self.set_known(object.id, false);
         self.hidden -= u64::from(object.claims.show());
+        if self.hidden == 0 && self.asleep.capacity() > SLICE {
+            // Those that it names are gone or shown.
+            self.asleep = BinaryHeap::new();
+        }
         self.figures.pinned -= u64::from(object.claims.is_pinned());
         self.figures.live_bytes -= bytes;
         self.figures

@@ -317,10 +317,15 @@ impl ObjectStore {
     fn set_pinned(&self, key: &[u8], is_pinned: bool) -> bool {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(object) = shared.find(shared.index.hash(key), now) else {
+        let hashed = shared.index.hash(key);
+        if shared.find(hashed, now).is_none() {
+            return false;
+        }
+        // Looked up again under the lock, as a move puts another object there.
+        let mut ranks = shared.order.lock();
+        let Some(object) = shared.index.read(hashed).stored(hashed).cloned() else {
             return false;
         };
-        let mut ranks = shared.order.lock();
         if object.claims.is_leaving() {
             return false;
         }

@@ -56,6 +56,7 @@ struct Stripe<U> {
 }
 
 impl<U> Uses<U> {
+    /// Returns empty buffers.
     pub fn new() -> Self {
         let stripe = || {
             CachePadded::new(Stripe {
@@ -83,6 +84,7 @@ impl<U> Uses<U> {
         noted.len() == STRIPE_LEN
     }
 
+    /// Counts a read that did not find its object.
     #[inline]
     pub fn note_miss(&self, stripe: usize) {
         self.stripes[stripe].misses.fetch_add(1, Ordering::Relaxed);

@@ -180,6 +180,7 @@ impl Space {
     }
 
     /// Returns whether freed blocks are asked for again as they are.
+    #[cfg(any(test, feature = "std"))]
     #[inline]
     pub(crate) fn sizes_repeat(&self) -> bool {
         self.sizes_repeat

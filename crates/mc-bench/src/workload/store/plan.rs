@@ -100,7 +100,9 @@ impl Load {
     /// Draws the requests of one thread for the keys that [`keys`] made.
     pub(super) fn requests(&self, thread: usize, keys: &[Key]) -> Vec<Asked> {
         let objects = u32::try_from(keys.len() / 2).expect("fewer than 2^32 keys");
-        let mut generator = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        // Phases with other numbers of threads ask for other keys, as those asked for last are there.
+        let seed = self.seed.wrapping_add((self.threads as u64) << 32);
+        let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
         (0..thread).for_each(|_| generator.jump());
         let ask = || self.scenario.ask(objects, &mut generator);
         std::iter::repeat_with(ask).take(self.calls).collect()
