@@ -16,7 +16,7 @@ use crate::{
     error::StoreOptionsError,
     journal::{
         self, Damage, Journal, JournalError, Place, Recovered, RecoveredObject, RecoveredPut,
-        RecoveredSegment,
+        RecoveredSegment, RecoveredTerms,
     },
     keeper::Keeper,
     limbo::{Kept, KeptSpace},
@@ -140,8 +140,7 @@ impl ObjectStore {
                 told.push((number, segment.info.clone(), segment.state));
             }
         }
-        taken.sort(&recovered);
-        let lost = shared.restore(recovered.objects, taken.objects, now);
+        let lost = shared.restore(&recovered.terms, recovered.objects, taken.objects, now);
         shared.keep_reservations(&recovered.reservations, taken.puts, now);
         let damage = recovered.damage;
         if let Some(book) = &shared.book {
@@ -220,23 +219,6 @@ impl TakenOver {
             Owner::Put(at, replica) => self.puts[at].push((replica, buffer)),
         }
     }
-
-    /// Puts the replicas of each object in the order that they had: they were taken over segment by
-    /// segment.
-    fn sort(&mut self, recovered: &Recovered) {
-        let several = self.objects.iter_mut().zip(&recovered.objects);
-        for (buffers, object) in several.filter(|(buffers, _)| buffers.len() > 1) {
-            buffers.sort_by_key(|buffer| {
-                let begins = |place: &Place| {
-                    let spot = place.spot();
-                    spot.is_some_and(|spot| {
-                        (spot.segment, spot.address) == (buffer.segment_id(), buffer.address())
-                    })
-                };
-                object.places.iter().position(begins)
-            });
-        }
-    }
 }
 
 /// Returns the replicas of one owner in the order that they had.
@@ -310,18 +292,13 @@ impl Shared {
     /// have no replica left.
     fn restore(
         &self,
+        terms: &[RecoveredTerms],
         objects: Vec<RecoveredObject>,
         buffers: Vec<Replicas>,
         now: Moment,
     ) -> Vec<Box<[u8]>> {
-        let mut lost = Vec::new();
-        for (object, buffers) in objects.into_iter().zip(buffers) {
-            if buffers.is_empty() {
-                lost.push(object.key);
-                continue;
-            }
-            let terms = &object.terms;
-            let request = PutRequest {
+        let shared_terms = |terms: &RecoveredTerms| {
+            self.terms.of(&PutRequest {
                 align: terms.align,
                 max_extents: terms.max_extents,
                 replicas: mc_segment::Replicas {
@@ -331,9 +308,17 @@ impl Shared {
                 host: &terms.host,
                 excluded: &terms.excluded,
                 ..PutRequest::new(0)
-            };
+            })
+        };
+        let terms: Vec<_> = terms.iter().map(shared_terms).collect();
+        let mut lost = Vec::new();
+        for (object, buffers) in objects.into_iter().zip(buffers) {
+            if buffers.is_empty() {
+                lost.push(object.key);
+                continue;
+            }
             let contents = Contents {
-                terms: self.terms.of(&request),
+                terms: Arc::clone(&terms[object.terms]),
                 replicas: in_order(buffers),
                 checksum: object.checksum,
             };

@@ -64,7 +64,7 @@ fn objects_come_back_in_the_order_of_commits() {
     let a = &recovered.objects[0];
     assert_eq!((&a.parts[..], a.checksum), (&[100][..], Some(17)));
     assert_eq!((a.is_pinned, a.leased_until), (false, Duration::ZERO));
-    let terms = &a.terms;
+    let terms = &recovered.terms[a.terms];
     assert_eq!((terms.align, terms.max_extents), (4096, 2));
     assert_eq!((terms.replicas, terms.replicas_least), (2, 1));
     assert_eq!(

@@ -5,7 +5,7 @@
 //! What segments have become decides at the end only, and so do bytes that two objects claim; both take
 //! one pass, whatever the records were.
 
-use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc, time::Duration};
+use std::{collections::HashMap, hash::BuildHasher as _, time::Duration};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use mc_segment::{SegmentId, SegmentInfo, SegmentState};
@@ -27,6 +27,8 @@ pub struct Recovered {
     pub segments: Vec<RecoveredSegment>,
     /// The objects, those first that were stored first. No two share a byte.
     pub objects: Vec<RecoveredObject>,
+    /// What of their requests binds later moves of objects; most share it.
+    pub terms: Vec<RecoveredTerms>,
     /// Puts that were neither committed nor given up. Their writers may still
     /// write, so that their space must stay taken until a margin after their
     /// deadline.
@@ -57,8 +59,8 @@ pub struct RecoveredObject {
     pub key: Box<[u8]>,
     /// Bytes of each part.
     pub parts: SmallVec<[u64; 1]>,
-    /// What binds later moves; equal ones are shared.
-    pub terms: Arc<RecoveredTerms>,
+    /// What binds later moves, by its index in [`Recovered::terms`].
+    pub terms: usize,
     /// Where each replica is, at least one.
     pub places: Places,
     /// Checksum of the bytes.
@@ -131,7 +133,8 @@ pub(super) struct Fold {
     /// Seeded anew for each fold, so that no file can be made for it.
     hasher: DefaultHashBuilder,
     puts: HashMap<u64, RecoveredPut>,
-    terms: Vec<Arc<RecoveredTerms>>,
+    /// Indexes of terms, the last one used first.
+    terms_recent: Vec<usize>,
 }
 
 /// What is known about a segment.
@@ -299,14 +302,17 @@ impl Fold {
         }
     }
 
-    fn share(&mut self, terms: &SavedTerms<'_>) -> Arc<RecoveredTerms> {
-        if let Some(found) = self.terms.iter().position(|known| known.is(terms)) {
-            self.terms[..=found].rotate_right(1);
+    /// Returns the index of terms, which are kept once if they were used of late.
+    fn share(&mut self, terms: &SavedTerms<'_>) -> usize {
+        let (known, recent) = (&mut self.recovered.terms, &mut self.terms_recent);
+        if let Some(found) = recent.iter().position(|&index| known[index].is(terms)) {
+            recent[..=found].rotate_right(1);
         } else {
-            self.terms.truncate(TERMS_RECENT - 1);
-            self.terms.insert(0, Arc::new(RecoveredTerms::from(terms)));
+            recent.truncate(TERMS_RECENT - 1);
+            recent.insert(0, known.len());
+            known.push(RecoveredTerms::from(terms));
         }
-        Arc::clone(&self.terms[0])
+        recent[0]
     }
 
     fn object(&mut self, key: &[u8]) -> Option<&mut RecoveredObject> {
