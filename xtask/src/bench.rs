@@ -103,7 +103,11 @@ pub(crate) fn accept() -> anyhow::Result<()> {
 ///
 /// Cargo is asked, because the directory can be moved by configuration and environment.
 fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
-    cmd!(shell, "cargo build --quiet --release --package mc-bench").run()?;
+    cmd!(
+        shell,
+        "cargo build --locked --quiet --release --package mc-bench"
+    )
+    .run()?;
     let target = metadata()?.target_directory;
     Ok(target.join("release/mc-bench").into())
 }

@@ -48,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let shell = shell()?;
     cmd!(
         shell,
-        "cargo build --quiet --release --package mc-capi --lib --example boundary --target-dir target"
+        "cargo build --locked --quiet --release --package mc-capi --lib --example boundary --target-dir target"
     )
     .run()?;
     let (release, cpp) = (

@@ -74,7 +74,7 @@ fn lints(shell: &Shell) -> anyhow::Result<()> {
     let warnings = ["--deny", "warnings"];
     cmd!(
         shell,
-        "cargo clippy --quiet --workspace --all-targets --all-features -- {warnings...}"
+        "cargo clippy --locked --quiet --workspace --all-targets --all-features -- {warnings...}"
     )
     .run()
     .map_err(Into::into)
@@ -95,12 +95,15 @@ fn test(shell: &Shell) -> anyhow::Result<()> {
     };
     cmd!(
         shell,
-        "cargo test --quiet --workspace --all-targets --all-features"
+        "cargo test --locked --quiet --workspace --all-targets --all-features"
     )
     .run()?;
-    cmd!(shell, "cargo test --quiet --workspace --doc --all-features")
-        .run()
-        .map_err(Into::into)
+    cmd!(
+        shell,
+        "cargo test --locked --quiet --workspace --doc --all-features"
+    )
+    .run()
+    .map_err(Into::into)
 }
 
 /// Runs every test target named `loom*` under the model checker.
@@ -116,7 +119,7 @@ fn loom(shell: &Shell) -> anyhow::Result<()> {
     for (package, target) in loom_targets(shell)? {
         cmd!(
             shell,
-            "cargo test --quiet --release --package {package} --all-features --test {target}"
+            "cargo test --locked --quiet --release --package {package} --all-features --test {target}"
         )
         .run()?;
     }
@@ -151,7 +154,7 @@ fn documentation(shell: &Shell) -> anyhow::Result<()> {
     let _flags = shell.push_env("RUSTDOCFLAGS", "--deny warnings");
     cmd!(
         shell,
-        "cargo doc --quiet --workspace --no-deps --all-features"
+        "cargo doc --locked --quiet --workspace --no-deps --all-features"
     )
     .run()
     .map_err(Into::into)
@@ -165,7 +168,7 @@ fn smoke(shell: &Shell) -> anyhow::Result<()> {
         let arguments = "--quick --ops 2000 --format csv".split(' ');
         cmd!(
             shell,
-            "cargo run --quiet --release --package mc-bench -- {workload} {arguments...}"
+            "cargo run --locked --quiet --release --package mc-bench -- {workload} {arguments...}"
         )
         .ignore_stdout()
         .run()?;

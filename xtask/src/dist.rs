@@ -59,7 +59,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
     cmd!(
         shell,
-        "cargo build --quiet --release --package mc-capi --target-dir target"
+        "cargo build --locked --quiet --release --package mc-capi --target-dir target"
     )
     .run()?;
     let dist = root().join("target/dist");

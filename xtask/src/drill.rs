@@ -15,7 +15,7 @@ pub(crate) fn drill(shell: &Shell, kills: u32, seed: u64) -> anyhow::Result<()> 
     let (kills, seed) = (kills.to_string(), seed.to_string());
     cmd!(
         shell,
-        "cargo run --quiet --release --package mc-store --example drill -- {kills} {seed}"
+        "cargo run --locked --quiet --release --package mc-store --example drill -- {kills} {seed}"
     )
     .run()
     .map_err(Into::into)

@@ -30,7 +30,7 @@ pub(crate) fn lint_feature_sets(shell: &Shell) -> anyhow::Result<()> {
         for set in sets {
             cmd!(
                 shell,
-                "cargo clippy --quiet --package {name} --no-default-features {set...} -- --deny warnings"
+                "cargo clippy --locked --quiet --package {name} --no-default-features {set...} -- --deny warnings"
             )
             .run()?;
         }
@@ -69,7 +69,7 @@ fn check_files(shell: &Shell, package: &Package) -> anyhow::Result<()> {
     let name = package.name.as_str();
     let list = cmd!(
         shell,
-        "cargo package --quiet --allow-dirty --list --package {name}"
+        "cargo package --locked --quiet --allow-dirty --list --package {name}"
     )
     .quiet()
     .read()?;

@@ -22,7 +22,7 @@ pub(crate) fn soak(shell: &Shell, seconds: u64, seed: u64) -> anyhow::Result<()>
     let arguments = arguments.split(' ');
     cmd!(
         shell,
-        "cargo run --quiet --release --package mc-bench -- {arguments...}"
+        "cargo run --locked --quiet --release --package mc-bench -- {arguments...}"
     )
     .run()
     .map_err(Into::into)

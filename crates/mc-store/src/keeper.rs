@@ -73,7 +73,13 @@ impl Shared {
             let document = encode_segment(&info, state);
             compaction.write(&mounted(&info, &document))?;
         }
-        // What is read from here on was so after the compaction began.
+        // What is read from here on was so after the compaction began. A put whose deadline passes
+        // meanwhile goes into limbo: so those in flight come first, and it is written twice at worst.
+        for pending in self.index.in_flight() {
+            if let Some(record) = book.pending_record(&pending) {
+                compaction.write(&record)?;
+            }
+        }
         let mut kept = Vec::new();
         self.limbo.for_each(|until, one| {
             kept.push((until, one.number, places(one.places())));
@@ -86,11 +92,6 @@ impl Shared {
                 deadline,
                 places,
             }))?;
-        }
-        for pending in self.index.in_flight() {
-            if let Some(record) = book.pending_record(&pending) {
-                compaction.write(&record)?;
-            }
         }
         for object in self.by_last_use() {
             if is_over.load(Ordering::Acquire) {

@@ -7,6 +7,7 @@
 
 mod book;
 mod bytes;
+mod chain;
 mod claims;
 mod clock;
 mod error;
@@ -40,6 +41,7 @@ mod uses;
 pub use crate::metrics::StoreMetrics;
 pub use crate::{
     bytes::copy_bytes,
+    chain::Chain,
     clock::Clock,
     error::{
         AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,

@@ -36,8 +36,9 @@ pub(crate) struct Record {
     /// [`Tick`]s of the commit and of the last use; figures only, so `Relaxed`.
     pub(crate) committed: Tick,
     used: AtomicU32,
-    /// Of the bytes, if one was taken; `NO_CHECKSUM` if not.
-    checksum: u64,
+    /// Of the bytes, if one was taken.
+    checksum: Option<u32>,
+    pub(crate) lineage: Lineage,
     pub(crate) terms: Arc<Terms>,
     pub(crate) replicas: Replicas,
 }
@@ -60,14 +61,21 @@ struct ReplicasIter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick(u32);
 
-/// A checksum has 32 bits, so this is none.
-const NO_CHECKSUM: u64 = u64::MAX;
+/// Where in its prompt an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    /// Hash of the key of the first object of the prompt.
+    pub(crate) root_hash: u64,
+    /// Objects before it.
+    pub(crate) depth: u32,
+}
 
 /// What a record is made of.
 pub(crate) struct Contents {
     pub(crate) terms: Arc<Terms>,
     pub(crate) replicas: Vec<PlacedBuffer>,
     pub(crate) checksum: Option<u32>,
+    pub(crate) lineage: Lineage,
 }
 
 impl Object {
@@ -78,7 +86,8 @@ impl Object {
             leased_until: AtomicU64::new(0),
             committed: Tick::from(now),
             used: AtomicU32::new(Tick::from(now).0),
-            checksum: contents.checksum.map_or(NO_CHECKSUM, u64::from),
+            checksum: contents.checksum,
+            lineage: contents.lineage,
             terms: contents.terms,
             replicas: contents.replicas.into(),
         };
@@ -97,6 +106,7 @@ impl Object {
             committed: self.committed,
             used: AtomicU32::new(self.used.load(Ordering::Relaxed)),
             checksum: self.checksum,
+            lineage: self.lineage,
             terms: Arc::clone(&self.terms),
             replicas,
         };
@@ -212,7 +222,7 @@ impl Object {
     }
 
     pub(crate) fn checksum(&self) -> Option<u32> {
-        u32::try_from(self.checksum).ok()
+        self.checksum
     }
 
     /// Returns what stands in the way of letting the object go.

@@ -20,8 +20,9 @@ use crate::{
     },
     keeper::Keeper,
     limbo::{Kept, KeptSpace},
-    object::{Contents, Object},
+    object::{Contents, Lineage, Object},
     options::StoreOptions,
+    order::stable_hash,
     policy::Parent,
     request::PutRequest,
     shared::Shared,
@@ -321,6 +322,10 @@ impl Shared {
                 terms: Arc::clone(&terms[object.terms]),
                 replicas: in_order(buffers),
                 checksum: object.checksum,
+                lineage: Lineage {
+                    root_hash: stable_hash(&object.key),
+                    depth: 0,
+                },
             };
             let hashed = self.index.hash(&object.key);
             let mut ranks = self.order.lock();

@@ -248,7 +248,8 @@ impl Ranks {
             bytes: object.bytes(),
             key_hash: stable_hash(object.key()),
             parent,
-            root_hash: stable_hash(object.key()),
+            root_hash: object.lineage.root_hash,
+            depth: object.lineage.depth,
             ..Facts::default()
         };
         self.policy.insert(object.id, &facts);
@@ -390,6 +391,13 @@ impl Ranks {
                     self.hidden -= 1;
                 }
             }
+        }
+    }
+
+    /// Counts an object as used now, if it has not left.
+    pub(crate) fn used_now(&mut self, id: ObjectId) {
+        if self.is_known(id) {
+            self.policy.used(id);
         }
     }
 

@@ -12,7 +12,8 @@ use crate::{
     error::{CommitError, PutError},
     events::{Event, EventKind},
     index::{Hashed, Slot},
-    object::{Contents, Object},
+    journal::Position,
+    object::{Contents, Lineage, Object},
     order::stable_hash,
     pending::{InFlight, Pending, PutSpace, PutSpaceMut},
     policy::Parent,
@@ -31,6 +32,10 @@ pub struct Put {
     shared: Arc<Shared>,
     pending: Arc<Pending>,
     terms: Arc<Terms>,
+    /// Key of what comes before the object in its prompt.
+    parent: Option<Box<[u8]>>,
+    /// Whether it is stored with what comes before it.
+    is_in_chain: bool,
 }
 
 impl ObjectStore {
@@ -41,20 +46,9 @@ impl ObjectStore {
     /// A [`PutError`]; nothing has changed then. [`PutError::NoRoom`] means
     /// that all that may leave would not make room.
     pub fn put(&self, key: &[u8], request: &PutRequest<'_>) -> Result<Put, PutError> {
-        let shared = &self.shared;
-        let now = shared.now();
-        let put = begin(shared, key, request, now);
-        if let Err(error) = &put {
-            count(match error {
-                PutError::Exists | PutError::InFlight => &shared.counts.key_taken,
-                PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => {
-                    &shared.counts.too_large
-                }
-                PutError::NoRoom { .. } => &shared.counts.no_space,
-                PutError::Place(_) | PutError::Journal => &shared.counts.impossible,
-            });
-        }
-        put
+        let now = self.shared.now();
+        let put = begin(&self.shared, key, request, now);
+        put.inspect_err(|error| self.shared.count_refusal(error))
     }
 
     /// Returns the puts that are neither committed nor dropped, those whose
@@ -70,7 +64,7 @@ impl ObjectStore {
     }
 }
 
-fn begin(
+pub(crate) fn begin(
     shared: &Arc<Shared>,
     key: &[u8],
     request: &PutRequest<'_>,
@@ -84,6 +78,8 @@ fn begin(
         shared: Arc::clone(shared),
         pending,
         terms: shared.terms.of(request),
+        parent: request.parent.map(Box::from),
+        is_in_chain: false,
     };
     let placing = PlaceRequest {
         size: request.size,
@@ -102,6 +98,15 @@ fn begin(
 }
 
 impl Shared {
+    pub(crate) fn count_refusal(&self, refusal: &PutError) {
+        count(match refusal {
+            PutError::Exists | PutError::InFlight => &self.counts.key_taken,
+            PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => &self.counts.too_large,
+            PutError::NoRoom { .. } => &self.counts.no_space,
+            PutError::Place(_) | PutError::Journal => &self.counts.impossible,
+        });
+    }
+
     /// Gives a put its space, and writes that down.
     fn hold(&self, pending: &Pending, space: Vec<PlacedBuffer>) -> Result<(), PutError> {
         let Some(book) = &self.book else {
@@ -193,53 +198,116 @@ impl Shared {
             self.end_late_put(pending, now);
             return Err(CommitError::Expired);
         }
-        let sum = self
-            .options
-            .has_checksums
-            .then(|| checksum(&pending.space()));
+        let has_checksums = self.options.has_checksums;
+        let sum = has_checksums.then(|| checksum(&pending.space()));
         let replicas = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
-            self.index.write_at(pending.id).take(pending.id);
+            let mut shard = self.index.write_at(pending.id);
+            if let Some(book) = &self.book {
+                book.aborted(pending.number());
+            }
+            shard.take(pending.id);
             return Err(CommitError::Unreadable);
         }
-        let contents = Contents {
-            terms: Arc::clone(&put.terms),
-            replicas,
-            checksum: sum.flatten(),
-        };
-        let object = Object::new(pending.id, pending.key(), contents, now);
-        let written = {
-            let mut ranks = self.order.lock();
-            let mut shard = self.index.write_at(object.id);
-            let book = self.book.as_ref();
-            let written = book.map(|book| book.committed(pending.number(), &object));
-            if let Some(Err(NotWritten)) = written {
-                shard.take(pending.id);
-                return Err(CommitError::Journal);
-            }
-            shard.commit(object.clone());
-            drop(shard);
-            ranks.insert(&object, Parent::None);
-            // Under the lock under which objects leave, so that the events of a
-            // key are in order.
-            self.listeners.tell(|| Event {
-                key: object.key().into(),
-                bytes: object.bytes(),
-                kind: EventKind::Committed,
-            });
-            written
-        };
-        if let (Some(book), Some(Ok(position))) = (&self.book, written) {
+        let written = self.enter(put, replicas, sum.flatten(), now)?;
+        if let (Some(book), Some(position)) = (&self.book, written) {
             book.settle(position)
                 .map_err(|NotWritten| CommitError::Journal)?;
         }
-        drop(object);
         self.evict_to_watermark(now);
         Ok(())
+    }
+
+    /// Enters the object of a put; returns its place in the journal.
+    fn enter(
+        &self,
+        put: &Put,
+        replicas: Vec<PlacedBuffer>,
+        checksum: Option<u32>,
+        now: Moment,
+    ) -> Result<Option<Position>, CommitError> {
+        let pending = &put.pending;
+        let mut ranks = self.order.lock();
+        let (parent, lineage) = self.parent_of(pending.key(), put.parent.as_deref());
+        let contents = Contents {
+            terms: Arc::clone(&put.terms),
+            replicas,
+            checksum,
+            lineage,
+        };
+        let object = Object::new(pending.id, pending.key(), contents, now);
+        let mut written = None;
+        {
+            let mut shard = self.index.write_at(object.id);
+            if let Some(book) = &self.book {
+                let Ok(position) = book.committed(pending.number(), &object) else {
+                    shard.take(pending.id);
+                    return Err(CommitError::Journal);
+                };
+                written = Some(position);
+            }
+            shard.commit(object.clone());
+        }
+        if let Parent::Stored(parent) = parent
+            && !put.is_in_chain
+        {
+            // A child is stored behind its parent, which may be old.
+            ranks.used_now(parent);
+        }
+        ranks.insert(&object, parent);
+        // Under the lock under which objects leave, so that the events of a
+        // key are in order.
+        self.listeners.tell(|| Event {
+            key: object.key().into(),
+            bytes: object.bytes(),
+            kind: EventKind::Committed,
+        });
+        Ok(written)
+    }
+
+    /// Returns what comes before an object in its prompt, and where in it the
+    /// object is. The order is locked, so that the parent stays.
+    fn parent_of(&self, key: &[u8], parent: Option<&[u8]>) -> (Parent, Lineage) {
+        let Some(parent) = parent else {
+            let root_hash = stable_hash(key);
+            return (
+                Parent::None,
+                Lineage {
+                    root_hash,
+                    depth: 0,
+                },
+            );
+        };
+        let hashed = self.index.hash(parent);
+        let shard = self.index.read(hashed);
+        match shard.stored(hashed) {
+            Some(stored) => {
+                let Lineage { root_hash, depth } = stored.lineage;
+                let depth = depth.saturating_add(1);
+                (Parent::Stored(stored.id), Lineage { root_hash, depth })
+            }
+            None => {
+                let root_hash = stable_hash(parent);
+                (
+                    Parent::Gone(root_hash),
+                    Lineage {
+                        root_hash,
+                        depth: 1,
+                    },
+                )
+            }
+        }
     }
 }
 
 impl Put {
+    /// Takes note that what comes before the object is stored with it, and so is
+    /// as young.
+    pub(crate) fn in_chain(mut self) -> Self {
+        self.is_in_chain = true;
+        self
+    }
+
     /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &[u8] {

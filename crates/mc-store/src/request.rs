@@ -38,6 +38,9 @@ pub struct PutRequest<'a> {
     /// [`Strategy::LocalFirst`](mc_segment::Strategy::LocalFirst) starts; empty
     /// if it is not known.
     pub host: &'a str,
+    /// The key of the object before this one in its prompt. An object is worth
+    /// nothing while its parent is gone, and leaves before it.
+    pub parent: Option<&'a [u8]>,
     /// Segments to be tried first, in this order.
     pub preferred: &'a [SegmentId],
     /// Segments that must not be used, now or later.
@@ -57,6 +60,7 @@ impl PutRequest<'_> {
             max_extents: 1,
             replicas: Replicas::exact(1),
             host: "",
+            parent: None,
             preferred: &[],
             excluded: &[],
             deadline: None,

@@ -23,13 +23,17 @@ use crate::{
     stats::Cause,
 };
 
-/// Objects whose places are added up, and times the bytes of a request that
-/// they may have, before neighbors are weighed.
-const FEW: usize = 8;
-const FEW_BYTES_FACTOR: u64 = 2;
+/// Of how many of the next objects places are added up before neighbors are
+/// weighed.
+const NEXT: usize = 64;
 
 /// Around how many of the next objects neighbors are weighed first, and then.
-const NEAR: [usize; 2] = [16, 64];
+const NEAR: [usize; 2] = [16, NEXT];
+
+/// Objects that leave beside a plan, at most, because their turn has come, and
+/// times the bytes of the request that they may have.
+const OVERDUE_MAX: usize = 8;
+const OVERDUE_BYTES_FACTOR: u64 = 2;
 
 /// Blocks that are copied under the lock of a segment at once.
 const PAGE_BLOCKS: usize = 1024;
@@ -173,10 +177,19 @@ impl Room<'_> {
                 return true;
             }
             // Too many that are first in order may be of no use.
-            let Some(found) = self.search() else {
+            let first = self.candidates(1);
+            if let Some(found) = self.among_first(&first) {
+                if self.claim(found) {
+                    return true;
+                }
+                continue;
+            }
+            let next = self.candidates(NEXT);
+            let Some(found) = self.search(&next) else {
                 return false;
             };
             if self.claim(found) {
+                self.claim_overdue(&next);
                 return true;
             }
         }
@@ -187,8 +200,7 @@ impl Room<'_> {
     fn claim(&mut self, found: Found) -> bool {
         let before = self.claimed.len();
         for object in found.victims {
-            let is_claimed = self.claimed.iter().any(|other| other.is_same(&object));
-            if is_claimed {
+            if self.has_claimed(&object) {
                 continue;
             }
             if object.leave(self.now).is_err() {
@@ -225,15 +237,10 @@ impl Room<'_> {
         }
     }
 
-    /// Returns who leaves for a hole: the first in order if its place alone
-    /// makes it, or a few of the first, or neighbors.
-    fn search(&self) -> Option<Found> {
-        let first = self.candidates(1);
-        if let Some(found) = self.among_few(&first) {
-            return Some(found);
-        }
-        let next = self.candidates(NEAR[1]);
-        if let Some(found) = self.among_few(&next) {
+    /// Returns who leaves for a hole: the first in order whose places together
+    /// make it, or neighbors.
+    fn search(&self, next: &[Object]) -> Option<Found> {
+        if let Some(found) = self.among_first(next) {
             return Some(found);
         }
         let mut search = WindowSearch::new(&self.demand);
@@ -245,6 +252,31 @@ impl Room<'_> {
         }
         self.look_anywhere(&mut search);
         search.found()
+    }
+
+    /// Claims those that a plan has passed over though they were before its
+    /// victims in order.
+    ///
+    /// What they leave is for the next requests. If they stayed, small objects
+    /// whose places make no hole for large ones would pile up at the front of
+    /// the order, and what is worth more would leave in their stead.
+    fn claim_overdue(&mut self, next: &[Object]) {
+        let last = next.iter().rposition(|object| self.has_claimed(object));
+        let overdue = last.unwrap_or(OVERDUE_MAX).min(OVERDUE_MAX);
+        let mut left = self.demand.size.saturating_mul(OVERDUE_BYTES_FACTOR);
+        for object in next.iter().take(overdue) {
+            if object.bytes() > left {
+                return;
+            }
+            if !self.has_claimed(object) && object.leave(self.now).is_ok() {
+                left -= object.bytes();
+                self.claimed.push(object.clone());
+            }
+        }
+    }
+
+    fn has_claimed(&self, object: &Object) -> bool {
+        self.claimed.iter().any(|other| other.is_same(object))
     }
 
     /// Returns the next objects in order whose places may be used.
@@ -265,39 +297,35 @@ impl Room<'_> {
         }
     }
 
-    /// Returns those of a few objects whose places together make the hole, with
-    /// no one among them that could stay.
-    fn among_few(&self, objects: &[Object]) -> Option<Found> {
-        let bytes_max = self.demand.size.saturating_mul(FEW_BYTES_FACTOR);
+    /// Returns those of the first objects of a list whose places together make
+    /// the hole, without any that could stay.
+    fn among_first(&self, objects: &[Object]) -> Option<Found> {
         let mut freed = Freed::default();
-        let mut bytes = 0_u64;
-        for (place, object) in objects.iter().enumerate().take(FEW) {
-            bytes = bytes.saturating_add(object.size());
-            if place > 0 && bytes > bytes_max {
-                return None;
-            }
-            if let Some(segment) = freed.add(object, &self.demand) {
-                let victims = self.needed(segment, &objects[..=place]);
+        for (place, object) in objects.iter().enumerate() {
+            if let Some(room) = freed.add(object, &self.demand) {
+                let inside = objects[..=place].iter().filter(|object| room.has(object));
+                let victims = self.needed(room.segment, inside.cloned().collect());
+                let segment = room.segment;
                 return Some(Found { segment, victims });
             }
         }
         None
     }
 
-    /// Returns the objects of a list that the hole needs; those that come later
+    /// Returns the objects of a list that a hole needs; those that come later
     /// in it stay if there is a choice.
-    fn needed(&self, segment: SegmentId, objects: &[Object]) -> Vec<Object> {
-        let mut needed: Vec<Object> = objects.to_vec();
+    fn needed(&self, segment: SegmentId, objects: Vec<Object>) -> Vec<Object> {
+        let mut needed = objects;
         for place in (0..needed.len()).rev() {
             if needed.len() == 1 {
                 break;
             }
             let object = needed.remove(place);
             let mut freed = Freed::default();
-            let fits = needed
+            let mut rooms = needed
                 .iter()
-                .any(|other| freed.add(other, &self.demand) == Some(segment));
-            if !fits {
+                .filter_map(|other| freed.add(other, &self.demand));
+            if !rooms.any(|room| room.segment == segment) {
                 needed.insert(place, object);
             }
         }
@@ -373,9 +401,8 @@ impl Room<'_> {
             .map(|block| {
                 let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
                 let is_own = object.is_at(segment, block.address);
-                let may_leave = is_own
-                    && (object.claim(self.now).is_none()
-                        || self.claimed.iter().any(|other| other.is_same(&object)));
+                let may_leave =
+                    is_own && (object.claim(self.now).is_none() || self.has_claimed(&object));
                 may_leave.then_some((object, 0.0))
             })
             .collect();
@@ -398,8 +425,8 @@ impl Room<'_> {
         let room = claimed
             .filter_map(|object| freed.add(object, &self.demand))
             .next();
-        if let Some(segment) = room {
-            self.take_name(segment);
+        if let Some(room) = room {
+            self.take_name(room.segment);
             return true;
         }
         loop {
@@ -419,8 +446,8 @@ impl Room<'_> {
                     continue;
                 }
                 self.claimed.push(object.clone());
-                if let Some(segment) = freed.add(&object, &self.demand) {
-                    self.take_name(segment);
+                if let Some(room) = freed.add(&object, &self.demand) {
+                    self.take_name(room.segment);
                     return true;
                 }
             }

@@ -364,18 +364,22 @@ impl Shared {
     /// Takes a lease of the object of a key.
     #[inline]
     fn lease(&self, key: &[u8], now: Moment) -> Option<Lease> {
-        let hashed = self.index.hash(key);
-        let lease = {
-            let shard = self.index.read(hashed);
-            let stored = shard.stored(hashed);
-            let readable = stored.filter(|object| object.is_readable());
-            readable.and_then(Lease::take)
-        };
+        let lease = self.lease_quietly(key);
         match &lease {
             Some(lease) => self.order.note_use(lease.object(), Tick::from(now)),
             None => self.note_miss(key, now),
         }
         lease
+    }
+
+    /// Takes a lease of the object of a key, if it can be read; that is no use.
+    #[inline]
+    pub(crate) fn lease_quietly(&self, key: &[u8]) -> Option<Lease> {
+        let hashed = self.index.hash(key);
+        let shard = self.index.read(hashed);
+        let stored = shard.stored(hashed);
+        let readable = stored.filter(|object| object.is_readable());
+        readable.and_then(Lease::take)
     }
 
     #[cold]
@@ -389,12 +393,7 @@ impl Shared {
         let now = self.now();
         let mut leases = Vec::new();
         for key in keys {
-            let hashed = self.index.hash(key.as_ref());
-            let shard = self.index.read(hashed);
-            let stored = shard.stored(hashed);
-            let readable = stored.filter(|object| object.is_readable());
-            let Some(lease) = readable.and_then(Lease::take) else {
-                drop(shard);
+            let Some(lease) = self.lease_quietly(key.as_ref()) else {
                 self.note_miss(key.as_ref(), now);
                 break;
             };

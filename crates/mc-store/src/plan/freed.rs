@@ -1,6 +1,6 @@
 //! The holes that objects would leave behind, merged where they touch.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use mc_segment::SegmentId;
 
@@ -14,10 +14,32 @@ pub(crate) struct Freed {
     holes: BTreeMap<(SegmentId, u64), u64>,
 }
 
+/// Where a demand has room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) segment: SegmentId,
+    /// The addresses of the hole, or of all of the segment if several are
+    /// needed.
+    addresses: Range<u64>,
+}
+
+impl Room {
+    /// Returns whether a piece of an object is in it.
+    pub(crate) fn has(&self, object: &Object) -> bool {
+        let mut replicas = object.replicas();
+        replicas.any(|replica| {
+            replica.segment_id() == self.segment
+                && replica
+                    .extents()
+                    .any(|extent| self.addresses.contains(&extent.address))
+        })
+    }
+}
+
 impl Freed {
-    /// Adds the places of an object; returns the segment where the demand has
-    /// room then, if it has.
-    pub(crate) fn add(&mut self, object: &Object, demand: &Demand<'_>) -> Option<SegmentId> {
+    /// Adds the places of an object; returns where the demand has room then, if
+    /// it has.
+    pub(crate) fn add(&mut self, object: &Object, demand: &Demand<'_>) -> Option<Room> {
         let mut room = None;
         for buffer in object.replicas() {
             if !demand.may_use(buffer) {
@@ -26,14 +48,21 @@ impl Freed {
             let id = buffer.segment_id();
             let charged = buffer.segment().charged_size(demand.size);
             let charged = charged.unwrap_or(u64::MAX);
-            let mut fits = false;
             for hole in buffer.holes_if_dropped() {
                 let (start, end) = self.merge(id, hole.address, hole.address + hole.size);
-                fits |= demand.room(start, end) >= charged;
+                if demand.room(start, end) >= charged {
+                    room.get_or_insert(Room {
+                        segment: id,
+                        addresses: start..end,
+                    });
+                }
             }
-            fits |= demand.extents_max > 1 && self.fits_in_pieces(id, charged, demand);
-            if fits {
-                room.get_or_insert(id);
+            if room.is_none() && demand.extents_max > 1 && self.fits_in_pieces(id, charged, demand)
+            {
+                room = Some(Room {
+                    segment: id,
+                    addresses: 0..u64::MAX,
+                });
             }
         }
         room

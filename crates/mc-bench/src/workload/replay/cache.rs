@@ -1,10 +1,10 @@
 //! What a trace is replayed against: a store of objects, and the reference that compacts for free.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mc_offset::Fit;
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
-use mc_store::{ObjectStore, PutError, PutRequest, StoreOptions};
+use mc_store::{Lease, ObjectStore, PutError, PutRequest, StoreOptions};
 
 use crate::trace::layout::ObjectKey;
 
@@ -15,15 +15,25 @@ pub(super) trait Cache {
     /// Looks an object up, which is a use of it.
     fn get(&mut self, key: ObjectKey) -> bool;
 
-    /// Uses the objects of the first keys, the last of them first, up to the one that is missing;
-    /// returns how many are there.
-    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize;
-
     /// Stores an object that was looked up in vain; returns whether there was room.
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool;
 
+    /// Looks the objects of a prompt up and stores those that are missing; returns what came of each.
+    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served>;
+
     /// Returns what it holds and has evicted.
     fn tally(&self) -> Tally;
+}
+
+/// What came of an object that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// It was there.
+    Found,
+    /// It is there now.
+    Stored,
+    /// There was no room for it, or for one before it in its prompt.
+    Refused,
 }
 
 /// What a cache holds and has evicted.
@@ -68,6 +78,14 @@ impl Store {
         let store = ObjectStore::new(pool, options).expect("the options are in order");
         Self { store, placing }
     }
+
+    fn request(&self, size_bytes: u64) -> PutRequest<'static> {
+        PutRequest {
+            max_extents: self.placing.extents,
+            replicas: Replicas::exact(self.placing.replicas),
+            ..PutRequest::new(size_bytes)
+        }
+    }
 }
 
 /// Returns the sizes of so many parts, the first of which take the bytes left over.
@@ -84,18 +102,41 @@ impl Cache for Store {
         self.store.get(&key.to_bytes()).is_some()
     }
 
-    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize {
-        let keys: Vec<[u8; 11]> = keys.iter().map(|key| key.to_bytes()).collect();
-        self.store.get_many(&keys).len()
+    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served> {
+        let keys: Vec<[u8; 11]> = prompt.iter().map(|(key, _)| key.to_bytes()).collect();
+        // Held until the others are stored, so that they do not leave for them.
+        let prefix = self.store.get_many(&keys);
+        let parent = prefix.last().map(Lease::key);
+        let rest = keys.iter().zip(prompt).skip(prefix.len());
+        let rest: Vec<_> = rest
+            .map(|(key, &(_, size_bytes))| {
+                let request = self.request(size_bytes);
+                (key, PutRequest { parent, ..request })
+            })
+            .collect();
+        let mut chain = self.store.put_many(&rest);
+        let missing: HashSet<Box<[u8]>> = chain
+            .puts_mut()
+            .iter()
+            .map(|put| put.key().into())
+            .collect();
+        let here = prefix.len() + chain.len();
+        let mut served: Vec<Served> = keys[..here]
+            .iter()
+            .map(|key| match missing.contains(&key[..]) {
+                true => Served::Stored,
+                false => Served::Found,
+            })
+            .collect();
+        served.resize(keys.len(), Served::Refused);
+        chain
+            .commit()
+            .expect("nobody waits until a deadline has passed");
+        served
     }
 
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {
-        let request = PutRequest {
-            max_extents: self.placing.extents,
-            replicas: Replicas::exact(self.placing.replicas),
-            ..PutRequest::new(size_bytes)
-        };
-        match self.store.put(&key.to_bytes(), &request) {
+        match self.store.put(&key.to_bytes(), &self.request(size_bytes)) {
             Ok(put) => put.commit().is_ok(),
             Err(PutError::Place(_) | PutError::NoRoom { .. }) => false,
             Err(error) => unreachable!("only keys that were looked up in vain are put: {error}"),
@@ -160,13 +201,23 @@ impl Cache for Oracle {
         true
     }
 
-    fn get_prefix(&mut self, keys: &[ObjectKey]) -> usize {
-        let is_here = |key: &&ObjectKey| self.objects.contains_key(key);
-        let here = keys.iter().take_while(is_here).count();
-        for key in keys[..here].iter().rev() {
+    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served> {
+        let is_here = |(key, _): &&(ObjectKey, u64)| self.objects.contains_key(key);
+        let prefix = prompt.iter().take_while(is_here).count();
+        for (key, _) in prompt[..prefix].iter().rev() {
             self.get(*key);
         }
-        here
+        let found = std::iter::repeat_n(Served::Found, prefix);
+        let rest = prompt[prefix..].iter().map(|&(key, size_bytes)| {
+            if self.get(key) {
+                Served::Found
+            } else if self.put(key, size_bytes) {
+                Served::Stored
+            } else {
+                Served::Refused
+            }
+        });
+        found.chain(rest).collect()
     }
 
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {

@@ -6,7 +6,7 @@ use crate::churn::Checksum;
 use crate::trace::layout::{Layout, ObjectKey};
 use crate::trace::{Trace, TraceRequest};
 
-use super::cache::{Cache, Tally};
+use super::cache::{Cache, Served, Tally};
 
 /// In which order the objects of a request are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,19 @@ struct Asked {
     size_bytes: u64,
     /// Tokens that are hit with it, if it is the last object of its unit.
     tokens: u64,
+}
+
+impl Asked {
+    /// Looks the object up by itself, and stores it if it is missing.
+    fn serve(&self, cache: &mut impl Cache) -> Served {
+        if cache.get(self.key) {
+            Served::Found
+        } else if cache.put(self.key, self.size_bytes) {
+            Served::Stored
+        } else {
+            Served::Refused
+        }
+    }
 }
 
 /// What came of a replay.
@@ -75,11 +88,13 @@ pub(super) fn replay(
         let asked = objects_of(trace, request, layout);
         outcome.tokens += u64::from(request.input_tokens);
         match order {
-            Order::Prompt => outcome.look_up(&mut cache, &asked, 0),
+            Order::Prompt => {
+                let served: Vec<Served> = asked.iter().map(|one| one.serve(&mut cache)).collect();
+                outcome.count(&asked, &served);
+            }
             Order::PrefixFirst => {
-                let keys: Vec<ObjectKey> = asked.iter().map(|asked| asked.key).collect();
-                let found = cache.get_prefix(&keys);
-                outcome.look_up(&mut cache, &asked, found);
+                let prompt: Vec<_> = asked.iter().map(|one| (one.key, one.size_bytes)).collect();
+                outcome.count(&asked, &cache.serve(&prompt));
             }
         }
         let tally = cache.tally();
@@ -93,21 +108,19 @@ pub(super) fn replay(
 }
 
 impl Outcome {
-    /// Looks up and stores the objects of a request, the first of which have been found.
-    fn look_up(&mut self, cache: &mut impl Cache, asked: &[Asked], found: usize) {
+    /// Counts what came of the objects of a request.
+    fn count(&mut self, asked: &[Asked], served: &[Served]) {
         self.lookups += asked.len() as u64;
         let mut is_prefix = true;
-        for (at, asked) in asked.iter().enumerate() {
-            if at < found || cache.get(asked.key) {
-                self.hit_objects += 1;
-                self.hit_tokens += if is_prefix { asked.tokens } else { 0 };
-                continue;
-            }
-            is_prefix = false;
-            if cache.put(asked.key, asked.size_bytes) {
-                self.stored_bytes += asked.size_bytes;
-            } else {
-                self.refused += 1;
+        for (asked, served) in asked.iter().zip(served) {
+            is_prefix &= *served == Served::Found;
+            match served {
+                Served::Found => {
+                    self.hit_objects += 1;
+                    self.hit_tokens += if is_prefix { asked.tokens } else { 0 };
+                }
+                Served::Stored => self.stored_bytes += asked.size_bytes,
+                Served::Refused => self.refused += 1,
             }
         }
     }

@@ -1,0 +1,118 @@
+//! Putting the objects of a prompt in one go.
+
+use crate::{
+    ObjectStore,
+    clock::Moment,
+    error::{CommitError, PutError},
+    lease::Lease,
+    object::Tick,
+    put::{Put, begin},
+    request::PutRequest,
+};
+
+/// The objects of a prompt from its first on: those that are stored, and space
+/// for those that were missing.
+///
+/// None of them leaves as long as this is held. Dropped without
+/// [`commit`](Self::commit), it gives the space back.
+#[derive(Debug)]
+#[must_use = "dropping the chain gives its space back"]
+pub struct Chain {
+    found: Vec<Lease>,
+    puts: Vec<Put>,
+    refusal: Option<PutError>,
+}
+
+impl ObjectStore {
+    /// Finds space for the objects of a prompt that are missing, in their order
+    /// and as many from the front as fit; those that are there are used.
+    ///
+    /// Each object's [`parent`](PutRequest::parent) is the one before it; that
+    /// of the first one is its own. Room is never made at the cost of the chain
+    /// itself. What is refused, and all behind it, is left out: see
+    /// [`Chain::refusal`].
+    pub fn put_many<K: AsRef<[u8]>>(&self, chain: &[(K, PutRequest<'_>)]) -> Chain {
+        let shared = &self.shared;
+        let now = shared.now();
+        let mut all = Chain {
+            found: Vec::new(),
+            puts: Vec::new(),
+            refusal: None,
+        };
+        let mut parent = chain.first().and_then(|(_, request)| request.parent);
+        for (key, request) in chain {
+            let key = key.as_ref();
+            let request = PutRequest { parent, ..*request };
+            if let Err(refusal) = self.add_to(&mut all, key, &request, now) {
+                shared.count_refusal(&refusal);
+                all.refusal = Some(refusal);
+                break;
+            }
+            parent = Some(key);
+        }
+        // The last one first, so that the first one is the youngest.
+        for lease in all.found.iter().rev() {
+            shared.order.note_use(lease.object(), Tick::from(now));
+        }
+        all
+    }
+
+    fn add_to(
+        &self,
+        chain: &mut Chain,
+        key: &[u8],
+        request: &PutRequest<'_>,
+        now: Moment,
+    ) -> Result<(), PutError> {
+        if let Some(lease) = self.shared.lease_quietly(key) {
+            chain.found.push(lease);
+            return Ok(());
+        }
+        let put = begin(&self.shared, key, request, now)?;
+        chain.puts.push(put.in_chain());
+        Ok(())
+    }
+}
+
+impl Chain {
+    /// Returns how many objects are stored or have space.
+    #[must_use]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty chain is one of length 0"
+    )]
+    pub fn len(&self) -> usize {
+        self.found.len() + self.puts.len()
+    }
+
+    /// Returns the objects that were there already.
+    pub fn found(&self) -> &[Lease] {
+        &self.found
+    }
+
+    /// Returns the space of those that were missing, in their order.
+    pub fn puts_mut(&mut self) -> &mut [Put] {
+        &mut self.puts
+    }
+
+    /// Returns why the object behind those was refused, if there is one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&PutError> {
+        self.refusal.as_ref()
+    }
+
+    /// Makes the objects that were missing readable, in their order; returns how
+    /// many objects of the chain are stored.
+    ///
+    /// # Errors
+    ///
+    /// The first [`CommitError`]; the objects before it are stored, those behind
+    /// it are not.
+    pub fn commit(self) -> Result<usize, CommitError> {
+        let stored = self.len();
+        for put in self.puts {
+            put.commit()?;
+        }
+        Ok(stored)
+    }
+}
