@@ -1,6 +1,5 @@
 //! What a thread decides in one allocator does not depend on the others that it uses.
 #![cfg(feature = "std")]
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use mc_offset::{Handle, SharedAllocator};
 use rand::{RngExt, SeedableRng};
