@@ -27,7 +27,7 @@ use crate::{
 /// >>> arena.allocate(1 << 21)
 /// Traceback (most recent call last):
 /// ...
-/// mc_alloc.NoSpace: no room for 2097152 bytes: 1044380 are free, the largest hole has 1044380
+/// mc_alloc.NoSpace: no room for 2097152 bytes: 1044352 are free, the largest hole has 1044352
 #[pyclass(frozen, module = "mc_alloc")]
 #[derive(Debug)]
 pub(crate) struct Arena {

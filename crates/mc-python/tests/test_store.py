@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+import time
 
 import mc_alloc
 import numpy
@@ -121,14 +122,14 @@ def test_errors_have_numbers(store):
     with pytest.raises(mc_alloc.Exists) as refusal:
         store.put(b"flying", 5)
     assert (refusal.value.key, refusal.value.in_flight) == (b"flying", True)
-    flying.abort()
     with pytest.raises(mc_alloc.NoSpace) as refusal:
         store.put(b"large", 2 * MIB)
     assert (refusal.value.asked, refusal.value.largest_hole) == (2 * MIB, MIB)
     store.pin(b"stored")
     with pytest.raises(mc_alloc.NoSpace) as refusal:
         store.put(b"large", MIB)
-    assert (refusal.value.asked, refusal.value.free) == (MIB, MIB - 5)
+    assert (refusal.value.asked, refusal.value.free) == (MIB, MIB - 10)
+    flying.abort()
     with pytest.raises(mc_alloc.Pinned) as refusal:
         store.remove(b"stored")
     assert refusal.value.key == b"stored"
@@ -264,7 +265,6 @@ def test_read_into_a_buffer(store):
 def test_timed_leases_and_deadlines_follow_the_clock(clock):
     store = remote(clock=clock, lease_max=10.0)
     store.put(b"key", 5).commit()
-    del store.get(b"key", lease=5.0).release
     assert store.get(b"key", lease=5.0) is not None
     clock.advance(4.9)
     with pytest.raises(mc_alloc.Leased):
@@ -373,7 +373,7 @@ def test_equal_calls_give_equal_decisions(policy):
             key = b"%d" % (number * number % 97)
             if store.get(key) is None:
                 store.put(key, 500 + number % 700, parent=b"%d" % (number % 7)).commit()
-        return sorted(store.keys()), store.stats()["evicted" if False else "on_demand_objects"]
+        return sorted(store.keys()), store.stats()["on_demand_objects"]
 
     assert run() == run()
 
@@ -446,31 +446,27 @@ def test_what_this_build_cannot_do_is_refused(store):
 
 
 def test_the_lock_of_the_interpreter_is_released(store):
-    """Another thread goes on in Python while one is in the store for long."""
+    """Another thread goes on in Python during calls, though it never gets the lock by force."""
     size = 512 << 10
-    data = bytes(size)
     with store.put(b"key", size) as put:
-        put.write(data)
+        put.write(bytes(size))
+    lease = store.get(b"key")
+    turns, is_over = [0], threading.Event()
+
+    def count():
+        while not is_over.is_set():
+            turns[0] += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=count)
+    thread.start()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1000.0)
     try:
-        counted, is_over = [0], threading.Event()
-        started = threading.Event()
-
-        def count():
-            started.set()
-            while not is_over.is_set():
-                counted[0] += 1
-                is_over.wait(0)
-
-        thread = threading.Thread(target=count)
-        thread.start()
-        started.wait()
-        lease = store.get(b"key")
-        before = counted[0]
-        for _ in range(200):
+        before = turns[0]
+        for _ in range(300):
             lease.read()
-        after = counted[0]
+        after = turns[0]
     finally:
         sys.setswitchinterval(interval)
         is_over.set()

@@ -25,18 +25,22 @@ from mc_alloc._native import (
     __version__,
 )
 from mc_alloc._pool import Pool, SharedView
+from mc_alloc._types import Descriptor, Extent, Moved, Survivor, Unmounted
 
 __all__ = [
     "Allocation",
     "Arena",
     "Buffer",
+    "Descriptor",
     "Error",
     "Exists",
+    "Extent",
     "InvalidArgument",
     "Lease",
     "Leased",
     "LimitReached",
     "ManualClock",
+    "Moved",
     "NoSpace",
     "Occupied",
     "OffsetAllocator",
@@ -47,6 +51,8 @@ __all__ = [
     "QuotaExceeded",
     "SharedView",
     "Store",
+    "Survivor",
+    "Unmounted",
     "Unreadable",
     "__version__",
 ]

@@ -1,43 +1,33 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Optional, TypedDict, Union, final
+from typing import Any, Literal, Optional, Union, final
 
 from typing_extensions import Buffer as Bytes
+from typing_extensions import Self
 
 from mc_alloc._pool import Pool
+from mc_alloc._types import Descriptor, Moved, Unmounted
+
+__all__ = [
+    "Allocation",
+    "Arena",
+    "Buffer",
+    "Lease",
+    "ManualClock",
+    "MappedPool",
+    "MappedView",
+    "Memory",
+    "OffsetAllocator",
+    "Put",
+    "Store",
+    "__version__",
+]
 
 __version__: str
 
-class Extent(TypedDict):
-    address: int
-    size: int
-
-class Descriptor(TypedDict):
-    segment: int
-    epoch: int
-    address: int
-    size: int
-    protocol: str
-    endpoint: str
-    extents: list[Extent]
-
-class Survivor(TypedDict):
-    key: bytes
-    readable: int
-    wanted: int
-
-class Unmounted(TypedDict):
-    lost: list[bytes]
-    survivors: list[Survivor]
-
-class Moved(TypedDict):
-    replicas: int
-    bytes: int
-    left: list[bytes]
-
-Key = Union[Bytes, str]
-Number = Union[int, float]
+_Key = Union[Bytes, str]
+_Number = Union[int, float]
 
 @final
 class Memory: ...
@@ -72,7 +62,7 @@ class MappedView:
     def read(self, offset: int, size: int) -> bytes: ...
 
 class Buffer:
-    def __new__(cls, memory: Memory, /) -> "Buffer": ...
+    def __new__(cls, memory: Memory, /) -> Self: ...
     address: int
     size: int
     def __len__(self) -> int: ...
@@ -119,7 +109,7 @@ class OffsetAllocator:
     def free_many(self, allocations: Iterable[Allocation]) -> None: ...
     def allocate_at(self, offset: int, size: int) -> Allocation: ...
     def restore(self, entries: Sequence[tuple[int, int]]) -> list[Allocation]: ...
-    def report(self) -> dict[str, Number]: ...
+    def report(self) -> dict[str, _Number]: ...
     def check_invariants(self) -> None: ...
     @property
     def capacity(self) -> int: ...
@@ -199,31 +189,31 @@ class Store:
     ) -> Literal["mounted", "already-mounted", "replaced"]: ...
     def put(
         self,
-        key: Key,
+        key: _Key,
         size_or_parts: Union[int, Sequence[int]],
         align: int = 1,
         extents: int = 1,
         replicas: int = 1,
         host: str = "",
-        parent: Optional[Key] = None,
+        parent: Optional[_Key] = None,
         tenant: Optional[str] = None,
         keep_until: Optional[float] = None,
         deadline: Optional[float] = None,
     ) -> Put: ...
     def put_many(
         self,
-        keys: Sequence[Key],
+        keys: Sequence[_Key],
         sizes: Union[int, Sequence[int]],
         align: int = 1,
-        parent: Optional[Key] = None,
+        parent: Optional[_Key] = None,
         data: Optional[Sequence[Bytes]] = None,
     ) -> int: ...
-    def get(self, key: Key, lease: float = 0.0) -> Optional[Lease]: ...
-    def get_many(self, keys: Iterable[Key]) -> list[Lease]: ...
-    def exists(self, key: Key) -> bool: ...
-    def remove(self, key: Key, mode: Literal["if-idle", "detach", "now"] = "if-idle") -> bool: ...
-    def pin(self, key: Key) -> bool: ...
-    def unpin(self, key: Key) -> bool: ...
+    def get(self, key: _Key, lease: float = 0.0) -> Optional[Lease]: ...
+    def get_many(self, keys: Iterable[_Key]) -> list[Lease]: ...
+    def exists(self, key: _Key) -> bool: ...
+    def remove(self, key: _Key, mode: Literal["if-idle", "detach", "now"] = "if-idle") -> bool: ...
+    def pin(self, key: _Key) -> bool: ...
+    def unpin(self, key: _Key) -> bool: ...
     def keys(self) -> list[bytes]: ...
     def drain(self, id: int) -> None: ...
     def finish_drain(self, id: int) -> None: ...
@@ -236,7 +226,7 @@ class Store:
     ) -> Moved: ...
     def compact(self, budget_bytes: int) -> int: ...
     def tenant(self, name: str, guaranteed: int = 0, most: Optional[int] = None) -> None: ...
-    def stats(self) -> dict[str, Number]: ...
+    def stats(self) -> dict[str, _Number]: ...
     def sync(self) -> None: ...
     def check_invariants(self) -> None: ...
     @property
