@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 
 use mc_arena::{ArenaError, ClaimError, OtherProcess as OtherProcessError, PoolError, Process};
 use mc_offset::{AllocError, OptionsError, PlaceError, Report, RestoreError};
-use mc_segment::{BytesError, MountError, PlacementError, TransitionError};
+use mc_segment::{BytesError, MountError, PlacementError, SegmentPool, TransitionError};
 use mc_store::{CommitError, PutError, ReadError, RemoveError};
 use pyo3::{PyErr, PyResult};
 
@@ -148,19 +148,19 @@ pub(crate) fn transition(cause: TransitionError) -> PyErr {
 }
 
 #[cold]
-pub(crate) fn put(cause: PutError, key: &[u8]) -> PyErr {
+pub(crate) fn put(cause: PutError, key: &[u8], pool: &SegmentPool) -> PyErr {
     match cause {
         PutError::Exists => Exists::new_err((key.to_vec(), false)),
         PutError::InFlight => Exists::new_err((key.to_vec(), true)),
         PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => {
             InvalidArgument::new_err(cause.to_string())
         }
-        PutError::Place(place) | PutError::NoRoom { place, .. } => placement(place, &cause),
+        PutError::Place(place) | PutError::NoRoom { place, .. } => placement(place, &cause, pool),
         cause => error(&cause),
     }
 }
 
-fn placement(place: PlacementError, cause: &PutError) -> PyErr {
+fn placement(place: PlacementError, cause: &PutError, pool: &SegmentPool) -> PyErr {
     match place {
         PlacementError::NoSpace {
             asked,
@@ -168,12 +168,12 @@ fn placement(place: PlacementError, cause: &PutError) -> PyErr {
             largest_hole,
             ..
         } => no_space(asked, free_bytes, largest_hole),
-        PlacementError::NoSegment {
-            asked,
-            largest_bytes,
-            ..
-        } => no_space(asked, 0, largest_bytes),
-        PlacementError::TooFewNames { asked, .. } => no_space(asked, 0, 0),
+        PlacementError::NoSegment { asked, .. } | PlacementError::TooFewNames { asked, .. } => {
+            let segments = pool.segments();
+            let free = segments.iter().map(|segment| segment.free_bytes);
+            let holes = segments.iter().map(|segment| segment.largest_hole);
+            no_space(asked, free.sum(), holes.max().unwrap_or(0))
+        }
         _ => InvalidArgument::new_err(text(cause)),
     }
 }

@@ -5,7 +5,8 @@ mod opening;
 use std::path::PathBuf;
 
 use mc_segment::{
-    BytesError, PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPoolOptions, TransitionError,
+    BytesError, PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
+    TransitionError,
 };
 use mc_store::{ObjectStore, PutError, PutRequest, StoreOptions, copy_bytes};
 use pyo3::{
@@ -198,7 +199,7 @@ impl Store {
         };
         let key = key.as_ref();
         let put = py.detach(|| store.put(key, &request));
-        let put = put.map_err(|error| errors::put(error, key))?;
+        let put = put.map_err(|error| errors::put(error, key, store.pool()))?;
         Ok(Put::new(put, size, self.opening.process()))
     }
 
@@ -253,7 +254,9 @@ impl Store {
             .as_ref()
             .map(|sources| sources.iter().map(Source::bytes).collect());
         py.detach(|| put_chain(store, &chain, bytes.as_deref()))
-            .map_err(|refused| refused.exception(keys.first().map_or(&[], AsRef::as_ref)))
+            .map_err(|refused| {
+                refused.exception(keys.first().map_or(&[], AsRef::as_ref), store.pool())
+            })
     }
 
     /// Returns a Lease of an object, or None if it is not stored.
@@ -497,9 +500,9 @@ enum ChainRefused {
 }
 
 impl ChainRefused {
-    fn exception(self, key: &[u8]) -> PyErr {
+    fn exception(self, key: &[u8], pool: &SegmentPool) -> PyErr {
         match self {
-            Self::Put(error) => errors::put(error, key),
+            Self::Put(error) => errors::put(error, key, pool),
             Self::Commit(error) => errors::commit(error),
             Self::Bytes(error) => errors::bytes(&error),
         }
