@@ -18,6 +18,7 @@ mod regression;
 mod soak;
 mod supply;
 mod tidy;
+mod wheel;
 mod workspace;
 
 use std::num::NonZeroU32;
@@ -99,6 +100,12 @@ enum Task {
     Dist,
     /// Measure what the C++ handle costs above that of Rust
     Boundary,
+    /// Make wheel and sdist of the Python package, install and test them (needs the network for maturin)
+    Wheel {
+        /// The interpreter, 3.9 or later
+        #[arg(long, value_name = "COMMAND", default_value = "python3")]
+        python: String,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -122,5 +129,6 @@ fn main() -> anyhow::Result<()> {
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),
+        Task::Wheel { python } => wheel::run(&workspace::shell()?, &python),
     }
 }
