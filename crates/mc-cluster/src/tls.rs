@@ -22,15 +22,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn server(&self) -> ServerTlsConfig {
-        let mut config = ServerTlsConfig::new();
-        if let Some(identity) = self.identity() {
-            config = config.identity(identity);
-        }
+    /// Returns what a node needs, if there is an identity.
+    pub(crate) fn server(&self) -> Option<ServerTlsConfig> {
+        let mut config = ServerTlsConfig::new().identity(self.identity()?);
         if let Some(authority) = &self.authority {
             config = config.client_ca_root(Certificate::from_pem(authority));
         }
-        config
+        Some(config)
     }
 
     pub(crate) fn client(&self) -> ClientTlsConfig {

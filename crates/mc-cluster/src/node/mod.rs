@@ -110,6 +110,9 @@ pub enum NodeError {
     /// The node cannot announce itself.
     #[error("the node cannot become a member")]
     Member(#[from] EtcdError),
+    /// Connections are to be encrypted, and there is no own certificate.
+    #[error("a node that encrypts needs a certificate and its key")]
+    NoIdentity,
     /// The certificates are none.
     #[error("the certificates of the node cannot be used")]
     Certificates(#[source] tonic::transport::Error),
@@ -328,9 +331,8 @@ fn serve(
         .http2_keepalive_timeout(Some(limits.pause_max));
     #[cfg(feature = "tls")]
     if let Some(tls) = &options.tls {
-        server = server
-            .tls_config(tls.server())
-            .map_err(NodeError::Certificates)?;
+        let config = tls.server().ok_or(NodeError::NoIdentity)?;
+        server = server.tls_config(config).map_err(NodeError::Certificates)?;
     }
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = server

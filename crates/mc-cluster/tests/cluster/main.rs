@@ -7,3 +7,5 @@ mod hostile;
 mod http;
 mod restart;
 mod serving;
+#[cfg(feature = "tls")]
+mod tls;
