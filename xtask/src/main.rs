@@ -3,6 +3,7 @@
 mod bench;
 mod boundary;
 mod ci;
+mod cluster;
 mod data;
 mod dist;
 mod drill;
@@ -94,6 +95,15 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Kill and freeze nodes, clients and etcd at every step of a put and a get, and verify every object
+    Cluster {
+        /// How often
+        #[arg(long, value_name = "N", default_value = "200")]
+        kills: u32,
+        /// Seed of keys and victims
+        #[arg(long, value_name = "N", default_value = "1")]
+        seed: u64,
+    },
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++ in target/dist
@@ -126,6 +136,7 @@ fn main() -> anyhow::Result<()> {
         Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Drill { kills, seed } => drill::run(kills, seed),
+        Task::Cluster { kills, seed } => cluster::run(kills, seed),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),
