@@ -57,7 +57,6 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
-    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
@@ -66,6 +65,7 @@ pub enum PolicyKind {
     /// [`ReuseAge`].
     ReuseAge,
     /// [`Auto`].
+    #[default]
     Auto,
 }
 
