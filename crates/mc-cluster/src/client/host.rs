@@ -42,6 +42,9 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
+/// Bytes of a frame, of which a message has one or a few.
+const FRAME_BYTES: u32 = 1 << 20;
+
 /// Bytes of a message; nodes send less.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -63,6 +66,7 @@ impl Connection {
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .http2_keep_alive_interval(ALIVE_EVERY)
             .keep_alive_timeout(ALIVE_EVERY);
         #[cfg(feature = "tls")]

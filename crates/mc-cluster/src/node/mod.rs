@@ -151,6 +151,9 @@ const STOP_LOOK: Duration = Duration::from_millis(5);
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
+/// Bytes of a frame, of which a message has one or a few.
+const FRAME_BYTES: u32 = 1 << 20;
+
 impl NodeOptions {
     /// Returns options of a node on any free port of the loopback interface,
     /// without HTTP, token and etcd, with the default limits.
@@ -325,6 +328,7 @@ fn serve(
     let mut server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(limits.streams_max)
         .concurrency_limit_per_connection(limits.streams_max as usize)
         .http2_keepalive_interval(Some(limits.pause_max))

@@ -16,6 +16,7 @@ use mc_cluster::{
 use nix::sys::signal::Signal;
 use rand::{Rng, RngExt, rngs::StdRng};
 use tokio::time::{sleep, timeout};
+use tonic::{Code, Status};
 
 use super::{
     attempt::{self, AT_STEP, RIGHT, Read, WRONG, contents, perform},
@@ -118,13 +119,27 @@ async fn work(
 
 /// Has ranges of one node in flight, leased and detached at once, and looks that
 /// each is one's only. Some stay in flight, for their deadline to end.
+///
+/// On a busy machine a node may be no member for a moment, and refuse.
 async fn hold_ranges(
     cluster: &Cluster,
     witness: &mut Witness,
     node: usize,
     random: &mut StdRng,
-) -> Result<(), Box<dyn Error>> {
-    let mut calls = cluster.calls(node);
+) -> Result<(), Status> {
+    let held = try_hold_ranges(cluster.calls(node), witness, node, random).await;
+    held.or_else(|status| match status.code() {
+        Code::Unavailable => Ok(()),
+        _ => Err(status),
+    })
+}
+
+async fn try_hold_ranges(
+    mut calls: Calls,
+    witness: &mut Witness,
+    node: usize,
+    random: &mut StdRng,
+) -> Result<(), Status> {
     let (keys, first) = reserve(&mut calls, witness, node, random).await?;
     let (committed, aborted) = first.items.split_at(HELD / 2);
     let items = committed.iter().map(|item| commit_request::Item {
@@ -149,7 +164,7 @@ async fn hold_ranges(
     };
     calls.abort(request).await?;
     // What is leased has no key any more, and still is nobody else's.
-    reserve(&mut calls, witness, node, random).await?;
+    let second = reserve(&mut calls, witness, node, random).await;
     for item in committed {
         witness.take_back(node, &item.extents);
     }
@@ -158,7 +173,7 @@ async fn hold_ranges(
         life: first.life,
     };
     calls.release(request).await?;
-    Ok(())
+    second.map(drop)
 }
 
 async fn reserve(
@@ -166,7 +181,7 @@ async fn reserve(
     witness: &mut Witness,
     node: usize,
     random: &mut StdRng,
-) -> Result<(Vec<Bytes>, ReserveResponse), Box<dyn Error>> {
+) -> Result<(Vec<Bytes>, ReserveResponse), Status> {
     let key = |_| Bytes::from(format!("held {}", random.next_u64()));
     let keys: Vec<Bytes> = (0..HELD).map(key).collect();
     let items = keys.iter().map(|key| reserve_request::Item {
@@ -187,7 +202,7 @@ async fn reserve(
     Ok((keys, reserved))
 }
 
-async fn remove(calls: &mut Calls, keys: &[Bytes]) -> Result<(), Box<dyn Error>> {
+async fn remove(calls: &mut Calls, keys: &[Bytes]) -> Result<(), Status> {
     let request = RemoveRequest {
         keys: keys.to_vec(),
         mode: Mode::Detach.into(),
@@ -196,7 +211,7 @@ async fn remove(calls: &mut Calls, keys: &[Bytes]) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-async fn leased(calls: &mut Calls, keys: &[Bytes]) -> Result<u64, Box<dyn Error>> {
+async fn leased(calls: &mut Calls, keys: &[Bytes]) -> Result<u64, Status> {
     let request = LookupRequest {
         keys: keys.to_vec(),
         lease_ms: 60_000,
