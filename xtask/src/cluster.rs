@@ -31,8 +31,8 @@ fn drill(shell: &Shell, kills: u32, seed: u64, etcd: Option<PathBuf>) -> anyhow:
         shell,
         "cargo run --locked --quiet --release --package mc-cluster -- drill --kills {kills} --seed {seed} {etcd...}"
     )
-    .run()
-    .map_err(Into::into)
+    .run()?;
+    Ok(())
 }
 
 /// Returns the program of etcd: the one that is installed, or Debian's, unpacked without installing it,

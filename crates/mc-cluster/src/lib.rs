@@ -32,10 +32,12 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod flow;
 mod limits;
 pub mod members;
 pub mod node;
 mod standing;
+mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod token;

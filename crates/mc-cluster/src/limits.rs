@@ -15,8 +15,8 @@ pub struct Limits {
     pub key_bytes_max: usize,
     /// Bytes of one message, in either direction.
     pub message_bytes_max: usize,
-    /// Bytes of an object in one message, in either direction; less than a
-    /// message may have.
+    /// Bytes of an object in one message that the node sends, and that its
+    /// clients are told to send; less than a message may have.
     pub chunk_bytes_max: usize,
     /// Streams and calls under way on one connection.
     pub streams_max: u32,

@@ -7,15 +7,15 @@ use futures_util::future::{join_all, try_join_all};
 use tonic::Response;
 
 use super::{
-    ClientError, Shared, count, host,
+    ClientError, Shared, count,
     host::Calls,
-    hosts::Routes,
     patience::Patience,
     put::{Checked, put_batch},
     transport::{Incoming, Space, Transport},
 };
 use crate::{
     members::Member,
+    time::millis,
     wire::{
         Extent, LookupRequest, LookupResponse, Outcome, ReleaseRequest, RemoveRequest,
         lookup_response, remove_request::Mode,
@@ -46,14 +46,25 @@ struct Found {
     object: u32,
     bytes: usize,
     checksum: Option<u32>,
+    /// Taken by the call that reads them.
     extents: Vec<Extent>,
 }
 
-/// Leases that were taken, by the host that granted them, to be given back.
-type Leases<'a> = BTreeMap<&'a str, (&'a Member, u64, Vec<u64>)>;
+/// Leases that were taken, by the host and its life that granted them, to be
+/// given back.
+type Leases<'a> = BTreeMap<(&'a str, u64), (&'a Member, Vec<u64>)>;
 
 /// Keys by the host that is asked for them next.
 type ByHost<'a> = BTreeMap<&'a str, (&'a Member, Vec<usize>)>;
+
+/// What is read with one call.
+struct LeaseRead<'a> {
+    member: &'a Member,
+    space: Space,
+    lease: u64,
+    indices: Vec<usize>,
+    objects: Vec<Incoming>,
+}
 
 pub(super) async fn get_prefix<T: Transport>(
     shared: &Arc<Shared<T>>,
@@ -76,7 +87,7 @@ pub(super) async fn get_prefix<T: Transport>(
     count(&shared.counts.misses, asked_for - end);
     wanted.truncate(end);
     for one in &wanted {
-        promote(shared, &routes, one);
+        promote(shared, one);
     }
     Ok(wanted.into_iter().filter_map(Wanted::into_bytes).collect())
 }
@@ -127,21 +138,21 @@ async fn locate<'a, T: Transport>(
             let mut keys = keys.into_iter();
             for answer in answers {
                 let answer = match answer {
-                    Err(error) if !is_passing(&error) => return Err(error),
+                    Err(error) if !error.is_passing() => return Err(error),
                     Err(_) => break,
                     Ok(answer) => answer,
                 };
                 if answer.lease != 0 {
-                    let kept = leases.entry(&member.name);
-                    let kept = kept.or_insert((member, answer.life, Vec::new()));
-                    kept.2.push(answer.lease);
+                    let kept = leases.entry((&member.name, answer.life));
+                    let kept = kept.or_insert((member, Vec::new()));
+                    kept.1.push(answer.lease);
                 }
                 let space = Space::new(answer.life, answer.epoch, usize::MAX);
-                for (object, described) in (0..).zip(answer.objects) {
+                for (number, object) in (0..).zip(answer.objects) {
                     let Some(index) = keys.next() else {
                         break;
                     };
-                    let found = found(&described, object, answer.lease, space);
+                    let found = found(object, number, answer.lease, space);
                     let is_small = |found: &Found| found.bytes <= shared.options.object_bytes_max;
                     wanted[index].note(found.filter(is_small));
                 }
@@ -166,10 +177,9 @@ async fn lookup<'a, T: Transport>(
     let mut answers = Vec::new();
     for batch in indices.chunks(shared.options.batch.max(1)) {
         let keys = batch.iter().map(|&index| wanted[index].key.clone());
-        let lease_ms = u64::try_from(shared.options.lease.as_millis()).unwrap_or(u64::MAX);
         let request = LookupRequest {
             keys: keys.collect(),
-            lease_ms: lease_ms.max(1),
+            lease_ms: millis(shared.options.lease).max(1),
             all_keys,
         };
         let look = async move |mut calls: Calls| calls.lookup(request).await;
@@ -184,7 +194,7 @@ async fn lookup<'a, T: Transport>(
     (member, indices, answers)
 }
 
-fn found(object: &lookup_response::Object, number: u32, lease: u64, space: Space) -> Option<Found> {
+fn found(object: lookup_response::Object, number: u32, lease: u64, space: Space) -> Option<Found> {
     if object.is_missing || lease == 0 {
         return None;
     }
@@ -194,7 +204,7 @@ fn found(object: &lookup_response::Object, number: u32, lease: u64, space: Space
         object: number,
         bytes: usize::try_from(object.bytes).ok()?,
         checksum: object.checksum,
-        extents: object.extents.clone(),
+        extents: object.extents,
     })
 }
 
@@ -203,15 +213,28 @@ async fn read_found<T: Transport>(
     shared: &Arc<Shared<T>>,
     wanted: &mut [Wanted<'_>],
 ) -> Result<bool, ClientError> {
-    let mut by_lease: BTreeMap<(&str, u64), Vec<usize>> = BTreeMap::new();
-    for (index, one) in wanted.iter().enumerate() {
-        if let (State::Found(found), Some(member)) = (&one.state, one.candidate()) {
-            let place = (member.name.as_str(), found.lease);
-            by_lease.entry(place).or_default().push(index);
+    // The next life of a host gives the same numbers again.
+    let mut by_lease: BTreeMap<(&str, u64, u64), LeaseRead<'_>> = BTreeMap::new();
+    for (index, one) in wanted.iter_mut().enumerate() {
+        let candidate = one.candidate();
+        if let (State::Found(found), Some(member)) = (&mut one.state, candidate) {
+            let (space, lease) = (found.space, found.lease);
+            let place = (member.name.as_str(), space.life, lease);
+            let reading = by_lease.entry(place).or_insert_with(|| LeaseRead {
+                member,
+                space,
+                lease,
+                indices: Vec::new(),
+                objects: Vec::new(),
+            });
+            let extents = std::mem::take(&mut found.extents);
+            let object = Incoming::new(found.object, extents, found.bytes);
+            reading.indices.push(index);
+            reading.objects.push(object);
         }
     }
     let reads = by_lease.into_values();
-    let reads = reads.map(|indices| read_lease(shared, indices, wanted));
+    let reads = reads.map(|reading| read_lease(shared, reading));
     let mut is_whole = true;
     for (indices, read) in try_join_all(reads).await? {
         let mut read = read.into_iter();
@@ -236,26 +259,15 @@ async fn read_found<T: Transport>(
 /// Reads objects of one lease; none of them if that fails for now.
 async fn read_lease<T: Transport>(
     shared: &Shared<T>,
-    indices: Vec<usize>,
-    wanted: &[Wanted<'_>],
+    reading: LeaseRead<'_>,
 ) -> Result<(Vec<usize>, Vec<Bytes>), ClientError> {
-    let mut objects = Vec::new();
-    let mut place = None;
-    for &index in &indices {
-        if let State::Found(found) = &wanted[index].state {
-            place = wanted[index]
-                .candidate()
-                .zip(Some((found.space, found.lease)));
-            objects.push(Incoming::new(
-                found.object,
-                found.extents.clone(),
-                found.bytes,
-            ));
-        }
-    }
-    let Some((member, (space, lease))) = place else {
-        return Ok((indices, Vec::new()));
-    };
+    let LeaseRead {
+        member,
+        space,
+        lease,
+        indices,
+        objects,
+    } = reading;
     let bytes = objects.iter().map(|object| object.bytes).sum();
     let read = async |calls| {
         let read = shared.transport.read(calls, &space, lease, objects).await;
@@ -263,7 +275,7 @@ async fn read_lease<T: Transport>(
     };
     match shared.call(member, bytes, read).await {
         Ok(read) => Ok((indices, read)),
-        Err(error) if is_passing(&error) => Ok((indices, Vec::new())),
+        Err(error) if error.is_passing() => Ok((indices, Vec::new())),
         Err(error) => Err(error),
     }
 }
@@ -287,7 +299,7 @@ fn report_damage<T: Transport>(shared: &Arc<Shared<T>>, one: &Wanted<'_>) {
 
 /// Gives leases back. If a host does not hear of it, they end by themselves.
 fn release<T: Transport>(shared: &Arc<Shared<T>>, leases: Leases<'_>) {
-    for (member, life, leases) in leases.into_values() {
+    for ((_, life), (member, leases)) in leases {
         let (shared, member) = (Arc::clone(shared), member.clone());
         let request = ReleaseRequest { leases, life };
         tokio::spawn(async move {
@@ -298,16 +310,13 @@ fn release<T: Transport>(shared: &Arc<Shared<T>>, leases: Leases<'_>) {
 }
 
 /// Puts what a former owner had to the present one, which is asked first.
-fn promote<T: Transport>(shared: &Arc<Shared<T>>, routes: &Routes, one: &Wanted<'_>) {
-    let owners = routes.owners(&one.key, shared.options.replicas);
-    let (Some(from), Some(&owner), State::Read(bytes)) =
-        (one.candidate(), owners.first(), &one.state)
+fn promote<T: Transport>(shared: &Arc<Shared<T>>, one: &Wanted<'_>) {
+    // The owners come before those of former times.
+    let has_owner = one.asked < shared.options.replicas;
+    let (false, Some(&owner), State::Read(bytes)) = (has_owner, one.candidates.first(), &one.state)
     else {
         return;
     };
-    if owners.iter().any(|owner| owner.name == from.name) {
-        return;
-    }
     let object = Checked {
         key: one.key.clone(),
         bytes: bytes.clone(),
@@ -321,10 +330,6 @@ fn promote<T: Transport>(shared: &Arc<Shared<T>>, routes: &Routes, one: &Wanted<
             count(&shared.counts.promoted, 1);
         }
     });
-}
-
-fn is_passing(error: &ClientError) -> bool {
-    matches!(error, ClientError::Call(status) if host::is_passing(status))
 }
 
 impl<'a> Wanted<'a> {

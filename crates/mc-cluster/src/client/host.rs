@@ -12,6 +12,7 @@ use tonic::{
 
 use crate::{
     client::ClientError,
+    flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
     token::{Show, Token},
     wire::node_client::NodeClient,
 };
@@ -37,13 +38,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 /// How often a silent connection is tried, and how long the answer may take.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
-
-/// Bytes under way on a stream and on a connection.
-const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-
-/// Bytes of a frame, of which a message has one or a few.
-const FRAME_BYTES: u32 = 1 << 20;
 
 /// Bytes of a message; nodes send less.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -106,17 +100,13 @@ pub(crate) fn is_silence(status: &Status) -> bool {
 
 /// Says whether a call may succeed later, or with another node.
 pub(crate) fn is_passing(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::Internal
-            | Code::Aborted
-            | Code::FailedPrecondition
-            | Code::NotFound
-            | Code::ResourceExhausted
-            | Code::DataLoss
-    )
+    is_silence(status)
+        || matches!(
+            status.code(),
+            Code::Aborted
+                | Code::FailedPrecondition
+                | Code::NotFound
+                | Code::ResourceExhausted
+                | Code::DataLoss
+        )
 }

@@ -14,7 +14,10 @@ use super::{
     host::{Calls, Connection},
     route::Route,
 };
-use crate::members::{Member, Members};
+use crate::{
+    members::{Member, Members},
+    time::after,
+};
 
 /// The hosts as a client sees them.
 #[derive(Debug)]
@@ -156,7 +159,7 @@ impl Seen {
         }
         let route = Arc::new(Route::new(up.cloned().collect()));
         let before = std::mem::replace(&mut self.route, route);
-        self.former.push_front((before, now + former_for));
+        self.former.push_front((before, after(now, former_for)));
         self.former.truncate(FORMER_MAX);
     }
 }

@@ -130,6 +130,13 @@ pub enum ClientError {
     Call(#[from] Status),
 }
 
+impl ClientError {
+    /// Says whether another try, or another host, may do better.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Call(status) if host::is_passing(status))
+    }
+}
+
 impl Default for ClientOptions {
     /// Returns one copy, batches of 256, ten seconds for a put, two for a call,
     /// leases of ten seconds, a minute for former owners, and objects of at most

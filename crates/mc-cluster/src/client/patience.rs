@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::time::after;
+
 /// The time that an operation has, and the pauses between its tries.
 #[derive(Debug)]
 pub(crate) struct Patience {
@@ -21,14 +23,15 @@ const BYTES_PER_MILLISECOND: u64 = 50_000;
 impl Patience {
     pub(crate) fn new(time: Duration) -> Self {
         Self {
-            end: Instant::now() + time,
+            end: after(Instant::now(), time),
             pause: PAUSE,
         }
     }
 
     /// Returns the time that a call has which moves bytes.
     pub(crate) fn for_bytes(call_time: Duration, bytes: usize) -> Duration {
-        call_time + Duration::from_millis(bytes as u64 / BYTES_PER_MILLISECOND)
+        let moving = Duration::from_millis(bytes as u64 / BYTES_PER_MILLISECOND);
+        call_time.saturating_add(moving)
     }
 
     pub(crate) fn left(&self) -> Duration {

@@ -7,16 +7,17 @@ use futures_util::future::join_all;
 use tonic::Status;
 
 use super::{
-    ClientError, Shared, count, host,
+    ClientError, Shared, count,
     host::Calls,
     patience::Patience,
     transport::{Outgoing, Space, Transport},
 };
 use crate::{
     members::Member,
+    time::millis,
     wire::{
-        AbortRequest, CommitRequest, Outcome, ReserveRequest, ReserveResponse, commit_request,
-        reserve_request,
+        AbortRequest, CommitRequest, CommitResponse, Outcome, ReserveRequest, ReserveResponse,
+        commit_request, reserve_request,
     },
 };
 
@@ -132,17 +133,14 @@ pub(super) async fn put_batch<T: Transport>(
     let deadline = patience.left().max(shared.options.call_time);
     let request = ReserveRequest {
         items: items.collect(),
-        deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        deadline_ms: millis(deadline),
     };
     let reserve = async move |mut calls: Calls| calls.reserve(request).await;
     let reserved = shared.call(member, 0, reserve).await?;
-    if reserved.items.len() != objects.len() {
-        return Err(Status::data_loss("the host answered for another batch").into());
-    }
+    check_answer(reserved.items.len(), objects.len())?;
     let written = fill(shared, member, objects, &reserved).await;
-    if let Err(error) = written {
+    if written.is_err() {
         abort(shared, member, &reserved);
-        return Err(error);
     }
     written
 }
@@ -183,10 +181,28 @@ async fn fill<T: Transport>(
     };
     let commit = async move |mut calls: Calls| calls.commit(request).await;
     let committed = shared.call(member, 0, commit).await?;
-    for (place, outcome) in done.into_iter().zip(committed.outcomes()) {
+    let committed = outcomes_of(&committed, done.len())?;
+    for (place, outcome) in done.into_iter().zip(committed) {
         outcomes[place] = outcome;
     }
     Ok(outcomes)
+}
+
+/// Returns one outcome for each put, those that a newer host knows included.
+fn outcomes_of(committed: &CommitResponse, puts: usize) -> Result<Vec<Outcome>, Status> {
+    check_answer(committed.outcomes.len(), puts)?;
+    let known = |&outcome| Outcome::try_from(outcome).unwrap_or_default();
+    Ok(committed.outcomes.iter().map(known).collect())
+}
+
+/// Refuses an answer that says less or more than was asked.
+fn check_answer(answered: usize, asked: usize) -> Result<(), Status> {
+    match answered == asked {
+        true => Ok(()),
+        false => Err(Status::data_loss(format!(
+            "the host answered for {answered} objects of {asked}"
+        ))),
+    }
 }
 
 /// Gives space back that nobody writes to any more. If the host does not hear
@@ -206,30 +222,51 @@ fn abort<T: Transport>(shared: &Arc<Shared<T>>, member: &Member, reserved: &Rese
 
 impl Tally {
     fn add(&mut self, outcome: Result<Outcome, ClientError>) {
-        let outcome = match outcome {
-            Ok(Outcome::Done | Outcome::Exists) => return self.copies += 1,
-            Ok(outcome) => outcome,
-            Err(error) => {
-                self.is_passing |= match &error {
-                    ClientError::Call(status) => host::is_passing(status),
-                    _ => false,
-                };
-                self.error = Some(error);
-                return;
+        match outcome {
+            Ok(Outcome::Done | Outcome::Exists) => self.copies += 1,
+            Ok(outcome) => {
+                // Whoever puts the key may fail, and what was late may be in time.
+                self.is_passing |= matches!(
+                    outcome,
+                    Outcome::InFlight | Outcome::Expired | Outcome::Unknown | Outcome::Unspecified
+                );
+                self.error = Some(ClientError::Refused { outcome });
             }
-        };
-        // Whoever puts the key may fail, and what was late may be in time.
-        self.is_passing |= matches!(
-            outcome,
-            Outcome::InFlight | Outcome::Expired | Outcome::Unknown | Outcome::Unspecified
-        );
-        self.error = Some(ClientError::Refused { outcome });
+            Err(error) => {
+                self.is_passing |= error.is_passing();
+                self.error = Some(error);
+            }
+        }
     }
 
     fn result(self) -> Result<usize, ClientError> {
         match self.copies {
             0 => Err(self.error.unwrap_or(ClientError::NoMember)),
             copies => Ok(copies),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_put_has_the_outcome_in_its_place_or_none_counts() {
+        let committed = |outcomes: &[i32]| CommitResponse {
+            outcomes: outcomes.into(),
+        };
+        let (done, failed) = (Outcome::Done, Outcome::Failed);
+        // One that this version does not know shifts none of those behind it.
+        let answer = committed(&[done.into(), 9999, failed.into()]);
+        let expected = vec![done, Outcome::Unspecified, failed];
+        assert_eq!(outcomes_of(&answer, 3).unwrap(), expected);
+        for puts in [2, 4] {
+            let refused = outcomes_of(&answer, puts).unwrap_err();
+            assert!(
+                refused.message().contains(&format!("3 objects of {puts}")),
+                "{refused}"
+            );
         }
     }
 }

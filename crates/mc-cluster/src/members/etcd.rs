@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tonic::transport::{Channel, Endpoint};
+use tokio::time::timeout;
+use tonic::{
+    Response, Status,
+    transport::{Channel, Endpoint},
+};
 
 /// Where members are kept in etcd.
 ///
@@ -32,7 +36,7 @@ pub enum EtcdError {
     },
     /// It cannot be reached, or refused.
     #[error("etcd did not answer as it should")]
-    Call(#[from] tonic::Status),
+    Call(#[from] Status),
     /// A stream ended.
     #[error("etcd ended the stream")]
     Ended,
@@ -92,4 +96,13 @@ impl Etcd {
         let bound = |last| format!("{}members{last}", self.prefix).into_bytes();
         (bound('/'), bound('0'))
     }
+}
+
+/// Waits for an answer as long as a call may take.
+pub(super) async fn within_time<T>(
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, EtcdError> {
+    let answered = timeout(CALL_TIME, call).await;
+    let answered = answered.map_err(|_| Status::deadline_exceeded("etcd does not answer"))?;
+    Ok(answered?.into_inner())
 }

@@ -31,9 +31,10 @@ pub enum MembersError {
 }
 
 pub(super) fn parse(text: &str) -> Result<Vec<Member>, MembersError> {
-    let entries = text.split(',').map(str::trim).enumerate();
-    let entries = entries.filter(|(_, entry)| !entry.is_empty());
+    let entries = text.split(',').map(str::trim);
+    let entries = entries.filter(|entry| !entry.is_empty());
     entries
+        .enumerate()
         .map(|(index, entry)| {
             let position = index + 1;
             parse_entry(entry).ok_or(MembersError::Entry { position })
@@ -58,8 +59,8 @@ fn parse_entry(entry: &str) -> Option<Member> {
 pub(super) fn check(members: &[Member]) -> Result<(), MembersError> {
     for (index, member) in members.iter().enumerate() {
         let position = index + 1;
-        let weight = member.weight;
-        if !weight.is_finite() || weight <= 0.0 {
+        if !member.has_weight() {
+            let weight = member.weight;
             return Err(MembersError::Weight { position, weight });
         }
         if members[..index]
@@ -103,12 +104,18 @@ mod tests {
             assert_eq!(refused(text), MembersError::Entry { position: 1 }, "{text}");
         }
         assert_eq!(refused("a=h:1,a=h:2"), MembersError::Name { position: 2 });
+        // What is empty is no entry, whatever is wrong with the next one.
+        assert_eq!(refused("a=h:1,,a=h:2"), MembersError::Name { position: 2 });
+        assert_eq!(refused("a=h:1,,b"), MembersError::Entry { position: 2 });
         let weight = 0.0;
         let position = 2;
         assert_eq!(
             refused("a=h:1,b=h:2*0"),
             MembersError::Weight { position, weight }
         );
-        assert!(matches!(refused("a=h:1*NaN"), MembersError::Weight { .. }));
+        for text in ["a=h:1*NaN", "a=h:1*inf", "a=h:1*-1"] {
+            let weight = refused(text);
+            assert!(matches!(weight, MembersError::Weight { .. }), "{text}");
+        }
     }
 }

@@ -8,10 +8,4 @@
     reason = "generated; the interface is etcd's"
 )]
 
-pub(crate) mod mvccpb {
-    tonic::include_proto!("mvccpb");
-}
-
-pub(crate) mod etcdserverpb {
-    tonic::include_proto!("etcdserverpb");
-}
+tonic::include_proto!("etcdserverpb");

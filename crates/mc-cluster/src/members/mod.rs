@@ -56,6 +56,11 @@ impl Member {
             weight: 1.0,
         }
     }
+
+    /// Says whether keys can be shared out by its weight.
+    fn has_weight(&self) -> bool {
+        self.weight.is_finite() && self.weight > 0.0
+    }
 }
 
 impl Members {
@@ -99,7 +104,7 @@ impl Members {
         })
     }
 
-    /// Returns the members, ordered by name.
+    /// Returns the members: those of a list in its order, those of etcd by name.
     #[must_use]
     pub fn now(&self) -> Arc<[Member]> {
         Arc::clone(&self.list.borrow())

@@ -2,21 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Response, Status, Streaming, transport::Channel};
+use tonic::{Response, Streaming, transport::Channel};
 
 use super::{
     Member,
-    etcd::{CALL_TIME, Etcd, EtcdError, PAUSE},
-    interface::etcdserverpb::{
+    etcd::{Etcd, EtcdError, PAUSE, within_time},
+    interface::{
         Compare, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
-        LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest, compare::TargetUnion,
-        kv_client::KvClient, lease_client::LeaseClient, request_op::Request as Operation,
+        LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
+        compare::{CompareResult, CompareTarget, TargetUnion},
+        kv_client::KvClient,
+        lease_client::LeaseClient,
+        request_op::Request as Operation,
     },
 };
 use crate::standing::{Moment, Standing};
@@ -51,7 +50,7 @@ struct Granted {
 impl Registration {
     /// Begins to register a node, and to renew that. The node stands as soon as
     /// nobody else has its name.
-    pub(crate) async fn start(
+    pub(crate) fn start(
         etcd: Etcd,
         member: Member,
         standing: Arc<Standing>,
@@ -81,12 +80,12 @@ impl Registration {
     /// Gives the entry up at once, if etcd can be reached.
     pub(crate) async fn end(mut self) {
         self.renewal.abort();
+        // Until the task has ended, it may renew the standing.
+        let _ = (&mut self.renewal).await;
         self.standing.set(Moment::NEVER);
         let lease = self.lease.lock().take();
         if let Some(id) = lease {
-            let revoked = self.client.leases.lease_revoke(LeaseRevokeRequest { id });
-            // Otherwise the lease ends by itself.
-            let _ = timeout(CALL_TIME, revoked).await;
+            self.client.revoke(id).await;
         }
     }
 }
@@ -94,6 +93,14 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.renewal.abort();
+    }
+}
+
+impl Client {
+    /// Ends a lease. If etcd does not hear of it, the lease ends by itself.
+    async fn revoke(&mut self, id: i64) {
+        let revoked = self.leases.lease_revoke(LeaseRevokeRequest { id });
+        let _ = within_time(revoked).await;
     }
 }
 
@@ -134,9 +141,7 @@ impl Life {
             return Ok(granted);
         }
         // An earlier life has the name until its lease ends.
-        let id = granted.id;
-        let revoked = self.client.leases.lease_revoke(LeaseRevokeRequest { id });
-        let _ = timeout(CALL_TIME, revoked).await;
+        self.client.revoke(granted.id).await;
         *self.lease.lock() = None;
         entered.and(Err(EtcdError::NotGranted))
     }
@@ -160,8 +165,8 @@ impl Life {
 
     async fn enter(&mut self, lease: i64) -> Result<bool, EtcdError> {
         let is_free = Compare {
-            result: 0,
-            target: 1,
+            result: CompareResult::Equal.into(),
+            target: CompareTarget::Create.into(),
             key: self.key.clone(),
             target_union: Some(TargetUnion::CreateRevision(0)),
         };
@@ -243,13 +248,4 @@ impl Life {
 fn seconds_granted(seconds: i64) -> Option<Duration> {
     let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0);
     seconds.map(Duration::from_secs)
-}
-
-/// Waits for an answer as long as a call may take.
-async fn within_time<T>(
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, EtcdError> {
-    let answered = timeout(CALL_TIME, call).await;
-    let answered = answered.map_err(|_| Status::deadline_exceeded("etcd does not answer"))?;
-    Ok(answered?.into_inner())
 }

@@ -2,23 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, transport::Channel};
+use futures_util::{StreamExt, stream};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tonic::transport::Channel;
 
 use super::{
     Member,
-    etcd::{CALL_TIME, Etcd, EtcdError, PAUSE},
+    etcd::{Etcd, EtcdError, PAUSE, within_time},
     interface::{
-        etcdserverpb::{
-            RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, kv_client::KvClient,
-            watch_client::WatchClient, watch_request::RequestUnion,
-        },
-        mvccpb::event::EventType,
+        RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, event::EventType,
+        kv_client::KvClient, watch_client::WatchClient, watch_request::RequestUnion,
     },
 };
 
@@ -73,9 +66,7 @@ async fn follow_on(etcd: Etcd, channel: Channel, mut now: Read, sender: List) {
 async fn read(etcd: &Etcd, channel: &Channel) -> Result<Read, EtcdError> {
     let (key, range_end) = etcd.range();
     let mut keys = KvClient::new(channel.clone());
-    let answer = timeout(CALL_TIME, keys.range(RangeRequest { key, range_end })).await;
-    let answer = answer.map_err(|_| Status::deadline_exceeded("etcd does not answer"))??;
-    let answer = answer.into_inner();
+    let answer = within_time(keys.range(RangeRequest { key, range_end })).await?;
     let entries = answer.kvs.into_iter();
     let members = entries.filter_map(|entry| Some((entry.key, parse(&entry.value)?)));
     Ok(Read {
@@ -97,15 +88,13 @@ async fn changes(
         range_end,
         start_revision: now.revision + 1,
     };
-    let (requests, stream) = mpsc::channel(1);
     let request = WatchRequest {
         request_union: Some(RequestUnion::CreateRequest(create)),
     };
-    requests.try_send(request).map_err(|_| EtcdError::Ended)?;
+    // etcd watches until the stream of requests ends.
+    let requests = stream::iter([request]).chain(stream::pending());
     let mut watches = WatchClient::new(channel.clone());
-    let answers = timeout(CALL_TIME, watches.watch(ReceiverStream::new(stream))).await;
-    let answers = answers.map_err(|_| Status::deadline_exceeded("etcd does not answer"))??;
-    let mut answers = answers.into_inner();
+    let mut answers = within_time(watches.watch(requests)).await?;
     while let Some(answer) = answers.message().await? {
         if answer.compact_revision > 0 {
             return Ok(End::Compacted);
@@ -139,8 +128,7 @@ fn apply(answer: WatchResponse, now: &mut Read) {
 /// Returns a member unless another program has written something else there.
 fn parse(value: &[u8]) -> Option<Member> {
     let member: Member = serde_json::from_slice(value).ok()?;
-    let is_usable = member.weight.is_finite() && member.weight > 0.0;
-    is_usable.then_some(member)
+    member.has_weight().then_some(member)
 }
 
 fn list(members: &BTreeMap<Vec<u8>, Member>) -> Arc<[Member]> {
@@ -155,4 +143,51 @@ fn publish(sender: &List, members: &BTreeMap<Vec<u8>, Member>) {
         *known = members;
         is_new
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::interface::{Event, KeyValue},
+        *,
+    };
+
+    fn event(kind: EventType, name: &str, weight: &str, mod_revision: i64) -> Event {
+        let value = format!(r#"{{"name":"{name}","address":"h:1","weight":{weight},"new":0}}"#);
+        let entry = KeyValue {
+            key: name.as_bytes().to_vec(),
+            value: value.into_bytes(),
+            mod_revision,
+        };
+        Event {
+            r#type: kind.into(),
+            kv: Some(entry),
+        }
+    }
+
+    #[test]
+    fn changes_are_applied_and_what_is_no_member_is_none() {
+        let mut now = Read {
+            members: BTreeMap::new(),
+            revision: 3,
+        };
+        let mut check = |events: Vec<Event>, names: &[&str], revision| {
+            let answer = WatchResponse {
+                events,
+                ..Default::default()
+            };
+            apply(answer, &mut now);
+            let list = list(&now.members);
+            let found: Vec<_> = list.iter().map(|member| &*member.name).collect();
+            assert_eq!((&*found, now.revision), (names, revision));
+        };
+        let (put, delete) = (EventType::Put, EventType::Delete);
+        let both = vec![event(put, "b", "1", 5), event(put, "a", "0.5", 4)];
+        check(both, &["a", "b"], 5);
+        check(vec![event(delete, "a", "1", 6)], &["b"], 6);
+        for (weight, revision) in [("0", 7), ("-1", 8), ("\"x\"", 9)] {
+            check(vec![event(put, "c", weight, revision)], &["b"], revision);
+        }
+        check(vec![event(put, "b", "0", 10)], &[], 10);
+    }
 }

@@ -100,7 +100,10 @@ impl NodeMemory {
         journal.push(".journal");
         let mut segment = Some(segment);
         let journal = PathBuf::from(journal);
-        std::fs::create_dir_all(&journal).map_err(NodeError::Directory)?;
+        std::fs::create_dir_all(&journal).map_err(|source| NodeError::Directory {
+            directory: journal.clone(),
+            source,
+        })?;
         let opened = ObjectStore::open(&journal, pool, options, |_| segment.take())?;
         if let Some(segment) = segment {
             opened.store.pool().mount(segment)?;

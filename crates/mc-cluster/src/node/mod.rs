@@ -12,6 +12,7 @@ mod timed;
 use std::{
     fmt, io,
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,6 +34,7 @@ use tonic::{
 pub use self::memory::NodeMemory;
 use self::{leases::Leases, puts::Puts, service::Service};
 use crate::{
+    flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
     limits::Limits,
     members::{Etcd, EtcdError, Member, Registration},
     standing::{Moment, Standing},
@@ -97,8 +99,13 @@ pub enum NodeError {
     #[error("the store of the node's file cannot be opened")]
     Open(#[from] mc_store::StoreOpenError),
     /// The directory of the journal cannot be made.
-    #[error("the directory of the journal cannot be made")]
-    Directory(#[source] io::Error),
+    #[error("the directory of the journal, {}, cannot be made", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -146,14 +153,6 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// How often it is looked whether they have.
 const STOP_LOOK: Duration = Duration::from_millis(5);
 
-/// Bytes under way on a stream and on a connection: a large object and more, so
-/// that nobody waits for permission to go on.
-const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-
-/// Bytes of a frame, of which a message has one or a few.
-const FRAME_BYTES: u32 = 1 << 20;
-
 impl NodeOptions {
     /// Returns options of a node on any free port of the loopback interface,
     /// without HTTP, token and etcd, with the default limits.
@@ -187,8 +186,7 @@ impl Node {
             true => Moment::NEVER,
             false => Moment::FOR_EVER,
         }));
-        let listener = listen(options.listen).await?;
-        let address = local_address(&listener, options.listen)?;
+        let (listener, address) = listen(options.listen).await?;
         let http = match options.http {
             Some(address) => Some(listen(address).await?),
             None => None,
@@ -208,8 +206,8 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
-        let http_address = http.as_ref().and_then(|http| http.local_addr().ok());
-        if let Some(http) = http {
+        let http_address = http.as_ref().map(|(_, address)| *address);
+        if let Some((http, _)) = http {
             let router = http::router(Arc::clone(&shared));
             let served = axum::serve(http, router).with_graceful_shutdown(wait(stopped));
             servers.spawn(async move {
@@ -224,7 +222,7 @@ impl Node {
                     weight: shared.capacity_bytes as f64 / f64::from(1 << 30),
                     ..Member::new(options.name, "")
                 };
-                Some(Registration::start(etcd, member, standing).await?)
+                Some(Registration::start(etcd, member, standing)?)
             }
             None => None,
         };
@@ -301,16 +299,12 @@ impl fmt::Debug for Shared {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, NodeError> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|source| NodeError::Listen { address, source })
-}
-
-fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, NodeError> {
-    listener.local_addr().map_err(|source| NodeError::Listen {
-        address: asked,
-        source,
-    })
+/// Returns a listener and its address, of which the port may have been any.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let refused = |source| NodeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
 }
 
 fn serve(

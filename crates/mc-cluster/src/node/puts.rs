@@ -68,9 +68,14 @@ impl Puts {
         };
         let extents = extents(&put);
         let put = Arc::new(Mutex::new(Some(put)));
+        let mut puts = self.puts.lock();
+        if puts.len() >= self.puts_max {
+            // Other calls came first. The put ends when the lock is released.
+            return refused(Outcome::NoRoom);
+        }
         reserve_response::Item {
             outcome: Outcome::Done.into(),
-            put: self.puts.lock().insert(until, put),
+            put: puts.insert(until, put),
             extents,
         }
     }

@@ -7,16 +7,19 @@ use std::{
 };
 
 use futures_util::Stream;
-use mc_store::{ReadError, Removal};
+use mc_store::Removal;
 use tokio::{task, time::timeout};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Shared, leases, outcome, puts::WriteRefused, reading};
-use crate::wire::{
-    AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
-    Outcome, ReadRequest, ReadResponse, ReleaseRequest, ReleaseResponse, RemoveRequest,
-    RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest,
-    WriteResponse, node_server, remove_request::Mode,
+use crate::{
+    time::{after, millis},
+    wire::{
+        AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
+        Outcome, ReadRequest, ReadResponse, ReleaseRequest, ReleaseResponse, RemoveRequest,
+        RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest,
+        WriteResponse, node_server, remove_request::Mode,
+    },
 };
 
 /// Answers the calls of clients, each checked against the limits first.
@@ -37,7 +40,7 @@ impl node_server::Node for Service {
         node.check_standing()?;
         let most = node.limits.put_deadline_max;
         let now = Instant::now();
-        let until = now + granted(request.deadline_ms, most);
+        let until = after(now, granted(request.deadline_ms, most));
         let items = request.items.iter();
         let items = items.map(|item| node.puts.reserve(&node.store, item, now, until));
         Ok(Response::new(ReserveResponse {
@@ -95,10 +98,12 @@ impl node_server::Node for Service {
         };
         if request.lease_ms > 0 && found.iter().any(Option::is_some) {
             let time = granted(request.lease_ms, node.limits.lease_max);
-            let kept = node.leases.keep(found, Instant::now() + time);
-            response.lease = kept
-                .map_err(|leases::TooMany| Status::resource_exhausted("too many leased objects"))?;
-            response.granted_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let kept = node.leases.keep(found, after(Instant::now(), time));
+            response.lease = kept.map_err(|leases::TooMany| {
+                let most = node.limits.leased_max;
+                Status::resource_exhausted(format!("more than {most} objects would be leased"))
+            })?;
+            response.granted_ms = millis(time);
         }
         Ok(Response::new(response))
     }
@@ -127,7 +132,8 @@ impl node_server::Node for Service {
         node.check_batch(request.keys.len())?;
         let mode = request.mode();
         if mode == Mode::Unspecified {
-            return Err(Status::invalid_argument("no such mode of removal"));
+            let text = format!("{} is no mode of removal", request.mode);
+            return Err(Status::invalid_argument(text));
         }
         let remove = move || {
             let keys = request.keys.iter();
@@ -153,10 +159,12 @@ impl node_server::Node for Service {
     ) -> Result<Response<WriteResponse>, Status> {
         let mut stream = request.into_inner();
         let node = &*self.0;
+        let pause_max = node.limits.pause_max;
+        let paused = |_| Status::deadline_exceeded(format!("the stream paused for {pause_max:?}"));
         let mut written_bytes = 0;
         loop {
-            let chunk = timeout(node.limits.pause_max, stream.message()).await;
-            let chunk = chunk.map_err(|_| Status::deadline_exceeded("the stream paused"))??;
+            let chunk = timeout(pause_max, stream.message()).await;
+            let chunk = chunk.map_err(paused)??;
             let Some(chunk) = chunk else {
                 return Ok(Response::new(WriteResponse { written_bytes }));
             };
@@ -236,7 +244,7 @@ impl Shared {
                     Ok(None) if is_stored => Outcome::Done,
                     Ok(None) => Outcome::Unknown,
                     Ok(Some(_)) => Outcome::Exists,
-                    Err(ReadError::Bytes(_)) | Err(_) => Outcome::Failed,
+                    Err(_) => Outcome::Failed,
                 };
             }
             Mode::Detach => Removal::Detach,

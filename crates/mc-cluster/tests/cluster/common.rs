@@ -13,6 +13,7 @@ use mc_cluster::{
     },
 };
 use tokio::runtime::Runtime;
+use tonic::{Code, Response, Status};
 
 pub(crate) const NODE_BYTES: u64 = 8 << 20;
 
@@ -43,6 +44,11 @@ pub(crate) fn client(nodes: &[(&str, &Node)]) -> Client {
 pub(crate) fn calls(node: &Node) -> Calls {
     let address = node.address().to_string();
     Connection::default().calls(&address).unwrap()
+}
+
+/// Returns the code that a call was refused with, if it was.
+pub(crate) fn refusal<T>(answer: Result<Response<T>, Status>) -> Option<Code> {
+    answer.err().map(|status| status.code())
 }
 
 /// Returns bytes that tell the object of a key from those of all others.

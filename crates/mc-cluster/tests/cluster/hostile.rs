@@ -7,16 +7,17 @@ use std::{
 };
 
 use crate::common::{
-    NODE_BYTES, calls, client, commit, contents, item, lookup, options, reserve, runtime, soon,
-    start, stats, write_request,
+    NODE_BYTES, calls, client, commit, contents, item, lookup, options, refusal, reserve, runtime,
+    soon, start, stats, write_request,
 };
 use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Client, ClientOptions, Node, Token,
-    client::Connection,
+    client::Calls,
     wire::{
-        AbortRequest, LookupRequest, Outcome, ReadRequest, RemoveRequest, ReserveRequest,
+        AbortRequest, CommitRequest, LookupRequest, Outcome, ReadRequest, ReleaseRequest,
+        RemoveRequest, ReserveRequest, WriteRequest, commit_request, remove_request::Mode,
         reserve_request,
     },
 };
@@ -33,14 +34,12 @@ fn batches_keys_and_messages_beyond_the_limits_are_refused() {
         options.limits.message_bytes_max = 64 << 10;
         let node = Node::start(options).await.unwrap();
         let mut calls = calls(&node);
-        let nine = LookupRequest {
-            keys: vec![Bytes::from_static(b"key"); 9],
-            lease_ms: 1,
-            all_keys: false,
-        };
-        let refused = calls.lookup(nine).await.unwrap_err();
-        assert_eq!(refused.code(), Code::InvalidArgument);
+        let refused = calls.lookup(nine_keys()).await.unwrap_err();
         assert!(refused.message().contains("at most 8"), "{refused}");
+        assert_eq!(
+            nine_of_each(&mut calls).await,
+            [Some(Code::InvalidArgument); 7]
+        );
         let long = reserve(&mut calls, &[b'k'; 17], 1, 0).await;
         assert_eq!(long.items[0].outcome(), Outcome::TooLarge);
         let large = LookupRequest {
@@ -57,6 +56,43 @@ fn batches_keys_and_messages_beyond_the_limits_are_refused() {
         let refused = calls.remove(no_mode).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
     });
+}
+
+fn nine_keys() -> LookupRequest {
+    LookupRequest {
+        keys: vec![Bytes::from_static(b"key"); 9],
+        lease_ms: 1,
+        all_keys: false,
+    }
+}
+
+/// Makes every call that takes a batch with one of nine.
+async fn nine_of_each(calls: &mut Calls) -> [Option<Code>; 7] {
+    let life = stats(calls).await.life;
+    let reserve = ReserveRequest {
+        items: vec![item(b"key", 1); 9],
+        deadline_ms: 0,
+    };
+    let items = vec![commit_request::Item::default(); 9];
+    let (puts, leases) = (vec![1; 9], vec![1; 9]);
+    let remove = RemoveRequest {
+        keys: nine_keys().keys,
+        mode: Mode::Detach.into(),
+    };
+    let read = ReadRequest {
+        life,
+        lease: 1,
+        objects: vec![0; 9],
+    };
+    [
+        refusal(calls.reserve(reserve).await),
+        refusal(calls.commit(CommitRequest { items, life }).await),
+        refusal(calls.abort(AbortRequest { puts, life }).await),
+        refusal(calls.lookup(nine_keys()).await),
+        refusal(calls.release(ReleaseRequest { leases, life }).await),
+        refusal(calls.remove(remove).await),
+        refusal(calls.read(read).await),
+    ]
 }
 
 #[test]
@@ -81,13 +117,9 @@ fn requests_that_make_no_sense_get_an_outcome_each_and_change_nothing() {
             deadline_ms: u64::MAX,
         };
         let reserved = calls.reserve(request).await.unwrap().into_inner();
-        for item in &reserved.items {
-            assert!(
-                matches!(item.outcome(), Outcome::Impossible | Outcome::NoRoom),
-                "{item:?}"
-            );
-            assert_eq!(item.put, 0);
-        }
+        let outcomes: Vec<_> = reserved.items.iter().map(|item| item.outcome()).collect();
+        assert_eq!(outcomes, [Outcome::Impossible; 4]);
+        assert!(reserved.items.iter().all(|item| item.put == 0));
         let stats = stats(&mut calls).await;
         assert_eq!((stats.puts_in_flight, stats.objects), (0, 0));
     });
@@ -282,10 +314,7 @@ fn random_bytes_end_connections_and_nothing_else() {
 
 /// Calls every method with messages of random fields.
 async fn random_messages(node: &Node, random: &mut StdRng) {
-    use mc_cluster::wire::{CommitRequest, ReleaseRequest, WriteRequest, commit_request};
-    let mut calls = Connection::default()
-        .calls(&node.address().to_string())
-        .unwrap();
+    let mut calls = calls(node);
     let life = stats(&mut calls).await.life;
     for _ in 0..400 {
         let mut word = |most: u64| match random.random_range(0..4) {

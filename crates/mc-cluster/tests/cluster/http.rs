@@ -5,9 +5,14 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use crate::common::{calls, client, lookup, options, reserve, runtime};
+use crate::common::{calls, client, item, lookup, options, refusal, reserve, runtime, stats};
 use bytes::Bytes;
-use mc_cluster::{Etcd, Node};
+use futures_util::stream;
+use mc_cluster::{
+    Etcd, Node,
+    wire::{CommitRequest, ReserveRequest, WriteRequest, commit_request},
+};
+use tonic::Code;
 
 async fn page(address: SocketAddr, path: &'static str) -> String {
     let ask = move || {
@@ -80,12 +85,22 @@ fn a_node_that_is_no_member_is_not_ready_and_takes_no_puts() {
         let health = page(node.http_address().unwrap(), "/healthz").await;
         assert!(health.starts_with("HTTP/1.1 503"), "{health}");
         let mut calls = calls(&node);
-        let request = mc_cluster::wire::ReserveRequest {
-            items: vec![crate::common::item(b"key", 10)],
+        let request = ReserveRequest {
+            items: vec![item(b"key", 10)],
             deadline_ms: 0,
         };
-        let refused = calls.reserve(request).await.unwrap_err();
-        assert_eq!(refused.code(), tonic::Code::Unavailable);
+        let life = stats(&mut calls).await.life;
+        let items = vec![commit_request::Item::default()];
+        let write = WriteRequest {
+            life,
+            ..Default::default()
+        };
+        let refused = [
+            refusal(calls.reserve(request).await),
+            refusal(calls.commit(CommitRequest { items, life }).await),
+            refusal(calls.write(stream::iter([write])).await),
+        ];
+        assert_eq!(refused, [Some(Code::Unavailable); 3]);
         assert!(lookup(&mut calls, &[b"key"], 1).await.objects.is_empty());
     });
 }

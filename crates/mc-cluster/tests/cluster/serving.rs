@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
-use crate::common::{calls, client, commit, contents, lookup, members, reserve, runtime, start};
-use bytes::Bytes;
-use mc_cluster::{
-    Client, ClientError, ClientOptions,
-    wire::{CommitRequest, Outcome, ReadRequest, ReleaseRequest, commit_request},
+use crate::common::{
+    calls, client, commit, contents, lookup, members, options, refusal, reserve, runtime, soon,
+    start, stats, write_request,
 };
+use bytes::Bytes;
+use futures_util::stream;
+use mc_cluster::{
+    Client, ClientError, ClientOptions, Node,
+    wire::{
+        AbortRequest, CommitRequest, LookupRequest, Outcome, ReadRequest, ReleaseRequest,
+        RemoveRequest, WriteRequest, commit_request, remove_request::Mode,
+    },
+};
+use tonic::Code;
 
 #[test]
 fn objects_of_all_sizes_come_back_as_they_were() {
@@ -71,10 +79,7 @@ fn a_key_that_is_stored_is_put_already() {
         let ClientError::Refused { outcome } = refused else {
             panic!("{refused}");
         };
-        assert!(
-            matches!(outcome, Outcome::NoRoom | Outcome::Impossible),
-            "{outcome:?}"
-        );
+        assert_eq!(outcome, Outcome::Impossible);
     });
 }
 
@@ -116,6 +121,13 @@ fn a_leased_object_stays_until_it_is_released_whatever_others_do() {
         assert_eq!(second.objects[0].checksum, Some(7));
         assert_eq!(second.epoch, reserved.epoch);
         assert_eq!(second.objects[0].extents, reserved.items[0].extents);
+        let request = RemoveRequest {
+            keys: vec![Bytes::from_static(b"key"), Bytes::from_static(b"none")],
+            mode: Mode::IfIdle.into(),
+        };
+        let removed = calls.remove(request).await.unwrap().into_inner();
+        let outcomes: Vec<_> = removed.outcomes().collect();
+        assert_eq!(outcomes, [Outcome::Leased, Outcome::Unknown]);
         let removed = client(&[("a", &node)]).remove(b"key").await.unwrap();
         assert!(removed);
         let read = async |lease: u64| {
@@ -146,21 +158,82 @@ fn a_leased_object_stays_until_it_is_released_whatever_others_do() {
 }
 
 #[test]
+fn lookups_of_all_keys_say_which_are_missing() {
+    runtime().block_on(async {
+        let mut options = options("a");
+        options.limits.chunk_bytes_max = 64;
+        let node = Node::start(options).await.unwrap();
+        let client = client(&[("a", &node)]);
+        for key in [b"a", b"c"] {
+            client.put(key, contents(key, 150)).await.unwrap();
+        }
+        let mut calls = calls(&node);
+        let mut request = LookupRequest {
+            keys: [&b"a"[..], b"b", b"c"].map(Bytes::from_static).to_vec(),
+            lease_ms: 0,
+            all_keys: true,
+        };
+        let found = calls.lookup(request.clone()).await.unwrap().into_inner();
+        assert_eq!((found.lease, found.granted_ms), (0, 0), "none asked for");
+        request.lease_ms = 5000;
+        let found = calls.lookup(request).await.unwrap().into_inner();
+        let missing = found.objects.iter().map(|object| object.is_missing);
+        assert_eq!(missing.collect::<Vec<_>>(), [false, true, false]);
+        let mut request = ReadRequest {
+            life: found.life,
+            lease: found.lease,
+            objects: Vec::new(),
+        };
+        let mut chunks = calls.read(request.clone()).await.unwrap().into_inner();
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.message().await.unwrap() {
+            read.push((chunk.object, chunk.offset, chunk.bytes));
+        }
+        let expected = [(0, b"a"), (2, b"c")].map(|(object, key)| {
+            let bytes = contents(key, 150);
+            [0..64, 64..128, 128..150].map(|range| (object, range.start as u64, bytes.slice(range)))
+        });
+        assert_eq!(read, expected.as_flattened(), "in messages of 64 bytes");
+        request.objects = vec![1];
+        let mut chunks = calls.read(request).await.unwrap().into_inner();
+        let refused = chunks.message().await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    });
+}
+
+#[test]
 fn numbers_of_another_life_are_refused() {
     runtime().block_on(async {
         let node = start("a").await;
         let mut calls = calls(&node);
         let reserved = reserve(&mut calls, b"key", 100, 5000).await;
-        let item = commit_request::Item {
-            put: reserved.items[0].put,
+        let other = reserve(&mut calls, b"other", 100, 5000).await;
+        commit(&mut calls, &other, 0).await;
+        let lease = lookup(&mut calls, &[b"other"], 5000).await.lease;
+        let (life, put) = (reserved.life ^ 1, reserved.items[0].put);
+        let items = vec![commit_request::Item {
+            put,
             checksum: None,
+        }];
+        let write = WriteRequest {
+            life,
+            ..write_request(&reserved, 0, &contents(b"key", 100))
         };
-        let request = CommitRequest {
-            items: vec![item],
-            life: reserved.life ^ 1,
+        let (puts, leases) = (vec![put], vec![lease]);
+        let read = ReadRequest {
+            life,
+            lease,
+            objects: Vec::new(),
         };
-        let refused = calls.commit(request).await.unwrap_err();
-        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        let refused = [
+            refusal(calls.commit(CommitRequest { items, life }).await),
+            refusal(calls.write(stream::iter([write])).await),
+            refusal(calls.abort(AbortRequest { puts, life }).await),
+            refusal(calls.read(read).await),
+            refusal(calls.release(ReleaseRequest { leases, life }).await),
+        ];
+        assert_eq!(refused, [Some(Code::FailedPrecondition); 5]);
+        assert_eq!(stats(&mut calls).await.leases, 1);
         assert_eq!(commit(&mut calls, &reserved, 0).await, Outcome::Done);
     });
 }
@@ -173,8 +246,8 @@ fn a_client_gives_its_leases_back() {
         client.put(b"key", Bytes::from_static(b"x")).await.unwrap();
         client.get(b"key").await.unwrap().unwrap();
         let mut calls = calls(&node);
-        crate::common::soon("the release", Duration::from_secs(3), async || {
-            crate::common::stats(&mut calls).await.leases == 0
+        soon("the release", Duration::from_secs(3), async || {
+            stats(&mut calls).await.leases == 0
         })
         .await;
     });

@@ -1,12 +1,12 @@
 //! What the command line says.
 
-use std::{error::Error, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser};
-use mc_arena::{PagePolicy, PageSize, size::parse_bytes};
-use mc_cluster::{
-    Client, ClientOptions, Etcd, Members, NodeOptions, Token, client::Connection, node::NodeMemory,
-};
+use mc_arena::{PagePolicy, size::parse_bytes};
+use mc_cluster::{Client, ClientOptions, Etcd, Members, NodeOptions, Token, client::Connection};
+
+use crate::read;
 
 /// Serves the memory of hosts to each other.
 #[derive(Debug, Parser)]
@@ -151,13 +151,10 @@ impl NodeArguments {
         options.listen = self.listen;
         options.http = self.http;
         options.advertise = self.advertise;
-        let mut memory = NodeMemory::new(self.size);
-        memory.file = self.file;
-        memory.pages = match self.small_pages {
-            true => PagePolicy::Off,
-            false => PagePolicy::Prefer(PageSize::Auto),
-        };
-        options.memory = memory;
+        options.memory.file = self.file;
+        if self.small_pages {
+            options.memory.pages = PagePolicy::Off;
+        }
         options.limits.put_deadline_max = Duration::from_secs(self.put_deadline.max(1));
         options.token = self.secrets.token()?;
         #[cfg(feature = "tls")]
@@ -188,21 +185,18 @@ impl SecretArguments {
         let Some(file) = &self.token_file else {
             return Ok(None);
         };
-        let text = fs::read_to_string(file)
-            .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        Ok(Some(Token::new(&text)?))
+        let token = Token::new(&String::from_utf8_lossy(&read(file)?));
+        let token = token.map_err(|error| format!("in {}: {error}", file.display()))?;
+        Ok(Some(token))
     }
 
     #[cfg(feature = "tls")]
     fn tls(&self) -> Result<Option<mc_cluster::tls::Tls>, Box<dyn Error>> {
-        let read = |file: &PathBuf| {
-            fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
-        };
         let identity = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
             _ => None,
         };
-        let authority = self.tls_authority.as_ref().map(read).transpose()?;
+        let authority = self.tls_authority.as_deref().map(read).transpose()?;
         if identity.is_none() && authority.is_none() {
             return Ok(None);
         }

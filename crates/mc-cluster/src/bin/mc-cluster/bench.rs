@@ -3,9 +3,9 @@
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use mc_cluster::{
 };
 use tonic::Status;
 
-use crate::{arguments::BenchArguments, tell};
+use crate::{arguments::BenchArguments, process::Process, tell};
 
 /// Items of one call.
 const BATCH: u64 = 64;
@@ -38,16 +38,6 @@ const LOOKED_UP: u64 = 1 << 16;
 const BLOCK_BYTES: usize = 3_274_752;
 
 const NODE_SIZE: &str = "512mb";
-
-/// A node as a process, killed at the end.
-struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Box<dyn Error>> {
     let time = Duration::from_secs(arguments.seconds.max(1));
@@ -75,20 +65,14 @@ pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Box<dyn Error>>
     bytes(&address, time).await
 }
 
-fn start_node() -> Result<(Started, String), Box<dyn Error>> {
-    let program = std::env::current_exe()?;
-    let mut child = Command::new(program)
-        .args(["node", "--name", "bench", "--size", NODE_SIZE])
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take();
-    let started = Started(child);
-    let mut line = String::new();
-    BufReader::new(output.ok_or("the node says nothing")?).read_line(&mut line)?;
-    let address = line.trim().strip_prefix("listening on ");
-    let address = address.ok_or("the node has not started")?;
-    Ok((started, address.to_owned()))
+fn start_node() -> Result<(Process, String), Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["node", "--name", "bench", "--size", NODE_SIZE]);
+    let mut node = Process::start(command.args(["--listen", "127.0.0.1:0"]))?;
+    let line = node.line().ok_or("the node has not started")?;
+    let address = line.strip_prefix("listening on ");
+    let address = address.ok_or_else(|| format!("the node said {line:?}"))?;
+    Ok((node, address.to_owned()))
 }
 
 fn calls(address: &str) -> Result<Calls, Box<dyn Error>> {

@@ -5,10 +5,13 @@ mod bench;
 mod drill;
 mod node;
 mod objects;
+mod process;
 
 use std::{
     error::Error,
+    fs,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -56,6 +59,11 @@ fn describe(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Reads a file; an error names it.
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
 /// Writes a line to standard error; a closed one is no reason to fail.

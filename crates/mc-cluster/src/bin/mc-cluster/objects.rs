@@ -8,12 +8,12 @@ use std::{
 
 use crate::{
     arguments::{ClientArguments, ObjectArguments},
-    describe, tell,
+    describe, read, tell,
 };
 
 pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
     let bytes = match &arguments.file {
-        Some(file) => fs::read(file)?,
+        Some(file) => read(file)?,
         None => {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes)?;
@@ -34,7 +34,8 @@ pub(crate) async fn get(arguments: ObjectArguments) -> Result<(), Box<dyn Error>
         _ => "the key is not stored where a host answers".to_owned(),
     })?;
     match &arguments.file {
-        Some(file) => fs::write(file, &bytes)?,
+        Some(file) => fs::write(file, &bytes)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
         None => io::stdout().lock().write_all(&bytes)?,
     }
     Ok(())

@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: DrillArguments) -> Result<(), Box<dyn Error>>
         round::run(&mut cluster, &mut witness, fault, &mut random).await?;
     }
     tokio::time::sleep(FORGOTTEN_AFTER).await;
-    witness.look_for_leaks(&mut cluster).await?;
+    witness.look_for_leaks(&cluster).await?;
     witness.report(arguments.kills)
 }
 

@@ -2,10 +2,9 @@
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader, Lines},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -14,13 +13,10 @@ use mc_cluster::{
     client::{Calls, Connection},
     wire::{StatsRequest, StatsResponse},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tokio::time::sleep;
 
 use super::attempt::ATTEMPT;
+use crate::process::Process;
 
 pub(super) const NODES: usize = 3;
 
@@ -29,19 +25,14 @@ pub(super) const NODE_OF_FILE: usize = 0;
 
 const NAMES: [&str; NODES] = ["a", "b", "c"];
 
-/// Seconds that a put has until its commit, and that an entry in etcd lasts; etcd
-/// grants no less than two.
-const PUT_DEADLINE: &str = "1";
+/// How long a put has until its commit.
+pub(super) const PUT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Seconds that an entry in etcd lasts; etcd grants no less than two.
 const TIME_TO_LIVE: &str = "2";
 
 /// How long a process may take to be there.
 const START_TIME: Duration = Duration::from_secs(20);
-
-/// A process that is killed at the end, by its id alone.
-pub(super) struct Process {
-    child: Child,
-    output: Option<Lines<BufReader<ChildStdout>>>,
-}
 
 pub(super) struct Cluster {
     nodes: Vec<Process>,
@@ -50,45 +41,6 @@ pub(super) struct Cluster {
     etcd: Option<(PathBuf, Process, u16)>,
     directory: tempfile::TempDir,
     pub(super) client: Client,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let output = child.stdout.take().map(|out| BufReader::new(out).lines());
-        Ok(Self { child, output })
-    }
-
-    /// Starts one attempt of a client.
-    pub(super) fn attempt(address: &str, key: &str, step: usize) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        Self::start(command.args([ATTEMPT, address, key, &step.to_string()]))
-    }
-
-    /// Waits for the next line that the process writes.
-    pub(super) fn line(&mut self) -> Option<String> {
-        self.output.as_mut()?.next()?.ok()
-    }
-
-    pub(super) fn signal(&self, signal: Signal) -> Result<(), Box<dyn Error>> {
-        let id = i32::try_from(self.child.id())?;
-        Ok(kill(Pid::from_raw(id), signal)?)
-    }
-
-    pub(super) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.kill();
-    }
 }
 
 impl Cluster {
@@ -160,7 +112,7 @@ impl Cluster {
     }
 
     /// Kills a node and starts it again at the same address.
-    pub(super) async fn kill_node(&mut self, node: usize) -> Result<(), Box<dyn Error>> {
+    pub(super) fn kill_node(&mut self, node: usize) -> Result<(), Box<dyn Error>> {
         self.nodes[node].kill()?;
         self.nodes[node] = self.start_node(node)?;
         Ok(())
@@ -199,7 +151,7 @@ impl Cluster {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["node", "--name", NAMES[node], "--size", "64mb"]);
         command.args(["--small-pages", "--listen", &self.address(node)]);
-        command.args(["--put-deadline", PUT_DEADLINE]);
+        command.args(["--put-deadline", &PUT_DEADLINE.as_secs().to_string()]);
         if node == NODE_OF_FILE {
             command
                 .arg("--file")
@@ -209,8 +161,18 @@ impl Cluster {
             let url = format!("http://127.0.0.1:{port}");
             command.args(["--etcd", &url, "--time-to-live", TIME_TO_LIVE]);
         }
-        Process::start(&mut command)
+        start(&mut command)
     }
+}
+
+/// Starts one attempt of a client.
+pub(super) fn start_attempt(
+    address: &str,
+    key: &str,
+    step: usize,
+) -> Result<Process, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    start(command.args([ATTEMPT, address, key, &step.to_string()]))
 }
 
 fn etcd_at(port: u16) -> Etcd {
@@ -234,7 +196,12 @@ fn start_etcd(
         &clients,
     ]);
     command.args(["--listen-peer-urls", &peers]);
-    Process::start(&mut command)
+    start(&mut command)
+}
+
+/// Starts a process whose complaints are part of the drill.
+fn start(command: &mut Command) -> Result<Process, Box<dyn Error>> {
+    Process::start(command.stderr(Stdio::null()))
 }
 
 /// Returns ports that nobody has at the moment.

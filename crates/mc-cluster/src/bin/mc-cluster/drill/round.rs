@@ -11,6 +11,7 @@ use mc_cluster::{
     wire::{
         AbortRequest, CommitRequest, LookupRequest, Outcome, ReleaseRequest, RemoveRequest,
         ReserveRequest, ReserveResponse, commit_request, remove_request::Mode, reserve_request,
+        reserve_response,
     },
 };
 use nix::sys::signal::Signal;
@@ -20,7 +21,7 @@ use tonic::{Code, Status};
 
 use super::{
     attempt::{self, AT_STEP, RIGHT, Read, WRONG, contents, perform},
-    processes::{Cluster, NODES, Process},
+    processes::{Cluster, NODES, PUT_DEADLINE, start_attempt},
     witness::Witness,
 };
 
@@ -54,9 +55,6 @@ const HELD: usize = 12;
 
 /// Objects from which on users remove as many as they put.
 const OBJECTS_MAX: usize = 100;
-
-/// As long as a put may last: `PUT_DEADLINE` of the nodes.
-const DEADLINE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
     cluster: &mut Cluster,
@@ -98,7 +96,7 @@ async fn work(
     let put = cluster.client.put_many(objects.collect()).await;
     for ((key, size, _), put) in added.iter().zip(put) {
         if put.is_ok() {
-            witness.put(cluster, key, *size).await?;
+            witness.put(cluster, key, *size).await;
         }
     }
     for _ in 0..6 {
@@ -194,7 +192,7 @@ async fn reserve(
         deadline_ms: 0,
     };
     // The node counts from later on.
-    let until = Instant::now() + DEADLINE;
+    let until = Instant::now() + PUT_DEADLINE;
     let reserved = calls.reserve(request).await?.into_inner();
     for item in &reserved.items {
         witness.give(node, reserved.epoch, &item.extents, until);
@@ -227,7 +225,7 @@ async fn fault_of_client(
     fault: Fault,
     key: &str,
 ) -> Result<(), Box<dyn Error>> {
-    let mut client = Process::attempt(&cluster.address(fault.node), key, fault.step)?;
+    let mut client = start_attempt(&cluster.address(fault.node), key, fault.step)?;
     while client.line().ok_or("a client ended before its step")? != AT_STEP {}
     if !fault.is_frozen {
         return client.kill();
@@ -276,7 +274,7 @@ async fn strike(
     match (fault.victim, fault.is_frozen) {
         (Victim::Node, false) => {
             witness.killed(fault.node);
-            cluster.kill_node(fault.node).await
+            cluster.kill_node(fault.node)
         }
         (Victim::Node, true) => {
             cluster.node(fault.node).signal(Signal::SIGSTOP)?;
@@ -295,14 +293,14 @@ async fn strike(
             if let Some(etcd) = cluster.etcd() {
                 etcd.signal(Signal::SIGCONT)?;
             }
-            witness.accepted_late += u64::from(taken?);
+            witness.accepted_late += u64::from(taken);
             Ok(())
         }
     }
 }
 
 /// Returns whether a node takes puts that cannot know whether it is a member.
-async fn take_late(cluster: &Cluster, node: usize) -> Result<bool, Box<dyn Error>> {
+async fn take_late(cluster: &Cluster, node: usize) -> bool {
     let mut calls = cluster.calls(node);
     let request = ReserveRequest {
         items: vec![reserve_request::Item {
@@ -313,7 +311,6 @@ async fn take_late(cluster: &Cluster, node: usize) -> Result<bool, Box<dyn Error
         deadline_ms: 1,
     };
     let reserved = calls.reserve(request).await;
-    let is_taken =
-        |item: &mc_cluster::wire::reserve_response::Item| item.outcome() == Outcome::Done;
-    Ok(reserved.is_ok_and(|reserved| reserved.into_inner().items.iter().any(is_taken)))
+    let is_taken = |item: &reserve_response::Item| item.outcome() == Outcome::Done;
+    reserved.is_ok_and(|reserved| reserved.into_inner().items.iter().any(is_taken))
 }

@@ -73,12 +73,7 @@ impl Witness {
     }
 
     /// Takes note of an object that was put, and of who has it.
-    pub(super) async fn put(
-        &mut self,
-        cluster: &Cluster,
-        key: &str,
-        size: usize,
-    ) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn put(&mut self, cluster: &Cluster, key: &str, size: usize) {
         let mut nodes = BTreeSet::new();
         for node in 0..NODES {
             if let Ok(Some(_)) = read(cluster.calls(node), key).await {
@@ -88,7 +83,6 @@ impl Witness {
         if !nodes.is_empty() {
             self.objects.insert(key.to_owned(), (size, nodes));
         }
-        Ok(())
     }
 
     pub(super) fn removed(&mut self, key: &str) {
@@ -150,10 +144,7 @@ impl Witness {
         Ok(())
     }
 
-    pub(super) async fn look_for_leaks(
-        &mut self,
-        cluster: &mut Cluster,
-    ) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn look_for_leaks(&mut self, cluster: &Cluster) -> Result<(), Box<dyn Error>> {
         for node in 0..NODES {
             let stats = cluster.stats(node).await?;
             self.leaked += stats.puts_in_flight + stats.lingering + stats.leases;
