@@ -44,13 +44,13 @@ impl Arena {
         pages: &str,
         populate: &str,
     ) -> PyResult<Self> {
-        if let Ok(mapped) = pool_or_size.getattr("_mapped") {
-            let slices = mapped.cast::<MappedPool>()?.get().arena()?;
+        if let Some(mapped) = MappedPool::behind(pool_or_size) {
+            let slices = mapped.get().arena()?;
             return Ok(Self { slices });
         }
         let options = pool::options(pool_or_size.extract()?, pages, populate)?;
         let pool = py.detach(|| options.map()).map_err(errors::pool)?;
-        let slices = Arc::new(Slices::new(pool).map_err(errors::arena)?);
+        let slices = Arc::new(Slices::new(pool).map_err(errors::error)?);
         Ok(Self { slices })
     }
 

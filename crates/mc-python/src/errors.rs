@@ -4,9 +4,9 @@
 
 use std::error::Error as StdError;
 
-use mc_arena::{ArenaError, ClaimError, OtherProcess as OtherProcessError, PoolError, Process};
-use mc_offset::{AllocError, OptionsError, PlaceError, Report, RestoreError};
-use mc_segment::{BytesError, MountError, PlacementError, SegmentPool, TransitionError};
+use mc_arena::{ClaimError, OtherProcess as OtherProcessError, PoolError, Process};
+use mc_offset::{AllocError, PlaceError, Report};
+use mc_segment::{BytesError, MountError, PlacementError, SegmentPool};
 use mc_store::{CommitError, PutError, ReadError, RemoveError};
 use pyo3::{PyErr, PyResult};
 
@@ -33,11 +33,11 @@ mod exceptions {
 
 /// Returns the process that calls.
 pub(crate) fn this_process() -> PyResult<Process> {
-    Process::current().map_err(|source| error(&source))
+    Process::current().map_err(error)
 }
 
-pub(crate) fn error(cause: &(dyn StdError + 'static)) -> PyErr {
-    Error::new_err(text(cause))
+pub(crate) fn error<E: StdError + 'static>(cause: E) -> PyErr {
+    Error::new_err(text(&cause))
 }
 
 pub(crate) fn message(text: impl Into<String>) -> PyErr {
@@ -47,6 +47,11 @@ pub(crate) fn message(text: impl Into<String>) -> PyErr {
 /// Refuses an argument, which the text names with what is accepted.
 pub(crate) fn invalid(text: impl Into<String>) -> PyErr {
     InvalidArgument::new_err(text.into())
+}
+
+/// Refuses an argument in the words of a crate below.
+pub(crate) fn refused<E: StdError + 'static>(cause: E) -> PyErr {
+    invalid(text(&cause))
 }
 
 /// Refuses what the crates below cannot do yet, rather than to ignore that it was asked for.
@@ -80,9 +85,9 @@ pub(crate) fn allocate(cause: AllocError, asked: u64, report: impl FnOnce() -> R
             LimitReached::new_err((asked, report.free_bytes, report.largest_hole, limit))
         }
         AllocError::ZeroSize | AllocError::ZeroExtents | AllocError::AlignNotPowerOfTwo { .. } => {
-            InvalidArgument::new_err(cause.to_string())
+            refused(cause)
         }
-        cause => error(&cause),
+        cause => error(cause),
     }
 }
 
@@ -92,33 +97,19 @@ pub(crate) fn place(cause: PlaceError, asked: u64, report: impl FnOnce() -> Repo
         PlaceError::Refused(cause) => allocate(cause, asked, report),
         PlaceError::Occupied { by } => {
             let report = report();
-            let free = (report.free_bytes, report.largest_hole);
-            Occupied::new_err((asked, free.0, free.1, by.offset(), by.size()))
+            let (free, largest_hole) = (report.free_bytes, report.largest_hole);
+            Occupied::new_err((asked, free, largest_hole, by.offset(), by.size()))
         }
-        cause => InvalidArgument::new_err(cause.to_string()),
+        cause => refused(cause),
     }
-}
-
-pub(crate) fn options(cause: OptionsError) -> PyErr {
-    InvalidArgument::new_err(text(&cause))
-}
-
-pub(crate) fn restore(cause: RestoreError) -> PyErr {
-    InvalidArgument::new_err(text(&cause))
 }
 
 pub(crate) fn pool(cause: PoolError) -> PyErr {
     match cause {
         PoolError::OtherProcess(cause) => other_process(cause),
-        PoolError::ZeroSize | PoolError::SizeOverflow { .. } => {
-            InvalidArgument::new_err(text(&cause))
-        }
-        cause => error(&cause),
+        PoolError::ZeroSize | PoolError::SizeOverflow { .. } => refused(cause),
+        cause => error(cause),
     }
-}
-
-pub(crate) fn arena(cause: ArenaError) -> PyErr {
-    error(&cause)
 }
 
 #[cold]
@@ -130,21 +121,17 @@ pub(crate) fn slice(cause: mc_arena::AllocError) -> PyErr {
             ..
         } => no_space(asked_bytes as u64, left_bytes, left_bytes),
         mc_arena::AllocError::OtherProcess(cause) => other_process(cause),
-        cause => InvalidArgument::new_err(cause.to_string()),
+        cause => refused(cause),
     }
 }
 
 pub(crate) fn mount(cause: MountError) -> PyErr {
     match cause {
         MountError::Busy { .. } | MountError::Leaving { .. } | MountError::OlderEpoch { .. } => {
-            error(&cause)
+            error(cause)
         }
-        cause => InvalidArgument::new_err(text(&cause)),
+        cause => refused(cause),
     }
-}
-
-pub(crate) fn transition(cause: TransitionError) -> PyErr {
-    error(&cause)
 }
 
 #[cold]
@@ -152,15 +139,13 @@ pub(crate) fn put(cause: PutError, key: &[u8], pool: &SegmentPool) -> PyErr {
     match cause {
         PutError::Exists => Exists::new_err((key.to_vec(), false)),
         PutError::InFlight => Exists::new_err((key.to_vec(), true)),
-        PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => {
-            InvalidArgument::new_err(cause.to_string())
-        }
-        PutError::Place(place) | PutError::NoRoom { place, .. } => placement(place, &cause, pool),
-        cause => error(&cause),
+        PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => refused(cause),
+        PutError::Place(place) | PutError::NoRoom { place, .. } => placement(place, cause, pool),
+        cause => error(cause),
     }
 }
 
-fn placement(place: PlacementError, cause: &PutError, pool: &SegmentPool) -> PyErr {
+fn placement(place: PlacementError, cause: PutError, pool: &SegmentPool) -> PyErr {
     match place {
         PlacementError::NoSpace {
             asked,
@@ -174,14 +159,14 @@ fn placement(place: PlacementError, cause: &PutError, pool: &SegmentPool) -> PyE
             let holes = segments.iter().map(|segment| segment.largest_hole);
             no_space(asked, free.sum(), holes.max().unwrap_or(0))
         }
-        _ => InvalidArgument::new_err(text(cause)),
+        _ => refused(cause),
     }
 }
 
 pub(crate) fn commit(cause: CommitError) -> PyErr {
     match cause {
         CommitError::Unreadable => Unreadable::new_err((cause.to_string(), None::<u128>)),
-        cause => error(&cause),
+        cause => error(cause),
     }
 }
 
@@ -191,14 +176,14 @@ pub(crate) fn remove(cause: RemoveError, key: &[u8]) -> Option<PyErr> {
         RemoveError::NotStored => None,
         RemoveError::Pinned => Some(Pinned::new_err((key.to_vec(),))),
         RemoveError::Leased => Some(Leased::new_err((key.to_vec(),))),
-        cause => Some(error(&cause)),
+        cause => Some(error(cause)),
     }
 }
 
-pub(crate) fn read(cause: &ReadError) -> PyErr {
+pub(crate) fn read(cause: ReadError) -> PyErr {
     match cause {
         ReadError::Bytes(cause) => bytes(cause),
-        cause => Unreadable::new_err((text(cause), None::<u128>)),
+        cause => Unreadable::new_err((text(&cause), None::<u128>)),
     }
 }
 
@@ -207,13 +192,13 @@ pub(crate) fn no_replica() -> PyErr {
     Unreadable::new_err(("no replica can be read here", None::<u128>))
 }
 
-pub(crate) fn bytes(cause: &BytesError) -> PyErr {
+pub(crate) fn bytes(cause: BytesError) -> PyErr {
     match cause {
         BytesError::Unmounted { id } | BytesError::Remote { id } => {
-            Unreadable::new_err((text(cause), Some(id.0)))
+            Unreadable::new_err((text(&cause), Some(id.0)))
         }
-        BytesError::OutOfBuffer { .. } => InvalidArgument::new_err(cause.to_string()),
-        BytesError::InUse(ClaimError::OtherProcess(cause)) => other_process(*cause),
+        BytesError::OutOfBuffer { .. } => refused(cause),
+        BytesError::InUse(ClaimError::OtherProcess(cause)) => other_process(cause),
         cause => error(cause),
     }
 }

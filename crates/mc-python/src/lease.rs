@@ -2,15 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mc_segment::BufferDescriptor;
 use mc_store::Lease as Held;
 use pyo3::{
     prelude::*,
     pyclass,
-    types::{PyBytes, PyDict, PyList},
+    types::{PyBytes, PyList, PyTuple},
 };
 
-use crate::{errors, local::Local, source::Source};
+use crate::{answers, errors, local::Local, source::Source};
 
 /// An object of a store that stays where it is until this is released or collected.
 ///
@@ -39,14 +38,13 @@ impl Lease {
     /// Where the readable replicas are: a list of dicts.
     #[getter]
     fn descriptors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        describe(py, &self.held()?.descriptors())
+        answers::descriptors(py, &self.held()?.descriptors())
     }
 
     /// Returns a copy of the bytes. Raises Unreadable if no replica is in memory of this process.
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let held = self.held()?;
-        let bytes = py.detach(|| held.read());
-        let bytes = bytes.map_err(|error| errors::read(&error))?;
+        let bytes = py.detach(|| held.read()).map_err(errors::read)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -71,7 +69,7 @@ impl Lease {
         });
         match copied {
             Some(Ok(())) => Ok(size),
-            Some(Err(error)) => Err(errors::bytes(&error)),
+            Some(Err(error)) => Err(errors::bytes(error)),
             None => Err(errors::no_replica()),
         }
     }
@@ -87,13 +85,8 @@ impl Lease {
         slf
     }
 
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    #[pyo3(signature = (*_how))]
+    fn __exit__(&self, py: Python<'_>, _how: &Bound<'_, PyTuple>) -> PyResult<()> {
         self.release(py)
     }
 }
@@ -115,31 +108,4 @@ impl Lease {
         let held = self.lock()?.clone();
         held.ok_or_else(|| errors::message("the lease is released"))
     }
-}
-
-/// Returns descriptors as dicts.
-pub(crate) fn describe<'py>(
-    py: Python<'py>,
-    descriptors: &[BufferDescriptor],
-) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for descriptor in descriptors {
-        let extents = PyList::empty(py);
-        for extent in &descriptor.extents {
-            let dict = PyDict::new(py);
-            dict.set_item("address", extent.address)?;
-            dict.set_item("size", extent.size)?;
-            extents.append(dict)?;
-        }
-        let dict = PyDict::new(py);
-        dict.set_item("segment", descriptor.segment.0)?;
-        dict.set_item("epoch", descriptor.epoch)?;
-        dict.set_item("address", descriptor.address)?;
-        dict.set_item("size", descriptor.size)?;
-        dict.set_item("protocol", &descriptor.protocol)?;
-        dict.set_item("endpoint", &descriptor.endpoint)?;
-        dict.set_item("extents", extents)?;
-        list.append(dict)?;
-    }
-    Ok(list)
 }

@@ -23,6 +23,7 @@
 //! `unsafe` is in `buffer.rs`, which offers memory by the buffer protocol, and in `source.rs`, which
 //! reads what other objects offer.
 
+mod answers;
 mod arena;
 mod arguments;
 mod buffer;

@@ -65,8 +65,8 @@ impl OffsetAllocator {
             fit: arguments::fit(fit)?,
             max_allocations,
         };
-        let places = SharedAllocator::with_options(options).map_err(errors::options)?;
-        places.set_base(base).map_err(errors::options)?;
+        let places = SharedAllocator::with_options(options).map_err(errors::refused)?;
+        places.set_base(base).map_err(errors::refused)?;
         Ok(Self {
             places: Local::new(places)?,
             options,
@@ -90,10 +90,6 @@ impl OffsetAllocator {
 
     /// Returns an Allocation for each of `sizes`, all or none.
     #[pyo3(signature = (sizes, align=1))]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a list of numbers is read into a vector"
-    )]
     fn allocate_many<'py>(
         &self,
         py: Python<'py>,
@@ -121,7 +117,6 @@ impl OffsetAllocator {
     /// Frees allocations, of this allocator or others, at the cost of one lock.
     ///
     /// Raises Error if one is freed already; the others are freed all the same.
-    #[pyo3(signature = (allocations))]
     fn free_many(&self, allocations: &Bound<'_, PyAny>) -> PyResult<()> {
         self.places.get()?;
         let mut handles = Vec::new();
@@ -155,10 +150,6 @@ impl OffsetAllocator {
     ///
     /// Returns the allocations in the order of the entries. Raises `InvalidArgument`, which names
     /// the entry at fault; nothing has changed then.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a list of pairs is read into a vector"
-    )]
     fn restore<'py>(
         &mut self,
         py: Python<'py>,
@@ -171,8 +162,8 @@ impl OffsetAllocator {
             )));
         }
         let restored = SharedAllocator::restore_from(self.options, entries.iter().copied());
-        let (places, handles) = restored.map_err(errors::restore)?;
-        places.set_base(self.base).map_err(errors::options)?;
+        let (places, handles) = restored.map_err(errors::refused)?;
+        places.set_base(self.base).map_err(errors::refused)?;
         *self.places.get_mut()? = places;
         self.allocations(py, handles)
     }

@@ -1,6 +1,7 @@
 //! Pools as Python holds them: mapped once, then given to an arena or to segments.
 
 use std::{
+    mem,
     os::fd::AsRawFd,
     path::PathBuf,
     ptr::NonNull,
@@ -133,6 +134,11 @@ impl MappedPool {
 }
 
 impl MappedPool {
+    /// Returns what is behind a `Pool`, or `None` for any other object.
+    pub(crate) fn behind<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, Self>> {
+        object.getattr("_mapped").ok()?.cast_into().ok()
+    }
+
     /// Returns the incarnation of the bytes, if they are in a file.
     pub(crate) fn bytes_epoch(&self) -> Option<u64> {
         self.facts.epoch
@@ -151,33 +157,20 @@ impl MappedPool {
                 pool.epoch().unwrap_or_default()
             )));
         }
-        match std::mem::replace(&mut *holder, Holder::Gone) {
-            Holder::Nobody(pool) => {
-                let arena = Arc::new(Arena::new(*pool).map_err(errors::arena)?);
-                *holder = Holder::Arena(Arc::clone(&arena));
-                Ok(arena)
-            }
-            other => {
-                let error = other.refusal();
-                *holder = other;
-                Err(error)
-            }
-        }
+        let arena = Arena::new(holder.take()?).map_err(errors::error)?;
+        let arena = Arc::new(arena);
+        *holder = Holder::Arena(Arc::clone(&arena));
+        Ok(arena)
     }
 
     /// Gives the pool to segments, any number of them.
     pub(crate) fn bytes(&self) -> PyResult<PoolBytes> {
         self.check()?;
         let mut holder = self.holding.lock();
-        let bytes = match std::mem::replace(&mut *holder, Holder::Gone) {
-            Holder::Nobody(pool) => PoolBytes::new(*pool),
-            Holder::Segments(bytes) => bytes,
-            other => {
-                let error = other.refusal();
-                *holder = other;
-                return Err(error);
-            }
-        };
+        if let Holder::Segments(bytes) = &*holder {
+            return Ok(bytes.clone());
+        }
+        let bytes = PoolBytes::new(holder.take()?);
         *holder = Holder::Segments(bytes.clone());
         Ok(bytes)
     }
@@ -196,20 +189,25 @@ impl Holding {
 }
 
 impl Holder {
-    fn refusal(&self) -> PyErr {
-        errors::message(match self {
-            Self::Nobody(_) => "the pool is free",
-            Self::Arena(_) => "the pool belongs to an arena",
-            Self::Segments(_) => "the pool belongs to segments of a store",
-            Self::Gone => "the pool was unmapped when it could not become an arena",
-        })
+    /// Takes the pool, unless somebody has it.
+    fn take(&mut self) -> PyResult<Pool> {
+        let (unchanged, refusal) = match mem::replace(self, Self::Gone) {
+            Self::Nobody(pool) => return Ok(*pool),
+            arena @ Self::Arena(_) => (arena, "the pool belongs to an arena"),
+            segments @ Self::Segments(_) => (segments, "the pool belongs to segments of a store"),
+            Self::Gone => (
+                Self::Gone,
+                "the pool was unmapped when it could not become an arena",
+            ),
+        };
+        *self = unchanged;
+        Err(errors::message(refusal))
     }
 }
 
 /// Returns the options of a pool in the words of `mc_arena`.
 pub(crate) fn options(size: u64, pages: &str, populate: &str) -> PyResult<PoolOptions> {
-    let refused = |error: mc_arena::ParsePolicyError| errors::invalid(error.to_string());
-    let pages: PagePolicy = pages.parse().map_err(refused)?;
-    let population: Population = populate.parse().map_err(refused)?;
+    let pages: PagePolicy = pages.parse().map_err(errors::refused)?;
+    let population: Population = populate.parse().map_err(errors::refused)?;
     Ok(PoolOptions::new(size).pages(pages).population(population))
 }

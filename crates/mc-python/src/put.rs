@@ -7,10 +7,10 @@ use mc_store::Put as Pending;
 use pyo3::{
     prelude::*,
     pyclass,
-    types::{PyBytes, PyList},
+    types::{PyBytes, PyList, PyTuple},
 };
 
-use crate::{errors, lease::describe, local::Local, source::Source};
+use crate::{answers, errors, local::Local, source::Source};
 
 /// Space for an object that is being written.
 ///
@@ -50,7 +50,7 @@ impl Put {
     #[getter]
     fn descriptors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let descriptors = self.lock(py)?.put()?.descriptors();
-        describe(py, &descriptors)
+        answers::descriptors(py, &descriptors)
     }
 
     /// Writes bytes to every replica, behind those written before, or at `offset`; returns how many.
@@ -111,12 +111,12 @@ impl Put {
         slf
     }
 
+    #[pyo3(signature = (kind, *_how))]
     fn __exit__(
         &self,
         py: Python<'_>,
         kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
+        _how: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         if !kind.is_none() {
             return self.abort(py);
@@ -169,7 +169,7 @@ impl Refused {
         match self {
             Self::Over => errors::message("the put is committed or given back"),
             Self::Expired => errors::message("the deadline of the put has passed"),
-            Self::Bytes(error) => errors::bytes(&error),
+            Self::Bytes(error) => errors::bytes(error),
         }
     }
 }

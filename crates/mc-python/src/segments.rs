@@ -3,14 +3,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mc_segment::{Memory, Mounting, Segment, SegmentId, SegmentInfo, SegmentState};
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyTypeError, prelude::*};
 
 use crate::pool::MappedPool;
 
 /// What a segment is made of, as often as it is needed.
 #[derive(Clone, Debug)]
 pub(crate) struct Described {
-    pub(crate) info: SegmentInfo,
+    info: SegmentInfo,
     memory: Option<Memory>,
 }
 
@@ -34,8 +34,11 @@ impl Described {
         let Some(pool) = pool else {
             return Ok(Self { info, memory: None });
         };
-        let mapped = pool.getattr("_mapped")?;
-        let mapped = mapped.cast::<MappedPool>()?.get();
+        let mapped = MappedPool::behind(pool).ok_or_else(|| {
+            let kind = pool.get_type();
+            PyTypeError::new_err(format!("memory is of {kind}; a Pool is needed"))
+        })?;
+        let mapped = mapped.get();
         if info.epoch == 0 {
             info.epoch = match (mapped.bytes_epoch(), restart) {
                 (Some(epoch), _) => epoch,

@@ -8,7 +8,10 @@
 
 use std::{marker::PhantomData, slice};
 
-use pyo3::{prelude::*, types::PyBytes};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyString},
+};
 
 use crate::raw::{self, RawView};
 
@@ -97,10 +100,10 @@ impl<'py> Key<'py> {
 
     #[cold]
     fn other(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Ok(text) = object.extract::<String>() {
-            return Ok(Self::Other(text.into_bytes()));
-        }
-        Ok(Self::Other(Source::of(object)?.bytes().to_vec()))
+        Ok(Self::Other(match object.cast::<PyString>() {
+            Ok(text) => text.to_cow()?.as_bytes().to_vec(),
+            Err(_) => Source::of(object)?.bytes().to_vec(),
+        }))
     }
 }
 

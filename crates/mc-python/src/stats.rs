@@ -14,7 +14,7 @@ use crate::errors;
 pub(crate) fn dict<'py>(py: Python<'py>, store: &ObjectStore) -> PyResult<Bound<'py, PyDict>> {
     let (stats, space) = py.detach(|| (store.stats(), store.pool().stats().total));
     let dict = PyDict::new(py);
-    let fields = serde_json::to_value(&stats).map_err(|error| errors::error(&error))?;
+    let fields = serde_json::to_value(&stats).map_err(errors::error)?;
     flatten(&dict, "", &fields)?;
     quantiles(&dict, "lifetime", &stats.lifetime)?;
     quantiles(&dict, "idle_before_eviction", &stats.idle_before_eviction)?;

@@ -1,29 +1,30 @@
 //! The class `Store`.
 
+mod chain;
 mod opening;
 
 use std::path::PathBuf;
 
 use mc_segment::{
-    BytesError, PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
+    PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
     TransitionError,
 };
-use mc_store::{ObjectStore, PutError, PutRequest, StoreOptions, copy_bytes};
+use mc_store::{ObjectStore, PutRequest, StoreOptions, copy_bytes};
 use pyo3::{
     prelude::*,
     pyclass,
-    types::{PyBytes, PyDict, PyList},
+    types::{PyDict, PyList},
 };
 
-use self::opening::Opening;
+use self::opening::{Opening, Ready};
 use crate::{
-    arguments,
+    answers, arguments,
     clock::ManualClock,
     errors,
-    lease::{Lease, describe},
+    lease::Lease,
     local::Local,
     put::Put,
-    segments::{self, Described, Restart},
+    segments::{self, Described},
     source::{Key, Source},
     stats,
 };
@@ -93,9 +94,7 @@ impl Store {
         }
         let mut pool = SegmentPoolOptions::default();
         if let Some(strategy) = strategy {
-            let parsed = strategy.parse();
-            pool.strategy = parsed
-                .map_err(|error: mc_segment::StrategyError| errors::invalid(error.to_string()))?;
+            pool.strategy = strategy.parse().map_err(errors::refused)?;
         }
         Ok(Self {
             opening: Local::new(Opening::new(pool, options, directory)?)?,
@@ -129,9 +128,10 @@ impl Store {
     ) -> PyResult<&'static str> {
         let opening = self.opening.get()?;
         let id = SegmentId(id);
+        let own = format!("{:x}", id.0);
         let (name, own) = match name {
-            "" => (format!("{:x}", id.0), format!("{:x}", id.0)),
-            name => (name.to_owned(), format!("{name}/{:x}", id.0)),
+            "" => (own.clone(), own),
+            name => (name.to_owned(), format!("{name}/{own}")),
         };
         let mut info = SegmentInfo::new(id, name, base, size);
         host.clone_into(&mut info.host);
@@ -139,11 +139,7 @@ impl Store {
         // Ranges on one endpoint must not overlap, and segments may count from the same base.
         info.endpoint = endpoint.map_or(own, str::to_owned);
         protocol.clone_into(&mut info.protocol);
-        let restart = match opening.has_directory() {
-            true => Restart::Remembers,
-            false => Restart::Forgets,
-        };
-        let described = Described::new(info, memory, restart)?;
+        let described = Described::new(info, memory, opening.restart())?;
         let mounting = py.detach(|| opening.mount(described));
         mounting.map(segments::mounting).map_err(errors::mount)
     }
@@ -209,10 +205,6 @@ impl Store {
     /// `sizes` is one number for all or one for each. `parent` is the key before the first. With `data`,
     /// one buffer for each key, the bytes of those that were missing are written.
     #[pyo3(signature = (keys, sizes, align=1, parent=None, data=None))]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "lists of objects are read into vectors"
-    )]
     fn put_many(
         &self,
         py: Python<'_>,
@@ -231,32 +223,22 @@ impl Store {
         let parent = parent.map(Key::of).transpose()?;
         let sources = data.map(|data| data.iter().map(Source::of).collect::<PyResult<Vec<_>>>());
         let sources = sources.transpose()?;
-        let lists = [Some(sizes.len()), sources.as_ref().map(Vec::len)];
-        if let Some(len) = lists.into_iter().flatten().find(|&len| len != keys.len()) {
-            return Err(errors::invalid(format!(
-                "{len} sizes or buffers for {} keys; one for each is needed",
-                keys.len()
-            )));
-        }
-        let chain: Vec<_> = keys
-            .iter()
-            .zip(sizes)
-            .map(|(key, size)| {
-                let request = PutRequest {
-                    align,
-                    parent: parent.as_ref().map(AsRef::as_ref),
-                    ..PutRequest::new(size)
-                };
-                (key.as_ref(), request)
-            })
-            .collect();
         let bytes: Option<Vec<&[u8]>> = sources
             .as_ref()
             .map(|sources| sources.iter().map(Source::bytes).collect());
-        py.detach(|| put_chain(store, &chain, bytes.as_deref()))
-            .map_err(|refused| {
-                refused.exception(keys.first().map_or(&[], AsRef::as_ref), store.pool())
-            })
+        chain::check_len("sizes", sizes.len(), keys.len())?;
+        if let Some(bytes) = &bytes {
+            chain::check_len("buffers", bytes.len(), keys.len())?;
+        }
+        let request = |size| PutRequest {
+            align,
+            parent: parent.as_ref().map(AsRef::as_ref),
+            ..PutRequest::new(size)
+        };
+        let requests = sizes.into_iter().map(request);
+        let chain: Vec<_> = keys.iter().map(AsRef::as_ref).zip(requests).collect();
+        py.detach(|| chain::put(store, &chain, bytes.as_deref()))
+            .map_err(|refused| refused.exception(store.pool()))
     }
 
     /// Returns a Lease of an object, or None if it is not stored.
@@ -329,27 +311,27 @@ impl Store {
     /// Returns the keys of all objects, in no order.
     fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let store = self.store(py)?;
-        key_list(py, &py.detach(|| store.keys()))
+        answers::keys(py, &py.detach(|| store.keys()))
     }
 
     /// Closes a segment to placement, so that its objects can be moved out.
     fn drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
-        self.with_segment(py, id, |store, id| store.pool().drain(id))
+        self.with_segment(py, id, SegmentPool::drain)
     }
 
     /// States that a draining segment is empty. Raises Error if it is not.
     fn finish_drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
-        self.with_segment(py, id, |store, id| store.pool().finish_drain(id))
+        self.with_segment(py, id, SegmentPool::finish_drain)
     }
 
     /// Closes a segment to placement while its objects stay and are read where nothing else is.
     fn suspend(&self, py: Python<'_>, id: u128) -> PyResult<()> {
-        self.with_segment(py, id, |store, id| store.pool().suspend(id))
+        self.with_segment(py, id, SegmentPool::suspend)
     }
 
     /// Opens a suspended, draining or drained segment to placement again.
     fn resume(&self, py: Python<'_>, id: u128) -> PyResult<()> {
-        self.with_segment(py, id, |store, id| store.pool().resume(id))
+        self.with_segment(py, id, SegmentPool::resume)
     }
 
     /// Returns the state of a segment in a word, or None if it is not mounted.
@@ -364,19 +346,7 @@ impl Store {
     fn unmount<'py>(&self, py: Python<'py>, id: u128) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
         let unmounted = py.detach(|| store.unmount(SegmentId(id)));
-        let unmounted = unmounted.map_err(errors::transition)?;
-        let survivors = PyList::empty(py);
-        for survivor in &unmounted.survivors {
-            let dict = PyDict::new(py);
-            dict.set_item("key", PyBytes::new(py, &survivor.key))?;
-            dict.set_item("readable", survivor.readable)?;
-            dict.set_item("wanted", survivor.wanted)?;
-            survivors.append(dict)?;
-        }
-        let dict = PyDict::new(py);
-        dict.set_item("lost", key_list(py, &unmounted.lost)?)?;
-        dict.set_item("survivors", survivors)?;
-        Ok(dict)
+        answers::unmounted(py, &unmounted.map_err(errors::error)?)
     }
 
     /// Moves the replicas in a segment to others, where others leave if need be. Returns a dict of
@@ -396,18 +366,13 @@ impl Store {
         let moved = py.detach(|| {
             store.move_out(SegmentId(id), |from, to| match copy {
                 Some(copy) => copy_by(copy, from, to),
-                None => copy_bytes(from, to).map_err(|error| errors::bytes(&error)),
+                None => copy_bytes(from, to).map_err(errors::bytes),
             })
         })?;
-        let dict = PyDict::new(py);
-        dict.set_item("replicas", moved.replicas)?;
-        dict.set_item("bytes", moved.bytes)?;
-        dict.set_item("left", key_list(py, &moved.left)?)?;
-        Ok(dict)
+        answers::moved(py, &moved)
     }
 
     /// Makes larger holes by moving at most so many bytes.
-    #[expect(clippy::unused_self, reason = "it is a method in Python")]
     fn compact(&self, budget_bytes: u64) -> PyResult<u64> {
         match budget_bytes {
             0 => Ok(0),
@@ -417,7 +382,6 @@ impl Store {
 
     /// Says how many bytes a tenant is sure of, and how many it may have.
     #[pyo3(signature = (name, guaranteed=0, most=None))]
-    #[expect(clippy::unused_self, reason = "it is a method in Python")]
     fn tenant(&self, name: &str, guaranteed: u64, most: Option<u64>) -> PyResult<()> {
         let _ = (name, guaranteed, most);
         Err(errors::unsupported("tenant"))
@@ -431,8 +395,7 @@ impl Store {
     /// Returns when all that was written to the directory survives a power failure.
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
         let store = self.store(py)?;
-        py.detach(|| store.sync())
-            .map_err(|error| errors::error(&error))
+        py.detach(|| store.sync()).map_err(errors::error)
     }
 
     /// Checks that all tables agree, while no other call runs: an aid for tests.
@@ -445,25 +408,28 @@ impl Store {
     /// Keys of objects that the directory had and whose bytes are gone.
     #[getter]
     fn lost<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.store(py)?;
-        key_list(py, &self.opening.get()?.missing().lost)
+        answers::keys(py, &self.ready(py)?.lost)
     }
 
     /// What of the directory could not be used, in words.
     #[getter]
     fn damage(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        self.store(py)?;
-        Ok(self.opening.get()?.missing().damage.clone())
+        Ok(self.ready(py)?.damage.clone())
     }
 }
 
 impl Store {
-    /// Returns the store, which is opened first if it has a directory.
     #[inline]
     fn store(&self, py: Python<'_>) -> PyResult<&ObjectStore> {
+        Ok(&self.ready(py)?.store)
+    }
+
+    /// Returns the store and what it did not find again. It is opened first if it has a directory.
+    #[inline]
+    fn ready(&self, py: Python<'_>) -> PyResult<&Ready> {
         let opening = self.opening.get()?;
         match opening.opened() {
-            Some(store) => Ok(store),
+            Some(ready) => Ok(ready),
             None => py.detach(|| opening.open()),
         }
     }
@@ -484,67 +450,19 @@ impl Store {
         &self,
         py: Python<'_>,
         id: u128,
-        call: impl FnOnce(&ObjectStore, SegmentId) -> Result<(), TransitionError> + Send,
+        call: impl FnOnce(&SegmentPool, SegmentId) -> Result<(), TransitionError> + Send,
     ) -> PyResult<()> {
         let store = self.store(py)?;
-        py.detach(|| call(store, SegmentId(id)))
-            .map_err(errors::transition)
+        py.detach(|| call(store.pool(), SegmentId(id)))
+            .map_err(errors::error)
     }
-}
-
-/// Why a chain was not stored.
-enum ChainRefused {
-    Put(PutError),
-    Commit(mc_store::CommitError),
-    Bytes(BytesError),
-}
-
-impl ChainRefused {
-    fn exception(self, key: &[u8], pool: &SegmentPool) -> PyErr {
-        match self {
-            Self::Put(error) => errors::put(error, key, pool),
-            Self::Commit(error) => errors::commit(error),
-            Self::Bytes(error) => errors::bytes(&error),
-        }
-    }
-}
-
-/// Stores a chain, and writes the bytes of what was missing.
-fn put_chain(
-    store: &ObjectStore,
-    chain: &[(&[u8], PutRequest<'_>)],
-    bytes: Option<&[&[u8]]>,
-) -> Result<usize, ChainRefused> {
-    let mut reserved = store.put_many(chain);
-    match reserved.refusal() {
-        // There is no more room, or another one is at it.
-        None | Some(PutError::NoRoom { .. } | PutError::InFlight) => {}
-        Some(&refusal) => return Err(ChainRefused::Put(refusal)),
-    }
-    if let Some(bytes) = bytes {
-        let keys = chain.iter().map(|(key, _)| *key);
-        let mut missing = keys.zip(bytes);
-        for put in reserved.puts_mut() {
-            // Those that are missing are in the order of the chain.
-            let own = missing.find(|(key, _)| *key == put.key());
-            let (_, bytes) = own.expect("a put is one of the chain");
-            for replica in &mut *put.replicas_mut() {
-                replica.write_at(0, bytes).map_err(ChainRefused::Bytes)?;
-            }
-        }
-    }
-    reserved.commit().map_err(ChainRefused::Commit)
 }
 
 /// Calls a function of Python that copies the bytes of a replica.
 fn copy_by(copy: &Py<PyAny>, from: &PlacedBuffer, to: &PlacedBuffer) -> PyResult<()> {
     Python::attach(|py| {
-        let both = describe(py, &[from.descriptor(), to.descriptor()])?;
+        let both = answers::descriptors(py, &[from.descriptor(), to.descriptor()])?;
         copy.call1(py, (both.get_item(0)?, both.get_item(1)?))?;
         Ok(())
     })
-}
-
-fn key_list<'py>(py: Python<'py>, keys: &[Box<[u8]>]) -> PyResult<Bound<'py, PyList>> {
-    PyList::new(py, keys.iter().map(|key| PyBytes::new(py, key)))
 }

@@ -1,6 +1,6 @@
 //! Shared pools of another process, to be read.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use mc_arena::SharedView;
 use pyo3::{prelude::*, pyclass, types::PyBytes};
@@ -16,15 +16,13 @@ pub(crate) struct MappedView {
 
 #[pymethods]
 impl MappedView {
-    #[new]
     /// Maps the pool behind a file, such as `/proc/self/fd/5`.
+    #[new]
     fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let view = py.detach(|| {
-            let file = File::open(path)?;
-            Ok(SharedView::open(file))
-        });
-        let view = view.map_err(|error: std::io::Error| PyErr::from(error))?;
-        let view = view.map_err(|error| errors::error(&error))?;
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let view = py.detach(|| File::open(&path).map(SharedView::open));
+        let view = view.map_err(named)?.map_err(errors::error)?;
         Ok(Self {
             view: Local::new(view)?,
         })

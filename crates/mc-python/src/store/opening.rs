@@ -12,29 +12,29 @@ use mc_segment::{MountError, Mounting, SegmentPool, SegmentPoolOptions};
 use mc_store::{ObjectStore, StoreOptions};
 use pyo3::PyResult;
 
-use crate::{errors, segments::Described};
+use crate::{
+    errors,
+    segments::{Described, Restart},
+};
 
 /// A store that is there or will be.
 #[derive(Debug)]
-pub(crate) struct Opening {
+pub(super) struct Opening {
     store: OnceLock<Ready>,
     /// What the store will be made of, `None` once it is there. Locked while it is opened, by threads
     /// that do not have the lock of the interpreter.
     waiting: Mutex<Option<Waiting>>,
 }
 
+/// A store that is there.
 #[derive(Debug)]
-struct Ready {
-    store: ObjectStore,
-    missing: Missing,
-    has_directory: bool,
-}
-
-/// What was in the directory and is not in the store.
-#[derive(Debug, Default)]
-pub(crate) struct Missing {
-    pub(crate) lost: Vec<Box<[u8]>>,
-    pub(crate) damage: Vec<String>,
+pub(super) struct Ready {
+    pub(super) store: ObjectStore,
+    /// Keys of objects that the directory had and whose bytes are gone.
+    pub(super) lost: Vec<Box<[u8]>>,
+    /// What of the directory could not be used, in words.
+    pub(super) damage: Vec<String>,
+    restart: Restart,
 }
 
 #[derive(Debug)]
@@ -48,19 +48,20 @@ struct Waiting {
 }
 
 impl Opening {
-    pub(crate) fn new(
+    pub(super) fn new(
         pool: SegmentPoolOptions,
         options: StoreOptions,
         directory: Option<PathBuf>,
     ) -> PyResult<Self> {
         // Made in any case, to refuse options that make no store.
         let store = ObjectStore::new(SegmentPool::new(pool), options.clone());
-        let store = store.map_err(|error| errors::invalid(error.to_string()))?;
+        let store = store.map_err(errors::refused)?;
         let Some(directory) = directory else {
             let ready = Ready {
                 store,
-                missing: Missing::default(),
-                has_directory: false,
+                lost: Vec::new(),
+                damage: Vec::new(),
+                restart: Restart::Forgets,
             };
             return Ok(Self {
                 store: OnceLock::from(ready),
@@ -82,28 +83,21 @@ impl Opening {
 
     /// Returns the store if it is there.
     #[inline]
-    pub(crate) fn opened(&self) -> Option<&ObjectStore> {
-        self.store.get().map(|ready| &ready.store)
+    pub(super) fn opened(&self) -> Option<&Ready> {
+        self.store.get()
     }
 
-    pub(crate) fn has_directory(&self) -> bool {
-        self.store.get().is_none_or(|ready| ready.has_directory)
-    }
-
-    /// Returns what was not found again; of a store that is there.
-    pub(crate) fn missing(&self) -> &Missing {
-        static NOTHING: Missing = Missing {
-            lost: Vec::new(),
-            damage: Vec::new(),
-        };
-        self.store.get().map_or(&NOTHING, |ready| &ready.missing)
+    pub(super) fn restart(&self) -> Restart {
+        // Only a directory is waited for.
+        self.opened()
+            .map_or(Restart::Remembers, |ready| ready.restart)
     }
 
     /// Mounts a segment, or keeps it for the opening.
-    pub(crate) fn mount(&self, described: Described) -> Result<Mounting, MountError> {
+    pub(super) fn mount(&self, described: Described) -> Result<Mounting, MountError> {
         let mut waiting = self.lock();
         let Some(waiting) = &mut *waiting else {
-            let ready = self.store.get().expect("a store waits or is there");
+            let ready = self.opened().expect("a store waits or is there");
             return ready.store.pool().mount(described.segment());
         };
         let mounting = waiting.rehearsal.mount(described.segment())?;
@@ -115,10 +109,10 @@ impl Opening {
     }
 
     /// Reads the directory, unless another thread was first.
-    pub(crate) fn open(&self) -> PyResult<&ObjectStore> {
+    pub(super) fn open(&self) -> PyResult<&Ready> {
         let mut waiting = self.lock();
-        if let Some(store) = self.opened() {
-            return Ok(store);
+        if let Some(ready) = self.opened() {
+            return Ok(ready);
         }
         let made_of = waiting.as_ref().expect("a store waits or is there");
         let pool = SegmentPool::new(made_of.pool);
@@ -128,24 +122,21 @@ impl Opening {
             let found = segments.find(|segment| segment.id() == info.id);
             found.map(Described::segment)
         });
-        let opened = opened.map_err(|error| errors::error(&error))?;
+        let opened = opened.map_err(errors::error)?;
         for segment in &made_of.segments {
             // Those that the directory knew are mounted already.
             let mounting = opened.store.pool().mount(segment.segment());
             mounting.map_err(errors::mount)?;
         }
         let damage = opened.damage.iter().map(ToString::to_string);
-        let missing = Missing {
+        let ready = Ready {
             damage: damage.collect(),
+            store: opened.store,
             lost: opened.lost,
+            restart: Restart::Remembers,
         };
         *waiting = None;
-        let ready = self.store.get_or_init(|| Ready {
-            store: opened.store,
-            missing,
-            has_directory: true,
-        });
-        Ok(&ready.store)
+        Ok(self.store.get_or_init(|| ready))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
