@@ -260,7 +260,7 @@ impl Shared {
             && !put.is_in_chain
         {
             // A child is stored behind its parent, which may be old.
-            ranks.used_now(parent);
+            let _ = ranks.used_now(parent);
         }
         ranks.insert(&object, parent);
         // Under the lock under which objects leave, so that the events of a
@@ -277,32 +277,16 @@ impl Shared {
     /// object is. The order is locked, so that the parent stays.
     fn parent_of(&self, key: &[u8], parent: Option<&[u8]>) -> (Parent, Lineage) {
         let Some(parent) = parent else {
-            let root_hash = stable_hash(key);
-            return (
-                Parent::None,
-                Lineage {
-                    root_hash,
-                    depth: 0,
-                },
-            );
+            return (Parent::None, Lineage::of_first(key));
         };
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
         match shard.stored(hashed) {
-            Some(stored) => {
-                let Lineage { root_hash, depth } = stored.lineage;
-                let depth = depth.saturating_add(1);
-                (Parent::Stored(stored.id), Lineage { root_hash, depth })
-            }
+            Some(stored) => (Parent::Stored(stored.id), stored.lineage.next()),
             None => {
-                let root_hash = stable_hash(parent);
-                (
-                    Parent::Gone(root_hash),
-                    Lineage {
-                        root_hash,
-                        depth: 1,
-                    },
-                )
+                // What came before it is not known any more.
+                let first = Lineage::of_first(parent);
+                (Parent::Gone(first.root_hash), first.next())
             }
         }
     }

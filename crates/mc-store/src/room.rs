@@ -176,16 +176,14 @@ impl Room<'_> {
             if is_in_order && self.claim_in_order() {
                 return true;
             }
-            // Too many that are first in order may be of no use.
-            let first = self.candidates(1);
-            if let Some(found) = self.among_first(&first) {
-                if self.claim(found) {
-                    return true;
-                }
-                continue;
+            // Often one is enough; of those that follow, too many may be of no use.
+            let mut next = self.candidates(1);
+            let mut found = self.among_first(&next);
+            if found.is_none() {
+                next = self.candidates(NEXT);
+                found = self.search(&next);
             }
-            let next = self.candidates(NEXT);
-            let Some(found) = self.search(&next) else {
+            let Some(found) = found else {
                 return false;
             };
             let segment = found.segment;
