@@ -37,7 +37,6 @@ if(NOT TARGET mc_alloc::mc_alloc)
   add_library(mc_alloc::mc_alloc SHARED IMPORTED)
   set_target_properties(mc_alloc::mc_alloc PROPERTIES
     IMPORTED_LOCATION "${_mc_alloc_prefix}/lib/libmc_alloc.so"
-    IMPORTED_NO_SONAME TRUE
     INTERFACE_INCLUDE_DIRECTORIES "${_mc_alloc_prefix}/include")
   add_library(mc_alloc::static STATIC IMPORTED)
   set_target_properties(mc_alloc::static PROPERTIES
@@ -71,9 +70,8 @@ fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
     for header in ["mc_alloc.h", "mc_alloc.hpp"] {
         copy(&format!("{CRATE}/include/{header}"), "include")?;
     }
-    for library in ["libmc_alloc.so", "libmc_alloc.a"] {
-        copy(&format!("target/release/{library}"), "lib")?;
-    }
+    copy("target/release/libmc_alloc.a", "lib")?;
+    link_shared(shell, &dist.join("lib"))?;
     for document in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         copy(&format!("{CRATE}/{document}"), "share/doc/mc_alloc")?;
     }
@@ -86,6 +84,36 @@ fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
         cmake_version(version),
     )?;
     Ok(dist)
+}
+
+/// Makes the shared library of the static one, as cargo does not name it: with a SONAME and versions of
+/// symbols, so that a loader refuses a library that a program was not built for. Before 1.0 the minor
+/// version is what stays compatible.
+fn link_shared(shell: &Shell, lib: &Path) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let (compatible, _) = version.rsplit_once('.').context("a version has a patch")?;
+    let script = shell.create_temp_dir()?;
+    let script = script.path().join("symbols");
+    let symbols = format!("MC_ALLOC_{compatible} {{ global: mc_*; local: *; }};\n");
+    shell.write_file(&script, symbols)?;
+    let archive = lib.join("libmc_alloc.a");
+    let archive = archive.to_str().context("a path is text")?;
+    let library = lib.join(format!("libmc_alloc.so.{version}"));
+    let soname = format!("libmc_alloc.so.{compatible}");
+    let script = script.display();
+    let names = format!("-Wl,-soname,{soname},--version-script={script},--gc-sections");
+    let whole = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"];
+    cmd!(
+        shell,
+        "cc -shared -o {library} {whole...} {names} -lpthread -ldl -lm"
+    )
+    .quiet()
+    .run()?;
+    for name in [soname.as_str(), "libmc_alloc.so"] {
+        let target = library.file_name().context("a library has a name")?;
+        std::os::unix::fs::symlink(target, lib.join(name))?;
+    }
+    Ok(())
 }
 
 /// Assembles the tree and builds a program outside the repository against it, in each way that the

@@ -22,6 +22,18 @@
 // Third number of the version of the header.
 #define MC_ALLOC_VERSION_PATCH 0
 
+// Something went wrong, and nobody was told by a status.
+#define MC_LOG_ERROR 1
+
+// Something is not as it was asked for, such as lesser pages.
+#define MC_LOG_WARN 2
+
+// What was set up.
+#define MC_LOG_INFO 3
+
+// What helps to find out why.
+#define MC_LOG_DEBUG 4
+
 // Reserved huge pages, else transparent ones, else base pages.
 #define MC_PAGES_PREFER 0
 
@@ -121,6 +133,10 @@ typedef enum mc_status {
   // The arena or buffer belongs to the process that this one was forked from. Nothing changed.
   MC_STATUS_OTHER_PROCESS = 15,
 } mc_status;
+
+// A function that is told what the library has to say. It may be called by any thread, by several at
+// once; the text is valid during the call.
+typedef void (*mc_log_callback)(void *context, uint32_t level, const char *message);
 
 // How to make an arena. `mc_arena_options_default` fills in all fields.
 typedef struct mc_arena_options {
@@ -337,6 +353,22 @@ const char *mc_error_message(void);
 // The text is constant. Any thread may call this.
 const char *mc_status_name(uint32_t status);
 
+// Has `callback` told what the library has to say, up to a level, one of the `MC_LOG_` constants; no
+// longer if it is null. Without a callback, warnings about the environment of buffers go to standard
+// error and the rest nowhere.
+//
+// Any thread may call this; calls of the callback before may still be under way when it returns.
+//
+// Fails with `MC_STATUS_INVALID_ARGUMENT` for an unknown level.
+//
+// # Safety
+//
+// Any thread may call `callback` with `context`, for as long as the process runs or until another one
+// was set and its last call has ended.
+enum mc_status mc_log_set(mc_log_callback callback,
+                          void *context,
+                          uint32_t level_max);
+
 // Returns the defaults for a pool of `pool_bytes`: alignment 64, huge pages preferred, populated
 // at once, placed by the system.
 //
@@ -418,6 +450,16 @@ enum mc_status mc_arena_describe(struct mc_arena arena, struct mc_arena_report *
 enum mc_status mc_buffer_allocate(size_t size,
                                   size_t align,
                                   void **out);
+
+// As `mc_buffer_allocate`, for a process that would rather run without its arena than not at all: if
+// the environment has a value that is not accepted, or its arena cannot be had, buffers are mappings
+// of their own in ordinary pages.
+//
+// The first time, the callback of `mc_log_set` is told why, or standard error if there is none. Fails
+// as `mc_buffer_allocate`, but not with `MC_STATUS_INVALID_ENVIRONMENT`.
+enum mc_status mc_buffer_allocate_or_plain(size_t size,
+                                           size_t align,
+                                           void **out);
 
 // Returns `size` zeroed bytes in a mapping of their own, one contiguous part on each of the listed
 // NUMA nodes, in their order; otherwise as `mc_buffer_allocate`.
@@ -642,6 +684,44 @@ enum mc_status mc_owned_allocate(struct mc_offset allocator,
                                  uint64_t align,
                                  struct mc_owned *out);
 
+// Allocates `size` bytes at exactly `offset` from the base.
+//
+// The caller owns `out` as after `mc_owned_allocate`; otherwise as `mc_offset_allocate_at`.
+enum mc_status mc_owned_allocate_at(struct mc_offset allocator,
+                                    uint64_t offset,
+                                    uint64_t size,
+                                    struct mc_owned *out);
+
+// Makes an allocator in which the `count` elements of `blocks`, in any order, are live and the
+// rest is free, and writes their owners to `owners`, in the order of the list.
+//
+// The caller owns the handle and all of `owners`. Any thread may call this. Fails as
+// `mc_offset_restore_from`; nothing is written then.
+//
+// # Safety
+//
+// `count` blocks begin at `blocks`, which nobody writes during the call; room for `count` owners
+// begins at `owners`, and nobody else uses it during the call.
+enum mc_status mc_owned_restore_from(const struct mc_offset_options *options,
+                                     const struct mc_block *blocks,
+                                     size_t count,
+                                     struct mc_offset *out,
+                                     struct mc_owned *owners);
+
+// Gives the restored allocation at `offset` from the base an owner that frees itself, whatever size
+// was recorded for it: it gets `size` bytes, or the recorded ones if that is 0.
+//
+// Bytes behind a smaller size become free; a larger one takes them from the hole behind it. Any
+// thread may call this.
+//
+// Fails with `MC_STATUS_NOT_LIVE` unless an allocation was restored there that has no owner yet,
+// `MC_STATUS_NO_SPACE` if the next allocation is in the way of the size, and with
+// `MC_STATUS_STALE_HANDLE`; nothing changed then.
+enum mc_status mc_owned_adopt(struct mc_offset allocator,
+                              uint64_t offset,
+                              uint64_t size,
+                              struct mc_owned *out);
+
 // Gives a restored allocation an owner that frees itself; otherwise as `mc_offset_claim`.
 enum mc_status mc_owned_claim(struct mc_offset allocator,
                               struct mc_block block,
@@ -676,6 +756,16 @@ uint64_t mc_owned_address(const struct mc_owned *owned);
 //
 // `owned` is null, set to zero, or was written by the library, and no copy of it was freed.
 bool mc_owned_is_valid(const struct mc_owned *owned);
+
+// Says whether there is an allocation and `allocator` made it. No allocation is a destroyed
+// allocator's.
+//
+// Any thread may call this.
+//
+// # Safety
+//
+// As `mc_owned_is_valid`.
+bool mc_owned_is_of(const struct mc_owned *owned, struct mc_offset allocator);
 
 // Makes an allocator of `slot_count` free slots of `slot_bytes` bytes each, at offsets from 0 on.
 //

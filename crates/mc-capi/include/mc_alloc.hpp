@@ -1,11 +1,13 @@
 // C++17 classes over mc_alloc.h; header only. Link with -lmc_alloc.
 //
 // The classes have the shape that KV-cache stores expect of an offset allocator and of an arena.
-// Two macros, defined before the first inclusion and alike in the whole program, adapt them:
+// Three macros, defined before the first inclusion and alike in the whole program, adapt them:
 //
-//   MC_ALLOC_NAMESPACE  where the classes live, such as my_store or my_store::memory; mc if not set
-//   MC_ALLOC_FIT        the rule of placement of allocators that are made without one, an MC_FIT_
-//                       constant; MC_FIT_ADAPTIVE if not set
+//   MC_ALLOC_NAMESPACE        where the classes live, such as my_store or my_store::memory; mc if not
+//                             set
+//   MC_ALLOC_ARENA_NAMESPACE  where the arena and the buffers of the process live, if that is elsewhere
+//   MC_ALLOC_FIT              the rule of placement of allocators that are made without one, an MC_FIT_
+//                             constant; MC_FIT_ADAPTIVE if not set
 //
 // Nothing here throws but what the standard library throws when the heap is exhausted. A function
 // that fails returns nothing, null or false, and last_error() of the same thread says why.
@@ -20,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -31,6 +34,10 @@
 
 #ifndef MC_ALLOC_NAMESPACE
 #define MC_ALLOC_NAMESPACE mc
+#endif
+
+#ifndef MC_ALLOC_ARENA_NAMESPACE
+#define MC_ALLOC_ARENA_NAMESPACE MC_ALLOC_NAMESPACE
 #endif
 
 #ifndef MC_ALLOC_FIT
@@ -134,7 +141,7 @@ class OffsetAllocator;
 ///
 /// It may outlive the allocator: then there is nothing to free, and isValid() is false. One that was
 /// moved from, or made without an allocator, is empty.
-class OffsetAllocationHandle {
+class [[nodiscard]] OffsetAllocationHandle {
  public:
   OffsetAllocationHandle() noexcept : owned_{} {}
   OffsetAllocationHandle(const OffsetAllocationHandle &) = delete;
@@ -169,6 +176,9 @@ class OffsetAllocationHandle {
   /// Says whether the handle has an allocation and its allocator still lives.
   bool isValid() const noexcept { return mc_owned_is_valid(&owned_); }
 
+  /// Says whether the handle has an allocation that this allocator made.
+  bool belongsTo(const OffsetAllocator &allocator) const noexcept;
+
  private:
   friend class OffsetAllocator;
 
@@ -193,42 +203,90 @@ class OffsetAllocator {
   };
 
  public:
+  /// A range that is live when restore() returns.
+  struct Range {
+    std::uint64_t address = 0;
+    std::uint64_t size = 0;
+  };
+
+  /// An allocator and the owners of what is live in it.
+  struct Restored {
+    /// Null if the ranges are those of no allocator; last_error() names the one at fault.
+    std::shared_ptr<OffsetAllocator> allocator;
+    /// In the order of the ranges.
+    std::vector<OffsetAllocationHandle> handles;
+  };
+
   /// Makes an allocator of `size` bytes from address `base` on; null if there is no such range.
   ///
   /// The two capacities are hints for allocators whose tables do not grow; here they do, so neither
-  /// is reserved and neither is a limit.
-  static std::shared_ptr<OffsetAllocator> create(std::uint64_t base, std::uint64_t size,
-                                                 std::uint32_t init_capacity = 128 * 1024,
-                                                 std::uint32_t max_capacity = 1 << 20,
-                                                 Fit fit = static_cast<Fit>(MC_ALLOC_FIT)) {
+  /// is reserved and neither is a limit. No more than `max_allocations` can be live at once, unless it
+  /// is 0.
+  [[nodiscard]] static std::shared_ptr<OffsetAllocator> create(
+      std::uint64_t base, std::uint64_t size, std::uint32_t init_capacity = 128 * 1024,
+      std::uint32_t max_capacity = 1 << 20, Fit fit = static_cast<Fit>(MC_ALLOC_FIT),
+      std::uint32_t max_allocations = 0) {
     static_cast<void>(init_capacity);
     static_cast<void>(max_capacity);
-    mc_offset_options options = mc_offset_options_default(base, size);
-    options.fit = static_cast<std::uint32_t>(fit);
-    options.probes = fit == Fit::kGood ? kGoodProbes : 0;
-    return create(options);
+    return create(options(base, size, fit, max_allocations));
   }
 
   /// Makes an allocator from all options that there are.
-  static std::shared_ptr<OffsetAllocator> create(const mc_offset_options &options) {
+  [[nodiscard]] static std::shared_ptr<OffsetAllocator> create(const mc_offset_options &options) {
     mc_offset allocator{};
     if (mc_offset_create(&options, &allocator) != MC_STATUS_OK) return nullptr;
-    return adopt(allocator, options.base);
+    return own(allocator, options.base);
+  }
+
+  /// Makes an allocator of `size` bytes from address `base` on in which the ranges, in any order, are
+  /// live and the rest is free, as when a store comes back that wrote down where its objects are.
+  ///
+  /// A range is whatever takes apart into an address and a size: a Range, a pair, an entry of a map.
+  template <typename Ranges>
+  [[nodiscard]] static Restored restore(std::uint64_t base, std::uint64_t size, const Ranges &ranges,
+                                        Fit fit = static_cast<Fit>(MC_ALLOC_FIT),
+                                        std::uint32_t max_allocations = 0) {
+    std::vector<mc_block> blocks;
+    for (const auto &[address, bytes] : ranges) {
+      const auto first = static_cast<std::uint64_t>(address);
+      blocks.push_back({first - base, static_cast<std::uint64_t>(bytes), 0});
+    }
+    std::vector<mc_owned> owners(blocks.size());
+    const mc_offset_options chosen = options(base, size, fit, max_allocations);
+    mc_offset allocator{};
+    Restored restored;
+    restored.handles.reserve(owners.size());
+    const mc_status status =
+        mc_owned_restore_from(&chosen, blocks.data(), blocks.size(), &allocator, owners.data());
+    if (status != MC_STATUS_OK) return restored;
+    for (const mc_owned &owned : owners) {
+      restored.handles.push_back(OffsetAllocationHandle(owned));
+    }
+    restored.allocator = own(allocator, base);
+    return restored;
+  }
+
+  [[nodiscard]] static Restored restore(std::uint64_t base, std::uint64_t size,
+                                        std::initializer_list<Range> ranges,
+                                        Fit fit = static_cast<Fit>(MC_ALLOC_FIT),
+                                        std::uint32_t max_allocations = 0) {
+    return restore(base, size, std::vector<Range>(ranges), fit, max_allocations);
   }
 
   /// Makes an allocator in the state of serialize(), at the base that is written there; null for
   /// bytes that are not exactly such a state. Every allocation of it waits for its owner, see
   /// createHandleAtNode().
-  static std::shared_ptr<OffsetAllocator> deserialize(const std::uint8_t *bytes,
-                                                      std::size_t length) {
-    if (length < kBaseBytes) return restore(0, bytes, length);
+  [[nodiscard]] static std::shared_ptr<OffsetAllocator> deserialize(const std::uint8_t *bytes,
+                                                                    std::size_t length) {
+    if (length < kBaseBytes) return from_snapshot(0, bytes, length);
     const std::uint64_t base = detail::take_u64(bytes);
     // What follows has a checksum of its own; the base is written a second time, inverted.
-    if (base != ~detail::take_u64(bytes + 8)) return restore(0, bytes, 0);
-    return restore(base, bytes + kBaseBytes, length - kBaseBytes);
+    if (base != ~detail::take_u64(bytes + 8)) return from_snapshot(0, bytes, 0);
+    return from_snapshot(base, bytes + kBaseBytes, length - kBaseBytes);
   }
 
-  static std::shared_ptr<OffsetAllocator> deserialize(const std::vector<std::uint8_t> &bytes) {
+  [[nodiscard]] static std::shared_ptr<OffsetAllocator> deserialize(
+      const std::vector<std::uint8_t> &bytes) {
     return deserialize(bytes.data(), bytes.size());
   }
 
@@ -240,9 +298,20 @@ class OffsetAllocator {
 
   /// Finds a place for `size` bytes, at an address that is a multiple of `alignment`, a power of two,
   /// if one is given. Nothing if `size` is 0 or no hole fits, once all freed bytes are merged.
-  std::optional<OffsetAllocationHandle> allocate(std::uint64_t size, std::uint64_t alignment = 0) {
+  [[nodiscard]] std::optional<OffsetAllocationHandle> allocate(std::uint64_t size,
+                                                               std::uint64_t alignment = 0) {
     mc_owned owned;
     if (mc_owned_allocate(allocator_, size, alignment, &owned) != MC_STATUS_OK) return std::nullopt;
+    return OffsetAllocationHandle(owned);
+  }
+
+  /// Allocates `size` bytes at exactly `address`; nothing if an allocation is in the way, or the place
+  /// is not in the range.
+  [[nodiscard]] std::optional<OffsetAllocationHandle> allocate_at(std::uint64_t address,
+                                                                  std::uint64_t size) {
+    mc_owned owned;
+    const mc_status status = mc_owned_allocate_at(allocator_, address - base_, size, &owned);
+    if (status != MC_STATUS_OK) return std::nullopt;
     return OffsetAllocationHandle(owned);
   }
 
@@ -304,18 +373,31 @@ class OffsetAllocator {
 
   /// Gives an allocation of a deserialized allocator its owner; the three numbers are those of
   /// visit_used_nodes(). Nothing if no allocation is exactly there, or it has an owner.
-  std::optional<OffsetAllocationHandle> createHandleAtNode(std::uint32_t node,
-                                                           std::uint64_t address,
-                                                           std::uint64_t size) {
+  [[nodiscard]] std::optional<OffsetAllocationHandle> createHandleAtNode(std::uint32_t node,
+                                                                         std::uint64_t address,
+                                                                         std::uint64_t size) {
     const mc_block block{address - base_, size, node};
     mc_owned owned;
     if (mc_owned_claim(allocator_, block, &owned) != MC_STATUS_OK) return std::nullopt;
     return OffsetAllocationHandle(owned);
   }
 
+  /// Gives the allocation of a deserialized allocator that begins at `address` its owner, whatever size
+  /// was recorded for it, as where a store computes sizes again: it gets `size` bytes, or the recorded
+  /// ones if that is 0. What lies behind a smaller size becomes free.
+  ///
+  /// Nothing if no allocation begins there, it has an owner, or the next one is in the way of the size.
+  [[nodiscard]] std::optional<OffsetAllocationHandle> adopt(std::uint64_t address,
+                                                            std::uint64_t size = 0) {
+    mc_owned owned;
+    const mc_status status = mc_owned_adopt(allocator_, address - base_, size, &owned);
+    if (status != MC_STATUS_OK) return std::nullopt;
+    return OffsetAllocationHandle(owned);
+  }
+
   /// Returns base, options and live allocations as bytes, checksummed and the same on every machine;
   /// empty only if the heap is exhausted.
-  std::vector<std::uint8_t> serialize() const {
+  [[nodiscard]] std::vector<std::uint8_t> serialize() const {
     std::vector<std::uint8_t> bytes;
     std::size_t length = 0;
     mc_status status = MC_STATUS_ARRAY_TOO_SHORT;
@@ -343,15 +425,25 @@ class OffsetAllocator {
   /// The base and its inverse in front of the library's own bytes.
   static constexpr std::size_t kBaseBytes = 16;
 
-  static std::shared_ptr<OffsetAllocator> adopt(mc_offset allocator, std::uint64_t base) {
+  static std::shared_ptr<OffsetAllocator> own(mc_offset allocator, std::uint64_t base) {
     return std::make_shared<OffsetAllocator>(Key(), allocator, base);
   }
 
-  static std::shared_ptr<OffsetAllocator> restore(std::uint64_t base, const std::uint8_t *bytes,
-                                                  std::size_t length) {
+  static std::shared_ptr<OffsetAllocator> from_snapshot(std::uint64_t base,
+                                                        const std::uint8_t *bytes,
+                                                        std::size_t length) {
     mc_offset allocator{};
     if (mc_offset_restore(base, bytes, length, &allocator) != MC_STATUS_OK) return nullptr;
-    return adopt(allocator, base);
+    return own(allocator, base);
+  }
+
+  static mc_offset_options options(std::uint64_t base, std::uint64_t size, Fit fit,
+                                   std::uint32_t max_allocations) noexcept {
+    mc_offset_options options = mc_offset_options_default(base, size);
+    options.fit = static_cast<std::uint32_t>(fit);
+    options.probes = fit == Fit::kGood ? kGoodProbes : 0;
+    options.max_allocations = max_allocations;
+    return options;
   }
 
   mc_offset_report describe() const noexcept {
@@ -376,10 +468,21 @@ class OffsetAllocator {
   const std::uint64_t base_;
 };
 
+inline bool OffsetAllocationHandle::belongsTo(const OffsetAllocator &allocator) const noexcept {
+  return mc_owned_is_of(&owned_, allocator.native_handle());
+}
+
+}  // namespace MC_ALLOC_NAMESPACE
+
+namespace MC_ALLOC_ARENA_NAMESPACE {
+
 /// One large mapping, handed out from its start to its end by an atomic addition; nothing is given
 /// back one by one. Allocating takes no lock.
 class MmapArena {
  public:
+  /// The least alignment of an address that is handed out.
+  static constexpr std::size_t kMinAlignment = 64;
+
   struct Stats {
     /// Bytes mapped.
     std::uint64_t pool_size = 0;
@@ -404,8 +507,8 @@ class MmapArena {
   ///
   /// `alignment`, a power of two, is that of every address handed out, and 64 at least. False if
   /// that cannot be had, or the arena is initialized; it can be tried again.
-  bool initialize(std::size_t pool_size, std::size_t alignment = 64,
-                  bool allow_regular_page_fallback = true) {
+  [[nodiscard]] bool initialize(std::size_t pool_size, std::size_t alignment = kMinAlignment,
+                                bool allow_regular_page_fallback = true) {
     const std::lock_guard<std::mutex> lock(initializing_);
     if (isInitialized()) return false;
     mc_arena_options options = mc_arena_options_default(pool_size);
@@ -426,11 +529,17 @@ class MmapArena {
 
   /// Returns `size` zeroed bytes at an address that is a multiple of `alignment`, a power of two, and
   /// of the arena's alignment; null if `size` is 0 or not so much is left.
-  void *allocate(std::size_t size, std::size_t alignment = 0) noexcept {
+  [[nodiscard]] void *allocate(std::size_t size, std::size_t alignment = 0) noexcept {
     if (size == 0) return nullptr;
     void *bytes = nullptr;
     const mc_status status = mc_arena_allocate(handle(), size, alignment, &bytes);
     return status == MC_STATUS_OK ? bytes : nullptr;
+  }
+
+  /// Has the kernel give memory to `size` bytes from `offset` into the pool on, in whole pages; what was
+  /// written there stays. False if that range is not in the pool, or the memory cannot be had.
+  bool populate(std::size_t offset, std::size_t size) noexcept {
+    return mc_arena_populate(handle(), offset, size) == MC_STATUS_OK;
   }
 
   /// Returns what has been handed out; all 0 before the arena is initialized.
@@ -478,11 +587,42 @@ class MmapArena {
   mc_arena_report report_{};
 };
 
+/// What happens where the environment of the buffers has a value that is not accepted, or asks for an
+/// arena that cannot be had.
+enum class BadEnvironment {
+  /// A warning, once, to the callback of mc_log_set() or standard error; and buffers that are mapped one
+  /// by one, in ordinary pages.
+  kWarn,
+  /// No buffer.
+  kRefuse,
+};
+
 /// Returns `size` zeroed bytes from the buffers of the process, which the environment configures; null
 /// if they cannot be had. free_buffer_mmap_memory() ends them.
-inline void *allocate_buffer_mmap_memory(std::size_t size, std::size_t alignment) noexcept {
+[[nodiscard]] inline void *allocate_buffer_mmap_memory(
+    std::size_t size, std::size_t alignment,
+    BadEnvironment bad_environment = BadEnvironment::kWarn) noexcept {
   void *bytes = nullptr;
-  return mc_buffer_allocate(size, alignment, &bytes) == MC_STATUS_OK ? bytes : nullptr;
+  const mc_status status = bad_environment == BadEnvironment::kWarn
+                               ? mc_buffer_allocate_or_plain(size, alignment, &bytes)
+                               : mc_buffer_allocate(size, alignment, &bytes);
+  return status == MC_STATUS_OK ? bytes : nullptr;
+}
+
+/// Returns `size` zeroed bytes in one mapping, a contiguous part of it on each of the NUMA nodes, in
+/// their order; null if that cannot be had. Pages that are left over where the size does not divide go
+/// to the first nodes, so that no byte is lost. free_buffer_mmap_memory() ends it.
+///
+/// The address is a multiple of `page_size`, a power of two, if one is given.
+[[nodiscard]] inline void *allocate_buffer_numa_segments(std::size_t size,
+                                                         const std::vector<int> &nodes,
+                                                         std::size_t page_size = 0) {
+  // A node below 0 becomes one that no system has.
+  const std::vector<std::uint32_t> numbers(nodes.begin(), nodes.end());
+  void *bytes = nullptr;
+  const mc_status status =
+      mc_buffer_allocate_over_nodes(size, page_size, numbers.data(), numbers.size(), &bytes);
+  return status == MC_STATUS_OK ? bytes : nullptr;
 }
 
 /// Ends a buffer. Null is left alone; so is an address at which none begins, which is false. The
@@ -497,6 +637,6 @@ inline bool is_mmap_arena_allocation(const void *address) noexcept {
   return mc_buffer_is_from_arena(address);
 }
 
-}  // namespace MC_ALLOC_NAMESPACE
+}  // namespace MC_ALLOC_ARENA_NAMESPACE
 
 #endif  // MC_ALLOC_HPP

@@ -10,21 +10,28 @@ use std::{
     collections::BTreeMap,
     ffi::c_void,
     mem::MaybeUninit,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError},
 };
 
 use arc_swap::ArcSwapOption;
-use mc_arena::{Buffer, OtherProcess, Process, buffers};
+use mc_arena::{
+    ArenaConfig, Buffer, BufferError, OtherProcess, Process,
+    buffers::{self, Buffers},
+};
 
 use crate::{
     fault::Fault,
+    log,
     raw::{self, required},
-    status::{Status, ask, run},
+    status::{Status, ask, causes, run},
 };
 
 /// The buffers that the code of this process holds. A child begins with none of its own: those of its
 /// parent are not there, and their lock may be a thread's that the child does not have.
 static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
+
+/// Where buffers come from if the environment's cannot be had: mappings of their own.
+static PLAIN: LazyLock<Buffers> = LazyLock::new(|| Buffers::new(|| Ok(ArenaConfig::default())));
 
 struct Held {
     process: Process,
@@ -70,12 +77,41 @@ pub extern "C" fn mc_buffer_allocate(
 ) -> Status {
     run(|| {
         let out = required(out, "out")?;
-        let align = if align == 0 {
-            mc_arena::ALIGN_DEFAULT
-        } else {
-            align
-        };
+        let align = align_or_default(align);
         keep(buffers::allocate(size, align)?, out)
+    })
+}
+
+/// As `mc_buffer_allocate`, for a process that would rather run without its arena than not at all: if
+/// the environment has a value that is not accepted, or its arena cannot be had, buffers are mappings
+/// of their own in ordinary pages.
+///
+/// The first time, the callback of `mc_log_set` is told why, or standard error if there is none. Fails
+/// as `mc_buffer_allocate`, but not with `MC_STATUS_INVALID_ENVIRONMENT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_buffer_allocate_or_plain(
+    size: usize,
+    align: usize,
+    out: Option<&mut MaybeUninit<*mut c_void>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        let align = align_or_default(align);
+        let buffer = match buffers::allocate(size, align) {
+            Err(
+                error
+                @ (BufferError::Config(_) | BufferError::ArenaPool(_) | BufferError::Arena(_)),
+            ) => {
+                static IS_TOLD: Once = Once::new();
+                IS_TOLD.call_once(|| {
+                    let cause = causes(&Fault::from(error));
+                    log::warn(&format!("{cause}; buffers are mapped one by one"));
+                });
+                PLAIN.allocate(size, align)?
+            }
+            buffer => buffer?,
+        };
+        keep(buffer, out)
     })
 }
 
@@ -103,11 +139,7 @@ pub unsafe extern "C" fn mc_buffer_allocate_over_nodes(
         let out = required(out, "out")?;
         // SAFETY: the caller's clause.
         let nodes = unsafe { raw::array(nodes, node_count, "nodes") }?;
-        let align = if align == 0 {
-            mc_arena::ALIGN_DEFAULT
-        } else {
-            align
-        };
+        let align = align_or_default(align);
         keep(buffers::allocate_over_nodes(size, align, nodes)?, out)
     })
 }
@@ -155,11 +187,18 @@ pub extern "C" fn mc_buffer_describe(out: Option<&mut MaybeUninit<BufferReport>>
             arena_reserved_bytes: arena.reserved_bytes,
             arena_fallbacks: stats.arena_fallbacks,
             arena_frees: stats.arena_drops,
-            direct_buffers: stats.direct_buffers,
+            direct_buffers: stats.direct_buffers + PLAIN.stats().direct_buffers,
             live_buffers: held()?.lock().len() as u64,
         });
         Ok(())
     })
+}
+
+fn align_or_default(align: usize) -> usize {
+    match align {
+        0 => mc_arena::ALIGN_DEFAULT,
+        align => align,
+    }
 }
 
 /// Keeps a buffer until it is freed, and tells where it begins.

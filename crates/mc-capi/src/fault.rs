@@ -2,7 +2,7 @@
 
 use mc_arena::{BufferError, ConfigError, PoolError};
 use mc_offset::{
-    AllocError, FreeError, OptionsError, PlaceError, RestoreError, SlotAllocAtError,
+    AllocError, FreeError, OptionsError, PlaceError, ResizeError, RestoreError, SlotAllocAtError,
     SlotAllocError, SlotFreeError, SlotLayoutError, SnapshotError,
 };
 
@@ -33,6 +33,8 @@ pub(crate) enum Fault {
         "no restored allocation waits for an owner: node {node}, {size} bytes at offset {offset}"
     )]
     NotClaimable { node: u64, offset: u64, size: u64 },
+    #[error("no restored allocation at offset {offset} waits for an owner")]
+    NothingToAdopt { offset: u64 },
     #[error("the array has room for {given} of {needed} elements")]
     ArrayTooShort { needed: usize, given: usize },
     #[error("no buffer begins at {address:#x}")]
@@ -56,6 +58,8 @@ pub(crate) enum Fault {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Free(#[from] FreeError),
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
     #[error(transparent)]
     Restore(Box<RestoreError>),
     #[error(transparent)]
@@ -138,6 +142,7 @@ impl Fault {
             Self::StaleHandle { .. } => Status::StaleHandle,
             Self::DamagedToken
             | Self::NotClaimable { .. }
+            | Self::NothingToAdopt { .. }
             | Self::UnknownBuffer { .. }
             | Self::SlotFree(_)
             | Self::Free(FreeError::NotLive { .. }) => Status::NotLive,
@@ -151,6 +156,7 @@ impl Fault {
             Self::Options(error) => options(error),
             Self::Alloc(error) => alloc(error),
             Self::Place(error) => place(error),
+            Self::Resize(error) => resize(error),
             Self::Restore(error) => restore(error),
             Self::Snapshot(error) => snapshot(error),
             Self::SlotAllocAt(error) => slot_alloc_at(error),
@@ -187,6 +193,16 @@ fn place(error: &PlaceError) -> Status {
         PlaceError::OffGranule { .. } | PlaceError::OutOfRange { .. } => Status::InvalidArgument,
         PlaceError::Occupied { .. } => Status::Occupied,
         PlaceError::Refused(error) => alloc(error),
+        _ => Status::Internal,
+    }
+}
+
+fn resize(error: &ResizeError) -> Status {
+    match error {
+        ResizeError::ZeroSize => Status::InvalidArgument,
+        ResizeError::NoRoom { .. } => Status::NoSpace,
+        ResizeError::Refused(FreeError::NotLive { .. }) => Status::NotLive,
+        ResizeError::Refused(FreeError::OutOfMemory) => Status::OutOfMemory,
         _ => Status::Internal,
     }
 }

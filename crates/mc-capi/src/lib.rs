@@ -55,6 +55,7 @@ mod arena;
 mod arena_options;
 mod buffers;
 mod fault;
+mod log;
 mod offset;
 mod offset_options;
 mod offset_report;
@@ -67,6 +68,6 @@ mod status;
 mod version;
 
 pub use self::{
-    arena::*, arena_options::*, buffers::*, offset::*, offset_options::*, offset_report::*,
+    arena::*, arena_options::*, buffers::*, log::*, offset::*, offset_options::*, offset_report::*,
     offset_restore::*, owned::*, slots::*, status::*, version::*,
 };

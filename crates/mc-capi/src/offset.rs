@@ -54,9 +54,12 @@ pub(crate) struct Entry {
     /// Those of `allocator`, to be read without its lock.
     pub(crate) options: Options,
     pub(crate) allocator: SharedAllocator,
-    /// Restored allocations that wait for an owner, by node.
-    unclaimed: Mutex<BTreeMap<u32, Handle>>,
+    /// Restored allocations that wait for an owner, by offset.
+    unclaimed: Mutex<Unclaimed>,
 }
+
+/// Restored allocations with the nodes by which a list names them.
+pub(crate) type Unclaimed = BTreeMap<u64, (u32, Handle)>;
 
 /// Makes an offset allocator; all of its capacity is one hole.
 ///
@@ -203,7 +206,7 @@ impl Token {
 }
 
 impl Entry {
-    pub(crate) fn new(allocator: SharedAllocator, unclaimed: BTreeMap<u32, Handle>) -> Self {
+    pub(crate) fn new(allocator: SharedAllocator, unclaimed: Unclaimed) -> Self {
         Self {
             options: allocator.inspect(|core| *core.options()),
             allocator,
@@ -224,7 +227,7 @@ impl Entry {
         Ok(())
     }
 
-    pub(crate) fn unclaimed(&self) -> MutexGuard<'_, BTreeMap<u32, Handle>> {
+    pub(crate) fn unclaimed(&self) -> MutexGuard<'_, Unclaimed> {
         self.unclaimed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

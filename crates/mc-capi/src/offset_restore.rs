@@ -11,7 +11,7 @@ use mc_offset::{Handle, OffsetAllocator, SharedAllocator, Snapshot};
 
 use crate::{
     fault::Fault,
-    offset::{Entry, OFFSETS, Offset, Token},
+    offset::{Entry, OFFSETS, Offset, Token, Unclaimed},
     offset_options::OffsetOptions,
     offset_report::Block,
     raw::{self, required},
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn mc_offset_restore(
         let snapshot = Snapshot::decode(bytes)?;
         let (allocator, handles) = SharedAllocator::restore(&snapshot)?;
         allocator.set_base(base)?;
-        let unclaimed = by_node(&allocator, handles);
+        let unclaimed = by_offset(&allocator, handles);
         out.write(Entry::new(allocator, unclaimed).register()?);
         Ok(())
     })
@@ -112,11 +112,9 @@ pub unsafe extern "C" fn mc_offset_restore_from(
         let room = if tokens.is_null() { 0 } else { count };
         // SAFETY: the caller's clause.
         let tokens = unsafe { raw::room(tokens, room, "tokens") }?;
-        let entries = blocks.iter().map(|block| (block.offset, block.size));
-        let (allocator, handles) = SharedAllocator::restore_from(options.options()?, entries)?;
-        allocator.set_base(options.base)?;
+        let (allocator, handles) = with_blocks(options, blocks)?;
         if tokens.is_empty() {
-            let unclaimed = by_node(&allocator, handles);
+            let unclaimed = by_offset(&allocator, handles);
             out.write(Entry::new(allocator, unclaimed).register()?);
             return Ok(());
         }
@@ -149,12 +147,26 @@ pub extern "C" fn mc_offset_claim(
     })
 }
 
-/// Returns the handles of a restored allocator, which are all there are, by node.
-fn by_node(allocator: &SharedAllocator, mut handles: Vec<Handle>) -> BTreeMap<u32, Handle> {
+/// Makes an allocator in which blocks are live; their handles are in the order of the list.
+pub(crate) fn with_blocks(
+    options: &OffsetOptions,
+    blocks: &[Block],
+) -> Result<(SharedAllocator, Vec<Handle>), Fault> {
+    let entries = blocks.iter().map(|block| (block.offset, block.size));
+    let (allocator, handles) = SharedAllocator::restore_from(options.options()?, entries)?;
+    allocator.set_base(options.base)?;
+    Ok((allocator, handles))
+}
+
+/// Returns the handles of a restored allocator, which are all there are, as they wait for owners.
+fn by_offset(allocator: &SharedAllocator, mut handles: Vec<Handle>) -> Unclaimed {
     handles.sort_unstable_by_key(Handle::offset);
     allocator.inspect(|core| {
         let nodes = core.allocations().map(|allocation| allocation.node());
-        nodes.zip(handles).collect()
+        let waiting = nodes.zip(handles);
+        waiting
+            .map(|(node, handle)| (handle.offset(), (node, handle)))
+            .collect()
     })
 }
 
@@ -162,14 +174,40 @@ impl Entry {
     /// Gives up the library's own handle of a restored allocation.
     pub(crate) fn claim(&self, block: Block) -> Result<Handle, Fault> {
         let Block { offset, size, node } = block;
+        self.take_unclaimed(offset, |other, handle| {
+            u64::from(other) == node && handle.size() == size
+        })
+        .ok_or(Fault::NotClaimable { node, offset, size })
+    }
+
+    /// Gives up the library's own handle of the restored allocation at an offset, with another size
+    /// unless that is 0.
+    pub(crate) fn adopt(&self, offset: u64, size: u64) -> Result<Handle, Fault> {
+        let handle = self.take_unclaimed(offset, |_, _| true);
+        let mut handle = handle.ok_or(Fault::NothingToAdopt { offset })?;
+        if size == 0 || size == handle.size() {
+            return Ok(handle);
+        }
+        match self.allocator.resize_in_place(&mut handle, size) {
+            Ok(()) => Ok(handle),
+            Err(error) => {
+                let node = handle.allocation().node();
+                self.unclaimed().insert(offset, (node, handle));
+                Err(error.into())
+            }
+        }
+    }
+
+    fn take_unclaimed(
+        &self,
+        offset: u64,
+        is_meant: impl FnOnce(u32, &Handle) -> bool,
+    ) -> Option<Handle> {
         let mut unclaimed = self.unclaimed();
-        let key = u32::try_from(node).ok();
-        let handle = key.and_then(|key| unclaimed.get(&key));
-        let is_same =
-            handle.is_some_and(|handle| (handle.offset(), handle.size()) == (offset, size));
-        let handle = key
-            .filter(|_| is_same)
-            .and_then(|key| unclaimed.remove(&key));
-        handle.ok_or(Fault::NotClaimable { node, offset, size })
+        let (node, handle) = unclaimed.get(&offset)?;
+        if !is_meant(*node, handle) {
+            return None;
+        }
+        unclaimed.remove(&offset).map(|(_, handle)| handle)
     }
 }

@@ -16,9 +16,11 @@ use std::{mem::MaybeUninit, ptr};
 use mc_offset::Handle;
 
 use crate::{
-    offset::{Entry, OFFSETS, Offset},
+    offset::{Entry, OFFSETS, Offset, Unclaimed},
+    offset_options::OffsetOptions,
     offset_report::Block,
-    raw::required,
+    offset_restore::with_blocks,
+    raw::{self, required},
     status::{Status, allocated, answer, ask, run},
 };
 
@@ -77,6 +79,83 @@ pub unsafe extern "C" fn mc_owned_allocate(
         };
         // SAFETY: the caller's clause.
         unsafe { OFFSETS.with_unpinned(allocator.id, allocate) }
+    })
+}
+
+/// Allocates `size` bytes at exactly `offset` from the base.
+///
+/// The caller owns `out` as after `mc_owned_allocate`; otherwise as `mc_offset_allocate_at`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_owned_allocate_at(
+    allocator: Offset,
+    offset: u64,
+    size: u64,
+    out: Option<&mut MaybeUninit<OwnedAllocation>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        OFFSETS.with(allocator.id, |entry| {
+            own(entry.allocator.allocate_at(offset, size)?, out);
+            Ok(())
+        })
+    })
+}
+
+/// Makes an allocator in which the `count` elements of `blocks`, in any order, are live and the
+/// rest is free, and writes their owners to `owners`, in the order of the list.
+///
+/// The caller owns the handle and all of `owners`. Any thread may call this. Fails as
+/// `mc_offset_restore_from`; nothing is written then.
+///
+/// # Safety
+///
+/// `count` blocks begin at `blocks`, which nobody writes during the call; room for `count` owners
+/// begins at `owners`, and nobody else uses it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_owned_restore_from(
+    options: Option<&OffsetOptions>,
+    blocks: *const Block,
+    count: usize,
+    out: Option<&mut MaybeUninit<Offset>>,
+    owners: *mut OwnedAllocation,
+) -> Status {
+    run(|| {
+        let (options, out) = (required(options, "options")?, required(out, "out")?);
+        // SAFETY: the caller's clause.
+        let blocks = unsafe { raw::array(blocks, count, "blocks") }?;
+        // SAFETY: the caller's clause.
+        let owners = unsafe { raw::room(owners, count, "owners") }?;
+        let (allocator, handles) = with_blocks(options, blocks)?;
+        out.write(Entry::new(allocator, Unclaimed::new()).register()?);
+        for (owner, handle) in owners.iter_mut().zip(handles) {
+            own(handle, owner);
+        }
+        Ok(())
+    })
+}
+
+/// Gives the restored allocation at `offset` from the base an owner that frees itself, whatever size
+/// was recorded for it: it gets `size` bytes, or the recorded ones if that is 0.
+///
+/// Bytes behind a smaller size become free; a larger one takes them from the hole behind it. Any
+/// thread may call this.
+///
+/// Fails with `MC_STATUS_NOT_LIVE` unless an allocation was restored there that has no owner yet,
+/// `MC_STATUS_NO_SPACE` if the next allocation is in the way of the size, and with
+/// `MC_STATUS_STALE_HANDLE`; nothing changed then.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_owned_adopt(
+    allocator: Offset,
+    offset: u64,
+    size: u64,
+    out: Option<&mut MaybeUninit<OwnedAllocation>>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        OFFSETS.with(allocator.id, |entry| {
+            own(entry.adopt(offset, size)?, out);
+            Ok(())
+        })
     })
 }
 
@@ -147,6 +226,28 @@ pub unsafe extern "C" fn mc_owned_address(owned: Option<&OwnedAllocation>) -> u6
 pub unsafe extern "C" fn mc_owned_is_valid(owned: Option<&OwnedAllocation>) -> bool {
     // SAFETY: the caller's clause.
     ask(|| Ok(unsafe { handle(owned) }.is_some_and(Handle::is_allocator_alive)))
+}
+
+/// Says whether there is an allocation and `allocator` made it. No allocation is a destroyed
+/// allocator's.
+///
+/// Any thread may call this.
+///
+/// # Safety
+///
+/// As `mc_owned_is_valid`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_owned_is_of(
+    owned: Option<&OwnedAllocation>,
+    allocator: Offset,
+) -> bool {
+    ask(|| {
+        // SAFETY: the caller's clause.
+        let Some(handle) = (unsafe { handle(owned) }) else {
+            return Ok(false);
+        };
+        OFFSETS.with(allocator.id, |entry| Ok(entry.allocator.owns(handle)))
+    })
 }
 
 /// Moves a handle into storage of the caller.

@@ -197,8 +197,14 @@ impl Last {
     }
 }
 
-/// Returns a fault and the causes behind it in one line.
 fn text(fault: &Fault) -> CString {
+    let mut text = causes(fault);
+    text.retain(|char| char != '\0');
+    CString::new(text).unwrap_or_default()
+}
+
+/// Returns a fault and the causes behind it in one line.
+pub(crate) fn causes(fault: &Fault) -> String {
     let mut text = fault.to_string();
     let mut source = fault.source();
     while let Some(error) = source {
@@ -206,8 +212,7 @@ fn text(fault: &Fault) -> CString {
         text.push_str(&error.to_string());
         source = error.source();
     }
-    text.retain(|char| char != '\0');
-    CString::new(text).unwrap_or_default()
+    text
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> Box<str> {

@@ -9,9 +9,10 @@ use std::{
 };
 
 /// The files that export something, in the order of the header.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "version.rs",
     "status.rs",
+    "log.rs",
     "arena_options.rs",
     "arena.rs",
     "buffers.rs",

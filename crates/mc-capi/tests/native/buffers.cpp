@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "check.h"
 #include "mc_alloc.hpp"
@@ -32,6 +33,68 @@ void a_bad_environment_is_an_error_and_can_be_mended() {
   CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
 }
 
+/// What the library said, and how often.
+struct Said {
+  int count = 0;
+  std::uint32_t level = 0;
+  std::string text;
+};
+
+void hear(void *context, std::uint32_t level, const char *text) {
+  auto &said = *static_cast<Said *>(context);
+  said = {said.count + 1, level, text};
+}
+
+void a_store_may_run_without_the_arena_that_it_asked_for() {
+  Said said;
+  CHECK(mc_log_set(hear, &said, 0) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_log_set(hear, &said, MC_LOG_DEBUG + 1) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_log_set(hear, &said, MC_LOG_WARN) == MC_STATUS_OK);
+  setenv("MC_MMAP_ARENA_POOL_SIZE", "two megabytes", 1);
+  CHECK(mc::allocate_buffer_mmap_memory(100, 64, mc::BadEnvironment::kRefuse) == nullptr);
+  CHECK(said.count == 0);
+  for (int turn = 0; turn < 2; ++turn) {
+    void *buffer = mc::allocate_buffer_mmap_memory(100'000, 4096);
+    CHECK(buffer != nullptr && !mc::is_mmap_arena_allocation(buffer));
+    CHECK(reinterpret_cast<std::uintptr_t>(buffer) % 4096 == 0);
+    std::memset(buffer, 1, 100'000);
+    CHECK(report().live_buffers == 1);
+    CHECK(mc::free_buffer_mmap_memory(buffer, 100'000));
+    // Once is enough.
+    CHECK(said.count == 1 && said.level == MC_LOG_WARN);
+    CHECK(said.text.find("two megabytes") != std::string::npos);
+  }
+  CHECK(report().direct_buffers == 2);
+  CHECK(mc::allocate_buffer_mmap_memory(0, 64) == nullptr);
+  CHECK(mc_log_set(nullptr, nullptr, 0) == MC_STATUS_OK);
+  setenv("MC_MMAP_ARENA_POOL_SIZE", "2MiB", 1);
+}
+
+void what_happens_is_told_up_to_a_level() {
+  Said said;
+  CHECK(mc_log_set(hear, &said, MC_LOG_ERROR) == MC_STATUS_OK);
+  mc_arena_options options = mc_arena_options_default(2 << 20);
+  options.pages = MC_PAGES_OFF;
+  mc_arena arena{};
+  CHECK(mc_arena_create(&options, &arena) == MC_STATUS_OK && said.count == 0);
+  CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
+  CHECK(mc_log_set(hear, &said, MC_LOG_INFO) == MC_STATUS_OK);
+  CHECK(mc_arena_create(&options, &arena) == MC_STATUS_OK);
+  CHECK(said.count >= 1 && said.level == MC_LOG_INFO && said.text.find("2097152") != std::string::npos);
+  CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
+  CHECK(mc_log_set(nullptr, nullptr, 0) == MC_STATUS_OK);
+}
+
+void a_buffer_lies_on_the_nodes_that_it_is_asked_for() {
+  void *buffer = mc::allocate_buffer_numa_segments(1'000'001, {0});
+  CHECK(buffer != nullptr);
+  std::memset(buffer, 1, 1'000'001);
+  CHECK(mc::free_buffer_mmap_memory(buffer, 1'000'001));
+  CHECK(mc::allocate_buffer_numa_segments(1'000'001, {}) == nullptr);
+  CHECK(mc::allocate_buffer_numa_segments(1'000'001, {-1}) == nullptr);
+  CHECK(mc::allocate_buffer_numa_segments(0, {0}) == nullptr);
+}
+
 void buffers_come_from_the_arena_while_it_has_room() {
   void *first = mc::allocate_buffer_mmap_memory(1 << 20, 4096);
   CHECK(first != nullptr && reinterpret_cast<std::uintptr_t>(first) % 4096 == 0);
@@ -40,7 +103,7 @@ void buffers_come_from_the_arena_while_it_has_room() {
   CHECK(second != nullptr && !mc::is_mmap_arena_allocation(second));
   std::memset(first, 1, 1 << 20);
   std::memset(second, 2, 4 << 20);
-  CHECK(report().live_buffers == 2 && report().direct_buffers == 1);
+  CHECK(report().live_buffers == 2 && report().direct_buffers == 3);
   CHECK(report().arena_fallbacks == 1 && report().arena_frees == 0);
   CHECK(mc::free_buffer_mmap_memory(first, 1 << 20));
   CHECK(mc::free_buffer_mmap_memory(second, 4 << 20));
@@ -67,6 +130,9 @@ void what_is_no_buffer_is_not_freed() {
 int main() {
   setenv("MC_STORE_USE_HUGEPAGE", "0", 1);
   a_bad_environment_is_an_error_and_can_be_mended();
+  a_store_may_run_without_the_arena_that_it_asked_for();
   buffers_come_from_the_arena_while_it_has_room();
   what_is_no_buffer_is_not_freed();
+  what_happens_is_told_up_to_a_level();
+  a_buffer_lies_on_the_nodes_that_it_is_asked_for();
 }

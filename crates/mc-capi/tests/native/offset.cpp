@@ -2,10 +2,15 @@
 // does better than the published allocator the test says so.
 
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <sstream>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -347,6 +352,133 @@ void damaged_states_are_refused() {
   CHECK(OffsetAllocator::deserialize(bytes) != nullptr);
 }
 
+using Layout = std::map<std::uint64_t, std::uint64_t>;
+
+/// Returns where objects lie after many of them came and went.
+Layout used_layout(const OffsetAllocator &allocator) {
+  Layout layout;
+  allocator.visit_used_nodes([&](std::uint64_t address, std::uint64_t size, std::uint32_t) {
+    layout[address] = size;
+  });
+  return layout;
+}
+
+/// Restores 80 segments of 4 GiB, 20 of each kind of sizes, as they were after 4,000 operations.
+void every_layout_comes_back_from_addresses_and_sizes() {
+  constexpr std::uint64_t kBase = std::uint64_t{1} << 40, kCapacity = std::uint64_t{4} << 30;
+  const std::function<std::uint64_t(std::mt19937_64 &)> kinds[] = {
+      [](auto &) { return std::uint64_t{3'274'752}; },
+      [](auto &random) { return random() % 2 == 0 ? std::uint64_t{3'274'752} : std::uint64_t{658'432}; },
+      [](auto &random) { return 1 + random() % (8 * kMiB); },
+      [](auto &random) { return std::uint64_t{4096} << random() % 13; },
+  };
+  int restored_count = 0;
+  for (const auto &next_size : kinds) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      std::mt19937_64 random(seed);
+      const auto allocator = OffsetAllocator::create(kBase, kCapacity);
+      Handles handles;
+      for (int operation = 0; operation < 4'000; ++operation) {
+        if (!handles.empty() && random() % 5 < 2) {
+          std::swap(handles[random() % handles.size()], handles.back());
+          handles.pop_back();
+          continue;
+        }
+        auto handle = allocator->allocate(next_size(random));
+        if (handle) handles.push_back(std::move(*handle));
+      }
+      const Layout layout = used_layout(*allocator);
+      auto [restored, owners] = OffsetAllocator::restore(kBase, kCapacity, layout);
+      CHECK(restored != nullptr && owners.size() == layout.size());
+      CHECK(used_layout(*restored) == layout);
+      auto expected = layout.begin();
+      for (const auto &owner : owners) {
+        CHECK(owner.belongsTo(*restored) && !owner.belongsTo(*allocator));
+        CHECK(owner.address() == expected->first && owner.size() == expected->second);
+        ++expected;
+      }
+      const auto before = allocator->get_metrics(), after = restored->get_metrics();
+      CHECK(before.total_free_space_ == after.total_free_space_);
+      CHECK(before.largest_free_region_ == after.largest_free_region_);
+      // The same one by one, the last first.
+      const auto placed = OffsetAllocator::create(kBase, kCapacity);
+      Handles placed_handles;
+      for (auto range = layout.rbegin(); range != layout.rend(); ++range) {
+        auto handle = placed->allocate_at(range->first, range->second);
+        CHECK(handle && handle->address() == range->first);
+        placed_handles.push_back(std::move(*handle));
+      }
+      CHECK(used_layout(*placed) == layout);
+      owners.clear();
+      CHECK(restored->storageReport().largestFreeRegion == kCapacity);
+      ++restored_count;
+    }
+  }
+  CHECK(restored_count == 80);
+}
+
+void ranges_of_no_allocator_are_named() {
+  const auto refused = [](std::initializer_list<OffsetAllocator::Range> ranges, const char *offender) {
+    const auto [allocator, handles] = OffsetAllocator::restore(0x1000, kMiB, ranges);
+    CHECK(allocator == nullptr && handles.empty());
+    if (mc::last_error().find(offender) == std::string::npos) std::cerr << mc::last_error() << '\n';
+    CHECK(mc::last_error().find(offender) != std::string::npos);
+  };
+  refused({{0x1000, 100}, {0x1010, 100}}, "16");
+  refused({{0x1000, 100}, {0x1000 + kMiB - 50, 100}}, "1048526");
+  refused({{0x2000, 0}}, "4096");
+  refused({{0xfff, 1}}, "18446744073709551615");
+  const auto [none, handles] = OffsetAllocator::restore(0, 0, std::vector<OffsetAllocator::Range>());
+  CHECK(none == nullptr && handles.empty());
+  const auto [empty, no_handles] = OffsetAllocator::restore(0x1000, kMiB, {});
+  CHECK(empty != nullptr && no_handles.empty() && empty->storageReport().totalFreeSpace == kMiB);
+  const auto [full, two] = OffsetAllocator::restore(0, kMiB, {{0, 10}, {10, 10}}, mc::Fit::kGood, 2);
+  CHECK(full != nullptr && two.size() == 2 && !full->allocate(1));
+}
+
+void a_place_is_given_once() {
+  const auto allocator = OffsetAllocator::create(0x1000, kMiB);
+  const auto placed = allocator->allocate_at(0x1800, 100);
+  CHECK(placed && placed->address() == 0x1800 && placed->size() == 100);
+  CHECK(!allocator->allocate_at(0x1863, 1) && mc::last_error().find("2048") != std::string::npos);
+  CHECK(!allocator->allocate_at(0xfff, 1) && !allocator->allocate_at(0x1000 + kMiB, 1));
+  CHECK(!allocator->allocate_at(0x1000, 0));
+  CHECK(allocator->allocate_at(0x1864, 1).has_value());
+}
+
+void an_owner_may_know_another_size() {
+  const auto allocator = OffsetAllocator::create(0x1000, kMiB);
+  const auto first = take(*allocator, 1000), second = take(*allocator, 1000);
+  const auto third = take(*allocator, 1000);
+  const auto restored = OffsetAllocator::deserialize(allocator->serialize());
+  const auto free_bytes = restored->storageReport().totalFreeSpace;
+  CHECK(!restored->adopt(0x1001) && !restored->adopt(0xfff) && !restored->adopt(0x1000, 1001));
+  const auto smaller = restored->adopt(0x1000, 900);
+  CHECK(smaller && smaller->address() == 0x1000 && smaller->size() == 900);
+  CHECK(!restored->adopt(0x1000));
+  const auto recorded = restored->adopt(second.address());
+  CHECK(recorded && recorded->size() == 1000);
+  const auto larger = restored->adopt(third.address(), 5000);
+  CHECK(larger && larger->size() == 5000);
+  CHECK(restored->storageReport().totalFreeSpace == free_bytes + 100 - 4000);
+}
+
+void no_more_live_allocations_than_asked_for() {
+  const auto allocator = OffsetAllocator::create(0, kMiB, 1, 1, mc::Fit::kAdaptive, 2);
+  const auto first = take(*allocator, 1), second = take(*allocator, 1);
+  CHECK(!allocator->allocate(1) && mc::last_error().find('2') != std::string::npos);
+}
+
+void a_handle_knows_its_allocator() {
+  auto one = OffsetAllocator::create(0, kMiB);
+  const auto other = OffsetAllocator::create(0, kMiB);
+  auto handle = take(*one, 1);
+  CHECK(handle.belongsTo(*one) && !handle.belongsTo(*other));
+  CHECK(!OffsetAllocationHandle().belongsTo(*one));
+  const auto moved = std::move(handle);
+  CHECK(moved.belongsTo(*one));
+}
+
 }  // namespace
 
 int main() {
@@ -371,4 +503,10 @@ int main() {
   serialized_state_comes_back_and_finds_its_owners();
   a_live_handle_is_the_only_owner();
   damaged_states_are_refused();
+  every_layout_comes_back_from_addresses_and_sizes();
+  ranges_of_no_allocator_are_named();
+  a_place_is_given_once();
+  an_owner_may_know_another_size();
+  no_more_live_allocations_than_asked_for();
+  a_handle_knows_its_allocator();
 }
