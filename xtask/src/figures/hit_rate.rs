@@ -1,4 +1,4 @@
-//! Token hit rate against capacity, for the published placement and ours.
+//! Token hit rate against capacity: the published design, ours, and the bound.
 
 use plotters::prelude::*;
 
@@ -16,23 +16,26 @@ pub(crate) const HIT_RATE: Figure = Figure {
 const SIZE: (u32, u32) = (860, 460);
 const LAYOUT: &str = "dsa-pair";
 
-/// Series in drawing order: how it is drawn, eviction, and name in the legend.
-const SERIES: [(Series, &str, &str); 4] = [
-    (style::ORACLE, "lru", "oracle (compacts for free)"),
-    (style::BIN_CEIL, "lru", "bin-ceil, least recently used"),
+/// Series in drawing order: how it is drawn, subject, eviction, and name in the legend.
+const SERIES: [(Series, &str, &str, &str); 4] = [
     (
-        Series {
-            marker: Marker::Ring,
-            ..style::GOOD_FIT
-        },
+        style::ORACLE,
+        "oracle",
         "lru",
-        "adaptive, least recently used",
+        "published, compacted for free",
     ),
-    (style::ADAPTIVE, "window", "adaptive, windows"),
+    (style::BIN_CEIL, "published", "lru", "published"),
+    (
+        style::ADAPTIVE,
+        "adaptive",
+        "lru",
+        "published, but for the placement",
+    ),
+    (style::DEFAULT, "default", "window", "default"),
 ];
 
-/// Subjects of the series above.
-const SUBJECTS: [&str; 4] = ["oracle", "bin-ceil", "adaptive", "adaptive"];
+/// How the bound is called.
+const BELADY: &str = "Belady, who knows the future";
 
 /// Returns capacity in hundredths and token hit rate of a subject under an eviction, by capacity.
 pub(crate) fn hit_rates(
@@ -45,14 +48,25 @@ pub(crate) fn hit_rates(
             && run.text("subject") == Some(subject)
             && run.text("eviction") == Some(eviction)
     };
-    let runs = data.runs("replay").filter(is_asked);
+    points(data.runs("replay").filter(is_asked), "token_hit_rate")
+}
+
+/// Returns capacity in hundredths and the bound of Belady, by capacity.
+pub(crate) fn belady_rates(data: &Data, layout: &str) -> Vec<(f64, f64)> {
+    let of_layout = |run: &&Run| run.text("layout") == Some(layout);
+    let mut rates = points(data.runs("replay").filter(of_layout), "belady_hit_rate");
+    rates.dedup_by_key(|(percent, _)| percent.round());
+    rates
+}
+
+fn points<'a>(runs: impl Iterator<Item = &'a Run>, field: &str) -> Vec<(f64, f64)> {
     let point = |run: &Run| {
         let share = run.number("capacity_share")?;
-        Some((100.0 * share, run.number("token_hit_rate")?))
+        Some((100.0 * share, run.number(field)?))
     };
-    let mut rates: Vec<(f64, f64)> = runs.filter_map(point).collect();
-    rates.sort_by(|a, b| a.0.total_cmp(&b.0));
-    rates
+    let mut points: Vec<(f64, f64)> = runs.filter_map(point).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
 }
 
 /// Returns which share of a capacity a curve does without to reach a rate, or nothing where the curve
@@ -71,10 +85,11 @@ pub(crate) fn saved_share(curve: &[(f64, f64)], capacity: f64, rate: f64) -> Opt
 
 fn draw(data: &Data) -> anyhow::Result<String> {
     let curves = || {
-        let pairs = SUBJECTS.into_iter().zip(SERIES);
-        pairs.map(|(subject, (series, eviction, name))| {
+        let bound = (style::BELADY, BELADY, belady_rates(data, LAYOUT));
+        let measured = SERIES.map(|(series, subject, eviction, name)| {
             (series, name, hit_rates(data, LAYOUT, (subject, eviction)))
-        })
+        });
+        std::iter::once(bound).chain(measured)
     };
     let rates = || curves().flat_map(|(_, _, curve)| curve);
     let low = rates().map(|(_, rate)| rate).fold(1.0, f64::min);
@@ -111,7 +126,7 @@ fn draw(data: &Data) -> anyhow::Result<String> {
             series.draw(figure, &pixels)?;
             legend.push((series, name));
         }
-        style::legend(figure, (520, 270), &legend)
+        style::legend(figure, (520, 250), &legend)
     })
 }
 

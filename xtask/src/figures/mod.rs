@@ -16,7 +16,7 @@ mod utilization_by_size;
 
 pub(crate) use self::arena_time::ARENA_TIME;
 pub(crate) use self::eviction::EVICTION;
-pub(crate) use self::hit_rate::{HIT_RATE, hit_rates, saved_share};
+pub(crate) use self::hit_rate::{HIT_RATE, belady_rates, hit_rates, saved_share};
 pub(crate) use self::mean_by_workload::MEAN_BY_WORKLOAD;
 pub(crate) use self::occupancy::OCCUPANCY;
 pub(crate) use self::population_time::POPULATION_TIME;

@@ -67,6 +67,8 @@ pub(super) const BIN_CEIL: Series =
     series("bin-ceil", [230, 159, 0], Marker::Triangle, Line::Solid);
 pub(super) const GOOD_FIT: Series = series("good-fit", [0, 114, 178], Marker::Circle, Line::Solid);
 pub(super) const ADAPTIVE: Series = series("adaptive", [136, 34, 85], Marker::Plus, Line::Solid);
+pub(super) const DEFAULT: Series = series("default", [51, 34, 136], Marker::Diamond, Line::Solid);
+pub(super) const BELADY: Series = series("Belady", [140, 140, 140], Marker::None, Line::Dashed);
 pub(super) const EXTENTS_2: Series = series("extents-2", [0, 158, 115], Marker::None, Line::Dashed);
 pub(super) const EXTENTS_4: Series = series("extents-4", [0, 158, 115], Marker::None, Line::Solid);
 pub(super) const SLOTS: Series = series("slots", [200, 180, 30], Marker::Square, Line::Solid);

@@ -1,9 +1,11 @@
-//! The headline: ours beside the published figures, for the page and for the README.
+//! The headline: for the page all placements beside the published figures, for the README what counts for a
+//! user beside the published design and what is in use today.
 
 use mc_bench::published::{self, UNIFORM, UniformRow};
 use mc_bench::stats::geometric_mean;
 
 use crate::data::Data;
+use crate::figures::{belady_rates, hit_rates};
 
 use super::markdown::{Table, cell, nanoseconds, share};
 
@@ -26,10 +28,98 @@ const UNPUBLISHED: [(&str, &str); 3] = [
 pub(super) fn replace(readme: &str, data: &Data) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{}{END}{after}", table(data)))
+    Some(format!("{before}{BEGIN}{}{END}{after}", summary(data)))
 }
 
-/// Returns the table.
+/// Capacity of the hits in the README, in hundredths of the bytes of all blocks.
+const HITS_PERCENT: f64 = 5.0;
+
+/// Returns the table of the README.
+fn summary(data: &Data) -> String {
+    let headings = [
+        "",
+        "Published design",
+        "In use today",
+        "These crates",
+        "Bound",
+    ];
+    let mut table = Table::new(&headings);
+    let mut row = |title: &str, figures: [Option<f64>; 4], format: fn(f64) -> String| {
+        let figures = figures.map(|figure| cell(figure, format));
+        table.row(&[&[title.to_owned()], &figures[..]].concat());
+    };
+    let hits = |rates: Vec<(f64, f64)>| {
+        let found = rates
+            .into_iter()
+            .find(|(percent, _)| (percent - HITS_PERCENT).abs() < 0.01);
+        found.map(|(_, rate)| rate)
+    };
+    row(
+        "Hits: tokens of conversations found, memory for 5 % of their blocks",
+        [
+            hits(hit_rates(data, "mixed", ("published", "lru"))),
+            None,
+            hits(hit_rates(data, "mixed", ("default", "window"))),
+            hits(belady_rates(data, "mixed")),
+        ],
+        |rate| format!("{rate:.3}"),
+    );
+    row(
+        "Utilization: random sizes, 1 KiB to 64 MiB",
+        ["bin-ceil", "offset-allocator", "adaptive", "oracle"]
+            .map(|subject| figure(data, "random", subject, "utilization_mean")),
+        |share| format!("{share:.3}"),
+    );
+    row(
+        "Time: allocate and free, uniform sizes, one thread (ns)",
+        [
+            mean_time_measured(data, "bin-ceil"),
+            mean_time_measured(data, "offset-allocator"),
+            mean_time_measured(data, "shared"),
+            None,
+        ],
+        nanoseconds,
+    );
+    let millions = |figure: Option<f64>| figure.map(|per_second| per_second / 1e6);
+    let two_threads = |workload, subject, scenario| {
+        let mut runs = data.runs(workload);
+        let run = runs.find(|run| {
+            (run.text("subject"), run.text("scenario")) == (Some(subject), Some(scenario))
+                && run.count("threads") == Some(2)
+        });
+        millions(run.and_then(|run| run.number("ops_per_second")))
+    };
+    row(
+        "Threads: placements by two, a large live set (millions per second)",
+        [
+            None,
+            two_threads("concurrency", "offset-allocator", "churn"),
+            two_threads("concurrency", "shared", "churn"),
+            None,
+        ],
+        |millions| format!("{millions:.1}"),
+    );
+    row(
+        "Threads: reads of stored objects by two (millions per second)",
+        [
+            None,
+            two_threads("store", "quick_cache", "get_hit"),
+            two_threads("store", "mc-store", "get_hit"),
+            None,
+        ],
+        |millions| format!("{millions:.1}"),
+    );
+    format!("{}{SUMMARY_LEGEND}", table.finish())
+}
+
+const SUMMARY_LEGEND: &str = "
+The published design is replayed and measured here, in Rust, on the same machine. In use today are the crate
+`offset-allocator`, behind a mutex where there are two threads, and the cache `quick_cache`, which holds values
+and places nothing: it reads faster. Bounds: a clairvoyant policy (Belady), and an allocator that compacts for
+free.
+";
+
+/// Returns the table of the page.
 pub(super) fn table(data: &Data) -> String {
     let mut headings = vec!["Workload", "Published before", "Published after"];
     headings.extend(SUBJECTS);

@@ -2,7 +2,7 @@
 
 use crate::data::{Data, Run};
 use crate::figures;
-use crate::figures::{hit_rates, saved_share};
+use crate::figures::{belady_rates, hit_rates, saved_share};
 
 use super::Section;
 use super::markdown::{Table, cell, grouped, nanoseconds, share};
@@ -17,15 +17,15 @@ pub(super) const SECTION: Section = Section {
 
 /// Subject, eviction and how the table of hit rates calls the pair.
 const COLUMNS: [(&str, &str, &str); 4] = [
-    ("bin-ceil", "lru", "bin-ceil, lru"),
+    ("published", "lru", "published"),
     ("adaptive", "lru", "adaptive, lru"),
-    ("adaptive", "window", "adaptive, window"),
-    ("oracle", "lru", "oracle"),
+    ("default", "window", "default"),
+    ("oracle", "lru", "oracle, lru"),
 ];
 
 /// The pair that is published and the pair that is ours.
-const PUBLISHED: (&str, &str) = ("bin-ceil", "lru");
-const OURS: (&str, &str) = ("adaptive", "window");
+const PUBLISHED: (&str, &str) = ("published", "lru");
+const OURS: (&str, &str) = ("default", "window");
 
 /// Layouts and what they are.
 const LAYOUTS: [(&str, &str); 4] = [
@@ -50,11 +50,13 @@ const INTRODUCTION: &str = "\
 A generated trace of conversations against an object store of one segment: 2,000 requests that share
 system prompts and grow turn by turn. Every block of 512 tokens of a prompt is looked up and, if it is
 missing, stored; the last block of a prompt has the bytes of its tokens. A token is a hit if all that
-holds it is there. Capacities are shares of the bytes that all blocks take together. Under `lru`
-objects leave singly, the one used longest ago first, until the request fits: with `bin-ceil` this is
-the published design. Under `window` at most eight objects of twice the request's bytes leave so;
-then a contiguous window is cleared. The last column tells how much less capacity `adaptive` with
-windows needs for the hit rate of `bin-ceil` with `lru`, interpolated between the rows.
+holds it is there, and all before it in its prompt. Capacities are shares of the bytes that all blocks
+take together. `published` is the published design: `bin-ceil`, and the object used longest ago leaves.
+`adaptive, lru` changes the placement alone. `default` is a store whose options nobody has set: it
+knows which block follows which, and chooses among policies while it runs. `oracle, lru` compacts for
+free, and lets leave as the published design does. *Belady* knows the future: no policy that holds
+objects of one size finds more of them. The last column tells how much less capacity `default` needs for
+the hit rate of `published`, interpolated between the rows.
 ";
 
 const COMPARISON: &str = "
@@ -68,11 +70,8 @@ tables.
 ";
 
 const REMARKS: &str = "
-Blocks and pages are those of a model with 327,680 B per token: 167,772,160 B and 20,971,520 B, both
-the size of a bin. There `bin-ceil` rounds nothing but the last object of a prompt, which leaves fewer
-odd holes, and holds as much or a little more. The trace is small, so that neighboring capacities can
-tie, and it is not that of a service: what a public trace gives stands in the
-[guide](guides/segments-and-eviction.md).
+The trace is small, so that neighboring capacities can tie, and it is not that of a service: what public
+traces give stands in the [guide](guides/segments-and-eviction.md).
 ";
 
 fn text(data: &Data) -> String {
@@ -91,9 +90,10 @@ fn text(data: &Data) -> String {
 fn rates(data: &Data, layout: &str) -> String {
     let mut headings = vec!["Capacity"];
     headings.extend(COLUMNS.map(|(_, _, heading)| heading));
-    headings.push("capacity saved");
+    headings.extend(["Belady", "capacity saved"]);
     let mut table = Table::new(&headings);
     let ours = hit_rates(data, layout, OURS);
+    let bounds = belady_rates(data, layout);
     for (percent, published) in hit_rates(data, layout, PUBLISHED) {
         let mut cells = vec![format!("{percent:.0} %")];
         cells.extend(COLUMNS.map(|(subject, eviction, _)| {
@@ -101,6 +101,8 @@ fn rates(data: &Data, layout: &str) -> String {
             let rate = rates.iter().find(|(other, _)| is_same(*other, percent));
             cell(rate.map(|(_, rate)| *rate), share)
         }));
+        let bound = bounds.iter().find(|(other, _)| is_same(*other, percent));
+        cells.push(cell(bound.map(|(_, bound)| *bound), share));
         let saved = saved_share(&ours, percent, published);
         cells.push(cell(saved, |saved| format!("{:.1} %", 100.0 * saved)));
         table.row(&cells);

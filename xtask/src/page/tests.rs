@@ -49,13 +49,14 @@ fn data() -> Data {
         format!(
             r#"{{"workload": "replay", "subject": "{subject}", "layout": "mixed",
             "eviction": "{eviction}", "capacity_share": {share}, "token_hit_rate": {rate},
-            "refused": 0, "evicted_bytes_per_placed_byte": 1.25, "ns_per_op": 900.0}}"#
+            "belady_hit_rate": 0.5, "refused": 0, "evicted_bytes_per_placed_byte": 1.25,
+            "ns_per_op": 900.0}}"#
         )
     };
     let replays = [
-        replay("bin-ceil", "lru", 0.1, 0.3),
-        replay("adaptive", "window", 0.05, 0.2),
-        replay("adaptive", "window", 0.1, 0.4),
+        replay("published", "lru", 0.1, 0.3),
+        replay("default", "window", 0.05, 0.2),
+        replay("default", "window", 0.1, 0.4),
     ];
     let store = r#"{"workload": "store", "subject": "mc-store", "scenario": "get_or_put", "seed": 7,
         "threads": 16, "ops_per_second": 2.5e6, "cpu_ns_per_op": 812.0, "p50_ns": 500,
@@ -130,8 +131,8 @@ fn victims_stand_with_what_they_keep_and_their_age() {
 fn hit_rates_stand_with_the_capacity_that_they_save() {
     let page = render(&data());
     assert!(page.contains("### Blocks of two models") && !page.contains("### Blocks of 512"));
-    assert!(page.contains("| 10 % | 0.300000 | – | 0.400000 | – | 25.0 % |"));
-    assert!(page.contains("| mixed | bin-ceil, lru | 1.2500 | – | 0 | – | 900 |"));
+    assert!(page.contains("| 10 % | 0.300000 | – | 0.400000 | – | 0.500000 | 25.0 % |"));
+    assert!(page.contains("| mixed | published, lru | 1.2500 | – | 0 | – | 900 |"));
 }
 
 #[test]
@@ -175,11 +176,12 @@ fn figures_are_drawn_from_incomplete_data() {
 
 #[test]
 fn headline_replaces_what_stands_between_the_markers() {
-    let readme = "top\n<!-- headline:begin -->\nold\n<!-- headline:end -->\nbottom\n";
+    let readme = "top\n<!-- headline:begin -->\nformer text\n<!-- headline:end -->\nbottom\n";
     let replaced = headline::replace(readme, &data()).unwrap();
-    assert!(replaced.starts_with("top\n<!-- headline:begin -->\n| Workload |"));
+    assert!(replaced.starts_with("top\n<!-- headline:begin -->\n|  | Published design |"));
+    assert!(replaced.contains("| Utilization: random sizes, 1 KiB to 64 MiB | – | – | – | – |"));
     assert!(replaced.ends_with("<!-- headline:end -->\nbottom\n"));
-    assert!(!replaced.contains("old"));
+    assert!(!replaced.contains("former text"));
     assert_eq!(headline::replace(&replaced, &data()).unwrap(), replaced);
     assert_eq!(headline::replace("no markers", &data()), None);
 }

@@ -15,10 +15,23 @@ const CANDIDATES: [Ranking; 3] = [Ranking::Recency, Ranking::Probation, Ranking:
 const PERIOD_MIN: u32 = 128;
 
 /// What old scores count for after a period, against new ones.
-const DECAY: f64 = 0.9;
+const DECAY: f64 = 0.95;
 
-/// How much better another ranking has to be, as a share of all requests.
-const LEAD: f64 = 0.01;
+/// How much better than the first ranking another one has to be to be chosen, as a share of all
+/// requests: this much, and [`LEAD_NOISE`] by the square root of the objects, but no more than
+/// [`LEAD_MAX`].
+const LEAD: f64 = 0.002;
+
+/// What the lead of one object would be. Scores of few objects tell little. And the first ranking lets
+/// neighbors in age leave, whose places are often neighbors, while the others scatter their victims: of
+/// few large objects that costs room, of which a shadow knows nothing.
+const LEAD_NOISE: f64 = 0.75;
+
+/// The largest lead that is asked for.
+const LEAD_MAX: f64 = 0.02;
+
+/// The share of the lead that keeps a ranking in use.
+const LEAD_KEPT: f64 = 0.4;
 
 /// Objects of one prompt that are held until their order is known.
 const RUN_MAX: usize = 256;
@@ -27,8 +40,9 @@ const RUN_MAX: usize = 256;
 /// whichever would have had the most hits.
 ///
 /// Each ranking runs in a *shadow*, a cache without bytes that sees a sample of the keys and has the
-/// same share of the capacity. The ranking in use changes when another one has been better for a
-/// while. A change moves no object, as all rankings order the same classes.
+/// same share of the capacity. Least recently used is in use unless another one has been better for a
+/// while: clearly so in a small store, a little in a large one. A change moves no object, as all
+/// rankings order the same classes.
 ///
 /// 24 bytes per object, four to eight for keys that have left, and the shadows: 2,048 objects in each
 /// at most, however many are stored.
@@ -120,13 +134,17 @@ impl Auto {
     }
 
     fn choose(&mut self) {
-        let lead = LEAD * self.score_max;
         let best =
-            (0..self.scores.len()).max_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
-        if let Some(best) = best
-            && self.scores[best] > self.scores[self.chosen] + lead
-        {
-            self.chosen = best;
+            (1..self.scores.len()).max_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
+        let best = best.unwrap_or_default();
+        let lead = |of: usize| (self.scores[of] - self.scores[0]) / self.score_max;
+        let wanted = LEAD + LEAD_NOISE / (self.classes.len().max(1) as f64).sqrt();
+        let wanted = wanted.min(LEAD_MAX);
+        let kept = LEAD_KEPT * wanted;
+        let is_kept =
+            self.chosen != 0 && lead(self.chosen) > kept && lead(best) < lead(self.chosen) + kept;
+        if !is_kept {
+            self.chosen = if lead(best) > wanted { best } else { 0 };
         }
         self.score_max *= DECAY;
         self.scores.iter_mut().for_each(|score| *score *= DECAY);
