@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use crate::data::{Data, Run};
 
 use super::Figure;
-use super::style::{self, Marker, Series, failed};
+use super::style::{self, Series, failed};
 
 pub(crate) const HIT_RATE: Figure = Figure {
     file: "replay-hit-rate.svg",

@@ -48,19 +48,13 @@ fn summary(data: &Data) -> String {
         let figures = figures.map(|figure| cell(figure, format));
         table.row(&[&[title.to_owned()], &figures[..]].concat());
     };
-    let hits = |rates: Vec<(f64, f64)>| {
-        let found = rates
-            .into_iter()
-            .find(|(percent, _)| (percent - HITS_PERCENT).abs() < 0.01);
-        found.map(|(_, rate)| rate)
-    };
     row(
         "Hits: tokens of conversations found, memory for 5 % of their blocks",
         [
-            hits(hit_rates(data, "mixed", ("published", "lru"))),
+            hits(&hit_rates(data, "mixed", ("published", "lru"))),
             None,
-            hits(hit_rates(data, "mixed", ("default", "window"))),
-            hits(belady_rates(data, "mixed")),
+            hits(&hit_rates(data, "mixed", ("default", "window"))),
+            hits(&belady_rates(data, "mixed")),
         ],
         |rate| format!("{rate:.3}"),
     );
@@ -80,21 +74,12 @@ fn summary(data: &Data) -> String {
         ],
         nanoseconds,
     );
-    let millions = |figure: Option<f64>| figure.map(|per_second| per_second / 1e6);
-    let two_threads = |workload, subject, scenario| {
-        let mut runs = data.runs(workload);
-        let run = runs.find(|run| {
-            (run.text("subject"), run.text("scenario")) == (Some(subject), Some(scenario))
-                && run.count("threads") == Some(2)
-        });
-        millions(run.and_then(|run| run.number("ops_per_second")))
-    };
     row(
         "Threads: placements by two, a large live set (millions per second)",
         [
             None,
-            two_threads("concurrency", "offset-allocator", "churn"),
-            two_threads("concurrency", "shared", "churn"),
+            two_threads(data, "concurrency", "offset-allocator", "churn"),
+            two_threads(data, "concurrency", "shared", "churn"),
             None,
         ],
         |millions| format!("{millions:.1}"),
@@ -103,13 +88,29 @@ fn summary(data: &Data) -> String {
         "Threads: reads of stored objects by two (millions per second)",
         [
             None,
-            two_threads("store", "quick_cache", "get_hit"),
-            two_threads("store", "mc-store", "get_hit"),
+            two_threads(data, "store", "quick_cache", "get_hit"),
+            two_threads(data, "store", "mc-store", "get_hit"),
             None,
         ],
         |millions| format!("{millions:.1}"),
     );
     format!("{}{SUMMARY_LEGEND}", table.finish())
+}
+
+/// Returns the rate at the capacity of the README.
+fn hits(rates: &[(f64, f64)]) -> Option<f64> {
+    let is_asked = |(percent, _): &&(f64, f64)| (percent - HITS_PERCENT).abs() < 0.01;
+    rates.iter().find(is_asked).map(|(_, rate)| *rate)
+}
+
+/// Returns what two threads do in a scenario, in millions per second.
+fn two_threads(data: &Data, workload: &str, subject: &str, scenario: &str) -> Option<f64> {
+    let mut runs = data.runs(workload);
+    let run = runs.find(|run| {
+        (run.text("subject"), run.text("scenario")) == (Some(subject), Some(scenario))
+            && run.count("threads") == Some(2)
+    })?;
+    Some(run.number("ops_per_second")? / 1e6)
 }
 
 const SUMMARY_LEGEND: &str = "
