@@ -202,7 +202,7 @@ impl Book {
         Record::Committed(ObjectRecord {
             put,
             key: object.key(),
-            parts: [object.size()].into_iter().collect(),
+            parts: object.parts().sizes().collect(),
             terms: saved_terms(&object.terms),
             places: places(object.replicas()),
             checksum: object.checksum(),

@@ -21,6 +21,19 @@ pub enum PutError {
         /// The most that the options allow.
         object_bytes_max: u64,
     },
+    /// A part has no bytes.
+    #[error("part {part} of the object has 0 bytes; at least 1 is needed")]
+    EmptyPart {
+        /// Its number, from 0.
+        part: usize,
+    },
+    /// The bytes of all parts, each at a multiple of the alignment, cannot be
+    /// counted.
+    #[error("the {parts} parts of the object have more than 2^64 - 1 bytes together")]
+    PartsTooLarge {
+        /// How many parts there are.
+        parts: usize,
+    },
     /// The key is longer than the options allow.
     #[error("a key of {key_bytes} bytes is longer than the {key_bytes_max} that are allowed")]
     KeyTooLong {
@@ -125,6 +138,18 @@ pub enum AddReplicaError {
     /// There is no room that the terms of its put allow.
     #[error("the replica cannot be placed")]
     NoRoom(#[from] PutError),
+}
+
+/// Why the bytes of a put were not written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The deadline of the put has passed.
+    #[error("the deadline of the put has passed")]
+    Expired,
+    /// A replica cannot be written by this process, or has no such bytes.
+    #[error("a replica cannot be written here")]
+    Bytes(#[from] BytesError),
 }
 
 /// Why the bytes of an object were not read.

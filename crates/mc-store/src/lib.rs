@@ -25,6 +25,7 @@ mod object;
 mod open;
 mod options;
 mod order;
+mod parts;
 mod pending;
 mod plan;
 pub mod policy;
@@ -44,7 +45,8 @@ pub use crate::{
     chain::Chain,
     clock::Clock,
     error::{
-        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,
+        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError,
+        StoreOptionsError, WriteError,
     },
     events::{Event, EventKind, Events},
     lease::Lease,

@@ -37,7 +37,7 @@ impl StoreMetrics {
         gauge!("mc_store_in_flight").set(stats.in_flight as f64);
         gauge!("mc_store_lingering").set(stats.lingering as f64);
         gauge!("mc_store_live_bytes").set(stats.live_bytes as f64);
-        gauge!("mc_store_useful_bytes").set(stats.live_bytes as f64);
+        gauge!("mc_store_useful_bytes").set(stats.useful_bytes as f64);
         let space = store.pool().stats().total;
         let charged = space.live_bytes + space.rounding_bytes;
         gauge!("mc_store_charged_bytes").set(charged as f64);

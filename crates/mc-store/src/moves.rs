@@ -258,6 +258,7 @@ impl Shared {
         now: Moment,
     ) -> Result<(), AddReplicaError> {
         let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
+        let useful_bytes = object.parts().useful_size();
         let to = new.segment_id();
         let from = replaced.and_then(|place| object.replicas().nth(place));
         let from = from.map_or(to, PlacedBuffer::segment_id);
@@ -296,7 +297,10 @@ impl Shared {
         });
         if has_switched {
             ranks.figures.moved.add(bytes);
-            ranks.figures.live_bytes += if replaced.is_none() { bytes } else { 0 };
+            if replaced.is_none() {
+                ranks.figures.live_bytes += bytes;
+                ranks.figures.useful_bytes += useful_bytes;
+            }
         }
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);

@@ -16,6 +16,7 @@ use crate::{
     claims::{Claim, Claims},
     clock::Moment,
     order::stable_hash,
+    parts::Parts,
     policy::ObjectId,
     request::Terms,
 };
@@ -201,14 +202,24 @@ impl Object {
         ReplicasIter { one, many }
     }
 
-    /// Returns the bytes of one replica.
+    /// Returns the bytes that one replica takes.
     pub(crate) fn size(&self) -> u64 {
         self.replicas().next().map_or(0, PlacedBuffer::size)
     }
 
-    /// Returns the bytes of all replicas.
+    /// Returns the parts, and how they lie in a replica.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        self.terms.parts(self.size())
+    }
+
+    /// Returns the bytes that all replicas take.
     pub(crate) fn bytes(&self) -> u64 {
         self.replicas().map(PlacedBuffer::size).sum()
+    }
+
+    /// Returns the bytes of all replicas without what lies between parts.
+    pub(crate) fn useful_bytes(&self) -> u64 {
+        self.parts().useful_size() * self.replicas().len() as u64
     }
 
     /// Returns whether some replica can be read: if not, the object does not

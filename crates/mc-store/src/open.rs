@@ -297,9 +297,10 @@ impl Shared {
         buffers: Vec<Replicas>,
         now: Moment,
     ) -> Vec<Box<[u8]>> {
-        let shared_terms = |terms: &RecoveredTerms| {
+        let own_terms = |terms: &RecoveredTerms, parts: &[u64]| {
             self.terms.of(&PutRequest {
                 align: terms.align,
+                parts,
                 max_extents: terms.max_extents,
                 replicas: mc_segment::Replicas {
                     count: terms.replicas,
@@ -310,16 +311,22 @@ impl Shared {
                 ..PutRequest::new(0)
             })
         };
-        let terms: Vec<_> = terms.iter().map(shared_terms).collect();
+        let shared: Vec<_> = terms.iter().map(|terms| own_terms(terms, &[])).collect();
         let mut lost = Vec::new();
         for (object, buffers) in objects.into_iter().zip(buffers) {
-            if buffers.is_empty() {
+            let terms = match &object.parts[..] {
+                [] | [_] => Arc::clone(&shared[object.terms]),
+                parts => own_terms(&terms[object.terms], parts),
+            };
+            let replicas = in_order(buffers);
+            let has_all = |replica: &PlacedBuffer| terms.parts(replica.size()).fill();
+            if replicas.is_empty() || !replicas.iter().all(has_all) {
                 lost.push(object.key);
                 continue;
             }
             let contents = Contents {
-                terms: Arc::clone(&terms[object.terms]),
-                replicas: in_order(buffers),
+                terms,
+                replicas,
                 checksum: object.checksum,
                 lineage: Lineage::of_first(&object.key),
             };

@@ -151,21 +151,23 @@ impl Order {
     /// Panics if it does not.
     pub(crate) fn check_invariants(&self, index: &Index) {
         let ranks = self.lock();
-        let (mut objects, mut hidden, mut pinned, mut bytes) = (0, 0, 0, 0);
+        let (mut objects, mut hidden, mut pinned) = (0, 0, 0);
+        let (mut bytes, mut useful_bytes) = (0, 0);
         index.for_each_object(|object| {
             assert!(ranks.is_known(object.id), "{object:?} is not known");
             objects += 1;
             hidden += u64::from(object.claims.is_hidden());
             pinned += u64::from(object.claims.is_pinned());
             bytes += object.bytes();
+            useful_bytes += object.useful_bytes();
         });
         let known: u32 = ranks.known.iter().map(|word| word.count_ones()).sum();
         assert_eq!(u64::from(known), objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
         let figures = &ranks.figures;
         assert_eq!(
-            (figures.pinned, figures.live_bytes),
-            (pinned, bytes),
+            (figures.pinned, figures.live_bytes, figures.useful_bytes),
+            (pinned, bytes, useful_bytes),
             "sums"
         );
         let mut offered = 0;
@@ -255,6 +257,7 @@ impl Ranks {
         self.policy.insert(object.id, &facts);
         self.set_known(object.id, true);
         self.figures.live_bytes += facts.bytes;
+        self.figures.useful_bytes += object.useful_bytes();
         self.figures.committed += 1;
         self.figures.committed_bytes += facts.bytes;
     }
@@ -276,6 +279,7 @@ impl Ranks {
         }
         self.figures.pinned -= u64::from(object.claims.is_pinned());
         self.figures.live_bytes -= bytes;
+        self.figures.useful_bytes -= object.useful_bytes();
         self.figures
             .count_left(cause, bytes, now.since(object.committed), object.idle(now));
     }

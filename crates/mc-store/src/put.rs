@@ -9,12 +9,13 @@ use crate::{
     book::{Book, NotWritten},
     bytes::checksum,
     clock::Moment,
-    error::{CommitError, PutError},
+    error::{CommitError, PutError, WriteError},
     events::{Event, EventKind},
     index::{Hashed, Slot},
     journal::Position,
     object::{Contents, Lineage, Object},
     order::stable_hash,
+    parts::placed_size,
     pending::{InFlight, Pending, PutSpace, PutSpaceMut},
     policy::Parent,
     request::{PutRequest, Terms},
@@ -72,7 +73,7 @@ pub(crate) fn begin(
     request: &PutRequest<'_>,
     now: Moment,
 ) -> Result<Put, PutError> {
-    shared.admit(key, request)?;
+    let size = shared.admit(key, request)?;
     let deadline = request.deadline.unwrap_or(shared.options.put_deadline);
     let pending = shared.reserve(shared.index.hash(key), now, now.after(deadline))?;
     // From here on a drop gives the key back.
@@ -85,7 +86,7 @@ pub(crate) fn begin(
         checksum: None,
     };
     let placing = PlaceRequest {
-        size: request.size,
+        size,
         align: request.align,
         max_extents: request.max_extents.min(shared.options.extents_max),
         replicas: request.replicas,
@@ -104,9 +105,13 @@ impl Shared {
     pub(crate) fn count_refusal(&self, refusal: &PutError) {
         count(match refusal {
             PutError::Exists | PutError::InFlight => &self.counts.key_taken,
-            PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => &self.counts.too_large,
+            PutError::ObjectTooLarge { .. }
+            | PutError::PartsTooLarge { .. }
+            | PutError::KeyTooLong { .. } => &self.counts.too_large,
             PutError::NoRoom { .. } => &self.counts.no_space,
-            PutError::Place(_) | PutError::Journal => &self.counts.impossible,
+            PutError::Place(_) | PutError::EmptyPart { .. } | PutError::Journal => {
+                &self.counts.impossible
+            }
         });
     }
 
@@ -130,7 +135,8 @@ impl Shared {
         settled.map_err(|NotWritten| PutError::Journal)
     }
 
-    fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<(), PutError> {
+    /// Refuses what is never put; returns the bytes of each replica.
+    fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<u64, PutError> {
         if let Some(Err(NotWritten)) = self.book.as_ref().map(Book::check) {
             return Err(PutError::Journal);
         }
@@ -141,14 +147,14 @@ impl Shared {
                 key_bytes_max,
             });
         }
-        let (size, object_bytes_max) = (request.size, self.options.object_bytes_max);
+        let (size, object_bytes_max) = (placed_size(request)?, self.options.object_bytes_max);
         if size > object_bytes_max {
             return Err(PutError::ObjectTooLarge {
                 size,
                 object_bytes_max,
             });
         }
-        Ok(())
+        Ok(size)
     }
 
     /// Takes a key that is free.
@@ -206,7 +212,7 @@ impl Shared {
             return Err(CommitError::Expired);
         }
         let takes_checksum = put.checksum.is_none() && self.options.has_checksums;
-        let taken = takes_checksum.then(|| checksum(&pending.space()));
+        let taken = takes_checksum.then(|| checksum(&pending.space(), &put.terms));
         let sum = put.checksum.or(taken.flatten());
         let replicas = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
@@ -306,15 +312,39 @@ impl Put {
         self.pending.key()
     }
 
-    /// Returns where the replicas are, for writers elsewhere; nothing if the
-    /// deadline has passed.
+    /// Returns where the replicas are, for writers elsewhere: one descriptor for
+    /// each part of each, those of one replica together; nothing if the deadline
+    /// has passed.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BufferDescriptor> {
         let space = self.pending.space();
-        space.iter().map(PlacedBuffer::descriptor).collect()
+        let parts = |replica: &PlacedBuffer| self.terms.parts(replica.size()).describe(replica);
+        space.iter().flat_map(parts).collect()
     }
 
-    /// Returns the space of each replica. It is not taken back as long as what
+    /// Copies `from` to every replica, from the byte `offset` of the object on.
+    ///
+    /// The bytes of an object are those of its parts, one after another, without
+    /// what lies between them.
+    ///
+    /// # Errors
+    ///
+    /// A [`WriteError`]; some bytes may have been written then.
+    pub fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), WriteError> {
+        let mut space = self.pending.space_mut();
+        if space.is_empty() {
+            return Err(WriteError::Expired);
+        }
+        for replica in &mut *space {
+            let parts = self.terms.parts(replica.size());
+            for (at, range) in parts.pieces(offset, from.len())? {
+                replica.write_at(at, &from[range])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the space of each replica, with what lies between parts. It is not taken back as long as what
     /// is returned is held; nothing if the deadline has passed.
     pub fn replicas(&self) -> PutSpace<'_> {
         self.pending.space()

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mc_segment::{Replicas, SegmentId};
 use parking_lot::Mutex;
 
-use crate::order::Returned;
+use crate::{order::Returned, parts::Parts};
 
 /// What an object needs: it is held for as long as the object lives, so that
 /// whatever moves the object later obeys it.
@@ -25,9 +25,14 @@ use crate::order::Returned;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct PutRequest<'a> {
-    /// Bytes of each replica.
+    /// Bytes of each replica, if it is of one part.
     pub size: u64,
-    /// Power of two at whose multiples the addresses of all pieces are.
+    /// Bytes of each part, for an object of several parts; empty for one of
+    /// [`size`](Self::size) bytes, which counts for nothing otherwise. All parts
+    /// are stored or none is, each begins at a multiple of [`align`](Self::align),
+    /// and they lie one after another in the replica.
+    pub parts: &'a [u64],
+    /// Power of two at whose multiples the addresses of all pieces and parts are.
     pub align: u64,
     /// Pieces that a replica may be in, at least 1; no more than
     /// [`StoreOptions::extents_max`](crate::StoreOptions::extents_max) are used.
@@ -50,12 +55,13 @@ pub struct PutRequest<'a> {
     pub deadline: Option<Duration>,
 }
 
-impl PutRequest<'_> {
+impl<'a> PutRequest<'a> {
     /// Returns a request for one copy of `size` bytes in one piece anywhere.
     #[must_use]
     pub const fn new(size: u64) -> Self {
         Self {
             size,
+            parts: &[],
             align: 1,
             max_extents: 1,
             replicas: Replicas::exact(1),
@@ -66,12 +72,40 @@ impl PutRequest<'_> {
             deadline: None,
         }
     }
+
+    /// Returns a request for one copy of an object of several parts, all in one
+    /// piece anywhere.
+    ///
+    /// ```
+    /// use mc_store::PutRequest;
+    ///
+    /// // Keys and values, and the index of sparse attention beside them.
+    /// let request = PutRequest::of_parts(&[3_274_752, 658_432]);
+    /// assert_eq!(request.parts.len(), 2);
+    /// ```
+    #[must_use]
+    pub const fn of_parts(parts: &'a [u64]) -> Self {
+        Self {
+            parts,
+            ..Self::new(0)
+        }
+    }
+
+    /// Returns the bytes of each part, if there are several.
+    fn several_parts(&self) -> &'a [u64] {
+        match self.parts {
+            [_] => &[],
+            parts => parts,
+        }
+    }
 }
 
 /// What of a request binds every later move of the object.
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) align: u64,
+    /// Bytes of each part; none stand for one part that has all bytes.
+    pub(crate) parts: Box<[u64]>,
     pub(crate) max_extents: u32,
     pub(crate) replicas: Replicas,
     pub(crate) host: Box<str>,
@@ -84,6 +118,7 @@ impl Terms {
     fn new(request: &PutRequest<'_>, returned: &Arc<Returned>) -> Self {
         Self {
             align: request.align,
+            parts: request.several_parts().into(),
             max_extents: request.max_extents,
             replicas: request.replicas,
             host: request.host.into(),
@@ -92,8 +127,14 @@ impl Terms {
         }
     }
 
+    /// Returns the parts of an object whose replicas take so many bytes.
+    pub(crate) fn parts(&self, placed: u64) -> Parts<'_> {
+        Parts::new(&self.parts, self.align, placed)
+    }
+
     fn matches(&self, request: &PutRequest<'_>) -> bool {
         self.align == request.align
+            && *self.parts == *request.several_parts()
             && self.max_extents == request.max_extents
             && self.replicas == request.replicas
             && *self.host == *request.host

@@ -16,8 +16,10 @@ pub struct StoreStats {
     pub in_flight: u64,
     /// Detached or moved objects and late puts whose space is still taken.
     pub lingering: u64,
-    /// Bytes of all replicas of the objects.
+    /// Bytes that all replicas of the objects take.
     pub live_bytes: u64,
+    /// Of these, without what lies between the parts of objects.
+    pub useful_bytes: u64,
     /// Reads that found their object.
     pub hits: u64,
     /// Reads that did not.
@@ -160,6 +162,7 @@ impl Histogram {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) live_bytes: u64,
+    pub(crate) useful_bytes: u64,
     pub(crate) pinned: u64,
     pub(crate) committed: u64,
     pub(crate) committed_bytes: u64,

@@ -418,6 +418,7 @@ impl Shared {
             in_flight,
             lingering: self.limbo.len() as u64,
             live_bytes: figures.live_bytes,
+            useful_bytes: figures.useful_bytes,
             hits,
             misses,
             committed: figures.committed,

@@ -32,6 +32,7 @@ struct Flight {
     number: u64,
     version: u64,
     size: u64,
+    parts: usize,
     ends_at: u64,
     /// None if it was forgotten.
     put: Option<Put>,
@@ -165,6 +166,11 @@ impl Program {
         let preferred = [SegmentId(self.random.random_range(1..=4))];
         let count = self.random.random_range(1..=2);
         let ends_in = self.random.random_range(1..100);
+        let size = match self.random.random_range(0..12) {
+            0 => self.random.random_range(PATTERN_MIN..=70_000),
+            _ => self.random.random_range(PATTERN_MIN..=5_000),
+        };
+        let parts = self.parts_of(size);
         let request = PutRequest {
             replicas: Replicas {
                 count,
@@ -179,23 +185,32 @@ impl Program {
             preferred: &preferred[..self.random.random_range(0..=1)],
             host: ["", "host-0"][self.random.random_range(0..2)],
             deadline: Some(Duration::from_secs(ends_in)),
-            ..PutRequest::new(match self.random.random_range(0..12) {
-                0 => self.random.random_range(PATTERN_MIN..=70_000),
-                _ => self.random.random_range(PATTERN_MIN..=5_000),
-            })
+            ..match self.random.random_range(0..2) {
+                0 => PutRequest::new(size),
+                _ => PutRequest::of_parts(&parts),
+            }
         };
         let put = self.store.put(&key(number), &request);
         let evicted = self.follow();
         match put {
             Ok(put) => {
                 self.check_victims(&evicted, &request);
-                self.begin(number, request.size, ends_in, put);
+                self.begin(number, (size, request.parts), ends_in, put);
             }
             Err(error) => {
                 assert!(evicted.is_empty(), "{error} and {evicted:?}");
                 self.check_refusal(number, error);
             }
         }
+    }
+
+    /// Cuts an object into up to four parts.
+    fn parts_of(&mut self, size: u64) -> Vec<u64> {
+        let mut ends: Vec<u64> = (0..3).map(|_| self.random.random_range(0..=size)).collect();
+        ends.extend([0, size]);
+        ends.sort_unstable();
+        ends.dedup();
+        ends.windows(2).map(|ends| ends[1] - ends[0]).collect()
     }
 
     /// Checks that those who left for a put made room for it.
@@ -253,12 +268,12 @@ impl Program {
     }
 
     /// Writes the bytes of a put.
-    fn begin(&mut self, number: u64, size: u64, ends_in: u64, mut put: Put) {
+    fn begin(&mut self, number: u64, (size, parts): (u64, &[u64]), ends_in: u64, mut put: Put) {
         self.versions += 1;
         let bytes = pattern(number, self.versions, size);
-        for replica in put.replicas_mut().iter_mut() {
-            replica.write_at(0, &bytes).unwrap();
-        }
+        put.write(0, &bytes).unwrap();
+        let parts = parts.len().max(1);
+        assert_eq!(put.descriptors().len(), parts * put.replicas().len());
         let is_lost = self.random.random_range(0..30) == 0;
         if is_lost {
             let ends_at = self.seconds + ends_in + MARGIN_SECONDS;
@@ -277,6 +292,7 @@ impl Program {
             number,
             version: self.versions,
             size,
+            parts,
             ends_at,
             put,
         });
@@ -306,7 +322,7 @@ impl Program {
         let known = Known {
             version: flight.version,
             size: flight.size,
-            places: places(&put.descriptors()),
+            places: places(&put.descriptors(), flight.parts),
         };
         let expected = match (is_late, self.shadow.is_alive(&known)) {
             (true, _) => Err(CommitError::Expired),
@@ -348,7 +364,7 @@ impl Program {
             let alive = known.places.iter();
             let alive = alive.filter(|(id, epoch)| self.shadow.epochs.get(id) == Some(epoch));
             let mut expected: Vec<_> = alive.copied().collect();
-            let mut found = places(&lease.descriptors());
+            let mut found = places(&lease.descriptors(), lease.parts().len());
             expected.sort_unstable();
             found.sort_unstable();
             assert_eq!(found, expected, "{number}");
