@@ -13,10 +13,12 @@ mod clock;
 mod error;
 mod events;
 mod evict;
+mod hints;
 mod index;
 pub mod journal;
 mod keeper;
 mod lease;
+mod ledger;
 mod limbo;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -36,6 +38,7 @@ mod shared;
 mod stats;
 mod store;
 mod sync;
+mod tenants;
 mod uses;
 
 #[cfg(feature = "metrics")]
@@ -46,7 +49,7 @@ pub use crate::{
     clock::Clock,
     error::{
         AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError,
-        StoreOptionsError, WriteError,
+        StoreOptionsError, TenantError, WriteError,
     },
     events::{Event, EventKind, Events},
     lease::Lease,
@@ -56,8 +59,9 @@ pub use crate::{
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,
-    stats::{Cause, Counted, Histogram, Refusals, StoreStats},
+    stats::{Cause, Counted, Histogram, Refusals, StoreStats, TenantStats},
     store::{ObjectStore, Removal},
+    tenants::Quota,
 };
 
 /// The protocols between threads by themselves, for `tests/loom.rs`.

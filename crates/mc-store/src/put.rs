@@ -16,9 +16,10 @@ use crate::{
     object::{Contents, Lineage, Object},
     order::stable_hash,
     parts::placed_size,
-    pending::{InFlight, Pending, PutSpace, PutSpaceMut},
+    pending::{Held, InFlight, Pending, PutSpace, PutSpaceMut},
     policy::Parent,
     request::{PutRequest, Terms},
+    room::Asker,
     shared::{Shared, count},
 };
 
@@ -33,6 +34,8 @@ pub struct Put {
     shared: Arc<Shared>,
     pending: Arc<Pending>,
     terms: Arc<Terms>,
+    /// Seconds to compute the object again.
+    cost: f32,
     /// Key of what comes before the object in its prompt.
     parent: Option<Box<[u8]>>,
     /// Whether it is stored with what comes before it.
@@ -80,7 +83,8 @@ pub(crate) fn begin(
     let put = Put {
         shared: Arc::clone(shared),
         pending,
-        terms: shared.terms.of(request),
+        terms: shared.terms.of(request, shared.hints(request)),
+        cost: request.cost.as_secs_f32(),
         parent: request.parent.map(Box::from),
         is_in_chain: false,
         checksum: None,
@@ -96,8 +100,9 @@ pub(crate) fn begin(
         beside: &[],
         key_hash: Some(stable_hash(key)),
     };
-    let space = shared.place(&placing, now)?;
-    shared.hold(&put.pending, space)?;
+    let asker = Asker::of_more(put.terms.hints.tenant.as_ref());
+    let held = shared.place(&placing, asker, now)?;
+    shared.hold(&put.pending, held)?;
     Ok(put)
 }
 
@@ -109,6 +114,7 @@ impl Shared {
             | PutError::PartsTooLarge { .. }
             | PutError::KeyTooLong { .. } => &self.counts.too_large,
             PutError::NoRoom { .. } => &self.counts.no_space,
+            PutError::QuotaExceeded { .. } => &self.counts.quota,
             PutError::Place(_) | PutError::EmptyPart { .. } | PutError::Journal => {
                 &self.counts.impossible
             }
@@ -116,9 +122,9 @@ impl Shared {
     }
 
     /// Gives a put its space, and writes that down.
-    fn hold(&self, pending: &Pending, space: Vec<PlacedBuffer>) -> Result<(), PutError> {
+    fn hold(&self, pending: &Pending, held: Held) -> Result<(), PutError> {
         let Some(book) = &self.book else {
-            pending.hold(space);
+            pending.hold(held);
             return Ok(());
         };
         let reserved = {
@@ -127,8 +133,8 @@ impl Shared {
             if pending.is_over() {
                 return Ok(());
             }
-            let reserved = book.reserved(&self.pool, pending.number(), pending, &space);
-            pending.hold(space);
+            let reserved = book.reserved(&self.pool, pending.number(), pending, &held.buffers);
+            pending.hold(held);
             reserved
         };
         let settled = reserved.and_then(|position| book.settle(position));
@@ -214,7 +220,10 @@ impl Shared {
         let takes_checksum = put.checksum.is_none() && self.options.has_checksums;
         let taken = takes_checksum.then(|| checksum(&pending.space(), &put.terms));
         let sum = put.checksum.or(taken.flatten());
-        let replicas = pending.end().ok_or(CommitError::Expired)?;
+        let Held {
+            buffers: replicas,
+            charge,
+        } = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
             let mut shard = self.index.write_at(pending.id);
             if let Some(book) = &self.book {
@@ -224,6 +233,7 @@ impl Shared {
             return Err(CommitError::Unreadable);
         }
         let written = self.enter(put, replicas, sum, now)?;
+        charge.keep();
         if let (Some(book), Some(position)) = (&self.book, written) {
             book.settle(position)
                 .map_err(|NotWritten| CommitError::Journal)?;
@@ -241,6 +251,7 @@ impl Shared {
         now: Moment,
     ) -> Result<Option<Position>, CommitError> {
         let pending = &put.pending;
+        let keep_max = self.keep_max(&put.terms.hints);
         let mut ranks = self.order.lock();
         let (parent, lineage) = self.parent_of(pending.key(), put.parent.as_deref());
         let contents = Contents {
@@ -248,6 +259,7 @@ impl Shared {
             replicas,
             checksum,
             lineage,
+            cost: put.cost,
         };
         let object = Object::new(pending.id, pending.key(), contents, now);
         let mut written = None;
@@ -268,7 +280,7 @@ impl Shared {
             // A child is stored behind its parent, which may be old.
             let _ = ranks.used_now(parent);
         }
-        ranks.insert(&object, parent);
+        ranks.insert(&self.index, &object, parent, keep_max);
         // Under the lock under which objects leave, so that the events of a
         // key are in order.
         self.listeners.tell(|| Event {
@@ -288,7 +300,7 @@ impl Shared {
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
         match shard.stored(hashed) {
-            Some(stored) => (Parent::Stored(stored.id), stored.lineage.next()),
+            Some(stored) => (Parent::Stored(stored.id), stored.lineage().next()),
             None => {
                 // What came before it is not known any more.
                 let first = Lineage::of_first(parent);
@@ -381,7 +393,7 @@ impl Put {
 impl Drop for Put {
     fn drop(&mut self) {
         // After a commit, or the deadline, the key is not this put's any more.
-        let Some(space) = self.pending.end() else {
+        let Some(Held { buffers: space, .. }) = self.pending.end() else {
             return;
         };
         let shared = &*self.shared;

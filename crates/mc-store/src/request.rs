@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mc_segment::{Replicas, SegmentId};
 use parking_lot::Mutex;
 
-use crate::{order::Returned, parts::Parts};
+use crate::{hints::Hints, order::Returned, parts::Parts};
 
 /// What an object needs: it is held for as long as the object lives, so that
 /// whatever moves the object later obeys it.
@@ -46,6 +46,20 @@ pub struct PutRequest<'a> {
     /// The key of the object before this one in its prompt. An object is worth
     /// nothing while its parent is gone, and leaves before it.
     pub parent: Option<&'a [u8]>,
+    /// The tenant whose object it is, see [`Quota`](crate::Quota); one that is
+    /// not known yet has no guarantee and no limit.
+    pub tenant: Option<&'a str>,
+    /// Objects of a lower one leave before those of a higher one, whatever the
+    /// policy says. Those before the object in its prompt get it, too, if theirs
+    /// is lower.
+    pub priority: i8,
+    /// A [time](crate::ObjectStore::now) of the store until which the object
+    /// leaves only if nothing else can, nor those before it in its prompt. Counts
+    /// for nothing beyond [`StoreOptions::keep_percent`](crate::StoreOptions::keep_percent).
+    pub keep_until: Option<Duration>,
+    /// The time to compute the object again; zero if it is not known. `Gdsf`,
+    /// `ReuseAge` and `Auto` weigh it; under the others it counts for nothing.
+    pub cost: Duration,
     /// Segments to be tried first, in this order.
     pub preferred: &'a [SegmentId],
     /// Segments that must not be used, now or later.
@@ -67,6 +81,10 @@ impl<'a> PutRequest<'a> {
             replicas: Replicas::exact(1),
             host: "",
             parent: None,
+            tenant: None,
+            priority: 0,
+            keep_until: None,
+            cost: Duration::ZERO,
             preferred: &[],
             excluded: &[],
             deadline: None,
@@ -110,12 +128,13 @@ pub(crate) struct Terms {
     pub(crate) replicas: Replicas,
     pub(crate) host: Box<str>,
     pub(crate) excluded: Box<[SegmentId]>,
+    pub(crate) hints: Hints,
     /// Where the end of the last lease is told, if the object is hidden.
     pub(crate) returned: Arc<Returned>,
 }
 
 impl Terms {
-    fn new(request: &PutRequest<'_>, returned: &Arc<Returned>) -> Self {
+    fn new(request: &PutRequest<'_>, hints: Hints, returned: &Arc<Returned>) -> Self {
         Self {
             align: request.align,
             parts: request.several_parts().into(),
@@ -123,6 +142,7 @@ impl Terms {
             replicas: request.replicas,
             host: request.host.into(),
             excluded: request.excluded.into(),
+            hints,
             returned: Arc::clone(returned),
         }
     }
@@ -132,13 +152,14 @@ impl Terms {
         Parts::new(&self.parts, self.align, placed)
     }
 
-    fn matches(&self, request: &PutRequest<'_>) -> bool {
+    fn matches(&self, request: &PutRequest<'_>, hints: &Hints) -> bool {
         self.align == request.align
             && *self.parts == *request.several_parts()
             && self.max_extents == request.max_extents
             && self.replicas == request.replicas
             && *self.host == *request.host
             && *self.excluded == *request.excluded
+            && self.hints == *hints
     }
 }
 
@@ -161,13 +182,16 @@ impl TermsTable {
         }
     }
 
-    pub(crate) fn of(&self, request: &PutRequest<'_>) -> Arc<Terms> {
+    pub(crate) fn of(&self, request: &PutRequest<'_>, hints: Hints) -> Arc<Terms> {
         let mut recent = self.recent.lock();
-        if let Some(place) = recent.iter().position(|terms| terms.matches(request)) {
+        if let Some(place) = recent
+            .iter()
+            .position(|terms| terms.matches(request, &hints))
+        {
             recent[..=place].rotate_right(1);
             return Arc::clone(&recent[0]);
         }
-        let terms = Arc::new(Terms::new(request, &self.returned));
+        let terms = Arc::new(Terms::new(request, hints, &self.returned));
         recent.truncate(RECENT_MAX - 1);
         recent.insert(0, Arc::clone(&terms));
         terms

@@ -1,6 +1,6 @@
 //! What a store counts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -50,6 +50,8 @@ pub struct StoreStats {
     /// Bytes placed by the puts that had to evict; the evicted bytes beside it
     /// are those of `on_demand`.
     pub placed_bytes_on_demand: u64,
+    /// Figures of each tenant that was named, by its name.
+    pub tenants: BTreeMap<String, TenantStats>,
     /// From commit to leaving.
     pub lifetime: Histogram,
     /// From the last use to leaving by eviction.
@@ -75,6 +77,25 @@ pub enum Cause {
     Corrupt,
 }
 
+/// What a tenant has, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TenantStats {
+    /// Bytes that it is sure of.
+    pub guaranteed_bytes: u64,
+    /// The most bytes that it may have; nothing without a limit.
+    pub most_bytes: Option<u64>,
+    /// Bytes that it has: of its objects, and of its puts that are neither
+    /// committed nor dropped.
+    pub used_bytes: u64,
+    /// Its objects, and the bytes that they take.
+    pub stored: Counted,
+    /// Its objects that were evicted, for others or for itself.
+    pub evicted: Counted,
+    /// Its puts that were refused because of its limit.
+    pub refused: u64,
+}
+
 /// Refused puts by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -85,6 +106,8 @@ pub struct Refusals {
     pub too_large: u64,
     /// There is no room, and evicting what may go would not make it.
     pub no_space: u64,
+    /// A tenant would have had more bytes than it may.
+    pub quota: u64,
     /// No segment that is open could ever take the request, or it makes no
     /// sense.
     pub impossible: u64,

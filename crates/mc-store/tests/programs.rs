@@ -17,8 +17,8 @@ use common::{
 };
 use mc_segment::{Memory, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
-    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal,
-    RemoveError, StoreOptions, Watermarks, copy_bytes,
+    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Quota,
+    Removal, RemoveError, StoreOptions, Watermarks, copy_bytes,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -26,6 +26,11 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 const SIZES: [u64; 4] = [100_000, 70_000, 150_000, 40_000];
 const NUMBERS: u64 = 200;
 const MARGIN_SECONDS: u64 = 10;
+
+/// A tenant that is sure of some bytes, and one that has a limit.
+const SURE: &str = "sure";
+const LIMITED: &str = "limited";
+const LIMITED_MOST: u64 = 80_000;
 
 /// A put that is not committed.
 struct Flight {
@@ -61,6 +66,8 @@ struct Program {
     /// Until then there may be timed leases, or space of late puts.
     busy_until: u64,
     versions: u64,
+    /// What the tenant that is sure of something is sure of.
+    guaranteed: u64,
 }
 
 impl Program {
@@ -87,8 +94,14 @@ impl Program {
             seconds: 0,
             busy_until: 0,
             versions: 0,
+            guaranteed: 0,
         };
         (1..=4).for_each(|id| program.mount(id));
+        let quota = Quota {
+            guaranteed: 0,
+            most: Some(LIMITED_MOST),
+        };
+        program.store.tenant(LIMITED, quota).unwrap();
         program
     }
 
@@ -131,10 +144,37 @@ impl Program {
             53 => self.lose(),
             54..56 => self.add_replica(),
             56 => self.look(),
+            57 => self.set_quotas(),
             _ => self.pass(),
         }
         let evicted = self.follow();
         assert!(evicted.is_empty(), "only puts, commits and moves evict");
+    }
+
+    /// Gives tenants other quotas.
+    fn set_quotas(&mut self) {
+        self.guaranteed = [0, 20_000, 60_000][self.random.random_range(0..3)];
+        let quota = Quota {
+            guaranteed: self.guaranteed,
+            most: None,
+        };
+        self.store.tenant(SURE, quota).unwrap();
+    }
+
+    /// Returns the stored bytes of the tenant that is sure of some.
+    fn sure_bytes(&self) -> u64 {
+        let tenants = self.store.stats().tenants;
+        tenants.get(SURE).map_or(0, |tenant| tenant.stored.bytes)
+    }
+
+    /// Checks that a put of somebody else has taken from a tenant no object
+    /// while it had no more than it is sure of.
+    fn check_quotas(&self, request: &PutRequest<'_>, before: u64) {
+        let tenants = self.store.stats().tenants;
+        assert!(tenants[LIMITED].used_bytes <= LIMITED_MOST);
+        if request.tenant != Some(SURE) && before <= self.guaranteed {
+            assert_eq!(self.sure_bytes(), before);
+        }
     }
 
     /// Follows what was told, and checks the store.
@@ -171,7 +211,11 @@ impl Program {
             _ => self.random.random_range(PATTERN_MIN..=5_000),
         };
         let parts = self.parts_of(size);
+        let keep_for = Duration::from_secs(self.random.random_range(0..30));
         let request = PutRequest {
+            tenant: [None, Some(SURE), Some(LIMITED)][self.random.random_range(0..3)],
+            priority: self.random.random_range(-1..=1),
+            keep_until: (self.random.random_range(0..4) == 0).then(|| self.store.now() + keep_for),
             replicas: Replicas {
                 count,
                 policy: match self.random.random_range(0..4) {
@@ -190,8 +234,10 @@ impl Program {
                 _ => PutRequest::of_parts(&parts),
             }
         };
+        let sure_before = self.sure_bytes();
         let put = self.store.put(&key(number), &request);
         let evicted = self.follow();
+        self.check_quotas(&request, sure_before);
         match put {
             Ok(put) => {
                 self.check_victims(&evicted, &request);
@@ -220,6 +266,10 @@ impl Program {
                 && !self.closed.contains(&id)
                 && !request.excluded.contains(&SegmentId(id))
         };
+        if request.tenant == Some(LIMITED) {
+            // Its own leave for the limit, wherever they are.
+            return;
+        }
         for (number, known, cause) in evicted {
             assert_eq!(*cause, Cause::OnDemand);
             assert!(known.places.iter().any(is_usable), "{number} left in vain");
@@ -251,7 +301,24 @@ impl Program {
                 let is_busy = self.seconds < self.busy_until;
                 let is_used = !self.held.is_empty() || !self.pinned.is_empty();
                 let is_put = in_flight.next().is_some();
-                assert!(is_busy || is_used || is_put, "in vain: {error:?}");
+                let is_sure = self.guaranteed > 0;
+                assert!(
+                    is_busy || is_used || is_put || is_sure,
+                    "in vain: {error:?}"
+                );
+            }
+            PutError::QuotaExceeded {
+                ref tenant,
+                used,
+                most,
+                asked,
+                ..
+            } => {
+                assert_eq!((&**tenant, most), (LIMITED, LIMITED_MOST));
+                assert!(used <= most && used + asked > most);
+                let is_used = !self.held.is_empty() || !self.pinned.is_empty();
+                let is_busy = self.seconds < self.busy_until || in_flight.next().is_some();
+                assert!(is_used || is_busy || asked > most, "in vain: {error:?}");
             }
             PutError::Place(_) => assert!(!self.closed.is_empty() || self.in_use_of_names(error)),
             other => panic!("{other}"),
