@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn parts_begin_at_multiples_of_the_alignment() {
-        check(&[5], 4, &[0..5]);
+        check(&[5], 4, std::slice::from_ref(&(0..5)));
         check(&[5, 7, 1], 1, &[0..5, 5..12, 12..13]);
         check(&[5, 8, 1], 4, &[0..5, 8..16, 16..17]);
     }

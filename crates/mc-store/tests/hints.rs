@@ -4,7 +4,6 @@
 //! before those of higher, and what is to be kept for some time leaves before
 //! only if nothing else can, up to a share; both hold for what comes before an
 //! object in its prompt; what is costly stays longer where the policy weighs.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
