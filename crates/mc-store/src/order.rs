@@ -19,6 +19,7 @@ use std::{
 
 use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use crate::{
     claims::Claim,
@@ -437,8 +438,8 @@ impl Ranks {
     }
 
     /// Returns the ranks that objects have, the lowest first.
-    pub(crate) fn ranks(&self) -> Vec<Rank> {
-        let mut ranks: Vec<_> = self.groups.keys().map(|key| key.rank).collect();
+    pub(crate) fn ranks(&self) -> SmallVec<[Rank; 4]> {
+        let mut ranks: SmallVec<_> = self.groups.keys().map(|key| key.rank).collect();
         ranks.dedup();
         ranks
     }

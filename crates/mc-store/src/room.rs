@@ -20,7 +20,7 @@ use crate::{
     order::{Candidates, SLICE},
     pending::Held,
     plan::{Demand, Found, Freed, WindowSearch},
-    policy::{ObjectId, Rank},
+    policy::ObjectId,
     shared::{Shared, Unclaimed},
     stats::Cause,
     tenants::{Charge, Tenant},
@@ -339,8 +339,8 @@ impl Room<'_> {
     /// lowest ranks first, and the tenant's own in the order that is given.
     fn plan(&mut self, owns: &[Own]) -> bool {
         let ranks = self.shared.order.lock().ranks();
-        let (kept, others): (Vec<Rank>, Vec<Rank>) =
-            ranks.into_iter().partition(|rank| rank.is_kept);
+        let kept_from = ranks.partition_point(|rank| !rank.is_kept);
+        let (others, kept) = ranks.split_at(kept_from);
         for ranks in [others, kept] {
             for &own in owns {
                 for (place, &rank_max) in ranks.iter().enumerate() {
