@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asker;
 mod book;
 mod bytes;
 mod chain;

@@ -6,6 +6,7 @@ use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionErro
 
 use crate::{
     ObjectStore,
+    asker::Asker,
     book::NotWritten,
     clock::Moment,
     error::{AddReplicaError, PutError},
@@ -15,7 +16,6 @@ use crate::{
     object::Object,
     order::stable_hash,
     pending::Held,
-    room::Asker,
     shared::Shared,
     tenants::Charge,
 };

@@ -6,6 +6,7 @@ use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     ObjectStore,
+    asker::Asker,
     book::{Book, NotWritten},
     bytes::checksum,
     clock::Moment,
@@ -19,7 +20,6 @@ use crate::{
     pending::{Held, InFlight, Pending, PutSpace, PutSpaceMut},
     policy::Parent,
     request::{PutRequest, Terms},
-    room::Asker,
     shared::{Shared, count},
 };
 

@@ -12,6 +12,7 @@ use mc_segment::{
 };
 
 use crate::{
+    asker::Asker,
     clock::Moment,
     error::{InTheWay, PutError},
     ledger::{Own, Rights, tenant_of},
@@ -20,10 +21,9 @@ use crate::{
     order::{Candidates, SLICE},
     pending::Held,
     plan::{Demand, Found, Freed, WindowSearch},
-    policy::ObjectId,
+    policy::{ObjectId, Rank},
     shared::{Shared, Unclaimed},
     stats::Cause,
-    tenants::{Charge, Tenant},
 };
 
 /// Of how many of the next objects places are added up before neighbors are
@@ -43,72 +43,6 @@ const PAGE_BLOCKS: usize = 1024;
 
 /// How often a put looks for room again after others took what it had made.
 const ATTEMPTS_MAX: usize = 64;
-
-/// Whose space is looked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker<'a> {
-    tenant: Option<&'a Arc<Tenant>>,
-    charging: Charging,
-}
-
-/// Whether a tenant has more bytes with what is placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Charging {
-    More,
-    /// It takes the place of what is charged.
-    Same,
-}
-
-impl<'a> Asker<'a> {
-    /// Returns one who wants more than before.
-    pub(crate) fn of_more(tenant: Option<&'a Arc<Tenant>>) -> Self {
-        let charging = Charging::More;
-        Self { tenant, charging }
-    }
-
-    /// Returns one who wants other space than before.
-    pub(crate) fn of_move(tenant: Option<&'a Arc<Tenant>>) -> Self {
-        let charging = Charging::Same;
-        Self { tenant, charging }
-    }
-
-    /// Charges all replicas of a request; returns by how much that is beyond the
-    /// tenant's limit if it is.
-    fn charge(self, request: &PlaceRequest<'_>) -> Result<Charge, u64> {
-        let Some(tenant) = self.tenant.filter(|_| self.charging == Charging::More) else {
-            return Ok(Charge::default());
-        };
-        let bytes = replicas_bytes(request);
-        match tenant.charge(bytes) {
-            true => Ok(Charge::of(tenant, bytes)),
-            false => Err(tenant.shortage(bytes)),
-        }
-    }
-
-    /// Returns the refusal of a request that is beyond the tenant's limit.
-    fn refuse(self, request: &PlaceRequest<'_>) -> PutError {
-        let tenant = self.tenant.expect("nobody else has a limit");
-        tenant.refuse(replicas_bytes(request))
-    }
-
-    fn could_charge(self, request: &PlaceRequest<'_>) -> bool {
-        let bytes = replicas_bytes(request);
-        self.tenant.is_none_or(|tenant| tenant.could_charge(bytes))
-    }
-
-    /// Returns which of its own objects may leave, at first and then.
-    fn owns(self) -> &'static [Own] {
-        match self.tenant {
-            Some(tenant) if tenant.is_within_guarantee() => &[Own::Stays, Own::MayLeave],
-            Some(_) | None => &[Own::MayLeave],
-        }
-    }
-}
-
-fn replicas_bytes(request: &PlaceRequest<'_>) -> u64 {
-    let count = u64::from(request.replicas.count);
-    request.size.saturating_mul(count)
-}
 
 impl Shared {
     /// Places the replicas of an object, letting others go if there is no room
@@ -225,7 +159,7 @@ impl Shared {
                     .collect(),
             },
             rights: Rights {
-                tenant: asker.tenant.map_or(0, |tenant| tenant.number),
+                tenant: asker.number(),
                 ..Rights::of_nobody()
             },
             now,
@@ -280,6 +214,26 @@ enum Reach {
     /// Around the next objects in order.
     Near,
     Anywhere,
+}
+
+/// Returns whose objects are looked at, one after the other, and how far: what
+/// is kept comes last whosever it is.
+fn passes(ranks: &[Rank], owns: &[Own]) -> impl Iterator<Item = (Own, Rank, Reach)> {
+    let kept_from = ranks.partition_point(|rank| !rank.is_kept);
+    let (others, kept) = ranks.split_at(kept_from);
+    [others, kept].into_iter().flat_map(move |ranks| {
+        owns.iter().flat_map(move |&own| {
+            let last = ranks.last();
+            ranks.iter().map(move |rank| {
+                // All is looked at once for all ranks, or few small objects would cost as much.
+                let reach = match Some(rank) == last {
+                    true => Reach::Anywhere,
+                    false => Reach::Near,
+                };
+                (own, *rank, reach)
+            })
+        })
+    })
 }
 
 /// The search for the holes of one request.
@@ -339,23 +293,12 @@ impl Room<'_> {
     /// lowest ranks first, and the tenant's own in the order that is given.
     fn plan(&mut self, owns: &[Own]) -> bool {
         let ranks = self.shared.order.lock().ranks();
-        let kept_from = ranks.partition_point(|rank| !rank.is_kept);
-        let (others, kept) = ranks.split_at(kept_from);
-        for ranks in [others, kept] {
-            for &own in owns {
-                for (place, &rank_max) in ranks.iter().enumerate() {
-                    self.rights.own = own;
-                    self.rights.rank_max = rank_max;
-                    self.rights.barred.clear();
-                    // All is looked at once for all ranks, or few small ones would cost as much.
-                    let reach = match place + 1 == ranks.len() {
-                        true => Reach::Anywhere,
-                        false => Reach::Near,
-                    };
-                    if self.plan_as_allowed(reach) {
-                        return true;
-                    }
-                }
+        for (own, rank_max, reach) in passes(&ranks, owns) {
+            self.rights.own = own;
+            self.rights.rank_max = rank_max;
+            self.rights.barred.clear();
+            if self.plan_as_allowed(reach) {
+                return true;
             }
         }
         false
