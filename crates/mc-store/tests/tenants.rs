@@ -399,6 +399,15 @@ const CROWD: [(&str, u64, Option<u64>); 3] =
 
 const SIZE: u64 = 100;
 
+/// Tells threads that it is over when it is dropped.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn threads_never_take_what_is_guaranteed_nor_exceed_a_limit() {
     for policy in [PolicyKind::Lru, PolicyKind::Auto] {
@@ -429,6 +438,8 @@ fn threads_never_take_what_is_guaranteed_nor_exceed_a_limit() {
                     (number, guaranteed)
                 })
             });
+            // Whatever fails here, the others end.
+            let _end = End(&is_over);
             let mut was_full = [false; CROWD.len()];
             let (begun, least) = (Instant::now(), Duration::from_millis(500));
             while begun.elapsed() < least || was_full.contains(&false) {
@@ -437,8 +448,9 @@ fn threads_never_take_what_is_guaranteed_nor_exceed_a_limit() {
                 for ((name, guaranteed, most), was_full) in CROWD.iter().zip(&mut was_full) {
                     let own = stats[*name];
                     *was_full |= own.stored.objects >= *guaranteed;
+                    // Its own put may let one of its own leave before it is committed.
                     assert!(
-                        !*was_full || own.stored.objects >= *guaranteed,
+                        !*was_full || own.stored.objects + 1 >= *guaranteed,
                         "{name} has {} of {guaranteed}",
                         own.stored.objects
                     );
