@@ -52,6 +52,19 @@ fn ours_hits_at_least_as_often_as_the_published_design_at_every_capacity() {
 }
 
 #[test]
+fn a_store_without_options_never_has_fewer_hits_than_the_published_design() {
+    for layout in ["dsa-pair", "hybrid"] {
+        let runs = of_layout(layout);
+        let published = curve(&runs, "published", "lru", "token_hit_rate");
+        let ours = curve(&runs, "default", "window", "token_hit_rate");
+        assert_eq!((published.len(), ours.len()), (9, 9));
+        for (published, ours) in published.iter().zip(&ours) {
+            assert!(ours >= published, "{layout}: {ours} against {published}");
+        }
+    }
+}
+
+#[test]
 fn nothing_that_fits_is_refused_and_no_more_leaves_than_comes() {
     for layout in ["mixed", "blocks"] {
         let runs = of_layout(layout);
@@ -147,7 +160,7 @@ fn options_that_are_not_accepted_end_with_one_line() {
         (&["replay", "--segments", "0"], "1 to 4096"),
         (
             &["replay", "--layout", "rows"],
-            "dsa-pair, blocks, pages, mixed",
+            "dsa-pair, blocks, pages, mixed, hybrid",
         ),
         (&["replay", "--model", "gpt"], "deepseek-v3, llama-3-8b"),
         (&["replay", "--eviction", "fifo"], "lru, window"),

@@ -95,8 +95,18 @@ fn percent(name: &str, share: f64) -> PyResult<u8> {
 
 /// Reads the bytes of the parts of an object, or of its only one.
 pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
-    match size_or_parts.cast::<PyInt>() {
+    match sizes(size_or_parts)? {
+        parts if parts.is_empty() => Err(errors::invalid(
+            "an object of no parts; at least 1 is needed",
+        )),
+        parts => Ok(parts),
+    }
+}
+
+/// Reads a list of sizes, or the only one.
+pub(crate) fn sizes(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    match sizes.cast::<PyInt>() {
         Ok(size) => Ok(vec![size.extract()?]),
-        Err(_) => size_or_parts.extract(),
+        Err(_) => sizes.extract(),
     }
 }

@@ -7,12 +7,12 @@ use std::error::Error as StdError;
 use mc_arena::{ClaimError, OtherProcess as OtherProcessError, PoolError, Process};
 use mc_offset::{AllocError, PlaceError, Report};
 use mc_segment::{BytesError, MountError, PlacementError, SegmentPool};
-use mc_store::{CommitError, PutError, ReadError, RemoveError};
+use mc_store::{CommitError, PutError, ReadError, RemoveError, TenantError, WriteError};
 use pyo3::{PyErr, PyResult};
 
 use self::exceptions::{
     Error, Exists, InvalidArgument, Leased, LimitReached, NoSpace, Occupied, OtherProcess, Pinned,
-    Unreadable,
+    QuotaExceeded, Unreadable,
 };
 
 /// The classes, looked up when the first of each is raised.
@@ -27,6 +27,7 @@ mod exceptions {
     import_exception!(mc_alloc._errors, Exists);
     import_exception!(mc_alloc._errors, Leased);
     import_exception!(mc_alloc._errors, Pinned);
+    import_exception!(mc_alloc._errors, QuotaExceeded);
     import_exception!(mc_alloc._errors, Unreadable);
     import_exception!(mc_alloc._errors, OtherProcess);
 }
@@ -139,7 +140,17 @@ pub(crate) fn put(cause: PutError, key: &[u8], pool: &SegmentPool) -> PyErr {
     match cause {
         PutError::Exists => Exists::new_err((key.to_vec(), false)),
         PutError::InFlight => Exists::new_err((key.to_vec(), true)),
-        PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => refused(cause),
+        PutError::ObjectTooLarge { .. }
+        | PutError::KeyTooLong { .. }
+        | PutError::EmptyPart { .. }
+        | PutError::PartsTooLarge { .. } => refused(cause),
+        PutError::QuotaExceeded {
+            tenant,
+            asked,
+            used,
+            most,
+            ..
+        } => QuotaExceeded::new_err((tenant.to_string(), asked, used, most)),
         PutError::Place(place) | PutError::NoRoom { place, .. } => placement(place, cause, pool),
         cause => error(cause),
     }
@@ -160,6 +171,13 @@ fn placement(place: PlacementError, cause: PutError, pool: &SegmentPool) -> PyEr
             no_space(asked, free.sum(), holes.max().unwrap_or(0))
         }
         _ => refused(cause),
+    }
+}
+
+pub(crate) fn tenant(cause: TenantError) -> PyErr {
+    match cause {
+        TenantError::Journal => error(cause),
+        cause => refused(cause),
     }
 }
 
@@ -187,9 +205,11 @@ pub(crate) fn read(cause: ReadError) -> PyErr {
     }
 }
 
-/// Says that an object has no replica here.
-pub(crate) fn no_replica() -> PyErr {
-    Unreadable::new_err(("no replica can be read here", None::<u128>))
+pub(crate) fn write(cause: WriteError) -> PyErr {
+    match cause {
+        WriteError::Bytes(cause) => bytes(cause),
+        cause => error(cause),
+    }
 }
 
 pub(crate) fn bytes(cause: BytesError) -> PyErr {

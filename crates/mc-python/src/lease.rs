@@ -35,13 +35,19 @@ impl Lease {
         Ok(self.held()?.size())
     }
 
-    /// Where the readable replicas are: a list of dicts.
+    /// Bytes of each part.
+    #[getter]
+    fn parts(&self) -> PyResult<Vec<u64>> {
+        Ok(self.held()?.parts().collect())
+    }
+
+    /// Where the readable replicas are: a list of dicts, one for each part of each.
     #[getter]
     fn descriptors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         answers::descriptors(py, &self.held()?.descriptors())
     }
 
-    /// Returns a copy of the bytes. Raises Unreadable if no replica is in memory of this process.
+    /// Returns a copy of the bytes, the parts one after another. Raises Unreadable if no replica is in memory of this process.
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let held = self.held()?;
         let bytes = py.detach(|| held.read()).map_err(errors::read)?;
@@ -63,15 +69,8 @@ impl Lease {
             ))
         })?;
         let bytes = &mut into.bytes_mut()[..size];
-        let copied = py.detach(|| {
-            let readable = held.replicas().find(|replica| replica.is_readable());
-            readable.map(|replica| replica.read_at(0, bytes))
-        });
-        match copied {
-            Some(Ok(())) => Ok(size),
-            Some(Err(error)) => Err(errors::bytes(error)),
-            None => Err(errors::no_replica()),
-        }
+        py.detach(|| held.read_at(0, bytes)).map_err(errors::read)?;
+        Ok(size)
     }
 
     /// Ends the lease; a second time it does nothing. A time that was asked for goes on.

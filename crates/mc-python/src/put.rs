@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mc_segment::BytesError;
-use mc_store::Put as Pending;
+use mc_store::{Put as Pending, WriteError};
 use pyo3::{
     prelude::*,
     pyclass,
@@ -46,14 +45,16 @@ impl Put {
         self.size
     }
 
-    /// Where the replicas are, for writers elsewhere: a list of dicts. Empty if the deadline has passed.
+    /// Where the replicas are, for writers elsewhere: a list of dicts, one for each part of each. Empty if
+    /// the deadline has passed.
     #[getter]
     fn descriptors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let descriptors = self.lock(py)?.put()?.descriptors();
         answers::descriptors(py, &descriptors)
     }
 
-    /// Writes bytes to every replica, behind those written before, or at `offset`; returns how many.
+    /// Writes bytes to every replica, behind those written before, or at `offset`; returns how many. The
+    /// bytes of the parts follow one another.
     ///
     /// Raises Unreadable if a replica is not in memory of this process.
     #[pyo3(signature = (data, offset=None))]
@@ -66,27 +67,12 @@ impl Put {
         let source = Source::of(data)?;
         let bytes = source.bytes();
         let pending = self.pending.get()?;
-        let size = self.size;
         py.detach(|| {
             let mut writing = pending.lock().unwrap_or_else(PoisonError::into_inner);
             let offset = offset.unwrap_or(writing.position);
-            let len = bytes.len() as u64;
-            let end = offset.checked_add(len).filter(|&end| end <= size);
-            let end = end.ok_or(Refused::Bytes(BytesError::OutOfBuffer {
-                offset,
-                len,
-                size,
-            }))?;
             let put = writing.put.as_mut().ok_or(Refused::Over)?;
-            let mut replicas = put.replicas_mut();
-            if replicas.is_empty() {
-                return Err(Refused::Expired);
-            }
-            for replica in &mut *replicas {
-                replica.write_at(offset, bytes).map_err(Refused::Bytes)?;
-            }
-            drop(replicas);
-            writing.position = end;
+            put.write(offset, bytes).map_err(Refused::Write)?;
+            writing.position = offset + bytes.len() as u64;
             Ok(())
         })
         .map_err(Refused::exception)?;
@@ -160,16 +146,14 @@ impl Writing {
 /// Why bytes were not written.
 enum Refused {
     Over,
-    Expired,
-    Bytes(BytesError),
+    Write(WriteError),
 }
 
 impl Refused {
     fn exception(self) -> PyErr {
         match self {
             Self::Over => errors::message("the put is committed or given back"),
-            Self::Expired => errors::message("the deadline of the put has passed"),
-            Self::Bytes(error) => errors::bytes(error),
+            Self::Write(error) => errors::write(error),
         }
     }
 }

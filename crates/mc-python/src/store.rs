@@ -9,7 +9,7 @@ use mc_segment::{
     PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
     TransitionError,
 };
-use mc_store::{ObjectStore, PutRequest, StoreOptions, copy_bytes};
+use mc_store::{ObjectStore, PutRequest, Quota, StoreOptions, copy_bytes};
 use pyo3::{
     prelude::*,
     pyclass,
@@ -146,13 +146,18 @@ impl Store {
 
     /// Returns a Put: space for an object, for which others leave if need be.
     ///
-    /// `align` is a power of two, `extents` the pieces that a replica may be in, `replicas` how many there
+    /// `size_or_parts` is a number of bytes or, for an object of several parts that are all stored or none,
+    /// a list of them. `align` is a power of two at whose multiples each part begins, `extents` the pieces that a replica may be in, `replicas` how many there
     /// are, `host` that of the writer, `parent` the key of what comes before in a prompt. After `deadline`
     /// seconds without a commit, key and space come back.
     ///
-    /// Raises `Exists`, or `NoSpace` if all that may leave does not make room.
+    /// `tenant` is whose object it is. Objects of a lower `priority`, from -128 to 127, leave before those of
+    /// a higher one. Until `keep_until`, on the clock of `now`, the object leaves only if nothing else can.
+    /// `cost` is the time in seconds to compute it again, which the policies auto, gdsf and reuse-age weigh.
+    ///
+    /// Raises `Exists`, `NoSpace` if all that may leave does not make room, or `QuotaExceeded`.
     #[pyo3(signature = (key, size_or_parts, align=1, extents=1, replicas=1, host="", parent=None, tenant=None,
-        keep_until=None, deadline=None))]
+        keep_until=None, deadline=None, *, priority=0, cost=0.0))]
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a keyword argument of its own in Python"
@@ -170,20 +175,14 @@ impl Store {
         tenant: Option<&str>,
         keep_until: Option<f64>,
         deadline: Option<f64>,
+        priority: i8,
+        cost: f64,
     ) -> PyResult<Put> {
         let store = self.store(py)?;
         let parts = arguments::parts(size_or_parts)?;
-        let &[size] = parts.as_slice() else {
-            return Err(errors::unsupported("an object in several parts"));
-        };
-        if tenant.is_some() {
-            return Err(errors::unsupported("tenant"));
-        }
-        if keep_until.is_some() {
-            return Err(errors::unsupported("keep_until"));
-        }
         let (key, parent) = (Key::of(key)?, parent.map(Key::of).transpose()?);
         let deadline = deadline.map(|time| arguments::seconds("deadline", time));
+        let keep_until = keep_until.map(|time| arguments::seconds("keep_until", time));
         let request = PutRequest {
             align,
             max_extents: extents,
@@ -191,11 +190,16 @@ impl Store {
             host,
             parent: parent.as_ref().map(AsRef::as_ref),
             deadline: deadline.transpose()?,
-            ..PutRequest::new(size)
+            tenant,
+            priority,
+            keep_until: keep_until.transpose()?,
+            cost: arguments::seconds("cost", cost)?,
+            ..PutRequest::of_parts(&parts)
         };
         let key = key.as_ref();
         let put = py.detach(|| store.put(key, &request));
         let put = put.map_err(|error| errors::put(error, key, store.pool()))?;
+        let size = parts.iter().sum();
         Ok(Put::new(put, size, self.opening.process()))
     }
 
@@ -216,7 +220,7 @@ impl Store {
     ) -> PyResult<usize> {
         let store = self.store(py)?;
         let keys = keys.iter().map(Key::of).collect::<PyResult<Vec<_>>>()?;
-        let sizes = match arguments::parts(sizes)? {
+        let sizes = match arguments::sizes(sizes)? {
             sizes if sizes.len() == 1 => vec![sizes[0]; keys.len()],
             sizes => sizes,
         };
@@ -380,14 +384,32 @@ impl Store {
         }
     }
 
-    /// Says how many bytes a tenant is sure of, and how many it may have.
+    /// Says how many bytes a tenant is sure of, and how many it may have. Mount the segments before.
+    ///
+    /// What it is sure of nobody else's objects take; what it does not use is lent, and comes back when it
+    /// puts. All guarantees together are at most the bytes of the segments, or `InvalidArgument` is raised.
+    /// A put beyond `most` lets the tenant's own objects leave, or raises `QuotaExceeded`.
     #[pyo3(signature = (name, guaranteed=0, most=None))]
-    fn tenant(&self, name: &str, guaranteed: u64, most: Option<u64>) -> PyResult<()> {
-        let _ = (name, guaranteed, most);
-        Err(errors::unsupported("tenant"))
+    fn tenant(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        guaranteed: u64,
+        most: Option<u64>,
+    ) -> PyResult<()> {
+        let store = self.store(py)?;
+        let quota = Quota { guaranteed, most };
+        py.detach(|| store.tenant(name, quota))
+            .map_err(errors::tenant)
     }
 
-    /// Returns what the store holds and has done so far: a dict of numbers.
+    /// Returns the time of the store in seconds: that of its clock, or since it was made.
+    fn now(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(self.store(py)?.now().as_secs_f64())
+    }
+
+    /// Returns what the store holds and has done so far: a dict of numbers. Those of a tenant begin with
+    /// `tenants_` and its name, as `tenants_a_used_bytes`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats::dict(py, self.store(py)?)
     }

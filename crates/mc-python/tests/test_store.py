@@ -435,15 +435,86 @@ def test_what_this_build_cannot_do_is_refused(store):
     for call in (
         lambda: Store(compaction=0.5),
         lambda: store.compact(1),
-        lambda: store.tenant("a", most=5),
-        lambda: store.put(b"key", 5, tenant="a"),
-        lambda: store.put(b"key", 5, keep_until=1.0),
-        lambda: store.put(b"key", [5, 5]),
     ):
         with pytest.raises(mc_alloc.Error, match="not supported by this build"):
             call()
     assert store.keys() == []
-    store.put(b"key", [5]).commit()
+
+
+def test_an_object_of_several_parts_is_there_as_a_whole(store):
+    with store.put(b"key", [3, 5], align=64, replicas=1) as put:
+        assert put.size == 8
+        first, second = put.descriptors
+        assert (first["size"], second["size"]) == (3, 5)
+        assert second["address"] == first["address"] + 64
+        put.write(b"abcd")
+        put.write(b"efgh")
+    lease = store.get(b"key")
+    assert (lease.size, lease.parts, len(lease.descriptors)) == (8, [3, 5], 2)
+    assert lease.read() == b"abcdefgh"
+    into = bytearray(10)
+    assert lease.readinto(into) == 8 and bytes(into) == b"abcdefgh\0\0"
+    with pytest.raises(RuntimeError), store.put(b"half", [3, 5]) as put:
+        put.write(b"abc")
+        raise RuntimeError
+    assert not store.exists(b"half")
+    store.put(b"one", [5]).commit()
+    assert store.get(b"one").parts == [5]
+    for parts in ([], [5, 0], [1 << 63, 1 << 63]):
+        with pytest.raises(mc_alloc.InvalidArgument):
+            store.put(b"other", parts)
+
+
+def test_tenants_have_what_is_guaranteed_and_no_more_than_their_limit():
+    store = remote(size=1000, policy="lru")
+    store.tenant("a", guaranteed=300)
+    store.tenant("b", most=400)
+    for number in range(10):
+        store.put(b"lent/%d" % number, 100, tenant="c").commit()
+    for number in range(3):
+        store.put(b"a/%d" % number, 100, tenant="a").commit()
+    for number in range(20):
+        store.put(b"b/%d" % number, 100, tenant="b").commit()
+        store.check_invariants()
+    stats = store.stats()
+    assert (stats["tenants_a_stored_bytes"], stats["tenants_b_used_bytes"]) == (300, 400)
+    assert stats["tenants_c_evicted_objects"] == 7 and stats["tenants_b_most_bytes"] == 400
+    for number in range(16, 20):
+        store.pin(b"b/%d" % number)
+    with pytest.raises(mc_alloc.QuotaExceeded) as refusal:
+        store.put(b"more", 50, tenant="b")
+    error = refusal.value
+    assert (error.tenant, error.asked, error.used, error.most) == ("b", 50, 400, 400)
+    for call in (
+        lambda: store.tenant("d", guaranteed=800),
+        lambda: store.tenant("d", guaranteed=5, most=4),
+    ):
+        with pytest.raises(mc_alloc.InvalidArgument):
+            call()
+
+
+def test_hints_say_who_leaves_first():
+    clock = ManualClock()
+    clock.advance(5)
+    store = remote(size=1000, policy="lru", clock=clock)
+    assert store.now() == 5.0
+    store.put(b"kept", 100, keep_until=100).commit()
+    store.put(b"high", 100, priority=1).commit()
+    store.put(b"low", 100, priority=-1, cost=2.5).commit()
+    for number in range(7):
+        store.put(b"%d" % number, 100).commit()
+    store.get(b"low").release()
+    store.put(b"new", 100).commit()
+    assert not store.exists(b"low") and store.exists(b"0")
+    for number in range(10, 40):
+        store.put(b"%d" % number, 100).commit()
+    assert store.exists(b"kept") and store.exists(b"high")
+    clock.advance(100)
+    for number in range(40, 70):
+        store.put(b"%d" % number, 100).commit()
+    assert not store.exists(b"kept") and store.exists(b"high")
+    with pytest.raises(mc_alloc.InvalidArgument):
+        store.put(b"key", 1, keep_until=-1)
 
 
 def test_the_lock_of_the_interpreter_is_released(store):

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 CAPACITY = 1 << 16
 KEYS = st.sampled_from([b"%d" % number for number in range(12)])
+PARTS = st.one_of(st.integers(1, CAPACITY // 3), st.lists(st.integers(1, CAPACITY // 9), min_size=1, max_size=3))
 
 
 class Objects(RuleBasedStateMachine):
@@ -31,12 +32,13 @@ class Objects(RuleBasedStateMachine):
     def in_use(self, key):
         return key in self.pinned or any(lease.key == key for lease in self.leases)
 
-    @rule(key=KEYS, size=st.integers(1, CAPACITY // 3), ends=st.sampled_from(["commit", "raise"]))
-    def put(self, key, size, ends):
+    @rule(key=KEYS, parts=PARTS, ends=st.sampled_from(["commit", "raise"]))
+    def put(self, key, parts, ends):
         self.writes += 1
+        size = sum(parts) if isinstance(parts, list) else parts
         data = bytes([self.writes % 251]) * size
         try:
-            with self.store.put(key, size) as put:
+            with self.store.put(key, parts) as put:
                 put.write(data)
                 if ends == "raise":
                     raise KeyboardInterrupt

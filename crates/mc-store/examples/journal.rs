@@ -11,7 +11,8 @@ use std::{
 
 use mc_segment::{Extent, SegmentId, SegmentInfo, SegmentState};
 use mc_store::journal::{
-    Journal, JournalOptions, ObjectRecord, Place, Record, Reservation, SavedTerms, encode_segment,
+    Journal, JournalOptions, ObjectRecord, Place, Record, Reservation, SavedHints, SavedTerms,
+    encode_segment,
 };
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -149,5 +150,6 @@ fn object(key: &[u8], number: u64) -> ObjectRecord<'_> {
         checksum: None,
         is_pinned: false,
         leased_until: Duration::ZERO,
+        hints: SavedHints::default(),
     }
 }

@@ -19,12 +19,13 @@ use crate::{
     clock::Moment,
     journal::{
         Journal, JournalError, ObjectRecord, Place, Places, Position, Record, Reservation,
-        SavedTerms, encode_segment,
+        SavedHints, SavedTerms, encode_segment,
     },
     object::Object,
     pending::Pending,
     request::Terms,
     stats::Cause,
+    tenants::Tenant,
 };
 
 /// The journal of a store and what it has been told.
@@ -181,6 +182,12 @@ impl Book {
         self.append(&Record::Leased { key, until })
     }
 
+    /// Tells of the quota that a tenant has, and waits until that is kept.
+    pub(crate) fn tenant(&self, tenant: &Tenant) -> Result<(), NotWritten> {
+        let position = self.append(&tenant_record(tenant))?;
+        self.settle(position)
+    }
+
     /// Tells that objects cannot be had again.
     pub(crate) fn tell_lost(&self, keys: &[Box<[u8]>]) {
         for key in keys {
@@ -202,7 +209,7 @@ impl Book {
         Record::Committed(ObjectRecord {
             put,
             key: object.key(),
-            parts: [object.size()].into_iter().collect(),
+            parts: object.parts().sizes().collect(),
             terms: saved_terms(&object.terms),
             places: places(object.replicas()),
             checksum: object.checksum(),
@@ -211,7 +218,21 @@ impl Book {
                 Moment(0) => Duration::ZERO,
                 until => self.wall_time(until),
             },
+            hints: self.saved_hints(object),
         })
+    }
+
+    fn saved_hints<'a>(&self, object: &'a Object) -> SavedHints<'a> {
+        let hints = &object.terms.hints;
+        SavedHints {
+            tenant: hints.tenant.as_ref().map(|tenant| &*tenant.name),
+            priority: hints.priority,
+            keep_until: match hints.keep_until {
+                Moment(0) => Duration::ZERO,
+                until => self.wall_time(until),
+            },
+            cost: Duration::try_from_secs_f32(object.cost).unwrap_or(Duration::MAX),
+        }
     }
 
     /// Returns the record of a put as it is, if it has space.
@@ -298,6 +319,16 @@ pub(crate) fn mounted<'a>(info: &SegmentInfo, document: &'a [u8]) -> Record<'a> 
     Record::Mounted {
         segment: info.id,
         document,
+    }
+}
+
+/// Returns the record of the quota of a tenant.
+pub(crate) fn tenant_record(tenant: &Tenant) -> Record<'_> {
+    let quota = tenant.quota();
+    Record::Tenant {
+        name: &tenant.name,
+        guaranteed: quota.guaranteed,
+        most: quota.most,
     }
 }
 

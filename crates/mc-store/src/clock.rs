@@ -75,6 +75,8 @@ impl Moment {
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     clock: Clock,
+    /// What the clock showed when the stopwatch was made.
+    start: Duration,
     /// The last reading of a function and what had passed by then. Its lock is
     /// never held while the function runs.
     passed: Mutex<(Duration, Moment)>,
@@ -88,8 +90,20 @@ impl Stopwatch {
         };
         Self {
             clock,
+            start,
             passed: Mutex::new((start, Moment::default())),
         }
+    }
+
+    /// Returns the reading that the clock had at a moment, had it never been set
+    /// back.
+    pub(crate) fn reading(&self, moment: Moment) -> Duration {
+        self.start.saturating_add(moment.since(Moment::default()))
+    }
+
+    /// Returns the moment of a reading.
+    pub(crate) fn moment(&self, reading: Duration) -> Moment {
+        Moment::default().after(reading.saturating_sub(self.start))
     }
 
     /// Returns the moment; never an earlier one than before.

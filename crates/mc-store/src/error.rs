@@ -1,10 +1,12 @@
 //! Why a store refuses.
 
+use std::sync::Arc;
+
 use mc_segment::{BytesError, PlacementError};
 use thiserror::Error;
 
 /// Why an object was not put; nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PutError {
     /// The key is stored.
@@ -21,6 +23,19 @@ pub enum PutError {
         /// The most that the options allow.
         object_bytes_max: u64,
     },
+    /// A part has no bytes.
+    #[error("part {part} of the object has 0 bytes; at least 1 is needed")]
+    EmptyPart {
+        /// Its number, from 0.
+        part: usize,
+    },
+    /// The bytes of all parts, each at a multiple of the alignment, cannot be
+    /// counted.
+    #[error("the {parts} parts of the object have more than 2^64 - 1 bytes together")]
+    PartsTooLarge {
+        /// How many parts there are.
+        parts: usize,
+    },
     /// The key is longer than the options allow.
     #[error("a key of {key_bytes} bytes is longer than the {key_bytes_max} that are allowed")]
     KeyTooLong {
@@ -36,6 +51,23 @@ pub enum PutError {
     /// [`journal_error`](crate::ObjectStore::journal_error).
     #[error("the journal of the store takes no more records")]
     Journal,
+    /// The tenant would have more bytes than it may, and not enough of its own
+    /// objects can leave.
+    #[error(
+        "{asked} bytes for tenant {tenant:?}, which has {used} of at most {most}, {guaranteed} of them guaranteed"
+    )]
+    QuotaExceeded {
+        /// Its name.
+        tenant: Arc<str>,
+        /// Bytes of all replicas that were asked for.
+        asked: u64,
+        /// Bytes that it has.
+        used: u64,
+        /// Bytes that it is sure of.
+        guaranteed: u64,
+        /// The most that it may have.
+        most: u64,
+    },
     /// There is no room, and evicting all that may leave would not make it.
     #[error("no room, and what could leave does not make it: {in_the_way}")]
     NoRoom {
@@ -77,6 +109,38 @@ impl std::fmt::Display for InTheWay {
     }
 }
 
+/// Why a tenant was not given a quota; nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TenantError {
+    /// The limit is below the guarantee.
+    #[error(
+        "at most {most} bytes of which {guaranteed} are guaranteed; the limit must not be below the guarantee"
+    )]
+    MostBelowGuaranteed {
+        /// The guarantee.
+        guaranteed: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// More would be guaranteed than the segments open to placement have.
+    #[error(
+        "{guaranteed} bytes guaranteed beside {others} of other tenants; all together are at most the {capacity} that segments have"
+    )]
+    Overcommitted {
+        /// The guarantee that was asked for.
+        guaranteed: u64,
+        /// The guarantees of all other tenants.
+        others: u64,
+        /// Bytes of the segments that are open to placement.
+        capacity: u64,
+    },
+    /// The journal takes no more records; see
+    /// [`journal_error`](crate::ObjectStore::journal_error).
+    #[error("the journal of the store takes no more records")]
+    Journal,
+}
+
 /// Why a put was not committed; its space is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -109,7 +173,7 @@ pub enum RemoveError {
 }
 
 /// Why a replica was not added; nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddReplicaError {
     /// No object is stored under the key.
@@ -125,6 +189,18 @@ pub enum AddReplicaError {
     /// There is no room that the terms of its put allow.
     #[error("the replica cannot be placed")]
     NoRoom(#[from] PutError),
+}
+
+/// Why the bytes of a put were not written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The deadline of the put has passed.
+    #[error("the deadline of the put has passed")]
+    Expired,
+    /// A replica cannot be written by this process, or has no such bytes.
+    #[error("a replica cannot be written here")]
+    Bytes(#[from] BytesError),
 }
 
 /// Why the bytes of an object were not read.
@@ -157,6 +233,12 @@ pub enum StoreOptionsError {
         low_percent: u8,
         /// The high one.
         high_percent: u8,
+    },
+    /// More kept than there is.
+    #[error("{keep_percent} percent of the bytes kept; at most 100 are accepted")]
+    Keep {
+        /// The share.
+        keep_percent: u8,
     },
     /// Objects in no pieces.
     #[error("at most 0 pieces of an object; at least 1 is needed")]

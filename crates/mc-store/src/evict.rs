@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::{
     clock::Moment,
+    ledger::Rights,
     object::Object,
     order::{Candidates, SLICE},
     shared::Shared,
@@ -38,25 +39,38 @@ impl Shared {
     /// Claims the first objects in order that have some bytes together, or as
     /// many as are let go at once.
     fn first_in_order(&self, bytes: u64, now: Moment) -> Vec<Object> {
-        let next = loop {
-            let mut ranks = self.order.lock_settled(&self.pool, &self.index, now);
-            match ranks.candidates(&self.index, now, SLICE, |_| true) {
-                Candidates::Found(objects) => break objects,
-                Candidates::TryAgain => {}
+        let mut rights = Rights::of_nobody();
+        let mut next = Vec::new();
+        let ranks = self.order.lock().ranks();
+        for rank_max in ranks {
+            rights.rank_max = rank_max;
+            next = self.next_in_order(&rights, now);
+            if !next.is_empty() {
+                break;
             }
-        };
+        }
         let mut left = bytes;
         let mut victims = Vec::new();
         for object in next {
             if left == 0 {
                 break;
             }
-            if object.leave(now).is_ok() {
+            if self.claim(&object, &rights, now).is_ok() {
                 left = left.saturating_sub(placeable_bytes(&object));
                 victims.push(object);
             }
         }
         victims
+    }
+
+    fn next_in_order(&self, rights: &Rights, now: Moment) -> Vec<Object> {
+        loop {
+            let mut ranks = self.order.lock_settled(&self.pool, &self.index, now);
+            match ranks.candidates(&self.index, now, SLICE, rights, |_| true) {
+                Candidates::Found(objects) => return objects,
+                Candidates::TryAgain => {}
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    book::{mounted, places},
+    book::{mounted, places, tenant_record},
     journal::{JournalError, Record, Reservation, encode_segment},
     object::Object,
     shared::Shared,
@@ -72,6 +72,9 @@ impl Shared {
         for (_, info, state) in book.told_segments() {
             let document = encode_segment(&info, state);
             compaction.write(&mounted(&info, &document))?;
+        }
+        for tenant in self.tenants.all() {
+            compaction.write(&tenant_record(&tenant))?;
         }
         // What is read from here on was so after the compaction began. A put whose deadline passes
         // meanwhile goes into limbo: so those in flight come first, and it is written twice at worst.

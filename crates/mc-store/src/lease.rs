@@ -43,10 +43,15 @@ impl Lease {
         self.object.key()
     }
 
-    /// Returns the bytes of one replica.
+    /// Returns the bytes of the object: those of all its parts.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.object.size()
+        self.object.parts().useful_size()
+    }
+
+    /// Returns the bytes of each part; nearly always one.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.object.parts().sizes()
     }
 
     /// Returns the CRC-32 of the bytes, if one was taken at the commit or said by
@@ -56,22 +61,28 @@ impl Lease {
         self.object.checksum()
     }
 
-    /// Returns the replicas, at least one. Those whose segment is being
-    /// unmounted are not [readable](PlacedBuffer::is_readable).
+    /// Returns the space of the replicas, at least one, with what lies between
+    /// parts. Those whose segment is being unmounted are not
+    /// [readable](PlacedBuffer::is_readable).
     pub fn replicas(&self) -> impl ExactSizeIterator<Item = &PlacedBuffer> {
         self.object.replicas()
     }
 
-    /// Returns where the readable replicas are, for readers elsewhere.
+    /// Returns where the readable replicas are, for readers elsewhere: one
+    /// descriptor for each [part](Self::parts) of each, those of one replica
+    /// together.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BufferDescriptor> {
         let readable = self.replicas();
         let readable = readable.filter(|replica| replica.is_readable());
-        readable.map(PlacedBuffer::descriptor).collect()
+        let parts = self.object.parts();
+        readable
+            .flat_map(|replica| parts.describe(replica))
+            .collect()
     }
 
-    /// Copies the bytes of the object out, from the first replica that this
-    /// process can read.
+    /// Copies the bytes of the object out, its parts one after another, from
+    /// the first replica that this process can read.
     ///
     /// If a checksum was taken at the commit, it is compared. To have an object
     /// whose bytes are damaged dropped at once, use
@@ -82,6 +93,17 @@ impl Lease {
     /// A [`ReadError`].
     pub fn read(&self) -> Result<Vec<u8>, ReadError> {
         self.object.read()
+    }
+
+    /// Copies `into.len()` bytes of the object out, from its byte `offset` on,
+    /// from the first replica that this process can read. No checksum is
+    /// compared.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReadError`]; some bytes may have been copied then.
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+        self.object.read_at(offset, into)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asker;
 mod book;
 mod bytes;
 mod chain;
@@ -13,10 +14,12 @@ mod clock;
 mod error;
 mod events;
 mod evict;
+mod hints;
 mod index;
 pub mod journal;
 mod keeper;
 mod lease;
+mod ledger;
 mod limbo;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -25,6 +28,7 @@ mod object;
 mod open;
 mod options;
 mod order;
+mod parts;
 mod pending;
 mod plan;
 pub mod policy;
@@ -35,6 +39,7 @@ mod shared;
 mod stats;
 mod store;
 mod sync;
+mod tenants;
 mod uses;
 
 #[cfg(feature = "metrics")]
@@ -44,7 +49,8 @@ pub use crate::{
     chain::Chain,
     clock::Clock,
     error::{
-        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,
+        AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError,
+        StoreOptionsError, TenantError, WriteError,
     },
     events::{Event, EventKind, Events},
     lease::Lease,
@@ -54,8 +60,9 @@ pub use crate::{
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,
-    stats::{Cause, Counted, Histogram, Refusals, StoreStats},
+    stats::{Cause, Counted, Histogram, Refusals, StoreStats, TenantStats},
     store::{ObjectStore, Removal},
+    tenants::Quota,
 };
 
 /// The protocols between threads by themselves, for `tests/loom.rs`.

@@ -26,7 +26,9 @@ impl StoreMetrics {
     /// | `mc_store_useful_bytes`, `_charged_bytes` | | gauges: bytes of objects, and bytes that segments have given |
     /// | `mc_store_hits_total`, `_misses_total`, `_committed_total`, `_committed_bytes_total`, `_abandoned_total`, `_expired_total`, `_removed_total` | | counters |
     /// | `mc_store_moved_total`, `_moved_bytes_total` | | counters |
-    /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `impossible` |
+    /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `quota`, `impossible` |
+    /// | `mc_store_tenant_used_bytes`, `_guaranteed_bytes`, `_objects` | `tenant` | gauges |
+    /// | `mc_store_tenant_evicted_bytes_total`, `_refused_total` | `tenant` | counters |
     /// | `mc_store_evictions_total`, `_evicted_bytes_total` | `cause` | counters: `on_demand`, `watermark`, `unreadable`, `corrupt` |
     /// | `mc_store_placed_bytes_on_demand_total` | | counter |
     /// | `mc_store_lifetime_seconds`, `_idle_before_eviction_seconds`, `_reuse_gap_seconds` | | histograms, exact to a factor of two |
@@ -37,7 +39,7 @@ impl StoreMetrics {
         gauge!("mc_store_in_flight").set(stats.in_flight as f64);
         gauge!("mc_store_lingering").set(stats.lingering as f64);
         gauge!("mc_store_live_bytes").set(stats.live_bytes as f64);
-        gauge!("mc_store_useful_bytes").set(stats.live_bytes as f64);
+        gauge!("mc_store_useful_bytes").set(stats.useful_bytes as f64);
         let space = store.pool().stats().total;
         let charged = space.live_bytes + space.rounding_bytes;
         gauge!("mc_store_charged_bytes").set(charged as f64);
@@ -56,9 +58,18 @@ impl StoreMetrics {
             ("key_taken", refused.key_taken),
             ("too_large", refused.too_large),
             ("no_space", refused.no_space),
+            ("quota", refused.quota),
             ("impossible", refused.impossible),
         ] {
             counter!("mc_store_refusals_total", "cause" => cause).absolute(count);
+        }
+        for (name, tenant) in stats.tenants {
+            let label = [("tenant", name)];
+            gauge!("mc_store_tenant_used_bytes", &label).set(tenant.used_bytes as f64);
+            gauge!("mc_store_tenant_guaranteed_bytes", &label).set(tenant.guaranteed_bytes as f64);
+            gauge!("mc_store_tenant_objects", &label).set(tenant.stored.objects as f64);
+            counter!("mc_store_tenant_evicted_bytes_total", &label).absolute(tenant.evicted.bytes);
+            counter!("mc_store_tenant_refused_total", &label).absolute(tenant.refused);
         }
         publish_evictions("on_demand", &stats.on_demand);
         publish_evictions("watermark", &stats.by_watermark);

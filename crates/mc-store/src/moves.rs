@@ -6,14 +6,18 @@ use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionErro
 
 use crate::{
     ObjectStore,
+    asker::Asker,
     book::NotWritten,
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
     lease::Lease,
+    ledger::tenant_of,
     object::Object,
     order::stable_hash,
+    pending::Held,
     shared::Shared,
+    tenants::Charge,
 };
 
 /// What moving the objects of a segment did.
@@ -91,9 +95,12 @@ impl ObjectStore {
             let key: Box<[u8]> = object.key().into();
             let new = match object.claims.is_leaving() {
                 true => continue,
-                false => shared.place_beside(&object, Some(place), now),
+                false => {
+                    let asker = Asker::of_move(tenant_of(&object));
+                    shared.place_beside(&object, Some(place), asker, now)
+                }
             };
-            let Ok(mut new) = new else {
+            let Ok((mut new, _)) = new else {
                 moved.left.push(key);
                 continue;
             };
@@ -132,7 +139,8 @@ impl ObjectStore {
         let Some(object) = shared.find(shared.index.hash(key), now) else {
             return Ok(Err(AddReplicaError::NotStored));
         };
-        let mut new = match shared.place_beside(&object, None, now) {
+        let asker = Asker::of_more(tenant_of(&object));
+        let (mut new, charge) = match shared.place_beside(&object, None, asker, now) {
             Ok(new) => new,
             Err(error) => return Ok(Err(error.into())),
         };
@@ -140,7 +148,11 @@ impl ObjectStore {
             return Ok(Err(AddReplicaError::NotStored));
         };
         copy(source, &mut new)?;
-        Ok(shared.switch(object, new, None, shared.now()))
+        let switched = shared.switch(object, new, None, shared.now());
+        if switched.is_ok() {
+            charge.keep();
+        }
+        Ok(switched)
     }
 
     /// Returns the objects that have fewer readable replicas than their puts
@@ -224,8 +236,9 @@ impl Shared {
         &self,
         object: &Object,
         replaced: Option<usize>,
+        asker: Asker<'_>,
         now: Moment,
-    ) -> Result<PlacedBuffer, PutError> {
+    ) -> Result<(PlacedBuffer, Charge), PutError> {
         let others = object.replicas().enumerate();
         let others =
             others.filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable());
@@ -244,8 +257,9 @@ impl Shared {
             host: &object.terms.host,
             key_hash: Some(stable_hash(object.key())),
         };
-        let placed = self.place(&request, now)?;
-        Ok(placed.into_iter().next().expect("one was asked for"))
+        let Held { buffers, charge } = self.place(&request, asker, now)?;
+        let new = buffers.into_iter().next().expect("one was asked for");
+        Ok((new, charge))
     }
 
     /// Gives an object another replica, in the place of an old one or beside
@@ -258,6 +272,8 @@ impl Shared {
         now: Moment,
     ) -> Result<(), AddReplicaError> {
         let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
+        let useful_bytes = object.parts().useful_size();
+        let tenant = tenant_of(&object).cloned();
         let to = new.segment_id();
         let from = replaced.and_then(|place| object.replicas().nth(place));
         let from = from.map_or(to, PlacedBuffer::segment_id);
@@ -296,7 +312,13 @@ impl Shared {
         });
         if has_switched {
             ranks.figures.moved.add(bytes);
-            ranks.figures.live_bytes += if replaced.is_none() { bytes } else { 0 };
+            if replaced.is_none() {
+                ranks.figures.live_bytes += bytes;
+                ranks.figures.useful_bytes += useful_bytes;
+                if let Some(tenant) = &tenant {
+                    ranks.ledger.grow(tenant, bytes);
+                }
+            }
         }
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);

@@ -16,6 +16,7 @@ use crate::{
     claims::{Claim, Claims},
     clock::Moment,
     order::stable_hash,
+    parts::Parts,
     policy::ObjectId,
     request::Terms,
 };
@@ -39,7 +40,11 @@ pub(crate) struct Record {
     used: AtomicU32,
     /// Of the bytes, if one was taken.
     checksum: Option<u32>,
-    pub(crate) lineage: Lineage,
+    root_hash: u64,
+    depth: u32,
+    /// Seconds to compute it again; 0 if nobody has told. Beside a number of the
+    /// same size, so that it takes no memory.
+    pub(crate) cost: f32,
     pub(crate) terms: Arc<Terms>,
     pub(crate) replicas: Replicas,
 }
@@ -95,6 +100,7 @@ pub(crate) struct Contents {
     pub(crate) replicas: Vec<PlacedBuffer>,
     pub(crate) checksum: Option<u32>,
     pub(crate) lineage: Lineage,
+    pub(crate) cost: f32,
 }
 
 impl Object {
@@ -106,7 +112,9 @@ impl Object {
             committed: Tick::from(now),
             used: AtomicU32::new(Tick::from(now).0),
             checksum: contents.checksum,
-            lineage: contents.lineage,
+            root_hash: contents.lineage.root_hash,
+            depth: contents.lineage.depth,
+            cost: contents.cost,
             terms: contents.terms,
             replicas: contents.replicas.into(),
         };
@@ -125,7 +133,9 @@ impl Object {
             committed: self.committed,
             used: AtomicU32::new(self.used.load(Ordering::Relaxed)),
             checksum: self.checksum,
-            lineage: self.lineage,
+            root_hash: self.root_hash,
+            depth: self.depth,
+            cost: self.cost,
             terms: Arc::clone(&self.terms),
             replicas,
         };
@@ -201,14 +211,32 @@ impl Object {
         ReplicasIter { one, many }
     }
 
-    /// Returns the bytes of one replica.
+    /// Returns the bytes that one replica takes.
     pub(crate) fn size(&self) -> u64 {
         self.replicas().next().map_or(0, PlacedBuffer::size)
     }
 
-    /// Returns the bytes of all replicas.
+    /// Returns where in its prompt the object is.
+    pub(crate) fn lineage(&self) -> Lineage {
+        Lineage {
+            root_hash: self.root_hash,
+            depth: self.depth,
+        }
+    }
+
+    /// Returns the parts, and how they lie in a replica.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        self.terms.parts(self.size())
+    }
+
+    /// Returns the bytes that all replicas take.
     pub(crate) fn bytes(&self) -> u64 {
         self.replicas().map(PlacedBuffer::size).sum()
+    }
+
+    /// Returns the bytes of all replicas without what lies between parts.
+    pub(crate) fn useful_bytes(&self) -> u64 {
+        self.parts().useful_size() * self.replicas().len() as u64
     }
 
     /// Returns whether some replica can be read: if not, the object does not

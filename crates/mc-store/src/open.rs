@@ -14,17 +14,20 @@ use crate::{
     book::Book,
     clock::Moment,
     error::StoreOptionsError,
+    hints::Hints,
     journal::{
         self, Damage, Journal, JournalError, Place, Recovered, RecoveredObject, RecoveredPut,
-        RecoveredSegment, RecoveredTerms,
+        RecoveredSegment, RecoveredTenant, RecoveredTerms,
     },
     keeper::Keeper,
+    ledger::tenant_of,
     limbo::{Kept, KeptSpace},
     object::{Contents, Lineage, Object},
     options::StoreOptions,
     policy::Parent,
     request::PutRequest,
     shared::Shared,
+    tenants::Quota,
 };
 
 /// A store that was opened, and what is missing from it.
@@ -140,6 +143,7 @@ impl ObjectStore {
                 told.push((number, segment.info.clone(), segment.state));
             }
         }
+        shared.restore_tenants(&recovered.tenants);
         let lost = shared.restore(&recovered.terms, recovered.objects, taken.objects, now);
         shared.keep_reservations(&recovered.reservations, taken.puts, now);
         let damage = recovered.damage;
@@ -288,6 +292,32 @@ fn bring_into(
 }
 
 impl Shared {
+    /// Gives tenants the quotas that they had.
+    fn restore_tenants(&self, tenants: &[RecoveredTenant]) {
+        for tenant in tenants {
+            let quota = Quota {
+                guaranteed: tenant.guaranteed,
+                most: tenant.most,
+            };
+            let restored = self.tenants.restore(&tenant.name, quota);
+            self.order.lock().ledger.set_guaranteed(&restored);
+        }
+    }
+
+    /// Returns what was said of when an object leaves.
+    fn restored_hints(&self, object: &RecoveredObject) -> Hints {
+        let Some(saved) = &object.hints else {
+            return Hints::default();
+        };
+        let tenant = saved.tenant.as_deref();
+        let keep_until = self.book.as_ref().filter(|_| !saved.keep_until.is_zero());
+        Hints {
+            tenant: tenant.map(|name| self.tenants.of(name)),
+            priority: saved.priority,
+            keep_until: keep_until.map_or(Moment::default(), |book| book.moment(saved.keep_until)),
+        }
+    }
+
     /// Stores the objects that were recovered; returns the keys of those that
     /// have no replica left.
     fn restore(
@@ -297,9 +327,10 @@ impl Shared {
         buffers: Vec<Replicas>,
         now: Moment,
     ) -> Vec<Box<[u8]>> {
-        let shared_terms = |terms: &RecoveredTerms| {
-            self.terms.of(&PutRequest {
+        let own_terms = |terms: &RecoveredTerms, parts: &[u64], hints: Hints| {
+            let request = PutRequest {
                 align: terms.align,
+                parts,
                 max_extents: terms.max_extents,
                 replicas: mc_segment::Replicas {
                     count: terms.replicas,
@@ -308,20 +339,34 @@ impl Shared {
                 host: &terms.host,
                 excluded: &terms.excluded,
                 ..PutRequest::new(0)
-            })
+            };
+            self.terms.of(&request, hints)
         };
-        let terms: Vec<_> = terms.iter().map(shared_terms).collect();
+        let shared = terms.iter();
+        let shared: Vec<_> = shared
+            .map(|terms| own_terms(terms, &[], Hints::default()))
+            .collect();
         let mut lost = Vec::new();
         for (object, buffers) in objects.into_iter().zip(buffers) {
-            if buffers.is_empty() {
+            let hints = self.restored_hints(&object);
+            let cost = object.hints.as_ref().map(|hints| hints.cost.as_secs_f32());
+            let keep_max = self.keep_max(&hints);
+            let terms = match &object.parts[..] {
+                [] | [_] if object.hints.is_none() => Arc::clone(&shared[object.terms]),
+                parts => own_terms(&terms[object.terms], parts, hints),
+            };
+            let replicas = in_order(buffers);
+            let has_all = |replica: &PlacedBuffer| terms.parts(replica.size()).fill();
+            if replicas.is_empty() || !replicas.iter().all(has_all) {
                 lost.push(object.key);
                 continue;
             }
             let contents = Contents {
-                terms: Arc::clone(&terms[object.terms]),
-                replicas: in_order(buffers),
+                terms,
+                replicas,
                 checksum: object.checksum,
                 lineage: Lineage::of_first(&object.key),
+                cost: cost.unwrap_or_default(),
             };
             let hashed = self.index.hash(&object.key);
             let mut ranks = self.order.lock();
@@ -329,7 +374,10 @@ impl Shared {
                 .index
                 .write(hashed)
                 .insert(hashed, |id| Object::new(id, hashed.key, contents, now));
-            ranks.insert(&stored, Parent::None);
+            if let Some(tenant) = tenant_of(&stored) {
+                tenant.charge_anyway(stored.bytes());
+            }
+            ranks.insert(&self.index, &stored, Parent::None, keep_max);
             if let Some(book) = &self.book
                 && !object.leased_until.is_zero()
             {

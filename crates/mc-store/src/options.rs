@@ -29,6 +29,12 @@ pub struct StoreOptions {
     pub eviction: Eviction,
     /// When objects leave before there is no room.
     pub watermarks: Option<Watermarks>,
+    /// The most that is kept because of [`PutRequest::keep_until`], as a share of
+    /// the bytes of the segments open to placement, at most 100. What comes
+    /// beyond is as any other object.
+    ///
+    /// [`PutRequest::keep_until`]: crate::PutRequest::keep_until
+    pub keep_percent: u8,
     /// The longest time that a timed lease lasts from the call that takes it.
     pub lease_max: Duration,
     /// The time that a put has until its commit, unless its request says so.
@@ -110,7 +116,7 @@ pub struct Watermarks {
 
 impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
-    /// pieces, prompts last object first, no watermarks, timed leases of
+    /// pieces, [`Auto`], no watermarks, a quarter kept, timed leases of
     /// at most an hour, ten minutes for a put and one more until its space is
     /// used again, 4096 blocks, a journal that survives the process, no checksums, and the clock of the system.
     fn default() -> Self {
@@ -121,6 +127,7 @@ impl Default for StoreOptions {
             policy: PolicyKind::default(),
             eviction: Eviction::default(),
             watermarks: None,
+            keep_percent: 25,
             lease_max: Duration::from_secs(60 * 60),
             put_deadline: Duration::from_secs(10 * 60),
             put_margin: Duration::from_secs(60),
@@ -145,6 +152,11 @@ impl StoreOptions {
                 high_percent,
             });
         }
+        if self.keep_percent > 100 {
+            return Err(StoreOptionsError::Keep {
+                keep_percent: self.keep_percent,
+            });
+        }
         if self.extents_max == 0 {
             return Err(StoreOptionsError::NoExtents);
         }
@@ -164,7 +176,8 @@ impl Watermarks {
     }
 }
 
-fn share(bytes: u64, percent: u8) -> u64 {
+/// Returns a share of some bytes, in percent up to 100.
+pub(crate) fn share(bytes: u64, percent: u8) -> u64 {
     // At most `bytes`, as shares are at most 100.
     u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,9 @@
 //! The lock guards the policy, the figures of who came and left, and the list
 //! of objects that wait for a timed lease to end. A shard's lock may be taken
 //! while it is held, and the lock of a segment for one look at a place; nothing
-//! else is waited for. The most work under it is [`SLICE`] objects.
+//! else is waited for. The most work under it is [`SLICE`] objects; once for each,
+//! those before one that is stored with a higher rank; and once all, when the
+//! first tenant or rank appears.
 
 use std::{
     cmp::Reverse,
@@ -17,13 +19,16 @@ use std::{
 
 use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use crate::{
     claims::Claim,
     clock::Moment,
+    hints::Keeping,
     index::Index,
+    ledger::{Ledger, Rights, tenant_of},
     object::{Object, Tick},
-    policy::{Facts, Leaving, ObjectId, Parent, Policy},
+    policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     stats::{Cause, Figures},
     uses::{Use, Uses, own_stripe},
 };
@@ -34,6 +39,13 @@ pub(crate) const SLICE: usize = 64;
 /// Objects that are passed over, at most, because a request cannot use their
 /// places, before it looks for places without regard to the order.
 const VISITS_MAX: usize = 512;
+
+/// Groups whose objects are looked at, at most, because those of others come
+/// first.
+const GROUPS_MAX: usize = 64;
+
+/// How much more an object that is kept is worth where neighbors are weighed.
+const KEPT_FACTOR: f64 = 4096.0;
 
 /// The order in which objects leave.
 #[derive(Debug)]
@@ -47,7 +59,9 @@ pub(crate) struct Order {
 /// What the lock guards.
 #[derive(Debug)]
 pub(crate) struct Ranks {
-    policy: Box<dyn Policy>,
+    groups: Groups,
+    pub(crate) ledger: Ledger,
+    keeping: Keeping,
     /// The ids that the policy knows, a bit each.
     known: Vec<u64>,
     /// Hidden objects by the end of their timed leases.
@@ -107,7 +121,9 @@ impl Order {
             uses: Uses::new(),
             returned: Arc::default(),
             state: Mutex::new(Ranks {
-                policy,
+                groups: Groups::new(policy),
+                ledger: Ledger::default(),
+                keeping: Keeping::default(),
                 known: Vec::new(),
                 asleep: BinaryHeap::new(),
                 closed: Vec::new(),
@@ -151,26 +167,28 @@ impl Order {
     /// Panics if it does not.
     pub(crate) fn check_invariants(&self, index: &Index) {
         let ranks = self.lock();
-        let (mut objects, mut hidden, mut pinned, mut bytes) = (0, 0, 0, 0);
+        let (mut objects, mut hidden, mut pinned) = (0, 0, 0);
+        let (mut bytes, mut useful_bytes) = (0, 0);
         index.for_each_object(|object| {
             assert!(ranks.is_known(object.id), "{object:?} is not known");
             objects += 1;
             hidden += u64::from(object.claims.is_hidden());
             pinned += u64::from(object.claims.is_pinned());
             bytes += object.bytes();
+            useful_bytes += object.useful_bytes();
         });
         let known: u32 = ranks.known.iter().map(|word| word.count_ones()).sum();
         assert_eq!(u64::from(known), objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
         let figures = &ranks.figures;
         assert_eq!(
-            (figures.pinned, figures.live_bytes),
-            (pinned, bytes),
+            (figures.pinned, figures.live_bytes, figures.useful_bytes),
+            (pinned, bytes, useful_bytes),
             "sums"
         );
         let mut offered = 0;
         let mut ranks = ranks;
-        ranks.policy.victims(&mut |id| {
+        ranks.groups.victims(&mut |id, _| {
             let object = index.object(id).expect("an offered object is stored");
             assert!(!object.claims.is_hidden(), "{object:?} is hidden");
             offered += 1;
@@ -211,7 +229,10 @@ impl Order {
     pub(crate) fn is_settled(&self, ranks: &Ranks, now: Moment) -> bool {
         let next = ranks.asleep.peek();
         let is_asleep = next.is_none_or(|&Reverse((until, _))| until > now);
-        is_asleep && ranks.to_look_at.is_empty() && self.returned.is_empty()
+        is_asleep
+            && ranks.to_look_at.is_empty()
+            && self.returned.is_empty()
+            && !ranks.keeping.has_due(now)
     }
 
     /// Locks the order; the policy knows what all threads have used, and offers
@@ -225,6 +246,7 @@ impl Order {
         let mut ranks = self.state.lock();
         self.uses.take_all(|used| ranks.used(used));
         ranks.look_at_closed(pool, index, now);
+        ranks.end_keeping(index, now);
         for id in self.returned.take(SLICE) {
             ranks.look_again(index, id, now);
         }
@@ -242,21 +264,40 @@ impl Order {
 }
 
 impl Ranks {
-    /// Adds an object, as the last one used.
-    pub(crate) fn insert(&mut self, object: &Object, parent: Parent) {
+    /// Adds an object, as the last one used. No more than `keep_max` bytes are
+    /// kept for some time.
+    pub(crate) fn insert(&mut self, index: &Index, object: &Object, parent: Parent, keep_max: u64) {
         let facts = Facts {
             bytes: object.bytes(),
             key_hash: stable_hash(object.key()),
             parent,
-            root_hash: object.lineage.root_hash,
-            depth: object.lineage.depth,
-            ..Facts::default()
+            root_hash: object.lineage().root_hash,
+            depth: object.lineage().depth,
+            cost: object.cost,
         };
-        self.policy.insert(object.id, &facts);
+        let hints = &object.terms.hints;
+        let key = GroupKey {
+            rank: Rank {
+                is_kept: false,
+                priority: hints.priority,
+            },
+            tenant: hints.tenant.as_ref().map_or(0, |tenant| tenant.number),
+        };
+        if (key != GroupKey::default() || hints.keep_until > Moment::default())
+            && !self.groups.has_several()
+        {
+            self.groups.begin(ids(&self.known));
+        }
+        self.groups.insert(object.id, &facts, key);
         self.set_known(object.id, true);
+        if let Some(tenant) = tenant_of(object) {
+            self.ledger.add(tenant, facts.bytes);
+        }
         self.figures.live_bytes += facts.bytes;
+        self.figures.useful_bytes += object.useful_bytes();
         self.figures.committed += 1;
         self.figures.committed_bytes += facts.bytes;
+        self.lift(index, object, keep_max);
     }
 
     /// Takes note that an object has left the index.
@@ -266,8 +307,12 @@ impl Ranks {
             Cause::OnDemand | Cause::Watermark => Leaving::Evicted,
             _ => Leaving::Removed,
         };
-        self.policy
+        self.groups
             .remove(object.id, stable_hash(object.key()), why);
+        self.keeping.forget(object.id);
+        if let Some(tenant) = tenant_of(object) {
+            self.ledger.remove(tenant, bytes, why == Leaving::Evicted);
+        }
         self.set_known(object.id, false);
         self.hidden -= u64::from(object.claims.show());
         if self.hidden == 0 && self.asleep.capacity() > SLICE {
@@ -276,6 +321,7 @@ impl Ranks {
         }
         self.figures.pinned -= u64::from(object.claims.is_pinned());
         self.figures.live_bytes -= bytes;
+        self.figures.useful_bytes -= object.useful_bytes();
         self.figures
             .count_left(cause, bytes, now.since(object.committed), object.idle(now));
     }
@@ -283,32 +329,40 @@ impl Ranks {
     /// Returns up to `count_max` objects that may leave, those that should go
     /// first before others, and for which `is_usable` holds.
     ///
-    /// Objects that are in use, or in no segment that is open to placement, are
-    /// hidden on the way.
+    /// Where too many come first that have to stay, those of each group follow
+    /// that may leave. Objects that are in use, or in no segment that is open to
+    /// placement, are hidden on the way.
     pub(crate) fn candidates(
         &mut self,
         index: &Index,
         now: Moment,
         count_max: usize,
-        mut is_usable: impl FnMut(&Object) -> bool,
+        rights: &Rights,
+        is_usable: impl FnMut(&Object) -> bool,
     ) -> Candidates {
-        let mut found = Vec::new();
-        let mut unfit = Vec::new();
-        let mut visits = 0;
-        self.policy.victims(&mut |id| {
-            visits += 1;
-            match index.object(id) {
-                Some(object) if object.claim(now).is_some() || !object.is_placeable() => {
-                    unfit.push(object);
+        let Self { groups, ledger, .. } = self;
+        let mut look = Look {
+            index,
+            now,
+            count_max,
+            is_usable,
+            found: Vec::new(),
+            unfit: Vec::new(),
+            visits: 0,
+        };
+        groups.victims(&mut |id, key| look.at(id, rights.allow(key, ledger)));
+        if look.visits == VISITS_MAX && groups.has_several() {
+            let keys = groups.keys().filter(|key| rights.allow(*key, ledger));
+            let keys: Vec<_> = keys.take(GROUPS_MAX).collect();
+            for key in keys {
+                if look.is_over() {
+                    break;
                 }
-                Some(object) if is_usable(&object) => found.push(object),
-                Some(_) | None => {}
+                look.visits = 0;
+                groups.victims_of(key, &mut |id| look.at(id, true));
             }
-            if found.len() == count_max || unfit.len() == SLICE || visits == VISITS_MAX {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
+        }
+        let Look { found, unfit, .. } = look;
         for object in &unfit {
             self.hide(object, now);
         }
@@ -318,12 +372,93 @@ impl Ranks {
         Candidates::Found(found)
     }
 
+    /// Gives what comes before an object in its prompt at least its rank, as far
+    /// as that is kept which may be.
+    fn lift(&mut self, index: &Index, object: &Object, keep_max: u64) {
+        if !self.groups.has_several() {
+            return;
+        }
+        let (priority, until) = {
+            let hints = &object.terms.hints;
+            (hints.priority, hints.keep_until)
+        };
+        let mut at = object.id;
+        while let Some(parent) = self.groups.parent(at)
+            && self.groups.key(parent).rank.priority < priority
+        {
+            self.set_rank(index, parent, |rank| rank.priority = priority);
+            at = parent;
+        }
+        if until == Moment::default() {
+            return;
+        }
+        let mut line = vec![(object.id, object.bytes())];
+        at = object.id;
+        while let Some(parent) = self.groups.parent(at)
+            && self.keeping.until(parent).is_none_or(|kept| kept < until)
+            && let Some(found) = index.object(parent)
+        {
+            line.push((parent, found.bytes()));
+            at = parent;
+        }
+        let is_new = |id: &ObjectId| self.keeping.until(*id).is_none();
+        let new = line.iter().filter(|(id, _)| is_new(id));
+        let new_bytes: u64 = new.map(|(_, bytes)| bytes).sum();
+        if self.keeping.bytes().saturating_add(new_bytes) > keep_max {
+            return;
+        }
+        for (id, bytes) in line {
+            self.keeping.keep(id, until, bytes);
+            self.set_rank(index, id, |rank| rank.is_kept = true);
+        }
+    }
+
+    /// Ends the time for which objects are kept, some at a time.
+    fn end_keeping(&mut self, index: &Index, now: Moment) {
+        for _ in 0..SLICE {
+            if !self.keeping.has_due(now) {
+                return;
+            }
+            if let Some(id) = self.keeping.next_due() {
+                self.set_rank(index, id, |rank| rank.is_kept = false);
+            }
+        }
+    }
+
+    fn set_rank(&mut self, index: &Index, id: ObjectId, change: impl FnOnce(&mut Rank)) {
+        let Some(object) = index.object(id) else {
+            return;
+        };
+        let mut key = self.groups.key(id);
+        let before = key;
+        change(&mut key.rank);
+        if key != before {
+            self.groups.regroup(id, key, stable_hash(object.key()));
+        }
+    }
+
+    /// Returns the ranks that objects have, the lowest first.
+    pub(crate) fn ranks(&self) -> SmallVec<[Rank; 4]> {
+        let mut ranks: SmallVec<_> = self.groups.keys().map(|key| key.rank).collect();
+        ranks.dedup();
+        ranks
+    }
+
+    /// Returns whether an object may leave for somebody.
+    pub(crate) fn allows(&self, rights: &Rights, object: &Object) -> bool {
+        rights.allow(self.groups.key(object.id), &self.ledger)
+    }
+
     /// Returns what is lost with an object; more for one that is worth more.
     pub(crate) fn worth(&self, object: &Object) -> f64 {
         if !self.is_known(object.id) {
             return f64::INFINITY;
         }
-        self.policy.worth(object.id) * object.bytes() as f64
+        let kept = match self.groups.key(object.id).rank.is_kept {
+            true => KEPT_FACTOR,
+            false => 1.0,
+        };
+        self.groups.worth(object.id) * kept * object.bytes() as f64
     }
 
     /// Returns how many objects are not offered.
@@ -346,7 +481,7 @@ impl Ranks {
             return;
         }
         object.claims.hide();
-        self.policy.hide(object.id);
+        self.groups.hide(object.id);
         self.hidden += 1;
         // The last lease may have ended before the mark was set.
         self.look_at(object, now);
@@ -387,7 +522,7 @@ impl Ranks {
             }
             None => {
                 if object.claims.show() {
-                    self.policy.show(object.id);
+                    self.groups.show(object.id);
                     self.hidden -= 1;
                 }
             }
@@ -399,7 +534,7 @@ impl Ranks {
     pub(crate) fn used_now(&mut self, id: ObjectId) -> bool {
         let is_known = self.is_known(id);
         if is_known {
-            self.policy.used(id);
+            self.groups.used(id);
         }
         is_known
     }
@@ -422,7 +557,7 @@ impl Ranks {
             self.hide(object, now);
         } else {
             self.figures.pinned -= 1;
-            self.policy.used(object.id);
+            self.groups.used(object.id);
             self.look_at(object, now);
         }
     }
@@ -444,6 +579,54 @@ impl Ranks {
             self.known[place] &= !bit;
         }
     }
+}
+
+/// A look for objects that may leave.
+struct Look<'a, F> {
+    index: &'a Index,
+    now: Moment,
+    count_max: usize,
+    is_usable: F,
+    found: Vec<Object>,
+    /// Those that are in use or in closed segments.
+    unfit: Vec<Object>,
+    visits: usize,
+}
+
+impl<F: FnMut(&Object) -> bool> Look<'_, F> {
+    fn at(&mut self, id: ObjectId, may_leave: bool) -> ControlFlow<()> {
+        self.visits += 1;
+        match self.index.object(id) {
+            Some(object) if object.claim(self.now).is_some() || !object.is_placeable() => {
+                if !self.unfit.iter().any(|other| other.id == id) {
+                    self.unfit.push(object);
+                }
+            }
+            Some(object) if may_leave && (self.is_usable)(&object) => {
+                if !self.found.iter().any(|other| other.id == id) {
+                    self.found.push(object);
+                }
+            }
+            Some(_) | None => {}
+        }
+        if self.is_over() || self.visits == VISITS_MAX {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.found.len() == self.count_max || self.unfit.len() == SLICE
+    }
+}
+
+/// Returns the ids whose bits are set.
+fn ids(known: &[u64]) -> impl Iterator<Item = ObjectId> {
+    known.iter().enumerate().flat_map(|(place, &word)| {
+        let bits = (0..64_u32).filter(move |bit| word >> bit & 1 == 1);
+        let first = u32::try_from(place * 64).expect("ids have 32 bits");
+        bits.map(move |bit| ObjectId(first + bit))
+    })
 }
 
 /// Returns a hash of a key that is the same on every machine and in every

@@ -10,7 +10,7 @@ use parking_lot::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
-use crate::{clock::Moment, policy::ObjectId};
+use crate::{clock::Moment, policy::ObjectId, tenants::Charge};
 
 /// A put that is neither committed nor over, shared by the one who puts and
 /// the index, so that the store can take the space back from one who is lost.
@@ -31,9 +31,16 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 enum Space {
     /// It is being looked for, or is held by the put.
-    Held(Vec<PlacedBuffer>),
+    Held(Held),
     /// It was committed, given back or taken back.
     Over,
+}
+
+/// Space that a put has, and to whom it is charged.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) buffers: Vec<PlacedBuffer>,
+    pub(crate) charge: Charge,
 }
 
 /// A put that is neither committed nor dropped.
@@ -73,7 +80,7 @@ impl Pending {
             number,
             begun,
             deadline,
-            space: RwLock::new(Space::Held(Vec::new())),
+            space: RwLock::new(Space::Held(Held::default())),
         }
     }
 
@@ -92,10 +99,18 @@ impl Pending {
 
     /// Hands over the space that was found, unless the deadline has passed
     /// meanwhile and ended the put.
-    pub(crate) fn hold(&self, buffers: Vec<PlacedBuffer>) {
+    pub(crate) fn hold(&self, held: Held) {
         let mut space = self.space.write();
         if let Space::Held(_) = *space {
-            *space = Space::Held(buffers);
+            *space = Space::Held(held);
+        }
+    }
+
+    /// Returns the tenant that is charged, by its number, and its bytes.
+    pub(crate) fn charged(&self) -> Option<(u32, u64)> {
+        match &*self.space.read() {
+            Space::Held(held) => held.charge.of_tenant(),
+            Space::Over => None,
         }
     }
 
@@ -107,7 +122,7 @@ impl Pending {
         // Recursive, as one thread may look at it twice.
         let space = self.space.read_recursive();
         PutSpace(RwLockReadGuard::map(space, |space| match space {
-            Space::Held(buffers) => &buffers[..],
+            Space::Held(held) => &held.buffers[..],
             Space::Over => &[],
         }))
     }
@@ -116,28 +131,28 @@ impl Pending {
         PutSpaceMut(RwLockWriteGuard::map(
             self.space.write(),
             |space| match space {
-                Space::Held(buffers) => &mut buffers[..],
+                Space::Held(held) => &mut held.buffers[..],
                 Space::Over => &mut [],
             },
         ))
     }
 
     /// Ends the put; returns its space unless it is over.
-    pub(crate) fn end(&self) -> Option<Vec<PlacedBuffer>> {
+    pub(crate) fn end(&self) -> Option<Held> {
         match std::mem::replace(&mut *self.space.write(), Space::Over) {
-            Space::Held(buffers) => Some(buffers),
+            Space::Held(held) => Some(held),
             Space::Over => None,
         }
     }
 
     /// Ends the put if its deadline has passed and nobody is writing.
-    pub(crate) fn expire(&self, now: Moment) -> Option<Vec<PlacedBuffer>> {
+    pub(crate) fn expire(&self, now: Moment) -> Option<Held> {
         if now < self.deadline {
             return None;
         }
         let mut space = self.space.try_write()?;
         match std::mem::replace(&mut *space, Space::Over) {
-            Space::Held(buffers) => Some(buffers),
+            Space::Held(held) => Some(held),
             Space::Over => None,
         }
     }
@@ -146,7 +161,7 @@ impl Pending {
     pub(crate) fn describe(&self, now: Moment) -> Option<InFlight> {
         let space = self.space.try_read();
         let buffers = match space.as_deref() {
-            Some(Space::Held(buffers)) => &buffers[..],
+            Some(Space::Held(held)) => &held.buffers[..],
             Some(Space::Over) => return None,
             None => &[],
         };

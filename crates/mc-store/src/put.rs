@@ -6,16 +6,18 @@ use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     ObjectStore,
+    asker::Asker,
     book::{Book, NotWritten},
     bytes::checksum,
     clock::Moment,
-    error::{CommitError, PutError},
+    error::{CommitError, PutError, WriteError},
     events::{Event, EventKind},
     index::{Hashed, Slot},
     journal::Position,
     object::{Contents, Lineage, Object},
     order::stable_hash,
-    pending::{InFlight, Pending, PutSpace, PutSpaceMut},
+    parts::placed_size,
+    pending::{Held, InFlight, Pending, PutSpace, PutSpaceMut},
     policy::Parent,
     request::{PutRequest, Terms},
     shared::{Shared, count},
@@ -32,6 +34,8 @@ pub struct Put {
     shared: Arc<Shared>,
     pending: Arc<Pending>,
     terms: Arc<Terms>,
+    /// Seconds to compute the object again.
+    cost: f32,
     /// Key of what comes before the object in its prompt.
     parent: Option<Box<[u8]>>,
     /// Whether it is stored with what comes before it.
@@ -72,20 +76,21 @@ pub(crate) fn begin(
     request: &PutRequest<'_>,
     now: Moment,
 ) -> Result<Put, PutError> {
-    shared.admit(key, request)?;
+    let size = shared.admit(key, request)?;
     let deadline = request.deadline.unwrap_or(shared.options.put_deadline);
     let pending = shared.reserve(shared.index.hash(key), now, now.after(deadline))?;
     // From here on a drop gives the key back.
     let put = Put {
         shared: Arc::clone(shared),
         pending,
-        terms: shared.terms.of(request),
+        terms: shared.terms.of(request, shared.hints(request)),
+        cost: request.cost.as_secs_f32(),
         parent: request.parent.map(Box::from),
         is_in_chain: false,
         checksum: None,
     };
     let placing = PlaceRequest {
-        size: request.size,
+        size,
         align: request.align,
         max_extents: request.max_extents.min(shared.options.extents_max),
         replicas: request.replicas,
@@ -95,8 +100,9 @@ pub(crate) fn begin(
         beside: &[],
         key_hash: Some(stable_hash(key)),
     };
-    let space = shared.place(&placing, now)?;
-    shared.hold(&put.pending, space)?;
+    let asker = Asker::of_more(put.terms.hints.tenant.as_ref());
+    let held = shared.place(&placing, asker, now)?;
+    shared.hold(&put.pending, held)?;
     Ok(put)
 }
 
@@ -104,16 +110,21 @@ impl Shared {
     pub(crate) fn count_refusal(&self, refusal: &PutError) {
         count(match refusal {
             PutError::Exists | PutError::InFlight => &self.counts.key_taken,
-            PutError::ObjectTooLarge { .. } | PutError::KeyTooLong { .. } => &self.counts.too_large,
+            PutError::ObjectTooLarge { .. }
+            | PutError::PartsTooLarge { .. }
+            | PutError::KeyTooLong { .. } => &self.counts.too_large,
             PutError::NoRoom { .. } => &self.counts.no_space,
-            PutError::Place(_) | PutError::Journal => &self.counts.impossible,
+            PutError::QuotaExceeded { .. } => &self.counts.quota,
+            PutError::Place(_) | PutError::EmptyPart { .. } | PutError::Journal => {
+                &self.counts.impossible
+            }
         });
     }
 
     /// Gives a put its space, and writes that down.
-    fn hold(&self, pending: &Pending, space: Vec<PlacedBuffer>) -> Result<(), PutError> {
+    fn hold(&self, pending: &Pending, held: Held) -> Result<(), PutError> {
         let Some(book) = &self.book else {
-            pending.hold(space);
+            pending.hold(held);
             return Ok(());
         };
         let reserved = {
@@ -122,15 +133,16 @@ impl Shared {
             if pending.is_over() {
                 return Ok(());
             }
-            let reserved = book.reserved(&self.pool, pending.number(), pending, &space);
-            pending.hold(space);
+            let reserved = book.reserved(&self.pool, pending.number(), pending, &held.buffers);
+            pending.hold(held);
             reserved
         };
         let settled = reserved.and_then(|position| book.settle(position));
         settled.map_err(|NotWritten| PutError::Journal)
     }
 
-    fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<(), PutError> {
+    /// Refuses what is never put; returns the bytes of each replica.
+    fn admit(&self, key: &[u8], request: &PutRequest<'_>) -> Result<u64, PutError> {
         if let Some(Err(NotWritten)) = self.book.as_ref().map(Book::check) {
             return Err(PutError::Journal);
         }
@@ -141,14 +153,14 @@ impl Shared {
                 key_bytes_max,
             });
         }
-        let (size, object_bytes_max) = (request.size, self.options.object_bytes_max);
+        let (size, object_bytes_max) = (placed_size(request)?, self.options.object_bytes_max);
         if size > object_bytes_max {
             return Err(PutError::ObjectTooLarge {
                 size,
                 object_bytes_max,
             });
         }
-        Ok(())
+        Ok(size)
     }
 
     /// Takes a key that is free.
@@ -206,9 +218,12 @@ impl Shared {
             return Err(CommitError::Expired);
         }
         let takes_checksum = put.checksum.is_none() && self.options.has_checksums;
-        let taken = takes_checksum.then(|| checksum(&pending.space()));
+        let taken = takes_checksum.then(|| checksum(&pending.space(), &put.terms));
         let sum = put.checksum.or(taken.flatten());
-        let replicas = pending.end().ok_or(CommitError::Expired)?;
+        let Held {
+            buffers: replicas,
+            charge,
+        } = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
             let mut shard = self.index.write_at(pending.id);
             if let Some(book) = &self.book {
@@ -218,6 +233,7 @@ impl Shared {
             return Err(CommitError::Unreadable);
         }
         let written = self.enter(put, replicas, sum, now)?;
+        charge.keep();
         if let (Some(book), Some(position)) = (&self.book, written) {
             book.settle(position)
                 .map_err(|NotWritten| CommitError::Journal)?;
@@ -235,6 +251,7 @@ impl Shared {
         now: Moment,
     ) -> Result<Option<Position>, CommitError> {
         let pending = &put.pending;
+        let keep_max = self.keep_max(&put.terms.hints);
         let mut ranks = self.order.lock();
         let (parent, lineage) = self.parent_of(pending.key(), put.parent.as_deref());
         let contents = Contents {
@@ -242,6 +259,7 @@ impl Shared {
             replicas,
             checksum,
             lineage,
+            cost: put.cost,
         };
         let object = Object::new(pending.id, pending.key(), contents, now);
         let mut written = None;
@@ -262,7 +280,7 @@ impl Shared {
             // A child is stored behind its parent, which may be old.
             let _ = ranks.used_now(parent);
         }
-        ranks.insert(&object, parent);
+        ranks.insert(&self.index, &object, parent, keep_max);
         // Under the lock under which objects leave, so that the events of a
         // key are in order.
         self.listeners.tell(|| Event {
@@ -282,7 +300,7 @@ impl Shared {
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
         match shard.stored(hashed) {
-            Some(stored) => (Parent::Stored(stored.id), stored.lineage.next()),
+            Some(stored) => (Parent::Stored(stored.id), stored.lineage().next()),
             None => {
                 // What came before it is not known any more.
                 let first = Lineage::of_first(parent);
@@ -306,15 +324,39 @@ impl Put {
         self.pending.key()
     }
 
-    /// Returns where the replicas are, for writers elsewhere; nothing if the
-    /// deadline has passed.
+    /// Returns where the replicas are, for writers elsewhere: one descriptor for
+    /// each part of each, those of one replica together; nothing if the deadline
+    /// has passed.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BufferDescriptor> {
         let space = self.pending.space();
-        space.iter().map(PlacedBuffer::descriptor).collect()
+        let parts = |replica: &PlacedBuffer| self.terms.parts(replica.size()).describe(replica);
+        space.iter().flat_map(parts).collect()
     }
 
-    /// Returns the space of each replica. It is not taken back as long as what
+    /// Copies `from` to every replica, from the byte `offset` of the object on.
+    ///
+    /// The bytes of an object are those of its parts, one after another, without
+    /// what lies between them.
+    ///
+    /// # Errors
+    ///
+    /// A [`WriteError`]; some bytes may have been written then.
+    pub fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), WriteError> {
+        let mut space = self.pending.space_mut();
+        if space.is_empty() {
+            return Err(WriteError::Expired);
+        }
+        for replica in &mut *space {
+            let parts = self.terms.parts(replica.size());
+            for (at, range) in parts.pieces(offset, from.len())? {
+                replica.write_at(at, &from[range])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the space of each replica, with what lies between parts. It is not taken back as long as what
     /// is returned is held; nothing if the deadline has passed.
     pub fn replicas(&self) -> PutSpace<'_> {
         self.pending.space()
@@ -351,7 +393,7 @@ impl Put {
 impl Drop for Put {
     fn drop(&mut self) {
         // After a commit, or the deadline, the key is not this put's any more.
-        let Some(space) = self.pending.end() else {
+        let Some(Held { buffers: space, .. }) = self.pending.end() else {
             return;
         };
         let shared = &*self.shared;

@@ -12,14 +12,17 @@ use mc_segment::{
 };
 
 use crate::{
+    asker::Asker,
     clock::Moment,
     error::{InTheWay, PutError},
+    ledger::{Own, Rights, tenant_of},
     object::Object,
     options::Eviction,
     order::{Candidates, SLICE},
+    pending::Held,
     plan::{Demand, Found, Freed, WindowSearch},
-    policy::ObjectId,
-    shared::Shared,
+    policy::{ObjectId, Rank},
+    shared::{Shared, Unclaimed},
     stats::Cause,
 };
 
@@ -42,25 +45,45 @@ const PAGE_BLOCKS: usize = 1024;
 const ATTEMPTS_MAX: usize = 64;
 
 impl Shared {
-    /// Places the replicas of an object, letting others go if there is no room.
+    /// Places the replicas of an object, letting others go if there is no room
+    /// for them, or if the tenant may not have more.
     pub(crate) fn place(
         &self,
         request: &PlaceRequest<'_>,
+        asker: Asker<'_>,
         now: Moment,
-    ) -> Result<Vec<PlacedBuffer>, PutError> {
+    ) -> Result<Held, PutError> {
         let mut has_evicted = false;
+        let mut charge = None;
         for _ in 0..ATTEMPTS_MAX {
+            if charge.is_none() {
+                match asker.charge(request) {
+                    Ok(charged) => charge = Some(charged),
+                    Err(_) if self.end_late_puts(now) => continue,
+                    Err(shortage) => {
+                        if !asker.could_charge(request)
+                            || !self.make_room(request, asker, shortage, now)
+                        {
+                            return Err(asker.refuse(request));
+                        }
+                        has_evicted = true;
+                        continue;
+                    }
+                }
+            }
             match self.pool.place(request) {
                 Ok(buffers) => {
+                    let bytes = buffers.iter().map(PlacedBuffer::size).sum::<u64>();
                     if has_evicted {
-                        let bytes = buffers.iter().map(PlacedBuffer::size).sum::<u64>();
                         self.order.lock().figures.placed_bytes_on_demand += bytes;
                     }
-                    return Ok(buffers);
+                    let mut charge = charge.unwrap_or_default();
+                    charge.reduce_to(bytes);
+                    return Ok(Held { buffers, charge });
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        if !self.make_room(request, now) {
+                        if !self.make_room(request, asker, 0, now) {
                             return Err(self.no_room(refusal, now));
                         }
                         has_evicted = true;
@@ -70,9 +93,15 @@ impl Shared {
             }
         }
         // Others took whatever was made; as if there was none.
+        let Some(charge) = charge else {
+            return Err(asker.refuse(request));
+        };
         match self.pool.place(request) {
             Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
-            placed => Ok(placed?),
+            placed => Ok(Held {
+                buffers: placed?,
+                charge,
+            }),
         }
     }
 
@@ -89,9 +118,17 @@ impl Shared {
         PutError::NoRoom { place, in_the_way }
     }
 
-    /// Lets objects go so that a request that was refused has room; returns
-    /// whether any went.
-    fn make_room(&self, request: &PlaceRequest<'_>, now: Moment) -> bool {
+    /// Lets objects go so that a request that was refused has room, and so that
+    /// its tenant, if it is short of some bytes, has those; returns whether any
+    /// went.
+    fn make_room(
+        &self,
+        request: &PlaceRequest<'_>,
+        asker: Asker<'_>,
+        shortage: u64,
+        now: Moment,
+    ) -> bool {
+        let fits = shortage > 0 && self.pool.place(request).map(drop).is_ok();
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
         let placed = match request.replicas.count {
@@ -121,10 +158,22 @@ impl Shared {
                     .map(name)
                     .collect(),
             },
+            rights: Rights {
+                tenant: asker.number(),
+                ..Rights::of_nobody()
+            },
             now,
             claimed: Vec::new(),
         };
-        let is_planned = (placed.len()..wanted).all(|_| room.plan());
+        let holes = if fits {
+            0
+        } else {
+            wanted.saturating_sub(placed.len())
+        };
+        let is_planned = match shortage {
+            0 => room.plan_all(holes, asker.owns()),
+            _ => room.plan_within_limit(holes, shortage),
+        };
         drop(placed);
         let victims = std::mem::take(&mut room.claimed);
         if is_planned && !victims.is_empty() {
@@ -159,18 +208,104 @@ fn name(buffer: &PlacedBuffer) -> Arc<str> {
     buffer.segment().name.as_str().into()
 }
 
+/// How far neighbors are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Around the next objects in order.
+    Near,
+    Anywhere,
+}
+
+/// Returns whose objects are looked at, one after the other, and how far: what
+/// is kept comes last whosever it is.
+fn passes(ranks: &[Rank], owns: &[Own]) -> impl Iterator<Item = (Own, Rank, Reach)> {
+    let kept_from = ranks.partition_point(|rank| !rank.is_kept);
+    let (others, kept) = ranks.split_at(kept_from);
+    [others, kept].into_iter().flat_map(move |ranks| {
+        owns.iter().flat_map(move |&own| {
+            let last = ranks.last();
+            ranks.iter().map(move |rank| {
+                // All is looked at once for all ranks, or few small objects would cost as much.
+                let reach = match Some(rank) == last {
+                    true => Reach::Anywhere,
+                    false => Reach::Near,
+                };
+                (own, *rank, reach)
+            })
+        })
+    })
+}
+
 /// The search for the holes of one request.
 struct Room<'a> {
     shared: &'a Shared,
     demand: Demand<'a>,
+    rights: Rights,
     now: Moment,
     /// The victims of the plans so far.
     claimed: Vec<Object>,
 }
 
 impl Room<'_> {
-    /// Finds one more hole, and claims who has to leave for it.
-    fn plan(&mut self) -> bool {
+    /// Finds so many holes, and claims who has to leave for them.
+    fn plan_all(&mut self, holes: usize, owns: &[Own]) -> bool {
+        (0..holes).all(|_| self.plan(owns))
+    }
+
+    /// As [`plan_all`](Self::plan_all), and claims so many bytes of the tenant's
+    /// own objects: those that make the holes, if they can.
+    fn plan_within_limit(&mut self, holes: usize, bytes: u64) -> bool {
+        let names = self.demand.names.len();
+        let are_own = self.plan_all(holes, &[Own::Alone]);
+        if !are_own {
+            let claimed = std::mem::take(&mut self.claimed);
+            self.spare(claimed);
+            self.demand.names.truncate(names);
+        }
+        self.claim_own(bytes) && (are_own || self.plan_all(holes, &[Own::MayLeave]))
+    }
+
+    /// Claims the tenant's own objects in order until they have so many bytes.
+    fn claim_own(&mut self, bytes: u64) -> bool {
+        let claimed = self.claimed.iter().map(Object::bytes);
+        let mut left = bytes.saturating_sub(claimed.sum());
+        self.rights.own = Own::Alone;
+        let ranks = self.shared.order.lock().ranks();
+        for rank_max in ranks {
+            self.rights.rank_max = rank_max;
+            while left > 0 {
+                let next = self.candidates_where(NEXT, |_| true);
+                if next.is_empty() {
+                    break;
+                }
+                for object in next {
+                    if left > 0 && self.take(&object) {
+                        left = left.saturating_sub(object.bytes());
+                        self.claimed.push(object);
+                    }
+                }
+            }
+        }
+        left == 0
+    }
+
+    /// Finds one more hole, and claims who has to leave for it: objects of the
+    /// lowest ranks first, and the tenant's own in the order that is given.
+    fn plan(&mut self, owns: &[Own]) -> bool {
+        let ranks = self.shared.order.lock().ranks();
+        for (own, rank_max, reach) in passes(&ranks, owns) {
+            self.rights.own = own;
+            self.rights.rank_max = rank_max;
+            self.rights.barred.clear();
+            if self.plan_as_allowed(reach) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Finds one more hole among those that may leave.
+    fn plan_as_allowed(&mut self, reach: Reach) -> bool {
         for _ in 0..ATTEMPTS_MAX {
             let is_in_order = self.shared.options.eviction == Eviction::InOrder;
             if is_in_order && self.claim_in_order() {
@@ -181,7 +316,7 @@ impl Room<'_> {
             let mut found = self.among_first(&next);
             if found.is_none() {
                 next = self.candidates(NEXT);
-                found = self.search(&next);
+                found = self.search(&next, reach);
             }
             let Some(found) = found else {
                 return false;
@@ -202,7 +337,7 @@ impl Room<'_> {
             if self.has_claimed(&object) {
                 continue;
             }
-            if object.leave(self.now).is_err() {
+            if !self.take(&object) {
                 let others = self.claimed.split_off(before);
                 self.spare(others);
                 return false;
@@ -211,6 +346,19 @@ impl Room<'_> {
         }
         self.take_name(found.segment);
         true
+    }
+
+    /// Claims an object, unless somebody uses it or its tenant is sure of it.
+    fn take(&mut self, object: &Object) -> bool {
+        match self.shared.claim(object, &self.rights, self.now) {
+            Ok(()) => true,
+            Err(Unclaimed::InUse) => false,
+            Err(Unclaimed::Guaranteed { tenant }) => {
+                // Other plans may do without it.
+                self.rights.barred.push(tenant);
+                false
+            }
+        }
     }
 
     /// Another replica goes under another name.
@@ -230,6 +378,9 @@ impl Room<'_> {
             }
             let mut ranks = self.shared.order.lock();
             for object in slice {
+                if let Some(tenant) = tenant_of(&object) {
+                    ranks.ledger.spare(tenant, object.bytes());
+                }
                 object.claims.stay();
                 ranks.look_again(&self.shared.index, object.id, self.now);
             }
@@ -238,7 +389,7 @@ impl Room<'_> {
 
     /// Returns who leaves for a hole: the first in order whose places together
     /// make it, or neighbors.
-    fn search(&self, next: &[Object]) -> Option<Found> {
+    fn search(&self, next: &[Object], reach: Reach) -> Option<Found> {
         if let Some(found) = self.among_first(next) {
             return Some(found);
         }
@@ -249,7 +400,9 @@ impl Room<'_> {
                 return search.found();
             }
         }
-        self.look_anywhere(&mut search);
+        if reach == Reach::Anywhere {
+            self.look_anywhere(&mut search);
+        }
         search.found()
     }
 
@@ -271,7 +424,7 @@ impl Room<'_> {
             if object.bytes() > left {
                 return;
             }
-            if !self.has_claimed(object) && object.leave(self.now).is_ok() {
+            if !self.has_claimed(object) && self.take(object) {
                 left -= object.bytes();
                 self.claimed.push(object.clone());
             }
@@ -284,11 +437,15 @@ impl Room<'_> {
 
     /// Returns the next objects in order whose places may be used.
     fn candidates(&self, count: usize) -> Vec<Object> {
+        self.candidates_where(count, |object| self.demand.may_use_any(object))
+    }
+
+    /// Returns the next objects in order for which `is_usable` holds.
+    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> Vec<Object> {
         let Shared { index, order, .. } = self.shared;
         loop {
             let mut ranks = order.lock_settled(&self.shared.pool, index, self.now);
-            let is_usable = |object: &Object| self.demand.may_use_any(object);
-            match ranks.candidates(index, self.now, count, is_usable) {
+            match ranks.candidates(index, self.now, count, &self.rights, &is_usable) {
                 Candidates::Found(objects)
                     if !objects.is_empty() || order.is_settled(&ranks, self.now) =>
                 {
@@ -411,8 +568,17 @@ impl Room<'_> {
             .collect();
         for slice in weighed.chunks_mut(4 * SLICE) {
             let ranks = self.shared.order.lock();
-            for (object, worth) in slice.iter_mut().flatten() {
-                *worth = ranks.worth(object);
+            for one in slice {
+                let may_leave = |object: &Object| {
+                    ranks.allows(&self.rights, object) || self.has_claimed(object)
+                };
+                *one = one
+                    .take()
+                    .filter(|(object, _)| may_leave(object))
+                    .map(|(object, _)| {
+                        let worth = ranks.worth(&object);
+                        (object, worth)
+                    });
             }
         }
         weighed
@@ -440,7 +606,7 @@ impl Room<'_> {
                 return false;
             }
             for object in next {
-                let is_claimed = object.leave(self.now).is_ok();
+                let is_claimed = self.take(&object);
                 // The next ones are behind those that are hidden.
                 let mut ranks = self.shared.order.lock();
                 ranks.hide_if_stored(&self.shared.index, &object, self.now);

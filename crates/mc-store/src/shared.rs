@@ -8,21 +8,24 @@ use crate::{
     book::Book,
     clock::{Moment, Stopwatch},
     events::{Event, EventKind, Listeners},
+    hints::Hints,
     index::{Hashed, Index, Slot},
+    ledger::{Rights, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
     object::{Object, Tick},
-    options::StoreOptions,
+    options::{StoreOptions, share},
     order::{Order, Ranks},
     pending::Pending,
-    request::TermsTable,
+    request::{PutRequest, TermsTable},
     stats::Cause,
+    tenants::Tenants,
 };
 
 /// The parts of a store, each with locks of its own.
 ///
 /// Locks are taken in this order: that of the order, that of one shard of the
-/// index, that of one segment. Those of limbo, terms and listeners are taken
-/// last and alone.
+/// index, that of one segment. Those of limbo, terms, tenants and listeners are
+/// taken last and alone.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) pool: SegmentPool,
@@ -31,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) order: Order,
     pub(crate) terms: TermsTable,
+    pub(crate) tenants: Tenants,
     pub(crate) limbo: Limbo,
     pub(crate) listeners: Listeners,
     /// What is written down, if anything is.
@@ -55,7 +59,18 @@ pub(crate) struct Counts {
     pub(crate) key_taken: AtomicU64,
     pub(crate) too_large: AtomicU64,
     pub(crate) no_space: AtomicU64,
+    pub(crate) quota: AtomicU64,
     pub(crate) impossible: AtomicU64,
+}
+
+/// Why an object was not claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unclaimed {
+    InUse,
+    /// Its tenant is sure of it.
+    Guaranteed {
+        tenant: u32,
+    },
 }
 
 /// Counts one more.
@@ -67,6 +82,45 @@ impl Shared {
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         self.watch.now()
+    }
+
+    /// Claims an object that is to be evicted for somebody with some rights.
+    pub(crate) fn claim(
+        &self,
+        object: &Object,
+        rights: &Rights,
+        now: Moment,
+    ) -> Result<(), Unclaimed> {
+        let Some(tenant) = tenant_of(object) else {
+            return object.leave(now).map_err(|_| Unclaimed::InUse);
+        };
+        let mut ranks = self.order.lock();
+        if !ranks.ledger.claim(tenant, object.bytes(), rights) {
+            let tenant = tenant.number;
+            return Err(Unclaimed::Guaranteed { tenant });
+        }
+        object.leave(now).map_err(|_| {
+            ranks.ledger.spare(tenant, object.bytes());
+            Unclaimed::InUse
+        })
+    }
+
+    /// Returns what a request says of when its object leaves.
+    pub(crate) fn hints(&self, request: &PutRequest<'_>) -> Hints {
+        let until = request.keep_until.map(|until| self.watch.moment(until));
+        Hints {
+            tenant: request.tenant.map(|name| self.tenants.of(name)),
+            priority: request.priority,
+            keep_until: until.unwrap_or_default(),
+        }
+    }
+
+    /// Returns the most bytes that may be kept for some time.
+    pub(crate) fn keep_max(&self, hints: &Hints) -> u64 {
+        match hints.keep_until {
+            Moment(0) => 0,
+            _ => share(self.pool.placeable_bytes(), self.options.keep_percent),
+        }
     }
 
     /// Returns the object of a key, dropping it if nobody can read it.
@@ -106,6 +160,9 @@ impl Shared {
             "whoever has claimed an object finds it"
         );
         ranks.remove(object, cause, Tick::from(now));
+        if let Some(tenant) = tenant_of(object) {
+            tenant.release(object.bytes());
+        }
         self.listeners.tell(|| Event {
             key: object.key().into(),
             bytes: object.bytes(),
@@ -152,7 +209,7 @@ impl Shared {
         count(&self.counts.expired);
         let until = pending.deadline().after(self.options.put_margin);
         let kept = Kept {
-            space: KeptSpace::Put(space),
+            space: KeptSpace::Put(space.buffers),
             number: pending.number(),
         };
         if until > now {

@@ -1,6 +1,6 @@
 //! What a store counts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -16,8 +16,10 @@ pub struct StoreStats {
     pub in_flight: u64,
     /// Detached or moved objects and late puts whose space is still taken.
     pub lingering: u64,
-    /// Bytes of all replicas of the objects.
+    /// Bytes that all replicas of the objects take.
     pub live_bytes: u64,
+    /// Of these, without what lies between the parts of objects.
+    pub useful_bytes: u64,
     /// Reads that found their object.
     pub hits: u64,
     /// Reads that did not.
@@ -48,6 +50,8 @@ pub struct StoreStats {
     /// Bytes placed by the puts that had to evict; the evicted bytes beside it
     /// are those of `on_demand`.
     pub placed_bytes_on_demand: u64,
+    /// Figures of each tenant that was named, by its name.
+    pub tenants: BTreeMap<String, TenantStats>,
     /// From commit to leaving.
     pub lifetime: Histogram,
     /// From the last use to leaving by eviction.
@@ -73,6 +77,25 @@ pub enum Cause {
     Corrupt,
 }
 
+/// What a tenant has, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TenantStats {
+    /// Bytes that it is sure of.
+    pub guaranteed_bytes: u64,
+    /// The most bytes that it may have; nothing without a limit.
+    pub most_bytes: Option<u64>,
+    /// Bytes that it has: of its objects, and of its puts that are neither
+    /// committed nor dropped.
+    pub used_bytes: u64,
+    /// Its objects, and the bytes that they take.
+    pub stored: Counted,
+    /// Its objects that were evicted, for others or for itself.
+    pub evicted: Counted,
+    /// Its puts that were refused because of its limit.
+    pub refused: u64,
+}
+
 /// Refused puts by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -83,6 +106,8 @@ pub struct Refusals {
     pub too_large: u64,
     /// There is no room, and evicting what may go would not make it.
     pub no_space: u64,
+    /// A tenant would have had more bytes than it may.
+    pub quota: u64,
     /// No segment that is open could ever take the request, or it makes no
     /// sense.
     pub impossible: u64,
@@ -160,6 +185,7 @@ impl Histogram {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) live_bytes: u64,
+    pub(crate) useful_bytes: u64,
     pub(crate) pinned: u64,
     pub(crate) committed: u64,
     pub(crate) committed_bytes: u64,

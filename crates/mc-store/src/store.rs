@@ -12,13 +12,15 @@ use std::{
 use mc_segment::SegmentPool;
 
 use crate::{
+    book::NotWritten,
     claims::Claim,
     clock::{Moment, Stopwatch},
-    error::{ReadError, RemoveError, StoreOptionsError},
+    error::{ReadError, RemoveError, StoreOptionsError, TenantError},
     events::{Events, Listeners},
     index::Index,
     keeper::Keeper,
     lease::Lease,
+    ledger::Account,
     limbo::{Kept, KeptSpace, Limbo},
     object::Tick,
     options::StoreOptions,
@@ -26,7 +28,8 @@ use crate::{
     policy::Policy,
     request::TermsTable,
     shared::{Counts, Shared},
-    stats::{Cause, Refusals, StoreStats},
+    stats::{Cause, Refusals, StoreStats, TenantStats},
+    tenants::{Quota, Tenant, Tenants},
 };
 
 /// Objects under keys in the segments of a pool.
@@ -279,6 +282,38 @@ impl ObjectStore {
         had_one
     }
 
+    /// Says what a tenant is sure of and what it may have, from now on; see
+    /// [`PutRequest::tenant`](crate::PutRequest::tenant).
+    ///
+    /// While it has no more than its guarantee, none of its objects leaves for
+    /// others. While it has less, its puts take the place of what others have
+    /// beyond theirs, before its own objects leave. All guarantees together are
+    /// at most the bytes of the segments that are open to placement; if segments
+    /// leave later, they hold as far as there is memory. A limit below what the
+    /// tenant has takes effect with its next put. In a store with a directory,
+    /// quotas are kept.
+    ///
+    /// # Errors
+    ///
+    /// A [`TenantError`]; nothing has changed then.
+    pub fn tenant(&self, name: &str, quota: Quota) -> Result<(), TenantError> {
+        let shared = &*self.shared;
+        let capacity = shared.pool.placeable_bytes();
+        let tenant = shared.tenants.set(name, quota, capacity)?;
+        shared.order.lock().ledger.set_guaranteed(&tenant);
+        let told = shared.book.as_ref().map(|book| book.tenant(&tenant));
+        told.unwrap_or(Ok(()))
+            .map_err(|NotWritten| TenantError::Journal)
+    }
+
+    /// Returns the time on the clock of the store: what the clock shows, had it
+    /// never been set back.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        let shared = &*self.shared;
+        shared.watch.reading(shared.now())
+    }
+
     /// Returns a queue of what happens to objects from now on, which holds
     /// `capacity` events, at least 1.
     #[must_use]
@@ -312,6 +347,15 @@ impl ObjectStore {
         let shared = &*self.shared;
         shared.index.check_invariants();
         shared.order.check_invariants(&shared.index);
+        for tenant in shared.tenants.all() {
+            let stored = shared.order.lock().ledger.account(tenant.number).stored;
+            let puts = shared.index.in_flight();
+            let own = puts.iter().filter_map(|put| put.charged());
+            let own = own.filter(|(number, _)| *number == tenant.number);
+            let in_flight: u64 = own.map(|(_, bytes)| bytes).sum();
+            let used = stored.bytes + in_flight;
+            assert_eq!(tenant.used(), used, "bytes of {:?}", tenant.name);
+        }
     }
 
     fn set_pinned(&self, key: &[u8], is_pinned: bool) -> bool {
@@ -351,6 +395,7 @@ impl Shared {
             watch: Stopwatch::new(options.clock.clone()),
             options,
             terms: TermsTable::new(order.returned()),
+            tenants: Tenants::default(),
             order,
             limbo: Limbo::new(),
             listeners: Listeners::default(),
@@ -410,14 +455,21 @@ impl Shared {
         let (objects, in_flight) = self.index.counts();
         let load = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
         let counts = &self.counts;
+        let tenants = self.tenants.all();
         let ranks = self.order.lock();
         let figures = &ranks.figures;
+        let tenants = tenants.iter().map(|tenant| {
+            let stats = tenant_stats(tenant, &ranks.ledger.account(tenant.number));
+            (tenant.name.as_ref().to_owned(), stats)
+        });
+        let tenants = tenants.collect();
         StoreStats {
             objects,
             pinned: figures.pinned,
             in_flight,
             lingering: self.limbo.len() as u64,
             live_bytes: figures.live_bytes,
+            useful_bytes: figures.useful_bytes,
             hits,
             misses,
             committed: figures.committed,
@@ -430,6 +482,7 @@ impl Shared {
                 key_taken: load(&counts.key_taken),
                 too_large: load(&counts.too_large),
                 no_space: load(&counts.no_space),
+                quota: load(&counts.quota),
                 impossible: load(&counts.impossible),
             },
             on_demand: figures.on_demand,
@@ -437,10 +490,23 @@ impl Shared {
             unreadable: figures.unreadable,
             corrupt: figures.corrupt,
             placed_bytes_on_demand: figures.placed_bytes_on_demand,
+            tenants,
             lifetime: figures.lifetime.clone(),
             idle_before_eviction: figures.idle.clone(),
             reuse_gap: figures.reuse_gap.clone(),
         }
+    }
+}
+
+fn tenant_stats(tenant: &Tenant, account: &Account) -> TenantStats {
+    let quota = tenant.quota();
+    TenantStats {
+        guaranteed_bytes: quota.guaranteed,
+        most_bytes: quota.most,
+        used_bytes: tenant.used(),
+        stored: account.stored,
+        evicted: account.evicted,
+        refused: tenant.refused(),
     }
 }
 

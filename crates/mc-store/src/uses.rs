@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Stripes; a power of two.
-const STRIPES: usize = 16;
+pub(crate) const STRIPES: usize = 16;
 
 /// Uses that a stripe holds.
 pub(crate) const STRIPE_LEN: usize = 64;

@@ -17,8 +17,8 @@ use common::{
 };
 use mc_segment::{Memory, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
-    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal,
-    RemoveError, StoreOptions, Watermarks, copy_bytes,
+    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Quota,
+    Removal, RemoveError, StoreOptions, Watermarks, copy_bytes,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -27,11 +27,17 @@ const SIZES: [u64; 4] = [100_000, 70_000, 150_000, 40_000];
 const NUMBERS: u64 = 200;
 const MARGIN_SECONDS: u64 = 10;
 
+/// A tenant that is sure of some bytes, and one that has a limit.
+const SURE: &str = "sure";
+const LIMITED: &str = "limited";
+const LIMITED_MOST: u64 = 80_000;
+
 /// A put that is not committed.
 struct Flight {
     number: u64,
     version: u64,
     size: u64,
+    parts: usize,
     ends_at: u64,
     /// None if it was forgotten.
     put: Option<Put>,
@@ -60,6 +66,8 @@ struct Program {
     /// Until then there may be timed leases, or space of late puts.
     busy_until: u64,
     versions: u64,
+    /// What the tenant that is sure of something is sure of.
+    guaranteed: u64,
 }
 
 impl Program {
@@ -86,8 +94,14 @@ impl Program {
             seconds: 0,
             busy_until: 0,
             versions: 0,
+            guaranteed: 0,
         };
         (1..=4).for_each(|id| program.mount(id));
+        let quota = Quota {
+            guaranteed: 0,
+            most: Some(LIMITED_MOST),
+        };
+        program.store.tenant(LIMITED, quota).unwrap();
         program
     }
 
@@ -130,10 +144,37 @@ impl Program {
             53 => self.lose(),
             54..56 => self.add_replica(),
             56 => self.look(),
+            57 => self.set_quotas(),
             _ => self.pass(),
         }
         let evicted = self.follow();
         assert!(evicted.is_empty(), "only puts, commits and moves evict");
+    }
+
+    /// Gives tenants other quotas.
+    fn set_quotas(&mut self) {
+        self.guaranteed = [0, 20_000, 60_000][self.random.random_range(0..3)];
+        let quota = Quota {
+            guaranteed: self.guaranteed,
+            most: None,
+        };
+        self.store.tenant(SURE, quota).unwrap();
+    }
+
+    /// Returns the stored bytes of the tenant that is sure of some.
+    fn sure_bytes(&self) -> u64 {
+        let tenants = self.store.stats().tenants;
+        tenants.get(SURE).map_or(0, |tenant| tenant.stored.bytes)
+    }
+
+    /// Checks that a put of somebody else has taken from a tenant no object
+    /// while it had no more than it is sure of.
+    fn check_quotas(&self, request: &PutRequest<'_>, before: u64) {
+        let tenants = self.store.stats().tenants;
+        assert!(tenants[LIMITED].used_bytes <= LIMITED_MOST);
+        if request.tenant != Some(SURE) && before <= self.guaranteed {
+            assert_eq!(self.sure_bytes(), before);
+        }
     }
 
     /// Follows what was told, and checks the store.
@@ -165,7 +206,16 @@ impl Program {
         let preferred = [SegmentId(self.random.random_range(1..=4))];
         let count = self.random.random_range(1..=2);
         let ends_in = self.random.random_range(1..100);
+        let size = match self.random.random_range(0..12) {
+            0 => self.random.random_range(PATTERN_MIN..=70_000),
+            _ => self.random.random_range(PATTERN_MIN..=5_000),
+        };
+        let parts = self.parts_of(size);
+        let keep_for = Duration::from_secs(self.random.random_range(0..30));
         let request = PutRequest {
+            tenant: [None, Some(SURE), Some(LIMITED)][self.random.random_range(0..3)],
+            priority: self.random.random_range(-1..=1),
+            keep_until: (self.random.random_range(0..4) == 0).then(|| self.store.now() + keep_for),
             replicas: Replicas {
                 count,
                 policy: match self.random.random_range(0..4) {
@@ -179,23 +229,34 @@ impl Program {
             preferred: &preferred[..self.random.random_range(0..=1)],
             host: ["", "host-0"][self.random.random_range(0..2)],
             deadline: Some(Duration::from_secs(ends_in)),
-            ..PutRequest::new(match self.random.random_range(0..12) {
-                0 => self.random.random_range(PATTERN_MIN..=70_000),
-                _ => self.random.random_range(PATTERN_MIN..=5_000),
-            })
+            ..match self.random.random_range(0..2) {
+                0 => PutRequest::new(size),
+                _ => PutRequest::of_parts(&parts),
+            }
         };
+        let sure_before = self.sure_bytes();
         let put = self.store.put(&key(number), &request);
         let evicted = self.follow();
+        self.check_quotas(&request, sure_before);
         match put {
             Ok(put) => {
                 self.check_victims(&evicted, &request);
-                self.begin(number, request.size, ends_in, put);
+                self.begin(number, (size, request.parts), ends_in, put);
             }
             Err(error) => {
                 assert!(evicted.is_empty(), "{error} and {evicted:?}");
                 self.check_refusal(number, error);
             }
         }
+    }
+
+    /// Cuts an object into up to four parts.
+    fn parts_of(&mut self, size: u64) -> Vec<u64> {
+        let mut ends: Vec<u64> = (0..3).map(|_| self.random.random_range(0..=size)).collect();
+        ends.extend([0, size]);
+        ends.sort_unstable();
+        ends.dedup();
+        ends.windows(2).map(|ends| ends[1] - ends[0]).collect()
     }
 
     /// Checks that those who left for a put made room for it.
@@ -205,6 +266,10 @@ impl Program {
                 && !self.closed.contains(&id)
                 && !request.excluded.contains(&SegmentId(id))
         };
+        if request.tenant == Some(LIMITED) {
+            // Its own leave for the limit, wherever they are.
+            return;
+        }
         for (number, known, cause) in evicted {
             assert_eq!(*cause, Cause::OnDemand);
             assert!(known.places.iter().any(is_usable), "{number} left in vain");
@@ -236,7 +301,24 @@ impl Program {
                 let is_busy = self.seconds < self.busy_until;
                 let is_used = !self.held.is_empty() || !self.pinned.is_empty();
                 let is_put = in_flight.next().is_some();
-                assert!(is_busy || is_used || is_put, "in vain: {error:?}");
+                let is_sure = self.guaranteed > 0;
+                assert!(
+                    is_busy || is_used || is_put || is_sure,
+                    "in vain: {error:?}"
+                );
+            }
+            PutError::QuotaExceeded {
+                ref tenant,
+                used,
+                most,
+                asked,
+                ..
+            } => {
+                assert_eq!((&**tenant, most), (LIMITED, LIMITED_MOST));
+                assert!(used <= most && used + asked > most);
+                let is_used = !self.held.is_empty() || !self.pinned.is_empty();
+                let is_busy = self.seconds < self.busy_until || in_flight.next().is_some();
+                assert!(is_used || is_busy || asked > most, "in vain: {error:?}");
             }
             PutError::Place(_) => assert!(!self.closed.is_empty() || self.in_use_of_names(error)),
             other => panic!("{other}"),
@@ -253,12 +335,12 @@ impl Program {
     }
 
     /// Writes the bytes of a put.
-    fn begin(&mut self, number: u64, size: u64, ends_in: u64, mut put: Put) {
+    fn begin(&mut self, number: u64, (size, parts): (u64, &[u64]), ends_in: u64, mut put: Put) {
         self.versions += 1;
         let bytes = pattern(number, self.versions, size);
-        for replica in put.replicas_mut().iter_mut() {
-            replica.write_at(0, &bytes).unwrap();
-        }
+        put.write(0, &bytes).unwrap();
+        let parts = parts.len().max(1);
+        assert_eq!(put.descriptors().len(), parts * put.replicas().len());
         let is_lost = self.random.random_range(0..30) == 0;
         if is_lost {
             let ends_at = self.seconds + ends_in + MARGIN_SECONDS;
@@ -277,6 +359,7 @@ impl Program {
             number,
             version: self.versions,
             size,
+            parts,
             ends_at,
             put,
         });
@@ -306,7 +389,7 @@ impl Program {
         let known = Known {
             version: flight.version,
             size: flight.size,
-            places: places(&put.descriptors()),
+            places: places(&put.descriptors(), flight.parts),
         };
         let expected = match (is_late, self.shadow.is_alive(&known)) {
             (true, _) => Err(CommitError::Expired),
@@ -348,7 +431,7 @@ impl Program {
             let alive = known.places.iter();
             let alive = alive.filter(|(id, epoch)| self.shadow.epochs.get(id) == Some(epoch));
             let mut expected: Vec<_> = alive.copied().collect();
-            let mut found = places(&lease.descriptors());
+            let mut found = places(&lease.descriptors(), lease.parts().len());
             expected.sort_unstable();
             found.sort_unstable();
             assert_eq!(found, expected, "{number}");

@@ -2,7 +2,8 @@
 //!
 //! The tokens of a block are cut into units, the last of which may be partial, and each unit is stored
 //! as one object or as several that are only of use together. An object takes the bytes of its tokens:
-//! the last object of a prompt is smaller than the others.
+//! the last object of a prompt is smaller than the others. Under `hybrid` a unit is nine groups of
+//! layers of a model that mixes full and linear attention; the latter keep a state after each block.
 
 use super::{Trace, TraceRequest};
 
@@ -12,6 +13,18 @@ pub const PAGE_TOKENS: u64 = 64;
 /// Bytes of a page of keys and values and of the page of its sparse-attention index, in the published
 /// paired workload.
 const DSA_PAGE_BYTES: [u64; 2] = [3_274_752, 658_432];
+
+/// Bytes of one token in a group of layers with full attention of the hybrid model: 4 layers · 2
+/// key-value heads · 256 values · (key and value) · 2 bytes.
+const HYBRID_TOKEN_BYTES: u64 = 4 * 2 * 256 * 2 * 2;
+
+/// Bytes of the state that a group of its layers with linear attention has after a block, however many
+/// tokens that has: 6 layers · (32 heads · 128 · 128 values and 8192 channels · 3 inputs of a
+/// convolution) · 2 bytes.
+const HYBRID_STATE_BYTES: u64 = 6 * (32 * 128 * 128 + 8_192 * 3) * 2;
+
+/// Groups of each kind: 12 layers of 48 have full attention.
+const HYBRID_GROUPS: [usize; 2] = [3, 6];
 
 /// A language model by what its cache takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +70,20 @@ pub struct Layout {
     pub name: &'static str,
     /// Tokens of a unit; at most those of a block.
     unit_tokens: u64,
-    /// For each model the bytes that a token takes in each object of its unit.
-    models: Vec<Vec<u64>>,
+    models: Vec<Groups>,
+}
+
+/// What a model takes in each object of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Groups {
+    /// For each token.
+    token_bytes: Vec<u64>,
+    /// Once for the unit; nothing for those behind the end.
+    unit_bytes: Vec<u64>,
 }
 
 /// Names of the layouts, in the order of the output.
-pub const LAYOUTS: &[&str] = &["dsa-pair", "blocks", "pages", "mixed"];
+pub const LAYOUTS: &[&str] = &["dsa-pair", "blocks", "pages", "mixed", "hybrid"];
 
 /// The tokens of a unit and the objects that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +92,9 @@ pub struct Unit<'a> {
     pub tokens: u64,
     key: ObjectKey,
     /// Bytes per token of each of its objects.
-    parts: &'a [u64],
+    token_bytes: &'a [u64],
+    /// Bytes that come to those, for the first of its objects.
+    unit_bytes: &'a [u64],
 }
 
 /// Name of an object in the store.
@@ -107,14 +130,16 @@ impl Layout {
         let (unit_tokens, models) = match name {
             "dsa-pair" => {
                 let parts = DSA_PAGE_BYTES.map(|bytes| bytes / PAGE_TOKENS);
-                (PAGE_TOKENS, vec![parts.to_vec()])
+                (PAGE_TOKENS, vec![Groups::by_token(&parts)])
             }
-            "pages" => (PAGE_TOKENS, vec![vec![token_bytes]]),
+            "pages" => (PAGE_TOKENS, vec![Groups::by_token(&[token_bytes])]),
             "mixed" => {
-                let small = vec![MODELS[0].token_bytes];
-                (u64::MAX, vec![small, vec![token_bytes]])
+                let models = [MODELS[0].token_bytes, token_bytes];
+                let models = models.map(|bytes| Groups::by_token(&[bytes]));
+                (u64::MAX, models.to_vec())
             }
-            _ => (u64::MAX, vec![vec![token_bytes]]),
+            "hybrid" => (u64::MAX, vec![Groups::hybrid()]),
+            _ => (u64::MAX, vec![Groups::by_token(&[token_bytes])]),
         };
         Some(Self {
             name,
@@ -126,7 +151,7 @@ impl Layout {
     /// Returns whether the bytes of a token can be chosen.
     #[must_use]
     pub fn is_sized(name: &str) -> bool {
-        name != "dsa-pair"
+        !["dsa-pair", "hybrid"].contains(&name)
     }
 
     /// Returns the units of a request of a trace, the first tokens first.
@@ -140,9 +165,10 @@ impl Layout {
         request: &'a TraceRequest,
     ) -> impl Iterator<Item = Unit<'a>> {
         let model = self.model_of(request);
-        let parts = match &request.object_bytes {
-            Some(bytes) => std::slice::from_ref(bytes),
-            None => self.models[model].as_slice(),
+        let groups = &self.models[model];
+        let (token_bytes, unit_bytes) = match &request.object_bytes {
+            Some(bytes) => (std::slice::from_ref(bytes), &[][..]),
+            None => (&groups.token_bytes[..], &groups.unit_bytes[..]),
         };
         let unit_tokens = self.unit_tokens.min(trace.block_tokens);
         let blocks = request.blocks.iter().enumerate();
@@ -156,7 +182,8 @@ impl Layout {
                     model: small(model as u64),
                     part: 0,
                 },
-                parts,
+                token_bytes,
+                unit_bytes,
             })
         })
     }
@@ -171,16 +198,48 @@ impl Layout {
     }
 }
 
+impl Groups {
+    fn by_token(token_bytes: &[u64]) -> Self {
+        Self {
+            token_bytes: token_bytes.to_vec(),
+            unit_bytes: Vec::new(),
+        }
+    }
+
+    /// Returns nine groups of layers, those with full attention first.
+    fn hybrid() -> Self {
+        let [full, linear] = HYBRID_GROUPS;
+        let both = |first: u64, then: u64| [vec![first; full], vec![then; linear]].concat();
+        Self {
+            token_bytes: both(HYBRID_TOKEN_BYTES, 0),
+            unit_bytes: both(0, HYBRID_STATE_BYTES),
+        }
+    }
+}
+
 impl Unit<'_> {
-    /// Returns key and size of each object of the unit.
+    /// Returns key and size of each object of the unit, where each is stored by itself.
     pub fn objects(&self) -> impl Iterator<Item = (ObjectKey, u64)> + '_ {
-        self.parts.iter().enumerate().map(|(part, token_bytes)| {
+        self.sizes().enumerate().map(|(part, size)| {
             let key = ObjectKey {
                 part: small(part as u64),
                 ..self.key
             };
-            (key, self.tokens * token_bytes)
+            (key, size)
         })
+    }
+
+    /// Returns the key of the unit, where it is stored as one object of several parts.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        self.key
+    }
+
+    /// Returns the bytes of each of its parts.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> + '_ {
+        let more = self.unit_bytes.iter().chain(std::iter::repeat(&0));
+        let parts = self.token_bytes.iter().zip(more);
+        parts.map(|(token_bytes, unit_bytes)| self.tokens * token_bytes + unit_bytes)
     }
 }
 
@@ -234,6 +293,7 @@ mod tests {
         let mut pairs = [3_274_752, 658_432].repeat(9);
         pairs.extend([6 * 51_168, 6 * 10_288]);
         check("dsa-pair", &pairs);
+        check("hybrid", &[512 << 13, 6_586_368, 70 << 13, 6_586_368]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The objects of a prompt, stored by one call with the bytes of those that were missing.
 
-use mc_segment::{BytesError, SegmentPool};
-use mc_store::{CommitError, ObjectStore, PutError, PutRequest};
+use mc_segment::SegmentPool;
+use mc_store::{CommitError, ObjectStore, PutError, PutRequest, WriteError};
 use pyo3::{PyErr, PyResult};
 
 use crate::errors;
@@ -10,7 +10,7 @@ use crate::errors;
 pub(super) enum Refused {
     Put(PutError),
     Commit(CommitError),
-    Bytes(BytesError),
+    Write(WriteError),
 }
 
 impl Refused {
@@ -19,7 +19,7 @@ impl Refused {
             // No refusal of a chain is about one key: what is stored or being put is none.
             Self::Put(error) => errors::put(error, &[], pool),
             Self::Commit(error) => errors::commit(error),
-            Self::Bytes(error) => errors::bytes(error),
+            Self::Write(error) => errors::write(error),
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn put(
     match reserved.refusal() {
         // There is no more room, or another one is at it.
         None | Some(PutError::NoRoom { .. } | PutError::InFlight) => {}
-        Some(&refusal) => return Err(Refused::Put(refusal)),
+        Some(refusal) => return Err(Refused::Put(refusal.clone())),
     }
     if let Some(bytes) = bytes {
         let keys = chain.iter().map(|(key, _)| *key);
@@ -53,9 +53,7 @@ pub(super) fn put(
             // Those that are missing are in the order of the chain.
             let own = missing.find(|(key, _)| *key == put.key());
             let (_, bytes) = own.expect("a put is one of the chain");
-            for replica in &mut *put.replicas_mut() {
-                replica.write_at(0, bytes).map_err(Refused::Bytes)?;
-            }
+            put.write(0, bytes).map_err(Refused::Write)?;
         }
     }
     reserved.commit().map_err(Refused::Commit)

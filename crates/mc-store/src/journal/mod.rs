@@ -46,9 +46,13 @@ pub use self::{
     error::{JournalError, OpenError},
     read::{read, read_file},
     record::{
-        Head, ObjectRecord, Place, Places, Record, Reservation, SavedTerms, Spot, encode_segment,
+        Head, ObjectRecord, Place, Places, Record, Reservation, SavedHints, SavedTerms, Spot,
+        encode_segment,
     },
-    recover::{Recovered, RecoveredObject, RecoveredPut, RecoveredSegment, RecoveredTerms},
+    recover::{
+        Recovered, RecoveredHints, RecoveredObject, RecoveredPut, RecoveredSegment,
+        RecoveredTenant, RecoveredTerms,
+    },
     writer::{SavedFile, Writer},
 };
 

@@ -78,6 +78,15 @@ pub enum Record<'a> {
         /// The end of the lease, since 1970. Earlier than now ends it.
         until: Duration,
     },
+    /// A tenant has this quota from now on.
+    Tenant {
+        /// Its name.
+        name: &'a str,
+        /// Bytes that it is sure of.
+        guaranteed: u64,
+        /// The most bytes that it may have.
+        most: Option<u64>,
+    },
 }
 
 /// What a file is.
@@ -127,6 +136,23 @@ pub struct ObjectRecord<'a> {
     pub is_pinned: bool,
     /// The end of its timed lease, since 1970; zero if it has none.
     pub leased_until: Duration,
+    /// Whose it is, and what was said of its leaving. Behind the others, and only
+    /// if there is something to say.
+    #[serde(skip)]
+    pub hints: SavedHints<'a>,
+}
+
+/// Whose an object is, and what its put has said of its leaving.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHints<'a> {
+    /// The name of the tenant.
+    pub tenant: Option<&'a str>,
+    /// Lower ones leave first.
+    pub priority: i8,
+    /// Until when it is kept if that can be, since 1970; zero if it is not.
+    pub keep_until: Duration,
+    /// The time to compute it again; zero if it is not known.
+    pub cost: Duration,
 }
 
 /// What of a request for space binds every later move.
@@ -181,7 +207,7 @@ pub(super) const MAGIC: &[u8] = b"mc-store";
 pub(super) const BUFFER_BYTES: usize = 512;
 
 /// Kinds of records that are known: the number of the last one.
-const KIND_MAX: u32 = 11;
+const KIND_MAX: u32 = 12;
 
 /// Why a payload is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,8 +259,16 @@ impl Record<'_> {
     pub(super) fn is_vital(&self) -> bool {
         matches!(
             self,
-            Self::Options(_) | Self::Mounted { .. } | Self::Unmounted { .. }
+            Self::Options(_) | Self::Mounted { .. } | Self::Unmounted { .. } | Self::Tenant { .. }
         )
+    }
+
+    /// Returns what goes behind the fields of the record, if anything does.
+    fn hints(&self) -> Option<&SavedHints<'_>> {
+        match self {
+            Self::Committed(object) if object.hints != SavedHints::default() => Some(&object.hints),
+            _ => None,
+        }
     }
 }
 
@@ -245,11 +279,23 @@ pub(super) fn encode<'b>(
     spill: &'b mut Vec<u8>,
 ) -> &'b [u8] {
     // The length is not known before, and most records fit.
-    if let Ok(len) = postcard::to_slice(record, buffer).map(|bytes| bytes.len()) {
+    if let Ok(len) = encode_into(record, buffer) {
         return &buffer[..len];
     }
     *spill = postcard::to_stdvec(record).unwrap_or_default();
+    if let Some(hints) = record.hints() {
+        spill.extend(postcard::to_stdvec(hints).unwrap_or_default());
+    }
     spill
+}
+
+fn encode_into(record: &Record<'_>, buffer: &mut [u8]) -> Result<usize, postcard::Error> {
+    let len = postcard::to_slice(record, buffer)?.len();
+    let more = match record.hints() {
+        Some(hints) => postcard::to_slice(hints, &mut buffer[len..])?.len(),
+        None => 0,
+    };
+    Ok(len + more)
 }
 
 /// Reads the record of a payload.
@@ -259,7 +305,15 @@ pub(super) fn decode(payload: &[u8]) -> Result<Record<'_>, Unreadable> {
         Ok(_) | Err(_) => {}
     }
     let read = postcard::take_from_bytes(payload);
-    read.map_or(Err(Unreadable::Malformed), |(record, _)| Ok(record))
+    let (mut record, rest) = read.map_err(|_| Unreadable::Malformed)?;
+    if let Record::Committed(object) = &mut record
+        && !rest.is_empty()
+    {
+        // Whatever a newer version has put there instead, the object is whole.
+        let hints = postcard::take_from_bytes(rest);
+        object.hints = hints.map(|(hints, _)| hints).unwrap_or_default();
+    }
+    Ok(record)
 }
 
 /// Returns the document of a segment for [`Record::Mounted`]: JSON, which keeps
@@ -321,11 +375,58 @@ mod tests {
 
     #[test]
     fn the_last_kind_is_known() {
-        let last = Record::Leased {
-            key: b"",
-            until: Duration::ZERO,
+        let last = Record::Tenant {
+            name: "",
+            guaranteed: 0,
+            most: None,
         };
         let bytes = encode(&last, &mut [], &mut Vec::new()).to_vec();
         assert_eq!(u32::from(bytes[0]), KIND_MAX);
+    }
+
+    fn object(hints: SavedHints<'_>) -> Record<'_> {
+        Record::Committed(ObjectRecord {
+            put: 7,
+            key: b"key",
+            parts: [5, 6].into_iter().collect(),
+            terms: SavedTerms {
+                align: 1,
+                max_extents: 1,
+                replicas: 1,
+                replicas_least: 1,
+                host: "",
+                excluded: Vec::new(),
+            },
+            places: Places::new(),
+            checksum: None,
+            is_pinned: false,
+            leased_until: Duration::ZERO,
+            hints,
+        })
+    }
+
+    #[test]
+    fn hints_take_bytes_only_where_there_are_some_and_are_read_again() {
+        let name = "t".repeat(BUFFER_BYTES);
+        let encoded = |hints| {
+            let mut buffer = [0; BUFFER_BYTES];
+            encode(&object(hints), &mut buffer, &mut Vec::new()).to_vec()
+        };
+        let without = encoded(SavedHints::default());
+        for tenant in [None, Some("a"), Some(&name[..])] {
+            let hints = SavedHints {
+                tenant,
+                priority: -3,
+                keep_until: Duration::from_secs(9),
+                cost: Duration::from_millis(5),
+            };
+            let with = encoded(hints);
+            // What reads no hints finds the same record.
+            assert_eq!(with[..without.len()], without);
+            assert_eq!(decode(&with), Ok(object(hints)));
+        }
+        assert_eq!(decode(&without), Ok(object(SavedHints::default())));
+        let other = [&without[..], &[0xff; 3]].concat();
+        assert_eq!(decode(&other), Ok(object(SavedHints::default())));
     }
 }

@@ -5,7 +5,11 @@
 //! What segments have become decides at the end only, and so do bytes that two objects claim; both take
 //! one pass, whatever the records were.
 
-use std::{collections::HashMap, hash::BuildHasher as _, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasher as _,
+    time::Duration,
+};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use mc_segment::{SegmentId, SegmentInfo, SegmentState};
@@ -13,7 +17,9 @@ use smallvec::SmallVec;
 
 use super::{
     damage::Damage,
-    record::{self, ObjectRecord, Place, Places, Record, Reservation, SavedTerms, Spot},
+    record::{
+        self, ObjectRecord, Place, Places, Record, Reservation, SavedHints, SavedTerms, Spot,
+    },
     settle,
 };
 
@@ -25,6 +31,8 @@ pub struct Recovered {
     pub options: Option<Box<[u8]>>,
     /// The segments that were mounted, in the order of mounting.
     pub segments: Vec<RecoveredSegment>,
+    /// The tenants that have quotas, in the order of their names.
+    pub tenants: Vec<RecoveredTenant>,
     /// The objects, those first that were stored first. No two share a byte.
     pub objects: Vec<RecoveredObject>,
     /// What of their requests binds later moves of objects; most share it.
@@ -51,6 +59,32 @@ pub struct RecoveredSegment {
     pub state: SegmentState,
 }
 
+/// A tenant and its quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveredTenant {
+    /// Its name.
+    pub name: Box<str>,
+    /// Bytes that it is sure of.
+    pub guaranteed: u64,
+    /// The most bytes that it may have.
+    pub most: Option<u64>,
+}
+
+/// Whose an object is, and what its put has said of its leaving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveredHints {
+    /// The name of the tenant.
+    pub tenant: Option<Box<str>>,
+    /// Lower ones leave first.
+    pub priority: i8,
+    /// Until when it is kept if that can be, since 1970; zero if it is not.
+    pub keep_until: Duration,
+    /// The time to compute it again; zero if it is not known.
+    pub cost: Duration,
+}
+
 /// An object that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +103,8 @@ pub struct RecoveredObject {
     pub is_pinned: bool,
     /// The end of its timed lease, since 1970; zero if it has none.
     pub leased_until: Duration,
+    /// Whose it is and when it should leave, if anything was said of that.
+    pub hints: Option<Box<RecoveredHints>>,
     /// The records before the one that gave each replica its place.
     pub(super) since: SmallVec<[u64; 1]>,
 }
@@ -126,6 +162,7 @@ pub(super) struct Fold {
     /// Records so far.
     now: u64,
     segments: HashMap<SegmentId, SegmentHistory>,
+    tenants: BTreeMap<Box<str>, RecoveredTenant>,
     /// Objects in the order of storing; without places where one was removed or stored again.
     objects: Vec<RecoveredObject>,
     /// Indexes into `objects` by key, with the hash of the key.
@@ -195,6 +232,19 @@ impl Fold {
                 if let Some(object) = self.object(key) {
                     object.is_pinned = is_pinned;
                 }
+            }
+            Record::Tenant {
+                name,
+                guaranteed,
+                most,
+            } => {
+                let name: Box<str> = name.into();
+                let tenant = RecoveredTenant {
+                    name: name.clone(),
+                    guaranteed,
+                    most,
+                };
+                self.tenants.insert(name, tenant);
             }
             Record::Leased { key, until } => {
                 if let Some(object) = self.object(key) {
@@ -267,6 +317,7 @@ impl Fold {
             checksum: object.checksum,
             is_pinned: object.is_pinned,
             leased_until: object.leased_until,
+            hints: RecoveredHints::of(&object.hints),
         });
     }
 
@@ -340,12 +391,14 @@ impl Fold {
         let Self {
             mut recovered,
             segments,
+            tenants,
             objects,
             by_key,
             puts,
             ..
         } = self;
         drop(by_key);
+        recovered.tenants = tenants.into_values().collect();
         recovered.objects = objects;
         // One that was stored without a place is no object either.
         recovered.objects.retain(|object| !object.places.is_empty());
@@ -367,6 +420,18 @@ fn segments_in_order(segments: HashMap<SegmentId, SegmentHistory>) -> Vec<Recove
         Some(RecoveredSegment { info, state })
     });
     whole.collect()
+}
+
+impl RecoveredHints {
+    fn of(hints: &SavedHints<'_>) -> Option<Box<Self>> {
+        let hint = || Self {
+            tenant: hints.tenant.map(Box::from),
+            priority: hints.priority,
+            keep_until: hints.keep_until,
+            cost: hints.cost,
+        };
+        (*hints != SavedHints::default()).then(|| Box::new(hint()))
+    }
 }
 
 impl RecoveredTerms {

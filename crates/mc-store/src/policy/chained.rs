@@ -78,4 +78,8 @@ impl<P: Policy> Policy for Chained<P> {
         }
         self.inner.worth(id)
     }
+
+    fn parent(&self, id: ObjectId) -> Option<ObjectId> {
+        self.tree.parent(id)
+    }
 }

@@ -19,6 +19,7 @@ mod chained;
 mod classes;
 mod gdsf;
 mod ghosts;
+mod groups;
 mod lru;
 mod queues;
 mod recall;
@@ -39,6 +40,7 @@ use std::ops::ControlFlow;
 pub use self::auto::Auto;
 pub use self::chained::Chained;
 pub use self::gdsf::Gdsf;
+pub(crate) use self::groups::{GroupKey, Groups, Rank};
 pub use self::lru::Lru;
 pub use self::reuse_age::ReuseAge;
 pub use self::s3_fifo::S3Fifo;
@@ -123,4 +125,10 @@ pub trait Policy: Debug + Send {
     /// Returns what is lost with an object, for each of its bytes. The figures of two objects of one
     /// policy can be compared and those of several victims added up, multiplied by their bytes.
     fn worth(&self, id: ObjectId) -> f64;
+
+    /// Returns the object before one in its prompt, if the policy knows and it is stored. What an
+    /// object is to be kept for, those before it are kept for, too.
+    fn parent(&self, _id: ObjectId) -> Option<ObjectId> {
+        None
+    }
 }

@@ -112,6 +112,17 @@ impl Tree {
         }
     }
 
+    /// Returns the object that comes before another, if it is stored.
+    pub(super) fn parent(&self, object: ObjectId) -> Option<ObjectId> {
+        let at = self.member(object.0).node();
+        if at == NONE {
+            return None;
+        }
+        let parent = self.node(at).parent;
+        let object = (parent != NONE).then(|| self.node(parent).object)?;
+        (object != NONE).then_some(ObjectId(object))
+    }
+
     pub(super) fn remove(&mut self, object: ObjectId, key_hash: u64) {
         let at = self.member(object.0).node();
         self.objects.remove(object.0);

@@ -13,7 +13,7 @@ use std::{
 use mc_segment::{Extent, SegmentId, SegmentInfo, SegmentState};
 use mc_store::journal::{
     Compaction, Durability, Journal, JournalOptions, ObjectRecord, Place, Record, Recovered,
-    SavedTerms, Writer, encode_segment,
+    SavedHints, SavedTerms, Writer, encode_segment,
 };
 
 pub(crate) const SEGMENT: SegmentId = SegmentId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
@@ -72,6 +72,7 @@ pub(crate) fn object(key: &[u8], offset: u64) -> ObjectRecord<'_> {
         checksum: Some(17),
         is_pinned: false,
         leased_until: Duration::ZERO,
+        hints: SavedHints::default(),
     }
 }
 

@@ -83,9 +83,9 @@ impl Shadow {
     }
 }
 
-/// Returns segment and epoch of each replica.
-pub(crate) fn places(descriptors: &[BufferDescriptor]) -> Vec<(u128, u64)> {
-    let places = descriptors.iter();
+/// Returns segment and epoch of each replica of an object of so many parts.
+pub(crate) fn places(descriptors: &[BufferDescriptor], parts: usize) -> Vec<(u128, u64)> {
+    let places = descriptors.iter().step_by(parts);
     places.map(|place| (place.segment.0, place.epoch)).collect()
 }
 

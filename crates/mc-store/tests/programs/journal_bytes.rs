@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use mc_segment::{Extent, SegmentId, SegmentInfo, SegmentState};
 use mc_store::journal::{
-    ObjectRecord, Place, Places, Record, Recovered, Reservation, SavedTerms, Spot, Writer,
-    encode_segment, read,
+    ObjectRecord, Place, Places, Record, Recovered, Reservation, SavedHints, SavedTerms, Spot,
+    Writer, encode_segment, read,
 };
 
 const BASE: u64 = 1_000;
@@ -92,6 +92,7 @@ fn step(input: &mut Input<'_>, write: impl FnOnce(&Record<'_>)) {
             checksum: None,
             is_pinned: false,
             leased_until: Duration::ZERO,
+            hints: SavedHints::default(),
         })),
         7 => write(&Record::Reserved(Reservation {
             put: put + 1,

@@ -16,13 +16,13 @@ pub(super) trait Cache {
     fn get(&mut self, key: ObjectKey) -> bool;
 
     /// Stores an object that was looked up in vain; returns whether there was room.
-    fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool;
+    fn put(&mut self, key: ObjectKey, parts: &[u64]) -> bool;
 
     /// Looks an object up by itself, and stores it if it is missing.
-    fn serve_one(&mut self, key: ObjectKey, size_bytes: u64) -> Served {
+    fn serve_one(&mut self, key: ObjectKey, parts: &[u64]) -> Served {
         if self.get(key) {
             Served::Found
-        } else if self.put(key, size_bytes) {
+        } else if self.put(key, parts) {
             Served::Stored
         } else {
             Served::Refused
@@ -30,7 +30,7 @@ pub(super) trait Cache {
     }
 
     /// Looks the objects of a prompt up and stores those that are missing; returns what came of each.
-    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served>;
+    fn serve(&mut self, prompt: &[(ObjectKey, &[u64])]) -> Vec<Served>;
 
     /// Returns what it holds and has evicted.
     fn tally(&self) -> Tally;
@@ -90,11 +90,11 @@ impl Store {
         Self { store, placing }
     }
 
-    fn request(&self, size_bytes: u64) -> PutRequest<'static> {
+    fn request<'a>(&self, parts: &'a [u64]) -> PutRequest<'a> {
         PutRequest {
             max_extents: self.placing.extents,
             replicas: Replicas::exact(self.placing.replicas),
-            ..PutRequest::new(size_bytes)
+            ..PutRequest::of_parts(parts)
         }
     }
 }
@@ -113,15 +113,15 @@ impl Cache for Store {
         self.store.get(&key.to_bytes()).is_some()
     }
 
-    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served> {
+    fn serve(&mut self, prompt: &[(ObjectKey, &[u64])]) -> Vec<Served> {
         let keys: Vec<[u8; 11]> = prompt.iter().map(|(key, _)| key.to_bytes()).collect();
         // Held until the others are stored, so that they do not leave for them.
         let prefix = self.store.get_many(&keys);
         let parent = prefix.last().map(Lease::key);
         let rest = keys.iter().zip(prompt).skip(prefix.len());
         let rest: Vec<_> = rest
-            .map(|(key, &(_, size_bytes))| {
-                let request = self.request(size_bytes);
+            .map(|(key, &(_, parts))| {
+                let request = self.request(parts);
                 (key, PutRequest { parent, ..request })
             })
             .collect();
@@ -143,8 +143,8 @@ impl Cache for Store {
         served
     }
 
-    fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {
-        match self.store.put(&key.to_bytes(), &self.request(size_bytes)) {
+    fn put(&mut self, key: ObjectKey, parts: &[u64]) -> bool {
+        match self.store.put(&key.to_bytes(), &self.request(parts)) {
             Ok(put) => put.commit().is_ok(),
             Err(PutError::Place(_) | PutError::NoRoom { .. }) => false,
             Err(error) => unreachable!("only keys that were looked up in vain are put: {error}"),
@@ -209,19 +209,20 @@ impl Cache for Oracle {
         true
     }
 
-    fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served> {
-        let is_here = |(key, _): &&(ObjectKey, u64)| self.objects.contains_key(key);
+    fn serve(&mut self, prompt: &[(ObjectKey, &[u64])]) -> Vec<Served> {
+        let is_here = |(key, _): &&(ObjectKey, &[u64])| self.objects.contains_key(key);
         let prefix = prompt.iter().take_while(is_here).count();
         for (key, _) in prompt[..prefix].iter().rev() {
             self.get(*key);
         }
         let found = std::iter::repeat_n(Served::Found, prefix);
         let rest = prompt[prefix..].iter();
-        let rest = rest.map(|&(key, size_bytes)| self.serve_one(key, size_bytes));
+        let rest = rest.map(|&(key, parts)| self.serve_one(key, parts));
         found.chain(rest).collect()
     }
 
-    fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool {
+    fn put(&mut self, key: ObjectKey, parts: &[u64]) -> bool {
+        let size_bytes = parts.iter().sum();
         if size_bytes > self.capacity_bytes {
             return false;
         }

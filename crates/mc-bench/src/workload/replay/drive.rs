@@ -1,5 +1,6 @@
 //! The loop: the objects of every request are looked up and, if they are missing, stored.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::churn::Checksum;
@@ -17,10 +18,20 @@ pub(super) enum Order {
     PrefixFirst,
 }
 
+/// How the parts of a unit are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storing {
+    /// Each as an object, as the published design does.
+    Apart,
+    /// As one object of several parts.
+    Together,
+}
+
 /// An object of a request.
 struct Asked {
     key: ObjectKey,
-    size_bytes: u64,
+    /// Where its sizes are in those of the request.
+    parts: Range<usize>,
     /// Tokens that are hit with it, if it is the last object of its unit.
     tokens: u64,
 }
@@ -51,7 +62,7 @@ pub(super) fn replay(
     mut cache: impl Cache,
     trace: &Trace,
     layout: &Layout,
-    order: Order,
+    (order, storing): (Order, Storing),
     lookups_max: u64,
 ) -> Outcome {
     let mut outcome = Outcome {
@@ -72,19 +83,20 @@ pub(super) fn replay(
         if outcome.lookups >= lookups_max {
             break;
         }
-        let asked = objects_of(trace, request, layout);
+        let (asked, sizes) = objects_of(trace, request, layout, storing);
+        let prompt: Vec<_> = asked
+            .iter()
+            .map(|one| (one.key, &sizes[one.parts.clone()]))
+            .collect();
         outcome.tokens += u64::from(request.input_tokens);
         match order {
             Order::Prompt => {
-                let served = asked
+                let served = prompt
                     .iter()
-                    .map(|one| cache.serve_one(one.key, one.size_bytes));
-                outcome.count(&asked, &served.collect::<Vec<_>>());
+                    .map(|&(key, parts)| cache.serve_one(key, parts));
+                outcome.count(&asked, &sizes, &served.collect::<Vec<_>>());
             }
-            Order::PrefixFirst => {
-                let prompt: Vec<_> = asked.iter().map(|one| (one.key, one.size_bytes)).collect();
-                outcome.count(&asked, &cache.serve(&prompt));
-            }
+            Order::PrefixFirst => outcome.count(&asked, &sizes, &cache.serve(&prompt)),
         }
         let tally = cache.tally();
         outcome.live_bytes_samples.push(tally.live_bytes);
@@ -98,7 +110,7 @@ pub(super) fn replay(
 
 impl Outcome {
     /// Counts what came of the objects of a request.
-    fn count(&mut self, asked: &[Asked], served: &[Served]) {
+    fn count(&mut self, asked: &[Asked], sizes: &[u64], served: &[Served]) {
         self.lookups += asked.len() as u64;
         let mut is_prefix = true;
         for (asked, served) in asked.iter().zip(served) {
@@ -108,7 +120,9 @@ impl Outcome {
                     self.hit_objects += 1;
                     self.hit_tokens += if is_prefix { asked.tokens } else { 0 };
                 }
-                Served::Stored => self.stored_bytes += asked.size_bytes,
+                Served::Stored => {
+                    self.stored_bytes += sizes[asked.parts.clone()].iter().sum::<u64>();
+                }
                 Served::Refused => self.refused += 1,
             }
         }
@@ -124,19 +138,36 @@ impl Outcome {
     }
 }
 
-fn objects_of(trace: &Trace, request: &TraceRequest, layout: &Layout) -> Vec<Asked> {
-    let mut asked = Vec::new();
+/// Returns the objects of a request, and the sizes of their parts.
+fn objects_of(
+    trace: &Trace,
+    request: &TraceRequest,
+    layout: &Layout,
+    storing: Storing,
+) -> (Vec<Asked>, Vec<u64>) {
+    let (mut asked, mut sizes) = (Vec::new(), Vec::new());
     for unit in layout.units(trace, request) {
-        for (key, size_bytes) in unit.objects() {
-            asked.push(Asked {
-                key,
-                size_bytes,
-                tokens: 0,
-            });
+        let one = |key, parts| Asked {
+            key,
+            parts,
+            tokens: 0,
+        };
+        match storing {
+            Storing::Apart => {
+                for (key, size) in unit.objects() {
+                    asked.push(one(key, sizes.len()..sizes.len() + 1));
+                    sizes.push(size);
+                }
+            }
+            Storing::Together => {
+                let start = sizes.len();
+                sizes.extend(unit.sizes());
+                asked.push(one(unit.key(), start..sizes.len()));
+            }
         }
         if let Some(last) = asked.last_mut() {
             last.tokens = unit.tokens;
         }
     }
-    asked
+    (asked, sizes)
 }

@@ -13,6 +13,10 @@
 //! leave, singly (`lru`) or as a window (`window`). `oracle` compacts for free. Policies other than
 //! that of `published` use what is there of a prompt first, its end before its beginning.
 //!
+//! Where a unit of tokens is several objects that are of use only together, `published` and `bin-ceil`
+//! store each under a key of its own, and so does the oracle. `default` and `adaptive` store them as the
+//! parts of one object, so that none outlives the others; lookups are counted by key.
+//!
 //! It does not model when requests arrive, nor leases: a request is over before the next begins. No
 //! bytes are written; the time is that of lookups, places and evictions.
 
@@ -37,7 +41,7 @@ use crate::trace::layout::Layout;
 
 use self::bound::Future;
 use self::cache::{Oracle, Store};
-use self::drive::{Order, Outcome, replay};
+use self::drive::{Order, Outcome, Storing, replay};
 use self::options::{Placing, Policy};
 use super::{Request, RequestError, Sizes, Workload};
 
@@ -245,13 +249,14 @@ impl Row<'_> {
         let (segments, placing) = (self.segments, self.placing);
         let store = |fit| Store::new(capacity, segments, fit, options, placing);
         let (trace, layout) = (self.trace, self.layout);
+        let (apart, together) = ((order, Storing::Apart), (order, Storing::Together));
         match lane.subject {
             PUBLISHED | "bin-ceil" => {
-                replay(store(Fit::BinCeil), trace, layout, order, lookups_max)
+                replay(store(Fit::BinCeil), trace, layout, apart, lookups_max)
             }
-            DEFAULT => replay(store(Fit::default()), trace, layout, order, lookups_max),
-            "adaptive" => replay(store(Fit::Adaptive), trace, layout, order, lookups_max),
-            ORACLE => replay(Oracle::new(capacity), trace, layout, order, lookups_max),
+            DEFAULT => replay(store(Fit::default()), trace, layout, together, lookups_max),
+            "adaptive" => replay(store(Fit::Adaptive), trace, layout, together, lookups_max),
+            ORACLE => replay(Oracle::new(capacity), trace, layout, apart, lookups_max),
             _ => unreachable!("requests name subjects of the workload"),
         }
     }

@@ -1,0 +1,82 @@
+//! Whose space is looked for, and to whom it is charged.
+
+use std::sync::Arc;
+
+use mc_segment::PlaceRequest;
+
+use crate::{
+    error::PutError,
+    ledger::Own,
+    tenants::{Charge, Tenant},
+};
+
+/// Whose space is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    tenant: Option<&'a Arc<Tenant>>,
+    charging: Charging,
+}
+
+/// Whether a tenant has more bytes with what is placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Charging {
+    More,
+    /// It takes the place of what is charged.
+    Same,
+}
+
+impl<'a> Asker<'a> {
+    /// Returns one who wants more than before.
+    pub(crate) fn of_more(tenant: Option<&'a Arc<Tenant>>) -> Self {
+        let charging = Charging::More;
+        Self { tenant, charging }
+    }
+
+    /// Returns one who wants other space than before.
+    pub(crate) fn of_move(tenant: Option<&'a Arc<Tenant>>) -> Self {
+        let charging = Charging::Same;
+        Self { tenant, charging }
+    }
+
+    /// Returns the number of the tenant; 0 for none.
+    pub(crate) fn number(self) -> u32 {
+        self.tenant.map_or(0, |tenant| tenant.number)
+    }
+
+    /// Charges all replicas of a request; returns by how much that is beyond the
+    /// tenant's limit if it is.
+    pub(crate) fn charge(self, request: &PlaceRequest<'_>) -> Result<Charge, u64> {
+        let Some(tenant) = self.tenant.filter(|_| self.charging == Charging::More) else {
+            return Ok(Charge::default());
+        };
+        let bytes = replicas_bytes(request);
+        match tenant.charge(bytes) {
+            true => Ok(Charge::of(tenant, bytes)),
+            false => Err(tenant.shortage(bytes)),
+        }
+    }
+
+    /// Returns the refusal of a request that is beyond the tenant's limit.
+    pub(crate) fn refuse(self, request: &PlaceRequest<'_>) -> PutError {
+        let tenant = self.tenant.expect("nobody else has a limit");
+        tenant.refuse(replicas_bytes(request))
+    }
+
+    pub(crate) fn could_charge(self, request: &PlaceRequest<'_>) -> bool {
+        let bytes = replicas_bytes(request);
+        self.tenant.is_none_or(|tenant| tenant.could_charge(bytes))
+    }
+
+    /// Returns which of its own objects may leave, at first and then.
+    pub(crate) fn owns(self) -> &'static [Own] {
+        match self.tenant {
+            Some(tenant) if tenant.is_within_guarantee() => &[Own::Stays, Own::MayLeave],
+            Some(_) | None => &[Own::MayLeave],
+        }
+    }
+}
+
+fn replicas_bytes(request: &PlaceRequest<'_>) -> u64 {
+    let count = u64::from(request.replicas.count);
+    request.size.saturating_mul(count)
+}
