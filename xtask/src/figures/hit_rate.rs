@@ -9,7 +9,7 @@ use super::style::{self, Series, failed};
 
 pub(crate) const HIT_RATE: Figure = Figure {
     file: "replay-hit-rate.svg",
-    caption: "Token hit rate by capacity, pages of 64 tokens as pairs of objects",
+    caption: "Token hit rate by capacity, pages of 64 tokens in two parts",
     draw,
 };
 
@@ -29,7 +29,7 @@ const SERIES: [(Series, &str, &str, &str); 4] = [
         style::ADAPTIVE,
         "adaptive",
         "lru",
-        "published, but for the placement",
+        "published, but for placement and parts",
     ),
     (style::DEFAULT, "default", "window", "default"),
 ];

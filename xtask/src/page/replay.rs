@@ -28,10 +28,10 @@ const PUBLISHED: (&str, &str) = ("published", "lru");
 const OURS: (&str, &str) = ("default", "window");
 
 /// Layouts and what they are.
-const LAYOUTS: [(&str, &str); 4] = [
+const LAYOUTS: [(&str, &str); 5] = [
     (
         "dsa-pair",
-        "Pages of 64 tokens, each as two objects of 3,274,752 B and 658,432 B",
+        "Pages of 64 tokens, each in two parts of 3,274,752 B and 658,432 B",
     ),
     ("blocks", "Blocks of 512 tokens, each as one object"),
     ("pages", "Pages of 64 tokens, each as one object"),
@@ -39,6 +39,7 @@ const LAYOUTS: [(&str, &str); 4] = [
         "mixed",
         "Blocks of two models, one with 70,272 B per token and one with 327,680 B",
     ),
+    ("hybrid", "Blocks of a hybrid model, each in nine parts"),
 ];
 
 /// Capacity of the second table, in hundredths of the bytes of all blocks.
@@ -52,7 +53,8 @@ system prompts and grow turn by turn. Every block of 512 tokens of a prompt is l
 missing, stored; the last block of a prompt has the bytes of its tokens. A token is a hit if all that
 holds it is there, and all before it in its prompt. Capacities are shares of the bytes that all blocks
 take together. `published` is the published design: `bin-ceil`, and the object used longest ago leaves.
-`adaptive, lru` changes the placement alone. `default` is a store whose options nobody has set: it
+It keeps parts as objects of their own, and finds a block if all of them are there; the others keep
+them together under one key. `adaptive, lru` changes placement and parts alone. `default` is a store whose options nobody has set: it
 knows which block follows which, and chooses among policies while it runs. `oracle, lru` compacts for
 free, and lets leave as the published design does. *Belady* knows the future: no policy that holds
 objects of one size finds more of them. The last column tells how much less capacity `default` needs for
