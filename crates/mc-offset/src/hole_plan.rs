@@ -4,7 +4,7 @@
 //! allocations are gone, by what that costs at the least; `rooms` finds where
 //! the allocations of one stretch go, and in which order. This file tries the
 //! stretches, the cheapest first, until none that is left can be better than
-//! the best plan so far.
+//! the best plan so far. `spares` knows allocations that count as holes.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, ops::Range};
@@ -13,8 +13,9 @@ use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
 mod rooms;
 mod runs;
+mod spares;
 
-use self::{rooms::plan_run, runs::RunSearch};
+use self::{rooms::plan_run, runs::RunSearch, spares::Spares};
 
 /// Stretches for which a plan is tried.
 const RUNS_TRIED: usize = 8;
@@ -100,7 +101,12 @@ impl BlockCost {
     /// Returns whether moving it can be worth it: what costs nothing to evict
     /// is evicted.
     const fn is_movable(self) -> bool {
-        self.align.is_power_of_two() && !matches!(self.eviction, Some(0))
+        self.align.is_power_of_two() && !self.is_nothing()
+    }
+
+    /// Returns whether the allocation is as good as a hole.
+    const fn is_nothing(self) -> bool {
+        matches!(self.eviction, Some(0))
     }
 }
 
@@ -214,16 +220,58 @@ impl OffsetAllocator {
     pub fn plan_hole(
         &self,
         options: &HoleOptions,
+        block_cost: impl FnMut(&Allocation) -> BlockCost,
+    ) -> Option<HolePlan> {
+        self.plan_hole_with_spares(options, &[], block_cost)
+    }
+
+    /// As [`plan_hole`](Self::plan_hole), where some allocations count as holes,
+    /// wherever they are: those that should leave first, say.
+    ///
+    /// What is moved may go into the rooms that they leave, and where not all
+    /// nodes may be visited their surroundings are looked at, too. Those that
+    /// the plan makes use of are among its evictions, at no cost; `block_cost`
+    /// is not asked about them. Tokens that are not live count for nothing.
+    /// Takes O(s log s) time more for s of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_offset::{BlockCost, HoleOptions, OffsetAllocator};
+    ///
+    /// let mut allocator = OffsetAllocator::new(60)?;
+    /// let blocks: Vec<_> = (0..6).map(|_| allocator.allocate(10)).collect::<Result<_, _>>()?;
+    /// allocator.free(blocks[1])?;
+    /// // The one beside the hole moves to where the spare one is.
+    /// let options = HoleOptions { moved_bytes_max: 10, ..HoleOptions::new(20) };
+    /// let spares = [blocks[4]];
+    /// let plan = allocator.plan_hole_with_spares(&options, &spares, |_| BlockCost::movable());
+    /// let plan = plan.expect("there is one");
+    /// assert_eq!(plan.evictions, spares);
+    /// assert_eq!((plan.moves[0].to, plan.cost), (40, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn plan_hole_with_spares(
+        &self,
+        options: &HoleOptions,
+        spares: &[Allocation],
         mut block_cost: impl FnMut(&Allocation) -> BlockCost,
     ) -> Option<HolePlan> {
         let charge = self.charged_size(options.size)?;
         if !options.align.is_power_of_two() {
             return None;
         }
+        let space = self.space();
+        let spares = Spares::new(space, spares);
+        let mut block_cost = |allocation: &Allocation| match spares.has(allocation) {
+            true => BlockCost::evictable(0),
+            false => block_cost(allocation),
+        };
         let step = self.options().step(options.align);
         let hole = runs::Hole { charge, step };
         let mut search = RunSearch::new(hole, options.moved_bytes_max);
-        let is_complete = search.search(self.space(), options.nodes_visited_max, &mut block_cost);
+        let visited_max = options.nodes_visited_max;
+        let is_complete = search.search(space, &spares, visited_max, &mut block_cost);
         let runs = search.into_runs();
         let least = runs.first()?.least;
         let mut best: Option<HolePlan> = None;
@@ -231,7 +279,7 @@ impl OffsetAllocator {
             if best.as_ref().is_some_and(|best| best.price() <= run.least) {
                 break;
             }
-            let plan = plan_run(self.space(), run, &hole, options, &mut block_cost);
+            let plan = plan_run(space, &spares, run, &hole, options, &mut block_cost);
             best = match (best, plan) {
                 (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
                 (best, plan) => plan.or(best),

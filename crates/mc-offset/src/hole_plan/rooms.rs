@@ -6,6 +6,7 @@ use core::{cmp::Reverse, ops::ControlFlow, ops::Range};
 use super::{
     BlockCost, HoleOptions, HolePlan, Move, Optimality, Price,
     runs::{Hole, Run},
+    spares::Spares,
 };
 use crate::{
     allocation::Allocation,
@@ -45,6 +46,7 @@ impl Block {
 /// Plans to make the hole in a run; `None` if what has to move finds no room.
 pub(super) fn plan_run(
     space: &Space,
+    spares: &Spares,
     run: &Run,
     hole: &Hole,
     options: &HoleOptions,
@@ -57,7 +59,7 @@ pub(super) fn plan_run(
             break;
         }
         let target = start..start + hole.charge;
-        let attempt = Attempt::new(&stretch, target, options.moved_bytes_max);
+        let attempt = Attempt::new(&stretch, spares, target, options.moved_bytes_max);
         let plan = attempt.and_then(|attempt| attempt.finish(space));
         best = match (best, plan) {
             (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
@@ -212,11 +214,13 @@ fn divide(blocks: &[Block], moved_bytes_max: u64) -> Option<(Vec<Block>, Vec<Blo
 
 /// A plan for one place of the hole, as far as it is made.
 #[derive(Debug)]
-struct Attempt {
+struct Attempt<'a> {
     target: Range<u64>,
     /// The stretch around it.
-    around: Range<u64>,
+    around: &'a Stretch,
+    spares: &'a Spares,
     moved_bytes_max: u64,
+    /// Those in the target; what is as good as a hole is not among them.
     evicted: Vec<Block>,
     /// Blocks that have no room yet, the largest first.
     pending: Vec<Block>,
@@ -224,18 +228,26 @@ struct Attempt {
     moved_bytes: u64,
     /// What is free around the target when all moves so far are done.
     free: Vec<Range<u64>>,
-    /// What the moves so far have taken elsewhere.
+    /// Where the moves so far go, one place for each.
     taken: Vec<Range<u64>>,
 }
 
-impl Attempt {
-    fn new(stretch: &Stretch, target: Range<u64>, moved_bytes_max: u64) -> Option<Self> {
-        let (evicted, mut pending) = divide(stretch.overlapping(&target), moved_bytes_max)?;
+impl<'a> Attempt<'a> {
+    fn new(
+        stretch: &'a Stretch,
+        spares: &'a Spares,
+        target: Range<u64>,
+        moved_bytes_max: u64,
+    ) -> Option<Self> {
+        let (mut evicted, mut pending) = divide(stretch.overlapping(&target), moved_bytes_max)?;
+        evicted.retain(|block| !block.cost.is_nothing());
         pending.sort_by_key(|block| (Reverse(block.charge), block.start()));
-        let is_evicted = |block: &Block| evicted.iter().any(|other| other.start() == block.start());
+        let is_free = |block: &Block| {
+            block.cost.is_nothing() || evicted.iter().any(|other| other.start() == block.start())
+        };
         let mut free = Vec::new();
         let mut end = stretch.range.start;
-        for block in stretch.blocks.iter().filter(|block| !is_evicted(block)) {
+        for block in stretch.blocks.iter().filter(|block| !is_free(block)) {
             if end < block.start() {
                 free.push(end..block.start());
             }
@@ -246,7 +258,8 @@ impl Attempt {
         }
         Some(Self {
             target,
-            around: stretch.range.clone(),
+            around: stretch,
+            spares,
             moved_bytes_max,
             evicted,
             pending,
@@ -268,16 +281,42 @@ impl Attempt {
         if self.moved_bytes > self.moved_bytes_max {
             return None;
         }
-        self.evicted.sort_by_key(Block::start);
         let costs = self.evicted.iter().filter_map(|block| block.cost.eviction);
+        let cost = costs.map(u128::from).sum();
+        let evictions = self.evictions();
         Some(HolePlan {
-            cost: costs.map(u128::from).sum(),
-            evictions: self.evicted.iter().map(|block| block.allocation).collect(),
+            cost,
+            evictions,
             window: self.target,
             moves: self.moves,
             moved_bytes: self.moved_bytes,
             optimality: Optimality::Unknown,
         })
+    }
+
+    /// Returns who leaves, those without a cost that lie where something goes
+    /// included.
+    fn evictions(&self) -> Vec<Allocation> {
+        let mut used = self.taken.clone();
+        used.push(self.target.clone());
+        let is_used = |block: &&Block| {
+            let Range { start, end } = block.range();
+            used.iter().any(|used| used.start < end && start < used.end)
+        };
+        let blocks = self.around.blocks.iter();
+        let nothing = blocks
+            .filter(|block| block.cost.is_nothing())
+            .filter(is_used);
+        let mut evictions: Vec<Allocation> = self
+            .evicted
+            .iter()
+            .chain(nothing)
+            .map(|block| block.allocation)
+            .chain(self.spares.in_any(&used))
+            .collect();
+        evictions.sort_unstable_by_key(Allocation::offset);
+        evictions.dedup();
+        evictions
     }
 
     /// Moves the blocks for which there is a room; returns whether any was.
@@ -290,7 +329,6 @@ impl Attempt {
             if let Some(to) = beside {
                 self.push_move(&block, block.start(), to);
             } else if let Some(to) = self.room_elsewhere(space, block.charge, step) {
-                self.taken.push(to..to + block.charge);
                 self.push_move(&block, block.start(), to);
             } else {
                 self.pending.push(block);
@@ -344,6 +382,7 @@ impl Attempt {
     fn push_move(&mut self, block: &Block, from: u64, to: u64) {
         take(&mut self.free, &(to..to + block.charge));
         give(&mut self.free, from..from + block.charge);
+        self.taken.push(to..to + block.charge);
         self.moved_bytes += block.allocation.size();
         self.moves.push(Move {
             allocation: block.allocation,
@@ -368,29 +407,27 @@ impl Attempt {
     /// Returns an offset for a block in a hole that is not beside the target.
     fn room_elsewhere(&self, space: &Space, charge: u64, step: u64) -> Option<u64> {
         let holes = space.holes();
-        let rest = |hole: u32| {
+        let around = &self.around.range;
+        let rest_of_hole = |hole: u32| {
             let hole = holes.hole(hole);
-            let is_beside = self.around.start <= hole.offset && hole.end() <= self.around.end;
+            let is_beside = around.start <= hole.offset && hole.end() <= around.end;
             if is_beside {
                 return 0..0;
             }
-            let within = self
-                .taken
-                .iter()
-                .filter(|taken| hole.offset <= taken.start && taken.end <= hole.end());
-            let start = within.map(|taken| taken.end).max();
-            start.unwrap_or(hole.offset)..hole.end()
+            self.rest(hole.offset..hole.end())
         };
+        let spares = self.spares.rooms_outside(around);
+        let spares = spares.map(|room| self.rest(room));
         let own = holes.scale().bin_floor(charge);
         let bins = holes.bins().iter_from(own).take(ROOM_BINS);
         let near = bins.flat_map(|bin| holes.in_bin(bin).take(ROOM_PROBES));
-        let found = tightest(near.map(rest), charge, step);
+        let found = tightest(near.map(rest_of_hole).chain(spares), charge, step);
         if found.is_some() {
             return found;
         }
         let mut largest = Vec::new();
         holes.largest_holes(|hole| {
-            largest.push(rest(hole));
+            largest.push(rest_of_hole(hole));
             if largest.len() < LARGEST_PROBED {
                 ControlFlow::Continue(())
             } else {
@@ -398,6 +435,17 @@ impl Attempt {
             }
         });
         tightest(largest.into_iter(), charge, step)
+    }
+
+    /// Returns what of a room is behind all that the moves so far have taken
+    /// of it.
+    fn rest(&self, room: Range<u64>) -> Range<u64> {
+        let within = self
+            .taken
+            .iter()
+            .filter(|taken| taken.start < room.end && room.start < taken.end);
+        let start = within.map(|taken| taken.end.min(room.end)).max();
+        start.unwrap_or(room.start)..room.end
     }
 }
 
