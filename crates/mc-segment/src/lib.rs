@@ -131,6 +131,7 @@ mod owners;
 mod pieces;
 mod placed;
 mod placement;
+mod plan;
 mod pool;
 mod registration;
 mod request;
@@ -144,7 +145,7 @@ mod table;
 
 #[cfg(feature = "metrics")]
 pub use crate::metrics::MetricsPublisher;
-pub use mc_offset::{AllocError, Fit};
+pub use mc_offset::{AllocError, BlockCost, Fit, HoleOptions};
 
 pub use crate::{
     block::{Block, BlockWindow, cheapest_window},
@@ -159,6 +160,7 @@ pub use crate::{
     id::{SegmentId, SegmentIdError},
     memory::Memory,
     options::SegmentPoolOptions,
+    plan::{BlockMove, BlockPlan},
     pool::{Mounting, Replaced, SegmentPool},
     registration::{RegistrationError, RegistrationLimit, registration_chunks},
     request::{PlaceRequest, ReplicaPolicy, Replicas},

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod exact;
+mod plans;
 mod refusal;
 mod registry;
 mod restore;

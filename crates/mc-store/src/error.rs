@@ -145,7 +145,7 @@ pub enum ReadError {
 }
 
 /// Why options make no store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum StoreOptionsError {
     /// The watermarks are not in order.
@@ -161,4 +161,10 @@ pub enum StoreOptionsError {
     /// Objects in no pieces.
     #[error("at most 0 pieces of an object; at least 1 is needed")]
     NoExtents,
+    /// The budget of the compaction is no budget.
+    #[error("a budget of {moved_per_placed} bytes moved for each that is placed; at least 0 and finite")]
+    Compaction {
+        /// The budget.
+        moved_per_placed: f64,
+    },
 }

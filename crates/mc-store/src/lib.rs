@@ -10,6 +10,8 @@ mod bytes;
 mod chain;
 mod claims;
 mod clock;
+mod compaction;
+mod copier;
 mod error;
 mod events;
 mod evict;
@@ -29,6 +31,7 @@ mod pending;
 mod plan;
 pub mod policy;
 mod put;
+mod relocate;
 mod request;
 mod room;
 mod shared;
@@ -43,6 +46,8 @@ pub use crate::{
     bytes::copy_bytes,
     chain::Chain,
     clock::Clock,
+    compaction::Compaction,
+    copier::{Copier, CopyFailed},
     error::{
         AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,
     },

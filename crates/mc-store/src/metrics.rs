@@ -25,7 +25,7 @@ impl StoreMetrics {
     /// | `mc_store_objects`, `_pinned`, `_in_flight`, `_lingering`, `_live_bytes` | | gauges |
     /// | `mc_store_useful_bytes`, `_charged_bytes` | | gauges: bytes of objects, and bytes that segments have given |
     /// | `mc_store_hits_total`, `_misses_total`, `_committed_total`, `_committed_bytes_total`, `_abandoned_total`, `_expired_total`, `_removed_total` | | counters |
-    /// | `mc_store_moved_total`, `_moved_bytes_total` | | counters |
+    /// | `mc_store_moved_total`, `_moved_bytes_total`, `_moves_ended_total`, `_moves_ended_bytes_total` | | counters |
     /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `impossible` |
     /// | `mc_store_evictions_total`, `_evicted_bytes_total` | `cause` | counters: `on_demand`, `watermark`, `unreadable`, `corrupt` |
     /// | `mc_store_placed_bytes_on_demand_total` | | counter |
@@ -50,6 +50,8 @@ impl StoreMetrics {
         counter!("mc_store_removed_total").absolute(stats.removed);
         counter!("mc_store_moved_total").absolute(stats.moved.objects);
         counter!("mc_store_moved_bytes_total").absolute(stats.moved.bytes);
+        counter!("mc_store_moves_ended_total").absolute(stats.moves_ended.objects);
+        counter!("mc_store_moves_ended_bytes_total").absolute(stats.moves_ended.bytes);
         counter!("mc_store_placed_bytes_on_demand_total").absolute(stats.placed_bytes_on_demand);
         let refused = stats.refused;
         for (cause, count) in [

@@ -7,6 +7,7 @@ use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionErro
 use crate::{
     ObjectStore,
     book::NotWritten,
+    claims::Claim,
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
@@ -99,7 +100,7 @@ impl ObjectStore {
             };
             copy(old, &mut new)?;
             let (object_id, bytes) = (object.id, new.size());
-            match shared.switch(object, new, Some(place), shared.now()) {
+            match shared.switch(object, new, Some(place), shared.now(), Object::leave_place) {
                 Ok(()) => {
                     moved.replicas += 1;
                     moved.bytes += bytes;
@@ -140,7 +141,7 @@ impl ObjectStore {
             return Ok(Err(AddReplicaError::NotStored));
         };
         copy(source, &mut new)?;
-        Ok(shared.switch(object, new, None, shared.now()))
+        Ok(shared.switch(object, new, None, shared.now(), Object::leave_place))
     }
 
     /// Returns the objects that have fewer readable replicas than their puts
@@ -249,13 +250,14 @@ impl Shared {
     }
 
     /// Gives an object another replica, in the place of an old one or beside
-    /// them, unless it is leased or has changed.
-    fn switch(
+    /// them, unless it has changed or `take` does not take it.
+    pub(crate) fn switch(
         &self,
         object: Object,
         new: PlacedBuffer,
         replaced: Option<usize>,
         now: Moment,
+        take: fn(&Object, Moment) -> Result<(), Claim>,
     ) -> Result<(), AddReplicaError> {
         let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
         let to = new.segment_id();
@@ -263,7 +265,7 @@ impl Shared {
         let from = from.map_or(to, PlacedBuffer::segment_id);
         // The only replica can be taken over only if nobody else has the object.
         let known = if replaced.is_none() && object.replicas().len() == 1 {
-            if object.leave_place(now).is_err() {
+            if take(&object, now).is_err() {
                 return Err(AddReplicaError::Changed);
             }
             drop(object);
@@ -277,7 +279,7 @@ impl Shared {
         self.index.write_at(id).replace(id, |mut old| {
             // Claimed under the lock of the shard, no reader misses the object.
             if let Some(known) = &known
-                && (!old.is_same(known) || old.leave_place(now).is_err())
+                && (!old.is_same(known) || take(&old, now).is_err())
             {
                 return old;
             }

@@ -5,6 +5,8 @@
 //! one cannot be, because somebody has begun to read it, none goes and the
 //! search starts again.
 
+mod compacting;
+
 use std::sync::Arc;
 
 use mc_segment::{
@@ -49,6 +51,8 @@ impl Shared {
         now: Moment,
     ) -> Result<Vec<PlacedBuffer>, PutError> {
         let mut has_evicted = false;
+        let bytes = request.size.saturating_mul(request.replicas.least().into());
+        let mut budget = self.options.compaction.budget(bytes);
         for _ in 0..ATTEMPTS_MAX {
             match self.pool.place(request) {
                 Ok(buffers) => {
@@ -60,7 +64,7 @@ impl Shared {
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        if !self.make_room(request, now) {
+                        if !self.make_room(request, &mut budget, now) {
                             return Err(self.no_room(refusal, now));
                         }
                         has_evicted = true;
@@ -89,9 +93,10 @@ impl Shared {
         PutError::NoRoom { place, in_the_way }
     }
 
-    /// Lets objects go so that a request that was refused has room; returns
-    /// whether any went.
-    fn make_room(&self, request: &PlaceRequest<'_>, now: Moment) -> bool {
+    /// Moves objects, or lets them go, so that a request that was refused has
+    /// room; returns whether any moved or went. What is moved is taken off a
+    /// budget.
+    fn make_room(&self, request: &PlaceRequest<'_>, budget: &mut u64, now: Moment) -> bool {
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
         let placed = match request.replicas.count {
@@ -123,11 +128,15 @@ impl Shared {
             },
             now,
             claimed: Vec::new(),
+            holes_missing: wanted.saturating_sub(placed.len()),
+            budget: *budget,
+            has_moved: false,
         };
         let is_planned = (placed.len()..wanted).all(|_| room.plan());
         drop(placed);
+        *budget = room.budget;
         let victims = std::mem::take(&mut room.claimed);
-        if is_planned && !victims.is_empty() {
+        if is_planned && (room.has_moved || !victims.is_empty()) {
             self.let_go(victims, Cause::OnDemand, now);
             return true;
         }
@@ -166,12 +175,21 @@ struct Room<'a> {
     now: Moment,
     /// The victims of the plans so far.
     claimed: Vec<Object>,
+    /// Holes that are to be found in all.
+    holes_missing: usize,
+    /// Bytes that may yet be moved.
+    budget: u64,
+    /// Whether anything was moved, or left so that something could be.
+    has_moved: bool,
 }
 
 impl Room<'_> {
     /// Finds one more hole, and claims who has to leave for it.
     fn plan(&mut self) -> bool {
         for _ in 0..ATTEMPTS_MAX {
+            if self.budget > 0 && self.compact() {
+                return true;
+            }
             let is_in_order = self.shared.options.eviction == Eviction::InOrder;
             if is_in_order && self.claim_in_order() {
                 return true;

@@ -32,6 +32,9 @@ pub struct StoreStats {
     pub expired: u64,
     /// Replicas that were moved or added, and their bytes.
     pub moved: Counted,
+    /// Moves for a hole that were ended by a lease or a copier that failed, and
+    /// their bytes, all or some of which were copied in vain.
+    pub moves_ended: Counted,
     /// Objects that the owner removed.
     pub removed: u64,
     /// Puts that were refused, by cause.
@@ -165,6 +168,7 @@ pub(crate) struct Figures {
     pub(crate) committed_bytes: u64,
     pub(crate) removed: u64,
     pub(crate) moved: Counted,
+    pub(crate) moves_ended: Counted,
     pub(crate) on_demand: Counted,
     pub(crate) by_watermark: Counted,
     pub(crate) unreadable: Counted,

@@ -425,6 +425,7 @@ impl Shared {
             abandoned: load(&counts.abandoned),
             expired: load(&counts.expired),
             moved: figures.moved,
+            moves_ended: figures.moves_ended,
             removed: figures.removed,
             refused: Refusals {
                 key_taken: load(&counts.key_taken),

@@ -5,6 +5,7 @@
 
 pub mod arena;
 mod bimodal;
+mod compact;
 mod concurrency;
 mod evict;
 mod loguniform;
@@ -41,6 +42,7 @@ pub const WORKLOADS: &[Workload] = &[
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
     evict::WORKLOAD,
+    compact::WORKLOAD,
     replay::WORKLOAD,
     concurrency::WORKLOAD,
     arena::WORKLOAD,

@@ -1,0 +1,100 @@
+//! Moving one replica to a place of the same segment: reserve, copy, switch, free.
+//!
+//! Until the switch the object is where it was, for readers and for the journal; from
+//! then on it is at the new place, under a new descriptor. The old place is free when
+//! the last who looked at it has let go.
+
+use mc_segment::{ExactError, PlacedBuffer, SegmentId};
+
+use crate::{
+    copier::{Copier, LocalCopier, copy_in_slices},
+    object::Object,
+    policy::ObjectId,
+    shared::Shared,
+};
+
+/// A move within a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) id: ObjectId,
+    pub(crate) segment: SegmentId,
+    /// Address that the replica begins at, in one piece.
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// What became of a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relocated {
+    /// The replica is at its new place.
+    Done,
+    /// Something is at the new place. Nothing was copied.
+    Occupied,
+    /// The object has gone, is in use, or there was no copying it.
+    Ended,
+}
+
+impl Shared {
+    /// Returns who copies within the segment of a buffer, if anybody does.
+    pub(crate) fn copier_of(&self, buffer: &PlacedBuffer) -> Option<&dyn Copier> {
+        if buffer.is_local() {
+            return Some(&LocalCopier);
+        }
+        self.options.copier.as_deref()
+    }
+
+    /// Moves a replica; takes the bytes that are copied, be it in vain, off a
+    /// budget, and moves nothing beyond that.
+    pub(crate) fn relocate(&self, step: Step, budget: &mut u64) -> Relocated {
+        let Step {
+            id,
+            segment,
+            from,
+            to,
+        } = step;
+        let Some(object) = self.index.object(id) else {
+            return Relocated::Ended;
+        };
+        let Some((place, old)) = single_piece_at(&object, segment, from) else {
+            return Relocated::Ended;
+        };
+        let size = old.size();
+        let is_idle = || object.claim(self.now()).is_none();
+        if size > *budget || !is_idle() {
+            return Relocated::Ended;
+        }
+        let Some(copier) = self.copier_of(old) else {
+            return Relocated::Ended;
+        };
+        let mut new = match self.pool.place_at(segment, to, size) {
+            Ok(new) => new,
+            Err(ExactError::Occupied { .. }) => return Relocated::Occupied,
+            Err(_) => return Relocated::Ended,
+        };
+        *budget -= size;
+        let is_switched = copy_in_slices(copier, old, &mut new, is_idle).is_ok()
+            && self
+                .switch(object, new, Some(place), self.now(), Object::leave)
+                .is_ok();
+        if !is_switched {
+            self.order.lock().figures.moves_ended.add(size);
+            return Relocated::Ended;
+        }
+        Relocated::Done
+    }
+}
+
+/// Returns the replica of an object that is in one piece at an address, and its
+/// place among the others.
+pub(crate) fn single_piece_at(
+    object: &Object,
+    segment: SegmentId,
+    address: u64,
+) -> Option<(usize, &PlacedBuffer)> {
+    let mut replicas = object.replicas().enumerate();
+    replicas.find(|(_, replica)| {
+        replica.segment_id() == segment
+            && replica.address() == address
+            && replica.extents().len() == 1
+    })
+}

@@ -1,0 +1,215 @@
+//! Making a hole by moving what is between holes, where the next in order leave
+//! only as far as bytes are short.
+
+use mc_segment::{Block, BlockCost, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, SegmentId};
+
+use super::{NEXT, Room};
+use crate::{
+    object::Object,
+    plan::Found,
+    policy::ObjectId,
+    relocate::{Relocated, Step, single_piece_at},
+    shared::Shared,
+    stats::Cause,
+};
+
+/// Blocks that a plan looks at, at most.
+const NODES_VISITED_MAX: u32 = 256;
+
+/// Segments that plans are sought in: those with the most free bytes, and those
+/// of the next in order.
+const SEGMENTS_TRIED: usize = 4;
+
+/// A segment in which a hole may be made.
+#[derive(Clone, Copy, Debug)]
+struct Site {
+    segment: SegmentId,
+    charged: u64,
+    free_bytes: u64,
+}
+
+impl Room<'_> {
+    /// Makes the hole by moves within the budget, of what is free already if
+    /// possible; otherwise the next in order leave, no more than that takes.
+    ///
+    /// Returns whether it is there, or is when those who were claimed have left.
+    pub(super) fn compact(&mut self) -> bool {
+        let first = self.candidates(1);
+        let sites = self.sites(&first);
+        if self.compact_among(&[], &sites) {
+            return true;
+        }
+        if let Some(found) = self.among_first(&first) {
+            return self.claim(found);
+        }
+        drop(first);
+        let next = self.candidates(NEXT);
+        let sites = self.sites(&next);
+        let mut count = 0;
+        while count < next.len() && self.budget > 0 {
+            count += 1 + count / 8;
+            let spares = &next[..count.min(next.len())];
+            if let Some((segment, plan)) = self.find_plan(spares, &sites) {
+                let victims = named(spares, segment, &plan);
+                // Whoever holds on to an object keeps its place from being free.
+                drop(next);
+                return self.carry_out(segment, &plan, victims);
+            }
+        }
+        false
+    }
+
+    fn compact_among(&mut self, spares: &[Object], sites: &[Site]) -> bool {
+        match self.find_plan(spares, sites) {
+            Some((segment, plan)) => self.carry_out(segment, &plan, Vec::new()),
+            None => false,
+        }
+    }
+
+    /// Returns the segments that a plan may be about.
+    fn sites(&self, next: &[Object]) -> Vec<Site> {
+        let pool = &self.shared.pool;
+        let mut views = pool.segments();
+        views.retain(|view| self.demand.may_use_segment(view));
+        views.sort_by_key(|view| std::cmp::Reverse(view.free_bytes));
+        let emptiest = views.iter().take(SEGMENTS_TRIED / 2).map(|view| view.id);
+        let buffers = next.iter().flat_map(Object::replicas);
+        let of_next = buffers.filter(|buffer| self.demand.may_use(buffer));
+        let mut ids: Vec<SegmentId> = Vec::new();
+        for id in emptiest.chain(of_next.map(PlacedBuffer::segment_id)) {
+            if ids.len() < SEGMENTS_TRIED && !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let site = |segment: SegmentId| {
+            let view = views.iter().find(|view| view.id == segment)?;
+            let charged = pool.info(segment)?.charged_size(self.demand.size)?;
+            Some(Site {
+                segment,
+                charged,
+                free_bytes: view.free_bytes,
+            })
+        };
+        ids.into_iter().filter_map(site).collect()
+    }
+
+    /// Returns a plan that moves no more than the budget, where some objects
+    /// may leave, and its segment.
+    fn find_plan(&self, spares: &[Object], sites: &[Site]) -> Option<(SegmentId, BlockPlan)> {
+        let leaving = || spares.iter().chain(&self.claimed);
+        let mut best: Option<(SegmentId, BlockPlan)> = None;
+        for site in sites {
+            let buffers = leaving().flat_map(Object::replicas);
+            let here: Vec<&PlacedBuffer> = buffers
+                .filter(|buffer| buffer.segment_id() == site.segment)
+                .collect();
+            let leaving_bytes = here.iter().map(|buffer| buffer.size()).sum::<u64>();
+            if site.free_bytes.saturating_add(leaving_bytes) < site.charged {
+                continue;
+            }
+            let options = HoleOptions {
+                align: self.demand.align,
+                moved_bytes_max: self.budget,
+                nodes_visited_max: NODES_VISITED_MAX,
+                ..HoleOptions::new(self.demand.size)
+            };
+            let weigh = |blocks: &[Block]| self.shared.movable(site.segment, blocks, self.now);
+            let plan = self
+                .shared
+                .pool
+                .plan_hole(site.segment, &options, &here, weigh);
+            let Some(plan) = plan else {
+                continue;
+            };
+            if best
+                .as_ref()
+                .is_none_or(|(_, best)| plan.moved_bytes < best.moved_bytes)
+            {
+                best = Some((site.segment, plan));
+            }
+        }
+        best
+    }
+
+    /// Claims who leaves, and moves what is in the way.
+    fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: Vec<Object>) -> bool {
+        let before = self.claimed.len();
+        if !self.claim(Found { segment, victims }) {
+            return false;
+        }
+        if !plan.moves.iter().all(|step| self.take_step(segment, step)) {
+            let others = self.claimed.split_off(before.min(self.claimed.len()));
+            self.spare(others);
+            return false;
+        }
+        // Another replica goes under another name, also where nobody left.
+        let info = self.shared.pool.info(segment);
+        let names = info.map(|info| info.name.as_str().into());
+        self.demand.names.extend(names);
+        true
+    }
+
+    /// Moves one block; returns whether it is where the plan says.
+    fn take_step(&mut self, segment: SegmentId, step: &BlockMove) -> bool {
+        let Some(owner) = step.owner else {
+            return false;
+        };
+        let step = Step {
+            id: ObjectId::of_owner(owner),
+            segment,
+            from: step.from,
+            to: step.to,
+        };
+        let mut relocated = self.shared.relocate(step, &mut self.budget);
+        // It goes where one is that leaves.
+        if relocated == Relocated::Occupied && self.let_go_early() {
+            relocated = self.shared.relocate(step, &mut self.budget);
+        }
+        let is_done = relocated == Relocated::Done;
+        self.has_moved |= is_done;
+        is_done
+    }
+
+    /// Lets those go that were claimed, as long as all that is missing is one
+    /// hole; returns whether any went.
+    fn let_go_early(&mut self) -> bool {
+        if self.holes_missing > 1 || self.claimed.is_empty() {
+            return false;
+        }
+        let victims = std::mem::take(&mut self.claimed);
+        self.shared.let_go(victims, Cause::OnDemand, self.now);
+        self.has_moved = true;
+        true
+    }
+}
+
+/// Returns the objects that a plan lets go.
+fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object> {
+    let is_named = |object: &&Object| {
+        let mut evictions = plan.evictions.iter();
+        evictions.any(|block| object.is_at(segment, block.address))
+    };
+    spares.iter().filter(is_named).cloned().collect()
+}
+
+impl Shared {
+    /// Returns which blocks of a segment may be moved, and to which multiples.
+    pub(crate) fn movable(
+        &self,
+        segment: SegmentId,
+        blocks: &[Block],
+        now: crate::clock::Moment,
+    ) -> Vec<BlockCost> {
+        let mut has_copier = None;
+        let cost = |block: &Block| {
+            let object = self.index.object(ObjectId::of_owner(block.owner?))?;
+            let (_, replica) = single_piece_at(&object, segment, block.address)?;
+            let has_copier = *has_copier.get_or_insert_with(|| self.copier_of(replica).is_some());
+            let is_movable = has_copier && object.claim(now).is_none();
+            is_movable.then(|| BlockCost::movable_to(object.terms.align))
+        };
+        let mut cost = cost;
+        let costs = blocks.iter().map(|block| cost(block).unwrap_or(BlockCost::IMMOVABLE));
+        costs.collect()
+    }
+}
