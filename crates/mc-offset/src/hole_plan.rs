@@ -4,23 +4,29 @@
 //! allocations are gone, by what that costs at the least; `rooms` finds where
 //! the allocations of one stretch go, and in which order. This file tries the
 //! stretches, the cheapest first, until none that is left can be better than
-//! the best plan so far. `spares` knows allocations that count as holes.
+//! the best plan so far. If what is in a stretch finds no room, `hops` lets a
+//! hole grow over its neighbors. `spares` knows allocations that count as holes,
+//! and `elsewhere` the rooms that are not beside the hole.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, ops::Range};
 
 use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
+mod elsewhere;
+mod hops;
 mod rooms;
 mod runs;
 mod spares;
 
-use self::{rooms::plan_run, runs::RunSearch, spares::Spares};
+use self::{hops::plan_hops, rooms::plan_run, runs::RunSearch, spares::Spares};
 
 /// Stretches for which a plan is tried.
 const RUNS_TRIED: usize = 8;
 /// Largest holes that are looked around at, where not all nodes may be visited.
 const HOLES_TRIED: usize = 16;
+/// Moves of a plan at most: the search for rooms takes their square.
+const MOVES_MAX: usize = 1024;
 
 /// What hole to make, and how much it may take.
 ///
@@ -186,14 +192,16 @@ impl OffsetAllocator {
     /// `block_cost` tells what may be done with an allocation; it is asked once
     /// or twice for each that is looked at. What is moved goes into holes
     /// elsewhere, or is slid to the side of the window, if need be by way of a
-    /// temporary place; allocations outside of the window stay where they are.
+    /// temporary place; or blocks beside a hole, one after another, hop to its
+    /// far end, so that it gains what is free behind them. Other allocations
+    /// stay where they are.
     /// Where all nodes may be visited they all are, and the plan says how good
     /// it is; otherwise the surroundings of the largest holes are looked at.
     ///
     /// Returns `None` if it finds no plan within the budget, if no request of
     /// the size could ever be served, or if the alignment is not a power of
     /// two. Takes time linear in the nodes that may be visited; a plan has at
-    /// most 256 moves. A move needs an allocation more than are live while it
+    /// most 1024 moves. A move needs an allocation more than are live while it
     /// lasts, which the limit in the options has to leave room for.
     ///
     /// # Examples
@@ -273,17 +281,18 @@ impl OffsetAllocator {
         let visited_max = options.nodes_visited_max;
         let is_complete = search.search(space, &spares, visited_max, &mut block_cost);
         let runs = search.into_runs();
-        let least = runs.first()?.least;
+        let least = runs.first().map_or((0, 0), |run| run.least);
         let mut best: Option<HolePlan> = None;
         for run in &runs {
             if best.as_ref().is_some_and(|best| best.price() <= run.least) {
                 break;
             }
             let plan = plan_run(space, &spares, run, &hole, options, &mut block_cost);
-            best = match (best, plan) {
-                (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
-                (best, plan) => plan.or(best),
-            };
+            best = better(best, plan);
+        }
+        if best.as_ref().is_none_or(|best| best.price() > least) {
+            let plan = plan_hops(space, &spares, &hole, options, &mut block_cost);
+            best = better(best, plan);
         }
         let mut plan = best?;
         plan.optimality = if is_complete {
@@ -292,6 +301,14 @@ impl OffsetAllocator {
             Optimality::Unknown
         };
         Some(plan)
+    }
+}
+
+/// Returns the better one of two plans, the first if they are as good.
+fn better(first: Option<HolePlan>, second: Option<HolePlan>) -> Option<HolePlan> {
+    match (first, second) {
+        (Some(first), Some(second)) if first.price() <= second.price() => Some(first),
+        (first, second) => second.or(first),
     }
 }
 

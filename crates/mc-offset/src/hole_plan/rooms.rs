@@ -1,10 +1,11 @@
 //! Where the allocations of a run go, and in which order.
 
 use alloc::vec::Vec;
-use core::{cmp::Reverse, ops::ControlFlow, ops::Range};
+use core::{cmp::Reverse, ops::Range};
 
 use super::{
-    BlockCost, HoleOptions, HolePlan, Move, Optimality, Price,
+    BlockCost, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, Price, better,
+    elsewhere::{Elsewhere, tightest},
     runs::{Hole, Run},
     spares::Spares,
 };
@@ -13,17 +14,10 @@ use crate::{
     space::{Content, Space},
 };
 
-/// Moves of a plan at most: the search for rooms takes their square.
-const MOVES_MAX: usize = 256;
 /// Places of the hole in its run that are tried.
 const PLACES_TRIED: usize = 6;
 /// Allocations of a run up to which each place between two of them counts.
 const BLOCKS_SLID: usize = 16;
-/// Bins, and holes in each, that are looked at for a room outside of the run.
-const ROOM_BINS: usize = 3;
-const ROOM_PROBES: usize = 8;
-/// Largest holes that are looked at if none of those will do.
-const LARGEST_PROBED: usize = 4;
 
 /// An allocation in the run.
 #[derive(Clone, Copy, Debug)]
@@ -59,12 +53,9 @@ pub(super) fn plan_run(
             break;
         }
         let target = start..start + hole.charge;
-        let attempt = Attempt::new(&stretch, spares, target, options.moved_bytes_max);
-        let plan = attempt.and_then(|attempt| attempt.finish(space));
-        best = match (best, plan) {
-            (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
-            (best, plan) => plan.or(best),
-        };
+        let attempt = Attempt::new(space, &stretch, spares, target, options.moved_bytes_max);
+        let plan = attempt.and_then(Attempt::finish);
+        best = better(best, plan);
     }
     best
 }
@@ -215,6 +206,7 @@ fn divide(blocks: &[Block], moved_bytes_max: u64) -> Option<(Vec<Block>, Vec<Blo
 /// A plan for one place of the hole, as far as it is made.
 #[derive(Debug)]
 struct Attempt<'a> {
+    space: &'a Space,
     target: Range<u64>,
     /// The stretch around it.
     around: &'a Stretch,
@@ -228,12 +220,12 @@ struct Attempt<'a> {
     moved_bytes: u64,
     /// What is free around the target when all moves so far are done.
     free: Vec<Range<u64>>,
-    /// Where the moves so far go, one place for each.
-    taken: Vec<Range<u64>>,
+    elsewhere: Elsewhere<'a>,
 }
 
 impl<'a> Attempt<'a> {
     fn new(
+        space: &'a Space,
         stretch: &'a Stretch,
         spares: &'a Spares,
         target: Range<u64>,
@@ -257,6 +249,7 @@ impl<'a> Attempt<'a> {
             free.push(end..stretch.range.end);
         }
         Some(Self {
+            space,
             target,
             around: stretch,
             spares,
@@ -266,14 +259,14 @@ impl<'a> Attempt<'a> {
             moves: Vec::new(),
             moved_bytes: 0,
             free,
-            taken: Vec::new(),
+            elsewhere: Elsewhere::new(space, spares),
         })
     }
 
     /// Finds a room for every block that has to move.
-    fn finish(mut self, space: &Space) -> Option<HolePlan> {
+    fn finish(mut self) -> Option<HolePlan> {
         while !self.pending.is_empty() {
-            let is_advanced = self.move_what_fits(space) || self.slide_one(space);
+            let is_advanced = self.move_what_fits() || self.slide_one();
             if !is_advanced && !self.evict_one() {
                 return None;
             }
@@ -297,7 +290,7 @@ impl<'a> Attempt<'a> {
     /// Returns who leaves, those without a cost that lie where something goes
     /// included.
     fn evictions(&self) -> Vec<Allocation> {
-        let mut used = self.taken.clone();
+        let mut used = self.elsewhere.taken().to_vec();
         used.push(self.target.clone());
         let is_used = |block: &&Block| {
             let Range { start, end } = block.range();
@@ -320,15 +313,17 @@ impl<'a> Attempt<'a> {
     }
 
     /// Moves the blocks for which there is a room; returns whether any was.
-    fn move_what_fits(&mut self, space: &Space) -> bool {
+    fn move_what_fits(&mut self) -> bool {
         let pending = core::mem::take(&mut self.pending);
         let count = pending.len();
         for block in pending {
-            let step = space.options().step(block.cost.align);
+            let step = self.space.options().step(block.cost.align);
             let beside = tightest(self.sides(&self.free), block.charge, step);
             if let Some(to) = beside {
                 self.push_move(&block, block.start(), to);
-            } else if let Some(to) = self.room_elsewhere(space, block.charge, step) {
+            } else if let Some(to) = self
+                .elsewhere
+                .room(&self.around.range, block.charge, step) {
                 self.push_move(&block, block.start(), to);
             } else {
                 self.pending.push(block);
@@ -339,10 +334,10 @@ impl<'a> Attempt<'a> {
 
     /// Slides one block to a side by way of a temporary place, since where it
     /// goes overlaps where it is; returns whether there was one.
-    fn slide_one(&mut self, space: &Space) -> bool {
+    fn slide_one(&mut self) -> bool {
         for at in 0..self.pending.len() {
             let block = self.pending[at];
-            let step = space.options().step(block.cost.align);
+            let step = self.space.options().step(block.cost.align);
             let mut cleared = self.free.clone();
             give(&mut cleared, block.range());
             let Some(to) = tightest(self.sides(&cleared), block.charge, step) else {
@@ -382,7 +377,7 @@ impl<'a> Attempt<'a> {
     fn push_move(&mut self, block: &Block, from: u64, to: u64) {
         take(&mut self.free, &(to..to + block.charge));
         give(&mut self.free, from..from + block.charge);
-        self.taken.push(to..to + block.charge);
+        self.elsewhere.take(to..to + block.charge);
         self.moved_bytes += block.allocation.size();
         self.moves.push(Move {
             allocation: block.allocation,
@@ -403,61 +398,6 @@ impl<'a> Attempt<'a> {
         let sides: Vec<_> = sides.filter(|side| !side.is_empty()).collect();
         sides.into_iter()
     }
-
-    /// Returns an offset for a block in a hole that is not beside the target.
-    fn room_elsewhere(&self, space: &Space, charge: u64, step: u64) -> Option<u64> {
-        let holes = space.holes();
-        let around = &self.around.range;
-        let rest_of_hole = |hole: u32| {
-            let hole = holes.hole(hole);
-            let is_beside = around.start <= hole.offset && hole.end() <= around.end;
-            if is_beside {
-                return 0..0;
-            }
-            self.rest(hole.offset..hole.end())
-        };
-        let spares = self.spares.rooms_outside(around);
-        let spares = spares.map(|room| self.rest(room));
-        let own = holes.scale().bin_floor(charge);
-        let bins = holes.bins().iter_from(own).take(ROOM_BINS);
-        let near = bins.flat_map(|bin| holes.in_bin(bin).take(ROOM_PROBES));
-        let found = tightest(near.map(rest_of_hole).chain(spares), charge, step);
-        if found.is_some() {
-            return found;
-        }
-        let mut largest = Vec::new();
-        holes.largest_holes(|hole| {
-            largest.push(rest_of_hole(hole));
-            if largest.len() < LARGEST_PROBED {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        tightest(largest.into_iter(), charge, step)
-    }
-
-    /// Returns what of a room is behind all that the moves so far have taken
-    /// of it.
-    fn rest(&self, room: Range<u64>) -> Range<u64> {
-        let within = self
-            .taken
-            .iter()
-            .filter(|taken| taken.start < room.end && room.start < taken.end);
-        let start = within.map(|taken| taken.end.min(room.end)).max();
-        start.unwrap_or(room.start)..room.end
-    }
-}
-
-/// Returns the first multiple of `step` in the smallest range that has `charge`
-/// bytes behind one.
-fn tightest(ranges: impl Iterator<Item = Range<u64>>, charge: u64, step: u64) -> Option<u64> {
-    let fitting = ranges.filter_map(|range| {
-        let at = range.start.checked_next_multiple_of(step)?;
-        let is_large_enough = at.checked_add(charge)? <= range.end;
-        is_large_enough.then_some((range.end - range.start, at))
-    });
-    fitting.min().map(|(_, at)| at)
 }
 
 /// Takes a range out of the free ones, if it is among them.

@@ -19,7 +19,7 @@ pub(super) struct Hole {
 
 impl Hole {
     /// Returns whether there is a place for it from `start` to `end`.
-    fn fits(&self, start: u64, end: u64) -> bool {
+    pub(super) fn fits(&self, start: u64, end: u64) -> bool {
         let aligned = start.checked_next_multiple_of(self.step);
         let room = aligned.and_then(|at| end.checked_sub(at));
         room.is_some_and(|room| room >= self.charge)
