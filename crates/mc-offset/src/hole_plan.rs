@@ -233,14 +233,14 @@ impl OffsetAllocator {
         self.plan_hole_with_spares(options, &[], block_cost)
     }
 
-    /// As [`plan_hole`](Self::plan_hole), where some allocations count as holes,
+    /// As [`plan_hole`](Self::plan_hole), where some allocations may make room
     /// wherever they are: those that should leave first, say.
     ///
-    /// What is moved may go into the rooms that they leave, and where not all
-    /// nodes may be visited their surroundings are looked at, too. Those that
-    /// the plan makes use of are among its evictions, at no cost; `block_cost`
-    /// is not asked about them. Tokens that are not live count for nothing.
-    /// Takes O(s log s) time more for s of them.
+    /// What is moved may go to where they are, and where not all nodes may be
+    /// visited their surroundings are looked at, too. Those that the plan makes
+    /// use of are among its evictions, at their costs; they never move. Tokens that are not live
+    /// or may not be evicted count for nothing. Takes O(s log s) time more for s
+    /// of them.
     ///
     /// # Examples
     ///
@@ -253,10 +253,12 @@ impl OffsetAllocator {
     /// // The one beside the hole moves to where the spare one is.
     /// let options = HoleOptions { moved_bytes_max: 10, ..HoleOptions::new(20) };
     /// let spares = [blocks[4]];
-    /// let plan = allocator.plan_hole_with_spares(&options, &spares, |_| BlockCost::movable());
+    /// let plan = allocator.plan_hole_with_spares(&options, &spares, |block| {
+    ///     if spares.contains(block) { BlockCost::evictable(1) } else { BlockCost::movable() }
+    /// });
     /// let plan = plan.expect("there is one");
     /// assert_eq!(plan.evictions, spares);
-    /// assert_eq!((plan.moves[0].to, plan.cost), (40, 0));
+    /// assert_eq!((plan.moves[0].to, plan.cost), (40, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn plan_hole_with_spares(
@@ -270,10 +272,11 @@ impl OffsetAllocator {
             return None;
         }
         let space = self.space();
-        let spares = Spares::new(space, spares);
-        let mut block_cost = |allocation: &Allocation| match spares.has(allocation) {
-            true => BlockCost::evictable(0),
-            false => block_cost(allocation),
+        let spares = Spares::new(space, spares, &mut block_cost);
+        // What may take their places is planned before they could move.
+        let mut block_cost = |allocation: &Allocation| match spares.cost(allocation) {
+            Some(cost) => BlockCost::evictable(cost),
+            None => block_cost(allocation),
         };
         let step = self.options().step(options.align);
         let hole = runs::Hole { charge, step };

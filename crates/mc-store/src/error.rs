@@ -162,7 +162,9 @@ pub enum StoreOptionsError {
     #[error("at most 0 pieces of an object; at least 1 is needed")]
     NoExtents,
     /// The budget of the compaction is no budget.
-    #[error("a budget of {moved_per_placed} bytes moved for each that is placed; at least 0 and finite")]
+    #[error(
+        "a budget of {moved_per_placed} bytes moved for each that is placed; at least 0 and finite"
+    )]
     Compaction {
         /// The budget.
         moved_per_placed: f64,

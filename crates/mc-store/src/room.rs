@@ -187,15 +187,18 @@ impl Room<'_> {
     /// Finds one more hole, and claims who has to leave for it.
     fn plan(&mut self) -> bool {
         for _ in 0..ATTEMPTS_MAX {
-            if self.budget > 0 && self.compact() {
-                return true;
+            let mut first = self.candidates(1);
+            if self.can_move(&first) {
+                if self.compact(first) {
+                    return true;
+                }
+                first = self.candidates(1);
             }
             let is_in_order = self.shared.options.eviction == Eviction::InOrder;
             if is_in_order && self.claim_in_order() {
                 return true;
             }
             // Too many that are first in order may be of no use.
-            let first = self.candidates(1);
             if let Some(found) = self.among_first(&first) {
                 if self.claim(found) {
                     return true;

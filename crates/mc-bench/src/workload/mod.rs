@@ -10,6 +10,7 @@ mod concurrency;
 mod evict;
 mod loguniform;
 mod mixed;
+mod no_bytes;
 mod pages;
 mod paired;
 pub mod populate;

@@ -15,8 +15,10 @@ use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
 use super::{
-    BlockCost, HOLES_TRIED, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality,
-    elsewhere::Elsewhere, runs::Hole, spares::Spares,
+    BlockCost, HOLES_TRIED, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, better,
+    elsewhere::Elsewhere,
+    runs::Hole,
+    spares::{Spares, evictions},
 };
 use crate::{
     allocation::Allocation,
@@ -45,7 +47,11 @@ pub(super) fn plan_hops(
 ) -> Option<HolePlan> {
     // Where all nodes may be visited, each hole may grow as far as the budget goes.
     let is_complete = space.node_count() <= options.nodes_visited_max;
-    let count = if is_complete { HOLES_TRIED } else { HOLES_GROWN };
+    let count = if is_complete {
+        HOLES_TRIED
+    } else {
+        HOLES_GROWN
+    };
     let mut starts: Vec<Span> = spares.spans().take(count).collect();
     let starts_max = starts.len() + count;
     space.holes().largest_holes(|hole| {
@@ -60,16 +66,12 @@ pub(super) fn plan_hops(
         true => space.node_count() as usize,
         false => options.nodes_visited_max as usize / (2 * starts.len().max(1)),
     };
-    let mut moved_bytes_max = options.moved_bytes_max;
     let mut best = None;
     for start in starts {
         for side in [Side::Below, Side::Above] {
             let mut growth = Growth::new(space, spares, start, side);
-            if growth.grow(hole, moved_bytes_max, visits_max, block_cost) {
-                let plan = growth.finish(hole, spares);
-                // Only a better one is of use from here on.
-                moved_bytes_max = plan.moved_bytes.saturating_sub(1);
-                best = Some(plan);
+            if growth.grow(hole, options.moved_bytes_max, visits_max, block_cost) {
+                best = better(best, Some(growth.finish(hole, spares)));
             }
         }
     }
@@ -88,8 +90,9 @@ struct Growth<'a> {
     elsewhere: Elsewhere<'a>,
     moves: Vec<Move>,
     moved_bytes: u64,
-    /// Allocations that are as good as holes, and where they are.
-    nothing: Vec<(Allocation, Range<u64>)>,
+    /// Allocations that leave if something goes where they are, with what that
+    /// costs.
+    leaving: Vec<(Allocation, u64, Range<u64>)>,
 }
 
 impl<'a> Growth<'a> {
@@ -100,10 +103,6 @@ impl<'a> Growth<'a> {
             Side::Below => start.offset..start.end() + free_bytes(space.span_after(&start)),
             Side::Above => start.offset - free_bytes(space.span_before(&start))..start.end(),
         };
-        let nothing = match start.content {
-            Content::Live(allocation) => Vec::from([(allocation, start.offset..start.end())]),
-            Content::Free => Vec::new(),
-        };
         Self {
             space,
             side,
@@ -113,7 +112,7 @@ impl<'a> Growth<'a> {
             elsewhere: Elsewhere::new(space, spares),
             moves: Vec::new(),
             moved_bytes: 0,
-            nothing,
+            leaving: Vec::new(),
         }
     }
 
@@ -136,13 +135,17 @@ impl<'a> Growth<'a> {
                 Content::Free => self.gain_hole(&next),
                 Content::Live(allocation) => {
                     let cost = block_cost(&allocation);
-                    if cost.is_nothing() {
-                        self.nothing.push((allocation, next.offset..next.end()));
-                        self.gain_hole(&next)
-                    } else {
-                        let left = moved_bytes_max - self.moved_bytes;
-                        let is_possible = cost.is_movable() && allocation.size() <= left;
-                        is_possible && self.move_away(&next, allocation, cost)
+                    match cost.eviction {
+                        Some(eviction) if !cost.is_movable() => {
+                            let place = next.offset..next.end();
+                            self.leaving.push((allocation, eviction, place));
+                            self.gain_hole(&next)
+                        }
+                        _ => {
+                            let left = moved_bytes_max - self.moved_bytes;
+                            let is_possible = cost.is_movable() && allocation.size() <= left;
+                            is_possible && self.move_away(&next, allocation, cost)
+                        }
                     }
                 }
             };
@@ -245,19 +248,15 @@ impl<'a> Growth<'a> {
             used.iter()
                 .any(|used| used.start < place.end && place.start < used.end)
         };
-        let nothing = self.nothing.iter().filter(|(_, place)| is_used(place));
-        let mut evictions: Vec<Allocation> = nothing
-            .map(|(allocation, _)| *allocation)
-            .chain(spares.in_any(&used))
-            .collect();
-        evictions.sort_unstable_by_key(Allocation::offset);
-        evictions.dedup();
+        let leaving = self.leaving.iter().filter(|(.., place)| is_used(place));
+        let leaving = leaving.map(|&(allocation, cost, _)| (allocation, cost));
+        let (evictions, cost) = evictions(leaving.chain(spares.in_any(&used)));
         HolePlan {
             window,
             evictions,
             moves: self.moves,
             moved_bytes: self.moved_bytes,
-            cost: 0,
+            cost,
             optimality: Optimality::Unknown,
         }
     }

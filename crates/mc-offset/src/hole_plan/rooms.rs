@@ -7,7 +7,7 @@ use super::{
     BlockCost, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, Price, better,
     elsewhere::{Elsewhere, tightest},
     runs::{Hole, Run},
-    spares::Spares,
+    spares::{Spares, evictions},
 };
 use crate::{
     allocation::Allocation,
@@ -274,9 +274,7 @@ impl<'a> Attempt<'a> {
         if self.moved_bytes > self.moved_bytes_max {
             return None;
         }
-        let costs = self.evicted.iter().filter_map(|block| block.cost.eviction);
-        let cost = costs.map(u128::from).sum();
-        let evictions = self.evictions();
+        let (evictions, cost) = self.evictions();
         Some(HolePlan {
             cost,
             evictions,
@@ -287,9 +285,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Returns who leaves, those without a cost that lie where something goes
-    /// included.
-    fn evictions(&self) -> Vec<Allocation> {
+    /// Returns who leaves, those included that are where something goes.
+    fn evictions(&self) -> (Vec<Allocation>, u128) {
         let mut used = self.elsewhere.taken().to_vec();
         used.push(self.target.clone());
         let is_used = |block: &&Block| {
@@ -300,16 +297,9 @@ impl<'a> Attempt<'a> {
         let nothing = blocks
             .filter(|block| block.cost.is_nothing())
             .filter(is_used);
-        let mut evictions: Vec<Allocation> = self
-            .evicted
-            .iter()
-            .chain(nothing)
-            .map(|block| block.allocation)
-            .chain(self.spares.in_any(&used))
-            .collect();
-        evictions.sort_unstable_by_key(Allocation::offset);
-        evictions.dedup();
-        evictions
+        let leaving = self.evicted.iter().chain(nothing);
+        let leaving = leaving.map(|block| (block.allocation, block.cost.eviction.unwrap_or(0)));
+        evictions(leaving.chain(self.spares.in_any(&used)))
     }
 
     /// Moves the blocks for which there is a room; returns whether any was.
@@ -321,9 +311,7 @@ impl<'a> Attempt<'a> {
             let beside = tightest(self.sides(&self.free), block.charge, step);
             if let Some(to) = beside {
                 self.push_move(&block, block.start(), to);
-            } else if let Some(to) = self
-                .elsewhere
-                .room(&self.around.range, block.charge, step) {
+            } else if let Some(to) = self.elsewhere.room(&self.around.range, block.charge, step) {
                 self.push_move(&block, block.start(), to);
             } else {
                 self.pending.push(block);

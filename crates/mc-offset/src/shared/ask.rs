@@ -131,8 +131,8 @@ impl SharedAllocator {
         self.inspect(|allocator| allocator.plan_hole(options, block_cost))
     }
 
-    /// As [`plan_hole`](Self::plan_hole), where some allocations count as holes:
-    /// see [`OffsetAllocator::plan_hole_with_spares`].
+    /// As [`plan_hole`](Self::plan_hole), where some allocations may
+    /// make room wherever they are: see [`OffsetAllocator::plan_hole_with_spares`].
     ///
     /// # Panics
     ///

@@ -14,9 +14,8 @@ impl SegmentPool {
     ///
     /// `weigh` is called with blocks of one registration and tells for each what
     /// may be done with it: see [`OffsetAllocator::plan_hole`]. No lock is held
-    /// meanwhile. `spares` are buffers that should leave first: those in the
-    /// segment count as holes, and the plan names among its evictions those that
-    /// it makes use of. Takes the lock of each registration twice, for a time
+    /// meanwhile. `spares` are buffers that should leave first: what is moved may
+    /// go to where they are, if they may be evicted. Takes the lock of each registration twice, for a time
     /// that the nodes which may be visited bound.
     ///
     /// Returns `None` if the segment is not mounted, or there is no plan within

@@ -58,9 +58,7 @@ impl Demand<'_> {
 
     /// Returns whether a segment may be used.
     pub(crate) fn may_use_segment(&self, view: &SegmentView) -> bool {
-        view.state.is_placeable()
-            && !self.excluded.contains(&view.id)
-            && !self.has_name(&view.name)
+        view.state.is_placeable() && !self.excluded.contains(&view.id) && !self.has_name(&view.name)
     }
 
     fn has_name(&self, name: &str) -> bool {

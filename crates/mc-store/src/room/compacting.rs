@@ -13,8 +13,14 @@ use crate::{
     stats::Cause,
 };
 
-/// Blocks that a plan looks at, at most.
-const NODES_VISITED_MAX: u32 = 256;
+/// Blocks that a plan looks at: these, and some times those that its window has
+/// on average, up to a limit.
+const NODES_VISITED: u64 = 256;
+const NODES_OF_WINDOW_FACTOR: u64 = 8;
+const NODES_VISITED_MAX: u64 = 1 << 14;
+
+/// Objects that may leave beside moves, at most.
+const LEAVING_MAX: usize = 512;
 
 /// Segments that plans are sought in: those with the most free bytes, and those
 /// of the next in order.
@@ -33,37 +39,75 @@ impl Room<'_> {
     /// possible; otherwise the next in order leave, no more than that takes.
     ///
     /// Returns whether it is there, or is when those who were claimed have left.
-    pub(super) fn compact(&mut self) -> bool {
-        let first = self.candidates(1);
+    pub(super) fn compact(&mut self, first: Vec<Object>) -> bool {
         let sites = self.sites(&first);
-        if self.compact_among(&[], &sites) {
-            return true;
+        if let Some((segment, plan)) = self.find_plan(&[], &sites) {
+            // Whoever holds on to an object keeps its place from being free.
+            drop(first);
+            return self.carry_out(segment, &plan, Vec::new());
         }
         if let Some(found) = self.among_first(&first) {
             return self.claim(found);
         }
         drop(first);
-        let next = self.candidates(NEXT);
+        let mut next = self.candidates(NEXT);
+        if next.len() == NEXT && !self.may_suffice(&next, &sites) {
+            next = self.candidates(LEAVING_MAX);
+        }
         let sites = self.sites(&next);
-        let mut count = 0;
-        while count < next.len() && self.budget > 0 {
-            count += 1 + count / 8;
-            let spares = &next[..count.min(next.len())];
+        let is_enough = |&count: &usize| self.may_suffice(&next[..count], &sites);
+        let Some(least) = (1..=next.len()).find(is_enough) else {
+            return false;
+        };
+        // Twice as many more each time, so that the search ends soon.
+        for more in std::iter::successors(Some(0), |&more| Some(2 * more + 1)) {
+            let spares = &next[..(least + more).min(next.len())];
             if let Some((segment, plan)) = self.find_plan(spares, &sites) {
                 let victims = named(spares, segment, &plan);
-                // Whoever holds on to an object keeps its place from being free.
                 drop(next);
                 return self.carry_out(segment, &plan, victims);
+            }
+            if spares.len() == next.len() || self.budget == 0 {
+                return false;
             }
         }
         false
     }
 
-    fn compact_among(&mut self, spares: &[Object], sites: &[Site]) -> bool {
-        match self.find_plan(spares, sites) {
-            Some((segment, plan)) => self.carry_out(segment, &plan, Vec::new()),
-            None => false,
-        }
+    /// Returns whether bytes that are free or leave are enough in one of the
+    /// segments.
+    fn may_suffice(&self, spares: &[Object], sites: &[Site]) -> bool {
+        sites.iter().any(|site| {
+            let here = self.leaving_in(site.segment, spares);
+            site.free_bytes.saturating_add(bytes(&here)) >= site.charged
+        })
+    }
+
+    /// Returns the replicas in a segment of objects that may leave, or do.
+    fn leaving_in<'a>(&'a self, segment: SegmentId, spares: &'a [Object]) -> Vec<&'a PlacedBuffer> {
+        let buffers = spares
+            .iter()
+            .chain(&self.claimed)
+            .flat_map(Object::replicas);
+        buffers
+            .filter(|buffer| buffer.segment_id() == segment)
+            .collect()
+    }
+
+    /// Returns how many blocks a plan may look at.
+    fn nodes_visited_max(&self, charged: u64) -> u32 {
+        let (objects, in_flight) = self.shared.index.counts();
+        let blocks = u128::from(objects + in_flight) * u128::from(charged);
+        let in_window = blocks / u128::from(self.shared.pool.placeable_bytes().max(1));
+        let in_window = u64::try_from(in_window).unwrap_or(u64::MAX);
+        let nodes = NODES_VISITED.saturating_add(in_window.saturating_mul(NODES_OF_WINDOW_FACTOR));
+        u32::try_from(nodes.min(NODES_VISITED_MAX)).unwrap_or(u32::MAX)
+    }
+
+    /// Returns whether something can be moved where the next in order are.
+    pub(super) fn can_move(&self, next: &[Object]) -> bool {
+        let mut buffers = next.iter().flat_map(Object::replicas);
+        self.budget > 0 && buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
     }
 
     /// Returns the segments that a plan may be about.
@@ -96,24 +140,27 @@ impl Room<'_> {
     /// Returns a plan that moves no more than the budget, where some objects
     /// may leave, and its segment.
     fn find_plan(&self, spares: &[Object], sites: &[Site]) -> Option<(SegmentId, BlockPlan)> {
-        let leaving = || spares.iter().chain(&self.claimed);
         let mut best: Option<(SegmentId, BlockPlan)> = None;
         for site in sites {
-            let buffers = leaving().flat_map(Object::replicas);
-            let here: Vec<&PlacedBuffer> = buffers
-                .filter(|buffer| buffer.segment_id() == site.segment)
-                .collect();
-            let leaving_bytes = here.iter().map(|buffer| buffer.size()).sum::<u64>();
-            if site.free_bytes.saturating_add(leaving_bytes) < site.charged {
+            let here = self.leaving_in(site.segment, spares);
+            if site.free_bytes.saturating_add(bytes(&here)) < site.charged {
                 continue;
             }
             let options = HoleOptions {
                 align: self.demand.align,
                 moved_bytes_max: self.budget,
-                nodes_visited_max: NODES_VISITED_MAX,
+                nodes_visited_max: self.nodes_visited_max(site.charged),
                 ..HoleOptions::new(self.demand.size)
             };
-            let weigh = |blocks: &[Block]| self.shared.movable(site.segment, blocks, self.now);
+            let weigh = |blocks: &[Block]| {
+                let mut costs = self.shared.movable(site.segment, blocks, self.now);
+                for (block, cost) in blocks.iter().zip(&mut costs) {
+                    if here.iter().any(|buffer| is_at(buffer, block)) {
+                        *cost = BlockCost::evictable(block.size);
+                    }
+                }
+                costs
+            };
             let plan = self
                 .shared
                 .pool
@@ -121,9 +168,10 @@ impl Room<'_> {
             let Some(plan) = plan else {
                 continue;
             };
+            let price = |plan: &BlockPlan| (plan.cost, plan.moved_bytes);
             if best
                 .as_ref()
-                .is_none_or(|(_, best)| plan.moved_bytes < best.moved_bytes)
+                .is_none_or(|(_, best)| price(&plan) < price(best))
             {
                 best = Some((site.segment, plan));
             }
@@ -183,6 +231,15 @@ impl Room<'_> {
     }
 }
 
+fn is_at(buffer: &PlacedBuffer, block: &Block) -> bool {
+    let mut extents = buffer.extents();
+    extents.any(|extent| extent.address == block.address)
+}
+
+fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
+    buffers.iter().map(|buffer| buffer.size()).sum()
+}
+
 /// Returns the objects that a plan lets go.
 fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object> {
     let is_named = |object: &&Object| {
@@ -209,7 +266,9 @@ impl Shared {
             is_movable.then(|| BlockCost::movable_to(object.terms.align))
         };
         let mut cost = cost;
-        let costs = blocks.iter().map(|block| cost(block).unwrap_or(BlockCost::IMMOVABLE));
+        let costs = blocks
+            .iter()
+            .map(|block| cost(block).unwrap_or(BlockCost::IMMOVABLE));
         costs.collect()
     }
 }

@@ -14,11 +14,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mc_segment::{PlacedBuffer, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::policy::Policy;
-use mc_store::{
-    Compaction, Copier, CopyFailed, ObjectStore, PutRequest, Removal, StoreOptions,
-};
+use mc_store::{Compaction, ObjectStore, PutRequest, Removal, StoreOptions};
 
 use crate::churn::Checksum;
 use crate::pin;
@@ -27,6 +25,7 @@ use crate::row::{Label, Observer, Step};
 use crate::stats::{Utilization, median};
 
 use self::order::{AtRandom, PayloadsByAge};
+use super::no_bytes::NoBytes;
 use super::{Effort, Request, RequestError, Sizes, Workload, bimodal, loguniform, pages, random};
 
 /// Entry of the table of workloads.
@@ -42,7 +41,7 @@ pub(super) const WORKLOAD: Workload = Workload {
 const SUBJECT: &str = "mc-store";
 
 /// Bytes that may be moved for each that is stored.
-const BUDGETS: [f64; 7] = [0.0, 0.25, 0.5, 0.75, 1.0, 4.0, 16.0];
+const BUDGETS: [f64; 6] = [0.0, 0.25, 0.5, 0.75, 1.0, 4.0];
 
 /// Sizes and the order in which objects leave.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +61,8 @@ const MIXTURES: [Mixture; 4] = [
     Mixture {
         name: "random",
         capacity_bytes: random::MIX.pool.capacity_bytes,
-        ops: 50_000,
-        ops_quick: 5_000,
+        ops: 20_000,
+        ops_quick: 1_000,
         draw: |seed, ops| random::MIX.sizes(seed, ops),
         policy: AtRandom::boxed,
         budgeted_bytes_min: u64::MAX,
@@ -71,8 +70,8 @@ const MIXTURES: [Mixture; 4] = [
     Mixture {
         name: "loguniform",
         capacity_bytes: loguniform::MIX.pool.capacity_bytes,
-        ops: 50_000,
-        ops_quick: 5_000,
+        ops: 20_000,
+        ops_quick: 1_000,
         draw: |seed, ops| loguniform::MIX.sizes(seed, ops),
         policy: AtRandom::boxed,
         budgeted_bytes_min: u64::MAX,
@@ -80,8 +79,8 @@ const MIXTURES: [Mixture; 4] = [
     Mixture {
         name: "bimodal",
         capacity_bytes: bimodal::POOL.capacity_bytes,
-        ops: 200_000,
-        ops_quick: 10_000,
+        ops: 100_000,
+        ops_quick: 2_500,
         draw: bimodal::draw,
         policy: PayloadsByAge::boxed,
         budgeted_bytes_min: bimodal::HUGE_BYTES,
@@ -90,7 +89,7 @@ const MIXTURES: [Mixture; 4] = [
         name: "pages",
         capacity_bytes: pages::MIX.pool.capacity_bytes,
         ops: 20_000,
-        ops_quick: 2_000,
+        ops_quick: 500,
         draw: |seed, ops| pages::MIX.sizes(seed, ops),
         policy: AtRandom::boxed,
         budgeted_bytes_min: u64::MAX,
@@ -118,26 +117,6 @@ struct Outcome {
     evicted_bytes: u64,
     refused: u64,
     checksum: Checksum,
-}
-
-/// Copies nothing: there are no bytes.
-#[derive(Debug)]
-struct NoBytes;
-
-impl Copier for NoBytes {
-    fn copy(
-        &self,
-        _from: &PlacedBuffer,
-        _to: &mut PlacedBuffer,
-        _offset: u64,
-        _len: u64,
-    ) -> Result<(), CopyFailed> {
-        Ok(())
-    }
-
-    fn slice_bytes(&self) -> u64 {
-        u64::MAX
-    }
 }
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
@@ -235,8 +214,7 @@ impl Row {
         let time = median(outcomes.iter().map(|outcome| outcome.elapsed).collect());
         let mut sorted = first.live_bytes_samples.clone();
         sorted.sort_unstable();
-        let utilization =
-            Utilization::of(&sorted, capacity_bytes).expect("operations are sampled");
+        let utilization = Utilization::of(&sorted, capacity_bytes).expect("operations are sampled");
         let by_stored = |bytes: u64| bytes as f64 / first.stored_bytes.max(1) as f64;
         Run::new(WORKLOAD.name, SUBJECT)
             .with("sizes", self.mixture.name)
@@ -302,7 +280,9 @@ impl Churn {
         let evicted = |store: &ObjectStore| store.stats().on_demand.bytes;
         let is_budgeted = size_bytes >= self.mixture.budgeted_bytes_min;
         let before = if is_budgeted { evicted(&self.store) } else { 0 };
-        let put = self.store.put(&number.to_be_bytes(), &PutRequest::new(size_bytes));
+        let put = self
+            .store
+            .put(&number.to_be_bytes(), &PutRequest::new(size_bytes));
         let is_stored = put.is_ok_and(|put| put.commit().is_ok());
         let is_refused = !is_stored || is_budgeted && evicted(&self.store) - before > size_bytes;
         self.refused += u64::from(is_refused);
@@ -320,9 +300,7 @@ impl Churn {
             && let Some(oldest) = self.entries.pop_front()
         {
             // It may have been evicted.
-            let _ = self
-                .store
-                .remove(&oldest.to_be_bytes(), Removal::IfIdle);
+            let _ = self.store.remove(&oldest.to_be_bytes(), Removal::IfIdle);
         }
     }
 }

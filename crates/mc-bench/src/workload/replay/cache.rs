@@ -41,6 +41,7 @@ pub(super) enum Served {
 pub(super) struct Tally {
     pub(super) live_bytes: u64,
     pub(super) evicted_bytes: u64,
+    pub(super) moved_bytes: u64,
     /// Bytes stored by the puts that had to evict.
     pub(super) placed_by_eviction_bytes: u64,
     /// Sum of the ages of the victims, in lookups and stores since their last use.
@@ -148,6 +149,7 @@ impl Cache for Store {
         Tally {
             live_bytes: stats.live_bytes,
             evicted_bytes: stats.on_demand.bytes,
+            moved_bytes: stats.moved.bytes,
             placed_by_eviction_bytes: stats.placed_bytes_on_demand,
             victim_ages: 0,
             victims: stats.on_demand.objects,
