@@ -10,6 +10,7 @@ mod bytes;
 mod chain;
 mod claims;
 mod clock;
+mod compact;
 mod compaction;
 mod copier;
 mod error;
@@ -46,6 +47,7 @@ pub use crate::{
     bytes::copy_bytes,
     chain::Chain,
     clock::Clock,
+    compact::Compacted,
     compaction::Compaction,
     copier::{Copier, CopyFailed},
     error::{

@@ -4,9 +4,10 @@
 //! then on it is at the new place, under a new descriptor. The old place is free when
 //! the last who looked at it has let go.
 
-use mc_segment::{ExactError, PlacedBuffer, SegmentId};
+use mc_segment::{Block, BlockCost, ExactError, PlacedBuffer, SegmentId};
 
 use crate::{
+    clock::Moment,
     copier::{Copier, LocalCopier, copy_in_slices},
     object::Object,
     policy::ObjectId,
@@ -41,6 +42,27 @@ impl Shared {
             return Some(&LocalCopier);
         }
         self.options.copier.as_deref()
+    }
+
+    /// Returns which blocks of a segment may be moved, and to which multiples.
+    pub(crate) fn movable(
+        &self,
+        segment: SegmentId,
+        blocks: &[Block],
+        now: Moment,
+    ) -> Vec<BlockCost> {
+        let mut has_copier = None;
+        let mut cost = |block: &Block| {
+            let object = self.index.object(ObjectId::of_owner(block.owner?))?;
+            let (_, replica) = single_piece_at(&object, segment, block.address)?;
+            let has_copier = *has_copier.get_or_insert_with(|| self.copier_of(replica).is_some());
+            let is_movable = has_copier && object.claim(now).is_none();
+            is_movable.then(|| BlockCost::movable_to(object.terms.align))
+        };
+        let costs = blocks
+            .iter()
+            .map(|block| cost(block).unwrap_or(BlockCost::IMMOVABLE));
+        costs.collect()
     }
 
     /// Moves a replica; takes the bytes that are copied, be it in vain, off a

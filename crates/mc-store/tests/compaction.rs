@@ -67,7 +67,7 @@ fn comb(store: &ObjectStore) {
     for number in 0..10 {
         put(store, number, SEGMENT / 10).unwrap();
     }
-    for number in (0..10).step_by(2) {
+    for number in (0..10_u64).step_by(2) {
         store
             .remove(&number.to_be_bytes(), Removal::IfIdle)
             .unwrap();
@@ -149,6 +149,25 @@ fn what_is_used_pinned_or_not_the_stores_stays_where_it_is() {
     for number in [1, 3, 5] {
         check(&store, number, SEGMENT / 10);
     }
+}
+
+#[test]
+fn idle_compaction_makes_holes_ahead_within_its_budget() {
+    let size = SEGMENT / 10;
+    let store = local(&[SEGMENT], options(0.0));
+    comb(&store);
+    assert_eq!(store.compact(size - 1).bytes, 0);
+    let compacted = store.compact(2 * size);
+    assert!(compacted.moves > 0 && compacted.bytes <= 2 * size);
+    let rest = store.compact(u64::MAX);
+    assert_eq!(store.stats().moved.objects, compacted.moves + rest.moves);
+    put(&store, 100, 4 * size).unwrap();
+    assert_eq!(store.stats().on_demand.objects, 0);
+    for number in (1..10).step_by(2) {
+        check(&store, number, size);
+    }
+    assert_eq!(store.compact(u64::MAX).bytes, 0);
+    store.check_invariants();
 }
 
 #[test]
@@ -272,7 +291,8 @@ fn a_copier_that_fails_or_panics_leaves_the_old() {
                 let now = at(number);
                 now.is_some() && now != before[usize::try_from(number).unwrap()]
             });
-            assert_eq!(changed.count() as u64, stats.moved.objects);
+            // What had moved may have left in the end.
+            assert!(changed.count() as u64 <= stats.moved.objects);
             store.check_invariants();
         }
     }

@@ -8,8 +8,7 @@ use crate::{
     object::Object,
     plan::Found,
     policy::ObjectId,
-    relocate::{Relocated, Step, single_piece_at},
-    shared::Shared,
+    relocate::{Relocated, Step},
     stats::Cause,
 };
 
@@ -247,28 +246,4 @@ fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object>
         evictions.any(|block| object.is_at(segment, block.address))
     };
     spares.iter().filter(is_named).cloned().collect()
-}
-
-impl Shared {
-    /// Returns which blocks of a segment may be moved, and to which multiples.
-    pub(crate) fn movable(
-        &self,
-        segment: SegmentId,
-        blocks: &[Block],
-        now: crate::clock::Moment,
-    ) -> Vec<BlockCost> {
-        let mut has_copier = None;
-        let cost = |block: &Block| {
-            let object = self.index.object(ObjectId::of_owner(block.owner?))?;
-            let (_, replica) = single_piece_at(&object, segment, block.address)?;
-            let has_copier = *has_copier.get_or_insert_with(|| self.copier_of(replica).is_some());
-            let is_movable = has_copier && object.claim(now).is_none();
-            is_movable.then(|| BlockCost::movable_to(object.terms.align))
-        };
-        let mut cost = cost;
-        let costs = blocks
-            .iter()
-            .map(|block| cost(block).unwrap_or(BlockCost::IMMOVABLE));
-        costs.collect()
-    }
 }
