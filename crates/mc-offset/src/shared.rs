@@ -263,8 +263,8 @@ impl SharedAllocator {
         }
     }
 
-    /// Gets a request of a size that the thread's magazine is for what another
-    /// thread keeps.
+    /// Gets a request of a size that the thread's magazine is for what that
+    /// keeps, if another allocator had the thread's seat, or another thread.
     fn take_over(&self, state: &mut State, size: u64, align: u64) -> Option<Allocation> {
         let magazines = state.magazines();
         let own = magazines.get(thread_number());
@@ -272,6 +272,9 @@ impl SharedAllocator {
             return None;
         }
         seat::sit_down(self.core.id, magazines);
+        if let Some(kept) = own.take(size, align) {
+            return Some(kept);
+        }
         let flags = self.core.flags.snapshot();
         let others = flags.raised().map(|other| magazines.get(other));
         let mut others = others.filter(|other| !ptr::eq(*other, own));

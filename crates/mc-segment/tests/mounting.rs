@@ -120,10 +120,11 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
         refused(|info| info.base = 100),
         format!("{id}: base 100 is not a multiple of the granule of 64 bytes")
     );
+    // Each part that is registered by itself has a granule's multiple of bytes.
     assert_eq!(
         refused(|info| info.options.granule = 3),
         format!(
-            "{id}: the options cannot be had: the capacity of 1048576 bytes is not a multiple of the granule of 3"
+            "{id}: the options cannot be had: the capacity of 262144 bytes is not a multiple of the granule of 3"
         )
     );
     assert_eq!(

@@ -64,7 +64,6 @@ pub enum PolicyKind {
     /// [`Lru`].
     Lru,
     /// [`TailFirst`].
-    #[default]
     TailFirst,
     /// [`S3Fifo`].
     S3Fifo,
@@ -73,6 +72,7 @@ pub enum PolicyKind {
     /// [`ReuseAge`].
     ReuseAge,
     /// [`Auto`].
+    #[default]
     Auto,
 }
 

@@ -90,9 +90,17 @@ impl Pending {
         self.deadline
     }
 
-    /// Hands over the space that was found.
+    /// Hands over the space that was found, unless the deadline has passed
+    /// meanwhile and ended the put.
     pub(crate) fn hold(&self, buffers: Vec<PlacedBuffer>) {
-        *self.space.write() = Space::Held(buffers);
+        let mut space = self.space.write();
+        if let Space::Held(_) = *space {
+            *space = Space::Held(buffers);
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.space.read(), Space::Over)
     }
 
     pub(crate) fn space(&self) -> PutSpace<'_> {

@@ -114,7 +114,11 @@ impl Shared {
             return Ok(());
         };
         let reserved = {
+            // Under the lock under which deadlines end puts.
             let _shard = self.index.write_at(pending.id);
+            if pending.is_over() {
+                return Ok(());
+            }
             let reserved = book.reserved(&self.pool, pending.number(), pending, &space);
             pending.hold(space);
             reserved

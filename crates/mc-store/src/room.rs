@@ -209,8 +209,9 @@ impl Room<'_> {
             let Some(found) = self.search(&next) else {
                 return false;
             };
+            let segment = found.segment;
             if self.claim(found) {
-                self.claim_overdue(&next);
+                self.claim_overdue(segment, &next);
                 return true;
             }
         }
@@ -275,17 +276,21 @@ impl Room<'_> {
         search.found()
     }
 
-    /// Claims those that a plan has passed over though they were before its
-    /// victims in order.
+    /// Claims those in a plan's segment that it has passed over though they were
+    /// before its victims in order.
     ///
     /// What they leave is for the next requests. If they stayed, small objects
     /// whose places make no hole for large ones would pile up at the front of
     /// the order, and what is worth more would leave in their stead.
-    fn claim_overdue(&mut self, next: &[Object]) {
+    fn claim_overdue(&mut self, segment: SegmentId, next: &[Object]) {
         let last = next.iter().rposition(|object| self.has_claimed(object));
-        let overdue = last.unwrap_or(OVERDUE_MAX).min(OVERDUE_MAX);
+        let before = &next[..last.unwrap_or(next.len())];
+        let is_inside = |object: &&Object| {
+            let mut replicas = object.replicas();
+            replicas.any(|buffer| buffer.segment_id() == segment && buffer.is_placeable())
+        };
         let mut left = self.demand.size.saturating_mul(OVERDUE_BYTES_FACTOR);
-        for object in next.iter().take(overdue) {
+        for object in before.iter().filter(is_inside).take(OVERDUE_MAX) {
             if object.bytes() > left {
                 return;
             }

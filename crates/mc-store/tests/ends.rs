@@ -343,3 +343,28 @@ fn leased_objects_that_were_passed_over_keep_their_age() {
         }
     }
 }
+
+#[test]
+fn a_deadline_that_passes_while_room_is_made_ends_the_put() {
+    for eviction in EVICTIONS {
+        let options = StoreOptions {
+            eviction,
+            ..StoreOptions::default()
+        };
+        let (store, _) = by_hand(&[100], options);
+        put(&store, 0, 100);
+        let request = PutRequest {
+            deadline: Some(Duration::ZERO),
+            ..PutRequest::new(100)
+        };
+        for _ in 0..3 {
+            // Looking for room ends puts whose deadlines have passed, this one among them.
+            let late = store.put(&key(1), &request).unwrap();
+            assert!(late.descriptors().is_empty());
+            store.check_invariants();
+            assert_eq!(late.commit(), Err(CommitError::Expired));
+            store.check_invariants();
+            put(&store, 0, 100);
+        }
+    }
+}

@@ -99,6 +99,12 @@ impl State {
                 .any(|other| magazines.get(other).is_for(size))
     }
 
+    /// Returns whether the thread's magazine is for blocks of so many bytes.
+    fn is_of_own(&self, size: u64) -> bool {
+        let magazines = self.magazines.as_ref();
+        magazines.is_some_and(|magazines| magazines.get(thread_number()).is_for(size))
+    }
+
     /// Returns what a block of so many bytes takes from the holes.
     pub(super) fn charge(&self, size: u64) -> u64 {
         self.allocator.as_ref().expect(IDLE).space().charge(size)
@@ -293,14 +299,35 @@ impl Core {
         let Some(mut state) = self.lock_unless_called() else {
             return self.free_later(block);
         };
-        if self.flags.is_keeping() && state.is_of_another(block.size()) {
-            return self.adopt_and_keep(&mut state, handle);
+        if self.flags.is_keeping() {
+            if state.is_of_own(block.size()) {
+                return self.keep(&mut state, handle);
+            }
+            if state.is_of_another(block.size()) {
+                return self.adopt_and_keep(&mut state, handle);
+            }
         }
         let allocator = state.allocator();
         settle_free(allocator.park_or_merge(block));
         self.publish(allocator);
         if state.is_closing {
             retire(self, &mut state);
+        }
+    }
+
+    /// Keeps a block that has a shelf in the thread's magazine: another
+    /// allocator had the thread's seat. What is decided must not depend on that.
+    #[cold]
+    fn keep(&'static self, state: &mut State, handle: &Handle) {
+        let magazines = Arc::clone(state.magazines());
+        seat::sit_down(self.id, &magazines);
+        match magazines.get(thread_number()).put(handle.allocation()) {
+            Put::Kept => {}
+            Put::Full => self.spill_locked(state, &magazines, handle),
+            Put::Declined => {
+                settle_free(state.allocator().free(handle.allocation()));
+                self.publish(state.allocator());
+            }
         }
     }
 
@@ -331,6 +358,10 @@ impl Core {
             return self.free(handle);
         }
         let magazines = Arc::clone(state.magazines());
+        self.spill_locked(&mut state, &magazines, handle);
+    }
+
+    fn spill_locked(&self, state: &mut State, magazines: &Magazines, handle: &Handle) {
         let allocator = state.allocator();
         let magazine = magazines.get(thread_number());
         magazine.spill(handle.allocation(), |block| {

@@ -28,7 +28,7 @@ const RUN_MAX: usize = 256;
 ///
 /// Each ranking runs in a *shadow*, a cache without bytes that sees a sample of the keys and has the
 /// same share of the capacity. The ranking in use changes when another one has been better for a
-/// while. A change moves no object, as all rankings order the same [classes](super::classes).
+/// while. A change moves no object, as all rankings order the same classes.
 ///
 /// 24 bytes per object, four to eight for keys that have left, and the shadows: 2,048 objects in each
 /// at most, however many are stored.

@@ -44,14 +44,29 @@ pub(super) enum Ranking {
 pub(super) struct Classes {
     queues: Queues,
     objects: Table<Weight>,
-    /// Objects in each class, and a bit for each class that has some.
-    counts: [u32; CLASSES],
-    occupied: u128,
     /// Bytes of objects that were never used, and of the others.
     bytes: [f64; 2],
     recall: Recall,
-    heads: Vec<Head>,
+    standings: Standings,
 }
+
+/// How the classes rank, so that a search for one victim looks at few objects.
+#[derive(Debug)]
+struct Standings {
+    /// The next object of each class to leave and, of those stored just now, the last one.
+    heads: [Option<(Head, Option<Head>)>; CLASSES],
+    /// A bit for each class that has one to leave, and for each that has changed since it was ranked.
+    present: u128,
+    stale: u128,
+    /// Searches until all are ranked again, as ranks change with age.
+    due: u32,
+    /// What they were ranked by.
+    ranking: Ranking,
+    is_probation_full: bool,
+}
+
+/// Searches for which ranks are taken to be as they were, unless their class changed.
+const SEARCHES: u32 = 16;
 
 /// What an object takes and gives.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,16 +117,33 @@ impl Weight {
     }
 }
 
+impl Standings {
+    /// Returns the next object of each class that has one, and the last one stored.
+    fn heads(&self) -> impl Iterator<Item = &(Head, Option<Head>)> {
+        let mut present = self.present;
+        std::iter::from_fn(move || {
+            let class = (present != 0).then(|| present.trailing_zeros() as usize)?;
+            present &= present - 1;
+            self.heads[class].as_ref()
+        })
+    }
+}
+
 impl Classes {
     pub(super) fn new() -> Self {
         Self {
             queues: Queues::new(CLASSES),
             objects: Table::new(),
-            counts: [0; CLASSES],
-            occupied: 0,
             bytes: [0.0; 2],
             recall: Recall::new(),
-            heads: Vec::new(),
+            standings: Standings {
+                heads: [None; CLASSES],
+                present: 0,
+                stale: 0,
+                due: 0,
+                ranking: Ranking::Recency,
+                is_probation_full: false,
+            },
         }
     }
 
@@ -199,10 +231,12 @@ impl Classes {
     }
 
     pub(super) fn hide(&mut self, id: ObjectId) {
+        self.standings.stale |= 1 << self.queues.queue(id);
         self.queues.hide(id);
     }
 
     pub(super) fn show(&mut self, id: ObjectId) {
+        self.standings.stale |= 1 << self.queues.queue(id);
         self.queues.show(id);
     }
 
@@ -213,20 +247,29 @@ impl Classes {
         reuse: &Reuse,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
-        let mut heads = std::mem::take(&mut self.heads);
-        heads.clear();
-        self.fill(&mut heads, ranking, reuse);
-        let youngest = self.youngest_to_go(&heads, ranking, reuse);
-        let mut heads = BinaryHeap::from(heads);
-        if youngest.is_none_or(|id| visit(id).is_continue()) {
-            self.merge(
-                &mut heads,
-                youngest,
-                |id| self.rank(id, ranking, reuse),
-                visit,
-            );
+        self.rank_stale(ranking, reuse);
+        let heads = || self.standings.heads();
+        let Some(&(first, _)) = heads().max_by(|a, b| a.0.cmp(&b.0)) else {
+            return;
+        };
+        let youngest = heads().filter_map(|(_, newest)| newest.as_ref());
+        let youngest = youngest
+            .filter(|newest| newest.rank <= first.rank)
+            .min_by(|a, b| a.rank.total_cmp(&b.rank))
+            .map(|newest| newest.id);
+        if youngest.is_some_and(|id| visit(id).is_break()) {
+            return;
         }
-        self.heads = heads.into_vec();
+        if Some(first.id) != youngest && visit(first.id).is_break() {
+            return;
+        }
+        let heads: BinaryHeap<Head> = heads().map(|(head, _)| *head).collect();
+        self.merge(heads, ranking, reuse, &mut |id| {
+            if id == first.id || Some(id) == youngest {
+                return ControlFlow::Continue(());
+            }
+            visit(id)
+        });
     }
 
     /// Returns what the loss of an object costs, for each of its bytes.
@@ -243,68 +286,73 @@ impl Classes {
         }
     }
 
-    fn fill(&self, heads: &mut Vec<Head>, ranking: Ranking, reuse: &Reuse) {
-        let mut occupied = self.occupied;
-        while occupied != 0 {
-            let class = occupied.trailing_zeros().to_le_bytes()[0];
-            occupied &= occupied - 1;
+    /// Ranks the classes that have changed or, from time to time, all.
+    fn rank_stale(&mut self, ranking: Ranking, reuse: &Reuse) {
+        let is_probation_full = self.is_probation_full();
+        let standings = &mut self.standings;
+        if standings.due == 0
+            || (standings.ranking, standings.is_probation_full) != (ranking, is_probation_full)
+        {
+            standings.stale = u128::MAX >> (u128::BITS as usize - CLASSES);
+            standings.due = SEARCHES;
+            (standings.ranking, standings.is_probation_full) = (ranking, is_probation_full);
+        }
+        standings.due -= 1;
+        let mut stale = std::mem::take(&mut standings.stale);
+        while stale != 0 {
+            let class = stale.trailing_zeros().to_le_bytes()[0];
+            stale &= stale - 1;
             let cursor = self.queues.cursor(class);
-            if let Some(id) = self.queues.peek(&cursor) {
-                let (rank, tick) = (self.rank(id, ranking, reuse), self.queues.tick(id));
-                heads.push(Head {
-                    cursor,
-                    id,
-                    rank,
-                    tick,
-                });
-            }
+            let head = self.head(cursor, ranking, reuse);
+            // In a round of requests that is longer than the cache, all have the same prospects, but
+            // the oldest are the next to be asked for: of objects that are worth no more than the
+            // oldest, the one that was stored last leaves.
+            let newest = match ranking {
+                Ranking::ReuseAge => self.queues.newest(class),
+                Ranking::Recency | Ranking::Probation => None,
+            };
+            let newest = newest.map(|id| self.ranked(cursor, id, ranking, reuse));
+            let standings = &mut self.standings;
+            standings.heads[usize::from(class)] = head.map(|head| (head, newest));
+            standings.present &= !(1 << class);
+            standings.present |= u128::from(head.is_some()) << class;
         }
     }
 
-    /// Visits the objects of all classes in order, but the one that has been visited.
+    /// Returns the next object after a position.
+    fn head(&self, cursor: Cursor, ranking: Ranking, reuse: &Reuse) -> Option<Head> {
+        let id = self.queues.peek(&cursor)?;
+        Some(self.ranked(cursor, id, ranking, reuse))
+    }
+
+    fn ranked(&self, cursor: Cursor, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> Head {
+        Head {
+            cursor,
+            id,
+            rank: self.rank(id, ranking, reuse),
+            tick: self.queues.tick(id),
+        }
+    }
+
+    /// Visits the objects of all classes in order.
     fn merge(
         &self,
-        heads: &mut BinaryHeap<Head>,
-        visited: Option<ObjectId>,
-        rank: impl Fn(ObjectId) -> f64,
+        mut heads: BinaryHeap<Head>,
+        ranking: Ranking,
+        reuse: &Reuse,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
         while let Some(mut head) = heads.peek_mut() {
-            if Some(head.id) != visited && visit(head.id).is_break() {
+            if visit(head.id).is_break() {
                 return;
             }
             let mut cursor = head.cursor;
             self.queues.next(&mut cursor);
-            match self.queues.peek(&cursor) {
-                Some(id) => {
-                    let (rank, tick) = (rank(id), self.queues.tick(id));
-                    *head = Head {
-                        cursor,
-                        id,
-                        rank,
-                        tick,
-                    };
-                }
+            match self.head(cursor, ranking, reuse) {
+                Some(next) => *head = next,
                 None => drop(PeekMut::pop(head)),
             }
         }
-    }
-
-    /// Returns an object that was stored just now and is worth no more than the oldest ones.
-    ///
-    /// In a round of requests that is longer than the cache, all have the same prospects, but the
-    /// oldest are the next to be asked for.
-    fn youngest_to_go(&self, heads: &[Head], ranking: Ranking, reuse: &Reuse) -> Option<ObjectId> {
-        if ranking != Ranking::ReuseAge {
-            return None;
-        }
-        let least = heads.iter().map(|head| head.rank).min_by(f64::total_cmp)?;
-        let newest = heads
-            .iter()
-            .filter_map(|head| self.queues.newest(head.cursor.queue()));
-        let ranked = newest.map(|id| (id, self.rank(id, ranking, reuse)));
-        let youngest = ranked.min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (youngest.1 <= least).then_some(youngest.0)
     }
 
     /// Returns what orders victims; among equals, age does.
@@ -331,16 +379,12 @@ impl Classes {
     }
 
     fn count(&mut self, class: u8, weight: Weight) {
-        self.counts[usize::from(class)] += 1;
-        self.occupied |= 1 << class;
+        self.standings.stale |= 1 << class;
         self.bytes[usize::from(class >= SIZES)] += f64::from(weight.bytes);
     }
 
     fn discount(&mut self, class: u8, weight: Weight) {
-        self.counts[usize::from(class)] -= 1;
-        if self.counts[usize::from(class)] == 0 {
-            self.occupied &= !(1 << class);
-        }
+        self.standings.stale |= 1 << class;
         self.bytes[usize::from(class >= SIZES)] -= f64::from(weight.bytes);
     }
 }

@@ -1,39 +1,18 @@
 //! [`Ghosts`]: hashes of keys that have left, the latest ones.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+
+use foldhash::fast::FixedState;
 
 /// A set of hashes that forgets the oldest. What it holds does not depend on the process.
 #[derive(Debug)]
 pub(super) struct Ghosts {
     /// The serial with which each hash was remembered last.
-    serials: HashMap<u64, u64, BuildHasherDefault<Identity>>,
+    serials: HashMap<u64, u64, FixedState>,
     /// Hashes with their serials, the oldest first; those that were taken or remembered again have
     /// another serial in the map, or none.
     order: VecDeque<(u64, u64)>,
     serial: u64,
-}
-
-/// The hash of a hash.
-#[derive(Debug, Default)]
-pub(super) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        // Callers need not mix all bits.
-        self.0 = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 32;
-    }
 }
 
 impl Ghosts {

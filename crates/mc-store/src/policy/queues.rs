@@ -68,12 +68,6 @@ pub(super) struct Cursor {
     aside: (u64, u32),
 }
 
-impl Cursor {
-    pub(super) fn queue(&self) -> u8 {
-        self.queue
-    }
-}
-
 impl Packed {
     const fn new(tick: u64, queue: u8, place: Place, note: u8) -> Self {
         let place = match place {

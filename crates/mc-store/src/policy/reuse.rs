@@ -7,9 +7,9 @@
 //! 2018) ranks by a like estimate.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
 
-use super::ghosts::Identity;
+use foldhash::fast::FixedState;
+
 /// Classes of objects: those of no use, of one, of two, of up to four, of up to eight, and others.
 pub(super) const CLASSES: u8 = 6;
 
@@ -45,7 +45,7 @@ const FOLLOWED_MIN: usize = 256;
 pub(super) struct Reuse {
     classes: [Class; CLASSES as usize],
     /// The keys of the sample: class and tick of the last use.
-    followed: HashMap<u64, (u8, u64), BuildHasherDefault<Identity>>,
+    followed: HashMap<u64, (u8, u64), FixedState>,
     /// The uses of those by age; one that was used again has another tick in the map.
     order: VecDeque<(u64, u64)>,
     /// Observations until the index is updated.

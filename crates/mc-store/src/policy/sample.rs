@@ -1,10 +1,10 @@
 //! [`Sample`]: which keys stand for all, and which of the stored objects have such keys.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+
+use foldhash::fast::FixedState;
 
 use super::ObjectId;
-use super::ghosts::Identity;
 
 /// Objects of the sample that are stored, at most before the sample is made smaller.
 const STORED_MAX: usize = 2_048;
@@ -15,7 +15,7 @@ pub(super) struct Sample {
     /// Zeros that are asked for: one key in `2^zeros` is in the sample.
     zeros: u32,
     /// The stored objects that are in it.
-    hashes: HashMap<u32, u64, BuildHasherDefault<Identity>>,
+    hashes: HashMap<u32, u64, FixedState>,
 }
 
 impl Sample {

@@ -1,11 +1,11 @@
 //! [`Shadow`]: a small cache without bytes, which tells how many hits a ranking would have.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
+use foldhash::fast::FixedState;
+
 use super::classes::{Classes, Ranking, Weight};
-use super::ghosts::Identity;
 use super::reuse::Reuse;
 use super::{Leaving, ObjectId, Parent};
 
@@ -14,7 +14,7 @@ use super::{Leaving, ObjectId, Parent};
 pub(super) struct Shadow {
     ranking: Ranking,
     classes: Classes,
-    ids: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    ids: HashMap<u64, u32, FixedState>,
     /// The key's hash of each id; those of vacant ids mean nothing.
     hashes: Vec<u64>,
     vacant: Vec<u32>,

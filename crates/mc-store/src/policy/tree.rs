@@ -7,10 +7,10 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
-use super::ghosts::Identity;
+use foldhash::fast::FixedState;
+
 use super::table::Table;
 use super::{ObjectId, Parent};
 
@@ -30,7 +30,7 @@ pub(super) struct Tree {
     nodes: Table<Node>,
     vacant: Vec<u32>,
     /// Gaps by the hash of the key that left.
-    gaps: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    gaps: HashMap<u64, u32, FixedState>,
     /// The same by node, so that their order is that of no hash.
     gap_hashes: BTreeMap<u32, u64>,
     /// Counts the searches for victims, so that a search visits each object once.

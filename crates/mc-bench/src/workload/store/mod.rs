@@ -1,6 +1,6 @@
 //! Store: objects under keys, read and written by 1, 2 and 16 threads, beside three caches.
 //!
-//! Five [scenarios](plan::Scenario) with keys of 32 bytes. The caches hold a value of the size of a
+//! Five scenarios with keys of 32 bytes. The caches hold a value of the size of a
 //! descriptor for each key and count entries, so that all evict alike; the store holds places of a
 //! segment that nobody writes to. Throughput and latency come from separate phases, so that no clock
 //! is read in the loop whose throughput counts. What memory an object takes is measured apart, in a
@@ -9,7 +9,7 @@
 //! It models the worst contention: threads are pinned to the cores in turn and do nothing but ask.
 //! Keys are as likely as each other, so that hit rates tell nothing about policies; `replay` does.
 //!
-//! [`subject`] is what is compared, [`plan`] what is asked, [`measure`] starts and times the threads,
+//! `subject` is what is compared, `plan` what is asked, `measure` starts and times the threads,
 //! [`memory`] looks at the process.
 
 mod measure;
