@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// what is left between holes is copied together. Where the budget is not
 /// enough, the neighbors leave that are worth least together.
 ///
-/// Objects that are leased, pinned or in several pieces never move, and neither
+/// Puts of several replicas move nothing. Objects that are leased, pinned or in several pieces never move, and neither
 /// does what is not the store's. Memory of other hosts is left as it is unless
 /// the store has a [copier](crate::StoreOptions::copier).
 ///

@@ -310,7 +310,10 @@ impl Shared {
         self.listeners.tell(|| Event {
             key,
             bytes,
-            kind: EventKind::Moved { from, to },
+            kind: match replaced {
+                Some(_) if from == to => EventKind::MovedWithin { segment: to },
+                _ => EventKind::Moved { from, to },
+            },
         });
         Ok(())
     }

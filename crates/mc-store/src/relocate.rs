@@ -115,7 +115,9 @@ pub(crate) fn single_piece_at(
 ) -> Option<(usize, &PlacedBuffer)> {
     let mut replicas = object.replicas().enumerate();
     replicas.find(|(_, replica)| {
+        // One of an older epoch of the segment may have been there.
         replica.segment_id() == segment
+            && replica.is_readable()
             && replica.address() == address
             && replica.extents().len() == 1
     })

@@ -51,8 +51,12 @@ impl Shared {
         now: Moment,
     ) -> Result<Vec<PlacedBuffer>, PutError> {
         let mut has_evicted = false;
-        let bytes = request.size.saturating_mul(request.replicas.least().into());
-        let mut budget = self.options.compaction.budget(bytes);
+        // Of several replicas the first could take the hole that was made for
+        // another, in vain.
+        let mut budget = match request.replicas.count {
+            1 => self.options.compaction.budget(request.size),
+            _ => 0,
+        };
         for _ in 0..ATTEMPTS_MAX {
             match self.pool.place(request) {
                 Ok(buffers) => {

@@ -92,7 +92,7 @@ fn a_hole_is_made_of_what_is_free_and_nobody_leaves() {
     let stats = store.stats();
     assert_eq!(stats.on_demand.objects, 0);
     assert!(stats.moved.bytes > 0 && stats.moved.bytes <= SEGMENT * 3 / 10);
-    let moved = |kind: &EventKind| matches!(kind, EventKind::Moved { .. });
+    let moved = |kind: &EventKind| matches!(kind, EventKind::MovedWithin { .. });
     let told = events
         .drain()
         .into_iter()

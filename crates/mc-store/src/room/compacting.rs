@@ -89,7 +89,7 @@ impl Room<'_> {
             .chain(&self.claimed)
             .flat_map(Object::replicas);
         buffers
-            .filter(|buffer| buffer.segment_id() == segment)
+            .filter(|buffer| buffer.segment_id() == segment && buffer.is_placeable())
             .collect()
     }
 
@@ -241,9 +241,12 @@ fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
 
 /// Returns the objects that a plan lets go.
 fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object> {
+    // One of an older epoch of the segment may have been at the same address.
     let is_named = |object: &&Object| {
-        let mut evictions = plan.evictions.iter();
-        evictions.any(|block| object.is_at(segment, block.address))
+        let here = object.replicas();
+        let mut here =
+            here.filter(|buffer| buffer.segment_id() == segment && buffer.is_placeable());
+        here.any(|buffer| plan.evictions.iter().any(|block| is_at(buffer, block)))
     };
     spares.iter().filter(is_named).cloned().collect()
 }
