@@ -14,6 +14,7 @@ use crate::{
     lease::Lease,
     object::Object,
     order::stable_hash,
+    policy::ObjectId,
     shared::Shared,
 };
 
@@ -78,7 +79,14 @@ impl ObjectStore {
         let shared = &*self.shared;
         let mut moved = Moved::default();
         let mut kept = Vec::new();
-        for object in shared.index.select(|object| object.is_in(id)) {
+        let inside = shared.index.select(|object| object.is_in(id));
+        // Looked up again one by one, as making room for one may move another.
+        let ids: Vec<ObjectId> = inside.iter().map(|object| object.id).collect();
+        drop(inside);
+        for object_id in ids {
+            let Some(object) = shared.index.object(object_id) else {
+                continue;
+            };
             let now = shared.now();
             let is_inside =
                 |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
@@ -99,7 +107,7 @@ impl ObjectStore {
                 continue;
             };
             copy(old, &mut new)?;
-            let (object_id, bytes) = (object.id, new.size());
+            let bytes = new.size();
             match shared.switch(object, new, Some(place), shared.now(), Object::leave_place) {
                 Ok(()) => {
                     moved.replicas += 1;
