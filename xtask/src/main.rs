@@ -3,6 +3,7 @@
 mod bench;
 mod boundary;
 mod ci;
+mod cluster;
 mod data;
 mod dist;
 mod drill;
@@ -18,6 +19,7 @@ mod regression;
 mod soak;
 mod supply;
 mod tidy;
+mod wheel;
 mod workspace;
 
 use std::num::NonZeroU32;
@@ -93,12 +95,27 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Kill and freeze nodes, clients and etcd at every step of a put and a get, and verify every object
+    Cluster {
+        /// How often
+        #[arg(long, value_name = "N", default_value = "200")]
+        kills: u32,
+        /// Seed of keys and victims
+        #[arg(long, value_name = "N", default_value = "1")]
+        seed: u64,
+    },
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++ in target/dist
     Dist,
     /// Measure what the C++ handle costs above that of Rust
     Boundary,
+    /// Make wheel and sdist of the Python package, install and test them (needs the network for maturin)
+    Wheel {
+        /// The interpreter, 3.9 or later
+        #[arg(long, value_name = "COMMAND", default_value = "python3")]
+        python: String,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -119,8 +136,10 @@ fn main() -> anyhow::Result<()> {
         Task::Mutants { shard } => mutants::run(shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Drill { kills, seed } => drill::run(kills, seed),
+        Task::Cluster { kills, seed } => cluster::run(kills, seed),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),
+        Task::Wheel { python } => wheel::run(&workspace::shell()?, &python),
     }
 }

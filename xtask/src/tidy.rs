@@ -35,8 +35,8 @@ const MACHINE_PATHS: [&str; 4] = [
 ];
 
 /// Extensions of the text files that are checked.
-const TEXT: [&str; 10] = [
-    "rs", "md", "toml", "sh", "py", "c", "h", "cpp", "hpp", "yml",
+const TEXT: [&str; 11] = [
+    "rs", "md", "toml", "sh", "py", "pyi", "c", "h", "cpp", "hpp", "yml",
 ];
 
 /// Directories whose files have to be referred to by a document.

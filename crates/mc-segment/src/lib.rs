@@ -142,6 +142,7 @@ mod stats;
 mod strategy;
 mod sync;
 mod table;
+mod tail;
 
 #[cfg(feature = "metrics")]
 pub use crate::metrics::MetricsPublisher;
@@ -154,14 +155,14 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlacementError,
-        PoolRestoreError, SegmentField, TransitionError,
+        PoolRestoreError, ResizeError, SegmentField, TransitionError,
     },
     growing::UnknownFields,
     id::{SegmentId, SegmentIdError},
     memory::Memory,
     options::SegmentPoolOptions,
     plan::{BlockMove, BlockPlan},
-    pool::{Mounting, Replaced, SegmentPool},
+    pool::{Mounting, Replaced, SegmentPool, SegmentTail},
     registration::{RegistrationError, RegistrationLimit, registration_chunks},
     request::{PlaceRequest, ReplicaPolicy, Replicas},
     segment::{Segment, SegmentInfo, SegmentOptions},

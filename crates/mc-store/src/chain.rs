@@ -27,10 +27,24 @@ impl ObjectStore {
     /// Finds space for the objects of a prompt that are missing, in their order
     /// and as many from the front as fit; those that are there are used.
     ///
-    /// Each object's [`parent`](PutRequest::parent) is the one before it; that
-    /// of the first one is its own. Room is never made at the cost of the chain
-    /// itself. What is refused, and all behind it, is left out: see
-    /// [`Chain::refusal`].
+    /// Each object's [`parent`](PutRequest::parent) is the one before it; the
+    /// first one has its own, which the look-up that found it has used. Room is
+    /// never made at the cost of the chain itself. What is refused, and all
+    /// behind it, is left out: see [`Chain::refusal`].
+    ///
+    /// ```
+    /// # use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+    /// # use mc_store::{ObjectStore, PutRequest, StoreOptions};
+    /// # let pool = SegmentPool::new(SegmentPoolOptions::default());
+    /// # pool.mount(Segment::remote(SegmentInfo::new(SegmentId(1), "node-1", 0, 100)))?;
+    /// # let store = ObjectStore::new(pool, StoreOptions::default())?;
+    /// let prompt = ["a/0", "a/1", "a/2"].map(|key| (key, PutRequest::new(40)));
+    /// let chain = store.put_many(&prompt);
+    /// assert_eq!((chain.len(), chain.refusal().is_some()), (2, true));
+    /// assert_eq!(chain.commit()?, 2);
+    /// assert_eq!(store.get_many(&["a/0", "a/1", "a/2"]).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put_many<K: AsRef<[u8]>>(&self, chain: &[(K, PutRequest<'_>)]) -> Chain {
         let shared = &self.shared;
         let now = shared.now();

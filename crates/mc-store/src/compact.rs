@@ -89,7 +89,12 @@ impl Shared {
     }
 
     /// Makes the moves of a plan; returns how many were made, and whether all.
-    fn carry_out(&self, segment: SegmentId, plan: &BlockPlan, budget: &mut u64) -> (u64, bool) {
+    pub(crate) fn carry_out(
+        &self,
+        segment: SegmentId,
+        plan: &BlockPlan,
+        budget: &mut u64,
+    ) -> (u64, bool) {
         let mut made = 0;
         for step in &plan.moves {
             let Some(owner) = step.owner else {

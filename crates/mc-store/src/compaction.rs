@@ -1,5 +1,7 @@
 //! How much may be copied so that objects need not leave.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How many bytes a put that finds no hole may move to make one.
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// use mc_store::{Compaction, StoreOptions};
 ///
 /// let options = StoreOptions {
-///     compaction: Compaction { moved_per_placed: 0.5, ..Compaction::default() },
+///     compaction: Compaction::moving(1.0),
 ///     ..StoreOptions::default()
 /// };
 /// # let _ = options;
@@ -33,12 +35,42 @@ pub struct Compaction {
     pub bytes_per_call_max: u64,
 }
 
+/// A number that is no budget: it is negative, infinite, or none.
+///
+/// Compared by its bits, so that each equals itself.
+#[derive(Clone, Copy, Debug)]
+pub struct NotABudget(pub f64);
+
+impl PartialEq for NotABudget {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for NotABudget {}
+
+impl fmt::Display for NotABudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Compaction {
     /// Nothing is moved.
     pub const OFF: Self = Self {
         moved_per_placed: 0.0,
         bytes_per_call_max: 0,
     };
+
+    /// Returns a budget of so many bytes moved for each that is placed, and at
+    /// most 64 MiB a call, some ten milliseconds.
+    #[must_use]
+    pub const fn moving(moved_per_placed: f64) -> Self {
+        Self {
+            moved_per_placed,
+            bytes_per_call_max: 64 << 20,
+        }
+    }
 
     /// Returns whether the numbers make sense.
     pub(crate) fn is_valid(self) -> bool {
@@ -58,13 +90,9 @@ impl Compaction {
 }
 
 impl Default for Compaction {
-    /// Returns a budget of one byte moved for each that is placed, and at most
-    /// 64 MiB a call, some ten milliseconds.
+    /// Returns [`OFF`](Self::OFF): who wants moves says how many.
     fn default() -> Self {
-        Self {
-            moved_per_placed: 1.0,
-            bytes_per_call_max: 64 << 20,
-        }
+        Self::OFF
     }
 }
 

@@ -3,6 +3,8 @@
 use mc_segment::{BytesError, PlacementError};
 use thiserror::Error;
 
+use crate::compaction::NotABudget;
+
 /// Why an object was not put; nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -145,7 +147,7 @@ pub enum ReadError {
 }
 
 /// Why options make no store.
-#[derive(Clone, Copy, Debug, PartialEq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StoreOptionsError {
     /// The watermarks are not in order.
@@ -167,6 +169,6 @@ pub enum StoreOptionsError {
     )]
     Compaction {
         /// The budget.
-        moved_per_placed: f64,
+        moved_per_placed: NotABudget,
     },
 }

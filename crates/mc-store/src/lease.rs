@@ -49,6 +49,13 @@ impl Lease {
         self.object.size()
     }
 
+    /// Returns the CRC-32 of the bytes, if one was taken at the commit or said by
+    /// the writer.
+    #[must_use]
+    pub fn checksum(&self) -> Option<u32> {
+        self.object.checksum()
+    }
+
     /// Returns the replicas, at least one. Those whose segment is being
     /// unmounted are not [readable](PlacedBuffer::is_readable).
     pub fn replicas(&self) -> impl ExactSizeIterator<Item = &PlacedBuffer> {

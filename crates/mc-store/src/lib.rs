@@ -36,6 +36,7 @@ mod relocate;
 mod request;
 mod room;
 mod shared;
+mod shrink;
 mod stats;
 mod store;
 mod sync;
@@ -48,7 +49,7 @@ pub use crate::{
     chain::Chain,
     clock::Clock,
     compact::Compacted,
-    compaction::Compaction,
+    compaction::{Compaction, NotABudget},
     copier::{Copier, CopyFailed},
     error::{
         AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError, StoreOptionsError,
@@ -61,6 +62,7 @@ pub use crate::{
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,
+    shrink::{ShrinkError, Shrunk},
     stats::{Cause, Counted, Histogram, Refusals, StoreStats},
     store::{ObjectStore, Removal},
 };

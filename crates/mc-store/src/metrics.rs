@@ -64,6 +64,7 @@ impl StoreMetrics {
         }
         publish_evictions("on_demand", &stats.on_demand);
         publish_evictions("watermark", &stats.by_watermark);
+        publish_evictions("shrinking", &stats.by_shrinking);
         publish_evictions("unreadable", &stats.unreadable);
         publish_evictions("corrupt", &stats.corrupt);
         for (name, now, before) in [

@@ -15,6 +15,7 @@ use triomphe::ThinArc;
 use crate::{
     claims::{Claim, Claims},
     clock::Moment,
+    order::stable_hash,
     policy::ObjectId,
     request::Terms,
 };
@@ -68,6 +69,24 @@ pub(crate) struct Lineage {
     pub(crate) root_hash: u64,
     /// Objects before it.
     pub(crate) depth: u32,
+}
+
+impl Lineage {
+    /// That of an object that nothing comes before.
+    pub(crate) fn of_first(key: &[u8]) -> Self {
+        Self {
+            root_hash: stable_hash(key),
+            depth: 0,
+        }
+    }
+
+    /// That of an object right after one with this lineage.
+    pub(crate) fn next(self) -> Self {
+        Self {
+            depth: self.depth.saturating_add(1),
+            ..self
+        }
+    }
 }
 
 /// What a record is made of.

@@ -22,7 +22,6 @@ use crate::{
     limbo::{Kept, KeptSpace},
     object::{Contents, Lineage, Object},
     options::StoreOptions,
-    order::stable_hash,
     policy::Parent,
     request::PutRequest,
     shared::Shared,
@@ -322,10 +321,7 @@ impl Shared {
                 terms: Arc::clone(&terms[object.terms]),
                 replicas: in_order(buffers),
                 checksum: object.checksum,
-                lineage: Lineage {
-                    root_hash: stable_hash(&object.key),
-                    depth: 0,
-                },
+                lineage: Lineage::of_first(&object.key),
             };
             let hashed = self.index.hash(&object.key);
             let mut ranks = self.order.lock();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
-    compaction::Compaction,
+    compaction::{Compaction, NotABudget},
     copier::Copier,
     error::StoreOptionsError,
     journal::JournalOptions,
@@ -117,10 +117,10 @@ pub struct Watermarks {
 
 impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
-    /// pieces, prompts last object first, the default budget of moves, no
-    /// copier, no watermarks, timed leases of at most an hour, ten minutes for a
-    /// put and one more until its space is used again, 4096 blocks, a journal
-    /// that survives the process, no checksums, and the clock of the system.
+    /// pieces, prompts last object first, no moves, no copier, no watermarks,
+    /// timed leases of at most an hour, ten minutes for a put and one more until
+    /// its space is used again, 4096 blocks, a journal that survives the process,
+    /// no checksums, and the clock of the system.
     fn default() -> Self {
         Self {
             object_bytes_max: u64::MAX,
@@ -156,7 +156,7 @@ impl StoreOptions {
             });
         }
         if !self.compaction.is_valid() {
-            let moved_per_placed = self.compaction.moved_per_placed;
+            let moved_per_placed = NotABudget(self.compaction.moved_per_placed);
             return Err(StoreOptionsError::Compaction { moved_per_placed });
         }
         if self.extents_max == 0 {

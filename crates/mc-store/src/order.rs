@@ -394,17 +394,19 @@ impl Ranks {
         }
     }
 
-    /// Counts an object as used now, if it has not left.
-    pub(crate) fn used_now(&mut self, id: ObjectId) {
-        if self.is_known(id) {
+    /// Counts an object as used now if it has not left; returns whether it has
+    /// not.
+    pub(crate) fn used_now(&mut self, id: ObjectId) -> bool {
+        let is_known = self.is_known(id);
+        if is_known {
             self.policy.used(id);
         }
+        is_known
     }
 
-    /// Counts an object as used now.
+    /// Takes note of a use.
     fn used(&mut self, Use { id, gap }: Use) {
-        if self.is_known(id) {
-            self.policy.used(id);
+        if self.used_now(id) {
             self.figures.reuse_gap.add(gap.duration());
         }
     }

@@ -36,6 +36,8 @@ pub struct Put {
     parent: Option<Box<[u8]>>,
     /// Whether it is stored with what comes before it.
     is_in_chain: bool,
+    /// Of the bytes, from whoever writes them.
+    checksum: Option<u32>,
 }
 
 impl ObjectStore {
@@ -80,6 +82,7 @@ pub(crate) fn begin(
         terms: shared.terms.of(request),
         parent: request.parent.map(Box::from),
         is_in_chain: false,
+        checksum: None,
     };
     let placing = PlaceRequest {
         size: request.size,
@@ -202,8 +205,9 @@ impl Shared {
             self.end_late_put(pending, now);
             return Err(CommitError::Expired);
         }
-        let has_checksums = self.options.has_checksums;
-        let sum = has_checksums.then(|| checksum(&pending.space()));
+        let takes_checksum = put.checksum.is_none() && self.options.has_checksums;
+        let taken = takes_checksum.then(|| checksum(&pending.space()));
+        let sum = put.checksum.or(taken.flatten());
         let replicas = pending.end().ok_or(CommitError::Expired)?;
         if !replicas.iter().any(PlacedBuffer::is_readable) {
             let mut shard = self.index.write_at(pending.id);
@@ -213,7 +217,7 @@ impl Shared {
             shard.take(pending.id);
             return Err(CommitError::Unreadable);
         }
-        let written = self.enter(put, replicas, sum.flatten(), now)?;
+        let written = self.enter(put, replicas, sum, now)?;
         if let (Some(book), Some(position)) = (&self.book, written) {
             book.settle(position)
                 .map_err(|NotWritten| CommitError::Journal)?;
@@ -256,7 +260,7 @@ impl Shared {
             && !put.is_in_chain
         {
             // A child is stored behind its parent, which may be old.
-            ranks.used_now(parent);
+            let _ = ranks.used_now(parent);
         }
         ranks.insert(&object, parent);
         // Under the lock under which objects leave, so that the events of a
@@ -273,32 +277,16 @@ impl Shared {
     /// object is. The order is locked, so that the parent stays.
     fn parent_of(&self, key: &[u8], parent: Option<&[u8]>) -> (Parent, Lineage) {
         let Some(parent) = parent else {
-            let root_hash = stable_hash(key);
-            return (
-                Parent::None,
-                Lineage {
-                    root_hash,
-                    depth: 0,
-                },
-            );
+            return (Parent::None, Lineage::of_first(key));
         };
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
         match shard.stored(hashed) {
-            Some(stored) => {
-                let Lineage { root_hash, depth } = stored.lineage;
-                let depth = depth.saturating_add(1);
-                (Parent::Stored(stored.id), Lineage { root_hash, depth })
-            }
+            Some(stored) => (Parent::Stored(stored.id), stored.lineage.next()),
             None => {
-                let root_hash = stable_hash(parent);
-                (
-                    Parent::Gone(root_hash),
-                    Lineage {
-                        root_hash,
-                        depth: 1,
-                    },
-                )
+                // What came before it is not known any more.
+                let first = Lineage::of_first(parent);
+                (Parent::Gone(first.root_hash), first.next())
             }
         }
     }
@@ -335,6 +323,13 @@ impl Put {
     /// As [`replicas`](Self::replicas), for writing.
     pub fn replicas_mut(&mut self) -> PutSpaceMut<'_> {
         self.pending.space_mut()
+    }
+
+    /// Says what CRC-32 the bytes have, as whoever writes them knows it: it is
+    /// told to readers, compared when the object is read here, and none is taken
+    /// at the commit.
+    pub fn set_checksum(&mut self, checksum: u32) {
+        self.checksum = Some(checksum);
     }
 
     /// Returns the time left until the deadline.

@@ -44,6 +44,14 @@ impl Shared {
         self.options.copier.as_deref()
     }
 
+    /// Returns who copies from one buffer to another, if anybody does.
+    fn copier_between(&self, from: &PlacedBuffer, to: &PlacedBuffer) -> Option<&dyn Copier> {
+        match to.is_local() {
+            true => self.copier_of(from),
+            false => self.options.copier.as_deref(),
+        }
+    }
+
     /// Returns which blocks of a segment may be moved, and to which multiples.
     pub(crate) fn movable(
         &self,
@@ -81,28 +89,41 @@ impl Shared {
             return Relocated::Ended;
         };
         let size = old.size();
-        let is_idle = || object.claim(self.now()).is_none();
-        if size > *budget || !is_idle() {
+        if size > *budget || object.claim(self.now()).is_some() {
             return Relocated::Ended;
         }
-        let Some(copier) = self.copier_of(old) else {
+        if self.copier_of(old).is_none() {
             return Relocated::Ended;
-        };
-        let mut new = match self.pool.place_at(segment, to, size) {
+        }
+        let new = match self.pool.place_at(segment, to, size) {
             Ok(new) => new,
             Err(ExactError::Occupied { .. }) => return Relocated::Occupied,
             Err(_) => return Relocated::Ended,
         };
         *budget -= size;
-        let is_switched = copy_in_slices(copier, old, &mut new, is_idle).is_ok()
+        match self.carry(object, place, new) {
+            true => Relocated::Done,
+            false => Relocated::Ended,
+        }
+    }
+
+    /// Copies a replica, the one at a place among the others, to where it is to
+    /// be, and switches; returns whether it is there.
+    pub(crate) fn carry(&self, object: Object, place: usize, mut new: PlacedBuffer) -> bool {
+        let size = new.size();
+        let is_idle = || object.claim(self.now()).is_none();
+        let is_copied = object.replicas().nth(place).is_some_and(|old| {
+            let copier = self.copier_between(old, &new);
+            copier.is_some_and(|copier| copy_in_slices(copier, old, &mut new, is_idle).is_ok())
+        });
+        let is_switched = is_copied
             && self
                 .switch(object, new, Some(place), self.now(), Object::leave)
                 .is_ok();
         if !is_switched {
             self.order.lock().figures.moves_ended.add(size);
-            return Relocated::Ended;
         }
-        Relocated::Done
+        is_switched
     }
 }
 

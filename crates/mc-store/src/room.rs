@@ -191,26 +191,24 @@ impl Room<'_> {
     /// Finds one more hole, and claims who has to leave for it.
     fn plan(&mut self) -> bool {
         for _ in 0..ATTEMPTS_MAX {
-            let mut first = self.candidates(1);
-            if self.can_move(&first) {
-                if self.compact(first) {
+            if self.budget > 0 {
+                let first = self.candidates(1);
+                if self.can_move(&first) && self.compact(first) {
                     return true;
                 }
-                first = self.candidates(1);
             }
             let is_in_order = self.shared.options.eviction == Eviction::InOrder;
             if is_in_order && self.claim_in_order() {
                 return true;
             }
-            // Too many that are first in order may be of no use.
-            if let Some(found) = self.among_first(&first) {
-                if self.claim(found) {
-                    return true;
-                }
-                continue;
+            // Often one is enough; of those that follow, too many may be of no use.
+            let mut next = self.candidates(1);
+            let mut found = self.among_first(&next);
+            if found.is_none() {
+                next = self.candidates(NEXT);
+                found = self.search(&next);
             }
-            let next = self.candidates(NEXT);
-            let Some(found) = self.search(&next) else {
+            let Some(found) = found else {
                 return false;
             };
             let segment = found.segment;

@@ -435,6 +435,7 @@ impl Shared {
             },
             on_demand: figures.on_demand,
             by_watermark: figures.by_watermark,
+            by_shrinking: figures.by_shrinking,
             unreadable: figures.unreadable,
             corrupt: figures.corrupt,
             placed_bytes_on_demand: figures.placed_bytes_on_demand,

@@ -22,8 +22,8 @@ use std::{
 use common::{mount_local, mount_sizes, pool};
 use mc_segment::{PlacedBuffer, SegmentId, Strategy};
 use mc_store::{
-    Compaction, Copier, CopyFailed, EventKind, Eviction, ObjectStore, PutError, PutRequest,
-    Removal, StoreOptions, StoreOptionsError,
+    Compaction, Copier, CopyFailed, EventKind, Eviction, NotABudget, ObjectStore, PutError,
+    PutRequest, Removal, StoreOptions, StoreOptionsError,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -175,7 +175,7 @@ fn options_that_make_no_budget_are_refused() {
     for nonsense in [-0.5, f64::INFINITY] {
         let refused = ObjectStore::new(pool(Strategy::default(), 1), options(nonsense));
         let expected = StoreOptionsError::Compaction {
-            moved_per_placed: nonsense,
+            moved_per_placed: NotABudget(nonsense),
         };
         assert_eq!(refused.err(), Some(expected));
     }

@@ -174,3 +174,45 @@ fn a_put_is_refused_only_if_nothing_more_may_go() {
     }
     assert_eq!(store.stats().refused.no_space, 0);
 }
+
+/// Returns which of some objects a put of 4 MiB leaves, in a full segment that
+/// holds them in this order; those marked are pinned.
+fn left_by_a_put(sizes_mib: &[(u64, bool)]) -> Vec<u64> {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, &[sizes_mib.iter().map(|(size, _)| size * MIB).sum()]);
+    let options = StoreOptions {
+        policy: PolicyKind::Lru,
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    for (number, &(size, is_pinned)) in (0..).zip(sizes_mib) {
+        put(&store, number, size * MIB).unwrap();
+        assert!(!is_pinned || store.pin(&number.to_le_bytes()));
+    }
+    put(&store, u64::MAX, 4 * MIB).unwrap();
+    let numbers = 0..sizes_mib.len() as u64;
+    numbers
+        .filter(|number| store.exists(&number.to_le_bytes()))
+        .collect()
+}
+
+#[test]
+fn those_whose_turn_has_come_leave_with_a_plan() {
+    const PIN: (u64, bool) = (1, true);
+    let free = |size| (size, false);
+    // The oldest makes no hole alone, and goes with the next one, which does.
+    assert_eq!(
+        left_by_a_put(&[free(1), PIN, free(4), free(4), PIN]),
+        [1, 3, 4]
+    );
+    // Up to twice the bytes of the request.
+    let sizes = [free(3), PIN, free(3), PIN, free(3), PIN, free(4), PIN];
+    assert_eq!(left_by_a_put(&sizes), [1, 3, 4, 5, 7]);
+    // Eight at most.
+    let mut sizes = [free(1), PIN].repeat(10);
+    sizes.push(free(4));
+    let stay = [1, 3, 5, 7, 9, 11, 13, 15, 16, 17, 18, 19];
+    assert_eq!(left_by_a_put(&sizes), stay);
+    // None if the oldest makes the hole.
+    assert_eq!(left_by_a_put(&[free(4), PIN, free(1), free(4)]), [1, 2, 3]);
+}

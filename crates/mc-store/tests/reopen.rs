@@ -295,3 +295,33 @@ fn bytes_that_are_not_those_of_the_commit_are_a_miss_and_an_event() {
     assert_eq!(events.drain().len(), 1);
     assert_eq!(store.stats().corrupt.objects, 1);
 }
+
+#[test]
+fn a_put_that_ends_while_room_is_made_reserves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=1);
+    put(&store, b"old", &PutRequest::new(SEGMENT_BYTES)).unwrap();
+    let request = PutRequest {
+        deadline: Some(Duration::ZERO),
+        ..PutRequest::new(SEGMENT_BYTES)
+    };
+    // Looking for room ends puts whose deadlines have passed, this one among them.
+    let late = store.put(b"late", &request).unwrap();
+    assert!(late.descriptors().is_empty());
+    // As if the process ended here, with the put.
+    let journal = at.join("store");
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::create_dir(copy.path().join("store")).unwrap();
+    for file in std::fs::read_dir(journal).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(
+            file.path(),
+            copy.path().join("store").join(file.file_name()),
+        )
+        .unwrap();
+    }
+    let again = open(copy.path());
+    put(&again, b"new", &PutRequest::new(SEGMENT_BYTES)).unwrap();
+}

@@ -315,8 +315,8 @@ impl Core {
         }
     }
 
-    /// Keeps a block that has a shelf in the thread's magazine: another
-    /// allocator had the thread's seat. What is decided must not depend on that.
+    /// Keeps a block that has a shelf in the thread's magazine. If another
+    /// allocator had the thread's seat, that must decide nothing.
     #[cold]
     fn keep(&'static self, state: &mut State, handle: &Handle) {
         let magazines = Arc::clone(state.magazines());
@@ -334,15 +334,10 @@ impl Core {
     /// Makes the thread's magazine one for the size of a block that it frees,
     /// as another thread's is already: that one allocates what this one frees.
     #[cold]
-    fn adopt_and_keep(&self, state: &mut State, handle: &Handle) {
+    fn adopt_and_keep(&'static self, state: &mut State, handle: &Handle) {
         let magazines = Arc::clone(state.magazines());
         self.adopt(state, &magazines, handle.size());
-        seat::sit_down(self.id, &magazines);
-        let own = magazines.get(thread_number());
-        if own.put(handle.allocation()) != Put::Kept {
-            settle_free(state.allocator().free(handle.allocation()));
-            self.publish(state.allocator());
-        }
+        self.keep(state, handle);
     }
 
     /// Frees a block of a full shelf, and others that were on it.

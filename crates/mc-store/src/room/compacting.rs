@@ -106,7 +106,7 @@ impl Room<'_> {
     /// Returns whether something can be moved where the next in order are.
     pub(super) fn can_move(&self, next: &[Object]) -> bool {
         let mut buffers = next.iter().flat_map(Object::replicas);
-        self.budget > 0 && buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
+        buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
     }
 
     /// Returns the segments that a plan may be about.

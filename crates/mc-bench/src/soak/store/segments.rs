@@ -17,6 +17,9 @@ use super::Generator;
 /// Segments of a round at most.
 const SEGMENTS_MAX: u64 = 6;
 
+/// Bytes of a page of the memory here.
+const PAGE_BYTES: u64 = 4096;
+
 /// The segments of a round.
 pub(super) struct Segments {
     /// Changed by one thread at a time, so that a segment is still empty when it is unmounted as such.
@@ -157,10 +160,15 @@ fn info(number: u64, generator: &mut Generator) -> SegmentInfo {
     let fits = [Fit::BinCeil, Fit::GOOD, Fit::Adaptive];
     info.options.fit = fits[generator.random_range(0..fits.len())];
     info.options.max_allocations = generator.random_ratio(1, 8).then_some(50);
-    info.options.registration = generator.random_ratio(1, 4).then(|| RegistrationLimit {
-        max_bytes: (size / generator.random_range(2..=4)).max(granule),
-        align: granule,
-    });
+    if generator.random_ratio(1, 4) {
+        // Registrations end where pages of the memory do.
+        info.base = number << 32;
+        let max_bytes = size / generator.random_range(2..=4);
+        info.options.registration = Some(RegistrationLimit {
+            max_bytes: max_bytes.max(1).next_multiple_of(PAGE_BYTES),
+            align: granule,
+        });
+    }
     info
 }
 

@@ -1,6 +1,6 @@
 //! What a trace is replayed against: a store of objects, and the reference that compacts for free.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use mc_offset::Fit;
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
@@ -17,6 +17,17 @@ pub(super) trait Cache {
 
     /// Stores an object that was looked up in vain; returns whether there was room.
     fn put(&mut self, key: ObjectKey, size_bytes: u64) -> bool;
+
+    /// Looks an object up by itself, and stores it if it is missing.
+    fn serve_one(&mut self, key: ObjectKey, size_bytes: u64) -> Served {
+        if self.get(key) {
+            Served::Found
+        } else if self.put(key, size_bytes) {
+            Served::Stored
+        } else {
+            Served::Refused
+        }
+    }
 
     /// Looks the objects of a prompt up and stores those that are missing; returns what came of each.
     fn serve(&mut self, prompt: &[(ObjectKey, u64)]) -> Vec<Served>;
@@ -116,17 +127,14 @@ impl Cache for Store {
             })
             .collect();
         let mut chain = self.store.put_many(&rest);
-        let missing: HashSet<Box<[u8]>> = chain
-            .puts_mut()
-            .iter()
-            .map(|put| put.key().into())
-            .collect();
         let here = prefix.len() + chain.len();
+        // Those that were missing are in the order of the keys.
+        let mut puts = chain.puts_mut().iter().peekable();
         let mut served: Vec<Served> = keys[..here]
             .iter()
-            .map(|key| match missing.contains(&key[..]) {
-                true => Served::Stored,
-                false => Served::Found,
+            .map(|key| match puts.next_if(|put| put.key() == key) {
+                Some(_) => Served::Stored,
+                None => Served::Found,
             })
             .collect();
         served.resize(keys.len(), Served::Refused);
@@ -210,15 +218,8 @@ impl Cache for Oracle {
             self.get(*key);
         }
         let found = std::iter::repeat_n(Served::Found, prefix);
-        let rest = prompt[prefix..].iter().map(|&(key, size_bytes)| {
-            if self.get(key) {
-                Served::Found
-            } else if self.put(key, size_bytes) {
-                Served::Stored
-            } else {
-                Served::Refused
-            }
-        });
+        let rest = prompt[prefix..].iter();
+        let rest = rest.map(|&(key, size_bytes)| self.serve_one(key, size_bytes));
         found.chain(rest).collect()
     }
 

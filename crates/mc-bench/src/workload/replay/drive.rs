@@ -25,19 +25,6 @@ struct Asked {
     tokens: u64,
 }
 
-impl Asked {
-    /// Looks the object up by itself, and stores it if it is missing.
-    fn serve(&self, cache: &mut impl Cache) -> Served {
-        if cache.get(self.key) {
-            Served::Found
-        } else if cache.put(self.key, self.size_bytes) {
-            Served::Stored
-        } else {
-            Served::Refused
-        }
-    }
-}
-
 /// What came of a replay.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
@@ -89,8 +76,10 @@ pub(super) fn replay(
         outcome.tokens += u64::from(request.input_tokens);
         match order {
             Order::Prompt => {
-                let served: Vec<Served> = asked.iter().map(|one| one.serve(&mut cache)).collect();
-                outcome.count(&asked, &served);
+                let served = asked
+                    .iter()
+                    .map(|one| cache.serve_one(one.key, one.size_bytes));
+                outcome.count(&asked, &served.collect::<Vec<_>>());
             }
             Order::PrefixFirst => {
                 let prompt: Vec<_> = asked.iter().map(|one| (one.key, one.size_bytes)).collect();

@@ -1,0 +1,228 @@
+//! What the command line says.
+
+use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser};
+use mc_arena::{PagePolicy, size::parse_bytes};
+use mc_cluster::{Client, ClientOptions, Etcd, Members, NodeOptions, Token, client::Connection};
+
+use crate::read;
+
+/// Serves the memory of hosts to each other.
+#[derive(Debug, Parser)]
+#[command(name = "mc-cluster", version)]
+pub(crate) enum Command {
+    /// Serve memory of this host until a signal comes
+    Node(NodeArguments),
+    /// Put an object: a file, or standard input
+    Put(ObjectArguments),
+    /// Get an object, to a file or to standard output
+    Get(ObjectArguments),
+    /// Ask every member how it is
+    Status(ClientArguments),
+    /// Measure placements, lookups and bytes against a node that is started for it
+    Bench(BenchArguments),
+    /// Start three nodes, kill and freeze them, clients and etcd, and look at what was promised
+    Drill(DrillArguments),
+    /// One client of a drill
+    #[command(hide = true, name = crate::drill::ATTEMPT)]
+    Attempt {
+        /// Of a node
+        address: String,
+        /// Of the object
+        key: String,
+        /// The step to wait at
+        step: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArguments {
+    /// The name that clients know it by
+    #[arg(long)]
+    name: String,
+    /// Bytes to serve, such as 64gb
+    #[arg(long, value_parser = parse_bytes)]
+    size: u64,
+    /// Address for clients; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:7001", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Address for /metrics and /healthz; without it they are not served
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Keep bytes and journal in this file and beside it, so that they outlive the process
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Use no huge pages
+    #[arg(long)]
+    small_pages: bool,
+    /// Host and port to tell others, if not the address for clients
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// Seconds that an entry in etcd lasts after the node falls silent
+    #[arg(long, default_value = "10", value_name = "SECONDS")]
+    time_to_live: u64,
+    /// Seconds that a put has at most until its commit
+    #[arg(long, default_value = "60", value_name = "SECONDS")]
+    put_deadline: u64,
+    #[command(flatten)]
+    etcd: EtcdArguments,
+    #[command(flatten)]
+    secrets: SecretArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdArguments {
+    /// Address of etcd such as `http://127.0.0.1:2379`, repeatable
+    #[arg(long, value_name = "URL")]
+    etcd: Vec<String>,
+    /// What the keys in etcd begin with
+    #[arg(long, default_value = "/mc-cluster/", value_name = "TEXT")]
+    etcd_prefix: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretArguments {
+    /// File with the token of the cluster
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+    /// Own certificate as PEM; encrypts
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Key of the own certificate as PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PATH", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Certificate of who signed those of the others as PEM; encrypts
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PATH")]
+    tls_authority: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArguments {
+    /// The nodes, such as a=10.0.0.1:7001,b=10.0.0.2:7001*2; a weight follows the star
+    #[arg(long, value_name = "LIST", required_unless_present = "etcd")]
+    members: Option<String>,
+    /// Hosts that an object is put to
+    #[arg(long, default_value = "1", value_name = "N")]
+    replicas: usize,
+    #[command(flatten)]
+    etcd: EtcdArguments,
+    #[command(flatten)]
+    secrets: SecretArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObjectArguments {
+    /// The key
+    pub(crate) key: String,
+    /// The file; standard input or output without it
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Seconds for each measurement
+    #[arg(long, default_value = "2", value_name = "SECONDS")]
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArguments {
+    /// How often something is killed or frozen
+    #[arg(long, default_value = "200", value_name = "N")]
+    pub(crate) kills: u32,
+    /// Seed of keys and victims
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) seed: u64,
+    /// Program of etcd; without it the nodes are a fixed list
+    #[arg(long, value_name = "PATH")]
+    pub(crate) etcd_program: Option<PathBuf>,
+}
+
+impl NodeArguments {
+    pub(crate) fn options(self) -> Result<NodeOptions, Box<dyn Error>> {
+        let time_to_live = Duration::from_secs(self.time_to_live);
+        let mut options = NodeOptions::new(self.name, self.size);
+        options.listen = self.listen;
+        options.http = self.http;
+        options.advertise = self.advertise;
+        options.memory.file = self.file;
+        if self.small_pages {
+            options.memory.pages = PagePolicy::Off;
+        }
+        options.limits.put_deadline_max = Duration::from_secs(self.put_deadline.max(1));
+        options.token = self.secrets.token()?;
+        #[cfg(feature = "tls")]
+        {
+            options.tls = self.secrets.tls()?;
+        }
+        options.etcd = self.etcd.etcd().map(|mut etcd| {
+            etcd.time_to_live = time_to_live;
+            etcd
+        });
+        Ok(options)
+    }
+}
+
+impl EtcdArguments {
+    fn etcd(self) -> Option<Etcd> {
+        if self.etcd.is_empty() {
+            return None;
+        }
+        let mut etcd = Etcd::new(self.etcd);
+        etcd.prefix = self.etcd_prefix;
+        Some(etcd)
+    }
+}
+
+impl SecretArguments {
+    fn token(&self) -> Result<Option<Token>, Box<dyn Error>> {
+        let Some(file) = &self.token_file else {
+            return Ok(None);
+        };
+        let token = Token::new(&String::from_utf8_lossy(&read(file)?));
+        let token = token.map_err(|error| format!("in {}: {error}", file.display()))?;
+        Ok(Some(token))
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Result<Option<mc_cluster::tls::Tls>, Box<dyn Error>> {
+        let identity = match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            _ => None,
+        };
+        let authority = self.tls_authority.as_deref().map(read).transpose()?;
+        if identity.is_none() && authority.is_none() {
+            return Ok(None);
+        }
+        let mut tls = mc_cluster::tls::Tls::default();
+        tls.identity = identity;
+        tls.authority = authority;
+        Ok(Some(tls))
+    }
+}
+
+impl ClientArguments {
+    pub(crate) async fn client(self) -> Result<Client, Box<dyn Error>> {
+        let mut connection = Connection::default();
+        connection.token = self.secrets.token()?;
+        #[cfg(feature = "tls")]
+        {
+            connection.tls = self.secrets.tls()?;
+        }
+        let mut options = ClientOptions::default();
+        options.connection = connection;
+        options.replicas = self.replicas.max(1);
+        let members = match (self.members, self.etcd.etcd()) {
+            (Some(list), _) => Members::parse(&list)?,
+            (None, Some(etcd)) => Members::watch(etcd).await?,
+            (None, None) => return Err("either --members or --etcd is needed".into()),
+        };
+        Ok(Client::new(members, options))
+    }
+}

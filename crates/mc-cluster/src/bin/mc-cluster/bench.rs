@@ -1,0 +1,283 @@
+//! `mc-cluster bench`: what a node does in a second, beside the network and the
+//! memory alone.
+
+use std::{
+    error::Error,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use mc_cluster::{
+    Client, ClientOptions, Members,
+    client::{Calls, Connection},
+    wire::{
+        CommitRequest, LookupRequest, Outcome, ReleaseRequest, RemoveRequest, ReserveRequest,
+        commit_request, remove_request::Mode, reserve_request,
+    },
+};
+use tonic::Status;
+
+use crate::{arguments::BenchArguments, process::Process, tell};
+
+/// Items of one call.
+const BATCH: u64 = 64;
+
+/// Bytes of an object that is only placed.
+const PLACED_BYTES: u64 = 1024;
+
+/// The objects that lookups ask for.
+const LOOKED_UP: u64 = 1 << 16;
+
+/// A block of keys and values of a model, as in the published comparisons.
+const BLOCK_BYTES: usize = 3_274_752;
+
+const NODE_SIZE: &str = "512mb";
+
+pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Box<dyn Error>> {
+    let time = Duration::from_secs(arguments.seconds.max(1));
+    let (_node, address) = start_node()?;
+    tell(&format!(
+        "one node and one client on this host, {} processors, times of {} s",
+        thread::available_parallelism().map_or(1, usize::from),
+        time.as_secs()
+    ))?;
+    for under_way in [1, 4] {
+        let rate = placements(&address, time, under_way).await?;
+        tell(&format!(
+            "placements (reserve and commit, batches of {BATCH}, {under_way} under way): {rate:.0} /s"
+        ))?;
+    }
+    for under_way in [1, 4] {
+        for lease_ms in [0, 1000] {
+            let rate = lookups(&address, time, under_way, lease_ms).await?;
+            let kind = ["without a lease", "leased and released"][usize::from(lease_ms > 0)];
+            tell(&format!(
+                "lookups (batches of {BATCH}, {kind}, {under_way} under way): {rate:.0} keys/s"
+            ))?;
+        }
+    }
+    bytes(&address, time).await
+}
+
+fn start_node() -> Result<(Process, String), Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["node", "--name", "bench", "--size", NODE_SIZE]);
+    let mut node = Process::start(command.args(["--listen", "127.0.0.1:0"]))?;
+    let line = node.line().ok_or("the node has not started")?;
+    let address = line.strip_prefix("listening on ");
+    let address = address.ok_or_else(|| format!("the node said {line:?}"))?;
+    Ok((node, address.to_owned()))
+}
+
+fn calls(address: &str) -> Result<Calls, Box<dyn Error>> {
+    Ok(Connection::default().calls(address)?)
+}
+
+/// Runs calls that treat a batch each, so many at a time, and returns items per
+/// second.
+async fn rate(
+    time: Duration,
+    under_way: u64,
+    batch: impl AsyncFn(u64) -> Result<(), Status>,
+) -> Result<f64, Box<dyn Error>> {
+    let (batch, next) = (&batch, &AtomicU64::new(0));
+    let start = Instant::now();
+    let tasks = (0..under_way).map(async |_| {
+        while start.elapsed() < time {
+            batch(next.fetch_add(1, Ordering::Relaxed)).await?;
+        }
+        Ok::<_, Status>(())
+    });
+    try_join_all(tasks).await?;
+    let items = next.load(Ordering::Relaxed) * BATCH;
+    Ok(items as f64 / start.elapsed().as_secs_f64())
+}
+
+fn key(number: u64) -> Bytes {
+    // 32 bytes, as the hash of a prompt has.
+    Bytes::from(format!("{number:032x}"))
+}
+
+async fn placements(address: &str, time: Duration, under_way: u64) -> Result<f64, Box<dyn Error>> {
+    let calls = calls(address)?;
+    rate(time, under_way, async |batch| {
+        place(calls.clone(), under_way << 40, batch).await
+    })
+    .await
+}
+
+/// Places one batch of objects under keys that nobody else has.
+async fn place(mut calls: Calls, series: u64, batch: u64) -> Result<(), Status> {
+    let items = (0..BATCH).map(|item| reserve_request::Item {
+        key: key(series + batch * BATCH + item),
+        bytes: PLACED_BYTES,
+        ..Default::default()
+    });
+    let request = ReserveRequest {
+        items: items.collect(),
+        deadline_ms: 0,
+    };
+    let reserved = calls.reserve(request).await?.into_inner();
+    let items = reserved.items.iter().map(|item| commit_request::Item {
+        put: item.put,
+        checksum: Some(0),
+    });
+    let request = CommitRequest {
+        items: items.collect(),
+        life: reserved.life,
+    };
+    let committed = calls.commit(request).await?.into_inner();
+    match committed.outcomes().all(|outcome| outcome == Outcome::Done) {
+        true => Ok(()),
+        false => Err(Status::internal("an object was not placed")),
+    }
+}
+
+async fn lookups(
+    address: &str,
+    time: Duration,
+    under_way: u64,
+    lease_ms: u64,
+) -> Result<f64, Box<dyn Error>> {
+    let calls = calls(address)?;
+    let series = 1 << 50;
+    for batch in 0..LOOKED_UP / BATCH {
+        // Those of an earlier measurement are there.
+        let _ = place(calls.clone(), series, batch).await;
+    }
+    rate(time, under_way, async |batch| {
+        let mut calls = calls.clone();
+        let first = series + batch * BATCH % LOOKED_UP;
+        let request = LookupRequest {
+            keys: (first..first + BATCH).map(key).collect(),
+            lease_ms,
+            all_keys: false,
+        };
+        let found = calls.lookup(request).await?.into_inner();
+        if found.objects.len() as u64 != BATCH {
+            return Err(Status::internal("an object was not found"));
+        }
+        if found.lease != 0 {
+            let request = ReleaseRequest {
+                leases: vec![found.lease],
+                life: found.life,
+            };
+            calls.release(request).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Puts and gets blocks, beside the same bytes over TCP and within memory.
+async fn bytes(address: &str, time: Duration) -> Result<(), Box<dyn Error>> {
+    let client = Client::new(
+        Members::parse(&format!("bench={address}"))?,
+        ClientOptions::default(),
+    );
+    let block: Vec<u8> = (0_u32..)
+        .map(|n| (n % 251) as u8)
+        .take(BLOCK_BYTES)
+        .collect();
+    let block = Bytes::from(block);
+    let (mut puts, mut gets) = (Vec::new(), Vec::new());
+    let mut calls = calls(address)?;
+    let end = Instant::now() + time * 2;
+    while Instant::now() < end {
+        let start = Instant::now();
+        client.put(b"block", block.clone()).await?;
+        puts.push(start.elapsed());
+        let start = Instant::now();
+        let read = client.get(b"block").await?.ok_or("the block is gone")?;
+        gets.push(start.elapsed());
+        if read != block {
+            return Err("the block has other bytes".into());
+        }
+        let request = RemoveRequest {
+            keys: vec![Bytes::from_static(b"block")],
+            mode: Mode::Detach.into(),
+        };
+        calls.remove(request).await?;
+    }
+    let (sent, received) = raw_tcp(block.clone(), time)?;
+    let copied = copies(&block, time);
+    let (put, get) = (median(puts), median(gets));
+    let rate = |time: Duration| BLOCK_BYTES as f64 / time.as_secs_f64() / 1e9;
+    for (what, time) in [
+        ("put", put),
+        ("get", get),
+        ("raw TCP, sent and acknowledged", sent),
+        ("raw TCP, asked for and received", received),
+        ("memcpy", copied),
+    ] {
+        let rate = rate(time);
+        tell(&format!(
+            "{BLOCK_BYTES} bytes, {what}: median {time:?}, {rate:.2} GB/s"
+        ))?;
+    }
+    let share = (sent + received).as_secs_f64() / (put + get).as_secs_f64();
+    tell(&format!("put and get reach {share:.2} of raw TCP"))?;
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// Returns the median times of a block sent over TCP and acknowledged, and of
+/// one asked for and received.
+fn raw_tcp(block: Bytes, time: Duration) -> Result<(Duration, Duration), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    let (mut other, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    other.set_nodelay(true)?;
+    let answers = block.clone();
+    let server = thread::spawn(move || {
+        let mut bytes = vec![0; BLOCK_BYTES];
+        // Ends with the connection.
+        while other.read_exact(&mut bytes).is_ok() && other.write_all(&answers[..1]).is_ok() {
+            let asked = other.read_exact(&mut bytes[..1]);
+            if asked.is_err() || other.write_all(&answers).is_err() {
+                break;
+            }
+        }
+    });
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    let mut bytes = vec![0; BLOCK_BYTES];
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let start = Instant::now();
+        stream.write_all(&block)?;
+        stream.read_exact(&mut bytes[..1])?;
+        sent.push(start.elapsed());
+        let start = Instant::now();
+        stream.write_all(&block[..1])?;
+        stream.read_exact(&mut bytes)?;
+        received.push(start.elapsed());
+    }
+    drop(stream);
+    server.join().map_err(|_| "the other end failed")?;
+    Ok((median(sent), median(received)))
+}
+
+/// Returns the median time of a copy within memory.
+fn copies(block: &Bytes, time: Duration) -> Duration {
+    let mut into = vec![0; BLOCK_BYTES];
+    let mut times = Vec::new();
+    let end = Instant::now() + time.min(Duration::from_secs(1));
+    while Instant::now() < end {
+        let start = Instant::now();
+        into.copy_from_slice(block);
+        std::hint::black_box(&mut into);
+        times.push(start.elapsed());
+    }
+    median(times)
+}

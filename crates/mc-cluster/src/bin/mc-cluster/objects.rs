@@ -1,0 +1,70 @@
+//! `mc-cluster put`, `get` and `status`.
+
+use std::{
+    error::Error,
+    fs,
+    io::{self, Read, Write},
+};
+
+use crate::{
+    arguments::{ClientArguments, ObjectArguments},
+    describe, read, tell,
+};
+
+pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
+    let bytes = match &arguments.file {
+        Some(file) => read(file)?,
+        None => {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes)?;
+            bytes
+        }
+    };
+    let client = arguments.client.client().await?;
+    let copies = client.put(arguments.key.as_bytes(), bytes.into()).await?;
+    tell(&format!("{copies} copies"))?;
+    Ok(())
+}
+
+pub(crate) async fn get(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
+    let client = arguments.client.client().await?;
+    let bytes = client.get(arguments.key.as_bytes()).await?;
+    let bytes = bytes.ok_or_else(|| match client.counts().unanswered {
+        0 => "the key is not stored".to_owned(),
+        _ => "the key is not stored where a host answers".to_owned(),
+    })?;
+    match &arguments.file {
+        Some(file) => fs::write(file, &bytes)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
+        None => io::stdout().lock().write_all(&bytes)?,
+    }
+    Ok(())
+}
+
+pub(crate) async fn status(arguments: ClientArguments) -> Result<(), Box<dyn Error>> {
+    let client = arguments.client().await?;
+    tell("name  address  objects  bytes  capacity  in flight  leases  takes puts")?;
+    let mut silent = 0;
+    for (member, answer) in client.status().await {
+        let (name, address) = (&member.name, &member.address);
+        match answer {
+            Ok(stats) => tell(&format!(
+                "{name}  {address}  {}  {}  {}  {}  {}  {}",
+                stats.objects,
+                stats.live_bytes,
+                stats.capacity_bytes,
+                stats.puts_in_flight,
+                stats.leases,
+                stats.takes_puts
+            ))?,
+            Err(error) => {
+                silent += 1;
+                tell(&format!("{name}  {address}  {}", describe(&error)))?;
+            }
+        }
+    }
+    match silent {
+        0 => Ok(()),
+        silent => Err(format!("{silent} members do not answer").into()),
+    }
+}

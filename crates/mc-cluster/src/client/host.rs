@@ -1,0 +1,112 @@
+//! The calls to one node.
+
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{
+    Code, Status,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    client::ClientError,
+    flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
+    token::{Show, Token},
+    wire::node_client::NodeClient,
+};
+
+/// The calls of a node, over one connection that is made when it is used.
+pub type Calls = NodeClient<InterceptedService<Channel, Show>>;
+
+/// How a node is reached.
+///
+/// More fields may come: begin with [`Connection::default`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Connection {
+    /// What the nodes want to see.
+    pub token: Option<Token>,
+    /// Certificates, without which nothing is encrypted.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::Tls>,
+}
+
+/// How long connecting may take. On one network it takes milliseconds.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// How often a silent connection is tried, and how long the answer may take.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+
+/// Bytes of a message; nodes send less.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+impl Connection {
+    /// Returns the calls of the node at an address: host and port.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Address`] if it is none, and
+    /// [`ClientError::Certificates`].
+    pub fn calls(&self, address: &str) -> Result<Calls, ClientError> {
+        let not_an_address = || ClientError::Address {
+            address: address.to_owned(),
+        };
+        let url = format!("{}://{address}", self.scheme());
+        let endpoint = Endpoint::from_shared(url).map_err(|_| not_an_address())?;
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIME)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
+            .http2_keep_alive_interval(ALIVE_EVERY)
+            .keep_alive_timeout(ALIVE_EVERY);
+        #[cfg(feature = "tls")]
+        let endpoint = match &self.tls {
+            Some(tls) => endpoint
+                .tls_config(tls.client())
+                .map_err(|error| ClientError::Certificates(Arc::new(error)))?,
+            None => endpoint,
+        };
+        let channel = endpoint.connect_lazy();
+        let calls = NodeClient::with_interceptor(channel, Show(self.token.clone()));
+        Ok(calls
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return "https";
+        }
+        "http"
+    }
+}
+
+/// Says whether the host did not answer, rather than refuse.
+pub(crate) fn is_silence(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+    )
+}
+
+/// Says whether a call may succeed later, or with another node.
+pub(crate) fn is_passing(status: &Status) -> bool {
+    is_silence(status)
+        || matches!(
+            status.code(),
+            Code::Aborted
+                | Code::FailedPrecondition
+                | Code::NotFound
+                | Code::ResourceExhausted
+                | Code::DataLoss
+        )
+}

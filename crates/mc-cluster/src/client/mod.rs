@@ -1,0 +1,327 @@
+//! A client of a cluster: keys to hosts, bytes to keys.
+
+mod fetch;
+mod host;
+mod hosts;
+mod patience;
+mod put;
+mod route;
+mod transport;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use thiserror::Error;
+use tokio::time::timeout;
+use tonic::Status;
+
+pub use self::{
+    host::{Calls, Connection},
+    route::Route,
+    transport::{Incoming, Outgoing, Space, Streams, Transport},
+};
+use self::{hosts::Hosts, patience::Patience};
+use crate::{
+    members::{Member, Members},
+    wire::{Outcome, RemoveRequest, StatsRequest, StatsResponse, remove_request::Mode},
+};
+
+/// How a client behaves.
+///
+/// More fields may come: begin with [`ClientOptions::default`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// How nodes are reached.
+    pub connection: Connection,
+    /// Hosts that each object is put to, as long as there are as many.
+    pub replicas: usize,
+    /// Keys of one call to one host; no more than its limits allow.
+    pub batch: usize,
+    /// How long a put or a removal is tried.
+    pub patience: Duration,
+    /// How long one call may take, besides the time for its bytes.
+    pub call_time: Duration,
+    /// How long objects that are found have to stay.
+    pub lease: Duration,
+    /// How long former owners of keys are asked too, after the members that
+    /// answer have changed.
+    pub former_for: Duration,
+    /// The most bytes of an object that is read.
+    pub object_bytes_max: usize,
+}
+
+/// A client of a cluster. Clones share connections and counts; any number of
+/// tasks use them.
+#[derive(Debug)]
+pub struct Client<T = Streams> {
+    shared: Arc<Shared<T>>,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    hosts: Hosts,
+    options: ClientOptions,
+    transport: T,
+    counts: Counts,
+}
+
+/// What a client has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientCounts {
+    /// Objects that were read.
+    pub hits: u64,
+    /// Keys that were asked for and not found.
+    pub misses: u64,
+    /// Objects that were read and had another checksum than at their commit;
+    /// they count as not found.
+    pub corrupt: u64,
+    /// Calls that a host did not answer.
+    pub unanswered: u64,
+    /// Puts that were tried again.
+    pub retried: u64,
+    /// Objects that were found with a former owner and put to the present one.
+    pub promoted: u64,
+}
+
+/// The same, written by any task.
+#[derive(Debug, Default)]
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    corrupt: AtomicU64,
+    unanswered: AtomicU64,
+    retried: AtomicU64,
+    promoted: AtomicU64,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// An address is none.
+    #[error("{address} is not host and port")]
+    Address {
+        /// The address.
+        address: String,
+    },
+    /// The certificates are none.
+    #[error("the certificates of the client cannot be used")]
+    Certificates(#[source] Arc<tonic::transport::Error>),
+    /// No member answers.
+    #[error("no member of the cluster answers")]
+    NoMember,
+    /// A host refused the object.
+    #[error("the object was refused: {}", outcome.as_str_name())]
+    Refused {
+        /// Why.
+        outcome: Outcome,
+    },
+    /// A host did not do what it was asked.
+    #[error("a host did not do what it was asked")]
+    Call(#[from] Status),
+}
+
+impl ClientError {
+    /// Says whether another try, or another host, may do better.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Call(status) if host::is_passing(status))
+    }
+}
+
+impl Default for ClientOptions {
+    /// Returns one copy, batches of 256, ten seconds for a put, two for a call,
+    /// leases of ten seconds, a minute for former owners, and objects of at most
+    /// a GiB.
+    fn default() -> Self {
+        Self {
+            connection: Connection::default(),
+            replicas: 1,
+            batch: 256,
+            patience: Duration::from_secs(10),
+            call_time: Duration::from_secs(2),
+            lease: Duration::from_secs(10),
+            former_for: Duration::from_secs(60),
+            object_bytes_max: 1 << 30,
+        }
+    }
+}
+
+impl Client {
+    /// Makes a client that connects to members when it needs them.
+    #[must_use]
+    pub fn new(members: Members, options: ClientOptions) -> Self {
+        Self::with_transport(members, options, Streams)
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// As [`new`](Client::new) with another way to move bytes.
+    #[must_use]
+    pub fn with_transport(members: Members, options: ClientOptions, transport: T) -> Self {
+        let connection = options.connection.clone();
+        let shared = Shared {
+            hosts: Hosts::new(members, connection, options.former_for),
+            options,
+            transport,
+            counts: Counts::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Puts an object; returns how many hosts have it now.
+    ///
+    /// An object that is stored already counts as put: objects of a key are
+    /// alike.
+    ///
+    /// # Errors
+    ///
+    /// A [`ClientError`] if no host has it.
+    pub async fn put(&self, key: &[u8], bytes: Bytes) -> Result<usize, ClientError> {
+        let all = self
+            .put_many(vec![(Bytes::copy_from_slice(key), bytes)])
+            .await;
+        all.into_iter().next().unwrap_or(Err(ClientError::NoMember))
+    }
+
+    /// Puts objects, one batch for each host; returns how each went, as
+    /// [`put`](Self::put) does.
+    pub async fn put_many(&self, objects: Vec<(Bytes, Bytes)>) -> Vec<Result<usize, ClientError>> {
+        put::put_many(&self.shared, objects).await
+    }
+
+    /// Reads an object. A host that does not answer has none.
+    ///
+    /// # Errors
+    ///
+    /// A [`ClientError`] if hosts refuse to serve the client at all.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ClientError> {
+        let mut all = self.get_prefix(&[key]).await?;
+        Ok(all.pop())
+    }
+
+    /// Reads the objects of the first keys, up to the first that is not stored:
+    /// what is behind it in a prompt is of no use without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn get_prefix<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Bytes>, ClientError> {
+        let keys = keys.iter().map(|key| Bytes::copy_from_slice(key.as_ref()));
+        fetch::get_prefix(&self.shared, keys.collect()).await
+    }
+
+    /// Removes an object from all hosts that may have it; returns whether one
+    /// had. Those who are reading it may go on until their leases end.
+    ///
+    /// A host that does not answer keeps what it has.
+    ///
+    /// # Errors
+    ///
+    /// A [`ClientError`] if no host answered.
+    pub async fn remove(&self, key: &[u8]) -> Result<bool, ClientError> {
+        let shared = &*self.shared;
+        let routes = shared.hosts.routes();
+        let candidates = routes.candidates(key, shared.options.replicas);
+        let request = RemoveRequest {
+            keys: vec![Bytes::copy_from_slice(key)],
+            mode: Mode::Detach.into(),
+        };
+        let calls = candidates.into_iter().map(|member| {
+            let request = request.clone();
+            shared.call(member, 0, async move |mut calls: Calls| {
+                calls.remove(request).await
+            })
+        });
+        let mut answer = Err(ClientError::NoMember);
+        for answered in join_all(calls).await {
+            match answered {
+                Ok(removed) => {
+                    let had_it = removed.outcomes().any(|outcome| outcome == Outcome::Done);
+                    answer = Ok(had_it || matches!(answer, Ok(true)));
+                }
+                Err(error) if answer.is_err() => answer = Err(error),
+                Err(_) => {}
+            }
+        }
+        answer
+    }
+
+    /// Asks every member how it is.
+    pub async fn status(&self) -> Vec<(Member, Result<StatsResponse, ClientError>)> {
+        let shared = &*self.shared;
+        let members = shared.hosts.members();
+        let calls = members.iter().map(async |member| {
+            let ask = async move |mut calls: Calls| calls.stats(StatsRequest {}).await;
+            (member.clone(), shared.call(member, 0, ask).await)
+        });
+        join_all(calls).await
+    }
+
+    /// Returns what the client has done so far.
+    #[must_use]
+    pub fn counts(&self) -> ClientCounts {
+        let counts = &self.shared.counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        ClientCounts {
+            hits: read(&counts.hits),
+            misses: read(&counts.misses),
+            corrupt: read(&counts.corrupt),
+            unanswered: read(&counts.unanswered),
+            retried: read(&counts.retried),
+            promoted: read(&counts.promoted),
+        }
+    }
+}
+
+impl<T> Clone for Client<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    /// Makes one call to one host, which is left alone for a while if it does
+    /// not answer. `bytes` of objects may take a time of their own.
+    async fn call<A>(
+        &self,
+        member: &Member,
+        bytes: usize,
+        call: impl AsyncFnOnce(Calls) -> Result<tonic::Response<A>, Status>,
+    ) -> Result<A, ClientError> {
+        let calls = self.hosts.calls(member)?;
+        let time = Patience::for_bytes(self.options.call_time, bytes);
+        let answered = timeout(time, call(calls)).await;
+        let answered =
+            answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("the host does not answer")));
+        match answered {
+            Ok(answer) => {
+                self.hosts.note_answer(&member.name);
+                Ok(answer.into_inner())
+            }
+            Err(status) => {
+                if host::is_silence(&status) {
+                    count(&self.counts.unanswered, 1);
+                    self.hosts.note_failure(&member.name);
+                }
+                Err(status.into())
+            }
+        }
+    }
+}
+
+fn count(sum: &AtomicU64, more: usize) {
+    sum.fetch_add(more as u64, Ordering::Relaxed);
+}

@@ -1,0 +1,272 @@
+//! Putting objects: a batch for each host, and again where that failed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tonic::Status;
+
+use super::{
+    ClientError, Shared, count,
+    host::Calls,
+    patience::Patience,
+    transport::{Outgoing, Space, Transport},
+};
+use crate::{
+    members::Member,
+    time::millis,
+    wire::{
+        AbortRequest, CommitRequest, CommitResponse, Outcome, ReserveRequest, ReserveResponse,
+        commit_request, reserve_request,
+    },
+};
+
+/// An object with its checksum.
+#[derive(Clone, Debug)]
+pub(super) struct Checked {
+    pub(super) key: Bytes,
+    pub(super) bytes: Bytes,
+    pub(super) checksum: u32,
+}
+
+/// How an object went with all of its hosts, in one round.
+#[derive(Default)]
+struct Tally {
+    copies: usize,
+    /// Whether another round may do better.
+    is_passing: bool,
+    error: Option<ClientError>,
+}
+
+pub(super) async fn put_many<T: Transport>(
+    shared: &Arc<Shared<T>>,
+    objects: Vec<(Bytes, Bytes)>,
+) -> Vec<Result<usize, ClientError>> {
+    let checked = objects.into_iter().map(|(key, bytes)| Checked {
+        checksum: crc32fast::hash(&bytes),
+        key,
+        bytes,
+    });
+    let objects: Vec<_> = checked.collect();
+    let mut patience = Patience::new(shared.options.patience);
+    let mut results: Vec<_> = objects.iter().map(|_| Err(ClientError::NoMember)).collect();
+    let mut open: Vec<usize> = (0..objects.len()).collect();
+    loop {
+        let tallies = put_round(shared, &objects, &open, &patience).await;
+        let mut again = Vec::new();
+        for (&object, tally) in open.iter().zip(tallies) {
+            if tally.is_passing {
+                again.push(object);
+            }
+            let has_more = results[object]
+                .as_ref()
+                .is_ok_and(|&copies| copies >= tally.copies);
+            if !has_more {
+                results[object] = tally.result();
+            }
+        }
+        open = again;
+        if open.is_empty() || !patience.wait().await {
+            return results;
+        }
+        count(&shared.counts.retried, open.len());
+    }
+}
+
+/// Puts objects to their owners, all hosts at once.
+async fn put_round<T: Transport>(
+    shared: &Arc<Shared<T>>,
+    objects: &[Checked],
+    open: &[usize],
+    patience: &Patience,
+) -> Vec<Tally> {
+    let routes = shared.hosts.routes();
+    let mut by_host: BTreeMap<&str, (&Member, Vec<usize>)> = BTreeMap::new();
+    let mut tallies: Vec<Tally> = Vec::new();
+    for (place, &object) in open.iter().enumerate() {
+        let owners = routes.owners(&objects[object].key, shared.options.replicas);
+        tallies.push(Tally {
+            // Members may come.
+            is_passing: owners.is_empty(),
+            ..Tally::default()
+        });
+        for owner in owners {
+            let batch = by_host.entry(&owner.name).or_insert((owner, Vec::new()));
+            batch.1.push(place);
+        }
+    }
+    let hosts = by_host.into_values().map(async |(member, places)| {
+        let mut outcomes = Vec::new();
+        for batch in places.chunks(shared.options.batch.max(1)) {
+            let batch: Vec<_> = batch
+                .iter()
+                .map(|&place| objects[open[place]].clone())
+                .collect();
+            let put = put_batch(shared, member, &batch, patience).await;
+            outcomes.extend(match put {
+                Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error); batch.len()],
+            });
+        }
+        (places, outcomes)
+    });
+    for (places, outcomes) in join_all(hosts).await {
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            tallies[place].add(outcome);
+        }
+    }
+    tallies
+}
+
+/// Reserves, writes and commits objects on one host.
+pub(super) async fn put_batch<T: Transport>(
+    shared: &Arc<Shared<T>>,
+    member: &Member,
+    objects: &[Checked],
+    patience: &Patience,
+) -> Result<Vec<Outcome>, ClientError> {
+    let items = objects.iter().map(|object| reserve_request::Item {
+        key: object.key.clone(),
+        bytes: object.bytes.len() as u64,
+        ..Default::default()
+    });
+    let deadline = patience.left().max(shared.options.call_time);
+    let request = ReserveRequest {
+        items: items.collect(),
+        deadline_ms: millis(deadline),
+    };
+    let reserve = async move |mut calls: Calls| calls.reserve(request).await;
+    let reserved = shared.call(member, 0, reserve).await?;
+    check_answer(reserved.items.len(), objects.len())?;
+    let written = fill(shared, member, objects, &reserved).await;
+    if written.is_err() {
+        abort(shared, member, &reserved);
+    }
+    written
+}
+
+/// Writes and commits what was reserved.
+async fn fill<T: Transport>(
+    shared: &Arc<Shared<T>>,
+    member: &Member,
+    objects: &[Checked],
+    reserved: &ReserveResponse,
+) -> Result<Vec<Outcome>, ClientError> {
+    let mut outcomes: Vec<_> = reserved.items.iter().map(|item| item.outcome()).collect();
+    let is_done = |&place: &usize| outcomes[place] == Outcome::Done;
+    let done: Vec<_> = (0..objects.len()).filter(is_done).collect();
+    if done.is_empty() {
+        return Ok(outcomes);
+    }
+    let outgoing = done.iter().map(|&place| {
+        let item = &reserved.items[place];
+        Outgoing::new(item.put, item.extents.clone(), objects[place].bytes.clone())
+    });
+    let outgoing: Vec<_> = outgoing.collect();
+    let bytes = outgoing.iter().map(|object| object.bytes.len()).sum();
+    let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
+    let space = Space::new(reserved.life, reserved.epoch, chunk_bytes_max);
+    let write = async |calls| {
+        let written = shared.transport.write(calls, &space, outgoing).await;
+        written.map(tonic::Response::new)
+    };
+    shared.call(member, bytes, write).await?;
+    let items = done.iter().map(|&place| commit_request::Item {
+        put: reserved.items[place].put,
+        checksum: Some(objects[place].checksum),
+    });
+    let request = CommitRequest {
+        items: items.collect(),
+        life: reserved.life,
+    };
+    let commit = async move |mut calls: Calls| calls.commit(request).await;
+    let committed = shared.call(member, 0, commit).await?;
+    let committed = outcomes_of(&committed, done.len())?;
+    for (place, outcome) in done.into_iter().zip(committed) {
+        outcomes[place] = outcome;
+    }
+    Ok(outcomes)
+}
+
+/// Returns one outcome for each put, those that a newer host knows included.
+fn outcomes_of(committed: &CommitResponse, puts: usize) -> Result<Vec<Outcome>, Status> {
+    check_answer(committed.outcomes.len(), puts)?;
+    let known = |&outcome| Outcome::try_from(outcome).unwrap_or_default();
+    Ok(committed.outcomes.iter().map(known).collect())
+}
+
+/// Refuses an answer that says less or more than was asked.
+fn check_answer(answered: usize, asked: usize) -> Result<(), Status> {
+    match answered == asked {
+        true => Ok(()),
+        false => Err(Status::data_loss(format!(
+            "the host answered for {answered} objects of {asked}"
+        ))),
+    }
+}
+
+/// Gives space back that nobody writes to any more. If the host does not hear
+/// of it, the deadline does the same.
+fn abort<T: Transport>(shared: &Arc<Shared<T>>, member: &Member, reserved: &ReserveResponse) {
+    let (shared, member) = (Arc::clone(shared), member.clone());
+    let puts = reserved.items.iter().map(|item| item.put);
+    let request = AbortRequest {
+        puts: puts.filter(|&put| put != 0).collect(),
+        life: reserved.life,
+    };
+    tokio::spawn(async move {
+        let abort = async move |mut calls: Calls| calls.abort(request).await;
+        let _ = shared.call(&member, 0, abort).await;
+    });
+}
+
+impl Tally {
+    fn add(&mut self, outcome: Result<Outcome, ClientError>) {
+        match outcome {
+            Ok(Outcome::Done | Outcome::Exists) => self.copies += 1,
+            Ok(outcome) => {
+                // Whoever puts the key may fail, and what was late may be in time.
+                self.is_passing |= matches!(
+                    outcome,
+                    Outcome::InFlight | Outcome::Expired | Outcome::Unknown | Outcome::Unspecified
+                );
+                self.error = Some(ClientError::Refused { outcome });
+            }
+            Err(error) => {
+                self.is_passing |= error.is_passing();
+                self.error = Some(error);
+            }
+        }
+    }
+
+    fn result(self) -> Result<usize, ClientError> {
+        match self.copies {
+            0 => Err(self.error.unwrap_or(ClientError::NoMember)),
+            copies => Ok(copies),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_put_has_the_outcome_in_its_place_or_none_counts() {
+        let committed = |outcomes: &[i32]| CommitResponse {
+            outcomes: outcomes.into(),
+        };
+        let (done, failed) = (Outcome::Done, Outcome::Failed);
+        // One that this version does not know shifts none of those behind it.
+        let answer = committed(&[done.into(), 9999, failed.into()]);
+        let expected = vec![done, Outcome::Unspecified, failed];
+        assert_eq!(outcomes_of(&answer, 3).unwrap(), expected);
+        for puts in [2, 4] {
+            let refused = outcomes_of(&answer, puts).unwrap_err();
+            assert!(
+                refused.message().contains(&format!("3 objects of {puts}")),
+                "{refused}"
+            );
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a node accepts from the wire.
+
+use std::time::Duration;
+
+/// The most that a node accepts from the wire, so that no client can take its
+/// memory or keep its space for ever.
+///
+/// More fields may come: begin with [`Limits::default`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Items of one call.
+    pub batch_max: usize,
+    /// Bytes of a key.
+    pub key_bytes_max: usize,
+    /// Bytes of one message, in either direction.
+    pub message_bytes_max: usize,
+    /// Bytes of an object in one message that the node sends, and that its
+    /// clients are told to send; less than a message may have.
+    pub chunk_bytes_max: usize,
+    /// Streams and calls under way on one connection.
+    pub streams_max: u32,
+    /// How long a stream of bytes may pause.
+    pub pause_max: Duration,
+    /// Time from the reservation of a put to its commit.
+    pub put_deadline_max: Duration,
+    /// How long after its deadline the space of a put stays taken.
+    pub put_margin: Duration,
+    /// Puts in flight.
+    pub puts_max: usize,
+    /// Time that a lookup keeps its objects.
+    pub lease_max: Duration,
+    /// Objects that are leased, counted once for each lease.
+    pub leased_max: usize,
+}
+
+impl Default for Limits {
+    /// Returns 1,024 items, keys of 4,096 bytes, messages of 4 MiB with 1 MiB of
+    /// an object, 256 streams, pauses of 10 s, a minute for a put and a second
+    /// more, 2^18 puts, leases of a minute, and 2^20 leased objects.
+    fn default() -> Self {
+        Self {
+            batch_max: 1024,
+            key_bytes_max: 4096,
+            message_bytes_max: 4 << 20,
+            chunk_bytes_max: 1 << 20,
+            streams_max: 256,
+            pause_max: Duration::from_secs(10),
+            put_deadline_max: Duration::from_secs(60),
+            put_margin: Duration::from_secs(1),
+            puts_max: 1 << 18,
+            lease_max: Duration::from_secs(60),
+            leased_max: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The part of etcd's interface that members are kept with, generated from
+//! `proto/etcd.proto`.
+#![expect(
+    unreachable_pub,
+    unused_qualifications,
+    clippy::doc_markdown,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the interface is etcd's"
+)]
+
+tonic::include_proto!("etcdserverpb");

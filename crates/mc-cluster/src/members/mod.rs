@@ -1,0 +1,118 @@
+//! Which nodes there are: a fixed list, or what etcd says.
+
+mod etcd;
+mod fixed;
+mod interface;
+mod registration;
+mod watching;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, task::JoinHandle};
+
+pub(crate) use self::registration::Registration;
+pub use self::{
+    etcd::{Etcd, EtcdError},
+    fixed::MembersError,
+};
+
+/// A node as others know it.
+///
+/// Fields that a newer version writes are skipped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Member {
+    /// The name.
+    pub name: String,
+    /// Where it is reached, as host and port.
+    pub address: String,
+    /// Its share of the keys, beside those of the others; memory in GiB where
+    /// etcd says it.
+    pub weight: f64,
+}
+
+/// The members as they are at the moment, and as they change.
+///
+/// Clones see the same.
+#[derive(Clone, Debug)]
+pub struct Members {
+    list: watch::Receiver<Arc<[Member]>>,
+    /// Keeps the task that follows changes.
+    _follower: Option<Arc<Follower>>,
+}
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+struct Follower(JoinHandle<()>);
+
+impl Member {
+    /// Makes a member of weight 1.
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            weight: 1.0,
+        }
+    }
+
+    /// Says whether keys can be shared out by its weight.
+    fn has_weight(&self) -> bool {
+        self.weight.is_finite() && self.weight > 0.0
+    }
+}
+
+impl Members {
+    /// Makes members that never change.
+    ///
+    /// # Errors
+    ///
+    /// A [`MembersError`] if two have one name, or one has no weight.
+    pub fn fixed(members: Vec<Member>) -> Result<Self, MembersError> {
+        fixed::check(&members)?;
+        let (_, list) = watch::channel(members.into());
+        Ok(Self {
+            list,
+            _follower: None,
+        })
+    }
+
+    /// Reads members from text such as `a=10.0.0.1:7001,b=10.0.0.2:7001*2`: names,
+    /// addresses, and weights other than 1.
+    ///
+    /// # Errors
+    ///
+    /// A [`MembersError`].
+    pub fn parse(text: &str) -> Result<Self, MembersError> {
+        Self::fixed(fixed::parse(text)?)
+    }
+
+    /// Reads the members from etcd, and follows their changes as long as a clone
+    /// of what is returned is held.
+    ///
+    /// While etcd cannot be reached, the members stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// An [`EtcdError`] if they cannot be read.
+    pub async fn watch(etcd: Etcd) -> Result<Self, EtcdError> {
+        let (list, follower) = watching::follow(etcd).await?;
+        Ok(Self {
+            list,
+            _follower: Some(Arc::new(Follower(follower))),
+        })
+    }
+
+    /// Returns the members: those of a list in its order, those of etcd by name.
+    #[must_use]
+    pub fn now(&self) -> Arc<[Member]> {
+        Arc::clone(&self.list.borrow())
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

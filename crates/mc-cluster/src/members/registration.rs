@@ -1,0 +1,251 @@
+//! A node's entry among the members, under a lease of etcd.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Streaming, transport::Channel};
+
+use super::{
+    Member,
+    etcd::{Etcd, EtcdError, PAUSE, within_time},
+    interface::{
+        Compare, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+        LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
+        compare::{CompareResult, CompareTarget, TargetUnion},
+        kv_client::KvClient,
+        lease_client::LeaseClient,
+        request_op::Request as Operation,
+    },
+};
+use crate::standing::{Moment, Standing};
+
+/// A node's entry, renewed until this is ended or dropped.
+///
+/// The node stands from the moment at which a renewal was *sent*, for nine
+/// tenths of the time that was granted: etcd counts the whole time from a later
+/// moment, so that nobody else can have the name while the node takes puts.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    client: Client,
+    renewal: JoinHandle<()>,
+    standing: Arc<Standing>,
+    lease: Arc<parking_lot::Mutex<Option<i64>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Client {
+    leases: LeaseClient<Channel>,
+    keys: KvClient<Channel>,
+}
+
+/// A lease that was granted.
+struct Granted {
+    id: i64,
+    time: Duration,
+    /// When it was asked for.
+    sent: Moment,
+}
+
+impl Registration {
+    /// Begins to register a node, and to renew that. The node stands as soon as
+    /// nobody else has its name.
+    pub(crate) fn start(
+        etcd: Etcd,
+        member: Member,
+        standing: Arc<Standing>,
+    ) -> Result<Self, EtcdError> {
+        let channel = etcd.channel()?;
+        let client = Client {
+            leases: LeaseClient::new(channel.clone()),
+            keys: KvClient::new(channel),
+        };
+        let lease = Arc::default();
+        let life = Life {
+            client: client.clone(),
+            key: etcd.key(&member.name),
+            value: serde_json::to_vec(&member).unwrap_or_default(),
+            time_to_live: etcd.time_to_live,
+            standing: Arc::clone(&standing),
+            lease: Arc::clone(&lease),
+        };
+        Ok(Self {
+            client,
+            renewal: tokio::spawn(life.renew()),
+            standing,
+            lease,
+        })
+    }
+
+    /// Gives the entry up at once, if etcd can be reached.
+    pub(crate) async fn end(mut self) {
+        self.renewal.abort();
+        // Until the task has ended, it may renew the standing.
+        let _ = (&mut self.renewal).await;
+        self.standing.set(Moment::NEVER);
+        let lease = self.lease.lock().take();
+        if let Some(id) = lease {
+            self.client.revoke(id).await;
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+impl Client {
+    /// Ends a lease. If etcd does not hear of it, the lease ends by itself.
+    async fn revoke(&mut self, id: i64) {
+        let revoked = self.leases.lease_revoke(LeaseRevokeRequest { id });
+        let _ = within_time(revoked).await;
+    }
+}
+
+/// A stream of renewals, on which each request has one answer.
+struct Renewals {
+    requests: mpsc::Sender<LeaseKeepAliveRequest>,
+    answers: Streaming<LeaseKeepAliveResponse>,
+}
+
+/// What the task that renews an entry knows.
+struct Life {
+    client: Client,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    time_to_live: Duration,
+    standing: Arc<Standing>,
+    lease: Arc<parking_lot::Mutex<Option<i64>>>,
+}
+
+impl Life {
+    async fn renew(mut self) {
+        loop {
+            if let Ok(granted) = self.register().await {
+                // It returns when the lease is over, or nearly.
+                self.keep_alive(granted).await;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Gets a lease, and enters the node under it if its name is free.
+    async fn register(&mut self) -> Result<Granted, EtcdError> {
+        let granted = self.grant().await?;
+        *self.lease.lock() = Some(granted.id);
+        let entered = self.enter(granted.id).await;
+        if let Ok(true) = entered {
+            self.stand(granted.sent, granted.time);
+            return Ok(granted);
+        }
+        // An earlier life has the name until its lease ends.
+        self.client.revoke(granted.id).await;
+        *self.lease.lock() = None;
+        entered.and(Err(EtcdError::NotGranted))
+    }
+
+    async fn grant(&mut self) -> Result<Granted, EtcdError> {
+        let sent = Moment::now();
+        // etcd counts whole seconds.
+        let seconds = self.time_to_live.as_secs().max(1);
+        let request = LeaseGrantRequest {
+            ttl: i64::try_from(seconds).unwrap_or(i64::MAX),
+        };
+        let granted = within_time(self.client.leases.lease_grant(request)).await?;
+        // What is granted counts, not what was asked for.
+        let time = seconds_granted(granted.ttl).ok_or(EtcdError::NotGranted)?;
+        Ok(Granted {
+            id: granted.id,
+            time,
+            sent,
+        })
+    }
+
+    async fn enter(&mut self, lease: i64) -> Result<bool, EtcdError> {
+        let is_free = Compare {
+            result: CompareResult::Equal.into(),
+            target: CompareTarget::Create.into(),
+            key: self.key.clone(),
+            target_union: Some(TargetUnion::CreateRevision(0)),
+        };
+        let put = PutRequest {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            lease,
+        };
+        let transaction = TxnRequest {
+            compare: vec![is_free],
+            success: vec![RequestOp {
+                request: Some(Operation::RequestPut(put)),
+            }],
+        };
+        let done = within_time(self.client.keys.txn(transaction)).await?;
+        Ok(done.succeeded)
+    }
+
+    /// Renews a lease until it is over.
+    async fn keep_alive(&mut self, granted: Granted) {
+        let mut end = granted.sent.after(granted.time);
+        let mut pause = granted.time / 3;
+        let mut renewals = None;
+        loop {
+            sleep(pause).await;
+            let sent = Moment::now();
+            if sent >= end {
+                break;
+            }
+            match self.renew_once(&mut renewals, granted.id).await {
+                Ok(Some(time)) => {
+                    end = sent.after(time);
+                    pause = time / 3;
+                    self.stand(sent, time);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    // Answers that come late belong to no later request.
+                    renewals = None;
+                    pause = PAUSE;
+                }
+            }
+        }
+        self.standing.set(Moment::NEVER);
+    }
+
+    /// Returns for how long a lease is renewed, or nothing if it is over.
+    async fn renew_once(
+        &mut self,
+        renewals: &mut Option<Renewals>,
+        id: i64,
+    ) -> Result<Option<Duration>, EtcdError> {
+        let request = LeaseKeepAliveRequest { id };
+        let answers = match renewals {
+            Some(renewals) => {
+                let sent = renewals.requests.try_send(request);
+                sent.map_err(|_| EtcdError::Ended)?;
+                &mut renewals.answers
+            }
+            None => {
+                // etcd says nothing before it has a request.
+                let (requests, stream) = mpsc::channel(1);
+                requests.try_send(request).map_err(|_| EtcdError::Ended)?;
+                let stream = ReceiverStream::new(stream);
+                let answers = within_time(self.client.leases.lease_keep_alive(stream)).await?;
+                &mut renewals.insert(Renewals { requests, answers }).answers
+            }
+        };
+        let answer = within_time(async { answers.message().await.map(Response::new) }).await?;
+        let answer = answer.ok_or(EtcdError::Ended)?;
+        Ok(seconds_granted(answer.ttl))
+    }
+
+    fn stand(&self, sent: Moment, time: Duration) {
+        self.standing.set(sent.after(time.mul_f64(0.9)));
+    }
+}
+
+fn seconds_granted(seconds: i64) -> Option<Duration> {
+    let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0);
+    seconds.map(Duration::from_secs)
+}

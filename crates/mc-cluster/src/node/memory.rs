@@ -1,0 +1,121 @@
+//! The memory of a node, and the store over it.
+
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+use mc_segment::{
+    Memory, Segment, SegmentId, SegmentInfo, SegmentOptions, SegmentPool, SegmentPoolOptions,
+};
+use mc_store::{ObjectStore, StoreOptions};
+
+use super::NodeError;
+use crate::limits::Limits;
+
+/// What memory a node serves.
+///
+/// More fields may come: begin with [`NodeMemory::new`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeMemory {
+    /// Bytes.
+    pub bytes: u64,
+    /// Which pages it is in.
+    pub pages: PagePolicy,
+    /// A file on tmpfs, hugetlbfs, a disk or a DAX device that the bytes are
+    /// in, so that they outlive the process. The store's journal is in a
+    /// directory beside it, named as the file with `.journal` behind.
+    pub file: Option<PathBuf>,
+}
+
+/// The one segment of a node.
+const SEGMENT: SegmentId = SegmentId(1);
+
+/// To whose multiples objects are placed: a line of the cache.
+const GRANULE: u64 = 64;
+
+/// A store over the memory of a node, and which incarnation of it that is.
+pub(crate) struct Opened {
+    pub(crate) store: ObjectStore,
+    pub(crate) epoch: u64,
+    pub(crate) bytes: u64,
+}
+
+impl NodeMemory {
+    /// Returns private memory in huge pages, if there are any.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        Self {
+            bytes,
+            pages: PagePolicy::Prefer(mc_arena::PageSize::Auto),
+            file: None,
+        }
+    }
+
+    pub(crate) fn open(&self, name: &str, limits: &Limits) -> Result<Opened, NodeError> {
+        let mut options = PoolOptions::new(self.bytes).pages(self.pages);
+        if let Some(file) = &self.file {
+            options = options.file(file);
+        }
+        let pool = options.map()?;
+        let epoch = pool.epoch().unwrap_or_else(epoch_now);
+        let bytes = pool.len() as u64 / GRANULE * GRANULE;
+        let info = SegmentInfo {
+            epoch,
+            options: SegmentOptions {
+                granule: GRANULE,
+                ..SegmentOptions::default()
+            },
+            ..SegmentInfo::new(SEGMENT, name, 0, bytes)
+        };
+        let segment = Segment::local(info, Memory::pool(PoolBytes::new(pool)));
+        let options = StoreOptions {
+            key_bytes_max: limits.key_bytes_max,
+            put_deadline: limits.put_deadline_max,
+            put_margin: limits.put_margin,
+            ..StoreOptions::default()
+        };
+        let store = self.open_store(segment, options)?;
+        Ok(Opened {
+            store,
+            epoch,
+            bytes,
+        })
+    }
+
+    /// Opens the store of a file, or makes one that ends with the process.
+    fn open_store(
+        &self,
+        segment: Segment,
+        options: StoreOptions,
+    ) -> Result<ObjectStore, NodeError> {
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
+        let Some(file) = &self.file else {
+            pool.mount(segment)?;
+            return Ok(ObjectStore::new(pool, options)?);
+        };
+        let mut journal = file.clone().into_os_string();
+        journal.push(".journal");
+        let mut segment = Some(segment);
+        let journal = PathBuf::from(journal);
+        std::fs::create_dir_all(&journal).map_err(|source| NodeError::Directory {
+            directory: journal.clone(),
+            source,
+        })?;
+        let opened = ObjectStore::open(&journal, pool, options, |_| segment.take())?;
+        if let Some(segment) = segment {
+            opened.store.pool().mount(segment)?;
+        }
+        Ok(opened.store)
+    }
+}
+
+/// Returns an epoch above those of memory that was obtained before: the time, as
+/// nothing of a life before this one is left to count from.
+fn epoch_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.map_or(0, |since| since.as_micros());
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}

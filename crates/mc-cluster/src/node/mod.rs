@@ -1,0 +1,365 @@
+//! A node: memory of this host, a store over it, and its service.
+
+mod http;
+mod leases;
+mod memory;
+mod outcome;
+mod puts;
+mod reading;
+mod service;
+mod timed;
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mc_store::ObjectStore;
+use rand::Rng;
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time,
+};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Server, server::TcpIncoming},
+};
+
+pub use self::memory::NodeMemory;
+use self::{leases::Leases, puts::Puts, service::Service};
+use crate::{
+    flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
+    limits::Limits,
+    members::{Etcd, EtcdError, Member, Registration},
+    standing::{Moment, Standing},
+    token::{Token, Want},
+    wire::node_server::NodeServer,
+};
+
+/// What a node is started with.
+///
+/// More fields may come: begin with [`NodeOptions::new`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeOptions {
+    /// The name, by which clients know that it is the same host again.
+    pub name: String,
+    /// Where it listens to clients and other nodes. Whoever can reach a node
+    /// without a token can read, put and remove.
+    pub listen: SocketAddr,
+    /// Where `/metrics` and `/healthz` are served, if anywhere.
+    pub http: Option<SocketAddr>,
+    /// What it serves.
+    pub memory: NodeMemory,
+    /// What clients have to show.
+    pub token: Option<Token>,
+    /// What it accepts.
+    pub limits: Limits,
+    /// Where it announces itself; nowhere if clients have a list of members.
+    pub etcd: Option<Etcd>,
+    /// Where others reach it, as host and port; where it listens by default.
+    pub advertise: Option<String>,
+    /// Certificates, without which nothing is encrypted.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::Tls>,
+}
+
+/// A node that is serving until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    http: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    servers: JoinSet<()>,
+    sweeper: JoinHandle<()>,
+    registration: Option<Registration>,
+}
+
+/// Why a node was not started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// There is no memory as asked for.
+    #[error("the memory of the node cannot be mapped")]
+    Memory(#[from] mc_arena::PoolError),
+    /// The memory cannot be a segment.
+    #[error("the memory of the node cannot be mounted")]
+    Mount(#[from] mc_segment::MountError),
+    /// The store cannot be made.
+    #[error("the store of the node cannot be made")]
+    Store(#[from] mc_store::StoreOptionsError),
+    /// The store of the file cannot be opened.
+    #[error("the store of the node's file cannot be opened")]
+    Open(#[from] mc_store::StoreOpenError),
+    /// The directory of the journal cannot be made.
+    #[error("the directory of the journal, {}, cannot be made", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The node cannot announce itself.
+    #[error("the node cannot become a member")]
+    Member(#[from] EtcdError),
+    /// Connections are to be encrypted, and there is no own certificate.
+    #[error("a node that encrypts needs a certificate and its key")]
+    NoIdentity,
+    /// The certificates are none.
+    #[error("the certificates of the node cannot be used")]
+    Certificates(#[source] tonic::transport::Error),
+}
+
+/// What the calls of a node share.
+struct Shared {
+    name: String,
+    /// Of this process: numbers of puts and leases mean nothing to another.
+    life: u64,
+    /// Of the bytes of the memory.
+    epoch: u64,
+    capacity_bytes: u64,
+    store: ObjectStore,
+    puts: Puts,
+    leases: Leases,
+    limits: Limits,
+    standing: Arc<Standing>,
+}
+
+/// How often what is late is looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// How much longer than its deadline a put is known here than to the store,
+/// which ends it first and keeps its space for the margin.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How long calls under way may take when the node stops.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they have.
+const STOP_LOOK: Duration = Duration::from_millis(5);
+
+impl NodeOptions {
+    /// Returns options of a node on any free port of the loopback interface,
+    /// without HTTP, token and etcd, with the default limits.
+    #[must_use]
+    pub fn new(name: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            name: name.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http: None,
+            memory: NodeMemory::new(bytes),
+            token: None,
+            limits: Limits::default(),
+            etcd: None,
+            advertise: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+impl Node {
+    /// Maps the memory, opens the store, and serves on the runtime of the
+    /// caller.
+    ///
+    /// # Errors
+    ///
+    /// A [`NodeError`].
+    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        let is_registered = options.etcd.is_some();
+        let standing = Arc::new(Standing::new(match is_registered {
+            true => Moment::NEVER,
+            false => Moment::FOR_EVER,
+        }));
+        let (listener, address) = listen(options.listen).await?;
+        let http = match options.http {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let opened = options.memory.open(&options.name, &options.limits)?;
+        let shared = Arc::new(Shared {
+            name: options.name.clone(),
+            life: rand::rng().next_u64(),
+            epoch: opened.epoch,
+            capacity_bytes: opened.bytes,
+            store: opened.store,
+            puts: Puts::new(options.limits.puts_max),
+            leases: Leases::new(options.limits.leased_max),
+            limits: options.limits.clone(),
+            standing: Arc::clone(&standing),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
+        let http_address = http.as_ref().map(|(_, address)| *address);
+        if let Some((http, _)) = http {
+            let router = http::router(Arc::clone(&shared));
+            let served = axum::serve(http, router).with_graceful_shutdown(wait(stopped));
+            servers.spawn(async move {
+                // It ends when it is told to.
+                let _ = served.await;
+            });
+        }
+        let registration = match options.etcd {
+            Some(etcd) => {
+                let member = Member {
+                    address: options.advertise.unwrap_or_else(|| address.to_string()),
+                    weight: shared.capacity_bytes as f64 / f64::from(1 << 30),
+                    ..Member::new(options.name, "")
+                };
+                Some(Registration::start(etcd, member, standing)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            sweeper: tokio::spawn(sweep(Arc::clone(&shared))),
+            shared,
+            address,
+            http: http_address,
+            stop,
+            servers,
+            registration,
+        })
+    }
+
+    /// Returns where it listens to clients.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where it serves `/metrics` and `/healthz`.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Returns whether it takes puts: not before it is a member, nor when that
+    /// is not sure any more.
+    #[must_use]
+    pub fn takes_puts(&self) -> bool {
+        self.shared.standing.takes_puts()
+    }
+
+    /// Returns its store.
+    #[must_use]
+    pub fn store(&self) -> &ObjectStore {
+        &self.shared.store
+    }
+
+    /// Stops: takes no puts any more, is no member any more, lets the calls
+    /// under way end, for five seconds at most, and lets go of the memory.
+    pub async fn stop(mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.end().await;
+        }
+        self.shared.standing.set(Moment::NEVER);
+        // There is always a receiver, or nobody is left to be told.
+        let _ = self.stop.send(true);
+        self.sweeper.abort();
+        let ended = async {
+            while self.servers.join_next().await.is_some() {}
+            // Whoever has a part of the node drops it at the end of a call.
+            while Arc::strong_count(&self.shared) > 1 {
+                time::sleep(STOP_LOOK).await;
+            }
+        };
+        let _ = time::timeout(STOP_TIME, ended).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .field("life", &self.life)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a listener and its address, of which the port may have been any.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let refused = |source| NodeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    listener: TcpListener,
+    options: &NodeOptions,
+    stopped: watch::Receiver<bool>,
+    servers: &mut JoinSet<()>,
+) -> Result<(), NodeError> {
+    let limits = &options.limits;
+    let service = NodeServer::new(Service(Arc::clone(shared)))
+        .max_decoding_message_size(limits.message_bytes_max)
+        .max_encoding_message_size(limits.message_bytes_max);
+    let service = InterceptedService::new(service, Want(options.token.clone()));
+    let mut server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(limits.streams_max)
+        .concurrency_limit_per_connection(limits.streams_max as usize)
+        .http2_keepalive_interval(Some(limits.pause_max))
+        .http2_keepalive_timeout(Some(limits.pause_max));
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &options.tls {
+        let config = tls.server().ok_or(NodeError::NoIdentity)?;
+        server = server.tls_config(config).map_err(NodeError::Certificates)?;
+    }
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = server
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, wait(stopped));
+    servers.spawn(async move {
+        // It ends when it is told to; what fails is one connection.
+        let _ = served.await;
+    });
+    Ok(())
+}
+
+/// Waits until the node is told to stop, or is dropped.
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|&stopped| stopped).await;
+}
+
+/// Gives back what clients have left behind.
+async fn sweep(shared: Arc<Shared>) {
+    let mut ticks = time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        // Ends late puts, and lets go of what has lingered long enough.
+        let _ = shared.store.stats();
+        if let Some(graceful) = now.checked_sub(GRACE) {
+            shared.puts.end_late(graceful);
+        }
+        shared.leases.end_late(now);
+    }
+}

@@ -1,0 +1,141 @@
+//! Puts that clients have not committed yet.
+
+use std::{sync::Arc, time::Instant};
+
+use mc_store::{ObjectStore, Put, PutRequest};
+use parking_lot::Mutex;
+
+use super::{outcome, timed::Timed};
+use crate::wire::{Extent, Outcome, commit_request, reserve_request, reserve_response};
+
+/// Puts by the number that their client knows.
+#[derive(Debug)]
+pub(crate) struct Puts {
+    puts_max: usize,
+    /// Held for one look-up each. A put is taken out of its own lock by whoever
+    /// ends it, so that nobody writes to it afterwards.
+    puts: Mutex<Timed<Shared>>,
+}
+
+type Shared = Arc<Mutex<Option<Put>>>;
+
+/// Why bytes were not written to a put.
+#[derive(Debug)]
+pub(crate) enum WriteRefused {
+    /// No such put, or it is over.
+    Unknown,
+    /// Beyond its end, or its memory went away.
+    Bytes(mc_segment::BytesError),
+}
+
+impl Puts {
+    pub(crate) fn new(puts_max: usize) -> Self {
+        Self {
+            puts_max,
+            puts: Mutex::new(Timed::new()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.puts.lock().len()
+    }
+
+    /// Reserves space until a moment.
+    pub(crate) fn reserve(
+        &self,
+        store: &ObjectStore,
+        item: &reserve_request::Item,
+        now: Instant,
+        until: Instant,
+    ) -> reserve_response::Item {
+        let refused = |outcome: Outcome| reserve_response::Item {
+            outcome: outcome.into(),
+            ..Default::default()
+        };
+        if self.len() >= self.puts_max {
+            return refused(Outcome::NoRoom);
+        }
+        let request = PutRequest {
+            align: item.align.max(1),
+            max_extents: item.extents_max.max(1),
+            parent: item.parent.as_deref(),
+            deadline: Some(until.saturating_duration_since(now)),
+            ..PutRequest::new(item.bytes)
+        };
+        let put = match store.put(&item.key, &request) {
+            Ok(put) => put,
+            Err(error) => return refused(outcome::of_put(&error)),
+        };
+        let extents = extents(&put);
+        let put = Arc::new(Mutex::new(Some(put)));
+        let mut puts = self.puts.lock();
+        if puts.len() >= self.puts_max {
+            // Other calls came first. The put ends when the lock is released.
+            return refused(Outcome::NoRoom);
+        }
+        reserve_response::Item {
+            outcome: Outcome::Done.into(),
+            put: puts.insert(until, put),
+            extents,
+        }
+    }
+
+    /// Copies bytes into the space of a put.
+    pub(crate) fn write(
+        &self,
+        put: u64,
+        offset: u64,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Result<(), WriteRefused> {
+        let shared = self.puts.lock().get(put, now).cloned();
+        let shared = shared.ok_or(WriteRefused::Unknown)?;
+        let mut put = shared.lock();
+        let put = put.as_mut().ok_or(WriteRefused::Unknown)?;
+        let mut space = put.replicas_mut();
+        let replica = space.first_mut().ok_or(WriteRefused::Unknown)?;
+        let written = replica.write_at(offset, bytes);
+        written.map_err(WriteRefused::Bytes)
+    }
+
+    /// Makes an object readable.
+    pub(crate) fn commit(&self, item: &commit_request::Item) -> Outcome {
+        let Some(mut put) = self.take(item.put) else {
+            return Outcome::Unknown;
+        };
+        if let Some(checksum) = item.checksum {
+            put.set_checksum(checksum);
+        }
+        match put.commit() {
+            Ok(()) => Outcome::Done,
+            Err(error) => outcome::of_commit(&error),
+        }
+    }
+
+    /// Gives the space of a put back, which its client does not write to any
+    /// more.
+    pub(crate) fn abort(&self, put: u64) -> Outcome {
+        match self.take(put) {
+            Some(_) => Outcome::Done,
+            None => Outcome::Unknown,
+        }
+    }
+
+    /// Lets go of puts that are late. The store has to have ended them before,
+    /// so that their space stays taken for the margin.
+    pub(crate) fn end_late(&self, now: Instant) {
+        let late = self.puts.lock().take_due(now);
+        drop(late);
+    }
+
+    fn take(&self, put: u64) -> Option<Put> {
+        let shared = self.puts.lock().remove(put)?;
+        shared.lock().take()
+    }
+}
+
+fn extents(put: &Put) -> Vec<Extent> {
+    let space = put.replicas();
+    let replica = space.first();
+    replica.map_or_else(Vec::new, outcome::extents)
+}

@@ -1,0 +1,280 @@
+//! The calls of clients.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::Stream;
+use mc_store::Removal;
+use tokio::{task, time::timeout};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Shared, leases, outcome, puts::WriteRefused, reading};
+use crate::{
+    time::{after, millis},
+    wire::{
+        AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
+        Outcome, ReadRequest, ReadResponse, ReleaseRequest, ReleaseResponse, RemoveRequest,
+        RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest,
+        WriteResponse, node_server, remove_request::Mode,
+    },
+};
+
+/// Answers the calls of clients, each checked against the limits first.
+#[derive(Clone, Debug)]
+pub(crate) struct Service(pub(crate) Arc<Shared>);
+
+#[tonic::async_trait]
+impl node_server::Node for Service {
+    type ReadStream = Pin<Box<dyn Stream<Item = Result<ReadResponse, Status>> + Send>>;
+
+    async fn reserve(
+        &self,
+        request: Request<ReserveRequest>,
+    ) -> Result<Response<ReserveResponse>, Status> {
+        let request = request.into_inner();
+        let node = &*self.0;
+        node.check_batch(request.items.len())?;
+        node.check_standing()?;
+        let most = node.limits.put_deadline_max;
+        let now = Instant::now();
+        let until = after(now, granted(request.deadline_ms, most));
+        let items = request.items.iter();
+        let items = items.map(|item| node.puts.reserve(&node.store, item, now, until));
+        Ok(Response::new(ReserveResponse {
+            items: items.collect(),
+            life: node.life,
+            epoch: node.epoch,
+            chunk_bytes_max: node.limits.chunk_bytes_max as u64,
+        }))
+    }
+
+    async fn commit(
+        &self,
+        request: Request<CommitRequest>,
+    ) -> Result<Response<CommitResponse>, Status> {
+        let request = request.into_inner();
+        let node = &*self.0;
+        node.check_batch(request.items.len())?;
+        node.check_life(request.life)?;
+        node.check_standing()?;
+        let items = request.items.iter();
+        let outcomes = items.map(|item| node.puts.commit(item).into());
+        Ok(Response::new(CommitResponse {
+            outcomes: outcomes.collect(),
+        }))
+    }
+
+    async fn abort(
+        &self,
+        request: Request<AbortRequest>,
+    ) -> Result<Response<AbortResponse>, Status> {
+        let request = request.into_inner();
+        let node = &*self.0;
+        node.check_batch(request.puts.len())?;
+        node.check_life(request.life)?;
+        let outcomes = request.puts.iter().map(|&put| node.puts.abort(put).into());
+        Ok(Response::new(AbortResponse {
+            outcomes: outcomes.collect(),
+        }))
+    }
+
+    async fn lookup(
+        &self,
+        request: Request<LookupRequest>,
+    ) -> Result<Response<LookupResponse>, Status> {
+        let request = request.into_inner();
+        let node = &*self.0;
+        node.check_batch(request.keys.len())?;
+        let found = leases::find(&node.store, &request.keys, request.all_keys);
+        let objects = found.iter().map(|lease| leases::describe(lease.as_ref()));
+        let mut response = LookupResponse {
+            objects: objects.collect(),
+            life: node.life,
+            epoch: node.epoch,
+            ..Default::default()
+        };
+        if request.lease_ms > 0 && found.iter().any(Option::is_some) {
+            let time = granted(request.lease_ms, node.limits.lease_max);
+            let kept = node.leases.keep(found, after(Instant::now(), time));
+            response.lease = kept.map_err(|leases::TooMany| {
+                let most = node.limits.leased_max;
+                Status::resource_exhausted(format!("more than {most} objects would be leased"))
+            })?;
+            response.granted_ms = millis(time);
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn release(
+        &self,
+        request: Request<ReleaseRequest>,
+    ) -> Result<Response<ReleaseResponse>, Status> {
+        let request = request.into_inner();
+        let node = &*self.0;
+        node.check_batch(request.leases.len())?;
+        node.check_life(request.life)?;
+        let leases = request.leases.iter();
+        let outcomes = leases.map(|&lease| node.leases.release(lease).into());
+        Ok(Response::new(ReleaseResponse {
+            outcomes: outcomes.collect(),
+        }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<RemoveRequest>,
+    ) -> Result<Response<RemoveResponse>, Status> {
+        let request = request.into_inner();
+        let node = Arc::clone(&self.0);
+        node.check_batch(request.keys.len())?;
+        let mode = request.mode();
+        if mode == Mode::Unspecified {
+            let text = format!("{} is no mode of removal", request.mode);
+            return Err(Status::invalid_argument(text));
+        }
+        let remove = move || {
+            let keys = request.keys.iter();
+            keys.map(|key| node.remove(key, mode).into()).collect()
+        };
+        let outcomes = match mode {
+            // Reads whole objects.
+            Mode::IfDamaged => task::spawn_blocking(remove)
+                .await
+                .map_err(|_| Status::internal("the removal was not carried out"))?,
+            _ => remove(),
+        };
+        Ok(Response::new(RemoveResponse { outcomes }))
+    }
+
+    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        Ok(Response::new(self.0.describe()))
+    }
+
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        let mut stream = request.into_inner();
+        let node = &*self.0;
+        let pause_max = node.limits.pause_max;
+        let paused = |_| Status::deadline_exceeded(format!("the stream paused for {pause_max:?}"));
+        let mut written_bytes = 0;
+        loop {
+            let chunk = timeout(pause_max, stream.message()).await;
+            let chunk = chunk.map_err(paused)??;
+            let Some(chunk) = chunk else {
+                return Ok(Response::new(WriteResponse { written_bytes }));
+            };
+            node.write(&chunk)?;
+            written_bytes += chunk.bytes.len() as u64;
+        }
+    }
+
+    async fn read(
+        &self,
+        request: Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let request = request.into_inner();
+        self.0.check_batch(request.objects.len())?;
+        self.0.check_life(request.life)?;
+        let stream = reading::read(Arc::clone(&self.0), request)?;
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+/// Returns the time that is granted of what was asked for.
+fn granted(asked_ms: u64, most: Duration) -> Duration {
+    match asked_ms {
+        0 => most,
+        asked => Duration::from_millis(asked).min(most),
+    }
+}
+
+impl Shared {
+    fn check_batch(&self, items: usize) -> Result<(), Status> {
+        let most = self.limits.batch_max;
+        if items > most {
+            let text = format!("{items} items in one call; at most {most} are accepted");
+            return Err(Status::invalid_argument(text));
+        }
+        Ok(())
+    }
+
+    /// Refuses numbers that another process gave out.
+    fn check_life(&self, life: u64) -> Result<(), Status> {
+        if life != self.life {
+            let text = format!("life {life:x} is over; this one is {:x}", self.life);
+            return Err(Status::failed_precondition(text));
+        }
+        Ok(())
+    }
+
+    /// Refuses what changes objects, once the node may not be a member any more.
+    fn check_standing(&self) -> Result<(), Status> {
+        match self.standing.takes_puts() {
+            true => Ok(()),
+            false => Err(Status::unavailable("the node is no member at the moment")),
+        }
+    }
+
+    fn write(&self, chunk: &WriteRequest) -> Result<(), Status> {
+        self.check_life(chunk.life)?;
+        self.check_standing()?;
+        let WriteRequest {
+            put, offset, bytes, ..
+        } = chunk;
+        let written = self.puts.write(*put, *offset, bytes, Instant::now());
+        written.map_err(|refused| match refused {
+            WriteRefused::Unknown => Status::not_found(format!("put {put} is over")),
+            WriteRefused::Bytes(error) => {
+                Status::out_of_range(format!("put {put} was not written: {error}"))
+            }
+        })
+    }
+
+    fn remove(&self, key: &[u8], mode: Mode) -> Outcome {
+        let removal = match mode {
+            Mode::IfDamaged => {
+                let is_stored = self.store.exists(key);
+                // What has another checksum is dropped by that.
+                return match self.store.read(key) {
+                    Ok(None) if is_stored => Outcome::Done,
+                    Ok(None) => Outcome::Unknown,
+                    Ok(Some(_)) => Outcome::Exists,
+                    Err(_) => Outcome::Failed,
+                };
+            }
+            Mode::Detach => Removal::Detach,
+            Mode::IfIdle | Mode::Unspecified => Removal::IfIdle,
+        };
+        match self.store.remove(key, removal) {
+            Ok(()) => Outcome::Done,
+            Err(error) => outcome::of_remove(error),
+        }
+    }
+
+    fn describe(&self) -> StatsResponse {
+        let stats = self.store.stats();
+        StatsResponse {
+            name: self.name.clone(),
+            life: self.life,
+            epoch: self.epoch,
+            capacity_bytes: self.capacity_bytes,
+            live_bytes: stats.live_bytes,
+            objects: stats.objects,
+            puts_in_flight: stats.in_flight,
+            lingering: stats.lingering,
+            leases: self.leases.len() as u64,
+            hits: stats.hits,
+            misses: stats.misses,
+            evicted: stats.on_demand.objects + stats.by_watermark.objects,
+            expired: stats.expired,
+            takes_puts: self.standing.takes_puts(),
+            batch_max: self.limits.batch_max as u64,
+            chunk_bytes_max: self.limits.chunk_bytes_max as u64,
+        }
+    }
+}

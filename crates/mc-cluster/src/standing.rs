@@ -1,0 +1,75 @@
+//! Until when a node may take puts.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// A moment on a clock that also runs while the process or the machine is
+/// stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+/// Until when a node may take puts: for ever, or as long as its membership is
+/// sure to last.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// A [`Moment`]; written by whoever renews the membership, read by calls. A
+    /// call that reads an older one refuses what it need not, so `Relaxed`.
+    until: AtomicU64,
+}
+
+impl Moment {
+    pub(crate) const NEVER: Self = Self(0);
+    pub(crate) const FOR_EVER: Self = Self(u64::MAX);
+
+    pub(crate) fn now() -> Self {
+        // The clock is there on every Linux, and reading it needs nothing.
+        let passed = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
+        Self(micros(passed.unwrap_or(Duration::MAX)))
+    }
+
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(micros(time)))
+    }
+}
+
+impl Standing {
+    pub(crate) fn new(until: Moment) -> Self {
+        Self {
+            until: AtomicU64::new(until.0),
+        }
+    }
+
+    pub(crate) fn set(&self, until: Moment) {
+        self.until.store(until.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn takes_puts(&self) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        until == Moment::FOR_EVER.0 || Moment::now().0 < until
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_are_taken_until_the_moment_that_was_set() {
+        let standing = Standing::new(Moment::NEVER);
+        assert!(!standing.takes_puts());
+        standing.set(Moment::now().after(Duration::from_millis(30)));
+        assert!(standing.takes_puts());
+        std::thread::sleep(Duration::from_millis(31));
+        assert!(!standing.takes_puts());
+        standing.set(Moment::FOR_EVER);
+        assert!(standing.takes_puts());
+    }
+}

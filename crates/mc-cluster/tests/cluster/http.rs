@@ -1,0 +1,106 @@
+//! Figures and health, as Prometheus and an orchestrator ask for them.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use crate::common::{calls, client, item, lookup, options, refusal, reserve, runtime, stats};
+use bytes::Bytes;
+use futures_util::stream;
+use mc_cluster::{
+    Etcd, Node,
+    wire::{CommitRequest, ReserveRequest, WriteRequest, commit_request},
+};
+use tonic::Code;
+
+async fn page(address: SocketAddr, path: &'static str) -> String {
+    let ask = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+fn value(page: &str, series: &str) -> f64 {
+    let mut lines = page.lines().filter_map(|line| line.rsplit_once(' '));
+    let found = lines.find(|(name, _)| *name == series);
+    found
+        .unwrap_or_else(|| panic!("no {series} in {page}"))
+        .1
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn figures_follow_the_node_and_are_its_own() {
+    runtime().block_on(async {
+        let start = async |name| {
+            let mut options = options(name);
+            options.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            Node::start(options).await.unwrap()
+        };
+        let (a, b) = (start("a").await, start("b").await);
+        let client = client(&[("a", &a)]);
+        client
+            .put(b"key", Bytes::from_static(b"12345"))
+            .await
+            .unwrap();
+        lookup(&mut calls(&a), &[b"key"], 60_000).await;
+        reserve(&mut calls(&a), b"other", 10, 60_000).await;
+        for _ in 0..2 {
+            let figures = page(a.http_address().unwrap(), "/metrics").await;
+            assert!(figures.starts_with("HTTP/1.1 200"), "{figures}");
+            for (series, expected) in [
+                ("mc_store_objects", 1.0),
+                ("mc_store_live_bytes", 5.0),
+                ("mc_store_hits_total", 1.0),
+                ("mc_cluster_puts_in_flight", 1.0),
+                ("mc_cluster_leases", 1.0),
+                ("mc_cluster_takes_puts", 1.0),
+            ] {
+                assert_eq!(value(&figures, series), expected, "{series}");
+            }
+        }
+        let figures = page(b.http_address().unwrap(), "/metrics").await;
+        assert_eq!(value(&figures, "mc_store_objects"), 0.0);
+        let health = page(a.http_address().unwrap(), "/healthz").await;
+        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+        let nothing = page(a.http_address().unwrap(), "/other").await;
+        assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
+    });
+}
+
+#[test]
+fn a_node_that_is_no_member_is_not_ready_and_takes_no_puts() {
+    runtime().block_on(async {
+        let mut options = options("a");
+        options.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        options.etcd = Some(Etcd::new(vec!["http://127.0.0.1:1".to_owned()]));
+        let node = Node::start(options).await.unwrap();
+        let health = page(node.http_address().unwrap(), "/healthz").await;
+        assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+        let mut calls = calls(&node);
+        let request = ReserveRequest {
+            items: vec![item(b"key", 10)],
+            deadline_ms: 0,
+        };
+        let life = stats(&mut calls).await.life;
+        let items = vec![commit_request::Item::default()];
+        let write = WriteRequest {
+            life,
+            ..Default::default()
+        };
+        let refused = [
+            refusal(calls.reserve(request).await),
+            refusal(calls.commit(CommitRequest { items, life }).await),
+            refusal(calls.write(stream::iter([write])).await),
+        ];
+        assert_eq!(refused, [Some(Code::Unavailable); 3]);
+        assert!(lookup(&mut calls, &[b"key"], 1).await.objects.is_empty());
+    });
+}

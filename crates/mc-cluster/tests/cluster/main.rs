@@ -1,0 +1,11 @@
+//! Nodes and clients in one process. One program, as most of what is built is the same.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+mod faults;
+mod hostile;
+mod http;
+mod restart;
+mod serving;
+#[cfg(feature = "tls")]
+mod tls;

@@ -1,0 +1,102 @@
+//! Words and numbers of Python as options of the crates below; a refusal names what is accepted.
+
+use std::time::Duration;
+
+use mc_offset::Fit;
+use mc_store::{PolicyKind, Removal, Watermarks};
+use pyo3::{prelude::*, types::PyInt};
+
+use crate::errors;
+
+/// Reads a time that is not negative.
+pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        errors::invalid(format!(
+            "{name} is {seconds}; seconds from 0 to about 1.8e19 are accepted"
+        ))
+    })
+}
+
+pub(crate) fn fit(text: &str) -> PyResult<Fit> {
+    let probes = text.strip_prefix("good:").map(str::parse);
+    match (text, probes) {
+        ("adaptive", _) => Ok(Fit::Adaptive),
+        ("good", _) => Ok(Fit::GOOD),
+        ("bin-exact", _) => Ok(Fit::BinExact),
+        ("bin-ceil", _) => Ok(Fit::BinCeil),
+        (_, Some(Ok(probes))) => Ok(Fit::Good { probes }),
+        _ => Err(errors::invalid(format!(
+            "no fit {text:?}; there are adaptive, good, good:PROBES, bin-exact and bin-ceil"
+        ))),
+    }
+}
+
+/// The words for policies.
+const POLICIES: [(&str, PolicyKind); 6] = [
+    ("auto", PolicyKind::Auto),
+    ("lru", PolicyKind::Lru),
+    ("tail-first", PolicyKind::TailFirst),
+    ("s3-fifo", PolicyKind::S3Fifo),
+    ("gdsf", PolicyKind::Gdsf),
+    ("reuse-age", PolicyKind::ReuseAge),
+];
+
+pub(crate) fn policy(text: &str) -> PyResult<PolicyKind> {
+    let known = POLICIES.iter().find(|(name, _)| *name == text);
+    known.map(|&(_, policy)| policy).ok_or_else(|| {
+        let names: Vec<_> = POLICIES.iter().map(|(name, _)| *name).collect();
+        errors::invalid(format!(
+            "no policy {text:?}; there are {}",
+            names.join(", ")
+        ))
+    })
+}
+
+pub(crate) fn removal(text: &str) -> PyResult<Removal> {
+    match text {
+        "if-idle" => Ok(Removal::IfIdle),
+        "detach" => Ok(Removal::Detach),
+        "now" => Ok(Removal::Now),
+        _ => Err(errors::invalid(format!(
+            "no mode {text:?}; there are if-idle, detach and now"
+        ))),
+    }
+}
+
+/// Reads two shares, which go together.
+pub(crate) fn watermarks(high: Option<f64>, low: Option<f64>) -> PyResult<Option<Watermarks>> {
+    match (high, low) {
+        (None, None) => Ok(None),
+        (Some(high), Some(low)) => Ok(Some(Watermarks {
+            high_percent: percent("high", high)?,
+            low_percent: percent("low", low)?,
+        })),
+        _ => Err(errors::invalid(
+            "one of high and low alone; give both, or neither",
+        )),
+    }
+}
+
+/// Reads a share from 0 to 1, or a percentage above 1, and rounds it to a percent.
+fn percent(name: &str, share: f64) -> PyResult<u8> {
+    let percent = if share <= 1.0 { share * 100.0 } else { share };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in the range of a percentage"
+    )]
+    match (0.0..=100.0).contains(&percent) {
+        true => Ok(percent.round() as u8),
+        false => Err(errors::invalid(format!(
+            "{name} is {share}; shares from 0 to 1 or percentages up to 100 are accepted"
+        ))),
+    }
+}
+
+/// Reads the bytes of the parts of an object, or of its only one.
+pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    match size_or_parts.cast::<PyInt>() {
+        Ok(size) => Ok(vec![size.extract()?]),
+        Err(_) => size_or_parts.extract(),
+    }
+}

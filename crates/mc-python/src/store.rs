@@ -1,0 +1,468 @@
+//! The class `Store`.
+
+mod chain;
+mod opening;
+
+use std::path::PathBuf;
+
+use mc_segment::{
+    PlacedBuffer, Replicas, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
+    TransitionError,
+};
+use mc_store::{ObjectStore, PutRequest, StoreOptions, copy_bytes};
+use pyo3::{
+    prelude::*,
+    pyclass,
+    types::{PyDict, PyList},
+};
+
+use self::opening::{Opening, Ready};
+use crate::{
+    answers, arguments,
+    clock::ManualClock,
+    errors,
+    lease::Lease,
+    local::Local,
+    put::Put,
+    segments::{self, Described},
+    source::{Key, Source},
+    stats,
+};
+
+/// Objects under keys in segments of memory, here or on other hosts.
+///
+/// Keys are bytes; text stands for its UTF-8. When there is no room, objects that are neither pinned nor
+/// leased leave.
+///
+/// `policy` says who leaves first: auto, lru, tail-first, s3-fifo, gdsf or reuse-age. `high` and `low`
+/// are shares of the memory: above the one, objects leave until the other is reached. `lease_max` is the
+/// longest time of a timed lease in seconds. With a `directory`, what is stored is there again after the
+/// process has ended, however it did: mount the segments with their memory, then use the store. `clock`
+/// is a `ManualClock`, or the time of the system. `strategy` chooses among segments: random,
+/// free-ratio-first, local-first, capacity-weighted or best-hole.
+///
+/// >>> import mc_alloc
+/// >>> store = mc_alloc.Store()
+/// >>> pool = mc_alloc.Pool(1 << 20, pages='off')
+/// >>> store.mount(1, pool.size, name='here', memory=pool)
+/// 'mounted'
+/// >>> with store.put(b'prefix/1', 5) as put:
+/// ...     put.write(b'value')
+/// 5
+/// >>> store.get(b'prefix/1').read()
+/// b'value'
+/// >>> store.get(b'prefix/2') is None
+/// True
+#[pyclass(frozen, module = "mc_alloc")]
+#[derive(Debug)]
+pub(crate) struct Store {
+    opening: Local<Opening>,
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (policy="auto", compaction=0.0, high=None, low=None, lease_max=None, directory=None,
+        clock=None, *, strategy=None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a keyword argument of its own in Python"
+    )]
+    fn new(
+        policy: &str,
+        compaction: f64,
+        high: Option<f64>,
+        low: Option<f64>,
+        lease_max: Option<f64>,
+        directory: Option<PathBuf>,
+        clock: Option<&ManualClock>,
+        strategy: Option<&str>,
+    ) -> PyResult<Self> {
+        if compaction != 0.0 {
+            return Err(errors::unsupported("compaction"));
+        }
+        let mut options = StoreOptions {
+            policy: arguments::policy(policy)?,
+            watermarks: arguments::watermarks(high, low)?,
+            ..StoreOptions::default()
+        };
+        if let Some(most) = lease_max {
+            options.lease_max = arguments::seconds("lease_max", most)?;
+        }
+        if let Some(clock) = clock {
+            options.clock = clock.clock();
+        }
+        let mut pool = SegmentPoolOptions::default();
+        if let Some(strategy) = strategy {
+            pool.strategy = strategy.parse().map_err(errors::refused)?;
+        }
+        Ok(Self {
+            opening: Local::new(Opening::new(pool, options, directory)?)?,
+        })
+    }
+
+    /// Adds a segment of `size` bytes: of a Pool, whose bytes the store reads and writes, or of another host.
+    ///
+    /// `id` is a number of up to 128 bits. Descriptors count from `base`. Two replicas are never in
+    /// segments of one name; without one, each segment has its own. An `epoch` above that of a segment
+    /// mounted under the id replaces it. `endpoint` is where a transport reaches the segment by
+    /// `protocol`; without one, it is made of name and id. Returns mounted, already-mounted or replaced.
+    #[pyo3(signature = (id, size, name="", host="", base=0, epoch=0, memory=None, *, endpoint=None,
+        protocol="tcp"))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a keyword argument of its own in Python"
+    )]
+    fn mount(
+        &self,
+        py: Python<'_>,
+        id: u128,
+        size: u64,
+        name: &str,
+        host: &str,
+        base: u64,
+        epoch: u64,
+        memory: Option<&Bound<'_, PyAny>>,
+        endpoint: Option<&str>,
+        protocol: &str,
+    ) -> PyResult<&'static str> {
+        let opening = self.opening.get()?;
+        let id = SegmentId(id);
+        let own = format!("{:x}", id.0);
+        let (name, own) = match name {
+            "" => (own.clone(), own),
+            name => (name.to_owned(), format!("{name}/{own}")),
+        };
+        let mut info = SegmentInfo::new(id, name, base, size);
+        host.clone_into(&mut info.host);
+        info.epoch = epoch;
+        // Ranges on one endpoint must not overlap, and segments may count from the same base.
+        info.endpoint = endpoint.map_or(own, str::to_owned);
+        protocol.clone_into(&mut info.protocol);
+        let described = Described::new(info, memory, opening.restart())?;
+        let mounting = py.detach(|| opening.mount(described));
+        mounting.map(segments::mounting).map_err(errors::mount)
+    }
+
+    /// Returns a Put: space for an object, for which others leave if need be.
+    ///
+    /// `align` is a power of two, `extents` the pieces that a replica may be in, `replicas` how many there
+    /// are, `host` that of the writer, `parent` the key of what comes before in a prompt. After `deadline`
+    /// seconds without a commit, key and space come back.
+    ///
+    /// Raises `Exists`, or `NoSpace` if all that may leave does not make room.
+    #[pyo3(signature = (key, size_or_parts, align=1, extents=1, replicas=1, host="", parent=None, tenant=None,
+        keep_until=None, deadline=None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a keyword argument of its own in Python"
+    )]
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        size_or_parts: &Bound<'_, PyAny>,
+        align: u64,
+        extents: u32,
+        replicas: u32,
+        host: &str,
+        parent: Option<&Bound<'_, PyAny>>,
+        tenant: Option<&str>,
+        keep_until: Option<f64>,
+        deadline: Option<f64>,
+    ) -> PyResult<Put> {
+        let store = self.store(py)?;
+        let parts = arguments::parts(size_or_parts)?;
+        let &[size] = parts.as_slice() else {
+            return Err(errors::unsupported("an object in several parts"));
+        };
+        if tenant.is_some() {
+            return Err(errors::unsupported("tenant"));
+        }
+        if keep_until.is_some() {
+            return Err(errors::unsupported("keep_until"));
+        }
+        let (key, parent) = (Key::of(key)?, parent.map(Key::of).transpose()?);
+        let deadline = deadline.map(|time| arguments::seconds("deadline", time));
+        let request = PutRequest {
+            align,
+            max_extents: extents,
+            replicas: Replicas::exact(replicas),
+            host,
+            parent: parent.as_ref().map(AsRef::as_ref),
+            deadline: deadline.transpose()?,
+            ..PutRequest::new(size)
+        };
+        let key = key.as_ref();
+        let put = py.detach(|| store.put(key, &request));
+        let put = put.map_err(|error| errors::put(error, key, store.pool()))?;
+        Ok(Put::new(put, size, self.opening.process()))
+    }
+
+    /// Stores what is missing of the objects of a prompt, as many from its front as fit; returns how many
+    /// are stored.
+    ///
+    /// `sizes` is one number for all or one for each. `parent` is the key before the first. With `data`,
+    /// one buffer for each key, the bytes of those that were missing are written.
+    #[pyo3(signature = (keys, sizes, align=1, parent=None, data=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        keys: Vec<Bound<'_, PyAny>>,
+        sizes: &Bound<'_, PyAny>,
+        align: u64,
+        parent: Option<&Bound<'_, PyAny>>,
+        data: Option<Vec<Bound<'_, PyAny>>>,
+    ) -> PyResult<usize> {
+        let store = self.store(py)?;
+        let keys = keys.iter().map(Key::of).collect::<PyResult<Vec<_>>>()?;
+        let sizes = match arguments::parts(sizes)? {
+            sizes if sizes.len() == 1 => vec![sizes[0]; keys.len()],
+            sizes => sizes,
+        };
+        let parent = parent.map(Key::of).transpose()?;
+        let sources = data.map(|data| data.iter().map(Source::of).collect::<PyResult<Vec<_>>>());
+        let sources = sources.transpose()?;
+        let bytes: Option<Vec<&[u8]>> = sources
+            .as_ref()
+            .map(|sources| sources.iter().map(Source::bytes).collect());
+        chain::check_len("sizes", sizes.len(), keys.len())?;
+        if let Some(bytes) = &bytes {
+            chain::check_len("buffers", bytes.len(), keys.len())?;
+        }
+        let request = |size| PutRequest {
+            align,
+            parent: parent.as_ref().map(AsRef::as_ref),
+            ..PutRequest::new(size)
+        };
+        let requests = sizes.into_iter().map(request);
+        let chain: Vec<_> = keys.iter().map(AsRef::as_ref).zip(requests).collect();
+        py.detach(|| chain::put(store, &chain, bytes.as_deref()))
+            .map_err(|refused| refused.exception(store.pool()))
+    }
+
+    /// Returns a Lease of an object, or None if it is not stored.
+    ///
+    /// With `lease`, it also stays for so many seconds, at most `lease_max`, for readers elsewhere.
+    #[pyo3(signature = (key, lease=0.0))]
+    fn get(&self, py: Python<'_>, key: &Bound<'_, PyAny>, lease: f64) -> PyResult<Option<Lease>> {
+        let store = self.store(py)?;
+        let key = Key::of(key)?;
+        let key = key.as_ref();
+        let time = arguments::seconds("lease", lease)?;
+        let held = py.detach(|| match time.is_zero() {
+            true => store.get(key),
+            false => store.get_for(key, time),
+        });
+        Ok(held.map(|held| Lease::new(held, self.opening.process())))
+    }
+
+    /// Returns leases of the objects of the first keys, up to the first that is not stored.
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let store = self.store(py)?;
+        let mut owned = Vec::with_capacity(keys.len().unwrap_or(0));
+        for key in keys.try_iter()? {
+            owned.push(Key::of(&key?)?);
+        }
+        let slices: Vec<&[u8]> = owned.iter().map(AsRef::as_ref).collect();
+        let held = py.detach(|| store.get_many(&slices));
+        let process = self.opening.process();
+        let leases = held
+            .into_iter()
+            .map(|held| Bound::new(py, Lease::new(held, process)));
+        PyList::new(py, leases.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// Returns whether an object is stored under a key; that is no use of it.
+    fn exists(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.with_key(py, key, ObjectStore::exists)
+    }
+
+    /// Removes an object; returns whether it was stored.
+    ///
+    /// `mode` is if-idle, which raises Leased or Pinned for an object in use; detach, which frees the key
+    /// at once and the bytes when the last lease ends; or now, which removes it whoever uses it.
+    #[pyo3(signature = (key, mode="if-idle"))]
+    fn remove(&self, py: Python<'_>, key: &Bound<'_, PyAny>, mode: &str) -> PyResult<bool> {
+        let store = self.store(py)?;
+        let removal = arguments::removal(mode)?;
+        let key = Key::of(key)?;
+        let key = key.as_ref();
+        match py.detach(|| store.remove(key, removal)) {
+            Ok(()) => Ok(true),
+            Err(error) => errors::remove(error, key).map_or(Ok(false), Err),
+        }
+    }
+
+    /// Keeps an object from leaving until it is unpinned; returns whether it is stored.
+    fn pin(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.with_key(py, key, ObjectStore::pin)
+    }
+
+    /// Lets a pinned object leave again; returns whether it is stored.
+    fn unpin(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.with_key(py, key, ObjectStore::unpin)
+    }
+
+    /// Returns the keys of all objects, in no order.
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let store = self.store(py)?;
+        answers::keys(py, &py.detach(|| store.keys()))
+    }
+
+    /// Closes a segment to placement, so that its objects can be moved out.
+    fn drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+        self.with_segment(py, id, SegmentPool::drain)
+    }
+
+    /// States that a draining segment is empty. Raises Error if it is not.
+    fn finish_drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+        self.with_segment(py, id, SegmentPool::finish_drain)
+    }
+
+    /// Closes a segment to placement while its objects stay and are read where nothing else is.
+    fn suspend(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+        self.with_segment(py, id, SegmentPool::suspend)
+    }
+
+    /// Opens a suspended, draining or drained segment to placement again.
+    fn resume(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+        self.with_segment(py, id, SegmentPool::resume)
+    }
+
+    /// Returns the state of a segment in a word, or None if it is not mounted.
+    fn state(&self, py: Python<'_>, id: u128) -> PyResult<Option<String>> {
+        let store = self.store(py)?;
+        let state = py.detach(|| store.pool().state(SegmentId(id)));
+        Ok(state.map(segments::state))
+    }
+
+    /// Unmounts a segment. Returns the keys of the objects that are lost with it, and those that have fewer
+    /// replicas than were asked for now: a dict of `lost` and `survivors`.
+    fn unmount<'py>(&self, py: Python<'py>, id: u128) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store(py)?;
+        let unmounted = py.detach(|| store.unmount(SegmentId(id)));
+        answers::unmounted(py, &unmounted.map_err(errors::error)?)
+    }
+
+    /// Moves the replicas in a segment to others, where others leave if need be. Returns a dict of
+    /// `replicas`, `bytes`, and `left`: the keys of those that stay.
+    ///
+    /// The bytes are copied in this process, or by `copy`, which gets two descriptors: from and to. Raises
+    /// Unreadable without it for a segment of another host.
+    #[pyo3(signature = (id, copy=None))]
+    fn move_out<'py>(
+        &self,
+        py: Python<'py>,
+        id: u128,
+        copy: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store(py)?;
+        let copy = copy.as_ref();
+        let moved = py.detach(|| {
+            store.move_out(SegmentId(id), |from, to| match copy {
+                Some(copy) => copy_by(copy, from, to),
+                None => copy_bytes(from, to).map_err(errors::bytes),
+            })
+        })?;
+        answers::moved(py, &moved)
+    }
+
+    /// Makes larger holes by moving at most so many bytes.
+    fn compact(&self, budget_bytes: u64) -> PyResult<u64> {
+        match budget_bytes {
+            0 => Ok(0),
+            _ => Err(errors::unsupported("compact")),
+        }
+    }
+
+    /// Says how many bytes a tenant is sure of, and how many it may have.
+    #[pyo3(signature = (name, guaranteed=0, most=None))]
+    fn tenant(&self, name: &str, guaranteed: u64, most: Option<u64>) -> PyResult<()> {
+        let _ = (name, guaranteed, most);
+        Err(errors::unsupported("tenant"))
+    }
+
+    /// Returns what the store holds and has done so far: a dict of numbers.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::dict(py, self.store(py)?)
+    }
+
+    /// Returns when all that was written to the directory survives a power failure.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        let store = self.store(py)?;
+        py.detach(|| store.sync()).map_err(errors::error)
+    }
+
+    /// Checks that all tables agree, while no other call runs: an aid for tests.
+    fn check_invariants(&self, py: Python<'_>) -> PyResult<()> {
+        let store = self.store(py)?;
+        py.detach(|| store.check_invariants());
+        Ok(())
+    }
+
+    /// Keys of objects that the directory had and whose bytes are gone.
+    #[getter]
+    fn lost<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        answers::keys(py, &self.ready(py)?.lost)
+    }
+
+    /// What of the directory could not be used, in words.
+    #[getter]
+    fn damage(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.ready(py)?.damage.clone())
+    }
+}
+
+impl Store {
+    #[inline]
+    fn store(&self, py: Python<'_>) -> PyResult<&ObjectStore> {
+        Ok(&self.ready(py)?.store)
+    }
+
+    /// Returns the store and what it did not find again. It is opened first if it has a directory.
+    #[inline]
+    fn ready(&self, py: Python<'_>) -> PyResult<&Ready> {
+        let opening = self.opening.get()?;
+        match opening.opened() {
+            Some(ready) => Ok(ready),
+            None => py.detach(|| opening.open()),
+        }
+    }
+
+    fn with_key<T: Send>(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        call: impl FnOnce(&ObjectStore, &[u8]) -> T + Send,
+    ) -> PyResult<T> {
+        let store = self.store(py)?;
+        let key = Key::of(key)?;
+        let key = key.as_ref();
+        Ok(py.detach(|| call(store, key)))
+    }
+
+    fn with_segment(
+        &self,
+        py: Python<'_>,
+        id: u128,
+        call: impl FnOnce(&SegmentPool, SegmentId) -> Result<(), TransitionError> + Send,
+    ) -> PyResult<()> {
+        let store = self.store(py)?;
+        py.detach(|| call(store.pool(), SegmentId(id)))
+            .map_err(errors::error)
+    }
+}
+
+/// Calls a function of Python that copies the bytes of a replica.
+fn copy_by(copy: &Py<PyAny>, from: &PlacedBuffer, to: &PlacedBuffer) -> PyResult<()> {
+    Python::attach(|py| {
+        let both = answers::descriptors(py, &[from.descriptor(), to.descriptor()])?;
+        copy.call1(py, (both.get_item(0)?, both.get_item(1)?))?;
+        Ok(())
+    })
+}

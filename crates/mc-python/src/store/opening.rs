@@ -1,0 +1,145 @@
+//! A store before and after its directory is read.
+//!
+//! Without a directory it is there at once. With one, the segments have to be known before: they are
+//! collected until the first call that needs the store, which reads the directory.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use mc_segment::{MountError, Mounting, SegmentPool, SegmentPoolOptions};
+use mc_store::{ObjectStore, StoreOptions};
+use pyo3::PyResult;
+
+use crate::{
+    errors,
+    segments::{Described, Restart},
+};
+
+/// A store that is there or will be.
+#[derive(Debug)]
+pub(super) struct Opening {
+    store: OnceLock<Ready>,
+    /// What the store will be made of, `None` once it is there. Locked while it is opened, by threads
+    /// that do not have the lock of the interpreter.
+    waiting: Mutex<Option<Waiting>>,
+}
+
+/// A store that is there.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) store: ObjectStore,
+    /// Keys of objects that the directory had and whose bytes are gone.
+    pub(super) lost: Vec<Box<[u8]>>,
+    /// What of the directory could not be used, in words.
+    pub(super) damage: Vec<String>,
+    restart: Restart,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    directory: PathBuf,
+    pool: SegmentPoolOptions,
+    options: StoreOptions,
+    segments: Vec<Described>,
+    /// Has the segments mounted, so that what does not go together is refused at once.
+    rehearsal: SegmentPool,
+}
+
+impl Opening {
+    pub(super) fn new(
+        pool: SegmentPoolOptions,
+        options: StoreOptions,
+        directory: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        // Made in any case, to refuse options that make no store.
+        let store = ObjectStore::new(SegmentPool::new(pool), options.clone());
+        let store = store.map_err(errors::refused)?;
+        let Some(directory) = directory else {
+            let ready = Ready {
+                store,
+                lost: Vec::new(),
+                damage: Vec::new(),
+                restart: Restart::Forgets,
+            };
+            return Ok(Self {
+                store: OnceLock::from(ready),
+                waiting: Mutex::new(None),
+            });
+        };
+        let waiting = Waiting {
+            directory,
+            pool,
+            options,
+            segments: Vec::new(),
+            rehearsal: SegmentPool::new(pool),
+        };
+        Ok(Self {
+            store: OnceLock::new(),
+            waiting: Mutex::new(Some(waiting)),
+        })
+    }
+
+    /// Returns the store if it is there.
+    #[inline]
+    pub(super) fn opened(&self) -> Option<&Ready> {
+        self.store.get()
+    }
+
+    pub(super) fn restart(&self) -> Restart {
+        // Only a directory is waited for.
+        self.opened()
+            .map_or(Restart::Remembers, |ready| ready.restart)
+    }
+
+    /// Mounts a segment, or keeps it for the opening.
+    pub(super) fn mount(&self, described: Described) -> Result<Mounting, MountError> {
+        let mut waiting = self.lock();
+        let Some(waiting) = &mut *waiting else {
+            let ready = self.opened().expect("a store waits or is there");
+            return ready.store.pool().mount(described.segment());
+        };
+        let mounting = waiting.rehearsal.mount(described.segment())?;
+        waiting
+            .segments
+            .retain(|other| other.id() != described.id());
+        waiting.segments.push(described);
+        Ok(mounting)
+    }
+
+    /// Reads the directory, unless another thread was first.
+    pub(super) fn open(&self) -> PyResult<&Ready> {
+        let mut waiting = self.lock();
+        if let Some(ready) = self.opened() {
+            return Ok(ready);
+        }
+        let made_of = waiting.as_ref().expect("a store waits or is there");
+        let pool = SegmentPool::new(made_of.pool);
+        let options = made_of.options.clone();
+        let opened = ObjectStore::open(&made_of.directory, pool, options, |info| {
+            let mut segments = made_of.segments.iter();
+            let found = segments.find(|segment| segment.id() == info.id);
+            found.map(Described::segment)
+        });
+        let opened = opened.map_err(errors::error)?;
+        for segment in &made_of.segments {
+            // Those that the directory knew are mounted already.
+            let mounting = opened.store.pool().mount(segment.segment());
+            mounting.map_err(errors::mount)?;
+        }
+        let damage = opened.damage.iter().map(ToString::to_string);
+        let ready = Ready {
+            damage: damage.collect(),
+            store: opened.store,
+            lost: opened.lost,
+            restart: Restart::Remembers,
+        };
+        *waiting = None;
+        Ok(self.store.get_or_init(|| ready))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,499 @@
+"""Store: puts, leases, segments, errors with numbers, time, and what a restart finds."""
+
+import gc
+import sys
+import threading
+import time
+
+import mc_alloc
+import numpy
+import pytest
+from mc_alloc import ManualClock, Pool, Store
+
+MIB = 1 << 20
+
+
+def remote(count=1, size=MIB, **options):
+    """Returns a store over segments of other hosts."""
+    store = Store(**options)
+    for id in range(1, count + 1):
+        store.mount(id, size, name=f"node-{id}", host=f"host-{id}", base=id << 32)
+    return store
+
+
+def test_a_put_commits_at_the_end_of_its_block(store):
+    with store.put(b"key", 5) as put:
+        assert put.write(b"value") == 5
+        assert store.get(b"key") is None
+        assert store.stats()["in_flight"] == 1
+    lease = store.get(b"key")
+    assert (lease.read(), lease.key, lease.size) == (b"value", b"key", 5)
+    store.check_invariants()
+
+
+def test_a_put_is_given_back_if_its_block_raises(store):
+    with pytest.raises(RuntimeError, match="mine"):
+        with store.put(b"key", 5):
+            raise RuntimeError("mine")
+    assert not store.exists(b"key")
+    stats = store.stats()
+    assert (stats["abandoned"], stats["in_flight"], stats["placed_bytes"]) == (1, 0, 0)
+
+
+def test_a_put_that_is_collected_is_given_back(store):
+    put = store.put(b"key", 5)
+    del put
+    gc.collect()
+    assert store.stats()["in_flight"] == 0
+    store.put(b"key", 5).abort()
+
+
+def test_a_put_is_over_once(store):
+    put = store.put(b"key", 5)
+    put.commit()
+    put.abort()
+    for call in (put.commit, lambda: put.write(b"x"), lambda: put.descriptors):
+        with pytest.raises(mc_alloc.Error, match="committed or given back"):
+            call()
+    with store.put(b"other", 5) as put:
+        put.commit()
+    assert store.exists(b"other")
+
+
+def test_bytes_are_written_behind_each_other_or_at_an_offset(store):
+    with store.put(b"key", 10) as put:
+        assert put.write(b"0123") == 4
+        assert put.write(bytearray(b"4567")) == 4
+        assert put.write(memoryview(b"89")) == 2
+        assert put.write(numpy.array([1, 2], dtype=numpy.uint8), offset=3) == 2
+        with pytest.raises(mc_alloc.InvalidArgument, match="not in a buffer of 10"):
+            put.write(b"123456", offset=5)
+        with pytest.raises(TypeError):
+            put.write("text")
+    assert store.get(b"key").read() == b"012\x01\x0256789"
+
+
+def test_descriptors_are_dicts(store):
+    with store.put("key", 100, align=64) as put:
+        (descriptor,) = put.descriptors
+        assert set(descriptor) == {
+            "segment",
+            "epoch",
+            "address",
+            "size",
+            "protocol",
+            "endpoint",
+            "extents",
+        }
+        assert (descriptor["segment"], descriptor["size"], descriptor["epoch"]) == (1, 100, 0)
+        assert descriptor["extents"] == [{"address": descriptor["address"], "size": 100}]
+    assert store.get("key").descriptors == [descriptor]
+    assert store.get(b"key").descriptors == [descriptor]
+
+
+def test_addresses_count_from_the_base_of_the_segment(pool):
+    store = Store()
+    store.mount(1 << 100, pool.size, base=pool.address, epoch=3, memory=pool)
+    with store.put(b"key", 3) as put:
+        put.write(b"abc")
+        (descriptor,) = put.descriptors
+    assert (descriptor["segment"], descriptor["epoch"]) == (1 << 100, 3)
+    at = descriptor["address"] - pool.address
+    assert bytes(memoryview(pool)[at : at + 3]) == b"abc"
+
+
+def test_a_view_of_the_pool_shows_objects_without_a_copy(store, pool):
+    array = numpy.asarray(pool)
+    with store.put(b"key", 4) as put:
+        put.write(b"\x01\x02\x03\x04")
+        at = put.descriptors[0]["address"]
+    assert array[at : at + 4].tolist() == [1, 2, 3, 4]
+    lease = store.get(b"key")
+    array[at] = 9
+    assert lease.read() == b"\x09\x02\x03\x04"
+
+
+def test_errors_have_numbers(store):
+    store.put(b"stored", 5).commit()
+    flying = store.put(b"flying", 5)
+    with pytest.raises(mc_alloc.Exists) as refusal:
+        store.put(b"stored", 5)
+    assert (refusal.value.key, refusal.value.in_flight) == (b"stored", False)
+    with pytest.raises(mc_alloc.Exists) as refusal:
+        store.put(b"flying", 5)
+    assert (refusal.value.key, refusal.value.in_flight) == (b"flying", True)
+    with pytest.raises(mc_alloc.NoSpace) as refusal:
+        store.put(b"large", 2 * MIB)
+    assert (refusal.value.asked, refusal.value.free) == (2 * MIB, MIB - 10)
+    assert refusal.value.largest_hole == MIB - 10
+    store.pin(b"stored")
+    with pytest.raises(mc_alloc.NoSpace) as refusal:
+        store.put(b"large", MIB)
+    assert (refusal.value.asked, refusal.value.free) == (MIB, MIB - 10)
+    flying.abort()
+    with pytest.raises(mc_alloc.Pinned) as refusal:
+        store.remove(b"stored")
+    assert refusal.value.key == b"stored"
+    store.unpin(b"stored")
+    lease = store.get(b"stored")
+    with pytest.raises(mc_alloc.Leased) as refusal:
+        store.remove(b"stored")
+    assert refusal.value.key == b"stored"
+    lease.release()
+    assert store.remove(b"stored") is True
+    assert store.remove(b"stored") is False
+    with pytest.raises(mc_alloc.Unreadable) as refusal:
+        other = remote()
+        other.put(b"key", 5).commit()
+        other.get(b"key").read()
+    assert refusal.value.segment == 1
+    for error in (mc_alloc.Exists, mc_alloc.NoSpace, mc_alloc.Pinned, mc_alloc.Leased):
+        assert issubclass(error, mc_alloc.Error)
+    assert issubclass(mc_alloc.QuotaExceeded, mc_alloc.Error)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Store(policy="fifo"),
+        lambda: Store(high=0.9),
+        lambda: Store(high=0.5, low=0.9),
+        lambda: Store(high=101, low=0.9),
+        lambda: Store(lease_max=-1.0),
+        lambda: Store(lease_max=float("nan")),
+        lambda: Store(strategy="best"),
+        lambda: remote().put(b"key", 0),
+        lambda: remote().put(b"key", 1, align=3),
+        lambda: remote().put(b"key", 1, replicas=0),
+        lambda: remote().put(b"key", 1, extents=0),
+        lambda: remote().put(b"key", 1, deadline=-1),
+        lambda: remote().put(bytes(5000), 1),
+        lambda: remote().put_many([b"a", b"b"], [1, 2, 3]),
+        lambda: remote().put_many([b"a"], 0),
+        lambda: remote().get(b"key", lease=float("inf")),
+        lambda: remote().remove(b"key", mode="gently"),
+        lambda: remote().mount(1, MIB, name="other"),
+        lambda: remote().mount(2, MIB, base=(1 << 64) - 1),
+        lambda: ManualClock().advance(-1),
+    ],
+)
+def test_what_makes_no_sense_is_a_value_error(call):
+    with pytest.raises(mc_alloc.InvalidArgument) as refusal:
+        call()
+    assert isinstance(refusal.value, ValueError)
+
+
+def test_objects_leave_for_others_and_those_in_use_stay():
+    store = remote(size=10 * 100, policy="lru")
+    for number in range(10):
+        store.put(b"%d" % number, 100).commit()
+    lease = store.get(b"0")
+    assert store.pin(b"1") and not store.pin(b"none")
+    store.put(b"new", 100).commit()
+    assert store.exists(b"0") and store.exists(b"1") and not store.exists(b"2")
+    stats = store.stats()
+    assert (stats["on_demand_objects"], stats["on_demand_bytes"], stats["pinned"]) == (1, 100, 1)
+    assert lease.size == 100
+    assert store.unpin(b"1")
+
+
+def test_watermarks_keep_room():
+    store = remote(size=1000, policy="lru", high=0.8, low=0.5)
+    for number in range(9):
+        store.put(b"%d" % number, 100).commit()
+    assert store.stats()["live_bytes"] <= 500
+    assert store.stats()["by_watermark_objects"] >= 4
+
+
+def test_the_front_of_a_prompt_is_stored_and_found():
+    store = remote(size=1000)
+    keys = [b"%d" % number for number in range(20)]
+    assert store.put_many(keys, 100) == 10
+    assert [lease.key for lease in store.get_many(keys)] == keys[:10]
+    assert store.put_many(keys[:5], [100] * 5) == 5
+    assert store.get_many([b"none", *keys]) == []
+    assert store.get_many(key for key in keys[:3])[2].key == b"2"
+
+
+def test_put_many_writes_what_was_missing(store):
+    with store.put(b"1", 3) as put:
+        put.write(b"old")
+    stored = store.put_many([b"0", b"1", b"2"], 3, data=[b"aaa", b"bbb", numpy.zeros(3, "u1")])
+    assert stored == 3
+    assert [lease.read() for lease in store.get_many([b"0", b"1", b"2"])] == [
+        b"aaa",
+        b"old",
+        bytes(3),
+    ]
+
+
+def test_remove_detaches_or_removes_now(store):
+    for mode in ("detach", "now"):
+        with store.put(b"key", 5) as put:
+            put.write(b"value")
+        lease = store.get(b"key")
+        assert store.remove(b"key", mode)
+        assert not store.exists(b"key")
+        assert lease.read() == b"value"
+        lease.release()
+        assert store.stats()["placed_bytes"] == 0
+
+
+def test_a_lease_is_released_once_and_ends_with_its_block(store):
+    store.put(b"key", 5).commit()
+    with store.get(b"key") as lease:
+        with pytest.raises(mc_alloc.Leased):
+            store.remove(b"key")
+    lease.release()
+    with pytest.raises(mc_alloc.Error, match="released"):
+        lease.read()
+    assert store.remove(b"key")
+
+
+def test_read_into_a_buffer(store):
+    with store.put(b"key", 4) as put:
+        put.write(b"abcd")
+    into = numpy.zeros(6, dtype=numpy.uint8)
+    lease = store.get(b"key")
+    assert lease.readinto(into) == 4
+    assert into.tobytes() == b"abcd\0\0"
+    with pytest.raises(mc_alloc.InvalidArgument):
+        lease.readinto(bytearray(3))
+    with pytest.raises((TypeError, BufferError)):
+        lease.readinto(b"constant")
+
+
+def test_timed_leases_and_deadlines_follow_the_clock(clock):
+    store = remote(clock=clock, lease_max=10.0)
+    store.put(b"key", 5).commit()
+    assert store.get(b"key", lease=5.0) is not None
+    clock.advance(4.9)
+    with pytest.raises(mc_alloc.Leased):
+        store.remove(b"key")
+    clock.advance(0.2)
+    assert store.remove(b"key")
+    store.put(b"key", 5).commit()
+    store.get(b"key", lease=1000.0)
+    clock.advance(10.1)
+    assert store.remove(b"key")
+
+    put = store.put(b"late", 5, deadline=2.0)
+    clock.advance(2.1)
+    with pytest.raises(mc_alloc.Error, match="deadline"):
+        put.commit()
+    assert store.stats()["expired"] == 1
+    store.put(b"late", 5).abort()
+
+
+def test_replicas_are_under_distinct_names():
+    store = Store()
+    store.mount(1, MIB, name="same")
+    store.mount(2, MIB, name="same")
+    with pytest.raises(mc_alloc.NoSpace):
+        store.put(b"key", 5, replicas=2)
+    store.mount(3, MIB, name="other")
+    with store.put(b"key", 5, replicas=2) as put:
+        assert len({descriptor["segment"] for descriptor in put.descriptors} & {1, 2}) == 1
+        assert 3 in {descriptor["segment"] for descriptor in put.descriptors}
+
+
+def test_a_newer_epoch_replaces_a_segment():
+    store = Store()
+    assert store.mount(1, MIB, epoch=1) == "mounted"
+    assert store.mount(1, MIB, epoch=1) == "already-mounted"
+    store.put(b"key", 5).commit()
+    assert store.mount(1, MIB, epoch=2) == "replaced"
+    assert store.get(b"key") is None
+    with pytest.raises(mc_alloc.Error, match="epoch 1 is refused"):
+        store.mount(1, MIB, epoch=1)
+
+
+def test_a_segment_is_emptied_and_unmounted():
+    pools = [Pool(MIB, pages="off") for _ in range(2)]
+    store = Store()
+    store.mount(1, MIB, name="a", memory=pools[0])
+    keys = [b"%d" % number for number in range(10)]
+    assert store.put_many(keys, 4, data=[key * 4 for key in keys]) == 10
+    store.mount(2, MIB, name="b", memory=pools[1])
+    store.drain(1)
+    assert store.state(1) == "draining"
+    with pytest.raises(mc_alloc.Error, match="still holds"):
+        store.finish_drain(1)
+    assert store.move_out(1) == {"replicas": 10, "bytes": 40, "left": []}
+    store.finish_drain(1)
+    assert store.unmount(1) == {"lost": [], "survivors": []}
+    assert store.state(1) is None
+    assert [lease.read() for lease in store.get_many(keys)] == [key * 4 for key in keys]
+    lost = store.unmount(2)["lost"]
+    assert sorted(lost) == keys and store.keys() == []
+    with pytest.raises(mc_alloc.Error, match="not mounted"):
+        store.drain(9)
+
+
+def test_bytes_elsewhere_are_moved_by_a_function():
+    store = remote()
+    store.put(b"key", 5).commit()
+    store.mount(2, MIB, name="node-2", base=2 << 32)
+    store.drain(1)
+    with pytest.raises(mc_alloc.Unreadable):
+        store.move_out(1)
+    calls = []
+    with pytest.raises(RuntimeError, match="mine"):
+        store.move_out(1, copy=lambda old, new: (_ for _ in ()).throw(RuntimeError("mine")))
+    assert store.move_out(1, copy=lambda old, new: calls.append((old, new)))["replicas"] == 1
+    ((old, new),) = calls
+    assert (old["segment"], new["segment"], new["size"]) == (1, 2, 5)
+    assert store.get(b"key").descriptors == [new]
+
+
+def test_survivors_of_an_unmount_are_named():
+    store = remote(count=2)
+    store.put(b"both", 5, replicas=2).commit()
+    assert store.unmount(1) == {
+        "lost": [],
+        "survivors": [{"key": b"both", "readable": 1, "wanted": 2}],
+    }
+
+
+def test_a_suspended_segment_takes_nothing_new():
+    store = remote()
+    store.put(b"key", 5).commit()
+    store.suspend(1)
+    with pytest.raises(mc_alloc.NoSpace):
+        store.put(b"other", 5)
+    assert store.get(b"key") is not None
+    store.resume(1)
+    store.put(b"other", 5).commit()
+
+
+@pytest.mark.parametrize("policy", ["auto", "lru", "tail-first", "s3-fifo", "gdsf", "reuse-age"])
+def test_equal_calls_give_equal_decisions(policy):
+    def run():
+        store = remote(size=64 << 10, policy=policy, clock=ManualClock())
+        for number in range(500):
+            key = b"%d" % (number * number % 97)
+            if store.get(key) is None:
+                store.put(key, 500 + number % 700, parent=b"%d" % (number % 7)).commit()
+        return sorted(store.keys()), store.stats()["on_demand_objects"]
+
+    assert run() == run()
+
+
+def test_stats_are_numbers(store):
+    store.put(b"key", 5).commit()
+    store.get(b"key")
+    store.get(b"none")
+    stats = store.stats()
+    assert all(type(value) in (int, float) for value in stats.values())
+    assert (stats["objects"], stats["hits"], stats["misses"], stats["live_bytes"]) == (1, 1, 1, 5)
+    assert (stats["capacity_bytes"], stats["free_bytes"]) == (MIB, MIB - 5)
+
+
+def test_a_store_of_a_directory_is_there_again(tmp_path):
+    def opened():
+        pool = Pool(MIB, pages="off", file=tmp_path / "pool")
+        store = Store(directory=tmp_path / "store")
+        store.mount(1, MIB, memory=pool)
+        return store
+
+    store = opened()
+    assert store.put_many([b"a", b"b"], 5, data=[b"first", b"other"]) == 2
+    store.pin(b"a")
+    store.sync()
+    with pytest.raises(mc_alloc.Error):
+        other = Store(directory=tmp_path / "store")
+        other.mount(1, MIB)
+        other.keys()
+    del store
+    gc.collect()
+    store = opened()
+    assert (store.lost, store.damage) == ([], [])
+    assert store.get(b"a").read() == b"first"
+    assert store.stats()["pinned"] == 1
+    store.mount(2, MIB)
+    store.put(b"new", MIB).commit()
+
+
+def test_bytes_that_were_not_kept_are_lost_and_named(tmp_path):
+    def opened():
+        store = Store(directory=tmp_path)
+        store.mount(1, MIB, memory=Pool(MIB, pages="off"))
+        return store
+
+    store = opened()
+    with store.put(b"key", 5) as put:
+        put.write(b"value")
+    del store, put
+    gc.collect()
+    store = opened()
+    assert (store.keys(), store.lost) == ([], [b"key"])
+    with pytest.raises(mc_alloc.InvalidArgument):
+        Store(directory=tmp_path / "other").mount(1, MIB, base=(1 << 64) - 1)
+
+
+def test_what_this_build_cannot_do_is_refused(store):
+    for call in (
+        lambda: Store(compaction=0.5),
+        lambda: store.compact(1),
+        lambda: store.tenant("a", most=5),
+        lambda: store.put(b"key", 5, tenant="a"),
+        lambda: store.put(b"key", 5, keep_until=1.0),
+        lambda: store.put(b"key", [5, 5]),
+    ):
+        with pytest.raises(mc_alloc.Error, match="not supported by this build"):
+            call()
+    assert store.keys() == []
+    store.put(b"key", [5]).commit()
+
+
+def test_the_lock_of_the_interpreter_is_released(store):
+    """Another thread goes on in Python during calls, though it never gets the lock by force."""
+    size = 512 << 10
+    with store.put(b"key", size) as put:
+        put.write(bytes(size))
+    lease = store.get(b"key")
+    turns, is_over = [0], threading.Event()
+
+    def count():
+        while not is_over.is_set():
+            turns[0] += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)
+    try:
+        before = turns[0]
+        for _ in range(300):
+            lease.read()
+        after = turns[0]
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+        thread.join()
+    assert after > before
+
+
+def test_threads_share_a_store(store):
+    errors = []
+
+    def work(number):
+        try:
+            for turn in range(200):
+                key = b"%d/%d" % (number, turn % 20)
+                store.remove(key)
+                with store.put(key, 64) as put:
+                    put.write(key.ljust(64))
+                lease = store.get(key)
+                assert lease is None or lease.read() == key.ljust(64)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    store.check_invariants()

@@ -1,0 +1,185 @@
+"""An allocator whose objects have the methods that LMCache calls on its memory objects.
+
+python3 memory_objects.py
+
+LMCache asks an allocator for a shape and a type, one at a time or in batches; gets an object or None;
+counts the references to it; and has it freed with the last one. A pinned object is one that somebody
+is about to read. Here an object is an allocation in a pool, and its array is a view of the pool.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, List, Optional, Sequence, Tuple
+
+import mc_alloc
+import numpy as np
+
+ALIGN = 4096
+
+
+class MemoryObject:
+    """Bytes in a pool with a shape, a type, and a count of those who hold them: one at first."""
+
+    def __init__(
+        self,
+        pool: mc_alloc.Pool,
+        place: mc_alloc.Allocation,
+        shape: Tuple[int, ...],
+        dtype: "np.dtype[Any]",
+    ) -> None:
+        self._pool = pool
+        self._place: Optional[mc_alloc.Allocation] = place
+        self._shape = shape
+        self._dtype = dtype
+        self._references = 1
+        self._pins = 0
+
+    def get_size(self) -> int:
+        """Returns the bytes of the array."""
+        return prod(self._shape) * self._dtype.itemsize
+
+    def get_physical_size(self) -> int:
+        """Returns the bytes that the allocation takes."""
+        return self._held().size
+
+    def get_shape(self) -> Tuple[int, ...]:
+        return self._shape
+
+    def get_dtype(self) -> "np.dtype[Any]":
+        return self._dtype
+
+    @property
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        return self._held().address
+
+    @property
+    def array(self) -> np.ndarray:
+        """The bytes as an array: a view of the pool."""
+        offset = self._held().offset
+        flat = np.frombuffer(self._pool, self._dtype, prod(self._shape), offset)
+        return flat.reshape(self._shape)
+
+    @property
+    def tensor(self) -> Any:
+        """The bytes as a tensor of PyTorch: a view of the pool."""
+        import torch
+
+        return torch.from_numpy(self.array)
+
+    @property
+    def byte_array(self) -> memoryview:
+        """The bytes as they are."""
+        offset = self._held().offset
+        return memoryview(self._pool)[offset : offset + self.get_size()]
+
+    def ref_count_up(self) -> None:
+        self._held()
+        self._references += 1
+
+    def ref_count_down(self) -> None:
+        """Gives a reference up; with the last one the bytes are free."""
+        self._held()
+        self._references -= 1
+        if self._references == 0:
+            self.invalidate()
+
+    def get_ref_count(self) -> int:
+        return self._references
+
+    def pin(self) -> bool:
+        self._held()
+        self._pins += 1
+        return True
+
+    def unpin(self) -> bool:
+        if self._pins == 0:
+            return False
+        self._pins -= 1
+        return True
+
+    @property
+    def is_pinned(self) -> bool:
+        return self._pins > 0
+
+    @property
+    def can_evict(self) -> bool:
+        """Whether nobody but the cache holds it."""
+        return self.is_valid() and not self.is_pinned and self._references == 1
+
+    def is_valid(self) -> bool:
+        return self._place is not None
+
+    def invalidate(self) -> None:
+        """Frees the bytes, whoever holds them."""
+        place, self._place = self._place, None
+        if place is not None:
+            place.free()
+
+    def _held(self) -> mc_alloc.Allocation:
+        if self._place is None:
+            raise ValueError("the memory object is freed")
+        return self._place
+
+
+class MemoryAllocator:
+    """Memory objects of any size in one pool."""
+
+    def __init__(self, size: int, pages: str = "prefer") -> None:
+        self.pool = mc_alloc.Pool(size, pages=pages)
+        self._places = mc_alloc.OffsetAllocator(
+            self.pool.size, base=self.pool.address, granule=ALIGN
+        )
+
+    def allocate(self, shape: Sequence[int], dtype: Any = "uint8") -> Optional[MemoryObject]:
+        """Returns an object, or None if there is no room: then the cache evicts, and asks again."""
+        objects = self.batched_allocate(shape, dtype, 1)
+        return objects[0] if objects else None
+
+    def batched_allocate(
+        self, shape: Sequence[int], dtype: Any, batch_size: int
+    ) -> Optional[List[MemoryObject]]:
+        """Returns `batch_size` objects, or None if there is no room for all."""
+        kind, whole = np.dtype(dtype), tuple(shape)
+        size = prod(whole) * kind.itemsize
+        try:
+            places = self._places.allocate_many([size] * batch_size)
+        except mc_alloc.NoSpace:
+            return None
+        return [MemoryObject(self.pool, place, whole, kind) for place in places]
+
+    def free(self, memory: MemoryObject) -> None:
+        memory.invalidate()
+
+    def batched_free(self, objects: Sequence[MemoryObject]) -> None:
+        for memory in objects:
+            memory.invalidate()
+
+    def used_bytes(self) -> int:
+        return int(self._places.report()["live_bytes"])
+
+    def memcheck(self) -> bool:
+        """Checks that the tables of the allocator agree."""
+        self._places.check_invariants()
+        return True
+
+
+def main() -> None:
+    allocator = MemoryAllocator(64 << 20)
+    chunk = allocator.allocate((2, 4, 256, 1024), "float16")
+    assert chunk is not None
+    chunk.array[:] = 1.0
+    chunk.ref_count_up()
+    chunk.ref_count_down()
+    assert chunk.can_evict and float(chunk.array.sum(dtype="float64")) == 2 * 4 * 256 * 1024
+    batch = allocator.batched_allocate((1 << 20,), "uint8", 8)
+    assert batch is not None and allocator.batched_allocate((1 << 20,), "uint8", 60) is None
+    print(f"{allocator.used_bytes()} of {allocator.pool.size} bytes in {allocator.pool.tier} in use")
+    allocator.batched_free(batch)
+    chunk.ref_count_down()
+    assert allocator.used_bytes() == 0 and allocator.memcheck()
+
+
+if __name__ == "__main__":
+    main()
