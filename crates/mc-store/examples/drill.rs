@@ -26,8 +26,8 @@ use mc_segment::{
     SegmentPoolOptions, SegmentState,
 };
 use mc_store::{
-    EventKind, Events, ObjectStore, PutError, PutRequest, Removal, StoreOptions, copy_bytes,
-    journal::JournalOptions,
+    Compaction, EventKind, Events, ObjectStore, PutError, PutRequest, Removal, StoreOptions,
+    copy_bytes, journal::JournalOptions,
 };
 use rand::RngExt as _;
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng as _};
@@ -88,6 +88,7 @@ fn open(directory: &Path) -> Outcome<ObjectStore> {
             compact_bytes: 128 << 10,
             ..JournalOptions::default()
         },
+        compaction: Compaction::moving(2.0),
         ..StoreOptions::default()
     };
     let opened = ObjectStore::open(&directory.join("store"), pool.clone(), options, reopen)?;

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// How many bytes a put that finds no hole may move to make one.
 ///
-/// With moves, who leaves is the policy's choice alone, and not a matter of what
-/// lies beside it: the next ones in order leave, as far as bytes are short, and
-/// what is left between holes is copied together. Where the budget is not
-/// enough, the neighbors leave that are worth least together.
+/// With moves, who leaves does not depend on what lies beside it: of the next
+/// ones in order those leave that fit best, as far as bytes are short, and what
+/// is left between holes is copied together. Where the budget is not enough,
+/// the neighbors leave that are worth least together.
 ///
-/// Puts of several replicas move nothing. Objects that are leased, pinned or in several pieces never move, and neither
-/// does what is not the store's. Memory of other hosts is left as it is unless
+/// Puts of several replicas move nothing. Objects that are leased, pinned or in
+/// several pieces never move, and neither does what is not the store's. A put
+/// that is refused has evicted nothing, unless a lease ended its moves after
+/// somebody had left for them, or others took the room, and meanwhile all the
+/// rest came into use. Memory of other hosts is left as it is unless
 /// the store has a [copier](crate::StoreOptions::copier).
 ///
 /// # Examples

@@ -7,6 +7,8 @@
 
 mod compacting;
 
+pub(crate) use self::compacting::PassedOver;
+
 use std::sync::Arc;
 
 use mc_segment::{

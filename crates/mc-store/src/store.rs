@@ -346,6 +346,7 @@ impl Shared {
         let order = Order::new(policy);
         Self {
             swept_changes: AtomicU64::new(pool.changes()),
+            passed_over: parking_lot::Mutex::default(),
             index: Index::new(pool.options().seed),
             pool,
             watch: Stopwatch::new(options.clock.clone()),

@@ -17,9 +17,9 @@ const INTRODUCTION: &str = "\
 ## Moving within a budget
 
 An object store holds objects of the sizes of the workloads of the same names, in pools as large as theirs. A put
-that finds no hole may move at most *budget* bytes for each byte that it stores. Who leaves does not depend on
-where it lies: `random`, `loguniform` and `pages` let live objects leave in an order drawn at random, `bimodal`
-payloads by their age. Without a budget neighbors leave together where the next in order make no hole. Nothing is copied, so that the
+that finds no hole may move at most *budget* bytes for each byte that it stores. The order in which objects leave does
+not depend on where they lie: it is drawn at random for `random`, `loguniform` and `pages`, and `bimodal` lets payloads
+leave by their age. Of the next ones, up to an eighth of all bytes, those leave that fit best. Without a budget neighbors leave together where the next in order make no hole. Nothing is copied, so that the
 time is that of the store: looking, planning, book-keeping. Of `bimodal`, a 1.25 GiB object counts as refused if more
 bytes left for it than it has.
 

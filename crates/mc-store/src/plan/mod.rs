@@ -67,7 +67,7 @@ impl Demand<'_> {
 
     /// Returns the bytes of a hole from one address to another, from the first
     /// that is aligned as demanded.
-    fn room(&self, start: u64, end: u64) -> u64 {
+    pub(crate) fn room(&self, start: u64, end: u64) -> u64 {
         let aligned = start.checked_next_multiple_of(self.align);
         aligned.and_then(|at| end.checked_sub(at)).unwrap_or(0)
     }

@@ -1,5 +1,8 @@
 //! Making a hole by moving what is between holes, where the next in order leave
 //! only as far as bytes are short.
+//!
+//! Which of the next leave is decided by what fits: where sizes are much alike,
+//! what the first leaves over would stay in pieces that no move brings together.
 
 use mc_segment::{Block, BlockCost, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, SegmentId};
 
@@ -21,9 +24,29 @@ const NODES_VISITED_MAX: u64 = 1 << 14;
 /// Objects that may leave beside moves, at most.
 const LEAVING_MAX: usize = 512;
 
+/// One of this many parts of a request may be left over of a hole that is taken
+/// without a look at others.
+const SNUG_SHARE: u64 = 16;
+
+/// The next objects with one of this many parts of all bytes leave in any order.
+const EQUALS_SHARE: u64 = 8;
+
+/// How many times the bytes of a request an object has at least that is huge for
+/// it, and how many times its bytes are placed before such an object leaves.
+const HUGE_FACTOR: u64 = 16;
+const PASSED_FACTOR: u64 = 8;
+
 /// Segments that plans are sought in: those with the most free bytes, and those
 /// of the next in order.
 const SEGMENTS_TRIED: usize = 4;
+
+/// The object that was first in order and did not leave, as it is huge.
+#[derive(Debug, Default)]
+pub(crate) struct PassedOver {
+    id: Option<ObjectId>,
+    /// What was placed in its stead.
+    bytes: u64,
+}
 
 /// A segment in which a hole may be made.
 #[derive(Clone, Copy, Debug)]
@@ -45,22 +68,25 @@ impl Room<'_> {
             drop(first);
             return self.carry_out(segment, &plan, Vec::new());
         }
-        if let Some(found) = self.among_first(&first) {
-            return self.claim(found);
-        }
         drop(first);
         let mut next = self.candidates(NEXT);
         if next.len() == NEXT && !self.may_suffice(&next, &sites) {
             next = self.candidates(LEAVING_MAX);
         }
+        self.pass_over(&mut next);
         let sites = self.sites(&next);
         let is_enough = |&count: &usize| self.may_suffice(&next[..count], &sites);
         let Some(least) = (1..=next.len()).find(is_enough) else {
             return false;
         };
-        // Twice as many more each time, so that the search ends soon.
-        for more in std::iter::successors(Some(0), |&more| Some(2 * more + 1)) {
-            let spares = &next[..(least + more).min(next.len())];
+        let equals = self.count_of_equals(&next);
+        if let Some(found) = self.snuggest(&next[..equals]) {
+            return self.claim(found);
+        }
+        let begin = least.max(equals);
+        // Twice as many each time, so that the search ends soon.
+        for count in std::iter::successors(Some(begin), |&count| Some(2 * count)) {
+            let spares = &next[..count.min(next.len())];
             if let Some((segment, plan)) = self.find_plan(spares, &sites) {
                 let victims = named(spares, segment, &plan);
                 drop(next);
@@ -71,6 +97,79 @@ impl Room<'_> {
             }
         }
         false
+    }
+
+    /// Takes those off a list that are out of all proportion to the demand, the
+    /// first one until so much has been placed in its stead that its turn has
+    /// come.
+    ///
+    /// About the bytes of a request leave for it. If a huge object went for a
+    /// small one, most of its bytes would serve nobody for a while.
+    fn pass_over(&self, next: &mut Vec<Object>) {
+        let size = self.demand.size;
+        let is_huge = |object: &Object| object.bytes() / HUGE_FACTOR >= size;
+        if next.iter().all(is_huge) {
+            return;
+        }
+        let mut leaving = None;
+        if let Some(first) = next.first().filter(|first| is_huge(first)) {
+            let mut passed = self.shared.passed_over.lock();
+            if passed.id != Some(first.id) {
+                *passed = PassedOver {
+                    id: Some(first.id),
+                    bytes: 0,
+                };
+            }
+            passed.bytes = passed.bytes.saturating_add(size);
+            let has_turn = passed.bytes > first.bytes().saturating_mul(PASSED_FACTOR);
+            leaving = has_turn.then_some(first.id);
+        }
+        next.retain(|object| leaving == Some(object.id) || !is_huge(object));
+    }
+
+    /// Returns which of some objects leaves the smallest hole that will do, if
+    /// next to nothing of it is left over.
+    fn snuggest(&self, objects: &[Object]) -> Option<Found> {
+        let size = self.demand.size;
+        let snug = size.saturating_add(size / SNUG_SHARE);
+        let mut best: Option<(u64, &Object, SegmentId)> = None;
+        for object in objects {
+            for buffer in object
+                .replicas()
+                .filter(|buffer| self.demand.may_use(buffer))
+            {
+                let charged = buffer.segment().charged_size(size).unwrap_or(u64::MAX);
+                for hole in buffer.holes_if_dropped() {
+                    let room = self.demand.room(hole.address, hole.address + hole.size);
+                    let is_better = best.is_none_or(|(least, ..)| hole.size < least);
+                    if room >= charged && hole.size <= snug && is_better {
+                        best = Some((hole.size, object, buffer.segment_id()));
+                    }
+                }
+            }
+        }
+        let (_, object, segment) = best?;
+        let victims = vec![object.clone()];
+        Some(Found { segment, victims })
+    }
+
+    /// Returns how many of the next objects are as good as each other to leave:
+    /// the one goes whose place leaves least over.
+    ///
+    /// If the first went wherever it fits, what is left over would be spread
+    /// over as many holes as there are objects, and where sizes are much alike
+    /// no move brings those together: a block needs a hole of its size to go to.
+    fn count_of_equals(&self, next: &[Object]) -> usize {
+        let mut left = self.shared.pool.placeable_bytes() / EQUALS_SHARE;
+        let mut is_equal = |object: &&Object| {
+            let is_within = object.bytes() <= left;
+            left = left.saturating_sub(object.bytes());
+            is_within
+        };
+        next.iter()
+            .take(NEXT)
+            .take_while(|object| is_equal(object))
+            .count()
     }
 
     /// Returns whether bytes that are free or leave are enough in one of the
