@@ -1,7 +1,8 @@
 //! Moving the end of the range, while allocations live in it.
 
+#[cfg(feature = "std")]
+use crate::allocation::Allocation;
 use crate::{
-    allocation::Allocation,
     allocator::OffsetAllocator,
     error::CapacityError,
     options::Options,
@@ -112,6 +113,7 @@ impl OffsetAllocator {
 
     /// Returns the last allocation that reaches behind `capacity` bytes and is
     /// none of some others. Takes time linear in those behind.
+    #[cfg(feature = "std")]
     pub(crate) fn last_behind(
         &mut self,
         capacity: u64,
