@@ -35,7 +35,7 @@ const TIME_RUNS: u32 = 3;
 const TIME_FIELD: &str = "ns_per_op";
 
 /// Fields that tell the rows of a workload apart.
-const ROW_FIELDS: [&str; 10] = [
+const ROW_FIELDS: [&str; 12] = [
     "alloc_size",
     "victim",
     "scenario",
@@ -46,6 +46,8 @@ const ROW_FIELDS: [&str; 10] = [
     "layout",
     "capacity_bytes",
     "eviction",
+    "sizes",
+    "budget",
 ];
 
 /// The subject whose places, and so the checksum over them, do not follow from the seed: which region of

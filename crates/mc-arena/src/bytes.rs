@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    error::ReleaseError,
     mapping::{Access, ClaimError, ClaimedRange},
     pool::Pool,
 };
@@ -116,6 +117,42 @@ impl PoolBytes {
     /// As [`write`](Self::write).
     pub fn lend_to_device(&self, range: Range<usize>) -> Result<DeviceBytes, ClaimError> {
         self.lend(range, Access::Device).map(DeviceBytes)
+    }
+
+    /// Gives the memory of the whole pages within a range back to the system;
+    /// returns their bytes. They read as zero from then on, and who writes them
+    /// gets memory again.
+    ///
+    /// Pages that a [population](crate::PoolOptions) in the background has not
+    /// come to yet get their memory back from it.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReleaseError`]; the bytes are what they were. Locked pages cannot be
+    /// given back, nor reserved huge pages on kernels before 5.18.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+    ///
+    /// let bytes = PoolBytes::new(PoolOptions::new(1 << 20).pages(PagePolicy::Off).map()?);
+    /// bytes.write(0..1 << 20)?.fill(1);
+    /// let page = bytes.page_bytes();
+    /// assert_eq!(bytes.release(1..4 * page)?, 3 * page);
+    /// assert_eq!(bytes.read(0..page + 1)?[page - 1..], [1, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release(&self, range: Range<usize>) -> Result<usize, ReleaseError> {
+        let page_bytes = self.page_bytes();
+        let start = range.start.next_multiple_of(page_bytes);
+        let end = range.end - range.end % page_bytes;
+        if start >= end {
+            return Ok(0);
+        }
+        let claimed = self.pool.claim(start..end, Access::Write)?;
+        self.pool.release(&claimed)?;
+        Ok(end - start)
     }
 
     /// Returns the length in bytes.

@@ -6,8 +6,27 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    hugepage::Shortage, mapping::OtherProcess, named::FileError, pages::Tier, procfs::MissingLine,
+    hugepage::Shortage,
+    mapping::{ClaimError, OtherProcess},
+    named::FileError,
+    pages::Tier,
+    procfs::MissingLine,
 };
+
+/// Why the memory of a range was not given back; its bytes are what they were.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Somebody has some of the bytes.
+    #[error("the bytes are in use")]
+    InUse(#[from] ClaimError),
+    /// The memory was taken over, and is its owner's to give back.
+    #[error("foreign memory is given back by its owner")]
+    Foreign,
+    /// The system refused.
+    #[error("the system does not take the pages back")]
+    System(#[source] io::Error),
+}
 
 /// Why a pool could not be mapped. Nothing stays mapped behind any of these.
 #[derive(Debug, thiserror::Error)]

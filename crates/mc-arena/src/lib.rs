@@ -132,7 +132,7 @@ pub use crate::{
     chunk::ThreadChunk,
     config::{ArenaConfig, ConfigError},
     discovery::SystemRoot,
-    error::PoolError,
+    error::{PoolError, ReleaseError},
     mapping::{ClaimError, OtherProcess, Process},
     named::{Contents, FileError},
     numa::{NodeSegment, NumaPolicy},

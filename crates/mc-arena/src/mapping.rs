@@ -402,6 +402,27 @@ impl Mapping {
         unsafe { mman::madvise(self.base().cast(), len, MmapAdvise::MADV_DONTNEED) }
     }
 
+    /// Drops the pages of a range that is claimed by a writer, and what they hold: of a file, too, if
+    /// one is behind them. They read as zero again.
+    ///
+    /// # Panics
+    ///
+    /// Panics in a child, and for any other claim.
+    pub(crate) fn release(&self, claimed: &ClaimedRange, has_file: bool) -> Result<(), Errno> {
+        claimed.assert_current();
+        assert!(claimed.access() == Access::Write, "only writers write");
+        let start = self.extent.at(claimed.range().start);
+        assert!(self.claims.has(claimed), "a claim on another mapping");
+        let advice = match has_file {
+            true => MmapAdvise::MADV_REMOVE,
+            false => MmapAdvise::MADV_DONTNEED,
+        };
+        // SAFETY: (1) the range is this mapping's own (`claim` checked the bounds, `has` the mapping);
+        // (2) nobody has a reference into it, as the claim is a writer's and excludes all others;
+        // (3) it reads as initialised bytes afterwards, zeroes.
+        unsafe { mman::madvise(start.cast(), claimed.range().len(), advice) }
+    }
+
     /// Keeps the whole mapping in memory.
     pub(crate) fn lock(&self) -> Result<(), Errno> {
         // SAFETY: (1) the range is this mapping's own (field `extent`); locking keeps the contents.

@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     discovery::SystemRoot,
-    error::PoolError,
+    error::{PoolError, ReleaseError},
     mapping::{Access, ClaimError, ClaimedRange, Mapping, OwnedBytes, Process, base_page_bytes},
     memory::Admission,
     named::{Contents, NamedFile},
@@ -383,6 +383,15 @@ impl Pool {
     #[inline]
     pub(crate) fn claimed_mut<'a>(&'a self, claimed: &'a mut ClaimedRange) -> &'a mut [u8] {
         self.mapping.claimed_mut(claimed)
+    }
+
+    /// Drops the pages of a claimed range, and their contents.
+    pub(crate) fn release(&self, claimed: &ClaimedRange) -> Result<(), ReleaseError> {
+        if self.tier == Tier::Foreign {
+            return Err(ReleaseError::Foreign);
+        }
+        let released = self.mapping.release(claimed, self.file.is_some());
+        released.map_err(|errno| ReleaseError::System(errno.into()))
     }
 
     /// Gives up the pool for its bytes; for private pools.

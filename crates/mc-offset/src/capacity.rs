@@ -1,5 +1,7 @@
 //! Moving the end of the range, while allocations live in it.
 
+#[cfg(feature = "std")]
+use crate::allocation::Allocation;
 use crate::{
     allocator::OffsetAllocator,
     error::CapacityError,
@@ -75,14 +77,8 @@ impl OffsetAllocator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shrink(&mut self, capacity: u64) -> Result<(), CapacityError> {
+        self.check_smaller(capacity)?;
         let old = self.capacity();
-        check_granular(self.options(), capacity)?;
-        if capacity > old {
-            return Err(CapacityError::NotSmaller {
-                asked: capacity,
-                capacity: old,
-            });
-        }
         let space = self.settled();
         let last = space.last_span().map(|span| match span.content {
             Content::Free => (span.offset, space.span_before(&span)),
@@ -101,6 +97,39 @@ impl OffsetAllocator {
             space.shrink(capacity);
         }
         Ok(())
+    }
+
+    pub(crate) fn check_smaller(&self, capacity: u64) -> Result<(), CapacityError> {
+        let old = self.capacity();
+        check_granular(self.options(), capacity)?;
+        if capacity > old {
+            return Err(CapacityError::NotSmaller {
+                asked: capacity,
+                capacity: old,
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the last allocation that reaches behind `capacity` bytes and is
+    /// none of some others. Takes time linear in those behind.
+    #[cfg(feature = "std")]
+    pub(crate) fn last_behind(
+        &mut self,
+        capacity: u64,
+        mut is_known: impl FnMut(&Allocation) -> bool,
+    ) -> Option<Allocation> {
+        let space = self.settled();
+        let mut next = space.last_span();
+        while let Some(span) = next
+            && span.end() > capacity
+        {
+            match span.content {
+                Content::Live(allocation) if !is_known(&allocation) => return Some(allocation),
+                Content::Live(_) | Content::Free => next = space.span_before(&span),
+            }
+        }
+        None
     }
 
     fn settled(&mut self) -> &mut Space {

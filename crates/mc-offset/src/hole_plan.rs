@@ -4,22 +4,29 @@
 //! allocations are gone, by what that costs at the least; `rooms` finds where
 //! the allocations of one stretch go, and in which order. This file tries the
 //! stretches, the cheapest first, until none that is left can be better than
-//! the best plan so far.
+//! the best plan so far. If what is in a stretch finds no room, `hops` lets a
+//! hole grow over its neighbors. `spares` knows allocations that count as holes,
+//! and `elsewhere` the rooms that are not beside the hole.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, ops::Range};
 
 use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
+mod elsewhere;
+mod hops;
 mod rooms;
 mod runs;
+mod spares;
 
-use self::{rooms::plan_run, runs::RunSearch};
+use self::{hops::plan_hops, rooms::plan_run, runs::RunSearch, spares::Spares};
 
 /// Stretches for which a plan is tried.
 const RUNS_TRIED: usize = 8;
 /// Largest holes that are looked around at, where not all nodes may be visited.
 const HOLES_TRIED: usize = 16;
+/// Moves of a plan at most: the search for rooms takes their square.
+const MOVES_MAX: usize = 1024;
 
 /// What hole to make, and how much it may take.
 ///
@@ -100,7 +107,12 @@ impl BlockCost {
     /// Returns whether moving it can be worth it: what costs nothing to evict
     /// is evicted.
     const fn is_movable(self) -> bool {
-        self.align.is_power_of_two() && !matches!(self.eviction, Some(0))
+        self.align.is_power_of_two() && !self.is_nothing()
+    }
+
+    /// Returns whether the allocation is as good as a hole.
+    const fn is_nothing(self) -> bool {
+        matches!(self.eviction, Some(0))
     }
 }
 
@@ -180,14 +192,16 @@ impl OffsetAllocator {
     /// `block_cost` tells what may be done with an allocation; it is asked once
     /// or twice for each that is looked at. What is moved goes into holes
     /// elsewhere, or is slid to the side of the window, if need be by way of a
-    /// temporary place; allocations outside of the window stay where they are.
+    /// temporary place; or blocks beside a hole, one after another, hop to its
+    /// far end, so that it gains what is free behind them. Other allocations
+    /// stay where they are.
     /// Where all nodes may be visited they all are, and the plan says how good
     /// it is; otherwise the surroundings of the largest holes are looked at.
     ///
     /// Returns `None` if it finds no plan within the budget, if no request of
     /// the size could ever be served, or if the alignment is not a power of
     /// two. Takes time linear in the nodes that may be visited; a plan has at
-    /// most 256 moves. A move needs an allocation more than are live while it
+    /// most 1024 moves. A move needs an allocation more than are live while it
     /// lasts, which the limit in the options has to leave room for.
     ///
     /// # Examples
@@ -214,28 +228,74 @@ impl OffsetAllocator {
     pub fn plan_hole(
         &self,
         options: &HoleOptions,
+        block_cost: impl FnMut(&Allocation) -> BlockCost,
+    ) -> Option<HolePlan> {
+        self.plan_hole_with_spares(options, &[], block_cost)
+    }
+
+    /// As [`plan_hole`](Self::plan_hole), where some allocations may make room
+    /// wherever they are: those that should leave first, say.
+    ///
+    /// What is moved may go to where they are, and where not all nodes may be
+    /// visited their surroundings are looked at, too. Those that the plan makes
+    /// use of are among its evictions, at their costs; they never move. Tokens that are not live
+    /// or may not be evicted count for nothing. Takes O(s log s) time more for s
+    /// of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_offset::{BlockCost, HoleOptions, OffsetAllocator};
+    ///
+    /// let mut allocator = OffsetAllocator::new(60)?;
+    /// let blocks: Vec<_> = (0..6).map(|_| allocator.allocate(10)).collect::<Result<_, _>>()?;
+    /// allocator.free(blocks[1])?;
+    /// // The one beside the hole moves to where the spare one is.
+    /// let options = HoleOptions { moved_bytes_max: 10, ..HoleOptions::new(20) };
+    /// let spares = [blocks[4]];
+    /// let plan = allocator.plan_hole_with_spares(&options, &spares, |block| {
+    ///     if spares.contains(block) { BlockCost::evictable(1) } else { BlockCost::movable() }
+    /// });
+    /// let plan = plan.expect("there is one");
+    /// assert_eq!(plan.evictions, spares);
+    /// assert_eq!((plan.moves[0].to, plan.cost), (40, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn plan_hole_with_spares(
+        &self,
+        options: &HoleOptions,
+        spares: &[Allocation],
         mut block_cost: impl FnMut(&Allocation) -> BlockCost,
     ) -> Option<HolePlan> {
         let charge = self.charged_size(options.size)?;
         if !options.align.is_power_of_two() {
             return None;
         }
+        let space = self.space();
+        let spares = Spares::new(space, spares, &mut block_cost);
+        // What may take their places is planned before they could move.
+        let mut block_cost = |allocation: &Allocation| match spares.cost(allocation) {
+            Some(cost) => BlockCost::evictable(cost),
+            None => block_cost(allocation),
+        };
         let step = self.options().step(options.align);
         let hole = runs::Hole { charge, step };
         let mut search = RunSearch::new(hole, options.moved_bytes_max);
-        let is_complete = search.search(self.space(), options.nodes_visited_max, &mut block_cost);
+        let visited_max = options.nodes_visited_max;
+        let is_complete = search.search(space, &spares, visited_max, &mut block_cost);
         let runs = search.into_runs();
-        let least = runs.first()?.least;
+        let least = runs.first().map_or((0, 0), |run| run.least);
         let mut best: Option<HolePlan> = None;
         for run in &runs {
             if best.as_ref().is_some_and(|best| best.price() <= run.least) {
                 break;
             }
-            let plan = plan_run(self.space(), run, &hole, options, &mut block_cost);
-            best = match (best, plan) {
-                (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
-                (best, plan) => plan.or(best),
-            };
+            let plan = plan_run(space, &spares, run, &hole, options, &mut block_cost);
+            best = better(best, plan);
+        }
+        if best.as_ref().is_none_or(|best| best.price() > least) {
+            let plan = plan_hops(space, &spares, &hole, options, &mut block_cost);
+            best = better(best, plan);
         }
         let mut plan = best?;
         plan.optimality = if is_complete {
@@ -244,6 +304,14 @@ impl OffsetAllocator {
             Optimality::Unknown
         };
         Some(plan)
+    }
+}
+
+/// Returns the better one of two plans, the first if they are as good.
+fn better(first: Option<HolePlan>, second: Option<HolePlan>) -> Option<HolePlan> {
+    match (first, second) {
+        (Some(first), Some(second)) if first.price() <= second.price() => Some(first),
+        (first, second) => second.or(first),
     }
 }
 

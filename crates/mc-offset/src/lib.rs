@@ -97,7 +97,7 @@
 //! | [`allocate_aligned`](OffsetAllocator::allocate_aligned) | O(log holes), but for the first request of an alignment for which no hole has `size + align` bytes, which reads all holes |
 //! | [`allocate_at`](OffsetAllocator::allocate_at), [`resize_in_place`](OffsetAllocator::resize_in_place) | O(log holes); the first refusal of `allocate_at` walks from the hole before to the allocation in the way, later ones over 64 allocations |
 //! | [`allocate_extents`](OffsetAllocator::allocate_extents) | O(log holes) for each piece, or for each one allowed if it is refused; aligned as `allocate_aligned` |
-//! | [`plan_hole`](OffsetAllocator::plan_hole) | linear in the nodes that it may visit |
+//! | [`plan_hole`](OffsetAllocator::plan_hole), [`plan_hole_with_spares`](OffsetAllocator::plan_hole_with_spares) | linear in the nodes that it may visit |
 //! | [`grow`](OffsetAllocator::grow), [`shrink`](OffsetAllocator::shrink) | O(log holes) |
 //! | [`neighbors_from`](OffsetAllocator::neighbors_from), [`neighbors_below`](OffsetAllocator::neighbors_below), [`stretches`](OffsetAllocator::stretches) | constant for each step |
 //! | [`report`](OffsetAllocator::report), [`largest_hole`](OffsetAllocator::largest_hole), [`highest_end`](OffsetAllocator::highest_end), [`expand`](OffsetAllocator::expand) | constant |

@@ -1,7 +1,7 @@
 //! What calls of a store return, as the dicts that `mc_alloc/_types.py` describes.
 
 use mc_segment::BufferDescriptor;
-use mc_store::{Moved, Unmounted};
+use mc_store::{Moved, Shrunk, Unmounted};
 use pyo3::{
     intern,
     prelude::*,
@@ -60,6 +60,17 @@ pub(crate) fn moved<'py>(py: Python<'py>, moved: &Moved) -> PyResult<Bound<'py, 
     dict.set_item("replicas", moved.replicas)?;
     dict.set_item("bytes", moved.bytes)?;
     dict.set_item("left", keys(py, &moved.left)?)?;
+    Ok(dict)
+}
+
+/// Returns what giving up the end of a segment took.
+pub(crate) fn shrunk<'py>(py: Python<'py>, shrunk: &Shrunk) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("moved_replicas", shrunk.moved.objects)?;
+    dict.set_item("moved_bytes", shrunk.moved.bytes)?;
+    dict.set_item("evicted_objects", shrunk.evicted.objects)?;
+    dict.set_item("evicted_bytes", shrunk.evicted.bytes)?;
+    dict.set_item("released_bytes", shrunk.released_bytes)?;
     Ok(dict)
 }
 

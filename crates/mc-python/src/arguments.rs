@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mc_offset::Fit;
-use mc_store::{PolicyKind, Removal, Watermarks};
+use mc_store::{Compaction, PolicyKind, Removal, Watermarks};
 use pyo3::{prelude::*, types::PyInt};
 
 use crate::errors;
@@ -59,6 +59,16 @@ pub(crate) fn removal(text: &str) -> PyResult<Removal> {
         "now" => Ok(Removal::Now),
         _ => Err(errors::invalid(format!(
             "no mode {text:?}; there are if-idle, detach and now"
+        ))),
+    }
+}
+
+/// Reads the bytes that may be moved for each that is stored.
+pub(crate) fn compaction(moved_per_placed: f64) -> PyResult<Compaction> {
+    match moved_per_placed.is_finite() && moved_per_placed >= 0.0 {
+        true => Ok(Compaction::moving(moved_per_placed)),
+        false => Err(errors::invalid(format!(
+            "compaction is {moved_per_placed}; bytes moved for each that is stored, from 0 on"
         ))),
     }
 }

@@ -55,11 +55,6 @@ pub(crate) fn refused<E: StdError + 'static>(cause: E) -> PyErr {
     invalid(text(&cause))
 }
 
-/// Refuses what the crates below cannot do yet, rather than to ignore that it was asked for.
-pub(crate) fn unsupported(what: &str) -> PyErr {
-    message(format!("{what} is not supported by this build of mc_alloc"))
-}
-
 #[cold]
 pub(crate) fn other_process(error: OtherProcessError) -> PyErr {
     OtherProcess::new_err((error.to_string(), error.owner_pid, error.this_pid))

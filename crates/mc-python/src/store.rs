@@ -34,7 +34,8 @@ use crate::{
 /// Keys are bytes; text stands for its UTF-8. When there is no room, objects that are neither pinned nor
 /// leased leave.
 ///
-/// `policy` says who leaves first: auto, lru, tail-first, s3-fifo, gdsf or reuse-age. `high` and `low`
+/// `policy` says who leaves first: auto, lru, tail-first, s3-fifo, gdsf or reuse-age. `compaction` is how
+/// many bytes a put may move for each that it stores, so that less leaves. `high` and `low`
 /// are shares of the memory: above the one, objects leave until the other is reached. `lease_max` is the
 /// longest time of a timed lease in seconds. With a `directory`, what is stored is there again after the
 /// process has ended, however it did: mount the segments with their memory, then use the store. `clock`
@@ -78,10 +79,8 @@ impl Store {
         clock: Option<&ManualClock>,
         strategy: Option<&str>,
     ) -> PyResult<Self> {
-        if compaction != 0.0 {
-            return Err(errors::unsupported("compaction"));
-        }
         let mut options = StoreOptions {
+            compaction: arguments::compaction(compaction)?,
             policy: arguments::policy(policy)?,
             watermarks: arguments::watermarks(high, low)?,
             ..StoreOptions::default()
@@ -376,12 +375,26 @@ impl Store {
         answers::moved(py, &moved)
     }
 
-    /// Makes larger holes by moving at most so many bytes.
-    fn compact(&self, budget_bytes: u64) -> PyResult<u64> {
-        match budget_bytes {
-            0 => Ok(0),
-            _ => Err(errors::unsupported("compact")),
-        }
+    /// Makes larger holes ahead of need by moving at most so many bytes; nobody leaves. Returns the bytes
+    /// that were copied.
+    fn compact(&self, py: Python<'_>, budget_bytes: u64) -> PyResult<u64> {
+        let store = self.store(py)?;
+        Ok(py.detach(|| store.compact(budget_bytes)).bytes)
+    }
+
+    /// Leaves a segment `size` bytes: what lies behind moves, and where there is too little room, objects
+    /// leave. The pages of a Pool go back to the system. Returns a dict of what that took.
+    fn shrink<'py>(&self, py: Python<'py>, id: u128, size: u64) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store(py)?;
+        let shrunk = py.detach(|| store.shrink(SegmentId(id), size));
+        answers::shrunk(py, &shrunk.map_err(errors::error)?)
+    }
+
+    /// Gives a segment that shrank `size` bytes again, at most those that it was mounted with.
+    fn grow(&self, py: Python<'_>, id: u128, size: u64) -> PyResult<()> {
+        let store = self.store(py)?;
+        py.detach(|| store.grow(SegmentId(id), size))
+            .map_err(errors::error)
     }
 
     /// Says how many bytes a tenant is sure of, and how many it may have. Mount the segments before.

@@ -431,14 +431,63 @@ def test_bytes_that_were_not_kept_are_lost_and_named(tmp_path):
         Store(directory=tmp_path / "other").mount(1, MIB, base=(1 << 64) - 1)
 
 
-def test_what_this_build_cannot_do_is_refused(store):
-    for call in (
-        lambda: Store(compaction=0.5),
-        lambda: store.compact(1),
-    ):
-        with pytest.raises(mc_alloc.Error, match="not supported by this build"):
-            call()
-    assert store.keys() == []
+def comb(**options):
+    """Returns a store whose free half is in eight holes."""
+    store = Store(**options)
+    pool = Pool(MIB, pages="off")
+    store.mount(1, MIB, memory=pool)
+    for number in range(16):
+        with store.put(str(number), MIB // 16) as put:
+            put.write(bytes([number]) * (MIB // 16))
+    for number in range(0, 16, 2):
+        store.remove(str(number))
+    return store
+
+
+def odd_objects_are_whole(store):
+    return all(store.get(str(n)).read() == bytes([n]) * (MIB // 16) for n in range(1, 16, 2))
+
+
+def test_objects_move_so_that_none_leaves():
+    store = comb(compaction=1.0)
+    store.put(b"large", 3 * MIB // 16).commit()
+    stats = store.stats()
+    assert stats["on_demand_objects"] == 0
+    assert 0 < stats["moved_bytes"] <= 3 * MIB // 16
+    assert odd_objects_are_whole(store)
+    for share in (-0.5, float("inf"), float("nan")):
+        with pytest.raises(mc_alloc.InvalidArgument, match="compaction"):
+            Store(compaction=share)
+
+
+def test_holes_are_made_ahead_within_a_budget():
+    store = comb()
+    assert store.compact(0) == store.compact(1) == 0
+    moved = store.compact(3 * MIB // 16)
+    assert 0 < moved <= 3 * MIB // 16
+    store.compact(1 << 60)
+    store.put(b"large", MIB // 2).commit()
+    assert store.stats()["on_demand_objects"] == 0
+    assert odd_objects_are_whole(store)
+
+
+def test_a_segment_shrinks_and_grows():
+    store = comb()
+    shrunk = store.shrink(1, MIB // 2)
+    assert shrunk["evicted_objects"] == 0
+    assert shrunk["moved_bytes"] == shrunk["moved_replicas"] * (MIB // 16) > 0
+    assert shrunk["released_bytes"] == MIB // 2
+    assert store.stats()["capacity_bytes"] == MIB // 2
+    assert odd_objects_are_whole(store)
+    lease = store.get("1")
+    with pytest.raises(mc_alloc.Error, match="neither move nor leave"):
+        store.shrink(1, 1)
+    lease.release()
+    store.grow(1, MIB)
+    with pytest.raises(mc_alloc.Error, match="mounted with"):
+        store.grow(1, 2 * MIB)
+    assert store.stats()["capacity_bytes"] == MIB
+
 
 
 def test_an_object_of_several_parts_is_there_as_a_whole(store):

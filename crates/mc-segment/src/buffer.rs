@@ -111,6 +111,13 @@ impl PlacedBuffer {
         self.mounted.info().epoch
     }
 
+    /// Returns whether this process has the bytes of the segment, so that it
+    /// reads and writes them.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        !matches!(self.mounted.memory(), Memory::Remote)
+    }
+
     /// Tags the buffer with a number of its owner's choice, or takes the tag
     /// away; [`Block`]s show it.
     ///
@@ -247,8 +254,17 @@ impl PlacedBuffer {
         &self.mounted.chunks()[self.chunk as usize]
     }
 
-    pub(crate) fn mounted(&self) -> &Mounted {
+    pub(crate) fn mounted(&self) -> &Arc<Mounted> {
         &self.mounted
+    }
+
+    /// Returns the pieces, if they are in the chunk of a number.
+    pub(crate) fn pieces_in(&self, chunk: u32) -> &[Handle] {
+        if self.chunk == chunk {
+            &self.pieces
+        } else {
+            &[]
+        }
     }
 
     fn access(&self) -> Result<(Access<'_>, Memory), BytesError> {

@@ -29,6 +29,8 @@ pub(crate) struct Chunk {
     /// Place among the chunks of the segment.
     pub(crate) number: u32,
     pub(crate) base: u64,
+    /// Bytes that it was made with, the most that its allocator may have.
+    pub(crate) size: u64,
     pub(crate) allocator: SharedAllocator,
     pub(crate) owners: Owners,
 }
@@ -85,6 +87,7 @@ pub(crate) fn chunks(info: &SegmentInfo, memory: &Memory) -> Result<Chunks, Moun
         Ok(Chunk {
             number,
             base: range.start,
+            size: range.end - range.start,
             allocator,
             owners: Owners::default(),
         })

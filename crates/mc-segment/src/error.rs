@@ -2,6 +2,7 @@
 
 mod mount;
 mod place;
+mod resize;
 
 use std::io;
 
@@ -13,6 +14,7 @@ use crate::id::SegmentId;
 pub use self::{
     mount::{MountError, MountWithError, PoolRestoreError, SegmentField, TransitionError},
     place::{AdoptCause, AdoptError, ExactError, PlacementError},
+    resize::ResizeError,
 };
 
 /// Why the bytes of a buffer could not be read or written.

@@ -131,6 +131,7 @@ mod owners;
 mod pieces;
 mod placed;
 mod placement;
+mod plan;
 mod pool;
 mod registration;
 mod request;
@@ -141,10 +142,11 @@ mod stats;
 mod strategy;
 mod sync;
 mod table;
+mod tail;
 
 #[cfg(feature = "metrics")]
 pub use crate::metrics::MetricsPublisher;
-pub use mc_offset::{AllocError, Fit};
+pub use mc_offset::{AllocError, BlockCost, Fit, HoleOptions};
 
 pub use crate::{
     block::{Block, BlockWindow, cheapest_window},
@@ -153,13 +155,14 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlacementError,
-        PoolRestoreError, SegmentField, TransitionError,
+        PoolRestoreError, ResizeError, SegmentField, TransitionError,
     },
     growing::UnknownFields,
     id::{SegmentId, SegmentIdError},
     memory::Memory,
     options::SegmentPoolOptions,
-    pool::{Mounting, Replaced, SegmentPool},
+    plan::{BlockMove, BlockPlan},
+    pool::{Mounting, Replaced, SegmentPool, SegmentTail},
     registration::{RegistrationError, RegistrationLimit, registration_chunks},
     request::{PlaceRequest, ReplicaPolicy, Replicas},
     segment::{Segment, SegmentInfo, SegmentOptions},

@@ -127,6 +127,16 @@ impl Memory {
         Ok(bytes.write(range)?)
     }
 
+    /// Gives pages back to the system, as far as that is possible; returns
+    /// their bytes.
+    pub(crate) fn release(&self, offset: u64, len: u64) -> u64 {
+        let Ok((bytes, range)) = self.range(offset, len) else {
+            return 0;
+        };
+        // Pages that a device has, or that are locked, stay.
+        bytes.release(range).unwrap_or(0) as u64
+    }
+
     fn range(
         &self,
         offset: u64,

@@ -1,11 +1,14 @@
 //! A mounted segment: its allocators, its state, and what they count.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
 };
 
-use mc_offset::AllocError;
+use mc_offset::{AllocError, Handle};
 
 use crate::{
     chunk::{Chunk, Chunks, allocate_in_any, allocate_pieces, chunks},
@@ -54,6 +57,16 @@ pub(crate) struct Mounted {
     is_fresh: AtomicBool,
     pub(crate) placed: PlacedBytes,
     pub(crate) refusals: RefusalCounters,
+    /// The bytes that it has: those it was mounted with unless it shrank.
+    /// Written by the one who resizes it; whoever places learns from the
+    /// allocators, and reads shares here, so `Relaxed`.
+    capacity: AtomicU64,
+    /// Whether somebody moves the end. Set with `AcqRel` and cleared with
+    /// `Release`, so that one follows the other.
+    pub(crate) resizing: AtomicBool,
+    /// The granules that registrations behind the end keep, by address: an
+    /// allocator has no range of no bytes.
+    granules: Mutex<BTreeMap<u64, (u32, Handle)>>,
     /// What accesses to the memory pass; closed iff the buffers are invalid.
     pub(crate) gate: Gate,
     /// Remote once the unmount is finished, so that the memory can be released
@@ -98,6 +111,9 @@ impl Mounted {
             name: commons.names.unique(&info.name),
             host: commons.names.unique(&info.host),
             endpoint: commons.names.unique(&info.endpoint),
+            capacity: AtomicU64::new(info.size),
+            resizing: AtomicBool::new(false),
+            granules: Mutex::default(),
             info,
             number: commons.made.fetch_add(1, Ordering::Relaxed),
             state: AtomicU8::new(SegmentState::Ok as u8),
@@ -127,6 +143,22 @@ impl Mounted {
 
     pub(crate) fn endpoint(&self) -> &Arc<str> {
         &self.endpoint
+    }
+
+    /// Returns the bytes that the segment has now.
+    #[inline]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the bytes that the segment has; for the one who resizes it.
+    pub(crate) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Ordering::Relaxed);
+    }
+
+    /// Returns the granules that registrations behind the end keep.
+    pub(crate) fn granules(&self) -> MutexGuard<'_, BTreeMap<u64, (u32, Handle)>> {
+        self.granules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
@@ -218,7 +250,7 @@ impl Mounted {
     /// as of a moment ago.
     #[inline]
     pub(crate) fn is_emptier_than(&self, other: &Self) -> bool {
-        let share = |one: &Self| (one.recent_free_bytes(), one.info.size);
+        let share = |one: &Self| (one.recent_free_bytes(), one.capacity());
         is_greater_share(share(self), share(other))
     }
 
@@ -231,7 +263,7 @@ impl Mounted {
             name: Arc::clone(&self.name),
             host: Arc::clone(&self.host),
             state: self.state(),
-            capacity: self.info.size,
+            capacity: self.capacity(),
             free_bytes: self.recent_free_bytes(),
             largest_hole: self.recent_largest_hole(),
             placed_bytes: self.placed.bytes(),

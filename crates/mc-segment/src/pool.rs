@@ -2,8 +2,10 @@
 
 mod blocks;
 mod exact;
+mod plans;
 mod refusal;
 mod registry;
+mod resize;
 mod restore;
 
 use std::{
@@ -32,6 +34,7 @@ use crate::{
     table::Table,
 };
 
+pub use self::resize::SegmentTail;
 use self::{
     refusal::refusal,
     registry::{Admission, Registry, retire},
@@ -357,7 +360,7 @@ impl SegmentPool {
     fn mark_fresh(&self, mounted: &Mounted) {
         let placed = self.placed_bytes_in_placeable();
         let pool = (placed, self.placeable_bytes());
-        if is_greater_share(pool, (mounted.placed.bytes(), mounted.info().size)) {
+        if is_greater_share(pool, (mounted.placed.bytes(), mounted.capacity())) {
             mounted.freshen();
         }
     }

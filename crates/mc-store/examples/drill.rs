@@ -1,7 +1,7 @@
 //! Kills a process that uses a store, again and again, opens the store each time, and compares every
 //! object with what the process said before it ended: `drill [KILLS] [SEED]`.
 //!
-//! The process puts, gets, evicts, moves and checks; it tells each step before and after on its output.
+//! The process puts, gets, evicts, moves, compacts and checks; it tells each step before and after on its output.
 //! So what is stored is known but for the step that it was in. In half of its lives it keeps to what fits,
 //! so that nothing may be missing; in the others the put that it was in may have evicted.
 #![expect(
@@ -26,8 +26,8 @@ use mc_segment::{
     SegmentPoolOptions, SegmentState,
 };
 use mc_store::{
-    EventKind, Events, ObjectStore, PutError, PutRequest, Removal, StoreOptions, copy_bytes,
-    journal::JournalOptions,
+    Compaction, EventKind, Events, ObjectStore, PutError, PutRequest, Removal, StoreOptions,
+    copy_bytes, journal::JournalOptions,
 };
 use rand::RngExt as _;
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng as _};
@@ -88,6 +88,7 @@ fn open(directory: &Path) -> Outcome<ObjectStore> {
             compact_bytes: 128 << 10,
             ..JournalOptions::default()
         },
+        compaction: Compaction::moving(2.0),
         ..StoreOptions::default()
     };
     let opened = ObjectStore::open(&directory.join("store"), pool.clone(), options, reopen)?;
@@ -249,7 +250,8 @@ impl Life {
                 self.store
                     .get_for(&key.to_be_bytes(), Duration::from_millis(5)),
             ),
-            92..96 => self.add_replica(key)?,
+            92..94 => self.add_replica(key)?,
+            94..96 => self.compact(),
             _ => self.empty_a_segment()?,
         }
         Ok(())
@@ -380,6 +382,13 @@ impl Life {
             self.done();
         }
         Ok(())
+    }
+
+    /// Moves objects together, so that one is in the middle of a move when the process is killed.
+    fn compact(&mut self) {
+        self.tell(Told::Move);
+        self.store.compact(SEGMENT_BYTES);
+        self.done();
     }
 
     /// Moves everything out of a segment, and opens it again.

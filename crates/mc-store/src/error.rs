@@ -5,6 +5,8 @@ use std::sync::Arc;
 use mc_segment::{BytesError, PlacementError};
 use thiserror::Error;
 
+use crate::compaction::NotABudget;
+
 /// Why an object was not put; nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -243,4 +245,12 @@ pub enum StoreOptionsError {
     /// Objects in no pieces.
     #[error("at most 0 pieces of an object; at least 1 is needed")]
     NoExtents,
+    /// The budget of the compaction is no budget.
+    #[error(
+        "a budget of {moved_per_placed} bytes moved for each that is placed; at least 0 and finite"
+    )]
+    Compaction {
+        /// The budget.
+        moved_per_placed: NotABudget,
+    },
 }

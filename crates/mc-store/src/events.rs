@@ -40,6 +40,12 @@ pub enum EventKind {
         /// The segment that it is in.
         to: SegmentId,
     },
+    /// A replica is at another place of the same segment, so that holes became
+    /// one; its descriptor has changed.
+    MovedWithin {
+        /// The segment.
+        segment: SegmentId,
+    },
 }
 
 /// Events of a store from the call of [`events`](crate::ObjectStore::events)

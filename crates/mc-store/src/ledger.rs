@@ -128,6 +128,14 @@ impl Rights {
         }
     }
 
+    /// Returns the rights of the tenant of an object, guaranteed or not.
+    pub(crate) fn of_owner(object: &Object) -> Self {
+        Self {
+            tenant: tenant_of(object).map_or(0, |tenant| tenant.number),
+            ..Self::of_nobody()
+        }
+    }
+
     /// Returns whether an object of a group may leave.
     pub(crate) fn allow(&self, key: GroupKey, ledger: &Ledger) -> bool {
         if key.rank > self.rank_max {

@@ -11,6 +11,9 @@ mod bytes;
 mod chain;
 mod claims;
 mod clock;
+mod compact;
+mod compaction;
+mod copier;
 mod error;
 mod events;
 mod evict;
@@ -33,9 +36,11 @@ mod pending;
 mod plan;
 pub mod policy;
 mod put;
+mod relocate;
 mod request;
 mod room;
 mod shared;
+mod shrink;
 mod stats;
 mod store;
 mod sync;
@@ -48,6 +53,9 @@ pub use crate::{
     bytes::copy_bytes,
     chain::Chain,
     clock::Clock,
+    compact::Compacted,
+    compaction::{Compaction, NotABudget},
+    copier::{Copier, CopyFailed},
     error::{
         AddReplicaError, CommitError, InTheWay, PutError, ReadError, RemoveError,
         StoreOptionsError, TenantError, WriteError,
@@ -60,6 +68,7 @@ pub use crate::{
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,
+    shrink::{ShrinkError, Shrunk},
     stats::{Cause, Counted, Histogram, Refusals, StoreStats, TenantStats},
     store::{ObjectStore, Removal},
     tenants::Quota,

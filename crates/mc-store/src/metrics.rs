@@ -25,7 +25,7 @@ impl StoreMetrics {
     /// | `mc_store_objects`, `_pinned`, `_in_flight`, `_lingering`, `_live_bytes` | | gauges |
     /// | `mc_store_useful_bytes`, `_charged_bytes` | | gauges: bytes of objects, and bytes that segments have given |
     /// | `mc_store_hits_total`, `_misses_total`, `_committed_total`, `_committed_bytes_total`, `_abandoned_total`, `_expired_total`, `_removed_total` | | counters |
-    /// | `mc_store_moved_total`, `_moved_bytes_total` | | counters |
+    /// | `mc_store_moved_total`, `_moved_bytes_total`, `_moves_ended_total`, `_moves_ended_bytes_total` | | counters |
     /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `quota`, `impossible` |
     /// | `mc_store_tenant_used_bytes`, `_guaranteed_bytes`, `_objects` | `tenant` | gauges |
     /// | `mc_store_tenant_evicted_bytes_total`, `_refused_total` | `tenant` | counters |
@@ -52,6 +52,8 @@ impl StoreMetrics {
         counter!("mc_store_removed_total").absolute(stats.removed);
         counter!("mc_store_moved_total").absolute(stats.moved.objects);
         counter!("mc_store_moved_bytes_total").absolute(stats.moved.bytes);
+        counter!("mc_store_moves_ended_total").absolute(stats.moves_ended.objects);
+        counter!("mc_store_moves_ended_bytes_total").absolute(stats.moves_ended.bytes);
         counter!("mc_store_placed_bytes_on_demand_total").absolute(stats.placed_bytes_on_demand);
         let refused = stats.refused;
         for (cause, count) in [
@@ -73,6 +75,7 @@ impl StoreMetrics {
         }
         publish_evictions("on_demand", &stats.on_demand);
         publish_evictions("watermark", &stats.by_watermark);
+        publish_evictions("shrinking", &stats.by_shrinking);
         publish_evictions("unreadable", &stats.unreadable);
         publish_evictions("corrupt", &stats.corrupt);
         for (name, now, before) in [

@@ -8,6 +8,7 @@ use crate::{
     ObjectStore,
     asker::Asker,
     book::NotWritten,
+    claims::Claim,
     clock::Moment,
     error::{AddReplicaError, PutError},
     events::{Event, EventKind},
@@ -16,6 +17,7 @@ use crate::{
     object::Object,
     order::stable_hash,
     pending::Held,
+    policy::ObjectId,
     shared::Shared,
     tenants::Charge,
 };
@@ -81,7 +83,14 @@ impl ObjectStore {
         let shared = &*self.shared;
         let mut moved = Moved::default();
         let mut kept = Vec::new();
-        for object in shared.index.select(|object| object.is_in(id)) {
+        let inside = shared.index.select(|object| object.is_in(id));
+        // Looked up again one by one, as making room for one may move another.
+        let ids: Vec<ObjectId> = inside.iter().map(|object| object.id).collect();
+        drop(inside);
+        for object_id in ids {
+            let Some(object) = shared.index.object(object_id) else {
+                continue;
+            };
             let now = shared.now();
             let is_inside =
                 |buffer: &PlacedBuffer| buffer.segment_id() == id && buffer.is_readable();
@@ -105,8 +114,8 @@ impl ObjectStore {
                 continue;
             };
             copy(old, &mut new)?;
-            let (object_id, bytes) = (object.id, new.size());
-            match shared.switch(object, new, Some(place), shared.now()) {
+            let bytes = new.size();
+            match shared.switch(object, new, Some(place), shared.now(), Object::leave_place) {
                 Ok(()) => {
                     moved.replicas += 1;
                     moved.bytes += bytes;
@@ -148,7 +157,7 @@ impl ObjectStore {
             return Ok(Err(AddReplicaError::NotStored));
         };
         copy(source, &mut new)?;
-        let switched = shared.switch(object, new, None, shared.now());
+        let switched = shared.switch(object, new, None, shared.now(), Object::leave_place);
         if switched.is_ok() {
             charge.keep();
         }
@@ -263,13 +272,14 @@ impl Shared {
     }
 
     /// Gives an object another replica, in the place of an old one or beside
-    /// them, unless it is leased or has changed.
-    fn switch(
+    /// them, unless it has changed or `take` does not take it.
+    pub(crate) fn switch(
         &self,
         object: Object,
         new: PlacedBuffer,
         replaced: Option<usize>,
         now: Moment,
+        take: fn(&Object, Moment) -> Result<(), Claim>,
     ) -> Result<(), AddReplicaError> {
         let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
         let useful_bytes = object.parts().useful_size();
@@ -279,7 +289,7 @@ impl Shared {
         let from = from.map_or(to, PlacedBuffer::segment_id);
         // The only replica can be taken over only if nobody else has the object.
         let known = if replaced.is_none() && object.replicas().len() == 1 {
-            if object.leave_place(now).is_err() {
+            if take(&object, now).is_err() {
                 return Err(AddReplicaError::Changed);
             }
             drop(object);
@@ -293,7 +303,7 @@ impl Shared {
         self.index.write_at(id).replace(id, |mut old| {
             // Claimed under the lock of the shard, no reader misses the object.
             if let Some(known) = &known
-                && (!old.is_same(known) || old.leave_place(now).is_err())
+                && (!old.is_same(known) || take(&old, now).is_err())
             {
                 return old;
             }
@@ -330,7 +340,10 @@ impl Shared {
         self.listeners.tell(|| Event {
             key,
             bytes,
-            kind: EventKind::Moved { from, to },
+            kind: match replaced {
+                Some(_) if from == to => EventKind::MovedWithin { segment: to },
+                _ => EventKind::Moved { from, to },
+            },
         });
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! What a store is made with.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
+    compaction::{Compaction, NotABudget},
+    copier::Copier,
     error::StoreOptionsError,
     journal::JournalOptions,
     policy::{Auto, Chained, Gdsf, Lru, Policy, ReuseAge, S3Fifo, TailFirst},
@@ -27,6 +29,11 @@ pub struct StoreOptions {
     pub policy: PolicyKind,
     /// How a policy's order becomes a hole.
     pub eviction: Eviction,
+    /// How much a put may move so that less leaves.
+    pub compaction: Compaction,
+    /// Who copies what moves in memory that this process does not have; without
+    /// one nothing moves there.
+    pub copier: Option<Arc<dyn Copier>>,
     /// When objects leave before there is no room.
     pub watermarks: Option<Watermarks>,
     /// The most that is kept because of [`PutRequest::keep_until`], as a share of
@@ -116,9 +123,10 @@ pub struct Watermarks {
 
 impl Default for StoreOptions {
     /// Returns no limit on objects, keys of up to 4096 bytes, at most 1024
-    /// pieces, [`Auto`], no watermarks, a quarter kept, timed leases of
-    /// at most an hour, ten minutes for a put and one more until its space is
-    /// used again, 4096 blocks, a journal that survives the process, no checksums, and the clock of the system.
+    /// pieces, [`Auto`], no moves, no copier, no watermarks, a quarter kept, timed
+    /// leases of at most an hour, ten minutes for a put and one more until its
+    /// space is used again, 4096 blocks, a journal that survives the process, no
+    /// checksums, and the clock of the system.
     fn default() -> Self {
         Self {
             object_bytes_max: u64::MAX,
@@ -126,6 +134,8 @@ impl Default for StoreOptions {
             extents_max: 1024,
             policy: PolicyKind::default(),
             eviction: Eviction::default(),
+            compaction: Compaction::default(),
+            copier: None,
             watermarks: None,
             keep_percent: 25,
             lease_max: Duration::from_secs(60 * 60),
@@ -156,6 +166,10 @@ impl StoreOptions {
             return Err(StoreOptionsError::Keep {
                 keep_percent: self.keep_percent,
             });
+        }
+        if !self.compaction.is_valid() {
+            let moved_per_placed = NotABudget(self.compaction.moved_per_placed);
+            return Err(StoreOptionsError::Compaction { moved_per_placed });
         }
         if self.extents_max == 0 {
             return Err(StoreOptionsError::NoExtents);

@@ -5,6 +5,10 @@
 //! one cannot be, because somebody has begun to read it, none goes and the
 //! search starts again.
 
+mod compacting;
+
+pub(crate) use self::compacting::PassedOver;
+
 use std::sync::Arc;
 
 use mc_segment::{
@@ -55,18 +59,25 @@ impl Shared {
     ) -> Result<Held, PutError> {
         let mut has_evicted = false;
         let mut charge = None;
+        // Of several replicas the first could take the hole that was made for
+        // another, in vain.
+        let mut budget = match request.replicas.count {
+            1 => self.options.compaction.budget(request.size),
+            _ => 0,
+        };
         for _ in 0..ATTEMPTS_MAX {
             if charge.is_none() {
                 match asker.charge(request) {
                     Ok(charged) => charge = Some(charged),
                     Err(_) if self.end_late_puts(now) => continue,
                     Err(shortage) => {
-                        if !asker.could_charge(request)
-                            || !self.make_room(request, asker, shortage, now)
-                        {
+                        if !asker.could_charge(request) {
                             return Err(asker.refuse(request));
                         }
-                        has_evicted = true;
+                        match self.make_room(request, asker, shortage, &mut 0, now) {
+                            Some(has_made) => has_evicted |= has_made,
+                            None => return Err(asker.refuse(request)),
+                        }
                         continue;
                     }
                 }
@@ -83,10 +94,10 @@ impl Shared {
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        if !self.make_room(request, asker, 0, now) {
-                            return Err(self.no_room(refusal, now));
+                        match self.make_room(request, asker, 0, &mut budget, now) {
+                            Some(has_made) => has_evicted |= has_made,
+                            None => return Err(self.no_room(refusal, now)),
                         }
-                        has_evicted = true;
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -118,16 +129,20 @@ impl Shared {
         PutError::NoRoom { place, in_the_way }
     }
 
-    /// Lets objects go so that a request that was refused has room, and so that
-    /// its tenant, if it is short of some bytes, has those; returns whether any
-    /// went.
+    /// Moves objects, or lets them go, so that a request that was refused has
+    /// room, and so that its tenant, if it is short of some bytes, has those. What
+    /// is moved is taken off a budget.
+    ///
+    /// Returns nothing if there can be no room, and otherwise whether any moved or
+    /// went: others may have made it.
     fn make_room(
         &self,
         request: &PlaceRequest<'_>,
         asker: Asker<'_>,
         shortage: u64,
+        budget: &mut u64,
         now: Moment,
-    ) -> bool {
+    ) -> Option<bool> {
         let fits = shortage > 0 && self.pool.place(request).map(drop).is_ok();
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
@@ -144,6 +159,10 @@ impl Shared {
                 };
                 self.pool.place(&some).unwrap_or_default()
             }
+        };
+        let holes = match fits {
+            true => 0,
+            false => wanted.saturating_sub(placed.len()),
         };
         let mut room = Room {
             shared: self,
@@ -164,24 +183,24 @@ impl Shared {
             },
             now,
             claimed: Vec::new(),
-        };
-        let holes = if fits {
-            0
-        } else {
-            wanted.saturating_sub(placed.len())
+            holes_missing: holes,
+            budget: *budget,
+            has_moved: false,
         };
         let is_planned = match shortage {
             0 => room.plan_all(holes, asker.owns()),
             _ => room.plan_within_limit(holes, shortage),
         };
         drop(placed);
+        *budget = room.budget;
         let victims = std::mem::take(&mut room.claimed);
-        if is_planned && !victims.is_empty() {
-            self.let_go(victims, Cause::OnDemand, now);
-            return true;
+        if !is_planned {
+            room.spare(victims);
+            return None;
         }
-        room.spare(victims);
-        false
+        let has_made = room.has_moved || !victims.is_empty();
+        self.let_go(victims, Cause::OnDemand, now);
+        Some(has_made)
     }
 
     /// Lets objects go that were claimed, some at a time under the lock.
@@ -244,6 +263,12 @@ struct Room<'a> {
     now: Moment,
     /// The victims of the plans so far.
     claimed: Vec<Object>,
+    /// Holes that are to be found in all.
+    holes_missing: usize,
+    /// Bytes that may yet be moved.
+    budget: u64,
+    /// Whether anything was moved, or left so that something could be.
+    has_moved: bool,
 }
 
 impl Room<'_> {
@@ -307,6 +332,12 @@ impl Room<'_> {
     /// Finds one more hole among those that may leave.
     fn plan_as_allowed(&mut self, reach: Reach) -> bool {
         for _ in 0..ATTEMPTS_MAX {
+            if self.budget > 0 {
+                let first = self.candidates(1);
+                if self.can_move(&first) && self.compact(first) {
+                    return true;
+                }
+            }
             let is_in_order = self.shared.options.eviction == Eviction::InOrder;
             if is_in_order && self.claim_in_order() {
                 return true;
@@ -322,8 +353,12 @@ impl Room<'_> {
                 return false;
             };
             let segment = found.segment;
+            let is_free = found.victims.is_empty();
             if self.claim(found) {
-                self.claim_overdue(segment, &next);
+                // Where somebody else has made the hole meanwhile, nobody leaves in vain.
+                if !is_free {
+                    self.claim_overdue(segment, &next);
+                }
                 return true;
             }
         }
@@ -424,7 +459,12 @@ impl Room<'_> {
             if object.bytes() > left {
                 return;
             }
-            if !self.has_claimed(object) && self.take(object) {
+            if self.has_claimed(object) {
+                continue;
+            }
+            // Beside a plan, no tenant gives what it is sure of, not for its own request either.
+            let rights = Rights::of_nobody();
+            if self.shared.claim(object, &rights, self.now).is_ok() {
                 left -= object.bytes();
                 self.claimed.push(object.clone());
             }

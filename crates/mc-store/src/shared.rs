@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mc_segment::SegmentPool;
+use parking_lot::Mutex;
 
 use crate::{
     book::Book,
@@ -17,6 +18,7 @@ use crate::{
     order::{Order, Ranks},
     pending::Pending,
     request::{PutRequest, TermsTable},
+    room::PassedOver,
     stats::Cause,
     tenants::Tenants,
 };
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     /// What is written down, if anything is.
     pub(crate) book: Option<Book>,
     pub(crate) counts: Counts,
+    /// The huge object that others leave for. Taken last and alone.
+    pub(crate) passed_over: Mutex<PassedOver>,
     /// No put in flight has an earlier deadline, a [`Moment`]: a hint, so
     /// `Relaxed`.
     pub(crate) deadline_min: AtomicU64,

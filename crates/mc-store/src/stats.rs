@@ -34,6 +34,9 @@ pub struct StoreStats {
     pub expired: u64,
     /// Replicas that were moved or added, and their bytes.
     pub moved: Counted,
+    /// Moves for a hole that were ended by a lease or a copier that failed, and
+    /// their bytes, all or some of which were copied in vain.
+    pub moves_ended: Counted,
     /// Objects that the owner removed.
     pub removed: u64,
     /// Puts that were refused, by cause.
@@ -42,6 +45,8 @@ pub struct StoreStats {
     pub on_demand: Counted,
     /// Evictions because a watermark was passed.
     pub by_watermark: Counted,
+    /// Evictions because a segment [shrank](crate::ObjectStore::shrink).
+    pub by_shrinking: Counted,
     /// Objects that were dropped because all of their segments went away.
     pub unreadable: Counted,
     /// Objects that were dropped because their bytes were not those that were
@@ -69,6 +74,8 @@ pub enum Cause {
     OnDemand,
     /// A watermark was passed.
     Watermark,
+    /// The end of its segment was given up.
+    Shrunk,
     /// Its owner removed it.
     Removed,
     /// None of its segments is readable any more.
@@ -191,8 +198,10 @@ pub(crate) struct Figures {
     pub(crate) committed_bytes: u64,
     pub(crate) removed: u64,
     pub(crate) moved: Counted,
+    pub(crate) moves_ended: Counted,
     pub(crate) on_demand: Counted,
     pub(crate) by_watermark: Counted,
+    pub(crate) by_shrinking: Counted,
     pub(crate) unreadable: Counted,
     pub(crate) corrupt: Counted,
     pub(crate) placed_bytes_on_demand: u64,
@@ -207,11 +216,12 @@ impl Figures {
         match cause {
             Cause::OnDemand => self.on_demand.add(bytes),
             Cause::Watermark => self.by_watermark.add(bytes),
+            Cause::Shrunk => self.by_shrinking.add(bytes),
             Cause::Removed => self.removed += 1,
             Cause::Unreadable => self.unreadable.add(bytes),
             Cause::Corrupt => self.corrupt.add(bytes),
         }
-        if matches!(cause, Cause::OnDemand | Cause::Watermark) {
+        if matches!(cause, Cause::OnDemand | Cause::Watermark | Cause::Shrunk) {
             self.idle.add(idle);
         }
     }

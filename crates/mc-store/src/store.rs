@@ -390,6 +390,7 @@ impl Shared {
         let order = Order::new(policy);
         Self {
             swept_changes: AtomicU64::new(pool.changes()),
+            passed_over: parking_lot::Mutex::default(),
             index: Index::new(pool.options().seed),
             pool,
             watch: Stopwatch::new(options.clock.clone()),
@@ -477,6 +478,7 @@ impl Shared {
             abandoned: load(&counts.abandoned),
             expired: load(&counts.expired),
             moved: figures.moved,
+            moves_ended: figures.moves_ended,
             removed: figures.removed,
             refused: Refusals {
                 key_taken: load(&counts.key_taken),
@@ -487,6 +489,7 @@ impl Shared {
             },
             on_demand: figures.on_demand,
             by_watermark: figures.by_watermark,
+            by_shrinking: figures.by_shrinking,
             unreadable: figures.unreadable,
             corrupt: figures.corrupt,
             placed_bytes_on_demand: figures.placed_bytes_on_demand,

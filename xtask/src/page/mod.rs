@@ -4,6 +4,7 @@
 //! `SECTION` constant and one line here; it appears as soon as its workload has data.
 
 mod arena;
+mod compaction;
 mod concurrency;
 mod conditions;
 mod distribution;
@@ -48,6 +49,7 @@ const SECTIONS: &[Section] = &[
     distribution::LOGUNIFORM,
     distribution::BIMODAL,
     eviction::SECTION,
+    compaction::SECTION,
     replay::SECTION,
     concurrency::SECTION,
     arena::SECTION,

@@ -45,6 +45,10 @@ fn data() -> Data {
     let evict = r#"{"workload": "evict", "subject": "lru", "victim": "lru", "seed": 7,
         "utilization_min": 0.5, "utilization_p50": 0.8, "utilization_mean": 0.87,
         "evicted_bytes_per_stored_byte": 1.0, "victim_age_mean": 56.04, "ns_per_op": 200.0}"#;
+    let compact = r#"{"workload": "compact", "subject": "mc-store", "sizes": "random", "budget": 0.5,
+        "seed": 7, "utilization_min": 0.5, "utilization_p50": 0.8, "utilization_mean": 0.96,
+        "moved_bytes_per_stored_byte": 0.125, "evicted_bytes_per_stored_byte": 1.0, "refused": 0,
+        "ns_per_op": 200.0}"#;
     let replay = |subject: &str, eviction: &str, share: f64, rate: f64| {
         format!(
             r#"{{"workload": "replay", "subject": "{subject}", "layout": "mixed",
@@ -73,6 +77,7 @@ fn data() -> Data {
             document("random", random, skipped),
             document("bimodal", bimodal, ""),
             document("evict", evict, ""),
+            document("compact", compact, ""),
             document("replay", &replays.join(","), ""),
             document("concurrency", &threads, ""),
             document("store", store, ""),
@@ -100,6 +105,14 @@ fn measured_and_published_figures_stand_in_one_row() {
     );
     assert!(page.contains("| *published before* | 0.569255 | 0.712076 |"));
     assert!(page.contains("| good-fit | 0.500000 | 0.600000 |"));
+}
+
+#[test]
+fn budgets_stand_beside_what_they_move() {
+    let page = render(&data());
+    assert!(
+        page.contains("| random | 0.5 | 0.500000 | 0.800000 | 0.960000 | 0.1250 | 1.0000 | 0 |")
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    error::PoolError,
+    error::{PoolError, ReleaseError},
     numa::NodeSegment,
     options::PoolOptions,
     pages::Tier,
@@ -191,6 +191,8 @@ none! { PoolBytes {
     pub fn write(&self, range: Range<usize>) -> Result<WriteBytes, ClaimError>;
     #[doc = "Lends a range to a device."]
     pub fn lend_to_device(&self, range: Range<usize>) -> Result<DeviceBytes, ClaimError>;
+    #[doc = "Gives memory back to the system."]
+    pub fn release(&self, range: Range<usize>) -> Result<usize, ReleaseError>;
     #[doc = "Length in bytes."]
     pub fn len(&self) -> usize;
     #[doc = "Bytes of a page."]

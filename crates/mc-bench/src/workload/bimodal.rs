@@ -45,21 +45,21 @@ const OPS_QUICK: u64 = 50_000;
 const OPS_WARM_UP: u64 = 25_000;
 
 /// Metadata sizes: 256 B and more, less than 10 KB.
-const METADATA_BYTES: std::ops::Range<u64> = 256..10_240;
+pub(super) const METADATA_BYTES: std::ops::Range<u64> = 256..10_240;
 
 /// Metadata entries that are kept.
-const METADATA_OBJECTS_MAX: usize = 4_000;
+pub(super) const METADATA_OBJECTS_MAX: usize = 4_000;
 
 /// Payload sizes: 10.5 MiB and more, less than 12.4 MiB.
 const PAYLOAD_BYTES: std::ops::Range<u64> = 11_010_048..13_002_342;
 
 /// The huge object: 1.25 GiB.
-const HUGE_BYTES: u64 = 5 << 28;
+pub(super) const HUGE_BYTES: u64 = 5 << 28;
 
 /// Operations from one huge object to the next. Even, so that it takes the turn of an entry.
 const HUGE_EVERY: u64 = 2_000;
 
-const POOL: Pool = Pool {
+pub(super) const POOL: Pool = Pool {
     capacity_bytes: 4 << 30,
     smallest_bytes: METADATA_BYTES.start,
 };
@@ -79,12 +79,11 @@ fn plan(request: &Request) -> Plan {
         Effort::Full => OPS,
         Effort::Quick => OPS_QUICK,
     });
-    let mut generator = sizes(request.seed);
-    let mut draw = |index| size_bytes(index, &mut generator);
+    let (warm_up, timed) = draw(request.seed, ops);
     Plan {
         pool: POOL,
-        warm_up: (0..OPS_WARM_UP).map(&mut draw).collect(),
-        timed: (OPS_WARM_UP..OPS_WARM_UP + ops).map(&mut draw).collect(),
+        warm_up,
+        timed,
         eviction: Eviction::Classes(Classes {
             small_bytes_max: METADATA_BYTES.end,
             small_objects_max: METADATA_OBJECTS_MAX,
@@ -93,6 +92,15 @@ fn plan(request: &Request) -> Plan {
         sampling: Sampling::Operation,
         seed: request.seed,
     }
+}
+
+/// Draws the sizes of the warm-up and of the timed operations.
+pub(super) fn draw(seed: u64, ops: u64) -> (Vec<u64>, Vec<u64>) {
+    let mut generator = sizes(seed);
+    let mut draw = |index| size_bytes(index, &mut generator);
+    let warm_up = (0..OPS_WARM_UP).map(&mut draw).collect();
+    let timed = (OPS_WARM_UP..OPS_WARM_UP + ops).map(&mut draw).collect();
+    (warm_up, timed)
 }
 
 /// Returns the size of the operation of an index: payload and entry in turns.

@@ -33,7 +33,7 @@ const SIZE_LOG2_MIN: u32 = 10;
 /// Binary logarithm of the size that all stay below.
 const SIZE_LOG2_END: u32 = 26;
 
-const MIX: Mix = Mix {
+pub(super) const MIX: Mix = Mix {
     name: "loguniform",
     row: "1 KiB to 64 MiB",
     pool: Pool {

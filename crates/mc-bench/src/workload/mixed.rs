@@ -39,17 +39,12 @@ impl Mix {
         measured.iter().map(record).collect()
     }
 
-    /// Draws sizes until they fill the pool for the warm-up, then one per timed operation.
     fn plan(&self, request: &Request) -> Plan {
         let ops = request.ops.unwrap_or(match request.effort {
             Effort::Full => self.ops,
             Effort::Quick => self.ops_quick,
         });
-        let mut generator = sizes(request.seed);
-        let (warm_up, timed) = (
-            filling(self.pool.capacity_bytes, || (self.draw)(&mut generator)),
-            (0..ops).map(|_| (self.draw)(&mut generator)).collect(),
-        );
+        let (warm_up, timed) = self.sizes(request.seed, ops);
         Plan {
             pool: self.pool,
             warm_up,
@@ -58,6 +53,14 @@ impl Mix {
             sampling: Sampling::Operation,
             seed: request.seed,
         }
+    }
+
+    /// Draws sizes until they fill the pool for the warm-up, then one per timed operation.
+    pub(super) fn sizes(&self, seed: u64, ops: u64) -> (Vec<u64>, Vec<u64>) {
+        let mut generator = sizes(seed);
+        let warm_up = filling(self.pool.capacity_bytes, || (self.draw)(&mut generator));
+        let timed = (0..ops).map(|_| (self.draw)(&mut generator)).collect();
+        (warm_up, timed)
     }
 }
 

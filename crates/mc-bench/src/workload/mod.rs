@@ -5,10 +5,12 @@
 
 pub mod arena;
 mod bimodal;
+mod compact;
 mod concurrency;
 mod evict;
 mod loguniform;
 mod mixed;
+mod no_bytes;
 mod pages;
 mod paired;
 pub mod populate;
@@ -41,6 +43,7 @@ pub const WORKLOADS: &[Workload] = &[
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
     evict::WORKLOAD,
+    compact::WORKLOAD,
     replay::WORKLOAD,
     concurrency::WORKLOAD,
     arena::WORKLOAD,

@@ -35,7 +35,7 @@ const PAGES_MIN: u64 = 20;
 /// Pages of the largest object.
 const PAGES_MAX: u64 = 100;
 
-const MIX: Mix = Mix {
+pub(super) const MIX: Mix = Mix {
     name: "pages",
     row: "20 to 100 pages of 128 KiB",
     pool: Pool {

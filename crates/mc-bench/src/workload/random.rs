@@ -33,7 +33,7 @@ pub(super) const POOL: Pool = Pool {
 
 const SIZE_BYTES_MAX: u64 = 1 << 26;
 
-const MIX: Mix = Mix {
+pub(super) const MIX: Mix = Mix {
     name: "random",
     row: "1 KiB to 64 MiB",
     pool: POOL,

@@ -270,7 +270,9 @@ impl Shared {
             leases: self.leases.len() as u64,
             hits: stats.hits,
             misses: stats.misses,
-            evicted: stats.on_demand.objects + stats.by_watermark.objects,
+            evicted: stats.on_demand.objects
+                + stats.by_watermark.objects
+                + stats.by_shrinking.objects,
             expired: stats.expired,
             takes_puts: self.standing.takes_puts(),
             batch_max: self.limits.batch_max as u64,

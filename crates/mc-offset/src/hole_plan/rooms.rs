@@ -1,28 +1,23 @@
 //! Where the allocations of a run go, and in which order.
 
 use alloc::vec::Vec;
-use core::{cmp::Reverse, ops::ControlFlow, ops::Range};
+use core::{cmp::Reverse, ops::Range};
 
 use super::{
-    BlockCost, HoleOptions, HolePlan, Move, Optimality, Price,
+    BlockCost, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, Price, better,
+    elsewhere::{Elsewhere, tightest},
     runs::{Hole, Run},
+    spares::{Spares, evictions},
 };
 use crate::{
     allocation::Allocation,
     space::{Content, Space},
 };
 
-/// Moves of a plan at most: the search for rooms takes their square.
-const MOVES_MAX: usize = 256;
 /// Places of the hole in its run that are tried.
 const PLACES_TRIED: usize = 6;
 /// Allocations of a run up to which each place between two of them counts.
 const BLOCKS_SLID: usize = 16;
-/// Bins, and holes in each, that are looked at for a room outside of the run.
-const ROOM_BINS: usize = 3;
-const ROOM_PROBES: usize = 8;
-/// Largest holes that are looked at if none of those will do.
-const LARGEST_PROBED: usize = 4;
 
 /// An allocation in the run.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +40,7 @@ impl Block {
 /// Plans to make the hole in a run; `None` if what has to move finds no room.
 pub(super) fn plan_run(
     space: &Space,
+    spares: &Spares,
     run: &Run,
     hole: &Hole,
     options: &HoleOptions,
@@ -57,12 +53,9 @@ pub(super) fn plan_run(
             break;
         }
         let target = start..start + hole.charge;
-        let attempt = Attempt::new(&stretch, target, options.moved_bytes_max);
-        let plan = attempt.and_then(|attempt| attempt.finish(space));
-        best = match (best, plan) {
-            (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
-            (best, plan) => plan.or(best),
-        };
+        let attempt = Attempt::new(space, &stretch, spares, target, options.moved_bytes_max);
+        let plan = attempt.and_then(Attempt::finish);
+        best = better(best, plan);
     }
     best
 }
@@ -212,11 +205,14 @@ fn divide(blocks: &[Block], moved_bytes_max: u64) -> Option<(Vec<Block>, Vec<Blo
 
 /// A plan for one place of the hole, as far as it is made.
 #[derive(Debug)]
-struct Attempt {
+struct Attempt<'a> {
+    space: &'a Space,
     target: Range<u64>,
     /// The stretch around it.
-    around: Range<u64>,
+    around: &'a Stretch,
+    spares: &'a Spares,
     moved_bytes_max: u64,
+    /// Those in the target; what is as good as a hole is not among them.
     evicted: Vec<Block>,
     /// Blocks that have no room yet, the largest first.
     pending: Vec<Block>,
@@ -224,18 +220,26 @@ struct Attempt {
     moved_bytes: u64,
     /// What is free around the target when all moves so far are done.
     free: Vec<Range<u64>>,
-    /// What the moves so far have taken elsewhere.
-    taken: Vec<Range<u64>>,
+    elsewhere: Elsewhere<'a>,
 }
 
-impl Attempt {
-    fn new(stretch: &Stretch, target: Range<u64>, moved_bytes_max: u64) -> Option<Self> {
-        let (evicted, mut pending) = divide(stretch.overlapping(&target), moved_bytes_max)?;
+impl<'a> Attempt<'a> {
+    fn new(
+        space: &'a Space,
+        stretch: &'a Stretch,
+        spares: &'a Spares,
+        target: Range<u64>,
+        moved_bytes_max: u64,
+    ) -> Option<Self> {
+        let (mut evicted, mut pending) = divide(stretch.overlapping(&target), moved_bytes_max)?;
+        evicted.retain(|block| !block.cost.is_nothing());
         pending.sort_by_key(|block| (Reverse(block.charge), block.start()));
-        let is_evicted = |block: &Block| evicted.iter().any(|other| other.start() == block.start());
+        let is_free = |block: &Block| {
+            block.cost.is_nothing() || evicted.iter().any(|other| other.start() == block.start())
+        };
         let mut free = Vec::new();
         let mut end = stretch.range.start;
-        for block in stretch.blocks.iter().filter(|block| !is_evicted(block)) {
+        for block in stretch.blocks.iter().filter(|block| !is_free(block)) {
             if end < block.start() {
                 free.push(end..block.start());
             }
@@ -245,22 +249,24 @@ impl Attempt {
             free.push(end..stretch.range.end);
         }
         Some(Self {
+            space,
             target,
-            around: stretch.range.clone(),
+            around: stretch,
+            spares,
             moved_bytes_max,
             evicted,
             pending,
             moves: Vec::new(),
             moved_bytes: 0,
             free,
-            taken: Vec::new(),
+            elsewhere: Elsewhere::new(space, spares),
         })
     }
 
     /// Finds a room for every block that has to move.
-    fn finish(mut self, space: &Space) -> Option<HolePlan> {
+    fn finish(mut self) -> Option<HolePlan> {
         while !self.pending.is_empty() {
-            let is_advanced = self.move_what_fits(space) || self.slide_one(space);
+            let is_advanced = self.move_what_fits() || self.slide_one();
             if !is_advanced && !self.evict_one() {
                 return None;
             }
@@ -268,11 +274,10 @@ impl Attempt {
         if self.moved_bytes > self.moved_bytes_max {
             return None;
         }
-        self.evicted.sort_by_key(Block::start);
-        let costs = self.evicted.iter().filter_map(|block| block.cost.eviction);
+        let (evictions, cost) = self.evictions();
         Some(HolePlan {
-            cost: costs.map(u128::from).sum(),
-            evictions: self.evicted.iter().map(|block| block.allocation).collect(),
+            cost,
+            evictions,
             window: self.target,
             moves: self.moves,
             moved_bytes: self.moved_bytes,
@@ -280,17 +285,33 @@ impl Attempt {
         })
     }
 
+    /// Returns who leaves, those included that are where something goes.
+    fn evictions(&self) -> (Vec<Allocation>, u128) {
+        let mut used = self.elsewhere.taken().to_vec();
+        used.push(self.target.clone());
+        let is_used = |block: &&Block| {
+            let Range { start, end } = block.range();
+            used.iter().any(|used| used.start < end && start < used.end)
+        };
+        let blocks = self.around.blocks.iter();
+        let nothing = blocks
+            .filter(|block| block.cost.is_nothing())
+            .filter(is_used);
+        let leaving = self.evicted.iter().chain(nothing);
+        let leaving = leaving.map(|block| (block.allocation, block.cost.eviction.unwrap_or(0)));
+        evictions(leaving.chain(self.spares.in_any(&used)))
+    }
+
     /// Moves the blocks for which there is a room; returns whether any was.
-    fn move_what_fits(&mut self, space: &Space) -> bool {
+    fn move_what_fits(&mut self) -> bool {
         let pending = core::mem::take(&mut self.pending);
         let count = pending.len();
         for block in pending {
-            let step = space.options().step(block.cost.align);
+            let step = self.space.options().step(block.cost.align);
             let beside = tightest(self.sides(&self.free), block.charge, step);
             if let Some(to) = beside {
                 self.push_move(&block, block.start(), to);
-            } else if let Some(to) = self.room_elsewhere(space, block.charge, step) {
-                self.taken.push(to..to + block.charge);
+            } else if let Some(to) = self.elsewhere.room(&self.around.range, block.charge, step) {
                 self.push_move(&block, block.start(), to);
             } else {
                 self.pending.push(block);
@@ -301,10 +322,10 @@ impl Attempt {
 
     /// Slides one block to a side by way of a temporary place, since where it
     /// goes overlaps where it is; returns whether there was one.
-    fn slide_one(&mut self, space: &Space) -> bool {
+    fn slide_one(&mut self) -> bool {
         for at in 0..self.pending.len() {
             let block = self.pending[at];
-            let step = space.options().step(block.cost.align);
+            let step = self.space.options().step(block.cost.align);
             let mut cleared = self.free.clone();
             give(&mut cleared, block.range());
             let Some(to) = tightest(self.sides(&cleared), block.charge, step) else {
@@ -344,6 +365,7 @@ impl Attempt {
     fn push_move(&mut self, block: &Block, from: u64, to: u64) {
         take(&mut self.free, &(to..to + block.charge));
         give(&mut self.free, from..from + block.charge);
+        self.elsewhere.take(to..to + block.charge);
         self.moved_bytes += block.allocation.size();
         self.moves.push(Move {
             allocation: block.allocation,
@@ -364,52 +386,6 @@ impl Attempt {
         let sides: Vec<_> = sides.filter(|side| !side.is_empty()).collect();
         sides.into_iter()
     }
-
-    /// Returns an offset for a block in a hole that is not beside the target.
-    fn room_elsewhere(&self, space: &Space, charge: u64, step: u64) -> Option<u64> {
-        let holes = space.holes();
-        let rest = |hole: u32| {
-            let hole = holes.hole(hole);
-            let is_beside = self.around.start <= hole.offset && hole.end() <= self.around.end;
-            if is_beside {
-                return 0..0;
-            }
-            let within = self
-                .taken
-                .iter()
-                .filter(|taken| hole.offset <= taken.start && taken.end <= hole.end());
-            let start = within.map(|taken| taken.end).max();
-            start.unwrap_or(hole.offset)..hole.end()
-        };
-        let own = holes.scale().bin_floor(charge);
-        let bins = holes.bins().iter_from(own).take(ROOM_BINS);
-        let near = bins.flat_map(|bin| holes.in_bin(bin).take(ROOM_PROBES));
-        let found = tightest(near.map(rest), charge, step);
-        if found.is_some() {
-            return found;
-        }
-        let mut largest = Vec::new();
-        holes.largest_holes(|hole| {
-            largest.push(rest(hole));
-            if largest.len() < LARGEST_PROBED {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        tightest(largest.into_iter(), charge, step)
-    }
-}
-
-/// Returns the first multiple of `step` in the smallest range that has `charge`
-/// bytes behind one.
-fn tightest(ranges: impl Iterator<Item = Range<u64>>, charge: u64, step: u64) -> Option<u64> {
-    let fitting = ranges.filter_map(|range| {
-        let at = range.start.checked_next_multiple_of(step)?;
-        let is_large_enough = at.checked_add(charge)? <= range.end;
-        is_large_enough.then_some((range.end - range.start, at))
-    });
-    fitting.min().map(|(_, at)| at)
 }
 
 /// Takes a range out of the free ones, if it is among them.

@@ -3,7 +3,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 use core::ops::ControlFlow;
 
-use super::{BlockCost, HOLES_TRIED, Price, RUNS_TRIED};
+use super::{BlockCost, HOLES_TRIED, Price, RUNS_TRIED, spares::Spares};
 use crate::{
     allocation::Allocation,
     space::{Content, Space, Span},
@@ -19,7 +19,7 @@ pub(super) struct Hole {
 
 impl Hole {
     /// Returns whether there is a place for it from `start` to `end`.
-    fn fits(&self, start: u64, end: u64) -> bool {
+    pub(super) fn fits(&self, start: u64, end: u64) -> bool {
         let aligned = start.checked_next_multiple_of(self.step);
         let room = aligned.and_then(|at| end.checked_sub(at));
         room.is_some_and(|room| room >= self.charge)
@@ -67,10 +67,11 @@ impl RunSearch {
     }
 
     /// Searches the whole range if it has no more nodes than may be visited,
-    /// otherwise around the largest holes; returns which.
+    /// otherwise around spares and the largest holes; returns which.
     pub(super) fn search(
         &mut self,
         space: &Space,
+        spares: &Spares,
         nodes_visited_max: u32,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) -> bool {
@@ -79,6 +80,12 @@ impl RunSearch {
             return true;
         }
         let mut left = nodes_visited_max as usize;
+        // Half of the nodes are around spares, if there are any.
+        let count = spares.spans().len().min(HOLES_TRIED);
+        for span in spares.spans().take(count) {
+            let share = nodes_visited_max as usize / (2 * count);
+            left -= self.scan_around(space, span, share, block_cost);
+        }
         let mut holes = HOLES_TRIED;
         space.holes().largest_holes(|hole| {
             let share = left / holes;
@@ -98,25 +105,28 @@ impl RunSearch {
         self.runs
     }
 
-    /// Searches among the neighbors of a hole; returns how many were visited.
+    /// Searches among the neighbors of a span; returns how many were visited.
     fn scan_around(
         &mut self,
         space: &Space,
-        hole: Span,
+        middle: Span,
         visited_max: usize,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) -> usize {
+        if visited_max == 0 {
+            return 0;
+        }
         let reach = self.hole.charge.saturating_add(self.hole.step);
-        let mut spans = VecDeque::from([hole]);
-        let (mut before, mut after) = (Some(hole), Some(hole));
+        let mut spans = VecDeque::from([middle]);
+        let (mut before, mut after) = (Some(middle), Some(middle));
         while spans.len() + 2 <= visited_max && (before.is_some() || after.is_some()) {
             before = before.and_then(|span| space.span_before(&span));
-            before = before.filter(|span| hole.offset - span.end() < reach);
+            before = before.filter(|span| middle.offset - span.end() < reach);
             if let Some(span) = before {
                 spans.push_front(span);
             }
             after = after.and_then(|span| space.span_after(&span));
-            after = after.filter(|span| span.offset - hole.end() < reach);
+            after = after.filter(|span| span.offset - middle.end() < reach);
             spans.extend(after);
         }
         let visited = spans.len();

@@ -131,6 +131,21 @@ impl SharedAllocator {
         self.inspect(|allocator| allocator.plan_hole(options, block_cost))
     }
 
+    /// As [`plan_hole`](Self::plan_hole), where some allocations may
+    /// make room wherever they are: see [`OffsetAllocator::plan_hole_with_spares`].
+    ///
+    /// # Panics
+    ///
+    /// As [`inspect`](Self::inspect).
+    pub fn plan_hole_with_spares(
+        &self,
+        options: &HoleOptions,
+        spares: &[Allocation],
+        block_cost: impl FnMut(&Allocation) -> BlockCost,
+    ) -> Option<HolePlan> {
+        self.inspect(|allocator| allocator.plan_hole_with_spares(options, spares, block_cost))
+    }
+
     /// Calls `inspect` with the allocator locked and all freed blocks merged:
     /// for queries that no other method answers. Other threads wait meanwhile.
     ///

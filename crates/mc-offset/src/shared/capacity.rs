@@ -1,7 +1,13 @@
 //! Moving the end of a shared range.
 
-use super::SharedAllocator;
-use crate::{allocator::OffsetAllocator, error::CapacityError};
+use alloc::vec::Vec;
+
+use super::{Handle, SharedAllocator};
+use crate::{
+    allocation::Allocation,
+    allocator::OffsetAllocator,
+    error::{CapacityError, FreeError},
+};
 
 impl SharedAllocator {
     /// Returns the offset behind the last allocation, all freed blocks merged:
@@ -38,6 +44,59 @@ impl SharedAllocator {
     /// As [`OffsetAllocator::shrink`].
     pub fn shrink(&self, capacity: u64) -> Result<(), CapacityError> {
         self.change_capacity(|core| core.shrink(capacity))
+    }
+
+    /// Frees some allocations and moves the end of the range down to `capacity`
+    /// bytes in one step, so that nobody is placed where they were: those that
+    /// hold the end free, say. Takes time linear in the allocations behind the
+    /// new end, under the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`OffsetAllocator::shrink`], with an allocation that is in the way and
+    /// not among those to be freed; the range is as it was, and so are they.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is another allocator's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_offset::SharedAllocator;
+    ///
+    /// let allocator = SharedAllocator::new(1000)?;
+    /// let object = allocator.allocate_at(0, 400)?;
+    /// let mut held = vec![allocator.allocate_at(500, 500)?];
+    /// allocator.shrink_with(500, &mut held)?;
+    /// assert!(held.is_empty());
+    /// assert_eq!((allocator.capacity(), object.size()), (500, 400));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shrink_with(&self, capacity: u64, freed: &mut Vec<Handle>) -> Result<(), CapacityError> {
+        let is_own = |handle: &Handle| handle.frame() == Some(self.core.id);
+        assert!(freed.iter().all(is_own), "another allocator's handle");
+        freed.sort_unstable_by_key(Handle::offset);
+        self.change_capacity(|core| {
+            let is_freed = |allocation: &Allocation| {
+                let offset = allocation.offset();
+                freed.binary_search_by_key(&offset, Handle::offset).is_ok()
+            };
+            if let Some(by) = core.last_behind(capacity, is_freed) {
+                let asked = capacity;
+                return Err(CapacityError::Occupied { asked, by });
+            }
+            core.check_smaller(capacity)?;
+            while let Some(handle) = freed.last_mut() {
+                match core.free(handle.allocation()) {
+                    Ok(()) => handle.defuse(),
+                    Err(FreeError::OutOfMemory) => return Err(CapacityError::OutOfMemory),
+                    Err(FreeError::NotLive { .. }) => unreachable!("a handle's allocation is live"),
+                }
+                freed.pop();
+            }
+            core.shrink(capacity)
+        })
     }
 
     fn change_capacity(

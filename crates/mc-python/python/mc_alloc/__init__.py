@@ -25,7 +25,7 @@ from mc_alloc._native import (
     __version__,
 )
 from mc_alloc._pool import Pool, SharedView
-from mc_alloc._types import Descriptor, Extent, Moved, Survivor, Unmounted
+from mc_alloc._types import Descriptor, Extent, Moved, Shrunk, Survivor, Unmounted
 
 __all__ = [
     "Allocation",
@@ -50,6 +50,7 @@ __all__ = [
     "Put",
     "QuotaExceeded",
     "SharedView",
+    "Shrunk",
     "Store",
     "Survivor",
     "Unmounted",

@@ -43,3 +43,13 @@ class Moved(TypedDict):
     replicas: int
     bytes: int
     left: List[bytes]
+
+
+class Shrunk(TypedDict):
+    """What giving up the end of a segment took."""
+
+    moved_replicas: int
+    moved_bytes: int
+    evicted_objects: int
+    evicted_bytes: int
+    released_bytes: int

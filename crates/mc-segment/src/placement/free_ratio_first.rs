@@ -41,7 +41,7 @@ impl Search<'_> {
             let candidate = Candidate {
                 place,
                 free_bytes: segment.recent_free_bytes(),
-                size: segment.info().size,
+                size: segment.capacity(),
             };
             if best.is_none_or(|best| candidate.is_emptier_than(&best)) {
                 *best = Some(candidate);

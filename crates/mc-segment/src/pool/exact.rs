@@ -224,7 +224,7 @@ fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError
         address,
         size,
         base: info.base,
-        segment_size: info.size,
+        segment_size: mounted.capacity(),
     };
     let number = mounted.chunk_of(address).ok_or(out_of_segment)?;
     let chunk = &mounted.chunks()[number];

@@ -174,7 +174,10 @@ impl Rows {
 
 impl Placed {
     fn new(rows: Vec<Arc<Mounted>>) -> Self {
-        let sizes = || rows.iter().map(|row| row.info().size);
+        let sizes = rows.iter().map(|row| row.capacity());
+        // Read once, as the end of a segment may be moved meanwhile.
+        let sizes: Vec<u64> = sizes.collect();
+        let sizes = || sizes.iter().copied();
         let mut end = 0;
         let ends = sizes().map(|size| {
             end += u128::from(size);

@@ -13,7 +13,7 @@ mod window;
 
 use std::sync::Arc;
 
-use mc_segment::{PlacedBuffer, SegmentId, SegmentPool};
+use mc_segment::{PlacedBuffer, SegmentId, SegmentPool, SegmentView};
 
 pub(crate) use self::{freed::Freed, window::WindowSearch};
 use crate::object::Object;
@@ -52,12 +52,13 @@ impl Demand<'_> {
     /// Returns the segments that may be used.
     pub(crate) fn segments(&self, pool: &SegmentPool) -> Vec<SegmentId> {
         let views = pool.segments();
-        let usable = views.iter().filter(|view| {
-            view.state.is_placeable()
-                && !self.excluded.contains(&view.id)
-                && !self.has_name(&view.name)
-        });
+        let usable = views.iter().filter(|view| self.may_use_segment(view));
         usable.map(|view| view.id).collect()
+    }
+
+    /// Returns whether a segment may be used.
+    pub(crate) fn may_use_segment(&self, view: &SegmentView) -> bool {
+        view.state.is_placeable() && !self.excluded.contains(&view.id) && !self.has_name(&view.name)
     }
 
     fn has_name(&self, name: &str) -> bool {
@@ -66,7 +67,7 @@ impl Demand<'_> {
 
     /// Returns the bytes of a hole from one address to another, from the first
     /// that is aligned as demanded.
-    fn room(&self, start: u64, end: u64) -> u64 {
+    pub(crate) fn room(&self, start: u64, end: u64) -> u64 {
         let aligned = start.checked_next_multiple_of(self.align);
         aligned.and_then(|at| end.checked_sub(at)).unwrap_or(0)
     }

@@ -91,6 +91,9 @@ struct ReplayArgs {
     /// Who is evicted, lru or window; without it both
     #[arg(long, value_name = "NAME")]
     eviction: Option<String>,
+    /// Of replay: bytes that a put may move for each that it stores, if it finds no hole
+    #[arg(long, value_name = "RATIO")]
+    compaction: Option<f64>,
 }
 
 /// Formats of the document.
@@ -177,6 +180,7 @@ impl ReplayArgs {
             model: self.model.clone(),
             token_bytes: self.bytes_per_token,
             eviction: self.eviction.clone(),
+            compaction: self.compaction,
         }
     }
 }

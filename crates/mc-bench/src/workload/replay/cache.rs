@@ -52,6 +52,7 @@ pub(super) enum Served {
 pub(super) struct Tally {
     pub(super) live_bytes: u64,
     pub(super) evicted_bytes: u64,
+    pub(super) moved_bytes: u64,
     /// Bytes stored by the puts that had to evict.
     pub(super) placed_by_eviction_bytes: u64,
     /// Sum of the ages of the victims, in lookups and stores since their last use.
@@ -90,9 +91,11 @@ impl Store {
         Self { store, placing }
     }
 
+    /// Whoever reads parts reads as many ranges anyway, so that an object may be in as many pieces.
     fn request<'a>(&self, parts: &'a [u64]) -> PutRequest<'a> {
+        let pieces = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         PutRequest {
-            max_extents: self.placing.extents,
+            max_extents: self.placing.extents.max(pieces),
             replicas: Replicas::exact(self.placing.replicas),
             ..PutRequest::of_parts(parts)
         }
@@ -156,6 +159,7 @@ impl Cache for Store {
         Tally {
             live_bytes: stats.live_bytes,
             evicted_bytes: stats.on_demand.bytes,
+            moved_bytes: stats.moved.bytes,
             placed_by_eviction_bytes: stats.placed_bytes_on_demand,
             victim_ages: 0,
             victims: stats.on_demand.objects,

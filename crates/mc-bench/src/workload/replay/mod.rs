@@ -15,7 +15,10 @@
 //!
 //! Where a unit of tokens is several objects that are of use only together, `published` and `bin-ceil`
 //! store each under a key of its own, and so does the oracle. `default` and `adaptive` store them as the
-//! parts of one object, so that none outlives the others; lookups are counted by key.
+//! parts of one object, in as many pieces at most, so that none outlives the others; lookups are counted by
+//! key.
+//!
+//! Under a budget (`--compaction`), puts that find no hole may move objects; the copier does nothing.
 //!
 //! It does not model when requests arrive, nor leases: a request is over before the next begins. No
 //! bytes are written; the time is that of lookups, places and evictions.
@@ -26,10 +29,11 @@ mod drive;
 mod options;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mc_offset::Fit;
-use mc_store::{Eviction, PolicyKind, StoreOptions};
+use mc_store::{Compaction, Eviction, PolicyKind, StoreOptions};
 
 use crate::pin;
 use crate::record::Run;
@@ -43,6 +47,7 @@ use self::bound::Future;
 use self::cache::{Oracle, Store};
 use self::drive::{Order, Outcome, Storing, replay};
 use self::options::{Placing, Policy};
+use super::no_bytes::NoBytes;
 use super::{Request, RequestError, Sizes, Workload};
 
 pub use self::options::{ReplayError, ReplayOptions};
@@ -82,6 +87,7 @@ struct Row<'a> {
     layout: &'a Layout,
     segments: u32,
     placing: Placing,
+    compaction: Compaction,
     capacity_bytes: u64,
     belady_hit_rate: f64,
     /// Bytes of all objects of the trace.
@@ -106,6 +112,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     );
     let (layouts, segments, placing) =
         (options.layouts()?, options.segments()?, options.placing()?);
+    let compaction = options.compaction()?;
     let (trace, trace_name) = options.read()?;
     let _pinned = pin::to_one_core();
     let mut rows = Vec::new();
@@ -119,6 +126,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
             layout,
             segments,
             placing,
+            compaction,
             capacity_bytes,
             belady_hit_rate: future.hit_rate(capacity_bytes / u64::from(placing.replicas)),
             unique_bytes,
@@ -233,12 +241,22 @@ impl Row<'_> {
             "lru" => Eviction::InOrder,
             _ => Eviction::Window,
         };
+        // The published design moves nothing.
+        let compaction = match lane.subject {
+            PUBLISHED => Compaction::OFF,
+            _ => self.compaction,
+        };
+        let options = StoreOptions {
+            compaction,
+            copier: Some(Arc::new(NoBytes)),
+            ..StoreOptions::default()
+        };
         let options = match lane.subject {
-            DEFAULT => StoreOptions::default(),
+            DEFAULT => options,
             _ => StoreOptions {
                 policy: lane.policy.kind,
                 eviction,
-                ..StoreOptions::default()
+                ..options
             },
         };
         let order = if lane.policy == Policy::LRU {
@@ -309,6 +327,8 @@ impl Row<'_> {
             .with("belady_hit_rate", self.belady_hit_rate)
             .with("stored_bytes", first.stored_bytes)
             .with("evicted_bytes", tally.evicted_bytes)
+            .with("moved_bytes", tally.moved_bytes)
+            .with("compaction", self.compaction.moved_per_placed)
             .with(
                 "evicted_bytes_per_stored_byte",
                 share(tally.evicted_bytes, first.stored_bytes),

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use mc_segment::Strategy;
-use mc_store::PolicyKind;
+use mc_store::{Compaction, PolicyKind};
 
 use crate::trace::layout::{LAYOUTS, Layout, MODELS, Model, model};
 use crate::trace::{BLOCK_TOKENS, BadLines, SHIPPED_NAME, Trace, TraceError};
@@ -43,6 +43,8 @@ pub struct ReplayOptions {
     pub token_bytes: Option<u64>,
     /// Name of the eviction.
     pub eviction: Option<String>,
+    /// Bytes that a put may move for each that it stores.
+    pub compaction: Option<f64>,
 }
 
 /// Why a trace cannot be replayed.
@@ -160,6 +162,9 @@ const COUNT_MAX: u32 = 1_024;
 /// Segments at most: each has tables of its own.
 const SEGMENTS_MAX: u32 = 4_096;
 
+/// Budget of moves at most.
+const COMPACTION_MAX: f64 = 1e6;
+
 /// Bytes of a token at most, so that no size of an object overflows.
 const TOKEN_BYTES_MAX: u64 = 1 << 40;
 
@@ -182,6 +187,7 @@ impl ReplayOptions {
             ("model", self.model.is_some()),
             ("bytes-per-token", self.token_bytes.is_some()),
             ("eviction", self.eviction.is_some()),
+            ("compaction", self.compaction.is_some()),
         ];
         let first = given.into_iter().find(|(_, is_given)| *is_given);
         first.map(|(option, _)| option)
@@ -199,6 +205,7 @@ impl ReplayOptions {
         self.policies().map(drop)?;
         self.placing().map(drop)?;
         self.block_tokens().map(drop)?;
+        self.compaction().map(drop)?;
         let is_share = |percent: &&f64| !(**percent > 0.0 && **percent <= 1_000.0);
         if let Some(percent) = self.capacities_percent.iter().find(is_share) {
             let accepted = "more than 0, up to 1000";
@@ -289,6 +296,21 @@ impl ReplayOptions {
         }
         let accepted = format!("1 to {BLOCK_TOKENS_MAX}");
         Err(refused("block-tokens", tokens, &accepted))
+    }
+
+    /// Returns the budget of moves; nothing is moved if none is given.
+    pub(super) fn compaction(&self) -> Result<Compaction, ReplayError> {
+        let Some(moved_per_placed) = self.compaction else {
+            return Ok(Compaction::OFF);
+        };
+        if !(0.0..=COMPACTION_MAX).contains(&moved_per_placed) {
+            let accepted = format!("0 to {COMPACTION_MAX}");
+            return Err(refused("compaction", moved_per_placed, &accepted));
+        }
+        Ok(Compaction {
+            moved_per_placed,
+            bytes_per_call_max: u64::MAX,
+        })
     }
 
     /// Returns copies, pieces and the strategy.

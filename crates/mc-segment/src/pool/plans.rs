@@ -1,0 +1,86 @@
+//! Plans for holes in a segment.
+
+use std::sync::Arc;
+
+use mc_offset::{Allocation, BlockCost, Handle, HoleOptions};
+
+use super::SegmentPool;
+use crate::{block::Block, buffer::PlacedBuffer, id::SegmentId, plan::BlockPlan};
+
+impl SegmentPool {
+    /// Plans how to make a hole in a segment by moving and evicting, with the
+    /// least that evictions cost and, at the same cost, the fewest bytes moved.
+    /// Changes nothing.
+    ///
+    /// `weigh` is called with blocks of one registration and tells for each what
+    /// may be done with it: see [`OffsetAllocator::plan_hole`]. No lock is held
+    /// meanwhile. `spares` are buffers that should leave first: what is moved may
+    /// go to where they are, if they may be evicted. Takes the lock of each registration twice, for a time
+    /// that the nodes which may be visited bound.
+    ///
+    /// Returns `None` if the segment is not mounted, or there is no plan within
+    /// the budget.
+    ///
+    /// [`OffsetAllocator::plan_hole`]: mc_offset::OffsetAllocator::plan_hole
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_segment::{
+    ///     BlockCost, HoleOptions, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
+    /// };
+    ///
+    /// let pool = SegmentPool::new(SegmentPoolOptions::default());
+    /// let id = SegmentId(1);
+    /// pool.mount(Segment::remote(SegmentInfo::new(id, "node-1", 4096, 400)))?;
+    /// let mut buffers: Vec<_> =
+    ///     (0..4).map(|_| pool.place_in(id, 100, 1)).collect::<Result<_, _>>()?;
+    /// drop(buffers.remove(1));
+    /// drop(buffers.remove(2));
+    ///
+    /// // The third moves to where the second was.
+    /// let options = HoleOptions { moved_bytes_max: 100, ..HoleOptions::new(200) };
+    /// let plan = pool.plan_hole(id, &options, &[], |blocks| {
+    ///     blocks.iter().map(|_| BlockCost::movable()).collect()
+    /// });
+    /// let plan = plan.expect("half of it is free");
+    /// assert_eq!((plan.moves[0].from, plan.moves[0].to), (4296, 4196));
+    /// assert_eq!(plan.window, 4296..4496);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn plan_hole(
+        &self,
+        id: SegmentId,
+        options: &HoleOptions,
+        spares: &[&PlacedBuffer],
+        mut weigh: impl FnMut(&[Block]) -> Vec<BlockCost>,
+    ) -> Option<BlockPlan> {
+        let mounted = self.mounted(id)?;
+        let HoleOptions { size, align, .. } = *options;
+        let mut best: Option<BlockPlan> = None;
+        for chunk in mounted.chunks() {
+            if !align.is_power_of_two() || !chunk.could_take(size, align) {
+                continue;
+            }
+            let here = spares
+                .iter()
+                .filter(|spare| Arc::ptr_eq(spare.mounted(), &mounted));
+            let pieces = here.flat_map(|spare| spare.pieces_in(chunk.number));
+            let spares: Vec<Allocation> = pieces.map(Handle::allocation).collect();
+            let plan = chunk.plan_hole(options, &spares, &mut weigh);
+            best = match (best, plan) {
+                (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),
+                (best, plan) => plan.or(best),
+            };
+        }
+        best
+    }
+}
+
+impl BlockPlan {
+    /// What plans are compared by: the cost, then the bytes moved.
+    fn price(&self) -> (u128, u64) {
+        (self.cost, self.moved_bytes)
+    }
+}
