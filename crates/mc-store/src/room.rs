@@ -6,14 +6,14 @@
 //! search starts again.
 
 mod compacting;
+mod in_order;
+mod search;
 
 pub(crate) use self::compacting::PassedOver;
 
 use std::sync::Arc;
 
-use mc_segment::{
-    Block, PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId,
-};
+use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
 
 use crate::{
     asker::Asker,
@@ -24,8 +24,8 @@ use crate::{
     options::Eviction,
     order::{Candidates, SLICE},
     pending::Held,
-    plan::{Demand, Found, Freed, WindowSearch},
-    policy::{ObjectId, Rank},
+    plan::{Demand, Found, WindowSearch},
+    policy::Rank,
     shared::{Shared, Unclaimed},
     stats::Cause,
 };
@@ -495,217 +495,5 @@ impl Room<'_> {
                 Candidates::Found(_) | Candidates::TryAgain => {}
             }
         }
-    }
-
-    /// Returns those of the first objects of a list whose places together make
-    /// the hole, without any that could stay.
-    fn among_first(&self, objects: &[Object]) -> Option<Found> {
-        let mut freed = Freed::default();
-        for (place, object) in objects.iter().enumerate() {
-            if let Some(room) = freed.add(object, &self.demand) {
-                let inside = objects[..=place].iter().filter(|object| room.has(object));
-                let victims = self.needed(room.segment, inside.cloned().collect());
-                let segment = room.segment;
-                return Some(Found { segment, victims });
-            }
-        }
-        None
-    }
-
-    /// Returns the objects of a list that a hole needs; those that come later
-    /// in it stay if there is a choice.
-    fn needed(&self, segment: SegmentId, objects: Vec<Object>) -> Vec<Object> {
-        let mut needed = objects;
-        for place in (0..needed.len()).rev() {
-            if needed.len() == 1 {
-                break;
-            }
-            let object = needed.remove(place);
-            let mut freed = Freed::default();
-            let mut rooms = needed
-                .iter()
-                .filter_map(|other| freed.add(other, &self.demand));
-            if !rooms.any(|room| room.segment == segment) {
-                needed.insert(place, object);
-            }
-        }
-        needed
-    }
-
-    /// Weighs the neighbors of some objects.
-    fn look_near(&self, objects: &[Object], search: &mut WindowSearch<'_>) {
-        let mut seen: Vec<(SegmentId, u64, u64)> = Vec::new();
-        let mut left = self.shared.options.search_blocks_max;
-        for buffer in objects.iter().flat_map(Object::replicas) {
-            if left == 0 || !self.demand.may_use(buffer) {
-                continue;
-            }
-            let id = buffer.segment_id();
-            let Some(charged) = buffer.segment().charged_size(self.demand.size) else {
-                continue;
-            };
-            let reach = charged.saturating_add(self.demand.align);
-            for (piece, extent) in buffer.extents().enumerate() {
-                let is_seen = seen.iter().any(|&(other, start, end)| {
-                    other == id && (start..end).contains(&extent.address)
-                });
-                if is_seen {
-                    continue;
-                }
-                let blocks_max = left.min(PAGE_BLOCKS);
-                let Some(blocks) = buffer.neighborhood(piece, reach, blocks_max) else {
-                    continue;
-                };
-                left = left.saturating_sub(blocks.len());
-                search.look(id, charged, &blocks, &self.weigh(id, &blocks));
-                // Only what has its own surroundings in the list was looked at.
-                seen.push((id, extent.address, extent.address + extent.size));
-            }
-        }
-    }
-
-    /// Weighs all neighbors; stops at the first that will do once enough have
-    /// been looked at.
-    fn look_anywhere(&self, search: &mut WindowSearch<'_>) {
-        let mut left = self.shared.options.search_blocks_max;
-        for id in self.demand.segments(&self.shared.pool) {
-            let info = self.shared.pool.info(id);
-            let Some(charged) = info.and_then(|info| info.charged_size(self.demand.size)) else {
-                continue;
-            };
-            let mut run = Run::default();
-            let mut cursor = None;
-            while let Some(page) = self.shared.pool.blocks(id, cursor.as_ref(), PAGE_BLOCKS) {
-                left = left.saturating_sub(page.blocks.len());
-                run.extend(page.blocks, |blocks| self.weigh(id, blocks));
-                if run.has_enough_new() || page.next.is_none() {
-                    search.look(id, charged, &run.blocks, &run.worths);
-                    run.forget_before(charged.saturating_add(self.demand.align));
-                }
-                if left == 0 && search.has_found() {
-                    return;
-                }
-                match page.next {
-                    Some(next) => cursor = Some(next),
-                    None => break,
-                }
-            }
-        }
-    }
-
-    /// Returns the object of each block and what is lost with it; nothing where
-    /// nobody may leave.
-    fn weigh(&self, segment: SegmentId, blocks: &[Block]) -> Vec<Option<(Object, f64)>> {
-        let mut weighed: Vec<_> = blocks
-            .iter()
-            .map(|block| {
-                let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
-                let is_own = object.is_at(segment, block.address);
-                let may_leave =
-                    is_own && (object.claim(self.now).is_none() || self.has_claimed(&object));
-                may_leave.then_some((object, 0.0))
-            })
-            .collect();
-        for slice in weighed.chunks_mut(4 * SLICE) {
-            let ranks = self.shared.order.lock();
-            for one in slice {
-                let may_leave = |object: &Object| {
-                    ranks.allows(&self.rights, object) || self.has_claimed(object)
-                };
-                *one = one
-                    .take()
-                    .filter(|(object, _)| may_leave(object))
-                    .map(|(object, _)| {
-                        let worth = ranks.worth(&object);
-                        (object, worth)
-                    });
-            }
-        }
-        weighed
-    }
-
-    /// Claims objects in order until their places make a hole; all of them
-    /// leave.
-    fn claim_in_order(&mut self) -> bool {
-        let before = self.claimed.len();
-        let mut freed = Freed::default();
-        // What leaves for another replica may leave places here, too.
-        let claimed = self.claimed.iter();
-        let room = claimed
-            .filter_map(|object| freed.add(object, &self.demand))
-            .next();
-        if let Some(room) = room {
-            self.take_name(room.segment);
-            return true;
-        }
-        loop {
-            let next = self.candidates(SLICE);
-            if next.is_empty() {
-                let others = self.claimed.split_off(before);
-                self.spare(others);
-                return false;
-            }
-            for object in next {
-                let is_claimed = self.take(&object);
-                // The next ones are behind those that are hidden.
-                let mut ranks = self.shared.order.lock();
-                ranks.hide_if_stored(&self.shared.index, &object, self.now);
-                drop(ranks);
-                if !is_claimed {
-                    continue;
-                }
-                self.claimed.push(object.clone());
-                if let Some(room) = freed.add(&object, &self.demand) {
-                    self.take_name(room.segment);
-                    return true;
-                }
-            }
-        }
-    }
-}
-
-/// Blocks that touch, page after page, as many as a window may need.
-#[derive(Default)]
-struct Run {
-    blocks: Vec<Block>,
-    worths: Vec<Option<(Object, f64)>>,
-    /// How many of them have been looked at.
-    looked_at: usize,
-}
-
-impl Run {
-    /// Adds a page; forgets what was before if it does not touch.
-    fn extend(
-        &mut self,
-        blocks: Vec<Block>,
-        weigh: impl FnOnce(&[Block]) -> Vec<Option<(Object, f64)>>,
-    ) {
-        let end = self.blocks.last().map(|last| last.address + last.size);
-        if blocks.first().map(|first| first.address) != end {
-            *self = Self::default();
-        }
-        self.worths.extend(weigh(&blocks));
-        self.blocks.extend(blocks);
-    }
-
-    /// Returns whether so much is new since blocks were last forgotten that
-    /// what is looked at twice is no more than what is looked at once.
-    fn has_enough_new(&self) -> bool {
-        self.blocks.len() >= 2 * self.looked_at
-    }
-
-    /// Forgets blocks that lie farther before the end than some bytes: windows
-    /// with blocks that are still to come begin later.
-    fn forget_before(&mut self, bytes: u64) {
-        let end = self
-            .blocks
-            .last()
-            .map_or(0, |last| last.address + last.size);
-        let needed_from = end.saturating_sub(bytes);
-        let is_before = |block: &Block| block.address + block.size <= needed_from;
-        let first = self.blocks.partition_point(is_before);
-        self.blocks.drain(..first);
-        self.worths.drain(..first);
-        self.looked_at = self.blocks.len();
     }
 }

@@ -1,0 +1,76 @@
+//! What hints do to the order: an object that stays has what comes before it stay, too.
+
+use super::{Ranks, SLICE, stable_hash};
+use crate::{
+    clock::Moment,
+    index::Index,
+    object::Object,
+    policy::{ObjectId, Rank},
+};
+
+impl Ranks {
+    /// Gives what comes before an object in its prompt at least its rank, as far
+    /// as that is kept which may be.
+    pub(super) fn lift(&mut self, index: &Index, object: &Object, keep_max: u64) {
+        if !self.groups.has_several() {
+            return;
+        }
+        let (priority, until) = {
+            let hints = &object.terms.hints;
+            (hints.priority, hints.keep_until)
+        };
+        let mut at = object.id;
+        while let Some(parent) = self.groups.parent(at)
+            && self.groups.key(parent).rank.priority < priority
+        {
+            self.set_rank(index, parent, |rank| rank.priority = priority);
+            at = parent;
+        }
+        if until == Moment::default() {
+            return;
+        }
+        let mut line = vec![(object.id, object.bytes())];
+        at = object.id;
+        while let Some(parent) = self.groups.parent(at)
+            && self.keeping.until(parent).is_none_or(|kept| kept < until)
+            && let Some(found) = index.object(parent)
+        {
+            line.push((parent, found.bytes()));
+            at = parent;
+        }
+        let is_new = |id: &ObjectId| self.keeping.until(*id).is_none();
+        let new = line.iter().filter(|(id, _)| is_new(id));
+        let new_bytes: u64 = new.map(|(_, bytes)| bytes).sum();
+        if self.keeping.bytes().saturating_add(new_bytes) > keep_max {
+            return;
+        }
+        for (id, bytes) in line {
+            self.keeping.keep(id, until, bytes);
+            self.set_rank(index, id, |rank| rank.is_kept = true);
+        }
+    }
+
+    /// Ends the time for which objects are kept, some at a time.
+    pub(super) fn end_keeping(&mut self, index: &Index, now: Moment) {
+        for _ in 0..SLICE {
+            if !self.keeping.has_due(now) {
+                return;
+            }
+            if let Some(id) = self.keeping.next_due() {
+                self.set_rank(index, id, |rank| rank.is_kept = false);
+            }
+        }
+    }
+
+    pub(super) fn set_rank(&mut self, index: &Index, id: ObjectId, change: impl FnOnce(&mut Rank)) {
+        let Some(object) = index.object(id) else {
+            return;
+        };
+        let mut key = self.groups.key(id);
+        let before = key;
+        change(&mut key.rank);
+        if key != before {
+            self.groups.regroup(id, key, stable_hash(object.key()));
+        }
+    }
+}
