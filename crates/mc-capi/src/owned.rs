@@ -16,6 +16,7 @@ use std::{mem::MaybeUninit, ptr};
 use mc_offset::Handle;
 
 use crate::{
+    fault::Fault,
     offset::{Entry, OFFSETS, Offset, Unclaimed},
     offset_options::OffsetOptions,
     offset_report::Block,
@@ -92,12 +93,8 @@ pub extern "C" fn mc_owned_allocate_at(
     size: u64,
     out: Option<&mut MaybeUninit<OwnedAllocation>>,
 ) -> Status {
-    run(|| {
-        let out = required(out, "out")?;
-        OFFSETS.with(allocator.id, |entry| {
-            own(entry.allocator.allocate_at(offset, size)?, out);
-            Ok(())
-        })
+    own_found(allocator, out, |entry| {
+        Ok(entry.allocator.allocate_at(offset, size)?)
     })
 }
 
@@ -150,13 +147,7 @@ pub extern "C" fn mc_owned_adopt(
     size: u64,
     out: Option<&mut MaybeUninit<OwnedAllocation>>,
 ) -> Status {
-    run(|| {
-        let out = required(out, "out")?;
-        OFFSETS.with(allocator.id, |entry| {
-            own(entry.adopt(offset, size)?, out);
-            Ok(())
-        })
-    })
+    own_found(allocator, out, |entry| entry.adopt(offset, size))
 }
 
 /// Gives a restored allocation an owner that frees itself; otherwise as `mc_offset_claim`.
@@ -166,13 +157,7 @@ pub extern "C" fn mc_owned_claim(
     block: Block,
     out: Option<&mut MaybeUninit<OwnedAllocation>>,
 ) -> Status {
-    run(|| {
-        let out = required(out, "out")?;
-        OFFSETS.with(allocator.id, |entry| {
-            own(entry.claim(block)?, out);
-            Ok(())
-        })
-    })
+    own_found(allocator, out, |entry| entry.claim(block))
 }
 
 /// Frees an allocation and empties it; an empty one is left as it is. Harmless if the allocator was
@@ -247,6 +232,19 @@ pub unsafe extern "C" fn mc_owned_is_of(
             return Ok(false);
         };
         OFFSETS.with(allocator.id, |entry| Ok(entry.allocator.owns(handle)))
+    })
+}
+
+/// Moves the handle that an allocator gives into storage of the caller.
+fn own_found(
+    allocator: Offset,
+    out: Option<&mut MaybeUninit<OwnedAllocation>>,
+    find: impl FnOnce(&Entry) -> Result<Handle, Fault>,
+) -> Status {
+    run(|| {
+        let out = required(out, "out")?;
+        own(OFFSETS.with(allocator.id, find)?, out);
+        Ok(())
     })
 }
 

@@ -63,6 +63,7 @@ impl Policy for AtRandom {
         }
     }
 
+    // Nobody leases or pins an object here.
     fn hide(&mut self, _id: ObjectId) {}
 
     fn show(&mut self, _id: ObjectId) {}
@@ -110,6 +111,7 @@ impl Policy for PayloadsByAge {
         }
     }
 
+    // Nobody leases or pins an object here.
     fn hide(&mut self, _id: ObjectId) {}
 
     fn show(&mut self, _id: ObjectId) {}
