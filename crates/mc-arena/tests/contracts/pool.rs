@@ -188,13 +188,24 @@ fn system_without_huge_pages_refuses_required_ones() {
     }
 }
 
+/// One mapping, at an address that no pool is ever given.
+const SMAPS_WITHOUT_POOLS: &str = "\
+00001000-00002000 rw-p 00000000 00:00 0
+Size:                  4 kB
+KernelPageSize:        4 kB
+MMUPageSize:           4 kB
+Rss:                   0 kB
+";
+
 #[test]
 fn system_without_huge_pages_degrades_preferred_ones_with_one_warning() {
     let root = FakeRoot::new();
     let options = PoolOptions::new(4 << 20)
         .pages(PagePolicy::Prefer(PageSize::Auto))
         .system_root(root.root());
-    // The copied smaps cannot know the new pool, so the pool cannot be verified.
+    // A copy of the real smaps will not do: where another test had a mapping when it was taken, the
+    // new pool may lie.
+    root.write("/proc/self/smaps", SMAPS_WITHOUT_POOLS);
     assert!(matches!(options.map(), Err(PoolError::Unverifiable(_))));
     std::fs::remove_file(root.path("/proc/self/smaps")).unwrap();
     std::os::unix::fs::symlink("/proc/self/smaps", root.path("/proc/self/smaps")).unwrap();
