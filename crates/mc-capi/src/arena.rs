@@ -11,10 +11,12 @@ use mc_arena::{Arena, ArenaConfig, PoolOptions, Tier};
 
 use crate::{
     arena_options::ArenaOptions,
+    call::{ask, run},
     fault::Fault,
+    kind::Kind,
     raw::required,
-    registry::{Kind, Registry},
-    status::{Status, ask, run},
+    registry::Registry,
+    status::Status,
 };
 
 static ARENAS: Registry<Arena> = Registry::new(Kind::Arena);

@@ -20,10 +20,11 @@ use mc_arena::{
 };
 
 use crate::{
+    call::{ask, causes, run},
     fault::Fault,
     log,
     raw::{self, required},
-    status::{Status, ask, causes, run},
+    status::Status,
 };
 
 /// The buffers that the code of this process holds. A child begins with none of its own: those of its

@@ -6,7 +6,7 @@ use mc_offset::{
     SlotAllocError, SlotFreeError, SlotLayoutError, SnapshotError,
 };
 
-use crate::{registry::Kind, status::Status};
+use crate::{figures::Figures, kind::Kind, status::Status, store_fault::StoreFault};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,16 @@ pub(crate) enum Fault {
         value: u64,
         accepted: &'static str,
     },
+    #[error("{option} is {value}; seconds from 0 to about 1.8e19 are accepted")]
+    Seconds { option: &'static str, value: f64 },
+    #[error("priority is {priority}; accepted is -128 to 127")]
+    Priority { priority: i32 },
+    #[error("argument {argument} is no UTF-8")]
+    NotText { argument: &'static str },
+    #[error("the key is not stored")]
+    NotStored,
+    #[error("the key was stored before")]
+    Exists,
     #[error("{id:#x} names no {kind:?}: it is null, destroyed, or a handle of another kind")]
     StaleHandle { kind: Kind, id: u64 },
     #[error("2^24 handles of one kind are in use")]
@@ -82,6 +92,8 @@ pub(crate) enum Fault {
     Config(Box<ConfigError>),
     #[error(transparent)]
     Buffer(Box<BufferError>),
+    #[error(transparent)]
+    Store(Box<StoreFault>),
 }
 
 const _: () = assert!(size_of::<Fault>() <= 48, "the large errors are boxed");
@@ -116,6 +128,12 @@ impl From<BufferError> for Fault {
     }
 }
 
+impl<E: Into<StoreFault>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Store(Box::new(error.into()))
+    }
+}
+
 impl Fault {
     /// Names an option, what was given, and what it may be.
     pub(crate) fn option(
@@ -136,10 +154,15 @@ impl Fault {
             Self::Null { .. }
             | Self::Misaligned { .. }
             | Self::Option { .. }
+            | Self::Seconds { .. }
+            | Self::Priority { .. }
+            | Self::NotText { .. }
             | Self::BaseNotAligned { .. }
             | Self::SlotLayout(_)
             | Self::Arena(_) => Status::InvalidArgument,
             Self::StaleHandle { .. } => Status::StaleHandle,
+            Self::NotStored => Status::NotStored,
+            Self::Exists => Status::Exists,
             Self::DamagedToken
             | Self::NotClaimable { .. }
             | Self::NothingToAdopt { .. }
@@ -163,7 +186,41 @@ impl Fault {
             Self::Pool(error) => pool(error),
             Self::ArenaAlloc(error) => arena_alloc(error),
             Self::Buffer(error) => buffer(error),
+            Self::Store(error) => error.status(),
             Self::Panic { .. } | Self::Free(_) | Self::SlotAlloc(_) => Status::Internal,
+        }
+    }
+
+    /// Returns the numbers of a refusal.
+    pub(crate) fn figures(&self) -> Figures {
+        match *self {
+            Self::Alloc(AllocError::NoHole {
+                asked,
+                free,
+                largest_hole,
+            })
+            | Self::Place(PlaceError::Refused(AllocError::NoHole {
+                asked,
+                free,
+                largest_hole,
+            })) => Figures {
+                asked,
+                free,
+                largest_hole,
+                ..Figures::default()
+            },
+            Self::ArenaAlloc(mc_arena::AllocError::Full {
+                asked_bytes,
+                left_bytes,
+                ..
+            }) => Figures {
+                asked: asked_bytes as u64,
+                free: left_bytes,
+                largest_hole: left_bytes,
+                ..Figures::default()
+            },
+            Self::Store(ref error) => error.figures(),
+            _ => Figures::default(),
         }
     }
 }

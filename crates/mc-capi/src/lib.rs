@@ -53,21 +53,41 @@
 
 mod arena;
 mod arena_options;
+mod arguments;
 mod buffers;
+mod call;
+mod descriptor;
 mod fault;
+mod figures;
+mod key;
+mod kind;
 mod log;
 mod offset;
 mod offset_options;
 mod offset_report;
 mod offset_restore;
 mod owned;
+mod pool;
 mod raw;
 mod registry;
+mod segment_options;
+mod shelves;
 mod slots;
 mod status;
+mod store;
+mod store_chain;
+mod store_events;
+mod store_fault;
+mod store_lease;
+mod store_options;
+mod store_put;
+mod store_segments;
+mod store_stats;
 mod version;
 
 pub use self::{
-    arena::*, arena_options::*, buffers::*, log::*, offset::*, offset_options::*, offset_report::*,
-    offset_restore::*, owned::*, slots::*, status::*, version::*,
+    arena::*, arena_options::*, buffers::*, call::*, descriptor::*, figures::*, key::*, log::*,
+    offset::*, offset_options::*, offset_report::*, offset_restore::*, owned::*, pool::*,
+    segment_options::*, slots::*, status::*, store::*, store_chain::*, store_events::*,
+    store_lease::*, store_options::*, store_put::*, store_segments::*, store_stats::*, version::*,
 };

@@ -21,10 +21,7 @@ use tracing::{
     span,
 };
 
-use crate::{
-    fault::Fault,
-    status::{Status, run},
-};
+use crate::{call::run, fault::Fault, status::Status};
 
 /// Something went wrong, and nobody was told by a status.
 pub const MC_LOG_ERROR: u32 = 1;

@@ -14,11 +14,13 @@ use std::{
 use mc_offset::{AllocError, Handle, Options, SharedAllocator};
 
 use crate::{
+    call::{allocated, answer, ask, run},
     fault::Fault,
+    kind::Kind,
     offset_options::OffsetOptions,
     raw::required,
-    registry::{Kind, Registry},
-    status::{Status, allocated, answer, ask, run},
+    registry::Registry,
+    status::Status,
 };
 
 pub(crate) static OFFSETS: Registry<Entry> = Registry::new(Kind::Offset);

@@ -60,27 +60,42 @@ pub extern "C" fn mc_offset_options_default(base: u64, capacity: u64) -> OffsetO
 impl OffsetOptions {
     /// Returns the options as the allocator takes them, which checks the numbers.
     pub(crate) fn options(&self) -> Result<Options, Fault> {
-        let refuse = |option, value: u32, accepted| Err(Fault::option(option, value, accepted));
-        let fit = match self.fit {
-            MC_FIT_ADAPTIVE => Fit::Adaptive,
-            MC_FIT_GOOD => Fit::Good {
-                probes: self.probes,
-            },
-            MC_FIT_BIN_EXACT => Fit::BinExact,
-            MC_FIT_BIN_CEIL => Fit::BinCeil,
-            fit => return refuse("fit", fit, "one of the MC_FIT_ constants"),
-        };
-        if self.fit != MC_FIT_GOOD && self.probes != 0 {
-            return refuse("probes", self.probes, "0 unless the fit is MC_FIT_GOOD");
-        }
         if self.reserved != 0 {
-            return refuse("reserved", self.reserved, "0");
+            return Err(Fault::option("reserved", self.reserved, "0"));
         }
-        Ok(Options {
-            capacity: self.capacity,
-            granule: self.granule,
-            fit,
-            max_allocations: (self.max_allocations != 0).then_some(self.max_allocations),
-        })
+        options(
+            self.capacity,
+            self.granule,
+            self.fit,
+            self.probes,
+            self.max_allocations,
+        )
     }
+}
+
+/// Returns the numbers of C as an allocator takes them.
+pub(crate) fn options(
+    capacity: u64,
+    granule: u64,
+    fit: u32,
+    probes: u32,
+    max_allocations: u32,
+) -> Result<Options, Fault> {
+    let refuse = |option, value: u32, accepted| Err(Fault::option(option, value, accepted));
+    let rule = match fit {
+        MC_FIT_ADAPTIVE => Fit::Adaptive,
+        MC_FIT_GOOD => Fit::Good { probes },
+        MC_FIT_BIN_EXACT => Fit::BinExact,
+        MC_FIT_BIN_CEIL => Fit::BinCeil,
+        fit => return refuse("fit", fit, "one of the MC_FIT_ constants"),
+    };
+    if fit != MC_FIT_GOOD && probes != 0 {
+        return refuse("probes", probes, "0 unless the fit is MC_FIT_GOOD");
+    }
+    Ok(Options {
+        capacity,
+        granule,
+        fit: rule,
+        max_allocations: (max_allocations != 0).then_some(max_allocations),
+    })
 }

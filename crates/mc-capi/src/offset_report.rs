@@ -10,10 +10,11 @@ use std::mem::MaybeUninit;
 use mc_offset::OffsetAllocator;
 
 use crate::{
+    call::run,
     fault::Fault,
     offset::{Entry, OFFSETS, Offset},
     raw::{self, required},
-    status::{Status, run},
+    status::Status,
 };
 
 /// Regions of `mc_offset_regions`.

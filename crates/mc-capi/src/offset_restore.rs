@@ -10,12 +10,13 @@ use std::{collections::BTreeMap, mem::MaybeUninit};
 use mc_offset::{Handle, OffsetAllocator, SharedAllocator, Snapshot};
 
 use crate::{
+    call::run,
     fault::Fault,
     offset::{Entry, OFFSETS, Offset, Token, Unclaimed},
     offset_options::OffsetOptions,
     offset_report::Block,
     raw::{self, required},
-    status::{Status, run},
+    status::Status,
 };
 
 /// Writes the state of an allocator to `bytes`, which has room for `room` of them, and their number

@@ -16,13 +16,14 @@ use std::{mem::MaybeUninit, ptr};
 use mc_offset::Handle;
 
 use crate::{
+    call::{allocated, answer, ask, run},
     fault::Fault,
     offset::{Entry, OFFSETS, Offset, Unclaimed},
     offset_options::OffsetOptions,
     offset_report::Block,
     offset_restore::with_blocks,
     raw::{self, required},
-    status::{Status, allocated, answer, ask, run},
+    status::Status,
 };
 
 /// An allocation with one owner, as a class wraps it. Empty iff `size` is 0.

@@ -3,10 +3,10 @@
 
 #![expect(
     unsafe_code,
-    reason = "arrays of the caller become slices in these two functions"
+    reason = "arrays of the caller become slices in these functions"
 )]
 
-use std::{mem::MaybeUninit, slice};
+use std::{mem::MaybeUninit, ptr, slice};
 
 use crate::fault::Fault;
 
@@ -60,6 +60,23 @@ pub(crate) unsafe fn room<'a, T>(
     // SAFETY: (1) not null, aligned, and not longer than a slice may be: checked above; (2) nothing
     // is assumed about the contents, which are `MaybeUninit`; (3) exclusive: the caller's clause.
     Ok(unsafe { slice::from_raw_parts_mut(start.cast(), len) })
+}
+
+/// Returns the `len` bytes at `start`, to be written; null is accepted for none.
+///
+/// # Safety
+///
+/// Unless `start` is null or `len` is 0, `len` bytes of a program in C begin at `start` that nobody else
+/// uses during `'a`.
+pub(crate) unsafe fn bytes_mut<'a>(
+    start: *mut u8,
+    len: usize,
+    argument: &'static str,
+) -> Result<&'a mut [u8], Fault> {
+    // SAFETY: the caller's clause.
+    let room = unsafe { room(start, len, argument) }?;
+    // SAFETY: whatever is in memory that a program in C passes are bytes: it has no others.
+    Ok(unsafe { &mut *(ptr::from_mut(room) as *mut [u8]) })
 }
 
 fn check_start<T>(start: *const T, argument: &'static str) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use crate::fault::Fault;
+use crate::{fault::Fault, kind::Kind};
 
 const SLOT_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 32;
@@ -32,18 +32,6 @@ const GENERATION_BITS: u32 = 32;
 const FIRST_BITS: u32 = 4;
 const FIRST_LEN: usize = 1 << FIRST_BITS;
 const CHUNK_COUNT: usize = (SLOT_BITS - FIRST_BITS) as usize;
-
-/// What a handle is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// An arena.
-    Arena = 1,
-    /// An offset allocator.
-    Offset = 2,
-    /// A slot allocator.
-    Slots = 3,
-}
 
 /// All values of one kind.
 pub(crate) struct Registry<T> {

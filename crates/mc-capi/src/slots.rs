@@ -10,9 +10,11 @@ use std::mem::MaybeUninit;
 use mc_offset::{SlotAllocator, SlotIndex};
 
 use crate::{
+    call::{ask, run},
+    kind::Kind,
     raw::{self, required},
-    registry::{Kind, Registry},
-    status::{Status, ask, run},
+    registry::Registry,
+    status::Status,
 };
 
 static SLOTS: Registry<SlotAllocator> = Registry::new(Kind::Slots);

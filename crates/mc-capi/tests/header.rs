@@ -9,9 +9,11 @@ use std::{
 };
 
 /// The files that export something, in the order of the header.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 26] = [
     "version.rs",
     "status.rs",
+    "figures.rs",
+    "call.rs",
     "log.rs",
     "arena_options.rs",
     "arena.rs",
@@ -22,6 +24,18 @@ const SOURCES: [&str; 12] = [
     "offset_restore.rs",
     "owned.rs",
     "slots.rs",
+    "pool.rs",
+    "key.rs",
+    "segment_options.rs",
+    "descriptor.rs",
+    "store_options.rs",
+    "store.rs",
+    "store_segments.rs",
+    "store_put.rs",
+    "store_chain.rs",
+    "store_lease.rs",
+    "store_events.rs",
+    "store_stats.rs",
 ];
 
 fn crate_dir() -> &'static Path {

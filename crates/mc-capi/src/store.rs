@@ -1,0 +1,442 @@
+//! Object stores: made, opened, destroyed, and asked about single keys.
+
+#![expect(
+    unsafe_code,
+    reason = "exported functions have symbols of their own names, and keys are the caller's"
+)]
+
+use std::{
+    ffi::{c_char, c_void},
+    mem::MaybeUninit,
+    path::Path,
+};
+
+use mc_arena::Process;
+use mc_segment::SegmentPool;
+use mc_store::{ObjectStore, Quota, Removal};
+
+use crate::{
+    arguments,
+    call::{ask, run},
+    descriptor::c_text,
+    fault::Fault,
+    key::{Key, KeyVisitor, tell_keys},
+    kind::Kind,
+    raw::{self, required},
+    registry::Registry,
+    segment_options::{Described, Restart, SegmentTerms},
+    status::Status,
+    store_options::{ObjectStoreOptions, choice},
+};
+
+static STORES: Registry<OpenStore> = Registry::new(Kind::Store);
+
+/// Removes nothing if the object is leased or pinned.
+pub const MC_REMOVE_IF_IDLE: u32 = 0;
+/// Frees the key at once, and the bytes when the last lease ends; a pinned object stays.
+pub const MC_REMOVE_DETACH: u32 = 1;
+/// Removes the object, pinned or not; timed leases count for nothing.
+pub const MC_REMOVE_NOW: u32 = 2;
+
+/// Stands for no limit.
+pub const MC_NO_LIMIT: u64 = u64::MAX;
+
+/// Names an object store. A value with `id` 0 names none.
+///
+/// Copies name the same store; `mc_store_destroy` makes all of them stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct StoreHandle {
+    /// A number that names nothing else in this process, ever.
+    pub id: u64,
+}
+
+/// A function that is told texts, one with each call. They are valid during the call. It must not throw.
+pub type TextVisitor = Option<unsafe extern "C" fn(context: *mut c_void, text: *const c_char)>;
+
+/// What a handle stands for.
+struct OpenStore {
+    process: Process,
+    store: ObjectStore,
+    restart: Restart,
+    /// Keys of objects that the directory had and whose bytes are gone.
+    lost: Vec<Box<[u8]>>,
+    /// What of the directory could not be used, in words.
+    damage: Vec<String>,
+}
+
+/// Makes a store without objects and without segments, which `mc_store_mount` adds.
+///
+/// The caller owns the handle and ends it with `mc_store_destroy`. Any thread may call this. Fails with
+/// `MC_STATUS_INVALID_ARGUMENT` for options that no store can have.
+///
+/// # Safety
+///
+/// Any thread may call `copy` and `clock` of the options with their contexts, until the store is
+/// destroyed and its last put is over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_create(
+    options: Option<&ObjectStoreOptions>,
+    out: Option<&mut MaybeUninit<StoreHandle>>,
+) -> Status {
+    run(|| {
+        let (options, out) = (required(options, "options")?, required(out, "out")?);
+        let pool = SegmentPool::new(options.pool()?);
+        // SAFETY: the caller's clause.
+        let store = ObjectStore::new(pool, unsafe { options.store() }?)?;
+        let open = OpenStore {
+            process: Process::current().map_err(Fault::Process)?,
+            store,
+            restart: Restart::Forgets,
+            lost: Vec::new(),
+            damage: Vec::new(),
+        };
+        open.register(out)
+    })
+}
+
+/// Opens the store of a directory, or begins one, with `segment_count` segments, which are mounted.
+///
+/// Whatever is put, removed, moved or pinned is written to the directory before it counts. After the end
+/// of the process, at any instant, opening the directory again brings back every object that was
+/// committed and has not left, if its segment is among those that are passed, with the epoch that it had:
+/// a segment of a pool in a file has it by itself. A segment that the directory knows and that is not
+/// passed is gone; `mc_store_lost` tells the keys of the objects that went with it.
+///
+/// The caller owns the handle and ends it with `mc_store_destroy`. Any thread may call this. Fails with
+/// `MC_STATUS_BUSY` for a directory that is open, `MC_STATUS_SYSTEM` for one that cannot be read or made,
+/// `MC_STATUS_INVALID_STATE` for one of another version, and as `mc_store_create` and `mc_store_mount`.
+///
+/// # Safety
+///
+/// As `mc_store_create` and `mc_store_mount`; `directory` is a text that ends with a zero byte, and
+/// `segment_count` segments begin at `segments`; nobody writes them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_open(
+    options: Option<&ObjectStoreOptions>,
+    directory: *const c_char,
+    segments: *const SegmentTerms,
+    segment_count: usize,
+    out: Option<&mut MaybeUninit<StoreHandle>>,
+) -> Status {
+    run(|| {
+        let (options, out) = (required(options, "options")?, required(out, "out")?);
+        // SAFETY: the caller's clause.
+        let directory = unsafe { arguments::text_or_null(directory, "directory") }?;
+        let directory = required(directory, "directory")?;
+        // SAFETY: the caller's clause.
+        let segments = unsafe { raw::array(segments, segment_count, "segments") }?;
+        // SAFETY: the caller's clause.
+        let described = |terms: &SegmentTerms| unsafe { terms.described(Restart::Remembers) };
+        let segments = segments.iter().map(described);
+        let segments: Vec<Described> = segments.collect::<Result<_, _>>()?;
+        let pool = options.pool()?;
+        // What does not go together is refused before the directory is touched.
+        let rehearsal = SegmentPool::new(pool);
+        for segment in &segments {
+            rehearsal.mount(segment.segment())?;
+        }
+        // SAFETY: the caller's clause.
+        let options = unsafe { options.store() }?;
+        let opened = ObjectStore::open(
+            Path::new(directory),
+            SegmentPool::new(pool),
+            options,
+            |info| {
+                let mut passed = segments.iter();
+                let found = passed.find(|segment| segment.id() == info.id);
+                found.map(Described::segment)
+            },
+        )?;
+        for segment in &segments {
+            // Those that the directory knew are mounted already.
+            opened.store.pool().mount(segment.segment())?;
+        }
+        let damage = opened.damage.iter().map(ToString::to_string);
+        let open = OpenStore {
+            process: Process::current().map_err(Fault::Process)?,
+            damage: damage.collect(),
+            store: opened.store,
+            restart: Restart::Remembers,
+            lost: opened.lost,
+        };
+        open.register(out)
+    })
+}
+
+/// Ends a store; its handle is stale from then on. What was in a directory stays there, and may be
+/// opened again once the last put is over.
+///
+/// Any thread may call this at any time: calls in progress finish first. Leases that outlive the store
+/// keep their objects; puts can be ended. Fails with `MC_STATUS_STALE_HANDLE`, and with
+/// `MC_STATUS_OTHER_PROCESS` in a child for a store of its parent.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_store_destroy(store: StoreHandle) -> Status {
+    run(|| {
+        // Before the lock of the registry, which a thread that a child does not have may hold for ever.
+        store.with(|_| Ok(()))?;
+        STORES.remove(store.id)
+    })
+}
+
+/// Tells `visit` the keys of the objects that the directory had and whose bytes are gone.
+///
+/// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// `visit` may be called with `context`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_lost(
+    store: StoreHandle,
+    visit: KeyVisitor,
+    context: *mut c_void,
+) -> Status {
+    run(|| {
+        required(visit, "visit")?;
+        store.with_open(|open| {
+            // SAFETY: the caller's clause.
+            unsafe { tell_keys(&open.lost, visit, context) };
+            Ok(())
+        })
+    })
+}
+
+/// Tells `visit` what of the directory could not be used, in words; nothing if it was as it was left.
+///
+/// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// `visit` may be called with `context`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_damage(
+    store: StoreHandle,
+    visit: TextVisitor,
+    context: *mut c_void,
+) -> Status {
+    run(|| {
+        let visit = required(visit, "visit")?;
+        store.with_open(|open| {
+            for text in &open.damage {
+                let text = c_text(text);
+                // SAFETY: the caller's clause; the text lives through the call.
+                unsafe { visit(context, text.as_ptr()) };
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Returns when all that was written to the directory survives a power failure.
+///
+/// Any thread may call this. Fails with `MC_STATUS_JOURNAL`, from when on nothing is stored, and as
+/// `mc_store_lost`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_store_sync(store: StoreHandle) -> Status {
+    run(|| store.with(|store| Ok(store.sync()?)))
+}
+
+/// Returns the time of the store in seconds, for `keep_until_seconds`: that of its clock, or since it was
+/// made; 0 for a stale handle. Any thread may call this.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_store_now(store: StoreHandle) -> f64 {
+    ask(|| store.with(|store| Ok(store.now().as_secs_f64())))
+}
+
+/// Says whether an object is stored under a key; that is no use of it. A stale handle has none.
+///
+/// Any thread may call this.
+///
+/// # Safety
+///
+/// `bytes` of `key` begin at its `start`, and nobody writes them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_exists(store: StoreHandle, key: Key) -> bool {
+    ask(|| {
+        // SAFETY: the caller's clause.
+        let key = unsafe { key.get("key") }?;
+        store.with(|store| Ok(store.exists(key)))
+    })
+}
+
+/// Removes an object, as one of the `MC_REMOVE_` constants says.
+///
+/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_LEASED` or `MC_STATUS_PINNED`,
+/// and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed then.
+///
+/// # Safety
+///
+/// As `mc_store_exists`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_remove(store: StoreHandle, key: Key, mode: u32) -> Status {
+    run(|| {
+        let modes = [Removal::IfIdle, Removal::Detach, Removal::Now];
+        let mode = choice(&modes, "mode", mode, "one of the MC_REMOVE_ constants")?;
+        // SAFETY: the caller's clause.
+        let key = unsafe { key.get("key") }?;
+        store.with(|store| Ok(store.remove(key, mode)?))
+    })
+}
+
+/// Keeps an object from leaving until it is unpinned.
+///
+/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_STALE_HANDLE` or
+/// `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// As `mc_store_exists`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_pin(store: StoreHandle, key: Key) -> Status {
+    // SAFETY: the caller's clause.
+    unsafe { expect_stored(store, key, ObjectStore::pin) }
+}
+
+/// Lets a pinned object leave again, as if it was used now; otherwise as `mc_store_pin`.
+///
+/// # Safety
+///
+/// As `mc_store_exists`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_unpin(store: StoreHandle, key: Key) -> Status {
+    // SAFETY: the caller's clause.
+    unsafe { expect_stored(store, key, ObjectStore::unpin) }
+}
+
+/// Ends the timed lease of an object, whoever took it; leases that are held stay.
+///
+/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED` if there was none, and with
+/// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// As `mc_store_exists`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_end_lease(store: StoreHandle, key: Key) -> Status {
+    // SAFETY: the caller's clause.
+    unsafe { expect_stored(store, key, ObjectStore::end_lease) }
+}
+
+/// Tells `visit` the keys of all objects, in no order, in time linear in their number.
+///
+/// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// `visit` may be called with `context`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_keys(
+    store: StoreHandle,
+    visit: KeyVisitor,
+    context: *mut c_void,
+) -> Status {
+    run(|| {
+        required(visit, "visit")?;
+        let keys = store.with(|store| Ok(store.keys()))?;
+        // SAFETY: the caller's clause.
+        unsafe { tell_keys(&keys, visit, context) };
+        Ok(())
+    })
+}
+
+/// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
+///
+/// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
+/// puts. All guarantees together are at most the bytes of the segments, so mount them before.
+///
+/// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be had,
+/// `MC_STATUS_JOURNAL`, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed
+/// then.
+///
+/// # Safety
+///
+/// `name` is a text that ends with a zero byte, and nobody writes it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_store_tenant(
+    store: StoreHandle,
+    name: *const c_char,
+    guaranteed_bytes: u64,
+    bytes_max: u64,
+) -> Status {
+    run(|| {
+        // SAFETY: the caller's clause.
+        let name = unsafe { arguments::text_or_null(name, "name") }?;
+        let name = required(name, "name")?;
+        let quota = Quota {
+            guaranteed: guaranteed_bytes,
+            most: (bytes_max != MC_NO_LIMIT).then_some(bytes_max),
+        };
+        store.with(|store| Ok(store.tenant(name, quota)?))
+    })
+}
+
+/// Checks that all tables of the store agree, while no other call runs: an aid for tests, in time linear
+/// in the objects.
+///
+/// Fails with `MC_STATUS_INTERNAL` if they do not, which no calls can bring about, and with
+/// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mc_store_check_invariants(store: StoreHandle) -> Status {
+    run(|| {
+        store.with(|store| {
+            store.check_invariants();
+            Ok(())
+        })
+    })
+}
+
+/// Runs a call that says whether it found what it is about.
+///
+/// # Safety
+///
+/// As `mc_store_exists`.
+unsafe fn expect_stored(
+    store: StoreHandle,
+    key: Key,
+    call: impl FnOnce(&ObjectStore, &[u8]) -> bool,
+) -> Status {
+    run(|| {
+        // SAFETY: the caller's clause.
+        let key = unsafe { key.get("key") }?;
+        match store.with(|store| Ok(call(store, key)))? {
+            true => Ok(()),
+            false => Err(Fault::NotStored),
+        }
+    })
+}
+
+impl StoreHandle {
+    /// Calls `operate` with the store, unless this is a child of its process.
+    #[inline]
+    pub(crate) fn with<R>(
+        self,
+        operate: impl FnOnce(&ObjectStore) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        self.with_open(|open| operate(&open.store))
+    }
+
+    /// Says whether what the store holds outlives its process.
+    pub(crate) fn restart(self) -> Result<Restart, Fault> {
+        self.with_open(|open| Ok(open.restart))
+    }
+
+    #[inline]
+    fn with_open<R>(
+        self,
+        operate: impl FnOnce(&OpenStore) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        STORES.with(self.id, |open| {
+            open.process.check()?;
+            operate(open)
+        })
+    }
+}
+
+impl OpenStore {
+    fn register(self, out: &mut MaybeUninit<StoreHandle>) -> Result<(), Fault> {
+        let id = STORES.insert(self)?;
+        out.write(StoreHandle { id });
+        Ok(())
+    }
+}
