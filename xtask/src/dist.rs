@@ -12,9 +12,12 @@ const CRATE: &str = "crates/mc-capi";
 
 /// What a program outside the repository compiles; it prints the version.
 const OUTSIDER: &str = r#"#include <mc_alloc.hpp>
+#include <mc_store.hpp>
 #include <cstdio>
 int main() {
   const auto allocator = mc::OffsetAllocator::create(0, 1000);
+  auto store = mc::Store::create();
+  if (!store || store->get("key").status() != MC_STATUS_NOT_STORED) return 1;
   return allocator->allocate(1000) ? std::puts(mc_version()) < 0 : 1;
 }
 "#;
@@ -67,7 +70,7 @@ fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
         shell.create_dir(dist.join(to))?;
         Ok(shell.copy_file(from, dist.join(to))?)
     };
-    for header in ["mc_alloc.h", "mc_alloc.hpp"] {
+    for header in ["mc_alloc.h", "mc_alloc.hpp", "mc_store.hpp"] {
         copy(&format!("{CRATE}/include/{header}"), "include")?;
     }
     copy("target/release/libmc_alloc.a", "lib")?;
@@ -203,7 +206,7 @@ fn pkg_config(version: &str) -> String {
         "prefix=${{pcfiledir}}/../..
 
 Name: mc_alloc
-Description: Arena and offset allocator for KV-cache stores
+Description: Arena, offset allocator and object store for KV caches
 Version: {version}
 Cflags: -I${{prefix}}/include
 Libs: -L${{prefix}}/lib -lmc_alloc
