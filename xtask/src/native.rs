@@ -116,7 +116,8 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let programs = PROGRAMS
         .iter()
         .map(|program| (PathBuf::from(program.source), program.ways));
-    let programs = programs.chain([(guide, &[Way::Plain][..])]);
+    let guide = guide.into_iter().map(|path| (path, &[Way::Plain][..]));
+    let programs = programs.chain(guide);
     let tools = Tools::find(shell)?;
     for (source, ways) in programs {
         for &way in ways {
@@ -309,14 +310,29 @@ fn is_cpp(source: &Path) -> bool {
         .is_some_and(|extension| extension == "cpp")
 }
 
-/// Writes the blocks of the guide as one program and returns its path.
-fn extract_guide(shell: &Shell) -> anyhow::Result<PathBuf> {
+/// Writes the blocks of the guide as programs, each of which ends with the block that has `main`, and returns
+/// their paths.
+fn extract_guide(shell: &Shell) -> anyhow::Result<Vec<PathBuf>> {
     let guide = shell.read_file(GUIDE)?;
     let blocks = guide.split("```cpp\n").skip(1);
     let blocks = blocks.filter_map(|block| block.split("```").next());
-    let program = blocks.collect::<Vec<_>>().join("\n");
-    ensure!(program.contains("int main()"), "{GUIDE} holds no program");
-    let path = root().join(OUT).join("guide.cpp");
-    shell.write_file(&path, program)?;
-    Ok(PathBuf::from(relative(&path)))
+    let mut paths = Vec::new();
+    let mut program = String::new();
+    for block in blocks {
+        program.push_str(block);
+        program.push('\n');
+        if block.contains("int main()") {
+            let path = root()
+                .join(OUT)
+                .join(format!("guide{}.cpp", paths.len() + 1));
+            shell.write_file(&path, std::mem::take(&mut program))?;
+            paths.push(PathBuf::from(relative(&path)));
+        }
+    }
+    ensure!(!paths.is_empty(), "{GUIDE} holds no program");
+    ensure!(
+        program.is_empty(),
+        "the last block of {GUIDE} is part of no program"
+    );
+    Ok(paths)
 }

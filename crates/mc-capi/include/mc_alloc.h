@@ -2111,6 +2111,22 @@ enum mc_status mc_lease_read(struct mc_lease lease,
                              void *into,
                              size_t length);
 
+// Copies all bytes of the object to `bytes`, which has room for `room` of them, and writes their number
+// to `length`. If a checksum was taken at the commit or said by the writer, it is compared.
+//
+// Nothing is written to `bytes` if they are more than `room`: the call fails with
+// `MC_STATUS_ARRAY_TOO_SHORT`. `bytes` may be null if `room` is 0. Any thread may call this. Fails also
+// with `MC_STATUS_CORRUPT` if no replica has the bytes of the checksum, `MC_STATUS_UNREADABLE` if none is
+// in memory of this process, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+//
+// # Safety
+//
+// Room for `room` bytes begins at `bytes`, and nobody else uses it during the call.
+enum mc_status mc_lease_read_all(struct mc_lease lease,
+                                 void *bytes,
+                                 size_t room,
+                                 size_t *length);
+
 // Ends a lease; its handle is stale from then on. A time that was asked for goes on.
 //
 // Any thread may call this; calls in progress keep the object until they have finished. Fails with

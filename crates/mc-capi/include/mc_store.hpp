@@ -524,10 +524,12 @@ class [[nodiscard]] Lease {
     return mc_lease_read(lease_.get(), offset, into, length);
   }
 
-  /// Copies all bytes out.
+  /// Copies all bytes out; if the object has a checksum, it is compared.
   [[nodiscard]] Result<std::string> read() const {
     std::string bytes(static_cast<std::size_t>(size()), '\0');
-    const mc_status status = read(bytes.data(), bytes.size());
+    std::size_t length = 0;
+    const mc_status status =
+        mc_lease_read_all(lease_.get(), bytes.data(), bytes.size(), &length);
     if (status != MC_STATUS_OK) return status;
     return bytes;
   }

@@ -1,27 +1,30 @@
-//! C interface of [`mc_arena`] and [`mc_offset`], for programs in C, C++, Python and whatever else
-//! calls C.
+//! C interface of [`mc_arena`], [`mc_offset`] and [`mc_store`], for programs in C, C++, Python and
+//! whatever else calls C.
 //!
 //! # Problem
 //!
-//! KV-cache stores are C++ and Python outside. They need the arena and the offset allocator in one
-//! library that they link or load, and they must not be able to corrupt it with a stale handle.
+//! KV-cache stores are C++ and Python outside. They need the arena, the offset allocator and the store
+//! above them in one library that they link or load, and they must not be able to corrupt it with a
+//! stale handle.
 //!
 //! # Model
 //!
 //! ```text
 //! include/mc_alloc.hpp   RAII classes, C++17          yours: C, ctypes, …
+//! include/mc_store.hpp
 //!          │                                                │
 //!          ▼                                                ▼
 //! include/mc_alloc.h     mc_offset_allocate(mc_offset{id}, size, &token) -> mc_status
 //!          │
 //!          ▼
-//! registry               id ──> allocator, or an error: never a pointer that is followed
+//! registry, shelves      id ──> value, or an error: never a pointer that is followed
 //!          │
 //!          ▼
-//! mc_arena, mc_offset    the error they return ──> status, and a message for the thread
+//! mc_arena, mc_offset,   the error they return ──> status, and a message for the thread
+//! mc_store
 //! ```
 //!
-//! The header is generated from this crate and checked in; both headers are meant to be read.
+//! `mc_alloc.h` is generated from this crate and checked in; all headers are meant to be read.
 //!
 //! # Guarantees
 //!
@@ -40,6 +43,8 @@
 //! - Pointers that are neither null nor valid cannot be told apart from valid ones.
 //! - `mc_owned` must not be copied, only moved: it exists for classes that free
 //!   themselves and trades the check for the speed of a handle in Rust.
+//! - Pools, puts and leases keep objects in place, not addresses: bytes that are read through a pointer
+//!   while their segment is unmounted, or after a lease was released, are nobody's.
 //! - What an arena handed out dangles once the arena is destroyed, as memory does in C.
 //!
 //! # How correctness is checked
@@ -48,7 +53,8 @@
 //! `cargo xtask ci`, with the system's compilers. They run under the address, undefined-behaviour and
 //! thread sanitizers and under valgrind, as far as the machine has them. `sequences.cpp` makes seeded
 //! random calls in any order, with stale, foreign and damaged handles and tokens and null pointers,
-//! against a map of what must be live. `tests/header.rs` compares the checked-in header with what
+//! against a map of what must be live; `store_model.cpp` does so with a store and the bytes in it.
+//! `store_restart.cpp` kills a process that puts, and opens its store. `tests/header.rs` compares the checked-in header with what
 //! cbindgen generates.
 
 mod arena;
@@ -56,6 +62,8 @@ mod arena_options;
 mod arguments;
 mod buffers;
 mod call;
+#[cfg(test)]
+mod declared;
 mod descriptor;
 mod fault;
 mod figures;

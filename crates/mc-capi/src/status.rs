@@ -118,3 +118,27 @@ pub extern "C" fn mc_status_name(status: u32) -> *const c_char {
     let name = usize::try_from(status).ok().and_then(|at| NAMES.get(at));
     name.map_or(c"unknown status".as_ptr(), |name| name.as_ptr())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::declared;
+
+    #[test]
+    #[expect(unsafe_code, reason = "reads the names as a C program does")]
+    fn names_are_those_of_the_header() {
+        let name = |status| {
+            // SAFETY: the pointer is to a constant text.
+            let name = unsafe { CStr::from_ptr(mc_status_name(status)) };
+            name.to_str().unwrap()
+        };
+        let statuses = declared::statuses();
+        assert_eq!(statuses.len(), Status::CopyFailed as usize + 1);
+        for (declared, number) in statuses {
+            assert_eq!(name(number), declared);
+        }
+        assert_eq!(name(Status::CopyFailed as u32 + 1), "unknown status");
+    }
+}

@@ -184,3 +184,26 @@ fn number(cause: Cause) -> u32 {
         _ => MC_CAUSE_OTHER,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared;
+
+    #[test]
+    fn constants_stand_for_what_they_are_named_after() {
+        let causes = [
+            Cause::OnDemand,
+            Cause::Watermark,
+            Cause::Shrunk,
+            Cause::Removed,
+            Cause::Unreadable,
+            Cause::Corrupt,
+        ];
+        for cause in causes {
+            declared::assert_named("MC_CAUSE_", &cause, number(cause));
+        }
+        // Those for no cause and for one of a later version.
+        assert_eq!(declared::count("MC_CAUSE_"), causes.len() + 2);
+    }
+}

@@ -276,6 +276,39 @@ pub unsafe extern "C" fn mc_lease_read(
     })
 }
 
+/// Copies all bytes of the object to `bytes`, which has room for `room` of them, and writes their number
+/// to `length`. If a checksum was taken at the commit or said by the writer, it is compared.
+///
+/// Nothing is written to `bytes` if they are more than `room`: the call fails with
+/// `MC_STATUS_ARRAY_TOO_SHORT`. `bytes` may be null if `room` is 0. Any thread may call this. Fails also
+/// with `MC_STATUS_CORRUPT` if no replica has the bytes of the checksum, `MC_STATUS_UNREADABLE` if none is
+/// in memory of this process, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+///
+/// # Safety
+///
+/// Room for `room` bytes begins at `bytes`, and nobody else uses it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mc_lease_read_all(
+    lease: LeaseHandle,
+    bytes: *mut c_void,
+    room: usize,
+    length: Option<&mut MaybeUninit<usize>>,
+) -> Status {
+    run(|| {
+        let length = required(length, "length")?;
+        // SAFETY: the caller's clause.
+        let room = unsafe { raw::room(bytes.cast::<u8>(), room, "bytes") }?;
+        let lease = LEASES.get(lease.id)?;
+        let size = usize::try_from(lease.size()).unwrap_or(usize::MAX);
+        // So that nothing is read in vain.
+        if room.len() < size {
+            return raw::fill(room, length, size, std::iter::empty());
+        }
+        let read = lease.read()?;
+        raw::fill(room, length, read.len(), read.into_iter())
+    })
+}
+
 /// Ends a lease; its handle is stale from then on. A time that was asked for goes on.
 ///
 /// Any thread may call this; calls in progress keep the object until they have finished. Fails with

@@ -53,6 +53,25 @@ pub const MC_DURABLE_PROCESS: u32 = 0;
 /// What is written down survives a power failure; every put waits for the disk.
 pub const MC_DURABLE_POWER: u32 = 1;
 
+/// The policies in the order of their constants.
+const POLICIES: [PolicyKind; 6] = [
+    PolicyKind::Auto,
+    PolicyKind::Lru,
+    PolicyKind::TailFirst,
+    PolicyKind::S3Fifo,
+    PolicyKind::Gdsf,
+    PolicyKind::ReuseAge,
+];
+
+/// The strategies in the order of their constants.
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::CapacityWeighted,
+    Strategy::Random,
+    Strategy::FreeRatioFirst,
+    Strategy::LocalFirst,
+    Strategy::BestHole,
+];
+
 /// A function that copies `bytes` bytes of a replica, from the byte `offset` of it on, to the same offset
 /// of another place; `true` once readers of the new place find them there. What the descriptors point to
 /// is valid during the call.
@@ -176,13 +195,6 @@ pub extern "C" fn mc_store_options_default() -> ObjectStoreOptions {
 impl ObjectStoreOptions {
     /// Returns how segments are chosen, which checks the number.
     pub(crate) fn pool(&self) -> Result<SegmentPoolOptions, Fault> {
-        const STRATEGIES: [Strategy; 5] = [
-            Strategy::CapacityWeighted,
-            Strategy::Random,
-            Strategy::FreeRatioFirst,
-            Strategy::LocalFirst,
-            Strategy::BestHole,
-        ];
         let accepted = "one of the MC_STRATEGY_ constants";
         Ok(SegmentPoolOptions {
             strategy: choice(&STRATEGIES, "strategy", self.strategy, accepted)?,
@@ -201,14 +213,6 @@ impl ObjectStoreOptions {
         if self.reserved != 0 {
             return Err(Fault::option("reserved", self.reserved, "0"));
         }
-        const POLICIES: [PolicyKind; 6] = [
-            PolicyKind::Auto,
-            PolicyKind::Lru,
-            PolicyKind::TailFirst,
-            PolicyKind::S3Fifo,
-            PolicyKind::Gdsf,
-            PolicyKind::ReuseAge,
-        ];
         let policies = "one of the MC_POLICY_ constants";
         let evictions = [Eviction::Window, Eviction::InOrder];
         let one_of_evictions = "one of the MC_EVICT_ constants";
@@ -331,5 +335,47 @@ impl Copier for ForeignCopier {
         let is_done =
             unsafe { (self.copy)(self.context.get(), from.as_ptr(), to.as_ptr(), offset, len) };
         if is_done { Ok(()) } else { Err(CopyFailed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared;
+
+    #[test]
+    fn constants_stand_for_what_they_are_named_after() {
+        for (number, policy) in (0..).zip(POLICIES) {
+            declared::assert_named("MC_POLICY_", &policy, number);
+        }
+        for (number, strategy) in (0..).zip(STRATEGIES) {
+            declared::assert_named("MC_STRATEGY_", &strategy, number);
+        }
+        assert!(
+            Strategy::ALL
+                .iter()
+                .all(|strategy| STRATEGIES.contains(strategy))
+        );
+        assert_eq!(declared::count("MC_POLICY_"), POLICIES.len());
+        assert_eq!(declared::count("MC_STRATEGY_"), STRATEGIES.len());
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_store() {
+        // SAFETY: there are no functions in the defaults.
+        let options = unsafe { mc_store_options_default().store() }.unwrap();
+        let expected = StoreOptions::default();
+        // What moves only says how much where it moves at all.
+        let compaction = Compaction {
+            bytes_per_call_max: expected.compaction.bytes_per_call_max,
+            ..options.compaction
+        };
+        let options = StoreOptions {
+            compaction,
+            ..options
+        };
+        assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+        let pool = mc_store_options_default().pool().unwrap();
+        assert_eq!(pool, SegmentPoolOptions::default());
     }
 }

@@ -386,3 +386,17 @@ fn number(state: SegmentState) -> u32 {
         _ => MC_SEGMENT_UNMOUNTING,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared;
+
+    #[test]
+    fn constants_stand_for_what_they_are_named_after() {
+        for state in SegmentState::ALL {
+            declared::assert_named("MC_SEGMENT_", &state, number(state));
+        }
+        assert_eq!(declared::count("MC_SEGMENT_"), SegmentState::ALL.len());
+    }
+}

@@ -255,3 +255,37 @@ impl Amount {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::declared;
+
+    /// Asserts that a struct of the header has all fields of one in Rust, but for `others`.
+    #[track_caller]
+    fn assert_covers(declared: &str, value: &impl Serialize, others: &[&str]) {
+        let Ok(Value::Object(fields)) = serde_json::to_value(value) else {
+            panic!("{declared} stands for a struct");
+        };
+        let known = declared::fields(declared);
+        for name in fields
+            .keys()
+            .filter(|name| !others.contains(&name.as_str()))
+        {
+            assert!(known.contains(&name.as_str()), "{declared} has no {name}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_counted_is_told() {
+        // Those have a function of their own.
+        assert_covers("mc_store_report", &StoreStats::default(), &["tenants"]);
+        assert_covers("mc_tenant_report", &TenantStats::default(), &[]);
+        assert_covers("mc_refusal_report", &StoreStats::default().refused, &[]);
+        assert_covers("mc_amount", &Counted::default(), &[]);
+        assert_covers("mc_times", &StoreStats::default().lifetime, &[]);
+    }
+}

@@ -102,6 +102,9 @@ static void objects_are_put_read_and_removed(void) {
   CHECK(memcmp((const void *)(uintptr_t)report.address, "value", 5) == 0);
   CHECK(mc_lease_read(lease, 1, bytes, 3) == MC_STATUS_OK && strcmp(bytes, "alu") == 0);
   CHECK(mc_lease_read(lease, 3, bytes, 3) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_lease_read_all(lease, NULL, 0, &length) == MC_STATUS_ARRAY_TOO_SHORT && length == 5);
+  CHECK(mc_lease_read_all(lease, bytes, 5, &length) == MC_STATUS_OK && length == 5);
+  CHECK(memcmp(bytes, "value", 5) == 0);
   CHECK(mc_store_remove(store, key, MC_REMOVE_IF_IDLE) == MC_STATUS_LEASED);
   CHECK(mc_lease_release(lease) == MC_STATUS_OK);
   CHECK(mc_lease_release(lease) == MC_STATUS_STALE_HANDLE);
@@ -318,6 +321,8 @@ static void nonsense_is_refused_and_changes_nothing(void) {
   CHECK(mc_lease_descriptors(lease, ignore_descriptor, &count) == MC_STATUS_STALE_HANDLE);
   CHECK(mc_lease_parts(lease, NULL, 1, &count) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_lease_read(lease, 0, NULL, 1) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_lease_read_all(lease, NULL, 1, &count) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_lease_read_all(lease, NULL, 0, &count) == MC_STATUS_STALE_HANDLE);
   CHECK(mc_store_read(store, key, NULL, 0, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_read(store, key, NULL, 9, &count) == MC_STATUS_INVALID_ARGUMENT);
 

@@ -227,6 +227,8 @@ void damaged_bytes_are_found_by_their_checksum() {
   auto lease = store.get("k");
   CHECK(lease->describe().has_checksum == 1);
   static_cast<char *>(const_cast<void *>(lease->data()))[2] = 'x';
+  CHECK(lease->read().status() == MC_STATUS_CORRUPT);
+  CHECK(mc::last_error().find("instead of") != std::string::npos);
   lease->release();
   CHECK(store.read("k").status() == MC_STATUS_NOT_STORED && store.stats().corrupt.objects == 1);
 
