@@ -1,8 +1,8 @@
-//! `cargo xtask boundary`: what allocating through the C++ handle costs above the same in Rust.
+//! `cargo xtask boundary`: what allocating and getting objects through C++ costs above the same in Rust.
 //!
 //! The two programs `examples/boundary.rs` and `examples/boundary.cpp` of mc-capi run in turns, workload by
 //! workload, and their checksums have to agree. An operation is an allocation, a free, and as many refusals
-//! as the workload meets; what a refusal costs is measured alone as well, so that the rest can be told. All
+//! as the workload meets, or a get of a stored object and its release; what a refusal costs is measured alone as well, so that the rest can be told. All
 //! numbers are medians over the turns, those of differences too: what disturbs a machine for longer than a
 //! turn disturbs both programs.
 
@@ -19,13 +19,14 @@ const TURNS: usize = 25;
 
 /// The workload of refusals alone: all others are told with and without what it finds.
 const REFUSAL: &str = "refusal";
-const WORKLOADS: [&str; 6] = [
+const WORKLOADS: [&str; 7] = [
     "uniform-16384",
     "uniform-32785",
     "uniform-524305",
     "uniform-33554415",
     "random",
     "paired",
+    "get",
 ];
 
 /// What one run of a program printed.

@@ -1,9 +1,10 @@
-// What the C++ handle costs: the uniform, random and paired workloads through mc_alloc.hpp.
+// What the C++ handles cost: the uniform, random and paired workloads through mc_alloc.hpp, and gets
+// through mc_store.hpp.
 //
 // The same program in Rust is boundary.rs beside this file; `cargo xtask boundary` runs both in
 // turns. Both draw the same requests and victims, and print the same checksum.
 //
-// Usage: boundary uniform-SIZE|random|paired|refusal [operations]
+// Usage: boundary uniform-SIZE|random|paired|refusal|get [operations]
 
 #include <time.h>
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "mc_alloc.hpp"
+#include "mc_store.hpp"
 
 namespace {
 
@@ -131,6 +133,29 @@ void refusal(std::uint64_t operations) {
   print("refusal", elapsed, operations, operations - served, all->size());
 }
 
+/// A get and its release, of objects that are all stored.
+void get(std::uint64_t operations) {
+  constexpr std::uint64_t kObjects = 10'000;
+  auto store = mc::Store::create();
+  if (!store || !store->mount(mc::SegmentOptions::remote(1, 0, kObjects << 12))) std::exit(1);
+  std::vector<std::string> keys;
+  for (std::uint64_t at = 0; at < kObjects; ++at) {
+    char key[32];
+    std::snprintf(key, sizeof key, "key/%08" PRIu64, at);
+    keys.emplace_back(key);
+    auto put = store->put(keys.back(), 4096);
+    if (!put || put->commit() != MC_STATUS_OK) std::exit(1);
+  }
+  Generator generator{7};
+  std::uint64_t found = 0;
+  const double start = processor_nanoseconds();
+  for (std::uint64_t at = 0; at < operations; ++at) {
+    found += store->get(keys[generator.below(kObjects)]) ? 1 : 0;
+  }
+  const double elapsed = processor_nanoseconds() - start;
+  print("get", elapsed, operations, 0, found);
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -145,6 +170,8 @@ int main(int argc, char **argv) {
     paired(operations);
   } else if (workload == "refusal") {
     refusal(operations);
+  } else if (workload == "get") {
+    get(operations);
   } else {
     std::fprintf(stderr, "there is no workload \"%s\"\n", workload.c_str());
     return 2;

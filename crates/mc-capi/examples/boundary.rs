@@ -3,11 +3,13 @@
 //!
 //! `cargo xtask boundary` runs both in turns.
 //!
-//! Usage: `boundary uniform-SIZE|random|paired|refusal [operations]`.
+//! Usage: `boundary uniform-SIZE|random|paired|refusal|get [operations]`.
 
 use std::{env, error::Error, iter, num::NonZeroU64, time::Duration};
 
 use mc_offset::{Handle, SharedAllocator};
+use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+use mc_store::{ObjectStore, PutRequest, StoreOptions};
 use nix::time::{ClockId, clock_gettime};
 
 /// `SplitMix64`: the same numbers on both sides of the boundary.
@@ -148,6 +150,31 @@ fn refusal(operations: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A get and its release, of objects that are all stored.
+fn get(operations: usize) -> Result<(), Box<dyn Error>> {
+    const OBJECTS: u64 = 10_000;
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
+    let info = SegmentInfo::new(SegmentId(1), "1", 0, OBJECTS << 12);
+    pool.mount(Segment::remote(info))?;
+    let store = ObjectStore::new(pool, StoreOptions::default())?;
+    let keys: Vec<String> = (0..OBJECTS).map(|at| format!("key/{at:08}")).collect();
+    for key in &keys {
+        store
+            .put(key.as_bytes(), &PutRequest::new(4096))?
+            .commit()?;
+    }
+    let mut generator = Generator { state: 7 };
+    let mut found = 0;
+    let start = processor_time()?;
+    for _ in 0..operations {
+        let key = &keys[usize::try_from(generator.below(OBJECTS))?];
+        found += u64::from(store.get(key.as_bytes()).is_some());
+    }
+    let elapsed = processor_time()? - start;
+    print("get", elapsed, operations, 0, found);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let workload = arguments.next().unwrap_or_default();
@@ -158,6 +185,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "random" => random(operations),
         "paired" => paired(operations),
         "refusal" => refusal(operations),
+        "get" => get(operations),
         other => {
             let size = other.strip_prefix("uniform-");
             let size = size.and_then(|size| size.parse::<NonZeroU64>().ok());

@@ -228,7 +228,7 @@ class [[nodiscard]] Pool {
   struct Options {
     std::uint64_t bytes = 0;
     /// A file that keeps the bytes when the process ends; empty for memory that ends with it.
-    std::string file;
+    std::string file{};
     /// An MC_PAGES_ constant.
     std::uint32_t pages = MC_PAGES_PREFER;
     /// An MC_POPULATE_ constant.
@@ -278,15 +278,15 @@ class [[nodiscard]] Pool {
 
 /// What a segment is: a range of memory that objects are placed in.
 struct SegmentOptions {
-  SegmentId id;
+  SegmentId id{};
   /// Address of the first byte, from which descriptors count.
   std::uint64_t base = 0;
   std::uint64_t size = 0;
   /// Two replicas are never in segments of one name; empty makes one of the id.
-  std::string name;
-  std::string host;
-  std::string endpoint;
-  std::string protocol;
+  std::string name{};
+  std::string host{};
+  std::string endpoint{};
+  std::string protocol{};
   /// 0 takes that of the memory's file.
   std::uint64_t epoch = 0;
   /// The memory that the library reads and writes; that of another host if it has no id.
@@ -337,7 +337,7 @@ struct PutOptions {
   /// Bytes of each replica, if it is of one part.
   std::uint64_t size = 0;
   /// Bytes of each part, for an object of several that are all stored or none is.
-  std::vector<std::uint64_t> parts;
+  std::vector<std::uint64_t> parts{};
   std::uint64_t align = 1;
   std::uint32_t extents_max = 1;
   std::uint32_t replicas = 1;
@@ -345,12 +345,12 @@ struct PutOptions {
   std::uint32_t replicas_least = 0;
   /// From -128 to 127.
   std::int32_t priority = 0;
-  std::string host;
-  std::string tenant;
+  std::string host{};
+  std::string tenant{};
   /// Key of the object before this one in its prompt; the empty key stands for none.
-  std::string parent;
-  std::vector<mc_segment_id> preferred;
-  std::vector<mc_segment_id> excluded;
+  std::string parent{};
+  std::vector<mc_segment_id> preferred{};
+  std::vector<mc_segment_id> excluded{};
   double cost_seconds = 0;
   /// A time of Store::now(); 0 for none.
   double keep_until_seconds = 0;
