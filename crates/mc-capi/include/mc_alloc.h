@@ -843,6 +843,14 @@ typedef struct mc_put_report {
 // throw.
 typedef void (*mc_descriptor_visitor)(void *context, const struct mc_descriptor *descriptor);
 
+// Names space without a key. A value with `id` 0 names none.
+//
+// Copies name the same space; `mc_placement_free` makes all of them stale.
+typedef struct mc_placement {
+  // A number that names nothing else in this process, ever.
+  uint64_t id;
+} mc_placement;
+
 // One object of a prompt.
 typedef struct mc_chain_item {
   // Its key.
@@ -1927,6 +1935,65 @@ enum mc_status mc_put_commit(struct mc_put put);
 // Any thread may call this; it waits for writes in progress. Fails with `MC_STATUS_STALE_HANDLE` or
 // `MC_STATUS_OTHER_PROCESS`.
 enum mc_status mc_put_abort(struct mc_put put);
+
+// Finds space for replicas in the segments of a store, without a key: it is neither found nor evicted nor
+// moved, and nobody leaves for it.
+//
+// Of the options, size, alignment, pieces, replicas, host and the two lists of segments count. The caller
+// owns the space and ends it with `mc_placement_free`. Any thread may call this. Fails with
+// `MC_STATUS_NO_SPACE` if too few segments have a hole, `MC_STATUS_TOO_LARGE` if none could ever take it,
+// `MC_STATUS_INVALID_ARGUMENT`, also for parts, and with `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`; nothing changed then.
+//
+// # Safety
+//
+// As `mc_store_put`.
+enum mc_status mc_store_place(struct mc_store store,
+                              const struct mc_put_options *options,
+                              struct mc_placement *out);
+
+// Tells `visit` where the replicas are, one descriptor for each.
+//
+// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+//
+// # Safety
+//
+// `visit` may be called with `context`.
+enum mc_status mc_placement_descriptors(struct mc_placement placement,
+                                        mc_descriptor_visitor visit,
+                                        void *context);
+
+// Copies `length` bytes to every replica, from the byte `offset` of it on.
+//
+// Any thread may call this; of several for one placement, each waits for the others. Fails with
+// `MC_STATUS_UNREADABLE` if a replica is not in memory of this process or its segment went away,
+// `MC_STATUS_INVALID_ARGUMENT` for bytes that it does not have, and with `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`; some bytes may have been written.
+//
+// # Safety
+//
+// `length` bytes begin at `bytes`, and nobody writes them during the call.
+enum mc_status mc_placement_write(struct mc_placement placement,
+                                  uint64_t offset,
+                                  const void *bytes,
+                                  size_t length);
+
+// Copies `length` bytes of the first replica that this process can read to `into`, from the byte `offset`
+// of it on. Fails as `mc_placement_write`.
+//
+// # Safety
+//
+// Room for `length` bytes begins at `into`, and nobody else uses it during the call.
+enum mc_status mc_placement_read(struct mc_placement placement,
+                                 uint64_t offset,
+                                 void *into,
+                                 size_t length);
+
+// Gives space back. The handle is stale from then on.
+//
+// Any thread may call this; it waits for reads and writes in progress. Fails with
+// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+enum mc_status mc_placement_free(struct mc_placement placement);
 
 // Finds space for the objects of a prompt that are missing, in the order of `items` and as many from
 // the front as fit; those that are there are used. Each is the child of the one before it, the first one

@@ -430,6 +430,40 @@ class [[nodiscard]] Put {
   detail::Owned<mc_put, mc_put_abort> put_;
 };
 
+/// Space without a key, for whoever keeps his own; given back when it is destroyed. It is neither found
+/// nor evicted nor moved.
+class [[nodiscard]] Placement {
+ public:
+  /// Where the replicas are.
+  std::vector<Descriptor> descriptors() const {
+    std::vector<Descriptor> all;
+    static_cast<void>(mc_placement_descriptors(placement_.get(), detail::collect_descriptor, &all));
+    return all;
+  }
+
+  /// Copies bytes to every replica, from the byte `offset` of it on.
+  [[nodiscard]] mc_status write(const void *bytes, std::size_t length,
+                                std::uint64_t offset = 0) noexcept {
+    return mc_placement_write(placement_.get(), offset, bytes, length);
+  }
+
+  /// Copies bytes out of the first replica that this process can read.
+  [[nodiscard]] mc_status read(void *into, std::size_t length,
+                               std::uint64_t offset = 0) const noexcept {
+    return mc_placement_read(placement_.get(), offset, into, length);
+  }
+
+  /// Gives the space back.
+  void free() noexcept { placement_ = {}; }
+
+ private:
+  friend class Store;
+
+  explicit Placement(mc_placement placement) noexcept : placement_(placement) {}
+
+  detail::Owned<mc_placement, mc_placement_free> placement_;
+};
+
 /// The objects of a prompt from its first on: those that are stored, and space for those that were
 /// missing, which is given back when this is destroyed without a commit.
 class [[nodiscard]] Chain {
@@ -689,6 +723,15 @@ class [[nodiscard]] Store {
     PutOptions options;
     options.size = size;
     return put(key, options);
+  }
+
+  /// Finds space without a key; nobody leaves for it.
+  [[nodiscard]] Result<Placement> place(const PutOptions &options) {
+    const mc_put_options passed = options.native();
+    mc_placement placement{};
+    const mc_status status = mc_store_place(handle(), &passed, &placement);
+    if (status != MC_STATUS_OK) return status;
+    return Placement(placement);
   }
 
   /// Stores bytes under a key.

@@ -22,4 +22,6 @@ pub(crate) enum Kind {
     Lease = 8,
     /// A queue of events.
     Events = 9,
+    /// Space without a key.
+    Placement = 10,
 }

@@ -88,6 +88,7 @@ mod store_events;
 mod store_fault;
 mod store_lease;
 mod store_options;
+mod store_place;
 mod store_put;
 mod store_segments;
 mod store_stats;
@@ -97,5 +98,6 @@ pub use self::{
     arena::*, arena_options::*, buffers::*, call::*, descriptor::*, figures::*, key::*, log::*,
     offset::*, offset_options::*, offset_report::*, offset_restore::*, owned::*, pool::*,
     segment_options::*, slots::*, status::*, store::*, store_chain::*, store_events::*,
-    store_lease::*, store_options::*, store_put::*, store_segments::*, store_stats::*, version::*,
+    store_lease::*, store_options::*, store_place::*, store_put::*, store_segments::*,
+    store_stats::*, version::*,
 };

@@ -19,6 +19,8 @@ pub(crate) enum StoreFault {
     #[error(transparent)]
     Put(#[from] PutError),
     #[error(transparent)]
+    Place(#[from] PlacementError),
+    #[error(transparent)]
     Commit(#[from] CommitError),
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -52,6 +54,7 @@ impl StoreFault {
         match self {
             Self::CopyFailed => Status::CopyFailed,
             Self::Put(error) => put(error),
+            Self::Place(error) => placement(error),
             Self::Commit(error) => commit(*error),
             Self::Write(WriteError::Expired) => Status::Expired,
             Self::Write(WriteError::Bytes(error))
@@ -73,35 +76,10 @@ impl StoreFault {
     /// Returns the numbers of a refusal.
     pub(crate) fn figures(&self) -> Figures {
         match *self {
-            Self::Put(
-                PutError::Place(PlacementError::NoSpace {
-                    asked,
-                    free_bytes,
-                    largest_hole,
-                    ..
-                })
-                | PutError::NoRoom {
-                    place:
-                        PlacementError::NoSpace {
-                            asked,
-                            free_bytes,
-                            largest_hole,
-                            ..
-                        },
-                    ..
-                },
-            ) => Figures {
-                asked,
-                free: free_bytes,
-                largest_hole,
-                ..Figures::default()
-            },
-            Self::Put(PutError::Place(
-                PlacementError::NoSegment { asked, .. } | PlacementError::TooFewNames { asked, .. },
-            )) => Figures {
-                asked,
-                ..Figures::default()
-            },
+            Self::Place(error)
+            | Self::Put(PutError::Place(error) | PutError::NoRoom { place: error, .. }) => {
+                placement_figures(error)
+            }
             Self::Put(PutError::QuotaExceeded {
                 asked, used, most, ..
             }) => Figures {
@@ -135,6 +113,29 @@ fn placement(error: &PlacementError) -> Status {
         PlacementError::NoSegment { .. } | PlacementError::TooFewNames { .. } => Status::TooLarge,
         PlacementError::NoSpace { .. } => Status::NoSpace,
         _ => Status::InvalidArgument,
+    }
+}
+
+fn placement_figures(error: PlacementError) -> Figures {
+    match error {
+        PlacementError::NoSpace {
+            asked,
+            free_bytes,
+            largest_hole,
+            ..
+        } => Figures {
+            asked,
+            free: free_bytes,
+            largest_hole,
+            ..Figures::default()
+        },
+        PlacementError::NoSegment { asked, .. } | PlacementError::TooFewNames { asked, .. } => {
+            Figures {
+                asked,
+                ..Figures::default()
+            }
+        }
+        _ => Figures::default(),
     }
 }
 

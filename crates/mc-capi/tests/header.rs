@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The files that export something, in the order of the header.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 27] = [
     "version.rs",
     "status.rs",
     "figures.rs",
@@ -32,6 +32,7 @@ const SOURCES: [&str; 26] = [
     "store.rs",
     "store_segments.rs",
     "store_put.rs",
+    "store_place.rs",
     "store_chain.rs",
     "store_lease.rs",
     "store_events.rs",

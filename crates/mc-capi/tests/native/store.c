@@ -298,6 +298,15 @@ static void nonsense_is_refused_and_changes_nothing(void) {
   put.id = store.id;
   CHECK(mc_put_commit(put) == MC_STATUS_STALE_HANDLE);
 
+  mc_placement placement = {0};
+  CHECK(mc_store_place(stale, &one, &placement) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_place(store, NULL, &placement) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_place(store, &one, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_placement_descriptors(placement, NULL, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_placement_write(placement, 0, NULL, 1) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_placement_read(placement, 0, NULL, 1) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_placement_free(placement) == MC_STATUS_STALE_HANDLE);
+
   CHECK(mc_store_put_many(store, NULL, 1, &one, &chain) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_put_many(store, NULL, 0, NULL, &chain) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_chain_describe(chain, NULL) == MC_STATUS_INVALID_ARGUMENT);

@@ -96,6 +96,44 @@ void a_put_that_is_dropped_gives_its_space_back() {
   CHECK(store.stats().in_flight == 0 && store.stats().objects == 1);
 }
 
+void space_without_a_key_is_placed_and_given_back() {
+  Store store = make_store(2);
+  PutOptions options;
+  options.size = 5000;
+  options.align = 4096;
+  options.replicas = 2;
+  auto space = store.place(options);
+  CHECK(space && space->write("value", 5, 4995) == MC_STATUS_OK);
+  CHECK(space->write("value", 5, 4996) == MC_STATUS_INVALID_ARGUMENT);
+  const auto places = space->descriptors();
+  CHECK(places.size() == 2 && places[0].segment != places[1].segment);
+  for (const auto &place : places) {
+    CHECK(place.size == 5000 && place.address % 4096 == 0);
+    const auto *bytes = reinterpret_cast<const char *>(static_cast<std::uintptr_t>(place.address));
+    CHECK(std::memcmp(bytes + 4995, "value", 5) == 0);
+  }
+  char bytes[3];
+  CHECK(store.keys().empty() && store.unmount(places[0].segment));
+  CHECK(space->write("x", 1) == MC_STATUS_UNREADABLE);
+  CHECK(space->read(bytes, 3, 4996) == MC_STATUS_OK && std::memcmp(bytes, "alu", 3) == 0);
+
+  // Nobody leaves for it, and it leaves for nobody.
+  options = {};
+  options.size = kPoolBytes / 2;
+  CHECK(store.put_bytes("k", std::string(kPoolBytes / 2, 'k')) == MC_STATUS_OK);
+  CHECK(store.place(options).status() == MC_STATUS_NO_SPACE);
+  CHECK(mc::last_figures().asked == kPoolBytes / 2 && store.exists("k"));
+  CHECK(store.put("all", kPoolBytes).status() == MC_STATUS_NO_SPACE);
+  space->free();
+  CHECK(space->read(bytes, 1) == MC_STATUS_STALE_HANDLE && store.remove("k") == MC_STATUS_OK);
+  options.size = kPoolBytes;
+  CHECK(store.place(options) && store.segments().at(0).placed_bytes == 0);
+  options.size = 2 * kPoolBytes;
+  CHECK(store.place(options).status() == MC_STATUS_TOO_LARGE);
+  options.parts = {1, 2};
+  CHECK(store.place(options).status() == MC_STATUS_INVALID_ARGUMENT);
+}
+
 void parts_are_stored_together() {
   Store store = make_store();
   PutOptions options;
@@ -427,6 +465,7 @@ void memory_of_an_arena_is_a_pool() {
 int main() {
   objects_are_stored_and_found();
   a_put_that_is_dropped_gives_its_space_back();
+  space_without_a_key_is_placed_and_given_back();
   parts_are_stored_together();
   prompts_are_put_and_found_from_their_beginning();
   the_oldest_leave_and_leased_and_pinned_objects_stay();
