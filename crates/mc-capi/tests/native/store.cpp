@@ -127,7 +127,8 @@ void space_without_a_key_is_placed_and_given_back() {
   space->free();
   CHECK(space->read(bytes, 1) == MC_STATUS_STALE_HANDLE && store.remove("k") == MC_STATUS_OK);
   options.size = kPoolBytes;
-  CHECK(store.place(options) && store.segments().at(0).placed_bytes == 0);
+  CHECK(store.place(options));
+  CHECK(store.segments().at(0).placed_bytes == 0);
   options.size = 2 * kPoolBytes;
   CHECK(store.place(options).status() == MC_STATUS_TOO_LARGE);
   options.parts = {1, 2};
