@@ -142,6 +142,9 @@
 // What is written down survives a power failure; every put waits for the disk.
 #define MC_DURABLE_POWER 1
 
+// Stands for no limit.
+#define MC_NO_LIMIT UINT64_MAX
+
 // Removes nothing if the object is leased or pinned.
 #define MC_REMOVE_IF_IDLE 0
 
@@ -150,9 +153,6 @@
 
 // Removes the object, pinned or not; timed leases count for nothing.
 #define MC_REMOVE_NOW 2
-
-// Stands for no limit.
-#define MC_NO_LIMIT UINT64_MAX
 
 // The segment is readable and open to placement.
 #define MC_SEGMENT_OK 0
@@ -1663,6 +1663,30 @@ enum mc_status mc_store_sync(struct mc_store store);
 // made; 0 for a stale handle. Any thread may call this.
 double mc_store_now(struct mc_store store);
 
+// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
+//
+// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
+// puts. All guarantees together are at most the bytes of the segments, so mount them before.
+//
+// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be had,
+// `MC_STATUS_JOURNAL`, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed
+// then.
+//
+// # Safety
+//
+// `name` is a text that ends with a zero byte, and nobody writes it during the call.
+enum mc_status mc_store_tenant(struct mc_store store,
+                               const char *name,
+                               uint64_t guaranteed_bytes,
+                               uint64_t bytes_max);
+
+// Checks that all tables of the store agree, while no other call runs: an aid for tests, in time linear
+// in the objects.
+//
+// Fails with `MC_STATUS_INTERNAL` if they do not, which no calls can bring about, and with
+// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+enum mc_status mc_store_check_invariants(struct mc_store store);
+
 // Says whether an object is stored under a key; that is no use of it. A stale handle has none.
 //
 // Any thread may call this.
@@ -1720,30 +1744,6 @@ enum mc_status mc_store_end_lease(struct mc_store store, struct mc_key key);
 // `visit` may be called with `context`.
 enum mc_status mc_store_keys(struct mc_store store, mc_key_visitor visit, void *context);
 
-// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
-//
-// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
-// puts. All guarantees together are at most the bytes of the segments, so mount them before.
-//
-// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be had,
-// `MC_STATUS_JOURNAL`, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed
-// then.
-//
-// # Safety
-//
-// `name` is a text that ends with a zero byte, and nobody writes it during the call.
-enum mc_status mc_store_tenant(struct mc_store store,
-                               const char *name,
-                               uint64_t guaranteed_bytes,
-                               uint64_t bytes_max);
-
-// Checks that all tables of the store agree, while no other call runs: an aid for tests, in time linear
-// in the objects.
-//
-// Fails with `MC_STATUS_INTERNAL` if they do not, which no calls can bring about, and with
-// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
-enum mc_status mc_store_check_invariants(struct mc_store store);
-
 // Adds a segment and opens it to placement; one of the constants `MC_MOUNTED`, `MC_ALREADY_MOUNTED` and
 // `MC_REPLACED` is written to `mounting`, unless that is null.
 //
@@ -1764,9 +1764,10 @@ enum mc_status mc_store_mount(struct mc_store store,
 // Unmounts a segment, and tells `visit`, unless that is null, which objects that cost a replica.
 //
 // Leases of its objects stay, and cannot read there any more. Any thread may call this. Fails with
-// `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_BUSY` while bytes in it are read or
-// written, from when on nobody begins to, so that a second call ends it; and with
-// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then, of which events tell
+// alone, nobody begins to read there, and a second call ends the unmount. Fails also with
+// `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`; nothing changed then.
 //
 // # Safety
 //

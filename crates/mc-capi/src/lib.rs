@@ -86,6 +86,7 @@ mod store;
 mod store_chain;
 mod store_events;
 mod store_fault;
+mod store_keys;
 mod store_lease;
 mod store_options;
 mod store_place;
@@ -98,6 +99,6 @@ pub use self::{
     arena::*, arena_options::*, buffers::*, call::*, descriptor::*, figures::*, key::*, log::*,
     offset::*, offset_options::*, offset_report::*, offset_restore::*, owned::*, pool::*,
     segment_options::*, slots::*, status::*, store::*, store_chain::*, store_events::*,
-    store_lease::*, store_options::*, store_place::*, store_put::*, store_segments::*,
-    store_stats::*, version::*,
+    store_keys::*, store_lease::*, store_options::*, store_place::*, store_put::*,
+    store_segments::*, store_stats::*, version::*,
 };

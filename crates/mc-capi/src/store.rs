@@ -1,4 +1,4 @@
-//! Object stores: made, opened, destroyed, and asked about single keys.
+//! Object stores: made, opened and destroyed.
 
 #![expect(
     unsafe_code,
@@ -13,30 +13,23 @@ use std::{
 
 use mc_arena::Process;
 use mc_segment::SegmentPool;
-use mc_store::{ObjectStore, Quota, Removal};
+use mc_store::{ObjectStore, Quota};
 
 use crate::{
     arguments,
     call::{ask, run},
     descriptor::c_text,
     fault::Fault,
-    key::{Key, KeyVisitor, tell_keys},
+    key::{KeyVisitor, tell_keys},
     kind::Kind,
     raw::{self, required},
     registry::Registry,
     segment_options::{Described, Restart, SegmentTerms},
     status::Status,
-    store_options::{ObjectStoreOptions, choice},
+    store_options::ObjectStoreOptions,
 };
 
 static STORES: Registry<OpenStore> = Registry::new(Kind::Store);
-
-/// Removes nothing if the object is leased or pinned.
-pub const MC_REMOVE_IF_IDLE: u32 = 0;
-/// Frees the key at once, and the bytes when the last lease ends; a pinned object stays.
-pub const MC_REMOVE_DETACH: u32 = 1;
-/// Removes the object, pinned or not; timed leases count for nothing.
-pub const MC_REMOVE_NOW: u32 = 2;
 
 /// Stands for no limit.
 pub const MC_NO_LIMIT: u64 = u64::MAX;
@@ -244,102 +237,6 @@ pub extern "C" fn mc_store_now(store: StoreHandle) -> f64 {
     ask(|| store.with(|store| Ok(store.now().as_secs_f64())))
 }
 
-/// Says whether an object is stored under a key; that is no use of it. A stale handle has none.
-///
-/// Any thread may call this.
-///
-/// # Safety
-///
-/// `bytes` of `key` begin at its `start`, and nobody writes them during the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_exists(store: StoreHandle, key: Key) -> bool {
-    ask(|| {
-        // SAFETY: the caller's clause.
-        let key = unsafe { key.get("key") }?;
-        store.with(|store| Ok(store.exists(key)))
-    })
-}
-
-/// Removes an object, as one of the `MC_REMOVE_` constants says.
-///
-/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_LEASED` or `MC_STATUS_PINNED`,
-/// and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed then.
-///
-/// # Safety
-///
-/// As `mc_store_exists`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_remove(store: StoreHandle, key: Key, mode: u32) -> Status {
-    run(|| {
-        let modes = [Removal::IfIdle, Removal::Detach, Removal::Now];
-        let mode = choice(&modes, "mode", mode, "one of the MC_REMOVE_ constants")?;
-        // SAFETY: the caller's clause.
-        let key = unsafe { key.get("key") }?;
-        store.with(|store| Ok(store.remove(key, mode)?))
-    })
-}
-
-/// Keeps an object from leaving until it is unpinned.
-///
-/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_STALE_HANDLE` or
-/// `MC_STATUS_OTHER_PROCESS`.
-///
-/// # Safety
-///
-/// As `mc_store_exists`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_pin(store: StoreHandle, key: Key) -> Status {
-    // SAFETY: the caller's clause.
-    unsafe { expect_stored(store, key, ObjectStore::pin) }
-}
-
-/// Lets a pinned object leave again, as if it was used now; otherwise as `mc_store_pin`.
-///
-/// # Safety
-///
-/// As `mc_store_exists`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_unpin(store: StoreHandle, key: Key) -> Status {
-    // SAFETY: the caller's clause.
-    unsafe { expect_stored(store, key, ObjectStore::unpin) }
-}
-
-/// Ends the timed lease of an object, whoever took it; leases that are held stay.
-///
-/// Any thread may call this. Fails with `MC_STATUS_NOT_STORED` if there was none, and with
-/// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
-///
-/// # Safety
-///
-/// As `mc_store_exists`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_end_lease(store: StoreHandle, key: Key) -> Status {
-    // SAFETY: the caller's clause.
-    unsafe { expect_stored(store, key, ObjectStore::end_lease) }
-}
-
-/// Tells `visit` the keys of all objects, in no order, in time linear in their number.
-///
-/// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
-///
-/// # Safety
-///
-/// `visit` may be called with `context`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mc_store_keys(
-    store: StoreHandle,
-    visit: KeyVisitor,
-    context: *mut c_void,
-) -> Status {
-    run(|| {
-        required(visit, "visit")?;
-        let keys = store.with(|store| Ok(store.keys()))?;
-        // SAFETY: the caller's clause.
-        unsafe { tell_keys(&keys, visit, context) };
-        Ok(())
-    })
-}
-
 /// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
 ///
 /// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
@@ -383,26 +280,6 @@ pub extern "C" fn mc_store_check_invariants(store: StoreHandle) -> Status {
             store.check_invariants();
             Ok(())
         })
-    })
-}
-
-/// Runs a call that says whether it found what it is about.
-///
-/// # Safety
-///
-/// As `mc_store_exists`.
-unsafe fn expect_stored(
-    store: StoreHandle,
-    key: Key,
-    call: impl FnOnce(&ObjectStore, &[u8]) -> bool,
-) -> Status {
-    run(|| {
-        // SAFETY: the caller's clause.
-        let key = unsafe { key.get("key") }?;
-        match store.with(|store| Ok(call(store, key)))? {
-            true => Ok(()),
-            false => Err(Fault::NotStored),
-        }
     })
 }
 

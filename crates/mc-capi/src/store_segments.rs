@@ -149,9 +149,10 @@ pub unsafe extern "C" fn mc_store_mount(
 /// Unmounts a segment, and tells `visit`, unless that is null, which objects that cost a replica.
 ///
 /// Leases of its objects stay, and cannot read there any more. Any thread may call this. Fails with
-/// `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_BUSY` while bytes in it are read or
-/// written, from when on nobody begins to, so that a second call ends it; and with
-/// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+/// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then, of which events tell
+/// alone, nobody begins to read there, and a second call ends the unmount. Fails also with
+/// `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_STALE_HANDLE` or
+/// `MC_STATUS_OTHER_PROCESS`; nothing changed then.
 ///
 /// # Safety
 ///
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn mc_store_unmount(
     run(|| {
         let id = id.id();
         let unmounted = store.with(|store| match store.pool().state(id) {
-            // An unmount that was refused because the segment was in use has told who is lost.
+            // It was busy when it was unmounted; its objects are gone since.
             Some(SegmentState::Unmounting) => {
                 store.pool().finish_unmount(id)?;
                 Ok(None)

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The files that export something, in the order of the header.
-const SOURCES: [&str; 27] = [
+const SOURCES: [&str; 28] = [
     "version.rs",
     "status.rs",
     "figures.rs",
@@ -30,6 +30,7 @@ const SOURCES: [&str; 27] = [
     "descriptor.rs",
     "store_options.rs",
     "store.rs",
+    "store_keys.rs",
     "store_segments.rs",
     "store_put.rs",
     "store_place.rs",

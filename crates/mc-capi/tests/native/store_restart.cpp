@@ -27,9 +27,8 @@ struct Place {
   std::string path;
 
   Place() {
-    char name[] = "/tmp/mc-store-XXXXXX";
-    CHECK(mkdtemp(name) != nullptr);
-    path = name;
+    path = "/tmp/mc-store-" + std::string(6, 'X');
+    CHECK(mkdtemp(path.data()) != nullptr);
   }
   Place(const Place &) = delete;
   Place &operator=(const Place &) = delete;
