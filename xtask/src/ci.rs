@@ -29,7 +29,7 @@ type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 /// The steps, the quickest to fail first.
 const STEPS: &[Step] = &[
     ("tidy", |_| tidy::run()),
-    ("dependencies", |_| supply::run()),
+    ("dependencies", supply::run),
     ("format", format),
     ("packages", |_| packages::package(Archive::List)),
     ("lints", lints),
