@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::packages::Archive;
 use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{bench, drill, hugepages, native, packages, soak, supply, tidy, wheel};
+use crate::{bench, drill, hugepages, native, packages, report, soak, supply, tidy, wheel};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
         bench::check(Compared::Decisions)
     }),
     ("benchmark smoke run", smoke),
+    ("HTML report", report::run),
     ("kill drill", |shell| {
         drill::drill(shell, DRILL_KILLS, DRILL_SEED)
     }),

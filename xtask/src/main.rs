@@ -16,6 +16,7 @@ mod native;
 mod packages;
 mod page;
 mod regression;
+mod report;
 mod sbom;
 mod semver;
 mod soak;
@@ -112,6 +113,8 @@ enum Task {
         #[arg(value_name = "REVISION")]
         since: String,
     },
+    /// Write the HTML report of the shipped trace to target/report, and have chromium use it
+    Report,
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++, and the list of what is in them, in target/dist
@@ -146,6 +149,7 @@ fn main() -> anyhow::Result<()> {
         Task::Drill { kills, seed } => drill::run(kills, seed),
         Task::Cluster { kills, seed } => cluster::run(kills, seed),
         Task::Semver { since } => semver::run(&since),
+        Task::Report => report::run(&workspace::shell()?),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),
