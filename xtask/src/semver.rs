@@ -34,8 +34,8 @@ pub(crate) fn run(since: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the report on one library. The status of the tool does not tell breaking changes from a library
-/// that does not build; the last lines of a report do.
+/// Returns the report on one library: the summary, which is the last but one line of the progress, and what
+/// has changed. The status of the tool does not tell changes from a library that does not build.
 fn compare(shell: &Shell, name: &str, since: &str) -> anyhow::Result<String> {
     // As for a release that must break nothing, so that nothing is left out.
     let options = ["--all-features", "--release-type", "minor"];
@@ -46,11 +46,9 @@ fn compare(shell: &Shell, name: &str, since: &str) -> anyhow::Result<String> {
     .quiet()
     .ignore_status()
     .output()?;
-    let report = String::from_utf8(result.stdout)?;
-    ensure!(
-        report.contains("Summary"),
-        "{name} cannot be compared: {}",
-        String::from_utf8_lossy(&result.stderr).trim()
-    );
-    Ok(report)
+    let progress = String::from_utf8_lossy(&result.stderr);
+    let summary = progress.lines().find(|line| line.contains("Summary"));
+    let summary = summary.with_context(|| format!("{name} cannot be compared: {progress}"))?;
+    let changes = String::from_utf8_lossy(&result.stdout);
+    Ok(format!("{}\n{changes}", summary.trim()))
 }
