@@ -10,17 +10,17 @@ const MOMENTS: usize = 10;
 /// Runs a workload and returns its runs with moments, after comparing them with those without.
 #[track_caller]
 fn runs(workload: &str, request: Request) -> Vec<Run> {
-    let workload = by_name(workload).unwrap();
+    let workload = by_name(workload).expect("it is in the table");
     let request = Request {
         effort: Effort::Quick,
         ..request
     };
-    let plain = (workload.run)(&request, &mut |_| {}).unwrap();
+    let plain = (workload.run)(&request, &mut |_| {}).expect("the request is in order");
     let watched = Request {
         moments: MOMENTS,
         ..request
     };
-    let watched = (workload.run)(&watched, &mut |_| {}).unwrap();
+    let watched = (workload.run)(&watched, &mut |_| {}).expect("the request is in order");
     for (plain, watched) in plain.iter().zip(&watched) {
         assert_eq!(plain.text("checksum"), watched.text("checksum"));
         let kept = |run: &Run| run.fields().any(|(name, _)| name.ends_with("_moments"));
@@ -43,8 +43,8 @@ fn last(run: &Run, field: &str) -> f64 {
 /// Returns the share of the pool that the last map has as held, to a ninth of a cell.
 #[track_caller]
 fn mapped(run: &Run) -> f64 {
-    let maps = run.text(MAP).unwrap();
-    let cells = usize::try_from(CELLS).unwrap();
+    let maps = run.text(MAP).expect("the subject tells where objects lie");
+    let cells = usize::try_from(CELLS).expect("cells are few");
     assert_eq!(maps.len(), MOMENTS * cells);
     let last = maps[maps.len() - cells..].bytes();
     last.map(|digit| f64::from(digit - b'0') / 9.0).sum::<f64>() / CELLS as f64
