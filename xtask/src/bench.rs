@@ -102,7 +102,7 @@ pub(crate) fn accept() -> anyhow::Result<()> {
 /// Builds the command and returns where it is.
 ///
 /// Cargo is asked, because the directory can be moved by configuration and environment.
-fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
     cmd!(
         shell,
         "cargo build --locked --quiet --release --package mc-bench"

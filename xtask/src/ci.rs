@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::packages::Archive;
 use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{bench, drill, hugepages, native, packages, soak, supply, tidy, wheel};
+use crate::{bench, drill, hugepages, native, packages, report, soak, supply, tidy, wheel};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -29,7 +29,7 @@ type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 /// The steps, the quickest to fail first.
 const STEPS: &[Step] = &[
     ("tidy", |_| tidy::run()),
-    ("dependencies", |_| supply::run()),
+    ("dependencies", supply::run),
     ("format", format),
     ("packages", |_| packages::package(Archive::List)),
     ("lints", lints),
@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
         bench::check(Compared::Decisions)
     }),
     ("benchmark smoke run", smoke),
+    ("HTML report", report::run),
     ("kill drill", |shell| {
         drill::drill(shell, DRILL_KILLS, DRILL_SEED)
     }),

@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: headers, libraries, README and licences as programs in C and C++ need them.
+//! `cargo xtask dist`: headers, libraries, README and licences as programs in C and C++ need them, and a
+//! software bill of materials.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +7,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, TempDir, cmd};
 
 use crate::native::has_tool;
+use crate::sbom;
 use crate::workspace::{relative, root, say, shell};
 
 const CRATE: &str = "crates/mc-capi";
@@ -78,6 +80,8 @@ fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
     for document in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         copy(&format!("{CRATE}/{document}"), "share/doc/mc_alloc")?;
     }
+    let parts = sbom::of_package(shell, "mc-capi")?;
+    shell.write_file(dist.join("share/doc/mc_alloc/mc_alloc.cdx.json"), parts)?;
     let version = env!("CARGO_PKG_VERSION");
     shell.write_file(dist.join("lib/pkgconfig/mc_alloc.pc"), pkg_config(version))?;
     let cmake = dist.join("lib/cmake/mc_alloc");

@@ -16,6 +16,9 @@ mod native;
 mod packages;
 mod page;
 mod regression;
+mod report;
+mod sbom;
+mod semver;
 mod soak;
 mod supply;
 mod tidy;
@@ -104,9 +107,17 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Report what of the public interfaces has changed since a revision (needs cargo-semver-checks)
+    Semver {
+        /// The revision
+        #[arg(value_name = "REVISION")]
+        since: String,
+    },
+    /// Write the HTML report of the shipped trace to target/report, and have chromium use it
+    Report,
     /// Compile and run the programs in C, C++ and Python
     Native,
-    /// Assemble headers and libraries for C and C++ in target/dist
+    /// Assemble headers and libraries for C and C++, and the list of what is in them, in target/dist
     Dist,
     /// Measure what the C++ handle costs above that of Rust
     Boundary,
@@ -137,6 +148,8 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Drill { kills, seed } => drill::run(kills, seed),
         Task::Cluster { kills, seed } => cluster::run(kills, seed),
+        Task::Semver { since } => semver::run(&since),
+        Task::Report => report::run(&workspace::shell()?),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),

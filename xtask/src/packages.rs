@@ -81,7 +81,7 @@ fn check_files(shell: &Shell, package: &Package) -> anyhow::Result<()> {
 }
 
 /// Returns the members of the workspace that are meant for a registry.
-fn published() -> anyhow::Result<Vec<Package>> {
+pub(crate) fn published() -> anyhow::Result<Vec<Package>> {
     let metadata = metadata()?;
     let is_published =
         |package: &&Package| package.publish.as_ref().is_none_or(|to| !to.is_empty());

@@ -1,7 +1,8 @@
 //! What the workspace depends on: every licence allowed, every package from the registry.
 //!
-//! The rules are those of `deny.toml`, which `cargo deny check` reads too. This check needs neither that
-//! tool nor the network, so it is the same on every machine; advisories are left to the tool.
+//! The rules are those of `deny.toml`. Where cargo-deny is installed it checks them; building it takes longer
+//! than all other checks, so that a machine with nothing but rustup gets the part that the metadata of cargo
+//! answers: licences and sources. Advisories need the network and are left to `cargo deny check advisories`.
 
 use std::fs;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, ensure};
 use cargo_metadata::Package;
 use serde::Deserialize;
 use spdx::{Expression, Licensee, ParseMode};
+use xshell::{Shell, cmd};
 
 use crate::workspace::{metadata, root, say};
 
@@ -41,7 +43,23 @@ struct SourceRules {
 }
 
 /// Fails if a dependency, direct or not, breaks a rule.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
+    let has_tool = cmd!(shell, "cargo deny --version").quiet();
+    if has_tool.ignore_stdout().ignore_stderr().run().is_ok() {
+        let checks = ["licenses", "bans", "sources"];
+        cmd!(
+            shell,
+            "cargo deny --log-level error --offline --locked check {checks...}"
+        )
+        .run()?;
+        return Ok(());
+    }
+    say("cargo-deny is not installed: of deny.toml only licences and sources are checked");
+    check_metadata()
+}
+
+/// Checks what the metadata of cargo tells.
+fn check_metadata() -> anyhow::Result<()> {
     let text = fs::read_to_string(root().join("deny.toml")).context("cannot read deny.toml")?;
     let rules: Rules = toml::from_str(&text).context("in deny.toml")?;
     let packages = metadata()?.packages;

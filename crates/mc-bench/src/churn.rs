@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::moments::{Map, Moments};
 use crate::occupancy::Occupancy;
 use crate::subject::{Placement, Pool, Subject};
 
@@ -41,6 +42,8 @@ pub struct Plan {
     pub sampling: Sampling,
     /// Seed of the victims.
     pub seed: u64,
+    /// Moments of the timed section that are kept; the clock stands still meanwhile.
+    pub moments: usize,
 }
 
 /// Which live objects one refused request evicts.
@@ -82,6 +85,8 @@ pub struct Outcome {
     pub checksum: Checksum,
     /// Who lies where at the end, if objects have [`Classes`] and the subject can tell.
     pub occupancy: Option<Occupancy>,
+    /// What it looked like meanwhile.
+    pub moments: Moments,
 }
 
 /// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
@@ -108,22 +113,58 @@ fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome
         store.put(size_bytes);
     }
     store.start_sampling(plan);
-    let start = Instant::now();
-    match plan.sampling {
-        Sampling::Operation => {
-            for &size_bytes in &plan.timed {
-                store.put(size_bytes);
-                store.samples.push(store.live_bytes);
+    let (mut elapsed, mut moments, mut done) = (Duration::ZERO, Moments::default(), 0);
+    for part in plan.parts() {
+        let start = Instant::now();
+        match plan.sampling {
+            Sampling::Operation => {
+                for &size_bytes in part {
+                    store.put(size_bytes);
+                    store.samples.push(store.live_bytes);
+                }
+            }
+            Sampling::Failure => {
+                for &size_bytes in part {
+                    store.put(size_bytes);
+                }
             }
         }
-        Sampling::Failure => {
-            for &size_bytes in &plan.timed {
-                store.put(size_bytes);
-            }
-        }
+        elapsed += start.elapsed();
+        done += part.len() as u64;
+        let counts = [done, store.live_bytes, store.evicted, store.refused];
+        plan.keep_moment(&mut moments, &store.subject, counts);
     }
-    let elapsed = start.elapsed();
-    store.into_outcome(elapsed)
+    store.into_outcome(elapsed, moments)
+}
+
+impl Plan {
+    /// Returns the timed sizes, divided where moments are kept.
+    fn parts(&self) -> impl Iterator<Item = &[u64]> {
+        let len = self.timed.len().div_ceil(self.moments.max(1));
+        self.timed.chunks(len.max(1))
+    }
+
+    /// Keeps a moment, if any are asked for: operations, live bytes, evicted and refused objects so far.
+    fn keep_moment<S: Subject>(&self, moments: &mut Moments, subject: &S, counts: [u64; 4]) {
+        if self.moments == 0 {
+            return;
+        }
+        let [operations, live_bytes, evicted, refused] = counts;
+        let capacity_bytes = self.pool.capacity_bytes;
+        let mut map = Map::new(capacity_bytes);
+        let mut add = |placed: Placement| map.add(placed.offset_bytes, placed.size_bytes);
+        let has_map = subject.visit(&mut add);
+        let figures = [
+            ("operations_moments", operations as f64),
+            (
+                "utilization_moments",
+                live_bytes as f64 / capacity_bytes as f64,
+            ),
+            ("evicted_on_demand_moments", evicted as f64),
+            ("refused_moments", refused as f64),
+        ];
+        moments.push(&figures, has_map.then_some(&map));
+    }
 }
 
 /// How many objects leave at once.
@@ -217,7 +258,7 @@ impl<S: Subject> Store<S> {
         self.evicted += victims as u64;
     }
 
-    fn into_outcome(self, elapsed: Duration) -> Outcome {
+    fn into_outcome(self, elapsed: Duration, moments: Moments) -> Outcome {
         let mut checksum = Checksum::new();
         self.samples
             .iter()
@@ -235,6 +276,7 @@ impl<S: Subject> Store<S> {
             evicted: self.evicted,
             checksum,
             occupancy: None,
+            moments,
         }
     }
 }

@@ -58,12 +58,14 @@ pub mod churn;
 #[cfg(doctest)]
 mod documents;
 pub mod machine;
+pub mod moments;
 pub mod occupancy;
 mod pin;
 mod probe;
 pub mod published;
 pub mod record;
 pub mod render;
+pub mod report;
 pub mod row;
 pub mod soak;
 pub mod stats;

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -162,11 +163,12 @@ impl SegmentTail {
             if is_all_behind && !self.held.contains_key(&chunk.base) {
                 self.hold(chunk, 0, kept);
             }
-            let is_freed = |&address: &u64, (number, _): &mut (u32, Handle)| {
-                *number == chunk.number && !(is_all_behind && address == chunk.base)
-            };
-            let freed = self.held.extract_if(.., is_freed);
-            let mut freed: Vec<Handle> = freed.map(|(_, (_, handle))| handle).collect();
+            let held = mem::take(&mut self.held).into_iter();
+            let (freed, held): (BTreeMap<_, _>, _) = held.partition(|(address, (number, _))| {
+                *number == chunk.number && !(is_all_behind && *address == chunk.base)
+            });
+            self.held = held;
+            let mut freed: Vec<Handle> = freed.into_values().map(|(_, handle)| handle).collect();
             let shrunk = chunk.allocator.shrink_with(kept, &mut freed);
             let back = freed
                 .into_iter()
@@ -188,7 +190,7 @@ impl SegmentTail {
                 });
             }
         }
-        let granules = std::mem::take(&mut self.held);
+        let granules = mem::take(&mut self.held);
         mounted.granules().extend(granules);
         mounted.set_capacity(self.capacity);
         self.capacity_before = self.capacity;

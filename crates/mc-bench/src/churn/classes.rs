@@ -2,8 +2,9 @@
 //! when a request is refused, and the largest may cause only so much eviction.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::moments::Moments;
 use crate::occupancy::Occupancy;
 use crate::subject::Subject;
 
@@ -39,12 +40,23 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
     // Zeroes would come from untouched pages; anything else has to be written.
     let mut samples = vec![u64::MAX; plan.timed.len()];
     samples.clear();
-    let start = Instant::now();
-    for &size_bytes in &plan.timed {
-        store.put(size_bytes);
-        samples.push(store.live_bytes);
+    let (mut elapsed, mut moments) = (Duration::ZERO, Moments::default());
+    for part in plan.parts() {
+        let start = Instant::now();
+        for &size_bytes in part {
+            store.put(size_bytes);
+            samples.push(store.live_bytes);
+        }
+        elapsed += start.elapsed();
+        let refused = store.refused_budgeted + store.refused_others;
+        let counts = [
+            samples.len() as u64,
+            store.live_bytes,
+            store.evicted,
+            refused,
+        ];
+        plan.keep_moment(&mut moments, &store.subject, counts);
     }
-    let elapsed = start.elapsed();
     Outcome {
         elapsed,
         refused: store.refused_budgeted,
@@ -53,6 +65,7 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
         checksum: store.checksum(&samples),
         occupancy: store.occupancy(plan),
         live_bytes_samples: samples,
+        moments,
     }
 }
 
@@ -127,7 +140,10 @@ impl<S: Subject> Store<S> {
     }
 
     fn occupancy(&self, plan: &Plan) -> Option<Occupancy> {
-        let layout = self.subject.layout()?;
+        let mut layout = Vec::new();
+        if !self.subject.visit(&mut |placement| layout.push(placement)) {
+            return None;
+        }
         let (pool, small_bytes_max) = (plan.pool.capacity_bytes, self.classes.small_bytes_max);
         Some(Occupancy::of(&layout, pool, small_bytes_max))
     }

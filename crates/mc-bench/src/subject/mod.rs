@@ -36,10 +36,10 @@ pub trait Subject {
     /// Returns where the object of a token lies and how many bytes were asked for.
     fn placement(&self, token: &Self::Token) -> Placement;
 
-    /// Returns where every live object lies, in address order, as the allocator itself lists them;
-    /// nothing from an allocator that keeps no such list.
-    fn layout(&self) -> Option<Vec<Placement>> {
-        None
+    /// Tells where every live object lies, in address order, as the allocator itself lists them;
+    /// returns whether it can.
+    fn visit(&self, _each: &mut dyn FnMut(Placement)) -> bool {
+        false
     }
 }
 

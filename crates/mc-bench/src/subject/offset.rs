@@ -86,8 +86,11 @@ impl<K: Kept> Subject for Offset<K> {
         placement_of(token.expand(&self.allocator))
     }
 
-    fn layout(&self) -> Option<Vec<Placement>> {
-        Some(self.allocator.allocations().map(placement_of).collect())
+    fn visit(&self, each: &mut dyn FnMut(Placement)) -> bool {
+        self.allocator
+            .allocations()
+            .for_each(|live| each(placement_of(live)));
+        true
     }
 }
 

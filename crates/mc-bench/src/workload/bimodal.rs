@@ -91,6 +91,7 @@ fn plan(request: &Request) -> Plan {
         }),
         sampling: Sampling::Operation,
         seed: request.seed,
+        moments: request.moments,
     }
 }
 

@@ -52,6 +52,7 @@ impl Mix {
             eviction: Eviction::One,
             sampling: Sampling::Operation,
             seed: request.seed,
+            moments: request.moments,
         }
     }
 

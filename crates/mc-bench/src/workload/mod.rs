@@ -125,7 +125,7 @@ impl Workload {
 
 /// Starts the record of a subject's result with the fields that every churn workload reports.
 fn churn_run(workload: &'static str, measured: &Measured, request: &Request, ops: usize) -> Run {
-    Run::new(workload, measured.subject)
+    let run = Run::new(workload, measured.subject)
         .with("ops", ops as u64)
         .with("seed", request.seed)
         .with("ns_per_op", measured.ns_per_op)
@@ -133,7 +133,8 @@ fn churn_run(workload: &'static str, measured: &Measured, request: &Request, ops
         .with("repeats", measured.repeats as u64)
         .with("refused", measured.outcome.refused)
         .with("evicted", measured.outcome.evicted)
-        .with("checksum", measured.outcome.checksum.to_string())
+        .with("checksum", measured.outcome.checksum.to_string());
+    measured.outcome.moments.describe(run)
 }
 
 /// Adds the statistics of a distribution of utilization; a run without samples has none.

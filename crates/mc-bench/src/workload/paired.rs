@@ -108,6 +108,7 @@ fn plan(request: &Request) -> (Plan, u64) {
             eviction,
             sampling,
             seed: request.seed,
+            moments: request.moments,
         },
         rounds,
     )

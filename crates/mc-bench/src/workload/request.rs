@@ -34,6 +34,8 @@ pub struct Request {
     pub replay: ReplayOptions,
     /// Which rows to run.
     pub matrix: Matrix,
+    /// Moments of each run that are kept, for workloads that have any.
+    pub moments: usize,
 }
 
 /// Which rows of a workload to run.
@@ -173,6 +175,7 @@ impl Default for Request {
             effort: Effort::Full,
             replay: ReplayOptions::default(),
             matrix: Matrix::Usual,
+            moments: 0,
         }
     }
 }

@@ -117,6 +117,7 @@ fn plan(size_bytes: u64, request: &Request) -> Plan {
         eviction: Eviction::One,
         sampling: Sampling::Operation,
         seed: request.seed,
+        moments: request.moments,
     }
 }
 

@@ -15,9 +15,22 @@ use mc_bench::workload::{Effort, Matrix, Request, SEED};
 pub(crate) struct Args {
     /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells
     /// about the planner, `soak --help` about long runs, `trace --help` about
-    /// traces to replay
+    /// traces to replay, `report --help` about runs to look at in a browser
     #[arg(value_name = "WORKLOAD")]
     pub(crate) workload: String,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Format of the document
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Write the document to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What every workload is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
     /// Subject to measure, repeatable; without it every subject but `none`
     #[arg(long = "subject", value_name = "NAME")]
     pub(crate) subjects: Vec<String>,
@@ -38,12 +51,6 @@ pub(crate) struct Args {
     full: bool,
     #[command(flatten)]
     replay: ReplayArgs,
-    /// Format of the document
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-    /// Write the document to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
 }
 
 /// What only `replay` takes.
@@ -132,7 +139,7 @@ pub(crate) fn parse() -> Invocation {
     }
 }
 
-impl Args {
+impl RunArgs {
     /// Returns the request, with the subjects still to be chosen.
     pub(crate) fn request(&self) -> Request {
         let effort = if self.quick {
@@ -153,6 +160,7 @@ impl Args {
             seed,
             effort,
             matrix,
+            moments: 0,
             replay: self.replay.options(),
         }
     }

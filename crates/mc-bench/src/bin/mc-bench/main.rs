@@ -6,6 +6,7 @@
 mod args;
 mod hugepages;
 mod progress;
+mod report;
 mod soak;
 mod store_memory;
 mod trace;
@@ -33,6 +34,7 @@ use mc_bench::workload::{
 use self::args::{Args, Format, Invocation, one_line};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
+use self::report::REPORT;
 use self::soak::SOAK;
 use self::trace::TRACE;
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Some(word) if word == SOAK => return soak::run(words),
         Some(word) if word == COMMAND => return store_memory::run(words),
         Some(word) if word == TRACE => return trace::run(words),
+        Some(word) if word == REPORT => return report::run(words),
         _ => {}
     }
     let result = match args::parse() {
@@ -68,24 +71,13 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
     if args.workload == LIST {
         return list(&mut io::stdout().lock()).map_err(Into::into);
     }
-    let Selection { requests, skipped } =
-        select(&named(&args.workload)?, &args.subjects, &args.request())?;
+    let selection = select(
+        &named(&args.workload)?,
+        &args.run.subjects,
+        &args.run.request(),
+    )?;
     let out_file = args.out.as_deref().map(open).transpose()?;
-    let runs = run(&requests)?;
-    // Only now, because a request that cannot be run ends with one line.
-    for left_out in &skipped {
-        let (workload, subject) = (left_out.workload, left_out.subject);
-        tell(&format!(
-            "skipped: {subject} on {workload}: {}",
-            left_out.reason
-        ));
-    }
-    let document = Document {
-        schema: SCHEMA,
-        machine: Machine::this(),
-        runs,
-        skipped,
-    };
+    let document = measure(&selection)?;
     match out_file {
         Some(file) => {
             file.set_len(0)?;
@@ -93,6 +85,26 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
         }
         None => write(&document, args.format, BufWriter::new(io::stdout().lock())),
     }
+}
+
+/// Runs what is selected and tells what is left out.
+fn measure(selection: &Selection) -> anyhow::Result<Document> {
+    let Selection { requests, skipped } = selection;
+    let runs = run(requests)?;
+    // Only now, because a request that cannot be run ends with one line.
+    for left_out in skipped {
+        let (workload, subject) = (left_out.workload, left_out.subject);
+        tell(&format!(
+            "skipped: {subject} on {workload}: {}",
+            left_out.reason
+        ));
+    }
+    Ok(Document {
+        schema: SCHEMA,
+        machine: Machine::this(),
+        runs,
+        skipped: skipped.clone(),
+    })
 }
 
 fn run(requests: &[(&Workload, Request)]) -> Result<Vec<Run>, RequestError> {

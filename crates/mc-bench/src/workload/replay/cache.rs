@@ -6,6 +6,7 @@ use mc_offset::Fit;
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::{Lease, ObjectStore, PutError, PutRequest, StoreOptions};
 
+use crate::moments::Map;
 use crate::trace::layout::ObjectKey;
 
 use super::options::Placing;
@@ -34,6 +35,11 @@ pub(super) trait Cache {
 
     /// Returns what it holds and has evicted.
     fn tally(&self) -> Tally;
+
+    /// Returns which bytes of its first segment are held, if it has segments.
+    fn map(&self) -> Option<Map> {
+        None
+    }
 }
 
 /// What came of an object that was asked for.
@@ -58,7 +64,12 @@ pub(super) struct Tally {
     /// Sum of the ages of the victims, in lookups and stores since their last use.
     pub(super) victim_ages: u64,
     pub(super) victims: u64,
+    /// Objects that left because a watermark was passed.
+    pub(super) by_watermark: u64,
 }
+
+/// Blocks that are looked at together.
+const BLOCKS_PER_PAGE: usize = 4_096;
 
 /// An object store over segments of equal size that are never touched.
 pub(super) struct Store {
@@ -163,6 +174,21 @@ impl Cache for Store {
             placed_by_eviction_bytes: stats.placed_bytes_on_demand,
             victim_ages: 0,
             victims: stats.on_demand.objects,
+            by_watermark: stats.by_watermark.objects,
+        }
+    }
+
+    fn map(&self) -> Option<Map> {
+        let (id, pool) = (SegmentId(0), self.store.pool());
+        let mut page = pool.blocks(id, None, BLOCKS_PER_PAGE)?;
+        let mut map = Map::new(pool.info(id)?.size);
+        loop {
+            let held = page.blocks.iter().filter(|block| !block.is_hole);
+            held.for_each(|block| map.add(block.address, block.size));
+            let Some(cursor) = page.next else {
+                return Some(map);
+            };
+            page = pool.blocks(id, Some(&cursor), BLOCKS_PER_PAGE)?;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::churn::Checksum;
+use crate::moments::{Map, Moments};
 use crate::trace::layout::{Layout, ObjectKey};
 use crate::trace::{Trace, TraceRequest};
 
@@ -55,15 +56,27 @@ pub(super) struct Outcome {
     pub(super) requests_until_full: usize,
     pub(super) tally: Tally,
     pub(super) checksum: Checksum,
+    pub(super) moments: Moments,
 }
 
-/// Replays a trace until `lookups_max` objects have been looked up.
+/// How much of a trace is replayed, and looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Objects that are looked up at least, unless the trace ends before.
+    pub(super) lookups: u64,
+    /// Moments that are kept; the clock stands still meanwhile.
+    pub(super) moments: usize,
+    /// Bytes of all segments.
+    pub(super) capacity_bytes: u64,
+}
+
+/// Replays a trace.
 pub(super) fn replay(
     mut cache: impl Cache,
     trace: &Trace,
     layout: &Layout,
     (order, storing): (Order, Storing),
-    lookups_max: u64,
+    extent: Extent,
 ) -> Outcome {
     let mut outcome = Outcome {
         elapsed: Duration::ZERO,
@@ -77,10 +90,12 @@ pub(super) fn replay(
         requests_until_full: 0,
         tally: Tally::default(),
         checksum: Checksum::new(),
+        moments: Moments::default(),
     };
-    let start = Instant::now();
-    for request in &trace.requests {
-        if outcome.lookups >= lookups_max {
+    let step = trace.requests.len().div_ceil(extent.moments.max(1)).max(1);
+    let mut start = Instant::now();
+    for (number, request) in (1..).zip(&trace.requests) {
+        if outcome.lookups >= extent.lookups {
             break;
         }
         let (asked, sizes) = objects_of(trace, request, layout, storing);
@@ -101,8 +116,13 @@ pub(super) fn replay(
         let tally = cache.tally();
         outcome.live_bytes_samples.push(tally.live_bytes);
         outcome.requests_until_full += usize::from(tally.victims + outcome.refused == 0);
+        if extent.moments > 0 && (number % step == 0 || number == trace.requests.len()) {
+            outcome.elapsed += start.elapsed();
+            outcome.keep_moment(number, tally, extent, cache.map().as_ref());
+            start = Instant::now();
+        }
     }
-    outcome.elapsed = start.elapsed();
+    outcome.elapsed += start.elapsed();
     outcome.tally = cache.tally();
     outcome.digest();
     outcome
@@ -126,6 +146,25 @@ impl Outcome {
                 Served::Refused => self.refused += 1,
             }
         }
+    }
+
+    fn keep_moment(&mut self, requests: usize, tally: Tally, extent: Extent, map: Option<&Map>) {
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let figures = [
+            ("requests_moments", requests as f64),
+            (
+                "token_hit_rate_moments",
+                share(self.hit_tokens, self.tokens),
+            ),
+            (
+                "utilization_moments",
+                share(tally.live_bytes, extent.capacity_bytes),
+            ),
+            ("evicted_on_demand_moments", tally.victims as f64),
+            ("evicted_by_watermark_moments", tally.by_watermark as f64),
+            ("refused_moments", self.refused as f64),
+        ];
+        self.moments.push(&figures, map);
     }
 
     fn digest(&mut self) {

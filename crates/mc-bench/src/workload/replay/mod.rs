@@ -45,7 +45,7 @@ use crate::trace::layout::Layout;
 
 use self::bound::Future;
 use self::cache::{Oracle, Store};
-use self::drive::{Order, Outcome, Storing, replay};
+use self::drive::{Extent, Order, Outcome, Storing, replay};
 use self::options::{Placing, Policy};
 use super::no_bytes::NoBytes;
 use super::{Request, RequestError, Sizes, Workload};
@@ -221,7 +221,12 @@ impl Row<'_> {
                     subject,
                     round,
                 });
-                let outcome = self.replay(*lane, request.ops.unwrap_or(u64::MAX));
+                let extent = Extent {
+                    lookups: request.ops.unwrap_or(u64::MAX),
+                    moments: request.moments,
+                    capacity_bytes: self.capacity_bytes,
+                };
+                let outcome = self.replay(*lane, extent);
                 round_time += outcome.elapsed;
                 outcomes.push(outcome);
             }
@@ -235,7 +240,7 @@ impl Row<'_> {
             .collect()
     }
 
-    fn replay(&self, lane: Lane, lookups_max: u64) -> Outcome {
+    fn replay(&self, lane: Lane, extent: Extent) -> Outcome {
         let capacity = self.capacity_bytes;
         let eviction = match lane.eviction {
             "lru" => Eviction::InOrder,
@@ -269,12 +274,10 @@ impl Row<'_> {
         let (trace, layout) = (self.trace, self.layout);
         let (apart, together) = ((order, Storing::Apart), (order, Storing::Together));
         match lane.subject {
-            PUBLISHED | "bin-ceil" => {
-                replay(store(Fit::BinCeil), trace, layout, apart, lookups_max)
-            }
-            DEFAULT => replay(store(Fit::default()), trace, layout, together, lookups_max),
-            "adaptive" => replay(store(Fit::Adaptive), trace, layout, together, lookups_max),
-            ORACLE => replay(Oracle::new(capacity), trace, layout, apart, lookups_max),
+            PUBLISHED | "bin-ceil" => replay(store(Fit::BinCeil), trace, layout, apart, extent),
+            DEFAULT => replay(store(Fit::default()), trace, layout, together, extent),
+            "adaptive" => replay(store(Fit::Adaptive), trace, layout, together, extent),
+            ORACLE => replay(Oracle::new(capacity), trace, layout, apart, extent),
             _ => unreachable!("requests name subjects of the workload"),
         }
     }
@@ -340,6 +343,7 @@ impl Row<'_> {
                 self.curve(&first.live_bytes_samples),
             )
             .with("checksum", first.checksum.to_string());
+        let run = first.moments.describe(run);
         if tally.victims == 0 {
             return run;
         }
