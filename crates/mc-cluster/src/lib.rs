@@ -47,7 +47,7 @@ pub use crate::{
     client::{Client, ClientError, ClientOptions},
     limits::Limits,
     members::{Etcd, Member, Members},
-    node::{Node, NodeOptions},
+    node::{DrainOptions, Drained, Node, NodeOptions},
     token::{Token, TokenError},
 };
 

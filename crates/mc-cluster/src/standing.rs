@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
+use tonic::{Status, metadata::MetadataValue};
 
 /// A moment on a clock that also runs while the process or the machine is
 /// stopped.
@@ -19,6 +20,23 @@ pub(crate) struct Standing {
     /// A [`Moment`]; written by whoever renews the membership, read by calls. A
     /// call that reads an older one refuses what it need not, so `Relaxed`.
     until: AtomicU64,
+}
+
+/// Says in a refusal that the node answers all calls but those of puts.
+const TAKES_NO_PUTS: &str = "mc-takes-no-puts";
+
+/// Returns the refusal of a put by a node that may not take any: to a client
+/// that knows no better, it does not answer.
+pub(crate) fn refusal() -> Status {
+    let mut status = Status::unavailable("the node takes no puts at the moment");
+    let said = MetadataValue::from_static("1");
+    status.metadata_mut().insert(TAKES_NO_PUTS, said);
+    status
+}
+
+/// Says whether a node refused puts alone.
+pub(crate) fn is_refusal(status: &Status) -> bool {
+    status.metadata().contains_key(TAKES_NO_PUTS)
 }
 
 impl Moment {

@@ -9,6 +9,7 @@ use tonic::Response;
 use super::{
     ClientError, Shared, count,
     host::Calls,
+    hosts::Routes,
     patience::Patience,
     put::{Checked, put_batch},
     transport::{Incoming, Space, Transport},
@@ -21,6 +22,10 @@ use crate::{
         lookup_response, remove_request::Mode,
     },
 };
+
+/// How often the rest of the keys is sought, each time because a host fell
+/// silent meanwhile.
+const PASSES_MAX: usize = 3;
 
 /// A key on its way to its bytes.
 struct Wanted<'a> {
@@ -70,11 +75,29 @@ pub(super) async fn get_prefix<T: Transport>(
     shared: &Arc<Shared<T>>,
     keys: Vec<Bytes>,
 ) -> Result<Vec<Bytes>, ClientError> {
-    let routes = shared.hosts.routes();
-    let asked_for = keys.len();
-    let wanted = keys.into_iter().map(|key| Wanted {
-        candidates: routes.candidates(&key, shared.options.replicas),
-        key,
+    let mut read = Vec::with_capacity(keys.len());
+    for _ in 0..PASSES_MAX {
+        let routes = shared.hosts.routes();
+        read.extend(read_routed(shared, &routes, &keys[read.len()..]).await?);
+        // Those who stand in for a host that fell silent may have the rest.
+        if read.len() == keys.len() || !shared.hosts.have_changed(&routes) {
+            break;
+        }
+    }
+    count(&shared.counts.hits, read.len());
+    count(&shared.counts.misses, keys.len() - read.len());
+    Ok(read)
+}
+
+/// Reads the objects of the first keys from the hosts of routes.
+async fn read_routed<T: Transport>(
+    shared: &Arc<Shared<T>>,
+    routes: &Routes,
+    keys: &[Bytes],
+) -> Result<Vec<Bytes>, ClientError> {
+    let wanted = keys.iter().map(|key| Wanted {
+        candidates: routes.candidates(key, shared.options.replicas),
+        key: key.clone(),
         asked: 0,
         state: State::Sought,
     });
@@ -82,10 +105,7 @@ pub(super) async fn get_prefix<T: Transport>(
     let mut leases = Leases::new();
     let read = read_prefix(shared, &mut wanted, &mut leases).await;
     release(shared, leases);
-    let end = read?;
-    count(&shared.counts.hits, end);
-    count(&shared.counts.misses, asked_for - end);
-    wanted.truncate(end);
+    wanted.truncate(read?);
     for one in &wanted {
         promote(shared, one);
     }

@@ -13,6 +13,7 @@ use tonic::{
 use crate::{
     client::ClientError,
     flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
+    standing::is_refusal,
     token::{Show, Token},
     wire::node_client::NodeClient,
 };
@@ -88,19 +89,21 @@ impl Connection {
 
 /// Says whether the host did not answer, rather than refuse.
 pub(crate) fn is_silence(status: &Status) -> bool {
-    matches!(
+    let may_be = matches!(
         status.code(),
         Code::Unavailable
             | Code::DeadlineExceeded
             | Code::Cancelled
             | Code::Unknown
             | Code::Internal
-    )
+    );
+    may_be && !is_refusal(status)
 }
 
 /// Says whether a call may succeed later, or with another node.
 pub(crate) fn is_passing(status: &Status) -> bool {
     is_silence(status)
+        || is_refusal(status)
         || matches!(
             status.code(),
             Code::Aborted

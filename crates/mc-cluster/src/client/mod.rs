@@ -30,6 +30,7 @@ pub use self::{
 use self::{hosts::Hosts, patience::Patience};
 use crate::{
     members::{Member, Members},
+    standing::is_refusal,
     wire::{Outcome, RemoveRequest, StatsRequest, StatsResponse, remove_request::Mode},
 };
 
@@ -56,6 +57,9 @@ pub struct ClientOptions {
     pub former_for: Duration,
     /// The most bytes of an object that is read.
     pub object_bytes_max: usize,
+    /// Whether a put counts only when its host has compared the bytes that it has
+    /// with their checksum. Readers compare them anyway.
+    pub verify_puts: bool,
 }
 
 /// A client of a cluster. Clones share connections and counts; any number of
@@ -151,6 +155,7 @@ impl Default for ClientOptions {
             lease: Duration::from_secs(10),
             former_for: Duration::from_secs(60),
             object_bytes_max: 1 << 30,
+            verify_puts: false,
         }
     }
 }
@@ -315,6 +320,8 @@ impl<T> Shared<T> {
                 if host::is_silence(&status) {
                     count(&self.counts.unanswered, 1);
                     self.hosts.note_failure(&member.name);
+                } else if is_refusal(&status) {
+                    self.hosts.note_refusal(&member.name);
                 }
                 Err(status.into())
             }

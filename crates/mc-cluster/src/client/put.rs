@@ -174,6 +174,7 @@ async fn fill<T: Transport>(
     let items = done.iter().map(|&place| commit_request::Item {
         put: reserved.items[place].put,
         checksum: Some(objects[place].checksum),
+        is_compared: shared.options.verify_puts,
     });
     let request = CommitRequest {
         items: items.collect(),
@@ -228,7 +229,11 @@ impl Tally {
                 // Whoever puts the key may fail, and what was late may be in time.
                 self.is_passing |= matches!(
                     outcome,
-                    Outcome::InFlight | Outcome::Expired | Outcome::Unknown | Outcome::Unspecified
+                    Outcome::InFlight
+                        | Outcome::Expired
+                        | Outcome::Unknown
+                        | Outcome::Damaged
+                        | Outcome::Unspecified
                 );
                 self.error = Some(ClientError::Refused { outcome });
             }

@@ -36,6 +36,13 @@ impl Route {
         &self.members
     }
 
+    /// Returns the member of a name.
+    pub(super) fn find(&self, name: &str) -> Option<&Member> {
+        let wanted = hash(name.as_bytes());
+        let place = self.hashes.iter().position(|&hash| hash == wanted)?;
+        self.members.get(place).filter(|member| member.name == name)
+    }
+
     /// Returns the members that a key belongs to, the first one first: as many
     /// as are asked for, or all. Takes time linear in the members.
     #[must_use]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use mc_segment::MetricsPublisher;
 use mc_store::StoreMetrics;
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use parking_lot::Mutex;
 
@@ -45,6 +45,13 @@ async fn page(State(figures): State<Arc<Figures>>) -> String {
         gauge!("mc_cluster_leases").set(node.leases.len() as f64);
         let takes_puts = u8::from(node.standing.takes_puts());
         gauge!("mc_cluster_takes_puts").set(f64::from(takes_puts));
+        let drained = node.drained.now();
+        counter!("mc_cluster_drain_moved_objects_total").absolute(drained.moved_objects);
+        counter!("mc_cluster_drain_moved_bytes_total").absolute(drained.moved_bytes);
+        counter!("mc_cluster_drain_lost_objects_total").absolute(drained.lost_objects);
+        counter!("mc_cluster_drain_lost_bytes_total").absolute(drained.lost_bytes);
+        gauge!("mc_cluster_drain_left_objects").set(drained.left_objects as f64);
+        gauge!("mc_cluster_drain_left_bytes").set(drained.left_bytes as f64);
     });
     figures.recorder.handle().render()
 }
@@ -52,6 +59,6 @@ async fn page(State(figures): State<Arc<Figures>>) -> String {
 async fn health(State(figures): State<Arc<Figures>>) -> (StatusCode, &'static str) {
     match figures.node.standing.takes_puts() {
         true => (StatusCode::OK, "takes puts\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "no member at the moment\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "takes no puts\n"),
     }
 }

@@ -1,5 +1,7 @@
 //! A node: memory of this host, a store over it, and its service.
 
+mod chunks;
+mod drain;
 mod http;
 mod leases;
 mod memory;
@@ -18,6 +20,7 @@ use std::{
 };
 
 use mc_store::ObjectStore;
+use parking_lot::RwLock;
 use rand::Rng;
 use thiserror::Error;
 use tokio::{
@@ -31,9 +34,13 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-pub use self::memory::NodeMemory;
-use self::{leases::Leases, puts::Puts, service::Service};
+use self::{drain::Progress, leases::Leases, puts::Puts, service::Service};
+pub use self::{
+    drain::{DrainOptions, Drained},
+    memory::NodeMemory,
+};
 use crate::{
+    client::Connection,
     flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
     limits::Limits,
     members::{Etcd, EtcdError, Member, Registration},
@@ -80,6 +87,8 @@ pub struct Node {
     servers: JoinSet<()>,
     sweeper: JoinHandle<()>,
     registration: Option<Registration>,
+    /// How it reaches other nodes: they want to see what it wants to see.
+    connection: Connection,
 }
 
 /// Why a node was not started.
@@ -138,6 +147,11 @@ struct Shared {
     leases: Leases,
     limits: Limits,
     standing: Arc<Standing>,
+    /// Held for reading from the last look at the standing to the end of a
+    /// commit, which waits for nothing: who has it alone sees all objects that
+    /// were told to be stored.
+    commits: RwLock<()>,
+    drained: Progress,
 }
 
 /// How often what is late is looked for.
@@ -202,7 +216,14 @@ impl Node {
             leases: Leases::new(options.limits.leased_max),
             limits: options.limits.clone(),
             standing: Arc::clone(&standing),
+            commits: RwLock::default(),
+            drained: Progress::default(),
         });
+        let connection = Connection {
+            token: options.token.clone(),
+            #[cfg(feature = "tls")]
+            tls: options.tls.clone(),
+        };
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
@@ -234,6 +255,7 @@ impl Node {
             stop,
             servers,
             registration,
+            connection,
         })
     }
 
@@ -262,13 +284,30 @@ impl Node {
         &self.shared.store
     }
 
+    /// Takes no puts any more, is no member any more, and puts its objects to
+    /// other nodes, the one that was used last first. They count as moved when
+    /// these have compared them with their checksums.
+    ///
+    /// Clients find them there as the present owners of their keys. Reads go on
+    /// here until the node is [stopped](Self::stop), and so does what other calls
+    /// ask. To end a drain before its time, drop what is returned here;
+    /// [`drained`](Self::drained) says how far it came.
+    pub async fn drain(&mut self, options: DrainOptions) -> Drained {
+        self.leave().await;
+        drain::drain(&self.shared, self.connection.clone(), options).await;
+        self.drained()
+    }
+
+    /// Returns what became so far of the objects that are moved.
+    #[must_use]
+    pub fn drained(&self) -> Drained {
+        self.shared.drained.now()
+    }
+
     /// Stops: takes no puts any more, is no member any more, lets the calls
     /// under way end, for five seconds at most, and lets go of the memory.
     pub async fn stop(mut self) {
-        if let Some(registration) = self.registration.take() {
-            registration.end().await;
-        }
-        self.shared.standing.set(Moment::NEVER);
+        self.leave().await;
         // There is always a receiver, or nobody is left to be told.
         let _ = self.stop.send(true);
         self.sweeper.abort();
@@ -280,6 +319,13 @@ impl Node {
             }
         };
         let _ = time::timeout(STOP_TIME, ended).await;
+    }
+
+    async fn leave(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.end().await;
+        }
+        self.shared.standing.set(Moment::NEVER);
     }
 }
 

@@ -11,8 +11,13 @@ use mc_store::Removal;
 use tokio::{task, time::timeout};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Shared, leases, outcome, puts::WriteRefused, reading};
+use super::{
+    Shared, leases, outcome,
+    puts::{self, WriteRefused},
+    reading,
+};
 use crate::{
+    standing,
     time::{after, millis},
     wire::{
         AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
@@ -60,8 +65,13 @@ impl node_server::Node for Service {
         node.check_batch(request.items.len())?;
         node.check_life(request.life)?;
         node.check_standing()?;
-        let items = request.items.iter();
-        let outcomes = items.map(|item| node.puts.commit(item).into());
+        let mut items = Vec::with_capacity(request.items.len());
+        for item in &request.items {
+            items.push(node.puts.prepare(item).await);
+        }
+        let _under_way = node.commits.read();
+        node.check_standing()?;
+        let outcomes = items.into_iter().map(|item| puts::commit(item).into());
         Ok(Response::new(CommitResponse {
             outcomes: outcomes.collect(),
         }))
@@ -216,7 +226,7 @@ impl Shared {
     fn check_standing(&self) -> Result<(), Status> {
         match self.standing.takes_puts() {
             true => Ok(()),
-            false => Err(Status::unavailable("the node is no member at the moment")),
+            false => Err(standing::refusal()),
         }
     }
 
