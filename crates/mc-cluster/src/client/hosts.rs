@@ -203,6 +203,11 @@ impl Seen {
 }
 
 impl Routes {
+    /// Returns how many members may own keys.
+    pub(crate) fn len(&self) -> usize {
+        self.now.members().len()
+    }
+
     /// Returns the members that a key belongs to.
     pub(crate) fn owners(&self, key: &[u8], replicas: usize) -> Vec<&Member> {
         self.now.owners(key, replicas)

@@ -1,12 +1,16 @@
 //! A client of a cluster: keys to hosts, bytes to keys.
 
 mod fetch;
+mod hedge;
 mod host;
 mod hosts;
+mod locate;
 mod patience;
 mod put;
+mod reading;
 mod route;
 mod transport;
+mod wanted;
 
 use std::{
     sync::{
@@ -55,6 +59,10 @@ pub struct ClientOptions {
     /// How long former owners of keys are asked too, after the members that
     /// answer have changed.
     pub former_for: Duration,
+    /// After which time another replica is asked too, besides the time for the
+    /// bytes; never if there is none. Where hosts are seldom slow that costs few
+    /// calls more, and none of the wait for a slow one.
+    pub hedge: Option<Duration>,
     /// The most bytes of an object that is read.
     pub object_bytes_max: usize,
     /// Whether a put counts only when its host has compared the bytes that it has
@@ -94,6 +102,10 @@ pub struct ClientCounts {
     pub retried: u64,
     /// Objects that were found with a former owner and put to the present one.
     pub promoted: u64,
+    /// Calls beside which another replica was asked, as they took long.
+    pub hedged: u64,
+    /// Of these, those where the other replica had all before the first answered.
+    pub hedges_won: u64,
 }
 
 /// The same, written by any task.
@@ -105,6 +117,8 @@ struct Counts {
     unanswered: AtomicU64,
     retried: AtomicU64,
     promoted: AtomicU64,
+    hedged: AtomicU64,
+    hedges_won: AtomicU64,
 }
 
 /// Why something was not done.
@@ -143,8 +157,8 @@ impl ClientError {
 
 impl Default for ClientOptions {
     /// Returns one copy, batches of 256, ten seconds for a put, two for a call,
-    /// leases of ten seconds, a minute for former owners, and objects of at most
-    /// a GiB.
+    /// leases of ten seconds, a minute for former owners, no hedging, and objects
+    /// of at most a GiB.
     fn default() -> Self {
         Self {
             connection: Connection::default(),
@@ -154,6 +168,7 @@ impl Default for ClientOptions {
             call_time: Duration::from_secs(2),
             lease: Duration::from_secs(10),
             former_for: Duration::from_secs(60),
+            hedge: None,
             object_bytes_max: 1 << 30,
             verify_puts: false,
         }
@@ -285,6 +300,8 @@ impl<T: Transport> Client<T> {
             unanswered: read(&counts.unanswered),
             retried: read(&counts.retried),
             promoted: read(&counts.promoted),
+            hedged: read(&counts.hedged),
+            hedges_won: read(&counts.hedges_won),
         }
     }
 }

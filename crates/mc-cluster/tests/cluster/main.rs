@@ -4,6 +4,7 @@
 mod common;
 mod drain;
 mod faults;
+mod hedging;
 mod hostile;
 mod http;
 mod restart;

@@ -129,6 +129,9 @@ pub(crate) struct ClientArguments {
     /// Hosts that an object is put to
     #[arg(long, default_value = "1", value_name = "N")]
     replicas: usize,
+    /// Ask another replica too after so many milliseconds
+    #[arg(long, value_name = "MILLISECONDS")]
+    hedge: Option<u64>,
     #[command(flatten)]
     etcd: EtcdArguments,
     #[command(flatten)]
@@ -267,6 +270,7 @@ impl ClientArguments {
         let mut options = ClientOptions::default();
         options.connection = connection;
         options.replicas = self.replicas.max(1);
+        options.hedge = self.hedge.map(Duration::from_millis);
         let members = match (self.members, self.etcd.etcd()) {
             (Some(list), _) => Members::parse(&list)?,
             (None, Some(etcd)) => Members::watch(etcd).await?,
