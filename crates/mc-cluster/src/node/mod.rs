@@ -1,5 +1,6 @@
 //! A node: memory of this host, a store over it, and its service.
 
+mod ages;
 mod chunks;
 mod drain;
 mod http;

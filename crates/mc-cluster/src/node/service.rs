@@ -108,7 +108,8 @@ impl node_server::Node for Service {
         };
         if request.lease_ms > 0 && found.iter().any(Option::is_some) {
             let time = granted(request.lease_ms, node.limits.lease_max);
-            let kept = node.leases.keep(found, after(Instant::now(), time));
+            let now = Instant::now();
+            let kept = node.leases.keep(found, now, after(now, time));
             response.lease = kept.map_err(|leases::TooMany| {
                 let most = node.limits.leased_max;
                 Status::resource_exhausted(format!("more than {most} objects would be leased"))
@@ -127,7 +128,8 @@ impl node_server::Node for Service {
         node.check_batch(request.leases.len())?;
         node.check_life(request.life)?;
         let leases = request.leases.iter();
-        let outcomes = leases.map(|&lease| node.leases.release(lease).into());
+        let now = Instant::now();
+        let outcomes = leases.map(|&lease| node.leases.release(lease, now).into());
         Ok(Response::new(ReleaseResponse {
             outcomes: outcomes.collect(),
         }))
