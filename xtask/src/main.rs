@@ -4,7 +4,10 @@ mod bench;
 mod boundary;
 mod ci;
 mod cluster;
+mod dashboard;
 mod data;
+mod debian;
+mod deploy;
 mod dist;
 mod drill;
 mod figures;
@@ -104,6 +107,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Check the files that deploy nodes, and the dashboard against a Prometheus that scrapes one
+    Deploy,
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++ in target/dist
@@ -137,6 +142,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Drill { kills, seed } => drill::run(kills, seed),
         Task::Cluster { kills, seed } => cluster::run(kills, seed),
+        Task::Deploy => deploy::run(),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),
