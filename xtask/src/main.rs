@@ -19,6 +19,7 @@ mod native;
 mod packages;
 mod page;
 mod regression;
+mod simulate;
 mod soak;
 mod supply;
 mod tidy;
@@ -107,6 +108,18 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Play scenes of many nodes and clients in one thread, with joins, deaths and partitions
+    Simulate {
+        /// How many scenes
+        #[arg(long, value_name = "N", default_value = "100")]
+        seeds: u32,
+        /// Nodes of each
+        #[arg(long, value_name = "N", default_value = "1000")]
+        nodes: u32,
+        /// Objects of each
+        #[arg(long, value_name = "N", default_value = "20000")]
+        objects: u32,
+    },
     /// Check the files that deploy nodes, and the dashboard against a Prometheus that scrapes one
     Deploy,
     /// Compile and run the programs in C, C++ and Python
@@ -142,6 +155,11 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Drill { kills, seed } => drill::run(kills, seed),
         Task::Cluster { kills, seed } => cluster::run(kills, seed),
+        Task::Simulate {
+            seeds,
+            nodes,
+            objects,
+        } => simulate::run(seeds, nodes, objects),
         Task::Deploy => deploy::run(),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),

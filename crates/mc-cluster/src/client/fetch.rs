@@ -8,7 +8,6 @@ use super::{
     ClientError, Shared, count,
     hosts::Routes,
     locate::{Leases, locate},
-    patience::Patience,
     put::{Checked, put_batch},
     reading::read_found,
     transport::Transport,
@@ -87,7 +86,7 @@ fn promote<T: Transport>(shared: &Arc<Shared<T>>, one: &Wanted<'_>) {
     };
     let (shared, owner) = (Arc::clone(shared), owner.clone());
     tokio::spawn(async move {
-        let patience = Patience::new(shared.options.patience);
+        let patience = shared.patience();
         let put = put_batch(&shared, &owner, &[object], &patience).await;
         if put.is_ok_and(|outcomes| outcomes == [Outcome::Done]) {
             count(&shared.counts.promoted, 1);

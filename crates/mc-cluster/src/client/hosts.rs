@@ -4,10 +4,11 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     ClientError,
@@ -94,6 +95,20 @@ impl Hosts {
         }
     }
 
+    /// Follows the members as long as the hosts are used, so that no former owner
+    /// is missed while nobody asks for anything.
+    pub(crate) fn follow(self: &Arc<Self>, runtime: &Handle) {
+        let (hosts, mut changes) = (Arc::downgrade(self), self.members.changes());
+        runtime.spawn(async move {
+            while changes.changed().await.is_ok() {
+                let Some(hosts) = hosts.upgrade() else {
+                    return;
+                };
+                hosts.routes();
+            }
+        });
+    }
+
     /// Returns the members, whether they answer or not.
     pub(crate) fn members(&self) -> Arc<[Member]> {
         self.members.now()
@@ -105,8 +120,12 @@ impl Hosts {
         let mut seen = self.seen.lock();
         seen.look(self.members.now(), now, self.former_for);
         let former = seen.former.iter().map(|(route, _)| Arc::clone(route));
+        // One that is no member any more is not tried again.
+        let is_member = |name: &String| seen.members.iter().any(|member| member.name == *name);
         let away = seen.away.iter();
-        let silent = away.filter(|(_, away)| away.why == Why::Silent && now < away.until);
+        let silent = away.filter(|(name, away)| {
+            away.why == Why::Silent && (now < away.until || !is_member(name))
+        });
         Routes {
             now: Arc::clone(&seen.route),
             former: former.collect(),
@@ -295,6 +314,8 @@ mod tests {
         assert_eq!(candidates(&hosts), [&*owners[1], &owners[0]]);
         hosts.note_failure(&owners[0]);
         assert_eq!(candidates(&hosts), owners[1..2]);
+        hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+        assert_eq!(candidates(&hosts), owners[1..2], "it is not tried again");
     }
 
     #[test]

@@ -23,11 +23,11 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use tonic::Status;
 
 pub use self::{
-    host::{Calls, Connection},
+    host::{Calls, Connection, Link},
     route::Route,
     transport::{Incoming, Outgoing, Space, Streams, Transport},
 };
@@ -79,10 +79,13 @@ pub struct Client<T = Streams> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     options: ClientOptions,
     transport: T,
     counts: Counts,
+    /// The next seed of those who wait a random time. Any one will do, so
+    /// `Relaxed`.
+    seeds: AtomicU64,
 }
 
 /// What a client has done so far.
@@ -188,11 +191,17 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn with_transport(members: Members, options: ClientOptions, transport: T) -> Self {
         let connection = options.connection.clone();
+        let seeds = AtomicU64::new(connection.seed());
+        let hosts = Arc::new(Hosts::new(members, connection, options.former_for));
+        if let Ok(runtime) = Handle::try_current() {
+            hosts.follow(&runtime);
+        }
         let shared = Shared {
-            hosts: Hosts::new(members, connection, options.former_for),
+            hosts,
             options,
             transport,
             counts: Counts::default(),
+            seeds,
         };
         Self {
             shared: Arc::new(shared),
@@ -315,6 +324,12 @@ impl<T> Clone for Client<T> {
 }
 
 impl<T> Shared<T> {
+    /// Returns the time that a put has.
+    fn patience(&self) -> Patience {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        Patience::new(self.options.patience, seed)
+    }
+
     /// Makes one call to one host, which is left alone for a while if it does
     /// not answer. `bytes` of objects may take a time of their own.
     async fn call<A>(

@@ -48,7 +48,7 @@ pub(super) async fn put_many<T: Transport>(
         bytes,
     });
     let objects: Vec<_> = checked.collect();
-    let mut patience = Patience::new(shared.options.patience);
+    let mut patience = shared.patience();
     let mut results: Vec<_> = objects.iter().map(|_| Err(ClientError::NoMember)).collect();
     let mut open: Vec<usize> = (0..objects.len()).collect();
     loop {

@@ -104,6 +104,11 @@ impl Members {
         })
     }
 
+    /// Returns who tells of each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<[Member]>> {
+        self.list.clone()
+    }
+
     /// Returns the members of the moment without the one of a name.
     pub(crate) fn without(&self, name: &str) -> Self {
         let members = self.now();
@@ -116,7 +121,7 @@ impl Members {
     }
 
     /// Returns the same members, and who changes them.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn channel(&self) -> (watch::Sender<Arc<[Member]>>, Self) {
         let (sender, list) = watch::channel(self.now());
         let members = Self {

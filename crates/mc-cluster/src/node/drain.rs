@@ -54,7 +54,7 @@ pub struct Drained {
 
 /// The same, while it goes on. Figures, so `Relaxed`.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     moved: Sum,
     lost: Sum,
     left: Sum,
@@ -100,7 +100,7 @@ impl fmt::Display for Drained {
 
 /// Puts the objects of a node that takes no puts any more to others, until that
 /// is done or the time is over.
-pub(super) async fn drain(shared: &Shared, connection: Connection, options: DrainOptions) {
+pub(crate) async fn drain(shared: &Shared, connection: Connection, options: DrainOptions) {
     // What was told to be stored is there when those commits have ended.
     drop(shared.commits.write());
     let leases = shared.store.leases_by_use();
@@ -186,7 +186,7 @@ async fn read(lease: &Lease) -> Option<Bytes> {
 }
 
 impl Progress {
-    pub(super) fn now(&self) -> Drained {
+    pub(crate) fn now(&self) -> Drained {
         let read = |sum: &Sum| {
             let objects = sum.objects.load(Ordering::Relaxed);
             (objects, sum.bytes.load(Ordering::Relaxed))

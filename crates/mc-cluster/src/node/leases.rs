@@ -1,10 +1,11 @@
 //! Objects that clients are reading.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mc_store::{Lease, ObjectStore};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{ages::Ages, outcome, timed::Timed};
 use crate::wire::{Outcome, lookup_response};

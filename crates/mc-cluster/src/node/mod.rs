@@ -12,15 +12,9 @@ mod reading;
 mod service;
 mod timed;
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use mc_store::ObjectStore;
+use mc_store::{Clock, ObjectStore};
 use parking_lot::RwLock;
 use rand::Rng;
 use thiserror::Error;
@@ -35,7 +29,9 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use self::{drain::Progress, leases::Leases, puts::Puts, service::Service};
+pub(crate) use self::drain::drain;
+pub(crate) use self::service::Service;
+use self::{drain::Progress, leases::Leases, puts::Puts};
 pub use self::{
     drain::{DrainOptions, Drained},
     memory::NodeMemory,
@@ -136,7 +132,7 @@ pub enum NodeError {
 }
 
 /// What the calls of a node share.
-struct Shared {
+pub(crate) struct Shared {
     name: String,
     /// Of this process: numbers of puts and leases mean nothing to another.
     life: u64,
@@ -206,24 +202,14 @@ impl Node {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let opened = options.memory.open(&options.name, &options.limits)?;
-        let shared = Arc::new(Shared {
-            name: options.name.clone(),
-            life: rand::rng().next_u64(),
-            epoch: opened.epoch,
-            capacity_bytes: opened.bytes,
-            store: opened.store,
-            puts: Puts::new(options.limits.puts_max),
-            leases: Leases::new(options.limits.leased_max),
-            limits: options.limits.clone(),
-            standing: Arc::clone(&standing),
-            commits: RwLock::default(),
-            drained: Progress::default(),
-        });
+        let life = rand::rng().next_u64();
+        let shared = Shared::open(&options, Arc::clone(&standing), life, Clock::system())?;
+        let shared = Arc::new(shared);
         let connection = Connection {
             token: options.token.clone(),
             #[cfg(feature = "tls")]
             tls: options.tls.clone(),
+            ..Connection::default()
         };
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
@@ -249,7 +235,7 @@ impl Node {
             None => None,
         };
         Ok(Self {
-            sweeper: tokio::spawn(sweep(Arc::clone(&shared))),
+            sweeper: tokio::spawn(sweep(Arc::clone(&shared), SWEEP_EVERY)),
             shared,
             address,
             http: http_address,
@@ -295,7 +281,7 @@ impl Node {
     /// [`drained`](Self::drained) says how far it came.
     pub async fn drain(&mut self, options: DrainOptions) -> Drained {
         self.leave().await;
-        drain::drain(&self.shared, self.connection.clone(), options).await;
+        drain(&self.shared, self.connection.clone(), options).await;
         self.drained()
     }
 
@@ -333,6 +319,48 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.sweeper.abort();
+    }
+}
+
+impl Shared {
+    /// Maps the memory and opens the store.
+    pub(crate) fn open(
+        options: &NodeOptions,
+        standing: Arc<Standing>,
+        life: u64,
+        clock: Clock,
+    ) -> Result<Self, NodeError> {
+        let limits = &options.limits;
+        let opened = options.memory.open(&options.name, limits, clock)?;
+        Ok(Self {
+            name: options.name.clone(),
+            life,
+            epoch: opened.epoch,
+            capacity_bytes: opened.bytes,
+            store: opened.store,
+            puts: Puts::new(limits.puts_max),
+            leases: Leases::new(limits.leased_max),
+            limits: limits.clone(),
+            standing,
+            commits: RwLock::default(),
+            drained: Progress::default(),
+        })
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn store(&self) -> &ObjectStore {
+        &self.store
+    }
+
+    /// Returns how many puts and leases clients have.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.puts.len(), self.leases.len())
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn drained(&self) -> Drained {
+        self.drained.now()
     }
 }
 
@@ -396,12 +424,12 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Gives back what clients have left behind.
-async fn sweep(shared: Arc<Shared>) {
-    let mut ticks = time::interval(SWEEP_EVERY);
+pub(crate) async fn sweep(shared: Arc<Shared>, every: Duration) {
+    let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = Instant::now();
+        let now = time::Instant::now();
         // Ends late puts, and lets go of what has lingered long enough.
         let _ = shared.store.stats();
         if let Some(graceful) = now.checked_sub(GRACE) {

@@ -1,10 +1,10 @@
 //! Puts that clients have not committed yet.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use mc_store::{ObjectStore, Put, PutRequest};
 use parking_lot::Mutex;
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::Instant};
 
 use super::{chunks::chunks, outcome, timed::Timed};
 use crate::wire::{Extent, Outcome, commit_request, reserve_request, reserve_response};

@@ -1,14 +1,13 @@
 //! The calls of clients.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use mc_store::Removal;
-use tokio::{task, time::timeout};
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
