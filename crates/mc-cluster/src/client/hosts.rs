@@ -39,6 +39,9 @@ struct Seen {
     away: HashMap<String, Away>,
     /// Over the members that are not away.
     route: Arc<Route>,
+    /// Implies that nobody is away and that the route is over the members, so
+    /// that nothing has to be compared.
+    is_settled: bool,
     /// Routes of before, the latest first, and until when they count.
     former: VecDeque<(Arc<Route>, Instant)>,
 }
@@ -85,6 +88,7 @@ impl Hosts {
             calls: HashMap::new(),
             away: HashMap::new(),
             route: Arc::new(Route::new(now)),
+            is_settled: true,
             former: VecDeque::new(),
         };
         Self {
@@ -181,6 +185,7 @@ impl Hosts {
             return;
         }
         let pause = before.map_or(PAUSE, |away| (away.pause * 2).min(PAUSE_MAX));
+        seen.is_settled = false;
         let until = now + pause;
         seen.away
             .insert(name.to_owned(), Away { until, pause, why });
@@ -191,7 +196,11 @@ impl Seen {
     /// Makes a new route if other members are there than before.
     fn look(&mut self, members: Arc<[Member]>, now: Instant, former_for: Duration) {
         self.former.retain(|(_, until)| now < *until);
-        if !Arc::ptr_eq(&members, &self.members) {
+        let is_same = Arc::ptr_eq(&members, &self.members);
+        if is_same && self.is_settled {
+            return;
+        }
+        if !is_same {
             self.members = members;
             let (route, former) = (&self.route, &self.former);
             let is_known = |name: &str| {
@@ -203,6 +212,7 @@ impl Seen {
             self.calls.retain(|name, _| is_known(name));
             self.away.retain(|name, _| is_known(name));
         }
+        self.is_settled = self.away.is_empty();
         let is_there = |member: &&Member| {
             let away = self.away.get(&member.name);
             away.is_none_or(|away| away.until <= now)
