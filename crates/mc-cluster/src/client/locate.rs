@@ -31,11 +31,14 @@ pub(super) struct Leases<T: Transport> {
 type ByHost<'a> = BTreeMap<&'a str, (&'a Member, Vec<usize>)>;
 
 /// What one host answered for keys.
-pub(super) struct LookedUp<'a> {
+pub(super) struct LookedUp<'a, T: Transport> {
     member: &'a Member,
     indices: Vec<usize>,
     /// One for each batch, up to the first that ended early.
     answers: Answers,
+    /// Those that the answers grant, so that they are given back whatever becomes
+    /// of the answers.
+    leases: Leases<T>,
 }
 
 type Answers = Vec<Result<LookupResponse, ClientError>>;
@@ -84,7 +87,7 @@ async fn lookup_hedged<'a, T: Transport>(
     member: &'a Member,
     indices: Vec<usize>,
     wanted: &[Wanted<'a>],
-) -> Vec<LookedUp<'a>> {
+) -> Vec<LookedUp<'a, T>> {
     let others = by_host(indices.iter().copied(), |index| wanted[index].other_owner());
     let Some(delay) = shared.options.hedge.filter(|_| !others.is_empty()) else {
         return vec![lookup(shared, member, indices, wanted).await];
@@ -96,7 +99,8 @@ async fn lookup_hedged<'a, T: Transport>(
         let others = others.into_values();
         join_all(others.map(|(other, keys)| lookup_to_its_end(shared, other, keys, wanted))).await
     };
-    let has_all = |all: &Vec<LookedUp<'_>>| all.iter().map(LookedUp::found).sum::<usize>() == keys;
+    let has_all =
+        |all: &Vec<LookedUp<'_, T>>| all.iter().map(LookedUp::found).sum::<usize>() == keys;
     let hedged = hedge(delay, first, second, has_all).await;
     if hedged.second == Second::Won {
         count(&shared.counts.hedges_won, 1);
@@ -105,15 +109,20 @@ async fn lookup_hedged<'a, T: Transport>(
 }
 
 /// Looks keys up on one host, in batches, until one ends early.
-async fn lookup<'a, T>(
-    shared: &Shared<T>,
+async fn lookup<'a, T: Transport>(
+    shared: &Arc<Shared<T>>,
     member: &'a Member,
     indices: Vec<usize>,
     wanted: &[Wanted<'a>],
-) -> LookedUp<'a> {
+) -> LookedUp<'a, T> {
     let requests = requests(shared, &indices, wanted);
+    let answers = ask(shared, member, requests).await;
+    let mut leases = Leases::new(shared);
+    let granted = answers.iter().flatten();
+    granted.for_each(|answer| leases.add(member, answer));
     LookedUp {
-        answers: ask(shared, member, requests).await,
+        answers,
+        leases,
         member,
         indices,
     }
@@ -126,21 +135,24 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
     member: &'a Member,
     indices: Vec<usize>,
     wanted: &[Wanted<'a>],
-) -> LookedUp<'a> {
+) -> LookedUp<'a, T> {
     let requests = requests(shared, &indices, wanted);
     let (sender, answers) = oneshot::channel();
     let (owned, host) = (Arc::clone(shared), member.clone());
     tokio::spawn(async move {
         let answers = ask(&owned, &host, requests).await;
-        if let Err(unwanted) = sender.send(answers) {
-            let mut leases = Leases::new(&owned);
-            let granted = unwanted.iter().flatten();
-            granted.for_each(|answer| leases.add(&host, answer));
-        }
+        let mut leases = Leases::new(&owned);
+        let granted = answers.iter().flatten();
+        granted.for_each(|answer| leases.add(&host, answer));
+        // Where nobody takes them, they are dropped and so given back.
+        let _ = sender.send((answers, leases));
     });
+    // The task sends before it ends.
+    let answered = answers.await;
+    let (answers, leases) = answered.unwrap_or_else(|_| (Vec::new(), Leases::new(shared)));
     LookedUp {
-        // The task sends before it ends.
-        answers: answers.await.unwrap_or_default(),
+        answers,
+        leases,
         member,
         indices,
     }
@@ -179,7 +191,7 @@ async fn ask<T>(shared: &Shared<T>, member: &Member, requests: Vec<LookupRequest
 
 /// Takes note of what a host has and lacks.
 fn note<T: Transport>(
-    looked_up: LookedUp<'_>,
+    looked_up: LookedUp<'_, T>,
     wanted: &mut [Wanted<'_>],
     leases: &mut Leases<T>,
 ) -> Result<(), ClientError> {
@@ -194,7 +206,7 @@ fn note<T: Transport>(
     Ok(())
 }
 
-impl<'a> LookedUp<'a> {
+impl<'a, T: Transport> LookedUp<'a, T> {
     pub(super) fn member(&self) -> &'a Member {
         self.member
     }
@@ -208,11 +220,12 @@ impl<'a> LookedUp<'a> {
 
     /// Returns where each key is, if the host has it; leases are kept with the
     /// others.
-    pub(super) fn into_found<T: Transport>(
+    pub(super) fn into_found(
         self,
         leases: &mut Leases<T>,
     ) -> Result<Vec<(usize, Option<Found>)>, ClientError> {
         let bytes_max = leases.shared.options.object_bytes_max;
+        leases.extend(self.leases);
         let mut keys = self.indices.into_iter();
         let mut all = Vec::with_capacity(keys.len());
         for answer in self.answers {
@@ -221,7 +234,6 @@ impl<'a> LookedUp<'a> {
                 Err(_) => break,
                 Ok(answer) => answer,
             };
-            leases.add(self.member, &answer);
             let space = Space::new(answer.life, answer.epoch, usize::MAX);
             // More objects than keys are none of ours.
             for ((number, object), index) in (0..).zip(answer.objects).zip(&mut keys) {
