@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::packages::Archive;
 use crate::regression::{Compared, TIMED_ONLY};
 use crate::workspace::{root, say, shell};
-use crate::{bench, drill, hugepages, native, packages, report, soak, supply, tidy, wheel};
+use crate::{bench, deploy, drill, hugepages, native, packages, report, soak, supply, tidy, wheel};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     ("lints", lints),
     ("feature sets", packages::lint_feature_sets),
     ("build and test", test),
+    ("deployment", deploy::check),
     ("C, C++ and Python", native::run),
     ("wheel", wheel::check),
     ("loom", loom),

@@ -4,7 +4,10 @@ mod bench;
 mod boundary;
 mod ci;
 mod cluster;
+mod dashboard;
 mod data;
+mod debian;
+mod deploy;
 mod dist;
 mod drill;
 mod figures;
@@ -19,6 +22,7 @@ mod regression;
 mod report;
 mod sbom;
 mod semver;
+mod simulate;
 mod soak;
 mod supply;
 mod tidy;
@@ -115,6 +119,20 @@ enum Task {
     },
     /// Write the HTML report of the shipped trace to target/report, and have chromium use it
     Report,
+    /// Play scenes of many nodes and clients in one thread, with joins, deaths and partitions
+    Simulate {
+        /// How many scenes
+        #[arg(long, value_name = "N", default_value = "100")]
+        seeds: u32,
+        /// Nodes of each
+        #[arg(long, value_name = "N", default_value = "1000")]
+        nodes: u32,
+        /// Objects of each
+        #[arg(long, value_name = "N", default_value = "20000")]
+        objects: u32,
+    },
+    /// Check the files that deploy nodes, and the dashboard against a Prometheus that scrapes one
+    Deploy,
     /// Compile and run the programs in C, C++ and Python
     Native,
     /// Assemble headers and libraries for C and C++, and the list of what is in them, in target/dist
@@ -150,6 +168,12 @@ fn main() -> anyhow::Result<()> {
         Task::Cluster { kills, seed } => cluster::run(kills, seed),
         Task::Semver { since } => semver::run(&since),
         Task::Report => report::run(&workspace::shell()?),
+        Task::Simulate {
+            seeds,
+            nodes,
+            objects,
+        } => simulate::run(seeds, nodes, objects),
+        Task::Deploy => deploy::run(),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),
         Task::Boundary => boundary::run(),

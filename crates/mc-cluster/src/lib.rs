@@ -27,7 +27,8 @@
 //! # Features
 //!
 //! `tls`: encrypted connections by rustls with ring, which is built by a C
-//! compiler.
+//! compiler. `simulation`: many nodes and clients in one thread, for tests of
+//! this crate.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +37,8 @@ mod flow;
 mod limits;
 pub mod members;
 pub mod node;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod standing;
 mod time;
 #[cfg(feature = "tls")]
@@ -47,7 +50,7 @@ pub use crate::{
     client::{Client, ClientError, ClientOptions},
     limits::Limits,
     members::{Etcd, Member, Members},
-    node::{Node, NodeOptions},
+    node::{DrainOptions, Drained, Node, NodeOptions},
     token::{Token, TokenError},
 };
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
+use tonic::{Status, metadata::MetadataValue};
 
 /// A moment on a clock that also runs while the process or the machine is
 /// stopped.
@@ -21,11 +22,32 @@ pub(crate) struct Standing {
     until: AtomicU64,
 }
 
+/// Says in a refusal that the node answers all calls but those of puts.
+const TAKES_NO_PUTS: &str = "mc-takes-no-puts";
+
+/// Returns the refusal of a put by a node that may not take any: to a client
+/// that knows no better, it does not answer.
+pub(crate) fn refusal() -> Status {
+    let mut status = Status::unavailable("the node takes no puts at the moment");
+    let said = MetadataValue::from_static("1");
+    status.metadata_mut().insert(TAKES_NO_PUTS, said);
+    status
+}
+
+/// Says whether a node refused puts alone.
+pub(crate) fn is_refusal(status: &Status) -> bool {
+    status.metadata().contains_key(TAKES_NO_PUTS)
+}
+
 impl Moment {
     pub(crate) const NEVER: Self = Self(0);
     pub(crate) const FOR_EVER: Self = Self(u64::MAX);
 
     pub(crate) fn now() -> Self {
+        #[cfg(any(test, feature = "simulation"))]
+        if let Some(passed) = crate::simulation::passed() {
+            return Self(micros(passed));
+        }
         // The clock is there on every Linux, and reading it needs nothing.
         let passed = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
         Self(micros(passed.unwrap_or(Duration::MAX)))
@@ -45,6 +67,14 @@ impl Standing {
 
     pub(crate) fn set(&self, until: Moment) {
         self.until.store(until.0, Ordering::Relaxed);
+    }
+
+    /// Takes note of a membership for a time that was asked for at a moment.
+    ///
+    /// Whoever granted it counts all of that time from a later moment; a tenth is
+    /// left for clocks that are not alike.
+    pub(crate) fn renewed(&self, asked: Moment, granted: Duration) {
+        self.set(asked.after(granted.mul_f64(0.9)));
     }
 
     pub(crate) fn takes_puts(&self) -> bool {

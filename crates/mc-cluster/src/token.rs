@@ -54,9 +54,9 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Shows a token with every call. Public as a part of a type, and nowhere named.
+/// Shows a token with every call.
 #[derive(Clone, Debug)]
-pub struct Show(pub(crate) Option<Token>);
+pub(crate) struct Show(pub(crate) Option<Token>);
 
 impl Interceptor for Show {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {

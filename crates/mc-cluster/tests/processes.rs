@@ -4,13 +4,68 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
+
+/// A process that is killed if the test ends before it.
+struct Process(Child);
+
+impl Process {
+    /// Starts a node and waits until it listens.
+    fn node(arguments: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["node", "--size", "16mb", "--small-pages"]);
+        let command = command.args(arguments).stdout(Stdio::piped());
+        let mut node = Self(command.stderr(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        let output = node.0.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening on "), "{line}");
+        node
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for a good end, and returns what the process complained about.
+    fn end(&mut self) -> String {
+        let mut text = String::new();
+        let errors = self.0.stderr.as_mut().unwrap();
+        errors.read_to_string(&mut text).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{text}");
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Returns addresses that nobody has at the moment.
+fn addresses<const N: usize>() -> [String; N] {
+    let bind = |()| TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = [(); N].map(bind);
+    listeners.map(|listener| listener.local_addr().unwrap().to_string())
+}
 
 /// Runs the drill; it fails where a promise is broken.
 fn drill(kills: u32, etcd: Option<&Path>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-cluster"));
+    let mut command = Command::new(PROGRAM);
     command.args(["drill", "--kills", &kills.to_string()]);
     if let Some(etcd) = etcd {
         command.arg("--etcd-program").arg(etcd);
@@ -38,20 +93,12 @@ fn promises_hold_where_etcd_is_killed_and_frozen() {
 
 #[test]
 fn objects_go_from_command_to_command() {
-    let program = env!("CARGO_BIN_EXE_mc-cluster");
     let directory = tempfile::tempdir().unwrap();
-    let mut node = Command::new(program)
-        .args(["node", "--name", "a", "--size", "16mb", "--small-pages"])
-        .args(["--listen", "127.0.0.1:0"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let output = node.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
-    let members = format!("a={}", line.trim().strip_prefix("listening on ").unwrap());
+    let [address] = addresses();
+    let mut node = Process::node(&["--name", "a", "--listen", &address]);
+    let members = format!("a={address}");
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(program);
+        let mut command = Command::new(PROGRAM);
         let command = command.args(arguments).args(["--members", &members]);
         command.output().unwrap()
     };
@@ -69,8 +116,80 @@ fn objects_go_from_command_to_command() {
     assert!(status.status.success(), "{status:?}");
     assert!(String::from_utf8_lossy(&status.stdout).contains("\na  127.0.0.1:"));
     // A stop that was asked for is no failure.
-    let id = nix::unistd::Pid::from_raw(i32::try_from(node.id()).unwrap());
-    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
-    assert!(node.wait().unwrap().success());
+    node.signal(Signal::SIGTERM);
+    node.end();
     assert!(!run(&["status"]).status.success());
+}
+
+/// Starts three nodes that know each other, and puts objects to them; returns
+/// how many there are on the first.
+fn three(addresses: &[String; 3], members: &str, objects: usize) -> ([Process; 3], usize) {
+    let mut names = ["a", "b", "c"].iter();
+    let nodes = addresses.each_ref().map(|address| {
+        let name = names.next().unwrap();
+        let place = ["--name", name, "--listen", address, "--members", members];
+        Process::node(&place)
+    });
+    for n in 0..objects {
+        let mut put = Command::new(PROGRAM);
+        put.args(["put", &format!("key {n}"), "--members", members]);
+        let mut put = put
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut bytes = put.stdin.take().unwrap();
+        std::io::Write::write_all(&mut bytes, format!("bytes of {n}").as_bytes()).unwrap();
+        drop(bytes);
+        assert!(put.wait().unwrap().success());
+    }
+    let status = Command::new(PROGRAM)
+        .args(["status", "--members", members])
+        .output();
+    let status = String::from_utf8(status.unwrap().stdout).unwrap();
+    let first = status.lines().find(|line| line.starts_with("a  ")).unwrap();
+    let on_first = first.split("  ").nth(2).unwrap().parse().unwrap();
+    (nodes, on_first)
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_leaves_its_objects_to_the_others() {
+    let addresses = addresses();
+    let [a, b, c] = &addresses;
+    let members = format!("a={a},b={b},c={c}");
+    let ([mut first, _b, _c], moved) = three(&addresses, &members, 24);
+    assert!(moved > 0);
+    first.signal(Signal::SIGTERM);
+    let told = first.end();
+    assert!(told.contains(&format!("{moved} objects of ")), "{told}");
+    assert!(told.contains(" 0 objects of 0 bytes lost"), "{told}");
+    for n in 0..24 {
+        let key = format!("key {n}");
+        let got = Command::new(PROGRAM)
+            .args(["get", &key, "--members", &members])
+            .output();
+        let got = got.unwrap();
+        assert_eq!(got.stdout, format!("bytes of {n}").as_bytes(), "{got:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_drain_at_once() {
+    let addresses = addresses();
+    let [a, b, c] = &addresses;
+    let members = format!("a={a},b={b},c={c}");
+    let ([mut first, second, third], left) = three(&addresses, &members, 12);
+    assert!(left > 0);
+    for frozen in [&second, &third] {
+        frozen.signal(Signal::SIGSTOP);
+    }
+    let start = Instant::now();
+    first.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(first.0.try_wait().unwrap().is_none(), "it still tries");
+    first.signal(Signal::SIGTERM);
+    let told = first.end();
+    assert!(start.elapsed() < Duration::from_secs(5), "{told}");
+    assert!(told.contains(&format!(" {left} objects of ")), "{told}");
+    assert!(told.contains(" bytes lost"), "{told}");
 }

@@ -322,6 +322,13 @@ impl Object {
         Tick(now.0.wrapping_sub(before))
     }
 
+    /// Returns the ticks from the last use to a moment: fewer than none if that
+    /// was before.
+    pub(crate) fn idle_ticks(&self, now: Tick) -> i32 {
+        let used = self.used.load(Ordering::Relaxed);
+        now.0.wrapping_sub(used).cast_signed()
+    }
+
     /// Returns how long ago the last use was.
     pub(crate) fn idle(&self, now: Tick) -> Duration {
         now.since(Tick(self.used.load(Ordering::Relaxed)))

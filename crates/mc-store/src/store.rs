@@ -208,6 +208,29 @@ impl ObjectStore {
         keys
     }
 
+    /// Returns leases of all objects, the one that was used last first; of those
+    /// used at one moment, what comes first in its prompt. That is no use of
+    /// them.
+    ///
+    /// Takes time `n log n` in the objects, and some bytes for each; no lock is
+    /// held for long.
+    #[must_use]
+    pub fn leases_by_use(&self) -> Vec<Lease> {
+        let shared = &*self.shared;
+        let mut leases = Vec::new();
+        shared.index.for_each_object(|object| {
+            if object.is_readable() {
+                leases.extend(Lease::take(object));
+            }
+        });
+        let now = Tick::from(shared.now());
+        leases.sort_by_cached_key(|lease| {
+            let object = lease.object();
+            (object.idle_ticks(now), object.lineage().depth)
+        });
+        leases
+    }
+
     /// Removes an object.
     ///
     /// # Errors

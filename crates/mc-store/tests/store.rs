@@ -448,3 +448,35 @@ fn a_segment_that_comes_back_has_none_of_the_objects_it_had() {
     assert_eq!(store.remove(b"new", Removal::IfIdle), Ok(()));
     store.check_invariants();
 }
+
+#[test]
+fn leases_come_by_use_and_are_none() {
+    let (clock, seconds) = clock_by_hand();
+    let options = StoreOptions {
+        clock,
+        ..StoreOptions::default()
+    };
+    let store = store_with(&[4096], options);
+    put_all(&store, &["a", "b", "c"]);
+    let tail = PutRequest {
+        parent: Some(b"c"),
+        ..PutRequest::new(100)
+    };
+    store.put(b"tail", &tail).unwrap().commit().unwrap();
+    for used in ["b", "a"] {
+        seconds.fetch_add(1, Ordering::Relaxed);
+        drop(store.get(used.as_bytes()).unwrap());
+    }
+    seconds.fetch_add(1, Ordering::Relaxed);
+    let before = store.stats();
+    for _ in 0..2 {
+        let leases = store.leases_by_use();
+        let keys: Vec<_> = leases.iter().map(|lease| lease.key().to_vec()).collect();
+        assert_eq!(keys, [&b"a"[..], b"b", b"c", b"tail"]);
+        let removed = store.remove(b"a", Removal::IfIdle);
+        assert_eq!(removed, Err(RemoveError::Leased));
+    }
+    assert_eq!(store.stats(), before);
+    store.check_invariants();
+    store.remove(b"a", Removal::IfIdle).unwrap();
+}

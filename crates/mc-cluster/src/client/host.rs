@@ -2,10 +2,17 @@
 
 #[cfg(feature = "tls")]
 use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use rand::Rng;
 use tonic::{
     Code, Status,
+    body::Body,
+    codegen::{Service, StdError, http},
     service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
@@ -13,12 +20,24 @@ use tonic::{
 use crate::{
     client::ClientError,
     flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
+    standing::is_refusal,
     token::{Show, Token},
     wire::node_client::NodeClient,
 };
 
 /// The calls of a node, over one connection that is made when it is used.
-pub type Calls = NodeClient<InterceptedService<Channel, Show>>;
+pub type Calls = NodeClient<Link>;
+
+/// The way to a node that its calls take.
+#[derive(Clone, Debug)]
+pub struct Link(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Connected(InterceptedService<Channel, Show>),
+    #[cfg(any(test, feature = "simulation"))]
+    Simulated(crate::simulation::Wire),
+}
 
 /// How a node is reached.
 ///
@@ -31,6 +50,9 @@ pub struct Connection {
     /// Certificates, without which nothing is encrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::Tls>,
+    /// Reaches nodes in this process instead.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) simulated: Option<crate::simulation::Side>,
 }
 
 /// How long connecting may take. On one network it takes milliseconds.
@@ -50,6 +72,11 @@ impl Connection {
     /// [`ClientError::Address`] if it is none, and
     /// [`ClientError::Certificates`].
     pub fn calls(&self, address: &str) -> Result<Calls, ClientError> {
+        #[cfg(any(test, feature = "simulation"))]
+        if let Some(side) = &self.simulated {
+            let link = Link(Way::Simulated(side.wire(address)));
+            return Ok(NodeClient::new(link));
+        }
         let not_an_address = || ClientError::Address {
             address: address.to_owned(),
         };
@@ -71,10 +98,20 @@ impl Connection {
             None => endpoint,
         };
         let channel = endpoint.connect_lazy();
-        let calls = NodeClient::with_interceptor(channel, Show(self.token.clone()));
+        let shown = InterceptedService::new(channel, Show(self.token.clone()));
+        let calls = NodeClient::new(Link(Way::Connected(shown)));
         Ok(calls
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    /// Returns a seed for waits that should differ from those of other clients.
+    pub(super) fn seed(&self) -> u64 {
+        #[cfg(any(test, feature = "simulation"))]
+        if let Some(side) = &self.simulated {
+            return side.seed();
+        }
+        rand::rng().next_u64()
     }
 
     fn scheme(&self) -> &'static str {
@@ -86,21 +123,48 @@ impl Connection {
     }
 }
 
+impl Service<http::Request<Body>> for Link {
+    type Response = http::Response<Body>;
+    type Error = StdError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, StdError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        match &mut self.0 {
+            Way::Connected(channel) => channel.poll_ready(context).map_err(Into::into),
+            #[cfg(any(test, feature = "simulation"))]
+            Way::Simulated(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match &mut self.0 {
+            Way::Connected(channel) => {
+                let answer = channel.call(request);
+                Box::pin(async { Ok(answer.await?.map(Body::new)) })
+            }
+            #[cfg(any(test, feature = "simulation"))]
+            Way::Simulated(wire) => Box::pin(wire.clone().call(request)),
+        }
+    }
+}
+
 /// Says whether the host did not answer, rather than refuse.
 pub(crate) fn is_silence(status: &Status) -> bool {
-    matches!(
+    let may_be = matches!(
         status.code(),
         Code::Unavailable
             | Code::DeadlineExceeded
             | Code::Cancelled
             | Code::Unknown
             | Code::Internal
-    )
+    );
+    may_be && !is_refusal(status)
 }
 
 /// Says whether a call may succeed later, or with another node.
 pub(crate) fn is_passing(status: &Status) -> bool {
     is_silence(status)
+        || is_refusal(status)
         || matches!(
             status.code(),
             Code::Aborted

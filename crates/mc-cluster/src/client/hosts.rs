@@ -4,10 +4,11 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     ClientError,
@@ -35,19 +36,32 @@ struct Seen {
     /// The members at the last look.
     members: Arc<[Member]>,
     calls: HashMap<String, (String, Calls)>,
-    down: HashMap<String, Down>,
+    away: HashMap<String, Away>,
+    /// Over the members that are not away.
     route: Arc<Route>,
+    /// Implies that nobody is away and that the route is over the members, so
+    /// that nothing has to be compared.
+    is_settled: bool,
     /// Routes of before, the latest first, and until when they count.
     former: VecDeque<(Arc<Route>, Instant)>,
 }
 
-/// A host that did not answer.
+/// A host that did not do what it was asked: others stand in for it.
 #[derive(Debug)]
-struct Down {
+struct Away {
     /// When it is tried again.
     until: Instant,
     /// For how long it was left alone.
     pause: Duration,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It did not answer.
+    Silent,
+    /// It takes no puts; what it has can still be read.
+    TakesNoPuts,
 }
 
 /// Routes at one moment.
@@ -55,10 +69,11 @@ struct Down {
 pub(crate) struct Routes {
     now: Arc<Route>,
     former: Vec<Arc<Route>>,
+    /// Names of hosts that do not answer; mostly none.
+    silent: Vec<String>,
 }
 
-/// How long a host that did not answer is left alone: the first time, and at
-/// most.
+/// How long a host that is away is left alone: the first time, and at most.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -71,8 +86,9 @@ impl Hosts {
         let seen = Seen {
             members: Arc::clone(&now),
             calls: HashMap::new(),
-            down: HashMap::new(),
+            away: HashMap::new(),
             route: Arc::new(Route::new(now)),
+            is_settled: true,
             former: VecDeque::new(),
         };
         Self {
@@ -81,6 +97,20 @@ impl Hosts {
             former_for,
             seen: Mutex::new(seen),
         }
+    }
+
+    /// Follows the members as long as the hosts are used, so that no former owner
+    /// is missed while nobody asks for anything.
+    pub(crate) fn follow(self: &Arc<Self>, runtime: &Handle) {
+        let (hosts, mut changes) = (Arc::downgrade(self), self.members.changes());
+        runtime.spawn(async move {
+            while changes.changed().await.is_ok() {
+                let Some(hosts) = hosts.upgrade() else {
+                    return;
+                };
+                hosts.routes();
+            }
+        });
     }
 
     /// Returns the members, whether they answer or not.
@@ -94,10 +124,22 @@ impl Hosts {
         let mut seen = self.seen.lock();
         seen.look(self.members.now(), now, self.former_for);
         let former = seen.former.iter().map(|(route, _)| Arc::clone(route));
+        // One that is no member any more is not tried again.
+        let is_member = |name: &String| seen.members.iter().any(|member| member.name == *name);
+        let away = seen.away.iter();
+        let silent = away.filter(|(name, away)| {
+            away.why == Why::Silent && (now < away.until || !is_member(name))
+        });
         Routes {
             now: Arc::clone(&seen.route),
             former: former.collect(),
+            silent: silent.map(|(name, _)| name.clone()).collect(),
         }
+    }
+
+    /// Says whether keys may have other owners than in routes of before.
+    pub(crate) fn have_changed(&self, routes: &Routes) -> bool {
+        !Arc::ptr_eq(&self.routes().now, &routes.now)
     }
 
     /// Returns the calls of a member.
@@ -114,73 +156,106 @@ impl Hosts {
         Ok(calls)
     }
 
-    /// Takes note that a host did not answer: others stand in for it.
+    /// Takes note that a host did not answer.
     pub(crate) fn note_failure(&self, name: &str) {
-        let now = Instant::now();
-        let mut seen = self.seen.lock();
-        let before = seen.down.get(name);
-        if before.is_some_and(|down| now < down.until) {
-            return;
-        }
-        let pause = before.map_or(PAUSE, |down| (down.pause * 2).min(PAUSE_MAX));
-        let down = Down {
-            until: now + pause,
-            pause,
-        };
-        seen.down.insert(name.to_owned(), down);
+        self.leave_alone(name, Why::Silent);
+    }
+
+    /// Takes note that a host refused to take puts.
+    pub(crate) fn note_refusal(&self, name: &str) {
+        self.leave_alone(name, Why::TakesNoPuts);
     }
 
     /// Takes note that a host answered.
     pub(crate) fn note_answer(&self, name: &str) {
         let mut seen = self.seen.lock();
-        if !seen.down.is_empty() {
-            seen.down.remove(name);
+        let away = seen.away.get(name);
+        if away.is_some_and(|away| away.why == Why::Silent || away.until <= Instant::now()) {
+            seen.away.remove(name);
         }
+    }
+
+    fn leave_alone(&self, name: &str, why: Why) {
+        let now = Instant::now();
+        let mut seen = self.seen.lock();
+        let before = seen.away.get(name);
+        if before
+            .is_some_and(|away| now < away.until && (away.why == Why::Silent || away.why == why))
+        {
+            return;
+        }
+        let pause = before.map_or(PAUSE, |away| (away.pause * 2).min(PAUSE_MAX));
+        seen.is_settled = false;
+        let until = now + pause;
+        seen.away
+            .insert(name.to_owned(), Away { until, pause, why });
     }
 }
 
 impl Seen {
-    /// Makes a new route if other members answer than before.
+    /// Makes a new route if other members are there than before.
     fn look(&mut self, members: Arc<[Member]>, now: Instant, former_for: Duration) {
-        if !Arc::ptr_eq(&members, &self.members) {
-            let is_member = |name: &String| members.iter().any(|member| member.name == *name);
-            self.calls.retain(|name, _| is_member(name));
-            self.down.retain(|name, _| is_member(name));
-            self.members = members;
-        }
         self.former.retain(|(_, until)| now < *until);
-        let is_up = |member: &&Member| {
-            let down = self.down.get(&member.name);
-            down.is_none_or(|down| down.until <= now)
-        };
-        let up = self.members.iter().filter(is_up);
-        if up.clone().eq(self.route.members()) {
+        let is_same = Arc::ptr_eq(&members, &self.members);
+        if is_same && self.is_settled {
             return;
         }
-        let route = Arc::new(Route::new(up.cloned().collect()));
+        if !is_same {
+            self.members = members;
+            let (route, former) = (&self.route, &self.former);
+            let is_known = |name: &str| {
+                let mut members = self.members.iter();
+                members.any(|member| member.name == name)
+                    || route.find(name).is_some()
+                    || former.iter().any(|(route, _)| route.find(name).is_some())
+            };
+            self.calls.retain(|name, _| is_known(name));
+            self.away.retain(|name, _| is_known(name));
+        }
+        self.is_settled = self.away.is_empty();
+        let is_there = |member: &&Member| {
+            let away = self.away.get(&member.name);
+            away.is_none_or(|away| away.until <= now)
+        };
+        let there = self.members.iter().filter(is_there);
+        if there.clone().eq(self.route.members()) {
+            return;
+        }
+        let route = Arc::new(Route::new(there.cloned().collect()));
+        // A host that comes and goes makes the same two routes again and again.
         let before = std::mem::replace(&mut self.route, route);
+        let is_another = |former: &Route| *former != *before && *former != *self.route;
+        self.former.retain(|(former, _)| is_another(former));
         self.former.push_front((before, after(now, former_for)));
         self.former.truncate(FORMER_MAX);
     }
 }
 
 impl Routes {
+    /// Returns how many members may own keys.
+    pub(crate) fn len(&self) -> usize {
+        self.now.members().len()
+    }
+
     /// Returns the members that a key belongs to.
     pub(crate) fn owners(&self, key: &[u8], replicas: usize) -> Vec<&Member> {
         self.now.owners(key, replicas)
     }
 
     /// Returns the members that may have a key, the likeliest first: its owners,
-    /// and its former owners that still answer.
+    /// and its former owners that are not known to be silent.
     pub(crate) fn candidates(&self, key: &[u8], replicas: usize) -> Vec<&Member> {
         let mut all = self.owners(key, replicas);
         for route in &self.former {
             for former in route.owners(key, replicas) {
-                let is_known = all.iter().any(|member| member.name == former.name);
+                if all.iter().any(|member| member.name == former.name) {
+                    continue;
+                }
                 // As it is reached now.
-                let mut members = self.now.members().iter();
-                let member = members.find(|member| member.name == former.name);
-                all.extend(member.filter(|_| !is_known));
+                let present = self.now.find(&former.name);
+                if present.is_some() || !self.silent.contains(&former.name) {
+                    all.push(present.unwrap_or(former));
+                }
             }
         }
         all
@@ -207,7 +282,7 @@ mod tests {
         hosts.note_failure(&owners[0]);
         assert_eq!(names(&hosts.routes().owners(b"key", 3)), owners[1..]);
         // As if its pause was over.
-        hosts.seen.lock().down.get_mut(&owners[0]).unwrap().until = Instant::now();
+        hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
         let routes = hosts.routes();
         assert_eq!(names(&routes.owners(b"key", 3)), owners);
         assert_eq!(
@@ -216,10 +291,56 @@ mod tests {
             "what was put meanwhile is where it was put"
         );
         hosts.note_failure(&owners[0]);
-        let pause = hosts.seen.lock().down[&owners[0]].pause;
+        let pause = hosts.seen.lock().away[&owners[0]].pause;
         assert_eq!(pause, PAUSE * 2);
         hosts.note_answer(&owners[0]);
-        assert!(hosts.seen.lock().down.is_empty());
+        assert!(hosts.seen.lock().away.is_empty());
+    }
+
+    #[test]
+    fn a_host_that_takes_no_puts_is_still_asked_for_what_it_has() {
+        let hosts = hosts(Duration::from_secs(60));
+        let before = hosts.routes();
+        let owners = names(&before.owners(b"key", 3));
+        hosts.note_refusal(&owners[0]);
+        assert!(hosts.have_changed(&before));
+        let candidates = |hosts: &Hosts| names(&hosts.routes().candidates(b"key", 1));
+        assert_eq!(candidates(&hosts), [&*owners[1], &owners[0]]);
+        hosts.note_answer(&owners[0]);
+        assert_eq!(candidates(&hosts), [&*owners[1], &owners[0]], "to a lookup");
+        hosts.note_failure(&owners[0]);
+        assert_eq!(candidates(&hosts), owners[1..2], "silent by now");
+    }
+
+    #[test]
+    fn a_host_that_left_the_list_is_asked_until_it_is_silent() {
+        let (sender, members) = Members::parse("a=h:1,b=h:2,c=h:3").unwrap().channel();
+        let hosts = Hosts::new(members, Connection::default(), Duration::from_secs(60));
+        let owners = names(&hosts.routes().owners(b"key", 3));
+        let stay = hosts.members();
+        let stay = stay.iter().filter(|member| member.name != owners[0]);
+        sender.send(stay.cloned().collect()).unwrap();
+        let candidates = |hosts: &Hosts| names(&hosts.routes().candidates(b"key", 1));
+        assert_eq!(candidates(&hosts), [&*owners[1], &owners[0]]);
+        hosts.note_failure(&owners[0]);
+        assert_eq!(candidates(&hosts), owners[1..2]);
+        hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+        assert_eq!(candidates(&hosts), owners[1..2], "it is not tried again");
+    }
+
+    #[test]
+    fn a_host_that_comes_and_goes_drives_no_other_route_out() {
+        let hosts = hosts(Duration::from_secs(60));
+        let owners = names(&hosts.routes().owners(b"key", 3));
+        hosts.note_failure(&owners[1]);
+        for _ in 0..FORMER_MAX + 1 {
+            hosts.routes();
+            hosts.note_failure(&owners[0]);
+            hosts.routes();
+            hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+        }
+        hosts.routes();
+        assert_eq!(hosts.seen.lock().former.len(), 2);
     }
 
     #[test]

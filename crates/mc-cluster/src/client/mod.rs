@@ -1,12 +1,16 @@
 //! A client of a cluster: keys to hosts, bytes to keys.
 
 mod fetch;
+mod hedge;
 mod host;
 mod hosts;
+mod locate;
 mod patience;
 mod put;
+mod reading;
 mod route;
 mod transport;
+mod wanted;
 
 use std::{
     sync::{
@@ -19,17 +23,18 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use tonic::Status;
 
 pub use self::{
-    host::{Calls, Connection},
+    host::{Calls, Connection, Link},
     route::Route,
     transport::{Incoming, Outgoing, Space, Streams, Transport},
 };
 use self::{hosts::Hosts, patience::Patience};
 use crate::{
     members::{Member, Members},
+    standing::is_refusal,
     wire::{Outcome, RemoveRequest, StatsRequest, StatsResponse, remove_request::Mode},
 };
 
@@ -54,8 +59,15 @@ pub struct ClientOptions {
     /// How long former owners of keys are asked too, after the members that
     /// answer have changed.
     pub former_for: Duration,
+    /// After which time another replica is asked too, besides the time for the
+    /// bytes; never if there is none. Where hosts are seldom slow that costs few
+    /// calls more, and none of the wait for a slow one.
+    pub hedge: Option<Duration>,
     /// The most bytes of an object that is read.
     pub object_bytes_max: usize,
+    /// Whether a put counts only when its host has compared the bytes that it has
+    /// with their checksum. Readers compare them anyway.
+    pub verify_puts: bool,
 }
 
 /// A client of a cluster. Clones share connections and counts; any number of
@@ -67,10 +79,13 @@ pub struct Client<T = Streams> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     options: ClientOptions,
     transport: T,
     counts: Counts,
+    /// The next seed of those who wait a random time. Any one will do, so
+    /// `Relaxed`.
+    seeds: AtomicU64,
 }
 
 /// What a client has done so far.
@@ -90,6 +105,10 @@ pub struct ClientCounts {
     pub retried: u64,
     /// Objects that were found with a former owner and put to the present one.
     pub promoted: u64,
+    /// Calls beside which another replica was asked, as they took long.
+    pub hedged: u64,
+    /// Of these, those where the other replica had all before the first answered.
+    pub hedges_won: u64,
 }
 
 /// The same, written by any task.
@@ -101,6 +120,8 @@ struct Counts {
     unanswered: AtomicU64,
     retried: AtomicU64,
     promoted: AtomicU64,
+    hedged: AtomicU64,
+    hedges_won: AtomicU64,
 }
 
 /// Why something was not done.
@@ -139,8 +160,8 @@ impl ClientError {
 
 impl Default for ClientOptions {
     /// Returns one copy, batches of 256, ten seconds for a put, two for a call,
-    /// leases of ten seconds, a minute for former owners, and objects of at most
-    /// a GiB.
+    /// leases of ten seconds, a minute for former owners, no hedging, and objects
+    /// of at most a GiB.
     fn default() -> Self {
         Self {
             connection: Connection::default(),
@@ -150,7 +171,9 @@ impl Default for ClientOptions {
             call_time: Duration::from_secs(2),
             lease: Duration::from_secs(10),
             former_for: Duration::from_secs(60),
+            hedge: None,
             object_bytes_max: 1 << 30,
+            verify_puts: false,
         }
     }
 }
@@ -168,11 +191,17 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn with_transport(members: Members, options: ClientOptions, transport: T) -> Self {
         let connection = options.connection.clone();
+        let seeds = AtomicU64::new(connection.seed());
+        let hosts = Arc::new(Hosts::new(members, connection, options.former_for));
+        if let Ok(runtime) = Handle::try_current() {
+            hosts.follow(&runtime);
+        }
         let shared = Shared {
-            hosts: Hosts::new(members, connection, options.former_for),
+            hosts,
             options,
             transport,
             counts: Counts::default(),
+            seeds,
         };
         Self {
             shared: Arc::new(shared),
@@ -280,6 +309,8 @@ impl<T: Transport> Client<T> {
             unanswered: read(&counts.unanswered),
             retried: read(&counts.retried),
             promoted: read(&counts.promoted),
+            hedged: read(&counts.hedged),
+            hedges_won: read(&counts.hedges_won),
         }
     }
 }
@@ -293,6 +324,12 @@ impl<T> Clone for Client<T> {
 }
 
 impl<T> Shared<T> {
+    /// Returns the time that a put has.
+    fn patience(&self) -> Patience {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        Patience::new(self.options.patience, seed)
+    }
+
     /// Makes one call to one host, which is left alone for a while if it does
     /// not answer. `bytes` of objects may take a time of their own.
     async fn call<A>(
@@ -315,6 +352,8 @@ impl<T> Shared<T> {
                 if host::is_silence(&status) {
                     count(&self.counts.unanswered, 1);
                     self.hosts.note_failure(&member.name);
+                } else if is_refusal(&status) {
+                    self.hosts.note_refusal(&member.name);
                 }
                 Err(status.into())
             }

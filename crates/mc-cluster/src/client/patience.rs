@@ -1,8 +1,9 @@
 //! How long something is tried, and how often.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::time::Instant;
 
 use crate::time::after;
 
@@ -11,6 +12,7 @@ use crate::time::after;
 pub(crate) struct Patience {
     end: Instant,
     pause: Duration,
+    random: StdRng,
 }
 
 /// The first pause, and the longest.
@@ -21,10 +23,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const BYTES_PER_MILLISECOND: u64 = 50_000;
 
 impl Patience {
-    pub(crate) fn new(time: Duration) -> Self {
+    pub(crate) fn new(time: Duration, seed: u64) -> Self {
         Self {
             end: after(Instant::now(), time),
             pause: PAUSE,
+            random: StdRng::seed_from_u64(seed),
         }
     }
 
@@ -44,7 +47,7 @@ impl Patience {
     pub(crate) async fn wait(&mut self) -> bool {
         let most = self.pause;
         self.pause = (most * 2).min(PAUSE_MAX);
-        let pause = most.mul_f64(rand::rng().random_range(0.5..1.0));
+        let pause = most.mul_f64(self.random.random_range(0.5..1.0));
         if pause >= self.left() {
             return false;
         }

@@ -48,7 +48,7 @@ pub(super) async fn put_many<T: Transport>(
         bytes,
     });
     let objects: Vec<_> = checked.collect();
-    let mut patience = Patience::new(shared.options.patience);
+    let mut patience = shared.patience();
     let mut results: Vec<_> = objects.iter().map(|_| Err(ClientError::NoMember)).collect();
     let mut open: Vec<usize> = (0..objects.len()).collect();
     loop {
@@ -174,6 +174,7 @@ async fn fill<T: Transport>(
     let items = done.iter().map(|&place| commit_request::Item {
         put: reserved.items[place].put,
         checksum: Some(objects[place].checksum),
+        is_compared: shared.options.verify_puts,
     });
     let request = CommitRequest {
         items: items.collect(),
@@ -228,7 +229,11 @@ impl Tally {
                 // Whoever puts the key may fail, and what was late may be in time.
                 self.is_passing |= matches!(
                     outcome,
-                    Outcome::InFlight | Outcome::Expired | Outcome::Unknown | Outcome::Unspecified
+                    Outcome::InFlight
+                        | Outcome::Expired
+                        | Outcome::Unknown
+                        | Outcome::Damaged
+                        | Outcome::Unspecified
                 );
                 self.error = Some(ClientError::Refused { outcome });
             }

@@ -1,7 +1,6 @@
 //! Which hosts a key belongs to.
 
-use std::hash::Hasher;
-use std::sync::Arc;
+use std::{collections::BTreeMap, hash::Hasher, sync::Arc};
 
 use siphasher::sip::SipHasher13;
 
@@ -19,6 +18,16 @@ pub struct Route {
     members: Arc<[Member]>,
     /// Of the names of the members.
     hashes: Box<[u64]>,
+    /// The members by their weights: of equal ones, the higher drawn bits win.
+    classes: Box<[Class]>,
+}
+
+/// Members of one weight.
+#[derive(Clone, Debug, PartialEq)]
+struct Class {
+    weight: f64,
+    /// Their places, and their hashes as they are mixed with keys.
+    members: Vec<(u32, u64)>,
 }
 
 impl Route {
@@ -26,8 +35,22 @@ impl Route {
     #[must_use]
     pub fn new(members: Arc<[Member]>) -> Self {
         let hash = |member: &Member| hash(member.name.as_bytes());
-        let hashes = members.iter().map(hash).collect();
-        Self { members, hashes }
+        let hashes: Box<[u64]> = members.iter().map(hash).collect();
+        let mut classes: BTreeMap<u64, Class> = BTreeMap::new();
+        for ((place, member), hash) in (0..).zip(members.iter()).zip(&hashes) {
+            let class = classes.entry(member.weight.to_bits());
+            let class = class.or_insert_with(|| Class {
+                weight: member.weight,
+                members: Vec::new(),
+            });
+            class.members.push((place, mix(*hash)));
+        }
+        let classes = classes.into_values().collect();
+        Self {
+            members,
+            hashes,
+            classes,
+        }
     }
 
     /// Returns the members.
@@ -36,24 +59,49 @@ impl Route {
         &self.members
     }
 
+    /// Returns the member of a name.
+    pub(super) fn find(&self, name: &str) -> Option<&Member> {
+        let wanted = hash(name.as_bytes());
+        let place = self.hashes.iter().position(|&hash| hash == wanted)?;
+        self.members.get(place).filter(|member| member.name == name)
+    }
+
     /// Returns the members that a key belongs to, the first one first: as many
     /// as are asked for, or all. Takes time linear in the members.
     #[must_use]
     pub fn owners(&self, key: &[u8], count: usize) -> Vec<&Member> {
         let key = hash(key);
-        let drawn = self.members.iter().zip(&self.hashes);
-        let mut drawn: Vec<_> = drawn
-            .map(|(member, &hash)| (draw(key, hash, member.weight), member))
-            .collect();
-        let higher = |a: &(f64, &Member), b: &(f64, &Member)| {
-            b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name))
-        };
-        if count < drawn.len() && count > 0 {
-            drawn.select_nth_unstable_by(count - 1, higher);
+        let mut drawn: Vec<(f64, &Member)> = Vec::new();
+        for class in &self.classes {
+            let best = self.best_of(class, key, count);
+            let best = best.into_iter();
+            drawn.extend(best.map(|(bits, member)| (draw(bits, class.weight), member)));
         }
+        drawn.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
         drawn.truncate(count);
-        drawn.sort_by(higher);
         drawn.into_iter().map(|(_, member)| member).collect()
+    }
+
+    /// Returns the members of a class that drew the highest bits, in order.
+    fn best_of(&self, class: &Class, key: u64, count: usize) -> Vec<(u64, &Member)> {
+        let mut best: Vec<(u64, &Member)> = Vec::new();
+        // What has fewer bits than the last of those that suffice is none of them.
+        let mut least = 0;
+        for &(place, hash) in &class.members {
+            let bits = mix(key ^ hash) >> 11;
+            if count == 0 || (best.len() == count && bits < least) {
+                continue;
+            }
+            let member = &self.members[place as usize];
+            let is_before = |other: &(u64, &Member)| {
+                other.0 > bits || (other.0 == bits && other.1.name < member.name)
+            };
+            let at = best.partition_point(is_before);
+            best.insert(at, (bits, member));
+            best.truncate(count);
+            least = best.last().map_or(0, |last| last.0);
+        }
+        best
     }
 }
 
@@ -65,11 +113,11 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Draws a member's number for a key: `-w / ln(u)` with `u` evenly between 0
-/// and 1 is the highest of all with probability `w` over the sum of weights.
-fn draw(key: u64, member: u64, weight: f64) -> f64 {
-    // 53 bits are what a number can hold, and half a step keeps it off 0 and 1.
-    let bits = mix(key ^ mix(member)) >> 11;
+/// Returns a member's number for the 53 bits that it drew for a key: `-w / ln(u)`
+/// with `u` evenly between 0 and 1 is the highest of all with probability `w`
+/// over the sum of weights.
+fn draw(bits: u64, weight: f64) -> f64 {
+    // Half a step keeps it off 0 and 1.
     let even = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
     -weight / libm::log(even)
 }
@@ -141,6 +189,32 @@ mod tests {
             let rest = owners[1..].iter().map(|&member| member.clone()).collect();
             assert_eq!(Route::new(rest).owners(&key, 1)[0], owners[1]);
             assert_eq!(three.owners(&key, 2), owners[..2]);
+        }
+    }
+
+    #[test]
+    fn all_members_are_in_the_order_of_what_they_drew() {
+        let names: Vec<_> = (0..40).map(|number| format!("host-{number}")).collect();
+        let weights = [1.0, 0.5, 3.0, 1.0];
+        let members = names.iter().zip(weights.into_iter().cycle());
+        let members: Vec<_> = members
+            .map(|(name, weight)| (name.as_str(), weight))
+            .collect();
+        let route = route(&members);
+        for key in 0_u32..200 {
+            let key = key.to_le_bytes();
+            let drawn = members.iter().map(|&(name, weight)| {
+                let bits = mix(hash(&key) ^ mix(hash(name.as_bytes()))) >> 11;
+                (draw(bits, weight), name)
+            });
+            let mut drawn: Vec<_> = drawn.collect();
+            drawn.sort_by(|a, b| b.0.total_cmp(&a.0));
+            for count in [1, 2, 3, 39, 40, 99] {
+                let owners = route.owners(&key, count);
+                let owners = owners.iter().map(|owner| owner.name.as_str());
+                let expected = drawn.iter().take(count).map(|(_, name)| *name);
+                assert!(owners.eq(expected), "{count}");
+            }
         }
     }
 

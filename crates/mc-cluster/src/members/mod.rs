@@ -104,6 +104,33 @@ impl Members {
         })
     }
 
+    /// Returns who tells of each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<[Member]>> {
+        self.list.clone()
+    }
+
+    /// Returns the members of the moment without the one of a name.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let members = self.now();
+        let others = members.iter().filter(|member| member.name != name);
+        let (_, list) = watch::channel(others.cloned().collect());
+        Self {
+            list,
+            _follower: None,
+        }
+    }
+
+    /// Returns the same members, and who changes them.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn channel(&self) -> (watch::Sender<Arc<[Member]>>, Self) {
+        let (sender, list) = watch::channel(self.now());
+        let members = Self {
+            list,
+            _follower: None,
+        };
+        (sender, members)
+    }
+
     /// Returns the members: those of a list in its order, those of etcd by name.
     #[must_use]
     pub fn now(&self) -> Arc<[Member]> {

@@ -23,8 +23,8 @@ use crate::standing::{Moment, Standing};
 /// A node's entry, renewed until this is ended or dropped.
 ///
 /// The node stands from the moment at which a renewal was *sent*, for nine
-/// tenths of the time that was granted: etcd counts the whole time from a later
-/// moment, so that nobody else can have the name while the node takes puts.
+/// tenths of the time that was granted, so that nobody else can have the name
+/// while the node takes puts.
 #[derive(Debug)]
 pub(crate) struct Registration {
     client: Client,
@@ -137,7 +137,7 @@ impl Life {
         *self.lease.lock() = Some(granted.id);
         let entered = self.enter(granted.id).await;
         if let Ok(true) = entered {
-            self.stand(granted.sent, granted.time);
+            self.standing.renewed(granted.sent, granted.time);
             return Ok(granted);
         }
         // An earlier life has the name until its lease ends.
@@ -200,7 +200,7 @@ impl Life {
                 Ok(Some(time)) => {
                     end = sent.after(time);
                     pause = time / 3;
-                    self.stand(sent, time);
+                    self.standing.renewed(sent, time);
                 }
                 Ok(None) => break,
                 Err(_) => {
@@ -238,10 +238,6 @@ impl Life {
         let answer = within_time(async { answers.message().await.map(Response::new) }).await?;
         let answer = answer.ok_or(EtcdError::Ended)?;
         Ok(seconds_granted(answer.ttl))
-    }
-
-    fn stand(&self, sent: Moment, time: Duration) {
-        self.standing.set(sent.after(time.mul_f64(0.9)));
     }
 }
 

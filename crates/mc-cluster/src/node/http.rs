@@ -1,15 +1,22 @@
 //! Figures and health over HTTP, for Prometheus and for whoever restarts nodes.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use mc_segment::MetricsPublisher;
 use mc_store::StoreMetrics;
-use metrics::gauge;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use metrics::{counter, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use parking_lot::Mutex;
 
-use super::Shared;
+use super::{
+    Shared,
+    ages::{self, Ages},
+};
+
+/// The powers of two of hundredths of a second that have buckets: up to four
+/// months, as the store counts.
+const TIMES: Range<u32> = 0..31;
 
 /// The figures of one node, with a recorder of their own: several nodes may be
 /// in one process.
@@ -17,7 +24,14 @@ struct Figures {
     node: Arc<Shared>,
     recorder: PrometheusRecorder,
     /// Held while one page is made.
-    published: Mutex<(StoreMetrics, MetricsPublisher)>,
+    published: Mutex<Published>,
+}
+
+/// What is told apart from what was published before.
+struct Published {
+    store: StoreMetrics,
+    segments: MetricsPublisher,
+    leases_held: Ages,
 }
 
 /// Returns `/metrics` and `/healthz`.
@@ -25,8 +39,12 @@ pub(crate) fn router(node: Arc<Shared>) -> Router {
     let segments = MetricsPublisher::new(node.store.pool().clone());
     let figures = Figures {
         node,
-        recorder: PrometheusBuilder::new().build_recorder(),
-        published: Mutex::new((StoreMetrics::default(), segments)),
+        recorder: recorder(),
+        published: Mutex::new(Published {
+            store: StoreMetrics::default(),
+            segments,
+            leases_held: Ages::default(),
+        }),
     };
     Router::new()
         .route("/metrics", get(page))
@@ -34,17 +52,44 @@ pub(crate) fn router(node: Arc<Shared>) -> Router {
         .with_state(Arc::new(figures))
 }
 
+/// Returns a recorder that keeps times as they are counted: by powers of two,
+/// which can be added up over nodes.
+fn recorder() -> PrometheusRecorder {
+    let places: Vec<_> = TIMES
+        .map(|place| 0.01 * f64::from(1_u32 << place))
+        .collect();
+    let builder = PrometheusBuilder::new();
+    let store = Matcher::Prefix("mc_store_".to_owned());
+    let leases = Matcher::Full("mc_cluster_lease_seconds".to_owned());
+    let leases_held: Vec<_> = ages::ends().collect();
+    let builder = builder.set_buckets_for_metric(store, &places);
+    let builder = builder.and_then(|it| it.set_buckets_for_metric(leases, &leases_held));
+    builder.expect("there are buckets").build_recorder()
+}
+
 async fn page(State(figures): State<Arc<Figures>>) -> String {
     let mut published = figures.published.lock();
     metrics::with_local_recorder(&figures.recorder, || {
-        let (store, segments) = &mut *published;
-        store.publish(&figures.node.store);
-        segments.publish();
         let node = &figures.node;
+        published.store.publish(&node.store);
+        published.segments.publish();
         gauge!("mc_cluster_puts_in_flight").set(node.puts.len() as f64);
         gauge!("mc_cluster_leases").set(node.leases.len() as f64);
+        let leases = node.leases.figures();
+        gauge!("mc_cluster_leased_objects").set(leases.objects as f64);
+        counter!("mc_cluster_leases_expired_total").absolute(leases.expired);
+        let held = leases.held.clone();
+        held.publish_since(&published.leases_held, "mc_cluster_lease_seconds");
+        published.leases_held = leases.held;
         let takes_puts = u8::from(node.standing.takes_puts());
         gauge!("mc_cluster_takes_puts").set(f64::from(takes_puts));
+        let drained = node.drained.now();
+        counter!("mc_cluster_drain_moved_objects_total").absolute(drained.moved_objects);
+        counter!("mc_cluster_drain_moved_bytes_total").absolute(drained.moved_bytes);
+        counter!("mc_cluster_drain_lost_objects_total").absolute(drained.lost_objects);
+        counter!("mc_cluster_drain_lost_bytes_total").absolute(drained.lost_bytes);
+        gauge!("mc_cluster_drain_left_objects").set(drained.left_objects as f64);
+        gauge!("mc_cluster_drain_left_bytes").set(drained.left_bytes as f64);
     });
     figures.recorder.handle().render()
 }
@@ -52,6 +97,6 @@ async fn page(State(figures): State<Arc<Figures>>) -> String {
 async fn health(State(figures): State<Arc<Figures>>) -> (StatusCode, &'static str) {
     match figures.node.standing.takes_puts() {
         true => (StatusCode::OK, "takes puts\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "no member at the moment\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "takes no puts\n"),
     }
 }

@@ -1,12 +1,13 @@
 //! Objects that clients are reading.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mc_store::{Lease, ObjectStore};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::{outcome, timed::Timed};
+use super::{ages::Ages, outcome, timed::Timed};
 use crate::wire::{Outcome, lookup_response};
 
 /// Leases by the number that their client knows.
@@ -18,9 +19,25 @@ pub(crate) struct Leases {
 
 #[derive(Debug)]
 struct Held {
-    leases: Timed<Arc<[Option<Lease>]>>,
-    /// Objects of all leases.
-    objects: usize,
+    leases: Timed<Granted>,
+    figures: LeaseFigures,
+}
+
+#[derive(Debug)]
+struct Granted {
+    objects: Arc<[Option<Lease>]>,
+    since: Instant,
+}
+
+/// What is known of leases.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LeaseFigures {
+    /// Objects of those that are held.
+    pub(crate) objects: usize,
+    /// Leases that ended because their time was over.
+    pub(crate) expired: u64,
+    /// How long leases were held that have ended.
+    pub(crate) held: Ages,
 }
 
 /// That as many objects are leased as the limits allow.
@@ -31,7 +48,7 @@ impl Leases {
     pub(crate) fn new(leased_max: usize) -> Self {
         let held = Held {
             leases: Timed::new(),
-            objects: 0,
+            figures: LeaseFigures::default(),
         };
         Self {
             leased_max,
@@ -43,41 +60,63 @@ impl Leases {
         self.held.lock().leases.len()
     }
 
-    /// Keeps objects until a moment; returns the number of the lease.
-    pub(crate) fn keep(&self, objects: Vec<Option<Lease>>, until: Instant) -> Result<u64, TooMany> {
+    pub(crate) fn figures(&self) -> LeaseFigures {
+        self.held.lock().figures.clone()
+    }
+
+    /// Keeps objects from one moment to another; returns the number of the lease.
+    pub(crate) fn keep(
+        &self,
+        objects: Vec<Option<Lease>>,
+        since: Instant,
+        until: Instant,
+    ) -> Result<u64, TooMany> {
         let mut held = self.held.lock();
-        let kept = held.objects + objects.len();
+        let kept = held.figures.objects + objects.len();
         if kept > self.leased_max {
             return Err(TooMany);
         }
-        held.objects = kept;
-        Ok(held.leases.insert(until, objects.into()))
+        held.figures.objects = kept;
+        let objects = objects.into();
+        Ok(held.leases.insert(until, Granted { objects, since }))
     }
 
     /// Returns the objects of a lease that is not over.
     pub(crate) fn objects(&self, lease: u64, now: Instant) -> Option<Arc<[Option<Lease>]>> {
-        self.held.lock().leases.get(lease, now).cloned()
+        let held = self.held.lock();
+        let granted = held.leases.get(lease, now)?;
+        Some(Arc::clone(&granted.objects))
     }
 
-    pub(crate) fn release(&self, lease: u64) -> Outcome {
+    pub(crate) fn release(&self, lease: u64, now: Instant) -> Outcome {
         let mut held = self.held.lock();
-        let Some(objects) = held.leases.remove(lease) else {
+        let Some(granted) = held.leases.remove(lease) else {
             return Outcome::Unknown;
         };
-        held.objects -= objects.len();
+        held.figures.count(&granted, now);
         // The store may have work to do when an object is free again.
         drop(held);
-        drop(objects);
+        drop(granted);
         Outcome::Done
     }
 
     pub(crate) fn end_late(&self, now: Instant) {
         let mut held = self.held.lock();
         let due = held.leases.take_due(now);
-        let objects: usize = due.iter().map(|objects| objects.len()).sum();
-        held.objects -= objects;
+        held.figures.expired += due.len() as u64;
+        for granted in &due {
+            held.figures.count(granted, now);
+        }
         drop(held);
         drop(due);
+    }
+}
+
+impl LeaseFigures {
+    /// Takes note of a lease that ends.
+    fn count(&mut self, granted: &Granted, now: Instant) {
+        self.objects -= granted.objects.len();
+        self.held.add(now.saturating_duration_since(granted.since));
     }
 }
 

@@ -9,7 +9,7 @@ use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
     Memory, Segment, SegmentId, SegmentInfo, SegmentOptions, SegmentPool, SegmentPoolOptions,
 };
-use mc_store::{ObjectStore, StoreOptions};
+use mc_store::{Clock, ObjectStore, StoreOptions};
 
 use super::NodeError;
 use crate::limits::Limits;
@@ -54,7 +54,12 @@ impl NodeMemory {
         }
     }
 
-    pub(crate) fn open(&self, name: &str, limits: &Limits) -> Result<Opened, NodeError> {
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        limits: &Limits,
+        clock: Clock,
+    ) -> Result<Opened, NodeError> {
         let mut options = PoolOptions::new(self.bytes).pages(self.pages);
         if let Some(file) = &self.file {
             options = options.file(file);
@@ -75,6 +80,7 @@ impl NodeMemory {
             key_bytes_max: limits.key_bytes_max,
             put_deadline: limits.put_deadline_max,
             put_margin: limits.put_margin,
+            clock,
             ..StoreOptions::default()
         };
         let store = self.open_store(segment, options)?;

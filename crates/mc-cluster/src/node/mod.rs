@@ -1,5 +1,8 @@
 //! A node: memory of this host, a store over it, and its service.
 
+mod ages;
+mod chunks;
+mod drain;
 mod http;
 mod leases;
 mod memory;
@@ -9,15 +12,10 @@ mod reading;
 mod service;
 mod timed;
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use mc_store::ObjectStore;
+use mc_store::{Clock, ObjectStore};
+use parking_lot::RwLock;
 use rand::Rng;
 use thiserror::Error;
 use tokio::{
@@ -31,9 +29,15 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-pub use self::memory::NodeMemory;
-use self::{leases::Leases, puts::Puts, service::Service};
+pub(crate) use self::drain::drain;
+pub(crate) use self::service::Service;
+use self::{drain::Progress, leases::Leases, puts::Puts};
+pub use self::{
+    drain::{DrainOptions, Drained},
+    memory::NodeMemory,
+};
 use crate::{
+    client::Connection,
     flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
     limits::Limits,
     members::{Etcd, EtcdError, Member, Registration},
@@ -80,6 +84,8 @@ pub struct Node {
     servers: JoinSet<()>,
     sweeper: JoinHandle<()>,
     registration: Option<Registration>,
+    /// How it reaches other nodes: they want to see what it wants to see.
+    connection: Connection,
 }
 
 /// Why a node was not started.
@@ -126,7 +132,7 @@ pub enum NodeError {
 }
 
 /// What the calls of a node share.
-struct Shared {
+pub(crate) struct Shared {
     name: String,
     /// Of this process: numbers of puts and leases mean nothing to another.
     life: u64,
@@ -138,6 +144,11 @@ struct Shared {
     leases: Leases,
     limits: Limits,
     standing: Arc<Standing>,
+    /// Held for reading from the last look at the standing to the end of a
+    /// commit, which waits for nothing: who has it alone sees all objects that
+    /// were told to be stored.
+    commits: RwLock<()>,
+    drained: Progress,
 }
 
 /// How often what is late is looked for.
@@ -191,18 +202,15 @@ impl Node {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let opened = options.memory.open(&options.name, &options.limits)?;
-        let shared = Arc::new(Shared {
-            name: options.name.clone(),
-            life: rand::rng().next_u64(),
-            epoch: opened.epoch,
-            capacity_bytes: opened.bytes,
-            store: opened.store,
-            puts: Puts::new(options.limits.puts_max),
-            leases: Leases::new(options.limits.leased_max),
-            limits: options.limits.clone(),
-            standing: Arc::clone(&standing),
-        });
+        let life = rand::rng().next_u64();
+        let shared = Shared::open(&options, Arc::clone(&standing), life, Clock::system())?;
+        let shared = Arc::new(shared);
+        let connection = Connection {
+            token: options.token.clone(),
+            #[cfg(feature = "tls")]
+            tls: options.tls.clone(),
+            ..Connection::default()
+        };
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
@@ -227,13 +235,14 @@ impl Node {
             None => None,
         };
         Ok(Self {
-            sweeper: tokio::spawn(sweep(Arc::clone(&shared))),
+            sweeper: tokio::spawn(sweep(Arc::clone(&shared), SWEEP_EVERY)),
             shared,
             address,
             http: http_address,
             stop,
             servers,
             registration,
+            connection,
         })
     }
 
@@ -262,13 +271,30 @@ impl Node {
         &self.shared.store
     }
 
+    /// Takes no puts any more, is no member any more, and puts its objects to
+    /// other nodes, the one that was used last first. They count as moved when
+    /// these have compared them with their checksums.
+    ///
+    /// Clients find them there as the present owners of their keys. Reads go on
+    /// here until the node is [stopped](Self::stop), and so does what other calls
+    /// ask. To end a drain before its time, drop what is returned here;
+    /// [`drained`](Self::drained) says how far it came.
+    pub async fn drain(&mut self, options: DrainOptions) -> Drained {
+        self.leave().await;
+        drain(&self.shared, self.connection.clone(), options).await;
+        self.drained()
+    }
+
+    /// Returns what became so far of the objects that are moved.
+    #[must_use]
+    pub fn drained(&self) -> Drained {
+        self.shared.drained.now()
+    }
+
     /// Stops: takes no puts any more, is no member any more, lets the calls
     /// under way end, for five seconds at most, and lets go of the memory.
     pub async fn stop(mut self) {
-        if let Some(registration) = self.registration.take() {
-            registration.end().await;
-        }
-        self.shared.standing.set(Moment::NEVER);
+        self.leave().await;
         // There is always a receiver, or nobody is left to be told.
         let _ = self.stop.send(true);
         self.sweeper.abort();
@@ -281,11 +307,60 @@ impl Node {
         };
         let _ = time::timeout(STOP_TIME, ended).await;
     }
+
+    async fn leave(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.end().await;
+        }
+        self.shared.standing.set(Moment::NEVER);
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         self.sweeper.abort();
+    }
+}
+
+impl Shared {
+    /// Maps the memory and opens the store.
+    pub(crate) fn open(
+        options: &NodeOptions,
+        standing: Arc<Standing>,
+        life: u64,
+        clock: Clock,
+    ) -> Result<Self, NodeError> {
+        let limits = &options.limits;
+        let opened = options.memory.open(&options.name, limits, clock)?;
+        Ok(Self {
+            name: options.name.clone(),
+            life,
+            epoch: opened.epoch,
+            capacity_bytes: opened.bytes,
+            store: opened.store,
+            puts: Puts::new(limits.puts_max),
+            leases: Leases::new(limits.leased_max),
+            limits: limits.clone(),
+            standing,
+            commits: RwLock::default(),
+            drained: Progress::default(),
+        })
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn store(&self) -> &ObjectStore {
+        &self.store
+    }
+
+    /// Returns how many puts and leases clients have.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.puts.len(), self.leases.len())
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn drained(&self) -> Drained {
+        self.drained.now()
     }
 }
 
@@ -349,12 +424,12 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Gives back what clients have left behind.
-async fn sweep(shared: Arc<Shared>) {
-    let mut ticks = time::interval(SWEEP_EVERY);
+pub(crate) async fn sweep(shared: Arc<Shared>, every: Duration) {
+    let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = Instant::now();
+        let now = time::Instant::now();
         // Ends late puts, and lets go of what has lingered long enough.
         let _ = shared.store.stats();
         if let Some(graceful) = now.checked_sub(GRACE) {

@@ -1,11 +1,12 @@
 //! Puts that clients have not committed yet.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use mc_store::{ObjectStore, Put, PutRequest};
 use parking_lot::Mutex;
+use tokio::{task::yield_now, time::Instant};
 
-use super::{outcome, timed::Timed};
+use super::{chunks::chunks, outcome, timed::Timed};
 use crate::wire::{Extent, Outcome, commit_request, reserve_request, reserve_response};
 
 /// Puts by the number that their client knows.
@@ -98,18 +99,18 @@ impl Puts {
         written.map_err(WriteRefused::Bytes)
     }
 
-    /// Makes an object readable.
-    pub(crate) fn commit(&self, item: &commit_request::Item) -> Outcome {
-        let Some(mut put) = self.take(item.put) else {
-            return Outcome::Unknown;
+    /// Takes a put out that is to be committed, once its bytes were compared if
+    /// that is asked for. What is not as it should be is given up.
+    pub(crate) async fn prepare(&self, item: &commit_request::Item) -> Result<Put, Outcome> {
+        let mut put = self.take(item.put).ok_or(Outcome::Unknown)?;
+        let Some(checksum) = item.checksum else {
+            return Ok(put);
         };
-        if let Some(checksum) = item.checksum {
-            put.set_checksum(checksum);
+        if item.is_compared && checksum_of(&put).await != Some(checksum) {
+            return Err(Outcome::Damaged);
         }
-        match put.commit() {
-            Ok(()) => Outcome::Done,
-            Err(error) => outcome::of_commit(&error),
-        }
+        put.set_checksum(checksum);
+        Ok(put)
     }
 
     /// Gives the space of a put back, which its client does not write to any
@@ -132,6 +133,29 @@ impl Puts {
         let shared = self.puts.lock().remove(put)?;
         shared.lock().take()
     }
+}
+
+/// Makes an object readable that was prepared.
+pub(crate) fn commit(prepared: Result<Put, Outcome>) -> Outcome {
+    match prepared.map(Put::commit) {
+        Ok(Ok(())) => Outcome::Done,
+        Ok(Err(error)) => outcome::of_commit(&error),
+        Err(refused) => refused,
+    }
+}
+
+/// Returns the checksum of the bytes that were written, if they can be read.
+async fn checksum_of(put: &Put) -> Option<u32> {
+    let size = put.replicas().first()?.size();
+    let mut chunk = Vec::new();
+    let mut hasher = crc32fast::Hasher::new();
+    for (offset, len) in chunks(size) {
+        chunk.resize(len, 0);
+        put.replicas().first()?.read_at(offset, &mut chunk).ok()?;
+        hasher.update(&chunk);
+        yield_now().await;
+    }
+    Some(hasher.finalize())
 }
 
 fn extents(put: &Put) -> Vec<Extent> {

@@ -1,10 +1,11 @@
 //! The bytes of leased objects as a stream.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use mc_store::Lease;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;

@@ -1,18 +1,22 @@
 //! The calls of clients.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use mc_store::Removal;
-use tokio::{task, time::timeout};
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Shared, leases, outcome, puts::WriteRefused, reading};
+use super::{
+    Shared, leases, outcome,
+    puts::{self, WriteRefused},
+    reading,
+};
 use crate::{
+    standing,
     time::{after, millis},
     wire::{
         AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
@@ -60,8 +64,13 @@ impl node_server::Node for Service {
         node.check_batch(request.items.len())?;
         node.check_life(request.life)?;
         node.check_standing()?;
-        let items = request.items.iter();
-        let outcomes = items.map(|item| node.puts.commit(item).into());
+        let mut items = Vec::with_capacity(request.items.len());
+        for item in &request.items {
+            items.push(node.puts.prepare(item).await);
+        }
+        let _under_way = node.commits.read();
+        node.check_standing()?;
+        let outcomes = items.into_iter().map(|item| puts::commit(item).into());
         Ok(Response::new(CommitResponse {
             outcomes: outcomes.collect(),
         }))
@@ -98,7 +107,8 @@ impl node_server::Node for Service {
         };
         if request.lease_ms > 0 && found.iter().any(Option::is_some) {
             let time = granted(request.lease_ms, node.limits.lease_max);
-            let kept = node.leases.keep(found, after(Instant::now(), time));
+            let now = Instant::now();
+            let kept = node.leases.keep(found, now, after(now, time));
             response.lease = kept.map_err(|leases::TooMany| {
                 let most = node.limits.leased_max;
                 Status::resource_exhausted(format!("more than {most} objects would be leased"))
@@ -117,7 +127,8 @@ impl node_server::Node for Service {
         node.check_batch(request.leases.len())?;
         node.check_life(request.life)?;
         let leases = request.leases.iter();
-        let outcomes = leases.map(|&lease| node.leases.release(lease).into());
+        let now = Instant::now();
+        let outcomes = leases.map(|&lease| node.leases.release(lease, now).into());
         Ok(Response::new(ReleaseResponse {
             outcomes: outcomes.collect(),
         }))
@@ -216,7 +227,7 @@ impl Shared {
     fn check_standing(&self) -> Result<(), Status> {
         match self.standing.takes_puts() {
             true => Ok(()),
-            false => Err(Status::unavailable("the node is no member at the moment")),
+            false => Err(standing::refusal()),
         }
     }
 

@@ -1,9 +1,8 @@
 //! Things under numbers that go by themselves at a time.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Instant,
-};
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::Instant;
 
 /// Things under numbers, each until a time.
 ///

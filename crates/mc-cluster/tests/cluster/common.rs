@@ -101,6 +101,7 @@ pub(crate) async fn commit(
         items: vec![commit_request::Item {
             put: reserved.items[0].put,
             checksum: Some(checksum),
+            ..Default::default()
         }],
         life: reserved.life,
     };

@@ -345,7 +345,11 @@ async fn random_messages(node: &Node, random: &mut StdRng) {
         };
         let _ = calls.write(stream::iter([write])).await;
         let checksum = Some(1);
-        let items = vec![commit_request::Item { put, checksum }];
+        let items = vec![commit_request::Item {
+            put,
+            checksum,
+            ..Default::default()
+        }];
         let _ = calls.commit(CommitRequest { items, life }).await;
         let puts = vec![put ^ 1];
         let _ = calls.abort(AbortRequest { puts, life }).await;

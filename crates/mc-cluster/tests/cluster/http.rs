@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Etcd, Node,
-    wire::{CommitRequest, ReserveRequest, WriteRequest, commit_request},
+    wire::{CommitRequest, ReleaseRequest, ReserveRequest, WriteRequest, commit_request},
 };
 use tonic::Code;
 
@@ -50,6 +50,12 @@ fn figures_follow_the_node_and_are_its_own() {
             .put(b"key", Bytes::from_static(b"12345"))
             .await
             .unwrap();
+        let found = lookup(&mut calls(&a), &[b"key"], 60_000).await;
+        let request = ReleaseRequest {
+            leases: vec![found.lease],
+            life: found.life,
+        };
+        calls(&a).release(request).await.unwrap();
         lookup(&mut calls(&a), &[b"key"], 60_000).await;
         reserve(&mut calls(&a), b"other", 10, 60_000).await;
         for _ in 0..2 {
@@ -58,9 +64,16 @@ fn figures_follow_the_node_and_are_its_own() {
             for (series, expected) in [
                 ("mc_store_objects", 1.0),
                 ("mc_store_live_bytes", 5.0),
-                ("mc_store_hits_total", 1.0),
+                ("mc_store_hits_total", 2.0),
                 ("mc_cluster_puts_in_flight", 1.0),
                 ("mc_cluster_leases", 1.0),
+                ("mc_cluster_leased_objects", 1.0),
+                ("mc_cluster_leases_expired_total", 0.0),
+                ("mc_cluster_lease_seconds_count", 1.0),
+                ("mc_cluster_lease_seconds_bucket{le=\"+Inf\"}", 1.0),
+                ("mc_store_lifetime_seconds_bucket{le=\"0.01\"}", 0.0),
+                ("mc_cluster_drain_moved_objects_total", 0.0),
+                ("mc_cluster_drain_left_objects", 0.0),
                 ("mc_cluster_takes_puts", 1.0),
             ] {
                 assert_eq!(value(&figures, series), expected, "{series}");

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
+mod drain;
 mod faults;
+mod hedging;
 mod hostile;
 mod http;
 mod restart;

@@ -214,6 +214,7 @@ fn numbers_of_another_life_are_refused() {
         let items = vec![commit_request::Item {
             put,
             checksum: None,
+            ..Default::default()
         }];
         let write = WriteRequest {
             life,

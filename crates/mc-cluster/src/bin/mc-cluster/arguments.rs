@@ -4,7 +4,9 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser};
 use mc_arena::{PagePolicy, size::parse_bytes};
-use mc_cluster::{Client, ClientOptions, Etcd, Members, NodeOptions, Token, client::Connection};
+use mc_cluster::{
+    Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions, Token, client::Connection,
+};
 
 use crate::read;
 
@@ -65,13 +67,32 @@ pub(crate) struct NodeArguments {
     /// Seconds that a put has at most until its commit
     #[arg(long, default_value = "60", value_name = "SECONDS")]
     put_deadline: u64,
+    /// The nodes of the cluster, as clients know them: where objects go when this one stops; those of etcd
+    /// if there is no list
+    #[arg(long, value_name = "LIST")]
+    members: Option<String>,
+    /// Hosts that clients put each object to
+    #[arg(long, default_value = "1", value_name = "N")]
+    replicas: usize,
+    /// Seconds that moving objects to other nodes may take when this one is told to stop; 0 moves none
+    #[arg(long, default_value = "60", value_name = "SECONDS")]
+    drain: u64,
     #[command(flatten)]
     etcd: EtcdArguments,
     #[command(flatten)]
     secrets: SecretArguments,
 }
 
-#[derive(Debug, Args)]
+/// How a node leaves, as it was told when it was started.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaving {
+    members: Option<Members>,
+    etcd: Option<Etcd>,
+    replicas: usize,
+    pub(crate) budget: Duration,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct EtcdArguments {
     /// Address of etcd such as `http://127.0.0.1:2379`, repeatable
     #[arg(long, value_name = "URL")]
@@ -108,6 +129,9 @@ pub(crate) struct ClientArguments {
     /// Hosts that an object is put to
     #[arg(long, default_value = "1", value_name = "N")]
     replicas: usize,
+    /// Ask another replica too after so many milliseconds
+    #[arg(long, value_name = "MILLISECONDS")]
+    hedge: Option<u64>,
     #[command(flatten)]
     etcd: EtcdArguments,
     #[command(flatten)]
@@ -144,7 +168,35 @@ pub(crate) struct DrillArguments {
     pub(crate) etcd_program: Option<PathBuf>,
 }
 
+impl Leaving {
+    /// Returns how objects are moved, if there is anywhere to move them to.
+    pub(crate) async fn options(&self) -> Result<Option<DrainOptions>, Box<dyn Error>> {
+        if self.budget.is_zero() {
+            return Ok(None);
+        }
+        let members = match (&self.members, &self.etcd) {
+            (Some(members), _) => members.clone(),
+            (None, Some(etcd)) => Members::watch(etcd.clone()).await?,
+            (None, None) => return Ok(None),
+        };
+        let mut options = DrainOptions::new(members);
+        options.budget = self.budget;
+        options.replicas = self.replicas;
+        Ok(Some(options))
+    }
+}
+
 impl NodeArguments {
+    pub(crate) fn leaving(&self) -> Result<Leaving, Box<dyn Error>> {
+        let members = self.members.as_deref().map(Members::parse).transpose()?;
+        Ok(Leaving {
+            members,
+            etcd: self.etcd.clone().etcd(),
+            replicas: self.replicas,
+            budget: Duration::from_secs(self.drain),
+        })
+    }
+
     pub(crate) fn options(self) -> Result<NodeOptions, Box<dyn Error>> {
         let time_to_live = Duration::from_secs(self.time_to_live);
         let mut options = NodeOptions::new(self.name, self.size);
@@ -218,6 +270,7 @@ impl ClientArguments {
         let mut options = ClientOptions::default();
         options.connection = connection;
         options.replicas = self.replicas.max(1);
+        options.hedge = self.hedge.map(Duration::from_millis);
         let members = match (self.members, self.etcd.etcd()) {
             (Some(list), _) => Members::parse(&list)?,
             (None, Some(etcd)) => Members::watch(etcd).await?,

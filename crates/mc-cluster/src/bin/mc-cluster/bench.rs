@@ -127,6 +127,7 @@ async fn place(mut calls: Calls, series: u64, batch: u64) -> Result<(), Status> 
     let items = reserved.items.iter().map(|item| commit_request::Item {
         put: item.put,
         checksum: Some(0),
+        ..Default::default()
     });
     let request = CommitRequest {
         items: items.collect(),

@@ -1,26 +1,90 @@
-//! `mc-cluster node`: serves until a signal comes.
+//! `mc-cluster node`: serves until a signal comes, and then moves its objects to others.
 
-use std::error::Error;
+use std::{error::Error, pin::pin};
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use mc_cluster::Node;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{arguments::NodeArguments, say, tell};
+use crate::{
+    arguments::{Leaving, NodeArguments},
+    describe, say, tell,
+};
+
+/// What asks the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Whether calls under way may end.
+enum Stop {
+    InTime,
+    AtOnce,
+}
 
 pub(crate) async fn run(arguments: NodeArguments) -> Result<(), Box<dyn Error>> {
     // Before anything else, so that a signal that comes early is not lost.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let node = Node::start(arguments.options()?).await?;
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+    let leaving = arguments.leaving()?;
+    let mut node = Node::start(arguments.options()?).await?;
     // Who started it may want to know the port; nobody has to read it.
     let _ = tell(&format!("listening on {}", node.address()));
     if let Some(http) = node.http_address() {
         let _ = tell(&format!("figures on http://{http}/metrics"));
     }
-    let (terminate, interrupt) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
-    select(terminate, interrupt).await;
-    say("stopping");
-    node.stop().await;
+    signals.next().await;
+    match drain(&mut node, &leaving, &mut signals).await {
+        Stop::InTime => node.stop().await,
+        Stop::AtOnce => drop(node),
+    }
     Ok(())
+}
+
+/// Moves objects away until that is done, its time is over, or another signal comes.
+async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Stop {
+    let stop = {
+        let moves = async {
+            let options = match leaving.options().await {
+                Ok(Some(options)) => options,
+                Ok(None) => {
+                    say("stopping");
+                    return None;
+                }
+                Err(error) => {
+                    say(&format!(
+                        "stopping; no objects are moved: {}",
+                        describe(&*error)
+                    ));
+                    return None;
+                }
+            };
+            say(&format!("moving objects for {:?} at most", leaving.budget));
+            Some(node.drain(options).await)
+        };
+        match select(pin!(moves), pin!(signals.next())).await {
+            Either::Left((None, _)) => return Stop::InTime,
+            Either::Left((Some(drained), _)) if drained.left_objects == 0 => Stop::InTime,
+            Either::Left((Some(_), _)) => {
+                say("the time is over");
+                Stop::AtOnce
+            }
+            Either::Right(((), _)) => {
+                say("stopping at once");
+                Stop::AtOnce
+            }
+        }
+    };
+    say(&node.drained().to_string());
+    stop
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        let (terminate, interrupt) = (self.terminate.recv(), self.interrupt.recv());
+        select(pin!(terminate), pin!(interrupt)).await;
+    }
 }

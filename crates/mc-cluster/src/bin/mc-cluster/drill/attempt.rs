@@ -90,6 +90,7 @@ pub(super) async fn perform(
     let item = commit_request::Item {
         put,
         checksum: Some(crc32fast::hash(&bytes)),
+        ..Default::default()
     };
     let items = vec![item];
     let committed = calls.commit(CommitRequest { items, life }).await?;

@@ -143,6 +143,7 @@ async fn try_hold_ranges(
     let items = committed.iter().map(|item| commit_request::Item {
         put: item.put,
         checksum: None,
+        ..Default::default()
     });
     let request = CommitRequest {
         items: items.collect(),

@@ -1,0 +1,195 @@
+//! A node that stops moves its objects to others, which clients find there.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{
+    NODE_BYTES, calls, commit, contents, item, lookup, members, refusal, reserve, runtime, start,
+    stats, write_request,
+};
+use bytes::Bytes;
+use futures_util::stream;
+use mc_cluster::{
+    Client, ClientOptions, DrainOptions, Member, Members, Node,
+    wire::{CommitRequest, Outcome, ReserveRequest, commit_request},
+};
+use tonic::Code;
+
+fn key(number: usize) -> String {
+    format!("key {number}")
+}
+
+#[test]
+fn objects_of_a_node_that_stops_are_found_on_the_others() {
+    for replicas in [1, 2] {
+        runtime().block_on(async {
+            let (a, mut b, c) = (start("a").await, start("b").await, start("c").await);
+            let members = members(&[("a", &a), ("b", &b), ("c", &c)]);
+            let mut options = ClientOptions::default();
+            options.replicas = replicas;
+            let client = Client::new(members.clone(), options);
+            for n in 0..120 {
+                let bytes = contents(key(n).as_bytes(), 1000 + n);
+                let copies = client.put(key(n).as_bytes(), bytes).await.unwrap();
+                assert_eq!(copies, replicas);
+            }
+            // One that is more than a chunk, and one that was stored without a checksum.
+            let large = contents(b"large", (1 << 20) + 77);
+            put_to(&b, b"large", &large).await;
+            let before = b.store().stats().objects;
+            let mut drain = DrainOptions::new(members.clone());
+            drain.replicas = replicas;
+            let drained = b.drain(drain).await;
+            assert_eq!(drained.moved_objects, before, "{drained}");
+            assert_eq!((drained.lost_objects, drained.left_objects), (0, 0));
+            b.stop().await;
+            // The first read of each, by a client that knows nothing of this.
+            let fresh = Client::new(members, ClientOptions::default());
+            for n in 0..120 {
+                let bytes = fresh.get(key(n).as_bytes()).await.unwrap();
+                assert_eq!(bytes, Some(contents(key(n).as_bytes(), 1000 + n)), "{n}");
+            }
+            assert_eq!(fresh.get(b"large").await.unwrap(), Some(large));
+            let objects = a.store().stats().objects + c.store().stats().objects;
+            assert_eq!(objects, replicas as u64 * 121, "as many copies as before");
+        });
+    }
+}
+
+#[test]
+fn a_node_that_drains_takes_no_puts_and_is_read_on() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        let bytes = contents(b"key", 100);
+        put_to(&a, b"key", &bytes).await;
+        let reserved = reserve(&mut calls(&a), b"late", 10, 5000).await;
+        let members = members(&[("a", &a), ("b", &b)]);
+        a.drain(DrainOptions::new(members.clone())).await;
+        let mut calls = calls(&a);
+        let request = ReserveRequest {
+            items: vec![item(b"other", 10)],
+            deadline_ms: 0,
+        };
+        let commit = CommitRequest {
+            items: vec![commit_request::Item {
+                put: reserved.items[0].put,
+                ..Default::default()
+            }],
+            life: reserved.life,
+        };
+        let refused = [
+            refusal(calls.reserve(request).await),
+            refusal(calls.commit(commit).await),
+        ];
+        assert_eq!(refused, [Some(Code::Unavailable); 2]);
+        assert_eq!(lookup(&mut calls, &[b"key"], 1000).await.objects.len(), 1);
+        assert!(!stats(&mut calls).await.takes_puts);
+        // Who puts finds another host, and goes on to read what is there alone.
+        put_to(&b, b"unrelated", &bytes).await;
+        let client = Client::new(members, ClientOptions::default());
+        for n in 0..20 {
+            let bytes = contents(key(n).as_bytes(), 100);
+            assert_eq!(client.put(key(n).as_bytes(), bytes).await.unwrap(), 1);
+        }
+        assert_eq!(client.counts().unanswered, 0, "a refusal is an answer");
+        assert_eq!(client.get(b"key").await.unwrap(), Some(bytes));
+    });
+}
+
+#[test]
+fn what_was_used_last_goes_first() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        for n in 0..10 {
+            put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
+        }
+        for used in [3, 7] {
+            // Times are told apart by hundredths of a second.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            lookup(&mut calls(&a), &[key(used).as_bytes()], 1).await;
+        }
+        let events = b.store().events(100);
+        a.drain(DrainOptions::new(members(&[("a", &a), ("b", &b)])))
+            .await;
+        let mut came = Vec::new();
+        while let Some(event) = events.try_next() {
+            came.push(event.key.into_vec());
+        }
+        assert_eq!(came.len(), 10);
+        assert_eq!(came[..2], [key(7).into_bytes(), key(3).into_bytes()]);
+    });
+}
+
+#[test]
+fn the_budget_ends_a_drain_and_what_is_left_is_told() {
+    runtime().block_on(async {
+        let mut a = start("a").await;
+        for n in 0..5 {
+            put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
+        }
+        // It listens and never answers.
+        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = mute.local_addr().unwrap().to_string();
+        let members = Members::fixed(vec![Member::new("mute", address)]).unwrap();
+        let mut drain = DrainOptions::new(members);
+        drain.budget = Duration::from_millis(400);
+        let start = Instant::now();
+        let drained = a.drain(drain).await;
+        let time = start.elapsed();
+        assert!((350..3000).contains(&time.as_millis()), "{time:?}");
+        assert_eq!((drained.left_objects, drained.left_bytes), (5, 500));
+        assert_eq!(drained.moved_objects, 0);
+        // Without others there is nothing to wait for.
+        let nobody = Members::fixed(vec![Member::new("a", "127.0.0.1:1")]).unwrap();
+        let mut alone = start_with_one().await;
+        let drained = alone.drain(DrainOptions::new(nobody)).await;
+        assert_eq!((drained.left_objects, drained.moved_objects), (1, 0));
+    });
+}
+
+#[test]
+fn damaged_objects_are_not_moved_and_a_receiver_compares_what_it_got() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        let bytes = contents(b"key", 100);
+        let mut calls = calls(&a);
+        for (key, checksum) in [(&b"good"[..], crc32fast::hash(&bytes)), (b"bad", 1)] {
+            let reserved = reserve(&mut calls, key, 100, 5000).await;
+            let request = write_request(&reserved, 0, &bytes);
+            calls.write(stream::iter([request])).await.unwrap();
+            assert_eq!(commit(&mut calls, &reserved, checksum).await, Outcome::Done);
+        }
+        let drained = a.drain(DrainOptions::new(members(&[("b", &b)]))).await;
+        assert_eq!((drained.moved_objects, drained.lost_objects), (1, 1));
+        assert_eq!(b.store().stats().objects, 1);
+        let mut calls = crate::common::calls(&b);
+        let reserved = reserve(&mut calls, b"wrong", 100, 5000).await;
+        let request = write_request(&reserved, 0, &bytes);
+        calls.write(stream::iter([request])).await.unwrap();
+        let commit = CommitRequest {
+            items: vec![commit_request::Item {
+                put: reserved.items[0].put,
+                checksum: Some(1),
+                is_compared: true,
+            }],
+            life: reserved.life,
+        };
+        let committed = calls.commit(commit).await.unwrap().into_inner();
+        assert_eq!(committed.outcomes().next(), Some(Outcome::Damaged));
+        let stats = stats(&mut calls).await;
+        assert_eq!((stats.objects, stats.puts_in_flight), (1, 0), "given up");
+    });
+}
+
+async fn start_with_one() -> Node {
+    let node = start("a").await;
+    put_to(&node, b"key", &contents(b"key", 100)).await;
+    node
+}
+
+/// Puts an object to a node, whoever owns its key, with a checksum of its bytes.
+async fn put_to(node: &Node, key: &[u8], bytes: &Bytes) {
+    assert!((bytes.len() as u64) < NODE_BYTES);
+    let members = Members::fixed(vec![Member::new("it", node.address().to_string())]).unwrap();
+    let client = Client::new(members, ClientOptions::default());
+    assert_eq!(client.put(key, bytes.clone()).await.unwrap(), 1);
+}
