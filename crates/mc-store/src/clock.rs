@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::time::{ClockId, clock_gettime};
 use parking_lot::Mutex;
 
 /// A source of time: how long ago some fixed moment was.
@@ -20,7 +21,11 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    System(Instant),
+    System {
+        start: Instant,
+        /// The same on the coarse clock.
+        coarse_start: Duration,
+    },
     Function(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
 
@@ -31,7 +36,10 @@ impl Clock {
     /// Returns the monotonic clock of the system.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System(Instant::now()))
+        Self(Source::System {
+            start: Instant::now(),
+            coarse_start: coarse_time(),
+        })
     }
 
     /// Makes a clock of a function, such as one that tests turn by hand.
@@ -49,7 +57,7 @@ impl Default for Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Source::System(_) => "Clock::system",
+            Source::System { .. } => "Clock::system",
             Source::Function(_) => "Clock::new",
         })
     }
@@ -85,7 +93,7 @@ pub(crate) struct Stopwatch {
 impl Stopwatch {
     pub(crate) fn new(clock: Clock) -> Self {
         let start = match &clock.0 {
-            Source::System(_) => Duration::ZERO,
+            Source::System { .. } => Duration::ZERO,
             Source::Function(read) => read(),
         };
         Self {
@@ -110,7 +118,20 @@ impl Stopwatch {
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         match &self.clock.0 {
-            Source::System(start) => Moment(micros(start.elapsed())),
+            Source::System { start, .. } => Moment(micros(start.elapsed())),
+            Source::Function(read) => self.advance(read()),
+        }
+    }
+
+    /// As [`now`](Self::now), some milliseconds late: the clock of the system
+    /// costs a fraction of the other one, for what is told in hundredths of a
+    /// second. Of both, either may be ahead.
+    #[inline]
+    pub(crate) fn now_coarsely(&self) -> Moment {
+        match &self.clock.0 {
+            Source::System { coarse_start, .. } => {
+                Moment(micros(coarse_time().saturating_sub(*coarse_start)))
+            }
             Source::Function(read) => self.advance(read()),
         }
     }
@@ -122,6 +143,13 @@ impl Stopwatch {
         *passed = (reading, moment.after(forward));
         passed.1
     }
+}
+
+/// Returns the time on the monotonic clock at the last tick of the kernel.
+#[inline]
+fn coarse_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE);
+    time.expect("the kernel has had it since 2.6.32").into()
 }
 
 fn micros(time: Duration) -> u64 {

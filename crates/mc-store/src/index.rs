@@ -4,7 +4,7 @@
 //! from leaving; nothing is waited for while it is held, and the work under it
 //! is one look-up or change, but for slices of at most [`SLICE`] slots.
 
-use std::{hash::BuildHasher, num::NonZeroU32, sync::Arc};
+use std::{collections::HashMap, hash::BuildHasher, num::NonZeroU32, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::FixedState;
@@ -30,10 +30,12 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     table: HashTable<Entry>,
-    slots: Vec<Slot>,
-    /// The vacant slot that is used next; they are a list.
-    vacant: Option<u32>,
-    in_flight: u32,
+    /// The object in each slot, if there is one.
+    objects: Vec<Option<Object>>,
+    /// Puts that have not been committed, by their slots: few beside the objects.
+    puts: HashMap<u32, Arc<Pending>, FixedState>,
+    /// Slots that neither an object nor a put has; the last one is used next.
+    vacant: Vec<u32>,
 }
 
 /// A slot and the hash of its key: a table that grows reads no key again, and
@@ -45,12 +47,17 @@ struct Entry {
 }
 
 /// What a key stands for.
-#[derive(Debug)]
-pub(crate) enum Slot {
-    /// Nothing; the next vacant slot.
-    Vacant(Option<u32>),
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slot<'a> {
     /// A put that has not been committed.
-    InFlight(Arc<Pending>),
+    InFlight(&'a Arc<Pending>),
+    Stored(&'a Object),
+}
+
+/// What a key stood for.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    InFlight,
     Stored(Object),
 }
 
@@ -103,46 +110,32 @@ impl Index {
     /// Returns the object of an id, if it is stored.
     pub(crate) fn object(&self, id: ObjectId) -> Option<Object> {
         let shard = self.shards.get(id.shard())?.read();
-        match shard.slots.get(id.slot())? {
-            Slot::Stored(object) => Some(object.clone()),
-            Slot::Vacant(_) | Slot::InFlight(_) => None,
-        }
+        shard.objects.get(id.slot())?.clone()
     }
 
     /// Returns whether a put is neither committed nor over.
     pub(crate) fn is_in_flight(&self, pending: &Arc<Pending>) -> bool {
         let shard = self.shards[pending.id.shard()].read();
-        let slot = shard.slots.get(pending.id.slot());
-        matches!(slot, Some(Slot::InFlight(other)) if Arc::ptr_eq(other, pending))
+        let put = shard.puts.get(&pending.id.place());
+        put.is_some_and(|other| Arc::ptr_eq(other, pending))
     }
 
-    /// Visits every slot that is taken, some at a time under the lock of their
-    /// shard. What comes or goes meanwhile may be missed.
-    fn for_each(&self, mut visit: impl FnMut(&Slot)) {
+    /// Visits every object, some at a time under the lock of their shard. What
+    /// comes or goes meanwhile may be missed.
+    pub(crate) fn for_each_object(&self, mut visit: impl FnMut(&Object)) {
         for shard in &self.shards {
             let mut from = 0;
             loop {
                 let shard = shard.read();
-                let Some(rest) = shard.slots.get(from..).filter(|rest| !rest.is_empty()) else {
-                    break;
-                };
+                let rest = shard.objects.get(from..).unwrap_or_default();
                 let slice = &rest[..rest.len().min(SLICE)];
-                slice
-                    .iter()
-                    .filter(|slot| !matches!(slot, Slot::Vacant(_)))
-                    .for_each(&mut visit);
+                if slice.is_empty() {
+                    break;
+                }
+                slice.iter().flatten().for_each(&mut visit);
                 from += slice.len();
             }
         }
-    }
-
-    /// Visits every object as [`for_each`](Self::for_each) does.
-    pub(crate) fn for_each_object(&self, mut visit: impl FnMut(&Object)) {
-        self.for_each(|slot| {
-            if let Slot::Stored(object) = slot {
-                visit(object);
-            }
-        });
     }
 
     /// Returns the objects for which `select` holds.
@@ -160,22 +153,12 @@ impl Index {
     pub(crate) fn in_flight(&self) -> Vec<Arc<Pending>> {
         let mut pending = Vec::new();
         for shard in &self.shards {
-            if shard.read().in_flight == 0 {
-                continue;
-            }
-            let mut from = 0;
-            loop {
+            let mut places: Vec<u32> = shard.read().puts.keys().copied().collect();
+            places.sort_unstable();
+            for slice in places.chunks(SLICE) {
                 let shard = shard.read();
-                let rest = shard.slots.get(from..).unwrap_or_default();
-                let slice = &rest[..rest.len().min(SLICE)];
-                if slice.is_empty() {
-                    break;
-                }
-                pending.extend(slice.iter().filter_map(|slot| match slot {
-                    Slot::InFlight(pending) => Some(Arc::clone(pending)),
-                    Slot::Vacant(_) | Slot::Stored(_) => None,
-                }));
-                from += slice.len();
+                let puts = slice.iter().filter_map(|place| shard.puts.get(place));
+                pending.extend(puts.cloned());
             }
         }
         pending
@@ -185,7 +168,7 @@ impl Index {
     pub(crate) fn counts(&self) -> (u64, u64) {
         self.shards.iter().fold((0, 0), |(objects, puts), shard| {
             let shard = shard.read();
-            let in_flight = u64::from(shard.in_flight);
+            let in_flight = shard.puts.len() as u64;
             let keys = shard.table.len() as u64;
             (objects + keys - in_flight, puts + in_flight)
         })
@@ -199,35 +182,28 @@ impl Index {
     pub(crate) fn check_invariants(&self) {
         for (number, shard) in self.shards.iter().enumerate() {
             let shard = shard.read();
-            let mut vacant = 0;
-            let mut next = shard.vacant;
-            while let Some(slot) = next {
-                let Slot::Vacant(after) = shard.slots[slot as usize] else {
-                    panic!("slot {slot} of shard {number} is listed as vacant");
-                };
-                (vacant, next) = (vacant + 1, after);
+            for (place, object) in shard.objects.iter().enumerate() {
+                let Some(object) = object else { continue };
+                let id = object.id;
+                assert_eq!((id.shard(), id.slot()), (number, place), "id of {object:?}");
+                let found = shard.find(self.hash(object.key()));
+                assert_eq!(found, Some(id.place()), "slot {place} of shard {number}");
             }
-            let mut in_flight = 0;
-            for (place, slot) in shard.slots.iter().enumerate() {
-                let key = match slot {
-                    Slot::Vacant(_) => continue,
-                    Slot::InFlight(pending) => {
-                        in_flight += 1;
-                        pending.key()
-                    }
-                    Slot::Stored(object) => {
-                        let id = object.id;
-                        assert_eq!((id.shard(), id.slot()), (number, place), "id of {object:?}");
-                        object.key()
-                    }
-                };
-                let found = shard.find(self.hash(key)).map(|found| found as usize);
-                assert_eq!(found, Some(place), "slot {place} of shard {number}");
+            for (&place, pending) in &shard.puts {
+                let found = shard.find(self.hash(pending.key()));
+                assert_eq!(found, Some(place), "put {place} of shard {number}");
+                assert!(shard.objects[place as usize].is_none(), "slot {place}");
             }
-            assert_eq!(shard.in_flight, in_flight, "puts of shard {number}");
+            let mut vacant = shard.vacant.clone();
+            vacant.sort_unstable();
+            vacant.dedup();
+            for &place in &vacant {
+                let is_vacant = shard.slot(place).is_none();
+                assert!(is_vacant, "slot {place} of shard {number} is listed");
+            }
             assert_eq!(
-                shard.table.len() + vacant,
-                shard.slots.len(),
+                shard.table.len() + vacant.len(),
+                shard.objects.len(),
                 "slots of shard {number}"
             );
         }
@@ -237,28 +213,39 @@ impl Index {
 impl Shard {
     /// Returns what a key stands for.
     #[inline]
-    pub(crate) fn get(&self, key: Hashed<'_>) -> Option<&Slot> {
-        self.find(key).map(|slot| &self.slots[slot as usize])
+    pub(crate) fn get(&self, key: Hashed<'_>) -> Option<Slot<'_>> {
+        self.slot(self.find(key)?)
+    }
+
+    fn slot(&self, place: u32) -> Option<Slot<'_>> {
+        match &self.objects[place as usize] {
+            Some(object) => Some(Slot::Stored(object)),
+            None => self.puts.get(&place).map(Slot::InFlight),
+        }
     }
 
     /// Returns the object of a key.
     #[inline]
     pub(crate) fn stored(&self, key: Hashed<'_>) -> Option<&Object> {
-        match self.get(key)? {
-            Slot::Stored(object) => Some(object),
-            Slot::Vacant(_) | Slot::InFlight(_) => None,
-        }
+        self.objects[self.find(key)? as usize].as_ref()
     }
 
     #[inline]
     fn find(&self, key: Hashed<'_>) -> Option<u32> {
         let hash = low_half(key.hash);
-        let is_own = |entry: &Entry| {
-            entry.hash == hash && self.slots[entry.slot as usize].key() == Some(key.key)
-        };
+        let is_own = |entry: &Entry| entry.hash == hash && self.key(entry.slot) == key.key;
         self.table
             .find(spread(hash), is_own)
             .map(|entry| entry.slot)
+    }
+
+    /// Returns the key of a slot that is not vacant.
+    #[inline]
+    fn key(&self, place: u32) -> &[u8] {
+        match &self.objects[place as usize] {
+            Some(object) => object.key(),
+            None => self.puts[&place].key(),
+        }
     }
 }
 
@@ -278,8 +265,8 @@ impl Writing<'_> {
     ) -> Arc<Pending> {
         let (place, id) = self.vacant_place();
         let pending = make(id);
-        self.fill(key, place, Slot::InFlight(Arc::clone(&pending)));
-        self.shard.in_flight += 1;
+        self.fill(key, place, None);
+        self.shard.puts.insert(place, Arc::clone(&pending));
         pending
     }
 
@@ -291,29 +278,25 @@ impl Writing<'_> {
     ) -> Object {
         let (place, id) = self.vacant_place();
         let object = make(id);
-        self.fill(key, place, Slot::Stored(object.clone()));
+        self.fill(key, place, Some(object.clone()));
         object
     }
 
     /// Returns the place of the next slot and the id that goes with it.
     fn vacant_place(&self) -> (u32, ObjectId) {
-        let place = self.shard.vacant.unwrap_or_else(|| {
-            u32::try_from(self.shard.slots.len()).expect("fewer than 2^32 slots in a shard")
+        let place = self.shard.vacant.last().copied().unwrap_or_else(|| {
+            u32::try_from(self.shard.objects.len()).expect("fewer than 2^32 slots in a shard")
         });
         (place, ObjectId::at(self.number, place))
     }
 
-    fn fill(&mut self, key: Hashed<'_>, place: u32, slot: Slot) {
+    fn fill(&mut self, key: Hashed<'_>, place: u32, object: Option<Object>) {
         let shard = &mut *self.shard;
         debug_assert!(shard.find(key).is_none(), "the key is free");
-        match shard.slots.get_mut(place as usize) {
-            Some(vacant) => {
-                let Slot::Vacant(next) = std::mem::replace(vacant, slot) else {
-                    unreachable!("only vacant slots are listed");
-                };
-                shard.vacant = next;
-            }
-            None => shard.slots.push(slot),
+        if shard.vacant.pop().is_some() {
+            shard.objects[place as usize] = object;
+        } else {
+            shard.objects.push(object);
         }
         let entry = Entry {
             slot: place,
@@ -325,48 +308,47 @@ impl Writing<'_> {
 
     /// Turns a put into an object.
     pub(crate) fn commit(&mut self, object: Object) {
-        let slot = &mut self.shard.slots[object.id.slot()];
-        debug_assert!(matches!(slot, Slot::InFlight(_)), "the put is in flight");
-        *slot = Slot::Stored(object);
-        self.shard.in_flight -= 1;
+        let put = self.shard.puts.remove(&object.id.place());
+        debug_assert!(put.is_some(), "the put is in flight");
+        let slot = object.id.slot();
+        self.shard.objects[slot] = Some(object);
     }
 
     /// Puts another object with the same key and id in the place of one, if
     /// there is one.
     pub(crate) fn replace(&mut self, id: ObjectId, next: impl FnOnce(Object) -> Object) {
-        let Some(slot) = self.shard.slots.get_mut(id.slot()) else {
-            return;
-        };
-        *slot = match std::mem::replace(slot, Slot::Vacant(None)) {
-            Slot::Stored(old) => Slot::Stored(next(old)),
-            other => other,
-        };
+        if let Some(slot) = self.shard.objects.get_mut(id.slot()) {
+            *slot = slot.take().map(next);
+        }
     }
 
     /// Takes an object or a put out.
-    pub(crate) fn take(&mut self, id: ObjectId) -> Slot {
+    pub(crate) fn take(&mut self, id: ObjectId) -> Taken {
         let shard = &mut *self.shard;
-        let place = u32::try_from(id.slot()).expect("an id has 32 bits");
-        let next = shard.vacant.replace(place);
-        let slot = std::mem::replace(&mut shard.slots[id.slot()], Slot::Vacant(next));
-        let hash = self.hasher.hash_one(slot.key().expect("the slot is taken"));
+        let place = id.place();
+        let hash = low_half(self.hasher.hash_one(shard.key(place)));
         let entry = shard
             .table
-            .find_entry(spread(low_half(hash)), |entry| entry.slot == place);
+            .find_entry(spread(hash), |entry| entry.slot == place);
         entry.expect("the key is in the table").remove();
-        if let Slot::InFlight(_) = slot {
-            shard.in_flight -= 1;
-        }
+        shard.vacant.push(place);
+        let taken = match shard.objects[id.slot()].take() {
+            Some(object) => Taken::Stored(object),
+            None => {
+                shard.puts.remove(&place);
+                Taken::InFlight
+            }
+        };
         self.shrink();
-        slot
+        taken
     }
 
     /// Gives memory back that the shard has far too much of.
     fn shrink(&mut self) {
         let shard = &mut *self.shard;
         if shard.table.is_empty() {
-            if shard.slots.capacity() > SLICE {
-                (shard.table, shard.slots, shard.vacant) = (HashTable::new(), Vec::new(), None);
+            if shard.objects.capacity() > SLICE {
+                *shard = Shard::default();
             }
             return;
         }
@@ -385,17 +367,6 @@ impl std::ops::Deref for Writing<'_> {
     }
 }
 
-impl Slot {
-    #[inline]
-    fn key(&self) -> Option<&[u8]> {
-        match self {
-            Self::Vacant(_) => None,
-            Self::InFlight(pending) => Some(pending.key()),
-            Self::Stored(object) => Some(object.key()),
-        }
-    }
-}
-
 impl ObjectId {
     #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 shards")]
     fn at(shard: usize, slot: u32) -> Self {
@@ -409,6 +380,12 @@ impl ObjectId {
 
     fn slot(self) -> usize {
         self.0 as usize / SHARDS
+    }
+
+    /// Returns the slot as shards write it down.
+    #[expect(clippy::cast_possible_truncation, reason = "few shards")]
+    fn place(self) -> u32 {
+        self.0 / SHARDS as u32
     }
 
     /// Returns the id as the mark of a place, which is not zero.

@@ -15,7 +15,6 @@ use crate::{
     lease::Lease,
     ledger::tenant_of,
     object::Object,
-    order::stable_hash,
     pending::Held,
     policy::ObjectId,
     shared::Shared,
@@ -264,7 +263,7 @@ impl Shared {
             excluded: &excluded,
             beside: &beside,
             host: &object.terms.host,
-            key_hash: Some(stable_hash(object.key())),
+            key_hash: Some(object.key_hash()),
         };
         let Held { buffers, charge } = self.place(&request, asker, now)?;
         let new = buffers.into_iter().next().expect("one was asked for");
@@ -287,6 +286,8 @@ impl Shared {
         let to = new.segment_id();
         let from = replaced.and_then(|place| object.replicas().nth(place));
         let from = from.map_or(to, PlacedBuffer::segment_id);
+        // Locked first: whoever pins meanwhile finds the object before or after, not on its way.
+        let mut ranks = self.order.lock();
         // The only replica can be taken over only if nobody else has the object.
         let known = if replaced.is_none() && object.replicas().len() == 1 {
             if take(&object, now).is_err() {
@@ -299,7 +300,6 @@ impl Shared {
         };
         let mut has_switched = false;
         let mut is_written = Ok(());
-        let mut ranks = self.order.lock();
         self.index.write_at(id).replace(id, |mut old| {
             // Claimed under the lock of the shard, no reader misses the object.
             if let Some(known) = &known

@@ -63,9 +63,10 @@ struct ReplicasIter<'a> {
     many: &'a [Arc<PlacedBuffer>],
 }
 
-/// Hundredths of a second on the stopwatch, which wrap after 497 days.
+/// Hundredths of a second on the stopwatch, which wrap after 497 days. What lies more
+/// than half of that back is taken to lie ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tick(u32);
+pub(crate) struct Tick(pub(crate) u32);
 
 /// Where in its prompt an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +79,9 @@ pub(crate) struct Lineage {
 
 impl Lineage {
     /// That of an object that nothing comes before.
-    pub(crate) fn of_first(key: &[u8]) -> Self {
+    pub(crate) fn of_first(key_hash: u64) -> Self {
         Self {
-            root_hash: stable_hash(key),
+            root_hash: key_hash,
             depth: 0,
         }
     }
@@ -224,6 +225,14 @@ impl Object {
         }
     }
 
+    /// Returns the [`stable_hash`] of the key.
+    pub(crate) fn key_hash(&self) -> u64 {
+        match self.depth {
+            0 => self.root_hash,
+            _ => stable_hash(self.key()),
+        }
+    }
+
     /// Returns the parts, and how they lie in a replica.
     pub(crate) fn parts(&self) -> Parts<'_> {
         self.terms.parts(self.size())
@@ -319,7 +328,7 @@ impl Object {
     pub(crate) fn note_use(&self, now: Tick) -> Tick {
         let before = self.used.load(Ordering::Relaxed);
         self.used.store(now.0, Ordering::Relaxed);
-        Tick(now.0.wrapping_sub(before))
+        now.passed_since(Tick(before))
     }
 
     /// Returns the ticks from the last use to a moment: fewer than none if that
@@ -386,7 +395,14 @@ impl From<Moment> for Tick {
 
 impl Tick {
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        Self(self.0.wrapping_sub(earlier.0)).duration()
+        self.passed_since(earlier).duration()
+    }
+
+    /// Returns the ticks since an earlier one: none if that was told by a clock
+    /// that is ahead of this one's.
+    fn passed_since(self, earlier: Self) -> Self {
+        let passed = self.0.wrapping_sub(earlier.0);
+        Self(if passed > u32::MAX / 2 { 0 } else { passed })
     }
 
     pub(crate) fn duration(self) -> Duration {

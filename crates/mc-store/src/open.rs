@@ -24,6 +24,7 @@ use crate::{
     limbo::{Kept, KeptSpace},
     object::{Contents, Lineage, Object},
     options::StoreOptions,
+    order::stable_hash,
     policy::Parent,
     request::PutRequest,
     shared::Shared,
@@ -365,7 +366,7 @@ impl Shared {
                 terms,
                 replicas,
                 checksum: object.checksum,
-                lineage: Lineage::of_first(&object.key),
+                lineage: Lineage::of_first(stable_hash(&object.key)),
                 cost: cost.unwrap_or_default(),
             };
             let hashed = self.index.hash(&object.key);

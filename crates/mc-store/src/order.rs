@@ -52,7 +52,7 @@ const KEPT_FACTOR: f64 = 4096.0;
 /// The order in which objects leave.
 #[derive(Debug)]
 pub(crate) struct Order {
-    uses: Uses<Use>,
+    uses: Uses,
     /// Hidden objects whose last lease has ended.
     returned: Arc<Returned>,
     state: Mutex<Ranks>,
@@ -145,10 +145,11 @@ impl Order {
             gap: object.note_use(now),
         };
         let stripe = own_stripe();
-        if self.uses.note(stripe, used)
+        if self.uses.note(stripe, used.word())
             && let Some(mut ranks) = self.state.try_lock()
         {
-            self.uses.take(stripe, |used| ranks.used(used));
+            self.uses
+                .take(stripe, |used| ranks.used(Use::of_word(used)));
         }
     }
 
@@ -207,7 +208,8 @@ impl Order {
     /// Locks the order; the policy knows what this thread has used.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses.take(own_stripe(), |used| ranks.used(used));
+        self.uses
+            .take(own_stripe(), |used| ranks.used(Use::of_word(used)));
         ranks
     }
 
@@ -246,7 +248,7 @@ impl Order {
         now: Moment,
     ) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses.take_all(|used| ranks.used(used));
+        self.uses.take_all(|used| ranks.used(Use::of_word(used)));
         ranks.look_at_closed(pool, index, now);
         ranks.end_keeping(index, now);
         for id in self.returned.take(SLICE) {
@@ -271,7 +273,7 @@ impl Ranks {
     pub(crate) fn insert(&mut self, index: &Index, object: &Object, parent: Parent, keep_max: u64) {
         let facts = Facts {
             bytes: object.bytes(),
-            key_hash: stable_hash(object.key()),
+            key_hash: object.key_hash(),
             parent,
             root_hash: object.lineage().root_hash,
             depth: object.lineage().depth,
@@ -309,8 +311,7 @@ impl Ranks {
             Cause::OnDemand | Cause::Watermark => Leaving::Evicted,
             _ => Leaving::Removed,
         };
-        self.groups
-            .remove(object.id, stable_hash(object.key()), why);
+        self.groups.remove(object.id, object.key_hash(), why);
         self.keeping.forget(object.id);
         if let Some(tenant) = tenant_of(object) {
             self.ledger.remove(tenant, bytes, why == Leaving::Evicted);

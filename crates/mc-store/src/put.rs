@@ -34,6 +34,8 @@ pub struct Put {
     shared: Arc<Shared>,
     pending: Arc<Pending>,
     terms: Arc<Terms>,
+    /// The [`stable_hash`] of the key.
+    key_hash: u64,
     /// Seconds to compute the object again.
     cost: f32,
     /// Key of what comes before the object in its prompt.
@@ -84,6 +86,7 @@ pub(crate) fn begin(
         shared: Arc::clone(shared),
         pending,
         terms: shared.terms.of(request, shared.hints(request)),
+        key_hash: stable_hash(key),
         cost: request.cost.as_secs_f32(),
         parent: request.parent.map(Box::from),
         is_in_chain: false,
@@ -98,7 +101,7 @@ pub(crate) fn begin(
         excluded: request.excluded,
         host: request.host,
         beside: &[],
-        key_hash: Some(stable_hash(key)),
+        key_hash: Some(put.key_hash),
     };
     let asker = Asker::of_more(put.terms.hints.tenant.as_ref());
     let held = shared.place(&placing, asker, now)?;
@@ -190,7 +193,6 @@ impl Shared {
                     }
                     Some(Slot::InFlight(other)) => Err(Arc::clone(other)),
                     Some(Slot::Stored(object)) => Ok(object.clone()),
-                    Some(Slot::Vacant(_)) => unreachable!("a key stands for something"),
                 }
             };
             match in_the_way {
@@ -253,7 +255,7 @@ impl Shared {
         let pending = &put.pending;
         let keep_max = self.keep_max(&put.terms.hints);
         let mut ranks = self.order.lock();
-        let (parent, lineage) = self.parent_of(pending.key(), put.parent.as_deref());
+        let (parent, lineage) = self.parent_of(put);
         let contents = Contents {
             terms: Arc::clone(&put.terms),
             replicas,
@@ -293,9 +295,9 @@ impl Shared {
 
     /// Returns what comes before an object in its prompt, and where in it the
     /// object is. The order is locked, so that the parent stays.
-    fn parent_of(&self, key: &[u8], parent: Option<&[u8]>) -> (Parent, Lineage) {
-        let Some(parent) = parent else {
-            return (Parent::None, Lineage::of_first(key));
+    fn parent_of(&self, put: &Put) -> (Parent, Lineage) {
+        let Some(parent) = put.parent.as_deref() else {
+            return (Parent::None, Lineage::of_first(put.key_hash));
         };
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
@@ -303,7 +305,7 @@ impl Shared {
             Some(stored) => (Parent::Stored(stored.id), stored.lineage().next()),
             None => {
                 // What came before it is not known any more.
-                let first = Lineage::of_first(parent);
+                let first = Lineage::of_first(stable_hash(parent));
                 (Parent::Gone(first.root_hash), first.next())
             }
         }

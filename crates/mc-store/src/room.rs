@@ -184,6 +184,7 @@ impl Shared {
             now,
             claimed: Vec::new(),
             holes_missing: holes,
+            has_several: request.replicas.count > 1,
             budget: *budget,
             has_moved: false,
         };
@@ -265,6 +266,8 @@ struct Room<'a> {
     claimed: Vec<Object>,
     /// Holes that are to be found in all.
     holes_missing: usize,
+    /// Whether the request asks for several replicas, so that names matter.
+    has_several: bool,
     /// Bytes that may yet be moved.
     budget: u64,
     /// Whether anything was moved, or left so that something could be.
@@ -398,6 +401,9 @@ impl Room<'_> {
 
     /// Another replica goes under another name.
     fn take_name(&mut self, segment: SegmentId) {
+        if !self.has_several {
+            return;
+        }
         let victims = self.claimed.iter().flat_map(Object::replicas);
         let mut inside = victims.filter(|buffer| buffer.segment_id() == segment);
         self.demand.names.extend(inside.next().map(name));

@@ -10,7 +10,7 @@ use crate::{
     clock::{Moment, Stopwatch},
     events::{Event, EventKind, Listeners},
     hints::Hints,
-    index::{Hashed, Index, Slot},
+    index::{Hashed, Index, Taken},
     ledger::{Rights, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
     object::{Object, Tick},
@@ -88,6 +88,12 @@ impl Shared {
         self.watch.now()
     }
 
+    /// Returns the moment of a use, which is told in [`Tick`]s.
+    #[inline]
+    pub(crate) fn now_coarsely(&self) -> Moment {
+        self.watch.now_coarsely()
+    }
+
     /// Claims an object that is to be evicted for somebody with some rights.
     pub(crate) fn claim(
         &self,
@@ -160,7 +166,7 @@ impl Shared {
             shard.take(object.id)
         };
         debug_assert!(
-            matches!(&taken, Slot::Stored(stored) if stored.is_same(object)),
+            matches!(&taken, Taken::Stored(stored) if stored.is_same(object)),
             "whoever has claimed an object finds it"
         );
         ranks.remove(object, cause, Tick::from(now));

@@ -14,7 +14,7 @@ use crate::{
     clock::Moment,
     ledger::Rights,
     object::Object,
-    order::{Candidates, stable_hash},
+    order::Candidates,
     policy::ObjectId,
     shared::Shared,
     stats::{Cause, Counted},
@@ -227,7 +227,7 @@ impl Shrinking<'_> {
             excluded: &object.terms.excluded,
             beside: &beside,
             host: &object.terms.host,
-            key_hash: Some(stable_hash(object.key())),
+            key_hash: Some(object.key_hash()),
         };
         while let Some(new) = pool
             .place(&elsewhere)

@@ -131,7 +131,7 @@ impl ObjectStore {
     /// whose segments is readable any more is dropped.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<Lease> {
-        self.shared.lease(key, self.shared.now())
+        self.shared.lease(key, self.shared.now_coarsely())
     }
 
     /// As [`get`](Self::get); the object also stays for a time from now on,
@@ -385,14 +385,16 @@ impl ObjectStore {
         let shared = &*self.shared;
         let now = shared.now();
         let hashed = shared.index.hash(key);
-        if shared.find(hashed, now).is_none() {
-            return false;
-        }
-        // Looked up again under the lock, as a move puts another object there.
+        // Looked up under the lock, as a move puts another object there.
         let mut ranks = shared.order.lock();
         let Some(object) = shared.index.read(hashed).stored(hashed).cloned() else {
             return false;
         };
+        if !object.is_readable() {
+            drop(ranks);
+            shared.drop_dead(object, now);
+            return false;
+        }
         if object.claims.is_leaving() {
             return false;
         }
@@ -459,7 +461,7 @@ impl Shared {
     }
 
     fn lease_prefix<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Lease> {
-        let now = self.now();
+        let now = self.now_coarsely();
         let mut leases = Vec::new();
         for key in keys {
             let Some(lease) = self.lease_quietly(key.as_ref()) else {

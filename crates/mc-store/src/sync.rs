@@ -1,7 +1,7 @@
-//! The locks and atomics of the protocols between threads: those of loom where
+//! The atomics of the protocols between threads: those of loom where
 //! its schedules are explored, otherwise those of the system.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Mutex, atomic};
+pub(crate) use loom::sync::atomic;
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Mutex, atomic};
+pub(crate) use std::sync::atomic;

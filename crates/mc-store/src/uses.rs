@@ -1,10 +1,10 @@
 //! Uses that are noted now and told to the policy later.
 //!
-//! A hit must not wait for the policy's lock. It leaves the id of its object in
-//! the buffer of its stripe; whoever next holds the policy's lock empties it.
-//! Threads have stripes of their own as long as there are enough. A use is lost
-//! only if another thread is at the same stripe, or if it is full while the
-//! policy is busy: never where there is one thread.
+//! A hit must not wait for the policy's lock. It leaves a word in the ring of its
+//! stripe; whoever next holds the policy's lock empties it. Threads have stripes
+//! of their own as long as there are enough. A use is lost, or told late, only if
+//! another thread is at the same stripe, or if it is full while the policy is
+//! busy: never where there is one thread.
 
 #![cfg_attr(
     not(loom),
@@ -14,24 +14,30 @@
     )
 )]
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    num::{NonZeroU32, NonZeroU64},
+};
 
 use crossbeam_utils::CachePadded;
 
 use crate::{
     object::Tick,
     policy::ObjectId,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Stripes; a power of two.
+#[cfg(not(loom))]
 pub(crate) const STRIPES: usize = 16;
+#[cfg(loom)]
+pub(crate) const STRIPES: usize = 2;
 
 /// Uses that a stripe holds.
-pub(crate) const STRIPE_LEN: usize = 64;
+#[cfg(not(loom))]
+const STRIPE_LEN: usize = 64;
+#[cfg(loom)]
+const STRIPE_LEN: usize = 4;
 
 /// A use of an object.
 #[derive(Clone, Copy, Debug)]
@@ -41,28 +47,58 @@ pub(crate) struct Use {
     pub(crate) gap: Tick,
 }
 
-/// Uses of objects, in stripes.
-#[derive(Debug)]
-pub struct Uses<U> {
-    stripes: Box<[CachePadded<Stripe<U>>]>,
+impl Use {
+    /// Returns the use as a word.
+    #[inline]
+    pub(crate) fn word(self) -> NonZeroU64 {
+        let high = u64::from(self.id.owner().get()) << 32;
+        NonZeroU64::new(high | u64::from(self.gap.0)).expect("marks are not zero")
+    }
+
+    /// Returns the use that made a word.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are what is meant"
+    )]
+    pub(crate) fn of_word(word: NonZeroU64) -> Self {
+        let mark = NonZeroU32::new((word.get() >> 32) as u32).expect("marks are not zero");
+        Self {
+            id: ObjectId::of_owner(mark),
+            gap: Tick(word.get() as u32),
+        }
+    }
 }
 
+/// Uses of objects as words, in stripes.
 #[derive(Debug)]
-struct Stripe<U> {
-    noted: Mutex<Vec<U>>,
-    /// Reads that found their object and reads that did not: sums, so `Relaxed`.
-    hits: AtomicU64,
+pub struct Uses {
+    stripes: Box<[CachePadded<Stripe>]>,
+}
+
+/// A ring of words. Each is a message of its own: that what a thread noted is
+/// seen in order follows from the counter, whose changes are `AcqRel`.
+#[derive(Debug)]
+struct Stripe {
+    /// Uses so far, those included that found no room.
+    noted: AtomicU64,
+    /// Those of them that were told or lost. Written by whoever takes; an old
+    /// value says that there is less room than there is.
+    told: AtomicU64,
+    /// Reads that did not find their object: a sum, so `Relaxed`.
     misses: AtomicU64,
+    /// Zero where nothing is to be told.
+    ring: [AtomicU64; STRIPE_LEN],
 }
 
-impl<U> Uses<U> {
-    /// Returns empty buffers.
+impl Uses {
+    /// Returns empty stripes.
     pub fn new() -> Self {
         let stripe = || {
             CachePadded::new(Stripe {
-                noted: Mutex::new(Vec::with_capacity(STRIPE_LEN)),
-                hits: AtomicU64::new(0),
+                noted: AtomicU64::new(0),
+                told: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
+                ring: std::array::from_fn(|_| AtomicU64::new(0)),
             })
         };
         Self {
@@ -72,16 +108,15 @@ impl<U> Uses<U> {
 
     /// Notes a use; returns whether the stripe is full and wants to be taken.
     #[inline]
-    pub fn note(&self, stripe: usize, used: U) -> bool {
+    pub fn note(&self, stripe: usize, used: NonZeroU64) -> bool {
         let stripe = &self.stripes[stripe];
-        stripe.hits.fetch_add(1, Ordering::Relaxed);
-        let Ok(mut noted) = stripe.noted.try_lock() else {
-            return false;
-        };
-        if noted.len() < STRIPE_LEN {
-            noted.push(used);
+        let number = stripe.noted.fetch_add(1, Ordering::AcqRel);
+        // No room either, if another thread has taken the stripe meanwhile: the number is over.
+        let waiting = number.wrapping_sub(stripe.told.load(Ordering::Relaxed));
+        if waiting < STRIPE_LEN as u64 {
+            place(&stripe.ring, number).store(used.get(), Ordering::Relaxed);
         }
-        noted.len() == STRIPE_LEN
+        waiting >= STRIPE_LEN as u64 - 1
     }
 
     /// Counts a read that did not find its object.
@@ -90,15 +125,27 @@ impl<U> Uses<U> {
         self.stripes[stripe].misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Hands the uses of a stripe over, the earliest first.
-    pub fn take(&self, stripe: usize, mut each: impl FnMut(U)) {
-        if let Ok(mut noted) = self.stripes[stripe].noted.try_lock() {
-            noted.drain(..).for_each(&mut each);
+    /// Hands the uses of a stripe over, the earliest first. One thread takes at
+    /// a time.
+    pub fn take(&self, stripe: usize, mut each: impl FnMut(NonZeroU64)) {
+        let stripe = &self.stripes[stripe];
+        let told = stripe.told.load(Ordering::Relaxed);
+        let noted = stripe.noted.load(Ordering::Acquire);
+        let waiting = noted.wrapping_sub(told).min(STRIPE_LEN as u64);
+        for number in (0..waiting).map(|index| told.wrapping_add(index)) {
+            let place = place(&stripe.ring, number);
+            if let Some(used) = NonZeroU64::new(place.load(Ordering::Relaxed)) {
+                place.store(0, Ordering::Relaxed);
+                each(used);
+            }
+        }
+        if waiting > 0 {
+            stripe.told.store(noted, Ordering::Relaxed);
         }
     }
 
     /// Hands the uses of all stripes over.
-    pub fn take_all(&self, mut each: impl FnMut(U)) {
+    pub fn take_all(&self, mut each: impl FnMut(NonZeroU64)) {
         for stripe in 0..STRIPES {
             self.take(stripe, &mut each);
         }
@@ -108,11 +155,18 @@ impl<U> Uses<U> {
     pub fn reads(&self) -> (u64, u64) {
         self.stripes.iter().fold((0, 0), |(hits, misses), stripe| {
             (
-                hits + stripe.hits.load(Ordering::Relaxed),
+                hits + stripe.noted.load(Ordering::Relaxed),
                 misses + stripe.misses.load(Ordering::Relaxed),
             )
         })
     }
+}
+
+/// Returns where the word of a use is.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "less than the length")]
+fn place(ring: &[AtomicU64; STRIPE_LEN], number: u64) -> &AtomicU64 {
+    &ring[(number % STRIPE_LEN as u64) as usize]
 }
 
 /// Returns the stripe of this thread.

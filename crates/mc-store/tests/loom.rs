@@ -14,6 +14,8 @@
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
+use std::num::NonZeroU64;
+
 use loom::{
     cell::UnsafeCell,
     sync::{
@@ -161,14 +163,14 @@ fn uses_are_told_once_and_in_order() {
             let other = Arc::clone(&uses);
             let thread = thread::spawn(move || {
                 let mut told = Vec::new();
-                other.take(taken, |used| told.push(used));
+                other.take(taken, |used| told.push(used.get()));
                 told
             });
             for used in [1, 2] {
-                assert!(!uses.note(0, used));
+                assert!(!uses.note(0, NonZeroU64::new(used).unwrap()));
             }
             let mut told = thread.join().unwrap();
-            uses.take(0, |used| told.push(used));
+            uses.take(0, |used| told.push(used.get()));
             assert!(told.is_sorted() && told.len() <= 2, "{told:?}");
             assert_eq!(uses.reads(), (2, 0));
             if taken != 0 {

@@ -1,6 +1,6 @@
 //! What hints do to the order: an object that stays has what comes before it stay, too.
 
-use super::{Ranks, SLICE, stable_hash};
+use super::{Ranks, SLICE};
 use crate::{
     clock::Moment,
     index::Index,
@@ -70,7 +70,7 @@ impl Ranks {
         let before = key;
         change(&mut key.rank);
         if key != before {
-            self.groups.regroup(id, key, stable_hash(object.key()));
+            self.groups.regroup(id, key, object.key_hash());
         }
     }
 }

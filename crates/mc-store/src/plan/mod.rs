@@ -38,6 +38,7 @@ pub(crate) struct Found {
 
 impl Demand<'_> {
     /// Returns whether the place of a buffer could serve the demand.
+    #[inline]
     pub(crate) fn may_use(&self, buffer: &PlacedBuffer) -> bool {
         buffer.is_placeable()
             && !self.excluded.contains(&buffer.segment_id())

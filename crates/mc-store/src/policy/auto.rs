@@ -182,6 +182,7 @@ impl Policy for Auto {
         }
         (self.run.root_hash, self.run.depth) = (facts.root_hash, facts.depth);
         if self.sample.add(id, facts.key_hash) {
+            self.classes.mark(id);
             self.run.objects.push((facts.key_hash, weight));
             self.thin_out();
         }
@@ -190,7 +191,10 @@ impl Policy for Auto {
     fn used(&mut self, id: ObjectId) {
         self.finish_run();
         self.classes.used(id);
-        if let Some(hash) = self.sample.hash(id) {
+        // Few are marked, and of those all that are in the sample.
+        if self.classes.is_marked(id)
+            && let Some(hash) = self.sample.hash(id)
+        {
             self.request(hash, self.classes.weight(id));
         }
     }
@@ -200,8 +204,10 @@ impl Policy for Auto {
             // The store was full; it may have become smaller since it was full last.
             self.capacity = self.classes.bytes();
         }
+        if self.classes.is_marked(id) {
+            self.sample.remove(id);
+        }
         self.classes.remove(id, key_hash, why);
-        self.sample.remove(id);
     }
 
     fn hide(&mut self, id: ObjectId) {

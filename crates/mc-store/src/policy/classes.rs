@@ -27,6 +27,10 @@ const PROBATION_SHARE: f64 = 10.0;
 /// Uses from which on an object that left has fewer when it comes back.
 const FADING_USES: u8 = 4;
 
+/// What of a note is the mark; the rest counts uses.
+const MARK: u8 = 1 << 6;
+const _: () = assert!(USES_MAX < MARK && (USES_MAX + 1).is_power_of_two());
+
 /// How objects are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ranking {
@@ -79,11 +83,37 @@ pub(super) struct Weight {
 /// The next object of a class in a search for victims.
 #[derive(Clone, Copy, Debug)]
 struct Head {
-    cursor: Cursor,
     id: ObjectId,
     rank: f64,
     tick: u64,
 }
+
+/// The next object of a class and where it is, in a walk through all. Compared by the object.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    head: Head,
+    cursor: Cursor,
+}
+
+impl Ord for Step {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.head.cmp(&other.head)
+    }
+}
+
+impl PartialOrd for Step {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head
+    }
+}
+
+impl Eq for Step {}
 
 /// The greatest is the one that leaves first: of the least rank, and among equals the oldest.
 impl Ord for Head {
@@ -118,14 +148,20 @@ impl Weight {
 }
 
 impl Standings {
-    /// Returns the next object of each class that has one, and the last one stored.
-    fn heads(&self) -> impl Iterator<Item = &(Head, Option<Head>)> {
+    /// Returns the classes that have an object.
+    fn present(&self) -> impl Iterator<Item = u8> + use<> {
         let mut present = self.present;
         std::iter::from_fn(move || {
-            let class = (present != 0).then(|| present.trailing_zeros() as usize)?;
+            let class = (present != 0).then(|| present.trailing_zeros().to_le_bytes()[0])?;
             present &= present - 1;
-            self.heads[class].as_ref()
+            Some(class)
         })
+    }
+
+    /// Returns the next object of each class that has one, and the last one stored.
+    fn heads(&self) -> impl Iterator<Item = &(Head, Option<Head>)> {
+        let heads = self.present().map(|class| &self.heads[usize::from(class)]);
+        heads.flatten()
     }
 }
 
@@ -164,12 +200,11 @@ impl Classes {
     }
 
     pub(super) fn uses(&self, id: ObjectId) -> u8 {
-        self.queues.note(id)
+        self.queues.note(id) & USES_MAX
     }
 
     pub(super) fn weight(&self, id: ObjectId) -> Weight {
-        let weight = self.objects.get(id.0);
-        weight.unwrap_or_else(|| panic!("object {} is not here", id.0))
+        *self.objects.known(id.0)
     }
 
     /// Returns what a new object takes and gives. The parts of a prompt are worth the bytes that they
@@ -212,17 +247,27 @@ impl Classes {
     pub(super) fn used(&mut self, id: ObjectId) {
         let weight = self.weight(id);
         self.discount(self.queues.queue(id), weight);
-        let uses = (self.queues.note(id) + 1).min(USES_MAX);
+        let note = self.queues.note(id);
+        let uses = (note & USES_MAX).saturating_add(1).min(USES_MAX);
         let class = weight.class(uses);
-        self.queues.renew(id, class);
-        self.queues.set_note(id, uses);
+        self.queues.renew_with(id, class, note & MARK | uses);
         self.count(class, weight);
+    }
+
+    /// Marks an object.
+    pub(super) fn mark(&mut self, id: ObjectId) {
+        self.queues.set_note(id, self.queues.note(id) | MARK);
+    }
+
+    /// Returns whether an object was marked since it was inserted.
+    pub(super) fn is_marked(&self, id: ObjectId) -> bool {
+        self.queues.note(id) & MARK != 0
     }
 
     pub(super) fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
         let weight = self.weight(id);
         self.discount(self.queues.queue(id), weight);
-        let uses = self.queues.note(id);
+        let uses = self.uses(id);
         self.queues.remove(id);
         self.objects.remove(id.0);
         if why == Leaving::Evicted {
@@ -263,8 +308,12 @@ impl Classes {
         if Some(first.id) != youngest && visit(first.id).is_break() {
             return;
         }
-        let heads: BinaryHeap<Head> = heads().map(|(head, _)| *head).collect();
-        self.merge(heads, ranking, reuse, &mut |id| {
+        let steps = self.standings.present().filter_map(|class| {
+            let (head, _) = self.standings.heads[usize::from(class)]?;
+            let cursor = self.queues.cursor(class);
+            Some(Step { head, cursor })
+        });
+        self.merge(steps.collect(), ranking, reuse, &mut |id| {
             if id == first.id || Some(id) == youngest {
                 return ControlFlow::Continue(());
             }
@@ -293,7 +342,7 @@ impl Classes {
         if standings.due == 0
             || (standings.ranking, standings.is_probation_full) != (ranking, is_probation_full)
         {
-            standings.stale = u128::MAX >> (u128::BITS as usize - CLASSES);
+            standings.stale |= standings.present;
             standings.due = SEARCHES;
             (standings.ranking, standings.is_probation_full) = (ranking, is_probation_full);
         }
@@ -302,8 +351,8 @@ impl Classes {
         while stale != 0 {
             let class = stale.trailing_zeros().to_le_bytes()[0];
             stale &= stale - 1;
-            let cursor = self.queues.cursor(class);
-            let head = self.head(cursor, ranking, reuse);
+            let oldest = self.queues.peek(&self.queues.cursor(class));
+            let head = oldest.map(|id| self.ranked(id, ranking, reuse));
             // In a round of requests that is longer than the cache, all have the same prospects, but
             // the oldest are the next to be asked for: of objects that are worth no more than the
             // oldest, the one that was stored last leaves.
@@ -311,7 +360,7 @@ impl Classes {
                 Ranking::ReuseAge => self.queues.newest(class),
                 Ranking::Recency | Ranking::Probation => None,
             };
-            let newest = newest.map(|id| self.ranked(cursor, id, ranking, reuse));
+            let newest = newest.map(|id| self.ranked(id, ranking, reuse));
             let standings = &mut self.standings;
             standings.heads[usize::from(class)] = head.map(|head| (head, newest));
             standings.present &= !(1 << class);
@@ -320,14 +369,14 @@ impl Classes {
     }
 
     /// Returns the next object after a position.
-    fn head(&self, cursor: Cursor, ranking: Ranking, reuse: &Reuse) -> Option<Head> {
+    fn step(&self, cursor: Cursor, ranking: Ranking, reuse: &Reuse) -> Option<Step> {
         let id = self.queues.peek(&cursor)?;
-        Some(self.ranked(cursor, id, ranking, reuse))
+        let head = self.ranked(id, ranking, reuse);
+        Some(Step { head, cursor })
     }
 
-    fn ranked(&self, cursor: Cursor, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> Head {
+    fn ranked(&self, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> Head {
         Head {
-            cursor,
             id,
             rank: self.rank(id, ranking, reuse),
             tick: self.queues.tick(id),
@@ -337,20 +386,20 @@ impl Classes {
     /// Visits the objects of all classes in order.
     fn merge(
         &self,
-        mut heads: BinaryHeap<Head>,
+        mut steps: BinaryHeap<Step>,
         ranking: Ranking,
         reuse: &Reuse,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
-        while let Some(mut head) = heads.peek_mut() {
-            if visit(head.id).is_break() {
+        while let Some(mut step) = steps.peek_mut() {
+            if visit(step.head.id).is_break() {
                 return;
             }
-            let mut cursor = head.cursor;
+            let mut cursor = step.cursor;
             self.queues.next(&mut cursor);
-            match self.head(cursor, ranking, reuse) {
-                Some(next) => *head = next,
-                None => drop(PeekMut::pop(head)),
+            match self.step(cursor, ranking, reuse) {
+                Some(next) => *step = next,
+                None => drop(PeekMut::pop(step)),
             }
         }
     }
@@ -367,11 +416,11 @@ impl Classes {
 
     fn density(&self, id: ObjectId, reuse: &Reuse) -> f64 {
         let age = self.now() - self.queues.tick(id);
-        reuse.index(self.queues.note(id), age) * f64::from(self.weight(id).gain)
+        reuse.index(self.uses(id), age) * f64::from(self.weight(id).gain)
     }
 
     fn is_on_probation(&self, id: ObjectId) -> bool {
-        self.queues.note(id) == 0
+        self.uses(id) == 0
     }
 
     fn is_probation_full(&self) -> bool {

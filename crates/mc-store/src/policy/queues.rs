@@ -167,15 +167,30 @@ impl Queues {
 
     /// Moves an object to the new end of a queue. A hidden one stays hidden.
     pub(super) fn renew(&mut self, id: ObjectId, queue: u8) {
+        let note = self.note(id);
+        self.renew_with(id, queue, note);
+    }
+
+    /// As [`renew`](Self::renew), and sets the note.
+    pub(super) fn renew_with(&mut self, id: ObjectId, queue: u8, note: u8) {
         self.now += 1;
-        let before = self.entry(id.0).packed;
+        let before = self.entry(id.0).packed.place();
         self.unlink(id.0);
-        let packed = Packed::new(self.now, queue, before.place(), before.note());
-        self.entry_mut(id.0).packed = packed;
-        if before.place() != Place::Hidden {
-            self.set_place(id.0, Place::Listed);
-            self.link_below(id.0, queue, NONE);
+        if before == Place::Hidden {
+            self.entry_mut(id.0).packed = Packed::new(self.now, queue, before, note);
+            return;
         }
+        let ends = &mut self.ends[usize::from(queue)];
+        let older = std::mem::replace(&mut ends.newest, id.0);
+        match older {
+            NONE => ends.oldest = id.0,
+            older => self.entry_mut(older).newer = id.0,
+        }
+        *self.entry_mut(id.0) = Entry {
+            older,
+            newer: NONE,
+            packed: Packed::new(self.now, queue, Place::Listed, note),
+        };
     }
 
     pub(super) fn remove(&mut self, id: ObjectId) {
@@ -340,13 +355,13 @@ impl Queues {
         *packed = Packed::new(packed.tick(), packed.queue(), place, packed.note());
     }
 
+    #[inline]
     fn entry(&self, id: u32) -> Entry {
-        let entry = self.entries.get(id);
-        entry.unwrap_or_else(|| panic!("object {id} is not here"))
+        *self.entries.known(id)
     }
 
+    #[inline]
     fn entry_mut(&mut self, id: u32) -> &mut Entry {
-        let entry = self.entries.get_mut(id);
-        entry.unwrap_or_else(|| panic!("object {id} is not here"))
+        self.entries.known_mut(id)
     }
 }

@@ -54,6 +54,30 @@ impl<T: Copy + Default> Table<T> {
         chunk.has(at % CHUNK).then(|| &mut chunk.values[at % CHUNK])
     }
 
+    /// Returns a value that is known to be there; another one if it is not.
+    ///
+    /// # Panics
+    ///
+    /// May panic if it is not.
+    #[inline]
+    pub(super) fn known(&self, at: u32) -> &T {
+        let at = at as usize;
+        let chunk = self.chunks.get(at / CHUNK).and_then(Option::as_ref);
+        let chunk = chunk.expect("the value is there");
+        debug_assert!(chunk.has(at % CHUNK), "{at} is not there");
+        &chunk.values[at % CHUNK]
+    }
+
+    /// As [`known`](Self::known).
+    #[inline]
+    pub(super) fn known_mut(&mut self, at: u32) -> &mut T {
+        let at = at as usize;
+        let chunk = self.chunks.get_mut(at / CHUNK).and_then(Option::as_mut);
+        let chunk = chunk.expect("the value is there");
+        debug_assert!(chunk.has(at % CHUNK), "{at} is not there");
+        &mut chunk.values[at % CHUNK]
+    }
+
     /// Sets a value and returns the one that was there.
     pub(super) fn insert(&mut self, at: u32, value: T) -> Option<T> {
         let at = at as usize;
