@@ -1047,7 +1047,7 @@ typedef void (*mc_tenant_visitor)(void *context, const struct mc_tenant_report *
 extern "C" {
 #endif // __cplusplus
 
-// Returns the version of the library, such as `0.1.0`. The text is constant. Any thread may call
+// Returns the version of the library, such as `0.2.0`. The text is constant. Any thread may call
 // this.
 const char *mc_version(void);
 

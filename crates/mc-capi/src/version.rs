@@ -20,7 +20,7 @@ const VERSION: &CStr =
         Err(_) => panic!("a version has no zero byte inside"),
     };
 
-/// Returns the version of the library, such as `0.1.0`. The text is constant. Any thread may call
+/// Returns the version of the library, such as `0.2.0`. The text is constant. Any thread may call
 /// this.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_version() -> *const c_char {
