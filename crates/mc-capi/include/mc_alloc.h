@@ -17,7 +17,7 @@
 #define MC_ALLOC_VERSION_MAJOR 0
 
 // Second number of the version of the header.
-#define MC_ALLOC_VERSION_MINOR 1
+#define MC_ALLOC_VERSION_MINOR 2
 
 // Third number of the version of the header.
 #define MC_ALLOC_VERSION_PATCH 0

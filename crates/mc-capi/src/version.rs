@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_char};
 /// First number of the version of the header; `mc_version` is that of the library.
 pub const MC_ALLOC_VERSION_MAJOR: u32 = 0;
 /// Second number of the version of the header.
-pub const MC_ALLOC_VERSION_MINOR: u32 = 1;
+pub const MC_ALLOC_VERSION_MINOR: u32 = 2;
 /// Third number of the version of the header.
 pub const MC_ALLOC_VERSION_PATCH: u32 = 0;
 

@@ -111,8 +111,11 @@ impl Uses {
     pub fn note(&self, stripe: usize, used: NonZeroU64) -> bool {
         let stripe = &self.stripes[stripe];
         let number = stripe.noted.fetch_add(1, Ordering::AcqRel);
-        // No room either, if another thread has taken the stripe meanwhile: the number is over.
-        let waiting = number.wrapping_sub(stripe.told.load(Ordering::Relaxed));
+        let told = stripe.told.load(Ordering::Relaxed);
+        // If another thread has taken the stripe meanwhile, the number is over.
+        let Some(waiting) = number.checked_sub(told) else {
+            return false;
+        };
         if waiting < STRIPE_LEN as u64 {
             place(&stripe.ring, number).store(used.get(), Ordering::Relaxed);
         }
@@ -131,8 +134,8 @@ impl Uses {
         let stripe = &self.stripes[stripe];
         let told = stripe.told.load(Ordering::Relaxed);
         let noted = stripe.noted.load(Ordering::Acquire);
-        let waiting = noted.wrapping_sub(told).min(STRIPE_LEN as u64);
-        for number in (0..waiting).map(|index| told.wrapping_add(index)) {
+        let waiting = (noted - told).min(STRIPE_LEN as u64);
+        for number in told..told + waiting {
             let place = place(&stripe.ring, number);
             if let Some(used) = NonZeroU64::new(place.load(Ordering::Relaxed)) {
                 place.store(0, Ordering::Relaxed);
