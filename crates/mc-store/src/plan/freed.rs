@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use mc_segment::{PlacedBuffer, SegmentId};
+use mc_segment::SegmentId;
 
 use super::Demand;
 use crate::object::Object;
@@ -48,13 +48,6 @@ impl Freed {
             let id = buffer.segment_id();
             let charged = buffer.segment().charged_size(demand.size);
             let charged = charged.unwrap_or(u64::MAX);
-            if let Some(addresses) = own_room(buffer, demand) {
-                room.get_or_insert(Room {
-                    segment: id,
-                    addresses,
-                });
-                continue;
-            }
             for hole in buffer.holes_if_dropped() {
                 let (start, end) = self.merge(id, hole.address, hole.address + hole.size);
                 if demand.room(start, end) >= charged {
@@ -107,15 +100,4 @@ impl Freed {
         let pieces = rooms.iter().take(demand.extents_max as usize);
         pieces.map(|&room| u128::from(room)).sum::<u128>() >= u128::from(charged)
     }
-}
-
-/// Returns where a buffer lies if its place serves a demand as it is, whatever
-/// is beside it.
-fn own_room(buffer: &PlacedBuffer, demand: &Demand<'_>) -> Option<Range<u64>> {
-    let mut extents = buffer.extents();
-    let (Some(only), None) = (extents.next(), extents.next()) else {
-        return None;
-    };
-    let serves = only.size == demand.size && only.address.is_multiple_of(demand.align);
-    serves.then(|| only.address..only.address + only.size)
 }

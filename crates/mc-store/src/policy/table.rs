@@ -54,11 +54,11 @@ impl<T: Copy + Default> Table<T> {
         chunk.has(at % CHUNK).then(|| &mut chunk.values[at % CHUNK])
     }
 
-    /// Returns a value that is known to be there; another one if it is not.
+    /// Returns the value at a position that has one, without a look whether it has.
     ///
     /// # Panics
     ///
-    /// May panic if it is not.
+    /// Panics at a position far from all values; at others without a value, any may be returned.
     #[inline]
     pub(super) fn known(&self, at: u32) -> &T {
         let at = at as usize;
