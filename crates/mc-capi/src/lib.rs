@@ -65,6 +65,7 @@ mod call;
 #[cfg(test)]
 mod declared;
 mod descriptor;
+mod exclusive;
 mod fault;
 mod figures;
 mod key;

@@ -5,28 +5,24 @@
     reason = "exported functions have symbols of their own names, and keys and bytes are the caller's"
 )]
 
-use std::{
-    ffi::c_void,
-    mem::MaybeUninit,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{ffi::c_void, mem::MaybeUninit};
 
 use mc_store::{Chain, Put, PutRequest};
 
 use crate::{
-    call::run,
+    call::{ask, run},
     descriptor::{DescriptorVisitor, tell_descriptors},
+    exclusive::Exclusive,
     fault::Fault,
     key::Key,
     kind::Kind,
     raw::{self, required},
-    shelves::Shelves,
     status::Status,
     store::StoreHandle,
     store_put::PutTerms,
 };
 
-static CHAINS: Shelves<Arc<Mutex<Option<Members>>>> = Shelves::new(Kind::Chain);
+static CHAINS: Exclusive<Members> = Exclusive::new(Kind::Chain);
 
 /// Names the puts of a prompt. A value with `id` 0 names none.
 ///
@@ -105,7 +101,7 @@ pub unsafe extern "C" fn mc_store_put_many(
         let chain = store.with(|store| Ok(store.put_many(&prompt)))?;
         let keys = prompt.iter().map(|(key, _)| *key);
         let members = Members::new(chain, keys);
-        let id = CHAINS.insert(Arc::new(Mutex::new(Some(members))))?;
+        let id = CHAINS.insert(members)?;
         out.write(ChainHandle { id });
         Ok(())
     })
@@ -149,7 +145,7 @@ pub extern "C" fn mc_chain_refusal(chain: ChainHandle) -> Status {
 /// is stored already, or was refused, has none. Any thread may call this.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_chain_is_missing(chain: ChainHandle, place: usize) -> bool {
-    crate::call::ask(|| chain.with(|members| Ok(members.put(place).is_ok())))
+    ask(|| chain.with(|members| Ok(members.put(place).is_ok())))
 }
 
 /// Tells `visit` where the replicas of the object of a place are; otherwise as `mc_put_descriptors`.
@@ -209,10 +205,7 @@ pub extern "C" fn mc_chain_commit(
     stored: Option<&mut MaybeUninit<u64>>,
 ) -> Status {
     run(|| {
-        let shared = CHAINS.take(chain.id)?;
-        let members = lock(&shared).take();
-        let members = members.ok_or_else(|| chain.stale())?;
-        let count = members.chain.commit()?;
+        let count = CHAINS.take(chain.id)?.chain.commit()?;
         if let Some(stored) = stored {
             stored.write(count as u64);
         }
@@ -226,33 +219,14 @@ pub extern "C" fn mc_chain_commit(
 /// `MC_STATUS_OTHER_PROCESS`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_chain_abort(chain: ChainHandle) -> Status {
-    run(|| {
-        let shared = CHAINS.take(chain.id)?;
-        let members = lock(&shared).take();
-        drop(members);
-        Ok(())
-    })
+    run(|| CHAINS.take(chain.id).map(drop))
 }
 
 impl ChainHandle {
     /// Calls `operate` with the chain, beside which nobody else uses it.
     fn with<R>(self, operate: impl FnOnce(&mut Members) -> Result<R, Fault>) -> Result<R, Fault> {
-        let shared = CHAINS.get(self.id)?;
-        let mut members = lock(&shared);
-        match &mut *members {
-            Some(members) => operate(members),
-            None => Err(self.stale()),
-        }
+        CHAINS.with(self.id, operate)
     }
-
-    fn stale(self) -> Fault {
-        let (kind, id) = (Kind::Chain, self.id);
-        Fault::StaleHandle { kind, id }
-    }
-}
-
-fn lock(members: &Mutex<Option<Members>>) -> MutexGuard<'_, Option<Members>> {
-    members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Members {

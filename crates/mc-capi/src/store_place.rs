@@ -5,27 +5,23 @@
     reason = "exported functions have symbols of their own names, and bytes are the caller's"
 )]
 
-use std::{
-    ffi::c_void,
-    mem::MaybeUninit,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{ffi::c_void, mem::MaybeUninit};
 
 use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     call::run,
     descriptor::{DescriptorVisitor, tell_descriptors},
+    exclusive::Exclusive,
     fault::Fault,
     kind::Kind,
     raw::{self, required},
-    shelves::Shelves,
     status::Status,
     store::StoreHandle,
     store_put::PutTerms,
 };
 
-static PLACEMENTS: Shelves<Arc<Mutex<Option<Vec<PlacedBuffer>>>>> = Shelves::new(Kind::Placement);
+static PLACEMENTS: Exclusive<Vec<PlacedBuffer>> = Exclusive::new(Kind::Placement);
 
 /// Names space without a key. A value with `id` 0 names none.
 ///
@@ -75,7 +71,7 @@ pub unsafe extern "C" fn mc_store_place(
             ..PlaceRequest::new(request.size)
         };
         let buffers = store.with(|store| Ok(store.pool().place(&request)?))?;
-        let id = PLACEMENTS.insert(Arc::new(Mutex::new(Some(buffers))))?;
+        let id = PLACEMENTS.insert(buffers)?;
         out.write(PlacementHandle { id });
         Ok(())
     })
@@ -170,12 +166,7 @@ pub unsafe extern "C" fn mc_placement_read(
 /// `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_placement_free(placement: PlacementHandle) -> Status {
-    run(|| {
-        let shared = PLACEMENTS.take(placement.id)?;
-        let buffers = lock(&shared).take();
-        drop(buffers);
-        Ok(())
-    })
+    run(|| PLACEMENTS.take(placement.id).map(drop))
 }
 
 impl PlacementHandle {
@@ -184,19 +175,6 @@ impl PlacementHandle {
         self,
         operate: impl FnOnce(&mut [PlacedBuffer]) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
-        let shared = PLACEMENTS.get(self.id)?;
-        let mut buffers = lock(&shared);
-        // They may have been given back while this call waited.
-        match &mut *buffers {
-            Some(buffers) => operate(buffers),
-            None => Err(Fault::StaleHandle {
-                kind: Kind::Placement,
-                id: self.id,
-            }),
-        }
+        PLACEMENTS.with(self.id, |buffers| operate(buffers))
     }
-}
-
-fn lock(buffers: &Mutex<Option<Vec<PlacedBuffer>>>) -> MutexGuard<'_, Option<Vec<PlacedBuffer>>> {
-    buffers.lock().unwrap_or_else(PoisonError::into_inner)
 }

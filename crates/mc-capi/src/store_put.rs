@@ -9,7 +9,6 @@ use std::{
     ffi::{c_char, c_void},
     mem::MaybeUninit,
     ptr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,17 +19,17 @@ use crate::{
     arguments::{self, seconds, seconds_if_any, struct_bytes},
     call::run,
     descriptor::{DescriptorVisitor, tell_descriptors},
+    exclusive::Exclusive,
     fault::Fault,
     key::Key,
     kind::Kind,
     raw::{self, required},
     segment_options::SegmentNumber,
-    shelves::Shelves,
     status::Status,
     store::StoreHandle,
 };
 
-static PUTS: Shelves<Arc<Mutex<Option<Put>>>> = Shelves::new(Kind::Put);
+static PUTS: Exclusive<Put> = Exclusive::new(Kind::Put);
 
 /// Names a put. A value with `id` 0 names none.
 ///
@@ -166,7 +165,7 @@ pub unsafe extern "C" fn mc_store_put(
         // SAFETY: the caller's clause.
         let borrowed = unsafe { options.borrow() }?;
         let put = store.with(|store| Ok(store.put(key, &borrowed.request())?))?;
-        let id = PUTS.insert(Arc::new(Mutex::new(Some(put))))?;
+        let id = PUTS.insert(put)?;
         out.write(PutHandle { id });
         Ok(())
     })
@@ -271,15 +270,7 @@ pub extern "C" fn mc_put_set_checksum(put: PutHandle, checksum: u32) -> Status {
 /// `MC_STATUS_OTHER_PROCESS`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_put_commit(put: PutHandle) -> Status {
-    run(|| {
-        let shared = PUTS.take(put.id)?;
-        // Whoever writes holds the lock.
-        let pending = lock(&shared).take();
-        match pending {
-            Some(pending) => Ok(pending.commit()?),
-            None => Err(put.stale()),
-        }
-    })
+    run(|| Ok(PUTS.take(put.id)?.commit()?))
 }
 
 /// Gives space and key back. The handle is stale from then on.
@@ -288,34 +279,14 @@ pub extern "C" fn mc_put_commit(put: PutHandle) -> Status {
 /// `MC_STATUS_OTHER_PROCESS`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mc_put_abort(put: PutHandle) -> Status {
-    run(|| {
-        let shared = PUTS.take(put.id)?;
-        let pending = lock(&shared).take();
-        drop(pending);
-        Ok(())
-    })
+    run(|| PUTS.take(put.id).map(drop))
 }
 
 impl PutHandle {
     /// Calls `operate` with the put, beside which nobody else uses it.
     fn with<R>(self, operate: impl FnOnce(&mut Put) -> Result<R, Fault>) -> Result<R, Fault> {
-        let shared = PUTS.get(self.id)?;
-        let mut pending = lock(&shared);
-        // It may have been ended while this call waited.
-        match &mut *pending {
-            Some(pending) => operate(pending),
-            None => Err(self.stale()),
-        }
+        PUTS.with(self.id, operate)
     }
-
-    fn stale(self) -> Fault {
-        let (kind, id) = (Kind::Put, self.id);
-        Fault::StaleHandle { kind, id }
-    }
-}
-
-fn lock(put: &Mutex<Option<Put>>) -> MutexGuard<'_, Option<Put>> {
-    put.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a request of the caller says, checked, with the lists that it refers to.
