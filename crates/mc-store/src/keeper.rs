@@ -13,6 +13,7 @@ use crate::{
     book::{mounted, places, tenant_record},
     journal::{JournalError, Record, Reservation, encode_segment},
     object::Object,
+    policy::ObjectId,
     shared::Shared,
 };
 
@@ -96,22 +97,26 @@ impl Shared {
                 places,
             }))?;
         }
-        for object in self.by_last_use() {
+        for id in self.by_last_use() {
             if is_over.load(Ordering::Acquire) {
                 return Ok(());
             }
-            if object.is_readable() {
+            // One that has left has a later record, and so has one that came in its stead.
+            if let Some(object) = self.index.object(id).filter(Object::is_readable) {
                 compaction.write(&book.record(0, &object))?;
             }
         }
         compaction.finish()
     }
 
-    /// Returns the objects, those first whose last use is the longest ago.
-    fn by_last_use(&self) -> Vec<Object> {
-        let mut objects = self.index.select(|_| true);
-        let now = self.now();
-        objects.sort_by_cached_key(|object| std::cmp::Reverse(object.idle(now.into())));
-        objects
+    /// Returns the ids of the objects, those first whose last use is the longest
+    /// ago. Whoever held the objects would keep their places from being free.
+    fn by_last_use(&self) -> Vec<ObjectId> {
+        let now = self.now().into();
+        let mut idle = Vec::new();
+        self.index
+            .for_each_object(|object| idle.push((object.idle(now), object.id)));
+        idle.sort_by_key(|&(idle, _)| std::cmp::Reverse(idle));
+        idle.into_iter().map(|(_, id)| id).collect()
     }
 }
