@@ -82,11 +82,8 @@ impl ObjectStore {
         let shared = &*self.shared;
         let mut moved = Moved::default();
         let mut kept = Vec::new();
-        let inside = shared.index.select(|object| object.is_in(id));
         // Looked up again one by one, as making room for one may move another.
-        let ids: Vec<ObjectId> = inside.iter().map(|object| object.id).collect();
-        drop(inside);
-        for object_id in ids {
+        for object_id in shared.ids_in(id) {
             let Some(object) = shared.index.object(object_id) else {
                 continue;
             };
@@ -197,13 +194,13 @@ impl ObjectStore {
     /// [`finish_unmount`](mc_segment::SegmentPool::finish_unmount).
     pub fn unmount(&self, id: SegmentId) -> Result<Unmounted, TransitionError> {
         let shared = &*self.shared;
-        let inside = shared.index.select(|object| object.is_in(id));
+        let inside = shared.ids_in(id);
         shared.pool.begin_unmount(id)?;
         let mut unmounted = Unmounted {
             lost: shared.drop_unreadable(),
             survivors: Vec::new(),
         };
-        for object in inside {
+        for object in inside.into_iter().filter_map(|id| shared.index.object(id)) {
             let (readable, wanted) = (readable(&object), object.terms.replicas.count);
             if readable > 0 && readable < wanted {
                 unmounted.survivors.push(UnderReplicated {
@@ -224,6 +221,18 @@ fn readable(object: &Object) -> u32 {
 }
 
 impl Shared {
+    /// Returns the ids of the objects in a segment. Whoever held the objects
+    /// would keep their other places from being free.
+    fn ids_in(&self, id: SegmentId) -> Vec<ObjectId> {
+        let mut ids = Vec::new();
+        self.index.for_each_object(|object| {
+            if object.is_in(id) {
+                ids.push(object.id);
+            }
+        });
+        ids
+    }
+
     pub(crate) fn drop_unreadable(&self) -> Vec<Box<[u8]>> {
         let now = self.now();
         let changes = self.pool.changes();
