@@ -331,7 +331,7 @@ impl SharedAllocator {
             if let Some(refusal) = self.refuse_all(state, error) {
                 return Err(refusal);
             }
-            if !error.is_exhaustion() || !self.reclaim(state) {
+            if !error.is_exhaustion() || !self.core.reclaim(state) {
                 return Err(error);
             }
             let allocated = allocate(state.allocator());
@@ -423,32 +423,10 @@ impl SharedAllocator {
             let allocated = allocate(state.allocator());
             self.core.publish(state.allocator());
             let is_exhausted = allocated.as_ref().is_err_and(E::is_exhaustion);
-            if !is_exhausted || !self.reclaim(&mut state) {
+            if !is_exhausted || !self.core.reclaim(&mut state) {
                 return allocated;
             }
         }
-    }
-
-    /// Empties the magazines that may hold blocks into the locked allocator;
-    /// returns whether there were any such.
-    ///
-    /// `false` means that at that moment no block was kept back: the lock
-    /// keeps the allocator as it was when it failed, and the flags were clear.
-    #[cold]
-    fn reclaim(&self, state: &mut State) -> bool {
-        let core = self.core;
-        let raised = core.flags.snapshot();
-        let magazines = Arc::clone(state.magazines());
-        for magazine in raised.raised().map(|number| magazines.get(number)) {
-            let drain = magazine.drain();
-            for block in drain.blocks() {
-                settle_free(state.allocator().free(block));
-            }
-            // The bound covers the blocks before the flag says they are gone.
-            core.publish(state.allocator());
-            drain.finish();
-        }
-        !raised.is_clear()
     }
 }
 

@@ -159,6 +159,13 @@ impl<T: Record> Slab<T> {
         self.len < self.trim_below
     }
 
+    /// Returns whether a table that has grown has no more records than a 16th of
+    /// its slots.
+    #[inline]
+    pub(crate) fn is_nearly_empty(&self) -> bool {
+        self.len <= self.index_end() / 16 && self.has_grown()
+    }
+
     /// Gives the memory behind the highest record in use back, in time linear
     /// in the records. The vacant slots before it are used from the lowest on
     /// afterwards, so that the high ones empty.

@@ -7,7 +7,7 @@
 //! and succeeds once there is some. The shared handle refuses in the same way,
 //! and slots never ask for heap. Shared allocators that are dropped leave the
 //! next one all the heap that they took, and less than 1 KiB each in all; an
-//! idle one takes at most 16 KiB.
+//! idle one takes at most 16 KiB, and one that all has left little more.
 
 use std::alloc::System;
 
@@ -317,6 +317,26 @@ fn an_idle_allocator_takes_at_most_16_kib() {
     drop(made);
 }
 
+/// Blocks of one size go to magazines, which must not hold the tables of all that
+/// have left.
+fn an_allocator_whose_handles_are_gone_keeps_little() {
+    const COUNT: usize = 100_000;
+    let allocator = SharedAllocator::new(COUNT as u64 * 100).expect("there is heap");
+    drop((allocator.allocate(100), allocator.allocate(100)));
+    let mut handles = Vec::with_capacity(COUNT);
+    let before = HEAP.allocated();
+    handles.extend((0..COUNT).map(|_| allocator.allocate(100).expect("there is room")));
+    let taken = HEAP.allocated() - before;
+    assert!(taken > COUNT * 24, "{taken} bytes");
+    let half = handles.split_off(COUNT / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(half));
+    });
+    handles.clear();
+    let left = HEAP.allocated().saturating_sub(before);
+    assert!(left < 64 * 1024, "{left} bytes of {taken} are left");
+}
+
 #[cfg(target_os = "linux")]
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("it is there on Linux");
@@ -354,5 +374,6 @@ fn main() {
     shared_handles_are_refused_and_freed_on_a_full_heap();
     memory_is_reported_as_the_heap_gave_it();
     slots_never_ask_for_heap();
+    an_allocator_whose_handles_are_gone_keeps_little();
     allocators_that_come_and_go_take_the_heap_of_one();
 }

@@ -121,7 +121,7 @@ impl PlacedBuffer {
     /// Tags the buffer with a number of its owner's choice, or takes the tag
     /// away; [`Block`]s show it.
     ///
-    /// Takes no lock. The tag goes when the buffer is dropped, before its space
+    /// Waits for nothing but other tags of the same segment. The tag goes when the buffer is dropped, before its space
     /// can be given to another.
     pub fn set_owner(&self, owner: Option<NonZeroU32>) {
         let owners = &self.home().owners;

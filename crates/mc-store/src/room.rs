@@ -14,6 +14,7 @@ pub(crate) use self::compacting::PassedOver;
 use std::sync::Arc;
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
+use smallvec::SmallVec;
 
 use crate::{
     asker::Asker,
@@ -205,10 +206,15 @@ impl Shared {
     }
 
     /// Lets objects go that were claimed, some at a time under the lock.
-    pub(crate) fn let_go(&self, victims: Vec<Object>, cause: Cause, now: Moment) {
+    pub(crate) fn let_go(
+        &self,
+        victims: impl IntoIterator<Item = Object>,
+        cause: Cause,
+        now: Moment,
+    ) {
         let mut victims = victims.into_iter();
         loop {
-            let slice: Vec<Object> = victims.by_ref().take(SLICE).collect();
+            let slice: SmallVec<[Object; FEW]> = victims.by_ref().take(SLICE).collect();
             if slice.is_empty() {
                 return;
             }
@@ -227,6 +233,9 @@ impl Shared {
 fn name(buffer: &PlacedBuffer) -> Arc<str> {
     buffer.segment().name.as_str().into()
 }
+
+/// Objects that leave together and take no memory for their list.
+const FEW: usize = 8;
 
 /// How far neighbors are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -148,7 +148,7 @@ impl Shared {
     pub(crate) fn drop_dead(&self, object: Object, now: Moment) -> bool {
         let is_own = object.claims.leave_now().is_ok();
         if is_own {
-            self.let_go(vec![object], Cause::Unreadable, now);
+            self.let_go([object], Cause::Unreadable, now);
         }
         is_own
     }

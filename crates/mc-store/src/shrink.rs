@@ -301,7 +301,7 @@ impl Shrinking<'_> {
                 let here = victim.replicas();
                 let here = here.filter(|replica| replica.segment_id() == id);
                 let places: Vec<Extent> = here.flat_map(PlacedBuffer::extents).collect();
-                self.shared.let_go(vec![victim], Cause::Shrunk, now);
+                self.shared.let_go([victim], Cause::Shrunk, now);
                 places.into_iter().for_each(|place| self.tail.take(place));
             }
         }

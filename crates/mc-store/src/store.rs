@@ -180,7 +180,7 @@ impl ObjectStore {
             Ok(bytes) => Ok(Some(bytes)),
             Err(ReadError::Checksum { .. }) => {
                 if lease.object().claims.leave_now().is_ok() {
-                    shared.let_go(vec![lease.object().clone()], Cause::Corrupt, now);
+                    shared.let_go([lease.object().clone()], Cause::Corrupt, now);
                 }
                 Ok(None)
             }
@@ -261,7 +261,7 @@ impl ObjectStore {
             };
             shared.limbo.keep(until, kept);
         }
-        shared.let_go(vec![object], Cause::Removed, now);
+        shared.let_go([object], Cause::Removed, now);
         Ok(())
     }
 

@@ -159,14 +159,14 @@ impl SharedAllocator {
     /// was then, and unlocked.
     pub fn inspect<R>(&self, inspect: impl FnOnce(&OffsetAllocator) -> R) -> R {
         let mut state = self.core.lock();
-        while self.reclaim(&mut state) {}
+        while self.core.reclaim(&mut state) {}
         self.core.call(&mut state, inspect)
     }
 
     /// Returns what a method of the allocator says, all freed blocks merged.
     pub(super) fn merged<R>(&self, ask: fn(&OffsetAllocator) -> R) -> R {
         let mut state = self.core.lock();
-        while self.reclaim(&mut state) {}
+        while self.core.reclaim(&mut state) {}
         ask(state.allocator())
     }
 }

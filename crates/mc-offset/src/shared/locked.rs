@@ -11,7 +11,7 @@ use super::{
     frame::retire,
     frame_id::FrameId,
     handle::Handle,
-    magazine::{Magazines, Put},
+    magazine::{Magazine, Magazines, Put},
     recent::RecentSizes,
     seat,
     thread::{thread_address, thread_number},
@@ -97,6 +97,18 @@ impl State {
             && (0..MAGAZINE_COUNT)
                 .filter(|other| others >> other & 1 == 1)
                 .any(|other| magazines.get(other).is_for(size))
+    }
+
+    /// Returns whether magazines hold most of what is left in tables that were
+    /// made for far more.
+    fn is_winding_up(&mut self) -> bool {
+        let space = self.allocator().space();
+        let allocations = u64::from(space.allocation_count());
+        if !space.is_nearly_empty() {
+            return false;
+        }
+        let kept: u64 = self.magazines().iter().map(Magazine::kept_about).sum();
+        2 * kept >= allocations
     }
 
     /// Returns whether the thread's magazine is for blocks of so many bytes.
@@ -362,9 +374,36 @@ impl Core {
         magazine.spill(handle.allocation(), |block| {
             settle_free(allocator.free(block));
         });
-        // That blocks are left over does not mean that sizes cease to repeat.
-        allocator.space_mut().set_sizes_repeat(true);
+        // That blocks are left over does not mean that sizes cease to repeat, but
+        // where most are, they keep tables from being given back.
+        let is_winding_up = state.is_winding_up();
+        if is_winding_up {
+            self.reclaim(state);
+        }
+        let allocator = state.allocator();
+        allocator.space_mut().set_sizes_repeat(!is_winding_up);
         self.publish(allocator);
+    }
+
+    /// Empties the magazines that may hold blocks into the locked allocator;
+    /// returns whether there were any such.
+    ///
+    /// `false` means that at that moment no block was kept back: the lock
+    /// keeps the allocator as it was when it failed, and the flags were clear.
+    #[cold]
+    pub(super) fn reclaim(&self, state: &mut State) -> bool {
+        let raised = self.flags.snapshot();
+        let magazines = Arc::clone(state.magazines());
+        for magazine in raised.raised().map(|number| magazines.get(number)) {
+            let drain = magazine.drain();
+            for block in drain.blocks() {
+                settle_free(state.allocator().free(block));
+            }
+            // The bound covers the blocks before the flag says they are gone.
+            self.publish(state.allocator());
+            drain.finish();
+        }
+        !raised.is_clear()
     }
 
     /// Leaves a block to the end of the callback that is running.

@@ -212,6 +212,11 @@ impl Magazine {
         (self.puts()? == puts).then_some(kept)
     }
 
+    /// Returns how many blocks the magazine holds: a hint while it is used.
+    pub(super) fn kept_about(&self) -> u64 {
+        (0..SIZES).map(|at| self.len(at) as u64).sum()
+    }
+
     /// Returns the blocks ever put in, unless the magazine is occupied.
     pub(super) fn puts(&self) -> Option<u64> {
         let state = self.state.load(Ordering::Acquire);

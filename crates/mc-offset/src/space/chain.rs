@@ -314,6 +314,12 @@ impl Chain {
         self.nodes.is_mostly_vacant()
     }
 
+    /// Returns whether the table is far larger than what is left in it needs.
+    #[inline]
+    pub(super) fn is_nearly_empty(&self) -> bool {
+        self.nodes.is_nearly_empty()
+    }
+
     /// Gives memory that is not needed any more back.
     #[cold]
     pub(super) fn trim(&mut self) {

@@ -193,6 +193,12 @@ impl Space {
         self.chain.allocation(node, serial).is_some()
     }
 
+    /// Returns whether little is left in tables that were made for far more.
+    #[inline]
+    pub(crate) fn is_nearly_empty(&self) -> bool {
+        self.chain.is_nearly_empty()
+    }
+
     /// Makes the bound on all holes exact, for refusals without a lock, if one
     /// look is enough.
     #[cfg(feature = "std")]
