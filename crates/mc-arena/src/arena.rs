@@ -1,6 +1,6 @@
 //! The arena: slices out of a pool by one atomic addition each.
 //!
-//! Key types: [`Arena`], [`ArenaStats`], [`AllocError`]. The protocol is in `cursor.rs`, the memory in
+//! Key types: [`Arena`], [`ArenaStats`], [`SliceError`]. The protocol is in `cursor.rs`, the memory in
 //! `pool.rs`; this file joins them in the one place where a claim becomes a slice. Chunks are in
 //! `chunk.rs`.
 
@@ -72,7 +72,7 @@ pub struct ArenaStats {
 /// Why an arena did not hand out a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AllocError {
+pub enum SliceError {
     /// A slice of no bytes.
     #[error("a slice of zero bytes was asked for")]
     ZeroSize,
@@ -88,7 +88,7 @@ pub enum AllocError {
         /// Bytes asked for.
         asked_bytes: usize,
     },
-    /// The arena has not that much left.
+    /// Less is left in the arena.
     #[error("{asked_bytes} bytes aligned to {align} asked for, {left_bytes} are left")]
     Full {
         /// Bytes asked for.
@@ -215,10 +215,10 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// [`AllocError::ZeroSize`], [`AllocError::Overflow`], or [`AllocError::Full`]; a request that
-    /// fits what is left is never refused. [`AllocError::OtherProcess`] in a child.
+    /// [`SliceError::ZeroSize`], [`SliceError::Overflow`], or [`SliceError::Full`]; a request that
+    /// fits what is left is never refused. [`SliceError::OtherProcess`] in a child.
     #[inline]
-    pub fn allocate(&self, size: usize) -> Result<&mut [u8], AllocError> {
+    pub fn allocate(&self, size: usize) -> Result<&mut [u8], SliceError> {
         if !self.process.is_current() {
             return Err(self.refuse_child());
         }
@@ -237,12 +237,12 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate), and [`AllocError::InvalidAlign`] unless `align` is a power of
+    /// As [`allocate`](Self::allocate), and [`SliceError::InvalidAlign`] unless `align` is a power of
     /// two.
-    pub fn allocate_aligned(&self, size: usize, align: usize) -> Result<&mut [u8], AllocError> {
+    pub fn allocate_aligned(&self, size: usize, align: usize) -> Result<&mut [u8], SliceError> {
         if !align.is_power_of_two() {
             self.cold.refusals.fetch_add(1, Ordering::Relaxed);
-            return Err(AllocError::InvalidAlign { align });
+            return Err(SliceError::InvalidAlign { align });
         }
         if align <= self.align() {
             return self.allocate(size);
@@ -311,7 +311,7 @@ impl Arena {
     }
 
     /// Refuses a size that no slice has, for `chunk.rs`.
-    pub(crate) fn check_size(&self, size: usize) -> Result<(), AllocError> {
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), SliceError> {
         match self.units(size) {
             Some(_) => Ok(()),
             None => Err(self.refuse_size(size)),
@@ -325,13 +325,13 @@ impl Arena {
     }
 
     /// Leases a chunk for `chunk.rs`: like [`allocate`](Self::allocate), but not counted.
-    pub(crate) fn lease(&self, size: usize) -> Result<&mut [u8], AllocError> {
+    pub(crate) fn lease(&self, size: usize) -> Result<&mut [u8], SliceError> {
         self.process.check()?;
         let units = self.units(size).ok_or_else(|| self.refuse_size(size))?;
         let claim = self
             .cursor
             .lease(units)
-            .map_err(|exhausted| AllocError::Full {
+            .map_err(|exhausted| SliceError::Full {
                 asked_bytes: size,
                 align: self.align(),
                 left_bytes: self.bytes(exhausted.left_units),
@@ -392,24 +392,24 @@ impl Arena {
     }
 
     #[cold]
-    fn refuse_size(&self, size: usize) -> AllocError {
+    fn refuse_size(&self, size: usize) -> SliceError {
         self.cold.refusals.fetch_add(1, Ordering::Relaxed);
         if size == 0 {
-            AllocError::ZeroSize
+            SliceError::ZeroSize
         } else {
-            AllocError::Overflow { asked_bytes: size }
+            SliceError::Overflow { asked_bytes: size }
         }
     }
 
     #[cold]
-    fn refuse_child(&self) -> AllocError {
-        AllocError::OtherProcess(self.process.other())
+    fn refuse_child(&self) -> SliceError {
+        SliceError::OtherProcess(self.process.other())
     }
 
     #[cold]
-    fn refuse(&self, size: usize, align: usize, exhausted: Exhausted) -> AllocError {
+    fn refuse(&self, size: usize, align: usize, exhausted: Exhausted) -> SliceError {
         self.cold.refusals.fetch_add(1, Ordering::Relaxed);
-        AllocError::Full {
+        SliceError::Full {
             asked_bytes: size,
             align,
             left_bytes: self.bytes(exhausted.left_units),

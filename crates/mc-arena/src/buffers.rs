@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    arena::{AllocError, Arena, ArenaError, ArenaStats},
+    arena::{Arena, ArenaError, ArenaStats, SliceError},
     config::{ArenaConfig, ArenaMode, ConfigError},
     error::PoolError,
     hugepage::Shortage,
@@ -130,7 +130,7 @@ pub enum BufferError {
     /// A size or an alignment that no buffer has, or an arena that belongs to the parent of this
     /// process.
     #[error(transparent)]
-    Request(AllocError),
+    Request(SliceError),
     /// The process was forked while a thread of its parent set the source up.
     #[error(
         "this process was forked while its parent set up the buffers; start children by exec, or before threads"
@@ -202,7 +202,7 @@ impl Buffers {
                         counts: &self.counts,
                     });
                 }
-                Err(refusal @ AllocError::Full { .. }) => self.note_fallback(&refusal),
+                Err(refusal @ SliceError::Full { .. }) => self.note_fallback(&refusal),
                 Err(refusal) => return Err(BufferError::Request(refusal)),
             }
         }
@@ -321,7 +321,7 @@ impl Buffers {
         })
     }
 
-    fn note_fallback(&self, refusal: &AllocError) {
+    fn note_fallback(&self, refusal: &SliceError) {
         let earlier = self.counts.arena_fallbacks.fetch_add(1, Ordering::Relaxed);
         if earlier < FALLBACKS_WARNED {
             tracing::warn!(%refusal, "the memory arena is full; mapping the buffer by itself");
@@ -332,10 +332,10 @@ impl Buffers {
 /// Refuses what no buffer is.
 fn check(size: usize, align: usize) -> Result<(), BufferError> {
     if size == 0 {
-        return Err(BufferError::Request(AllocError::ZeroSize));
+        return Err(BufferError::Request(SliceError::ZeroSize));
     }
     if !align.is_power_of_two() {
-        return Err(BufferError::Request(AllocError::InvalidAlign { align }));
+        return Err(BufferError::Request(SliceError::InvalidAlign { align }));
     }
     Ok(())
 }

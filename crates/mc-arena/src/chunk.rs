@@ -5,7 +5,7 @@
 use std::mem;
 
 use crate::{
-    arena::{AllocError, Arena},
+    arena::{Arena, SliceError},
     mapping::Process,
 };
 
@@ -14,8 +14,8 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// [`AllocError::ZeroSize`] or [`AllocError::Overflow`] for a chunk size that no lease can have.
-    pub fn thread_chunk(&self, chunk_bytes: usize) -> Result<ThreadChunk<'_>, AllocError> {
+    /// [`SliceError::ZeroSize`] or [`SliceError::Overflow`] for a chunk size that no lease can have.
+    pub fn thread_chunk(&self, chunk_bytes: usize) -> Result<ThreadChunk<'_>, SliceError> {
         self.check_size(chunk_bytes)?;
         Ok(ThreadChunk::new(self, chunk_bytes))
     }
@@ -77,7 +77,7 @@ impl<'a> ThreadChunk<'a> {
     ///
     /// As [`Arena::allocate`].
     #[inline]
-    pub fn allocate(&mut self, size: usize) -> Result<&'a mut [u8], AllocError> {
+    pub fn allocate(&mut self, size: usize) -> Result<&'a mut [u8], SliceError> {
         // Wraps for sizes that no chunk holds; then it is below `size`.
         let rounded = size.wrapping_add(self.align_mask) & !self.align_mask;
         let rest = mem::take(&mut self.rest);
@@ -124,7 +124,7 @@ fn refill<'a>(
     chunk_bytes: usize,
     size: usize,
     rest: &'a mut [u8],
-) -> (Result<Refill<'a>, AllocError>, &'a mut [u8]) {
+) -> (Result<Refill<'a>, SliceError>, &'a mut [u8]) {
     let lease = (1..=chunk_bytes)
         .contains(&size)
         .then(|| arena.lease(chunk_bytes));

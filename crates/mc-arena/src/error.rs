@@ -1,6 +1,6 @@
 //! What can go wrong when a pool is mapped: one cause per variant, with the numbers and the remedy.
 //!
-//! The other operations keep their errors beside them: [`crate::AllocError`] in `arena.rs`,
+//! The other operations keep their errors beside them: [`crate::SliceError`] in `arena.rs`,
 //! [`crate::ConfigError`] in `config.rs`, [`crate::BufferError`] in `buffers.rs`.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ pub enum PoolError {
     },
     /// A page size that is not a power of two of at least one base page.
     #[error(
-        "{page_bytes} bytes is no page size; use a power of two such as 2 MiB or 1 GiB, or the automatic choice"
+        "{page_bytes} bytes is not a page size; use a power of two such as 2 MiB or 1 GiB, or the automatic choice"
     )]
     InvalidPageSize {
         /// The size asked for.
@@ -63,7 +63,7 @@ pub enum PoolError {
     #[error("the NUMA policy names no node; name at least one")]
     NoNodes,
     /// A placement on a node that has processors and no memory.
-    #[error("NUMA node {node} has no memory, only {with_memory:?} have")]
+    #[error("NUMA node {node} has no memory; nodes {with_memory:?} have")]
     NodeWithoutMemory {
         /// The node asked for.
         node: u32,
@@ -71,7 +71,7 @@ pub enum PoolError {
         with_memory: Vec<u32>,
     },
     /// A placement on a node that the system does not have.
-    #[error("NUMA node {node} is not online, only {online:?} are")]
+    #[error("NUMA node {node} is not online; nodes {online:?} are")]
     UnknownNode {
         /// The node asked for.
         node: u32,
@@ -225,7 +225,7 @@ pub enum PoolError {
         start: usize,
         /// The byte after the last one asked for.
         end: usize,
-        /// Bytes that there are.
+        /// Bytes of the pool.
         len_bytes: usize,
     },
     /// The population in the background ended before the pool was complete.
@@ -234,7 +234,7 @@ pub enum PoolError {
         /// Why it ended.
         source: Arc<PoolError>,
     },
-    /// The system is none that pools can be mapped on.
+    /// Pools cannot be mapped on this system.
     #[error(
         "memory pools need Linux on a 64-bit machine, this is {os} on {arch}; keep to heap memory here"
     )]
@@ -245,7 +245,7 @@ pub enum PoolError {
         arch: &'static str,
     },
     /// The kernel has no way to tell processes apart, so that children would not be safe.
-    #[error("telling this process from its children was refused; Linux 4.14 can do it")]
+    #[error("the kernel cannot tell this process from its children; Linux 4.14 and later can")]
     Process {
         /// What the kernel answered.
         source: io::Error,

@@ -36,8 +36,8 @@
 //!   make two that overlap, nor keep one across [`Arena::reset`].
 //! - [`Arena::allocate`] is one atomic addition for slices of at most 1/1024 of the arena and 4 MiB, and
 //!   a compare-exchange, about twice as long, for larger ones: 1 MiB costs the addition in pools from
-//!   1 GiB on. [`ThreadChunk::allocate`] is none. Neither takes a lock or makes a system call. A request that fits what is left is never refused, also while other
-//!   threads are being refused.
+//!   1 GiB on. [`ThreadChunk::allocate`] needs no atomic. Neither takes a lock or makes a system call. A
+//!   request that fits what is left is never refused, even while other threads are being refused.
 //! - [`PagePolicy::Required`] never yields lesser pages. [`PagePolicy::Prefer`] steps down with one
 //!   warning that says why, and [`Pool::tier`] tells what was obtained, as read back from the kernel.
 //! - A pool is hidden from forked children and left out of core files. In a child, what a parent mapped
@@ -126,7 +126,7 @@ mod unsupported;
 use crate::unsupported::{bytes, mapping, named, pool, shared};
 
 pub use crate::{
-    arena::{ALIGN_DEFAULT, AllocError, Arena, ArenaError, ArenaStats},
+    arena::{ALIGN_DEFAULT, Arena, ArenaError, ArenaStats, SliceError},
     buffers::{Buffer, BufferError},
     bytes::{DeviceBytes, PoolBytes, ReadBytes, WriteBytes},
     chunk::ThreadChunk,

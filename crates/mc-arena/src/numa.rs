@@ -145,7 +145,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "NUMA node 7 is not online, only [0, 1] are"
+            "NUMA node 7 is not online; nodes [0, 1] are"
         );
         assert!(matches!(
             NumaPolicy::Segmented(vec![]).effective(&root),
@@ -179,7 +179,7 @@ mod tests {
             let error = effective(policy).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "NUMA node 1 has no memory, only [0, 2, 3] have"
+                "NUMA node 1 has no memory; nodes [0, 2, 3] have"
             );
         }
     }

@@ -120,7 +120,7 @@ impl Drop for MemoryFile {
 pub enum ViewError {
     /// Not a memory file, or one that is not sealed as a pool's is.
     #[error(
-        "the descriptor is no sealed memory file of a pool; pass the one that Pool::descriptor returns"
+        "the descriptor is not a sealed memory file of a pool; pass the one that Pool::descriptor returns"
     )]
     NotAPool,
     /// The pool belongs to this very process, whose slices the view would alias.

@@ -23,16 +23,16 @@ const FRACTION_DIGITS_MAX: usize = 18;
 #[non_exhaustive]
 pub enum ParseBytesError {
     /// Nothing but white space.
-    #[error("empty size")]
+    #[error("an empty text; use {BYTES_ACCEPTED}")]
     Empty,
     /// The number is missing, signed, hexadecimal, in exponent form or otherwise malformed.
-    #[error("not a plain decimal number")]
+    #[error("not a plain decimal number; use {BYTES_ACCEPTED}")]
     NotANumber,
     /// The letters after the number name no unit.
-    #[error("unknown unit")]
+    #[error("an unknown unit; use {BYTES_ACCEPTED}")]
     UnknownUnit,
     /// More than `u64::MAX` bytes.
-    #[error("more bytes than 64 bits hold")]
+    #[error("more than 2^64 - 1 bytes")]
     TooLarge,
 }
 

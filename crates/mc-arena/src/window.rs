@@ -20,7 +20,7 @@ use crate::mapping::{Advice, Mapping, base_page_bytes};
 #[non_exhaustive]
 pub enum WindowError {
     /// The file system has no room, or cannot promise any.
-    #[error("no {len_bytes} bytes could be reserved for the file")]
+    #[error("{len_bytes} bytes could not be reserved for the file")]
     Reserve {
         /// Bytes asked for.
         len_bytes: usize,
@@ -28,7 +28,7 @@ pub enum WindowError {
         source: io::Error,
     },
     /// The kernel refused the mapping.
-    #[error("mapping {len_bytes} bytes of the file refused")]
+    #[error("mapping {len_bytes} bytes of the file was refused")]
     Map {
         /// Bytes asked for.
         len_bytes: usize,

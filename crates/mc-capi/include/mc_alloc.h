@@ -151,7 +151,7 @@
 // Frees the key at once, and the bytes when the last lease ends; a pinned object stays.
 #define MC_REMOVE_DETACH 1
 
-// Removes the object, pinned or not; timed leases count for nothing.
+// Removes the object, pinned or not, and in spite of timed leases.
 #define MC_REMOVE_NOW 2
 
 // The segment is readable and open to placement.
@@ -782,13 +782,13 @@ typedef struct mc_put_options {
   const uint64_t *parts;
   // How many parts there are; 0 for an object of `size` bytes.
   size_t part_count;
-  // Power of two at whose multiples the addresses of all pieces and parts are.
+  // A power of two, in bytes: all pieces and parts begin at addresses that are multiples of it.
   uint64_t align;
   // Pieces that a replica may be in, at least 1.
   uint32_t extents_max;
   // How many copies.
   uint32_t replicas;
-  // How many copies will do; 0 for all of them.
+  // How few copies are enough; 0 for all of them.
   uint32_t replicas_least;
   // Objects of a lower one leave before those of a higher one; from -128 to 127.
   int32_t priority;
@@ -987,7 +987,7 @@ typedef struct mc_store_report {
   uint64_t expired;
   // Replicas that were moved or added.
   struct mc_amount moved;
-  // Moves that ended in vain.
+  // Moves that were given up.
   struct mc_amount moves_ended;
   // Objects that the owner removed.
   uint64_t removed;
@@ -1051,8 +1051,8 @@ extern "C" {
 // this.
 const char *mc_version(void);
 
-// Returns the name of a status, such as `MC_STATUS_NO_SPACE`; of a number that is none, `unknown
-// status`.
+// Returns the name of a status, such as `MC_STATUS_NO_SPACE`, or `unknown status` for any other
+// number.
 //
 // The text is constant. Any thread may call this.
 const char *mc_status_name(uint32_t status);
@@ -1128,7 +1128,7 @@ enum mc_status mc_arena_destroy(struct mc_arena arena);
 // The bytes belong to the caller until the arena is destroyed; they are not given back one by one.
 // Any thread may call this; it takes no lock.
 //
-// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
+// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is not a power of two,
 // `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, `MC_STATUS_STALE_HANDLE`, or
 // `MC_STATUS_OTHER_PROCESS` in a child of the process that made the arena; `out` is not written then.
 enum mc_status mc_arena_allocate(struct mc_arena arena,
@@ -1161,7 +1161,7 @@ enum mc_status mc_arena_describe(struct mc_arena arena, struct mc_arena_report *
 // `mc_arena_create_from_environment`. A set-up that failed is tried again by the next call. The
 // caller owns the buffer and ends it with `mc_buffer_free`. Any thread may call this.
 //
-// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
+// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is not a power of two,
 // `MC_STATUS_INVALID_ENVIRONMENT`, `MC_STATUS_SYSTEM`, and `MC_STATUS_OTHER_PROCESS` in a child whose
 // parent has set the arena up; `out` is not written then.
 enum mc_status mc_buffer_allocate(size_t size,
@@ -1169,8 +1169,8 @@ enum mc_status mc_buffer_allocate(size_t size,
                                   void **out);
 
 // As `mc_buffer_allocate`, for a process that would rather run without its arena than not at all: if
-// the environment has a value that is not accepted, or its arena cannot be had, buffers are mappings
-// of their own in ordinary pages.
+// the environment has a value that is not accepted, or its arena cannot be mapped, each buffer is a
+// mapping of its own in ordinary pages.
 //
 // The first time, the callback of `mc_log_set` is told why, or standard error if there is none. Fails
 // as `mc_buffer_allocate`, but not with `MC_STATUS_INVALID_ENVIRONMENT`.
@@ -1542,8 +1542,8 @@ enum mc_status mc_slots_live(struct mc_slots slots, uint32_t *indices, size_t ro
 // however it ended, until the machine goes down. Null is memory that ends with the process. The caller
 // owns the handle and ends it with `mc_pool_destroy`. Any thread may call this.
 //
-// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be had, as where
-// another pool has it.
+// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be opened, for
+// example because another pool has it.
 //
 // # Safety
 //
@@ -1663,12 +1663,12 @@ enum mc_status mc_store_sync(struct mc_store store);
 // made; 0 for a stale handle. Any thread may call this.
 double mc_store_now(struct mc_store store);
 
-// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
+// Sets how many bytes a tenant is guaranteed, and how many it may have, or `MC_NO_LIMIT`.
 //
-// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
-// puts. All guarantees together are at most the bytes of the segments, so mount them before.
+// Objects of others never take what is guaranteed. What the tenant does not use is lent, and comes back
+// when it puts. All guarantees together are at most the bytes of the segments, so mount them before.
 //
-// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be had,
+// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be granted,
 // `MC_STATUS_JOURNAL`, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed
 // then.
 //
@@ -1687,7 +1687,7 @@ enum mc_status mc_store_tenant(struct mc_store store,
 // `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
 enum mc_status mc_store_check_invariants(struct mc_store store);
 
-// Says whether an object is stored under a key; that is no use of it. A stale handle has none.
+// Says whether an object is stored under a key, without counting as a use. A stale handle has none.
 //
 // Any thread may call this.
 //

@@ -506,7 +506,7 @@ class MmapArena {
   /// are no others and `allow_regular_page_fallback` says so. All memory is there when this returns.
   ///
   /// `alignment`, a power of two, is that of every address handed out, and 64 at least. False if
-  /// that cannot be had, or the arena is initialized; it can be tried again.
+  /// there is no such memory, or the arena is initialized; it can be tried again.
   [[nodiscard]] bool initialize(std::size_t pool_size, std::size_t alignment = kMinAlignment,
                                 bool allow_regular_page_fallback = true) {
     const std::lock_guard<std::mutex> lock(initializing_);
@@ -537,7 +537,7 @@ class MmapArena {
   }
 
   /// Has the kernel give memory to `size` bytes from `offset` into the pool on, in whole pages; what was
-  /// written there stays. False if that range is not in the pool, or the memory cannot be had.
+  /// written there stays. False if that range is not in the pool, or there is no memory.
   bool populate(std::size_t offset, std::size_t size) noexcept {
     return mc_arena_populate(handle(), offset, size) == MC_STATUS_OK;
   }
@@ -588,7 +588,7 @@ class MmapArena {
 };
 
 /// What happens where the environment of the buffers has a value that is not accepted, or asks for an
-/// arena that cannot be had.
+/// arena that cannot be mapped.
 enum class BadEnvironment {
   /// A warning, once, to the callback of mc_log_set() or standard error; and buffers that are mapped one
   /// by one, in ordinary pages.
@@ -598,7 +598,7 @@ enum class BadEnvironment {
 };
 
 /// Returns `size` zeroed bytes from the buffers of the process, which the environment configures; null
-/// if they cannot be had. free_buffer_mmap_memory() ends them.
+/// if there is no memory. free_buffer_mmap_memory() ends them.
 [[nodiscard]] inline void *allocate_buffer_mmap_memory(
     std::size_t size, std::size_t alignment,
     BadEnvironment bad_environment = BadEnvironment::kWarn) noexcept {
@@ -610,7 +610,7 @@ enum class BadEnvironment {
 }
 
 /// Returns `size` zeroed bytes in one mapping, a contiguous part of it on each of the NUMA nodes, in
-/// their order; null if that cannot be had. Pages that are left over where the size does not divide go
+/// their order; null if there is no memory. Pages that are left over where the size does not divide go
 /// to the first nodes, so that no byte is lost. free_buffer_mmap_memory() ends it.
 ///
 /// The address is a multiple of `page_size`, a power of two, if one is given.

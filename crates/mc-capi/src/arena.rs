@@ -129,7 +129,7 @@ pub extern "C" fn mc_arena_destroy(arena: ArenaHandle) -> Status {
 /// The bytes belong to the caller until the arena is destroyed; they are not given back one by one.
 /// Any thread may call this; it takes no lock.
 ///
-/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is not a power of two,
 /// `MC_STATUS_TOO_LARGE`, `MC_STATUS_NO_SPACE` if not so much is left, `MC_STATUS_STALE_HANDLE`, or
 /// `MC_STATUS_OTHER_PROCESS` in a child of the process that made the arena; `out` is not written then.
 #[unsafe(no_mangle)]

@@ -31,7 +31,7 @@ use crate::{
 /// parent are not there, and their lock may be a thread's that the child does not have.
 static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
 
-/// Where buffers come from if the environment's cannot be had: mappings of their own.
+/// Where buffers come from if those of the environment cannot be set up: mappings of their own.
 static PLAIN: LazyLock<Buffers> = LazyLock::new(|| Buffers::new(|| Ok(ArenaConfig::default())));
 
 struct Held {
@@ -67,7 +67,7 @@ pub struct BufferReport {
 /// `mc_arena_create_from_environment`. A set-up that failed is tried again by the next call. The
 /// caller owns the buffer and ends it with `mc_buffer_free`. Any thread may call this.
 ///
-/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is no power of two,
+/// Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes or an alignment that is not a power of two,
 /// `MC_STATUS_INVALID_ENVIRONMENT`, `MC_STATUS_SYSTEM`, and `MC_STATUS_OTHER_PROCESS` in a child whose
 /// parent has set the arena up; `out` is not written then.
 #[unsafe(no_mangle)]
@@ -84,8 +84,8 @@ pub extern "C" fn mc_buffer_allocate(
 }
 
 /// As `mc_buffer_allocate`, for a process that would rather run without its arena than not at all: if
-/// the environment has a value that is not accepted, or its arena cannot be had, buffers are mappings
-/// of their own in ordinary pages.
+/// the environment has a value that is not accepted, or its arena cannot be mapped, each buffer is a
+/// mapping of its own in ordinary pages.
 ///
 /// The first time, the callback of `mc_log_set` is told why, or standard error if there is none. Fails
 /// as `mc_buffer_allocate`, but not with `MC_STATUS_INVALID_ENVIRONMENT`.

@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(status, Status::InvalidArgument);
         assert_eq!(
             message(),
-            format!("no allocator has these options: {cause}")
+            format!("no allocator fits these options: {cause}")
         );
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     Seconds { option: &'static str, value: f64 },
     #[error("priority is {priority}; accepted is -128 to 127")]
     Priority { priority: i32 },
-    #[error("argument {argument} is no UTF-8")]
+    #[error("argument {argument} is not UTF-8")]
     NotText { argument: &'static str },
     #[error("the key is not stored")]
     NotStored,
@@ -51,7 +51,7 @@ pub(crate) enum Fault {
     UnknownBuffer { address: usize },
     #[error(transparent)]
     OtherProcess(#[from] mc_arena::OtherProcess),
-    #[error("telling this process from its children was refused")]
+    #[error("the kernel cannot tell this process from its children")]
     Process(#[source] std::io::Error),
     #[error(
         "the environment asks for no arena: set {}",
@@ -87,7 +87,7 @@ pub(crate) enum Fault {
     #[error(transparent)]
     Arena(#[from] mc_arena::ArenaError),
     #[error(transparent)]
-    ArenaAlloc(#[from] mc_arena::AllocError),
+    ArenaAlloc(#[from] mc_arena::SliceError),
     #[error(transparent)]
     Config(Box<ConfigError>),
     #[error(transparent)]
@@ -209,7 +209,7 @@ impl Fault {
                 largest_hole,
                 ..Figures::default()
             },
-            Self::ArenaAlloc(mc_arena::AllocError::Full {
+            Self::ArenaAlloc(mc_arena::SliceError::Full {
                 asked_bytes,
                 left_bytes,
                 ..
@@ -304,13 +304,13 @@ fn pool(error: &PoolError) -> Status {
     }
 }
 
-fn arena_alloc(error: &mc_arena::AllocError) -> Status {
-    use mc_arena::AllocError;
+fn arena_alloc(error: &mc_arena::SliceError) -> Status {
+    use mc_arena::SliceError;
     match error {
-        AllocError::ZeroSize | AllocError::InvalidAlign { .. } => Status::InvalidArgument,
-        AllocError::Overflow { .. } => Status::TooLarge,
-        AllocError::Full { .. } => Status::NoSpace,
-        AllocError::OtherProcess(_) => Status::OtherProcess,
+        SliceError::ZeroSize | SliceError::InvalidAlign { .. } => Status::InvalidArgument,
+        SliceError::Overflow { .. } => Status::TooLarge,
+        SliceError::Full { .. } => Status::NoSpace,
+        SliceError::OtherProcess(_) => Status::OtherProcess,
         _ => Status::Internal,
     }
 }

@@ -61,8 +61,8 @@ pub struct PoolReport {
 /// however it ended, until the machine goes down. Null is memory that ends with the process. The caller
 /// owns the handle and ends it with `mc_pool_destroy`. Any thread may call this.
 ///
-/// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be had, as where
-/// another pool has it.
+/// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be opened, for
+/// example because another pool has it.
 ///
 /// # Safety
 ///

@@ -76,8 +76,8 @@ pub enum Status {
     CopyFailed = 29,
 }
 
-/// Returns the name of a status, such as `MC_STATUS_NO_SPACE`; of a number that is none, `unknown
-/// status`.
+/// Returns the name of a status, such as `MC_STATUS_NO_SPACE`, or `unknown status` for any other
+/// number.
 ///
 /// The text is constant. Any thread may call this.
 #[unsafe(no_mangle)]

@@ -237,12 +237,12 @@ pub extern "C" fn mc_store_now(store: StoreHandle) -> f64 {
     ask(|| store.with(|store| Ok(store.now().as_secs_f64())))
 }
 
-/// Says how many bytes a tenant is sure of, and how many it may have, or `MC_NO_LIMIT`.
+/// Sets how many bytes a tenant is guaranteed, and how many it may have, or `MC_NO_LIMIT`.
 ///
-/// What it is sure of, nobody else's objects take; what it does not use is lent, and comes back when it
-/// puts. All guarantees together are at most the bytes of the segments, so mount them before.
+/// Objects of others never take what is guaranteed. What the tenant does not use is lent, and comes back
+/// when it puts. All guarantees together are at most the bytes of the segments, so mount them before.
 ///
-/// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be had,
+/// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for bytes that cannot be granted,
 /// `MC_STATUS_JOURNAL`, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; nothing changed
 /// then.
 ///

@@ -2,7 +2,7 @@
 
 use mc_arena::ClaimError;
 use mc_offset::OptionsError;
-use mc_segment::{BytesError, MountError, PlacementError, ResizeError, TransitionError};
+use mc_segment::{BytesError, MountError, PlacementError, SegmentResizeError, TransitionError};
 use mc_store::{
     CommitError, PutError, ReadError, RemoveError, ShrinkError, StoreOpenError, StoreOptionsError,
     TenantError, WriteError,
@@ -41,7 +41,7 @@ pub(crate) enum StoreFault {
     #[error(transparent)]
     Shrink(#[from] ShrinkError),
     #[error(transparent)]
-    Resize(#[from] ResizeError),
+    Resize(#[from] SegmentResizeError),
     #[error(transparent)]
     Bytes(#[from] BytesError),
     #[error(transparent)]
@@ -205,10 +205,10 @@ fn transition(error: &TransitionError) -> Status {
     }
 }
 
-fn resize(error: &ResizeError) -> Status {
+fn resize(error: &SegmentResizeError) -> Status {
     match error {
-        ResizeError::NotMounted { .. } => Status::NotMounted,
-        ResizeError::Busy { .. } | ResizeError::Occupied { .. } => Status::Busy,
+        SegmentResizeError::NotMounted { .. } => Status::NotMounted,
+        SegmentResizeError::Busy { .. } | SegmentResizeError::Occupied { .. } => Status::Busy,
         _ => Status::InvalidArgument,
     }
 }

@@ -23,10 +23,10 @@ use crate::{
 pub const MC_REMOVE_IF_IDLE: u32 = 0;
 /// Frees the key at once, and the bytes when the last lease ends; a pinned object stays.
 pub const MC_REMOVE_DETACH: u32 = 1;
-/// Removes the object, pinned or not; timed leases count for nothing.
+/// Removes the object, pinned or not, and in spite of timed leases.
 pub const MC_REMOVE_NOW: u32 = 2;
 
-/// Says whether an object is stored under a key; that is no use of it. A stale handle has none.
+/// Says whether an object is stored under a key, without counting as a use. A stale handle has none.
 ///
 /// Any thread may call this.
 ///

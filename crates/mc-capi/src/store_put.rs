@@ -56,13 +56,13 @@ pub struct PutTerms {
     pub parts: *const u64,
     /// How many parts there are; 0 for an object of `size` bytes.
     pub part_count: usize,
-    /// Power of two at whose multiples the addresses of all pieces and parts are.
+    /// A power of two, in bytes: all pieces and parts begin at addresses that are multiples of it.
     pub align: u64,
     /// Pieces that a replica may be in, at least 1.
     pub extents_max: u32,
     /// How many copies.
     pub replicas: u32,
-    /// How many copies will do; 0 for all of them.
+    /// How few copies are enough; 0 for all of them.
     pub replicas_least: u32,
     /// Objects of a lower one leave before those of a higher one; from -128 to 127.
     pub priority: i32,

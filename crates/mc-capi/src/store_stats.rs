@@ -81,7 +81,7 @@ pub struct StoreReport {
     pub expired: u64,
     /// Replicas that were moved or added.
     pub moved: Amount,
-    /// Moves that ended in vain.
+    /// Moves that were given up.
     pub moves_ended: Amount,
     /// Objects that the owner removed.
     pub removed: u64,

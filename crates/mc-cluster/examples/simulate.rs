@@ -5,7 +5,7 @@
 
 use std::{env, process::ExitCode, time::Instant};
 
-use mc_cluster::simulation::{Plan, simulate};
+use mc_cluster::simulation::{ScenePlan, simulate};
 
 fn main() -> ExitCode {
     let mut numbers = env::args()
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     let mut broken = 0;
     for seed in 1..=seeds {
-        let mut plan = Plan::new(seed as u64);
+        let mut plan = ScenePlan::new(seed as u64);
         plan.nodes = nodes;
         plan.objects = objects;
         plan.sample = objects.div_ceil(10);

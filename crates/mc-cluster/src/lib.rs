@@ -54,6 +54,11 @@ pub use crate::{
     token::{Token, TokenError},
 };
 
+/// The example of the guide, compiled with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/many-hosts.md")]
+mod guide {}
+
 /// The example of the README, compiled and run with the other documentation
 /// tests.
 #[cfg(doctest)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The most that a node accepts from the wire, so that no client can take its
-/// memory or keep its space for ever.
+/// The most that a node accepts from the wire, so that no client can exhaust its
+/// memory or hold its space for good.
 ///
 /// More fields may come: begin with [`Limits::default`].
 #[derive(Clone, Debug)]

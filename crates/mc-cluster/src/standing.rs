@@ -45,7 +45,7 @@ impl Moment {
 
     pub(crate) fn now() -> Self {
         #[cfg(any(test, feature = "simulation"))]
-        if let Some(passed) = crate::simulation::passed() {
+        if let Some(passed) = crate::time::passed_in_scene() {
             return Self(micros(passed));
         }
         // The clock is there on every Linux, and reading it needs nothing.

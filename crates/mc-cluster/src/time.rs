@@ -1,5 +1,8 @@
-//! Times that no option and no message can make overflow.
+//! Times that no option and no message can make overflow, and the clock of a
+//! scene that is simulated.
 
+#[cfg(any(test, feature = "simulation"))]
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +21,24 @@ pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
 /// Returns a time in milliseconds, as the wire has it.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(any(test, feature = "simulation"))]
+thread_local! {
+    /// When the scene of this thread began, if it plays one.
+    static SCENE_START: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Begins the clock of the scene that this thread plays, or ends it with `None`.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn set_scene_start(start: Option<Instant>) {
+    SCENE_START.set(start);
+}
+
+/// Returns what has passed in the scene of this thread, if it plays one.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn passed_in_scene() -> Option<Duration> {
+    SCENE_START.get().map(|start| start.elapsed())
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl fmt::Display for RestoreEntry {
 #[non_exhaustive]
 pub enum RestoreError {
     /// There is no allocator with these options.
-    #[error("no allocator has these options")]
+    #[error("no allocator fits these options")]
     Options(#[from] OptionsError),
     /// The entry has no bytes.
     #[error("{entry} is empty")]
@@ -169,7 +169,7 @@ pub enum SnapshotError {
         /// The checksum of the bytes before it.
         computed: u32,
     },
-    /// The rule of placement is none that this crate has.
+    /// This crate has no such rule of placement.
     #[error("no fit has the code {code} with the parameter {parameter}")]
     UnknownFit {
         /// The code found.
@@ -272,7 +272,7 @@ pub enum PlaceError {
         capacity: u64,
     },
     /// An allocation is in the way.
-    #[error("occupied by {} bytes at offset {}", by.size(), by.offset())]
+    #[error("the place is occupied by {} bytes at offset {}", by.size(), by.offset())]
     Occupied {
         /// The first allocation in the way.
         by: Allocation,
@@ -294,7 +294,7 @@ impl From<SlabFull> for PlaceError {
 pub enum CapacityError {
     /// No range has this end: it is 0 or off the granule.
     #[error(
-        "a capacity of {asked} bytes is no multiple of the granule of {granule_bytes} bytes from 1 on"
+        "a capacity of {asked} bytes is not a multiple of the granule of {granule_bytes} bytes above 0"
     )]
     NotGranular {
         /// The capacity asked for, in bytes.
@@ -303,7 +303,7 @@ pub enum CapacityError {
         granule_bytes: u64,
     },
     /// A range that was to grow would shrink.
-    #[error("a range of {capacity} bytes does not grow to {asked} bytes")]
+    #[error("a range of {capacity} bytes cannot grow to {asked} bytes")]
     NotLarger {
         /// The capacity asked for, in bytes.
         asked: u64,
@@ -311,7 +311,7 @@ pub enum CapacityError {
         capacity: u64,
     },
     /// A range that was to shrink would grow.
-    #[error("a range of {capacity} bytes does not shrink to {asked} bytes")]
+    #[error("a range of {capacity} bytes cannot shrink to {asked} bytes")]
     NotSmaller {
         /// The capacity asked for, in bytes.
         asked: u64,

@@ -16,8 +16,8 @@ use crate::{error::OptionsError, fit::Fit};
 pub struct Options {
     /// Bytes of the address range, a multiple of the granule.
     pub capacity: u64,
-    /// Bytes to whose multiples requests are charged and at whose multiples
-    /// they are placed: any number from 1 on.
+    /// Sizes are rounded up to multiples of so many bytes, and places begin at
+    /// such multiples: any number from 1 on.
     pub granule: u64,
     /// The rule of placement.
     pub fit: Fit,

@@ -21,7 +21,7 @@ impl OffsetAllocator {
     /// # Errors
     ///
     /// [`Occupied`](PlaceError::Occupied) with the first allocation in the
-    /// way, or another [`PlaceError`] that names what cannot be had.
+    /// way, or another [`PlaceError`] that names what is in the way.
     ///
     /// # Examples
     ///

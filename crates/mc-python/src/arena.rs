@@ -7,7 +7,7 @@ use pyo3::{prelude::*, pyclass, types::PyDict};
 
 use crate::{
     buffer, errors,
-    memory::{Keeper, Memory},
+    memory::Memory,
     pool::{self, MappedPool},
 };
 
@@ -71,7 +71,7 @@ impl Arena {
             .map_err(errors::slice)?;
         let start = NonNull::from(slice).cast();
         let process = *slices.pool().process();
-        let memory = Memory::new(start, size, process, Keeper::Arena(Arc::clone(slices)));
+        let memory = Memory::new(start, size, process, Arc::<Slices>::clone(slices));
         buffer::of(py, memory)
     }
 

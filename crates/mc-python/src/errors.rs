@@ -109,14 +109,14 @@ pub(crate) fn pool(cause: PoolError) -> PyErr {
 }
 
 #[cold]
-pub(crate) fn slice(cause: mc_arena::AllocError) -> PyErr {
+pub(crate) fn slice(cause: mc_arena::SliceError) -> PyErr {
     match cause {
-        mc_arena::AllocError::Full {
+        mc_arena::SliceError::Full {
             asked_bytes,
             left_bytes,
             ..
         } => no_space(asked_bytes as u64, left_bytes, left_bytes),
-        mc_arena::AllocError::OtherProcess(cause) => other_process(cause),
+        mc_arena::SliceError::OtherProcess(cause) => other_process(cause),
         cause => refused(cause),
     }
 }

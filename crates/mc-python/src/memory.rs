@@ -1,11 +1,11 @@
 //! Bytes that are mapped for as long as somebody holds them.
 
-use std::{ptr::NonNull, sync::Arc};
+use std::{any::Any, ptr::NonNull, sync::Arc};
 
-use mc_arena::{Arena, Process};
+use mc_arena::Process;
 use pyo3::{prelude::*, pyclass};
 
-use crate::{errors, pool::Holding};
+use crate::errors;
 
 /// A range of bytes and what keeps it mapped.
 ///
@@ -16,18 +16,17 @@ pub(crate) struct Memory {
     start: usize,
     size: usize,
     process: Process,
-    _keeper: Keeper,
-}
-
-/// What keeps the bytes mapped; in a child it does nothing when it is dropped.
-#[derive(Debug)]
-pub(crate) enum Keeper {
-    Arena(#[expect(dead_code, reason = "keeps the bytes")] Arc<Arena>),
-    Pool(#[expect(dead_code, reason = "keeps the bytes")] Arc<Holding>),
+    /// Keeps the bytes mapped; in a child it does nothing when it is dropped.
+    _keeper: Arc<dyn Any + Send + Sync>,
 }
 
 impl Memory {
-    pub(crate) fn new(start: NonNull<u8>, size: usize, process: Process, keeper: Keeper) -> Self {
+    pub(crate) fn new(
+        start: NonNull<u8>,
+        size: usize,
+        process: Process,
+        keeper: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
         Self {
             start: start.as_ptr().expose_provenance(),
             size,

@@ -13,10 +13,7 @@ use mc_arena::{
 };
 use pyo3::{prelude::*, pyclass};
 
-use crate::{
-    errors,
-    memory::{Keeper, Memory},
-};
+use crate::{errors, memory::Memory};
 
 /// The mapping behind a `Pool`.
 #[pyclass(frozen, module = "mc_alloc._native")]
@@ -41,7 +38,7 @@ struct Facts {
 
 /// Who has the pool: nobody, an arena, or segments. It is given away once.
 #[derive(Debug)]
-pub(crate) struct Holding(Mutex<Holder>);
+struct Holding(Mutex<Holder>);
 
 #[derive(Debug)]
 enum Holder {
@@ -96,7 +93,7 @@ impl MappedPool {
         self.check()?;
         let start = std::ptr::with_exposed_provenance_mut(self.facts.start);
         let start = NonNull::new(start).ok_or_else(|| errors::message("the pool is not mapped"))?;
-        let keeper = Keeper::Pool(Arc::clone(&self.holding));
+        let keeper: Arc<Holding> = Arc::clone(&self.holding);
         Ok(Memory::new(
             start,
             self.facts.size,

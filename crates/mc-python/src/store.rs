@@ -146,9 +146,9 @@ impl Store {
     /// Returns a Put: space for an object, for which others leave if need be.
     ///
     /// `size_or_parts` is a number of bytes or, for an object of several parts that are all stored or none,
-    /// a list of them. `align` is a power of two at whose multiples each part begins, `extents` the pieces that a replica may be in, `replicas` how many there
-    /// are, `host` that of the writer, `parent` the key of what comes before in a prompt. After `deadline`
-    /// seconds without a commit, key and space come back.
+    /// a list of them. `align` is a power of two: each part begins at a multiple of it. `extents` is how many
+    /// pieces a replica may be in, `replicas` how many there are, `host` that of the writer, `parent` the key
+    /// of what comes before in a prompt. After `deadline` seconds without a commit, key and space come back.
     ///
     /// `tenant` is whose object it is. Objects of a lower `priority`, from -128 to 127, leave before those of
     /// a higher one. Until `keep_until`, on the clock of `now`, the object leaves only if nothing else can.
@@ -280,7 +280,7 @@ impl Store {
         PyList::new(py, leases.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// Returns whether an object is stored under a key; that is no use of it.
+    /// Returns whether an object is stored under a key, without counting as a use.
     fn exists(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.with_key(py, key, ObjectStore::exists)
     }

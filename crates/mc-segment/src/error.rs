@@ -14,7 +14,7 @@ use crate::id::SegmentId;
 pub use self::{
     mount::{MountError, MountWithError, PoolRestoreError, SegmentField, TransitionError},
     place::{AdoptCause, AdoptError, ExactError, PlacementError},
-    resize::ResizeError,
+    resize::SegmentResizeError,
 };
 
 /// Why the bytes of a buffer could not be read or written.

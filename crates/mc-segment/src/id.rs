@@ -13,7 +13,7 @@ pub struct SegmentId(pub u128);
 
 /// Text that is not a segment's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{length_bytes} bytes of text are no segment id; 32 hexadecimal digits are needed")]
+#[error("a segment id has 32 hexadecimal digits, and this text has {length_bytes} bytes")]
 pub struct SegmentIdError {
     /// Length of the text.
     pub length_bytes: usize,

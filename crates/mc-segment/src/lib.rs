@@ -155,7 +155,7 @@ pub use crate::{
     descriptor::{BufferDescriptor, Extent},
     error::{
         AdoptCause, AdoptError, BytesError, ExactError, MountError, MountWithError, PlacementError,
-        PoolRestoreError, ResizeError, SegmentField, TransitionError,
+        PoolRestoreError, SegmentField, SegmentResizeError, TransitionError,
     },
     growing::UnknownFields,
     id::{SegmentId, SegmentIdError},

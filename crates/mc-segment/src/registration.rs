@@ -41,7 +41,7 @@ pub enum RegistrationError {
         align: u64,
     },
     /// The range has no bytes.
-    #[error("no bytes at {base} to register")]
+    #[error("0 bytes at {base} to register; at least 1 is needed")]
     ZeroSize {
         /// Address of the range.
         base: u64,
@@ -56,7 +56,7 @@ pub enum RegistrationError {
     },
     /// A border would be inside a page, half of which no device registers.
     #[error(
-        "the border at {border} is inside a page of {page_bytes} bytes; with at most {nearest_bytes} bytes, cut at multiples of a page, none is"
+        "the border at {border} is inside a page of {page_bytes} bytes; a limit of {nearest_bytes} bytes, cut at multiples of a page, has none there"
     )]
     BorderInPage {
         /// Address of the first such border.
@@ -69,7 +69,7 @@ pub enum RegistrationError {
     },
     /// Addresses that are multiples of a page are inside pages of the memory.
     #[error(
-        "the base {base} is {offset} bytes into a page of {page_bytes} bytes, so that no border is at the end of one; the nearest base at which one can be is {nearest_base}"
+        "the base {base} is {offset} bytes into a page of {page_bytes} bytes, so no border can be at the end of one; the nearest base that allows it is {nearest_base}"
     )]
     BaseInPage {
         /// First address of the segment.
@@ -219,7 +219,10 @@ mod tests {
             text(refused(0, 1, 100, 4096)),
             "a registration limit of 100 bytes is below the alignment of 4096"
         );
-        assert_eq!(text(refused(7, 0, 4096, 4096)), "no bytes at 7 to register");
+        assert_eq!(
+            text(refused(7, 0, 4096, 4096)),
+            "0 bytes at 7 to register; at least 1 is needed"
+        );
         assert_eq!(
             text(refused(u64::MAX, 2, 4096, 4096)),
             "2 bytes at 18446744073709551615 pass the end of the address space"

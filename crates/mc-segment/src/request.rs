@@ -18,13 +18,13 @@ use crate::{buffer::PlacedBuffer, error::PlacementError, id::SegmentId};
 pub struct PlaceRequest<'a> {
     /// Bytes of each replica.
     pub size: u64,
-    /// Power of two at whose multiples the addresses of all pieces are. A
-    /// segment whose base is not such a multiple is passed over.
+    /// A power of two, in bytes: every piece begins at an address that is a
+    /// multiple of it. A segment whose base is not is passed over.
     pub align: u64,
     /// Pieces that a replica may be in, at least 1. All lie in one segment and
     /// one registration.
     pub max_extents: u32,
-    /// How many copies, and how many will do.
+    /// How many copies, and how few are enough.
     pub replicas: Replicas,
     /// Segments to be tried first, in this order; those that cannot serve are
     /// passed over, and so are those on a host that has a replica, as long as
@@ -32,7 +32,7 @@ pub struct PlaceRequest<'a> {
     pub preferred: &'a [SegmentId],
     /// Segments that must not be used, preferred or not.
     pub excluded: &'a [SegmentId],
-    /// Replicas of the object that there are already: the new ones go under
+    /// Replicas that the object already has: the new ones go under
     /// none of their names, and to their hosts only if no other can take one.
     pub beside: &'a [&'a PlacedBuffer],
     /// The writer's host, from which [`Strategy::LocalFirst`] starts; empty if
@@ -54,7 +54,7 @@ pub struct Replicas {
     /// of its own as long as another host can take it. A segment whose host is
     /// not known counts as on a host of its own.
     pub count: u32,
-    /// When fewer will do.
+    /// When fewer are enough.
     pub policy: ReplicaPolicy,
 }
 

@@ -77,8 +77,9 @@ struct Fields {
 /// How objects are placed inside a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentOptions {
-    /// Bytes to whose multiples objects are charged and at whose multiples they
-    /// are placed; a power of two that divides base and size.
+    /// Sizes are rounded up to multiples of so many bytes, and places begin at
+    /// such multiples from the base on: any number from 1 on that divides the
+    /// size, and the base too if it is a power of two.
     pub granule: u64,
     /// The rule by which an object is given a hole.
     pub fit: Fit,

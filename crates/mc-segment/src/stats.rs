@@ -63,7 +63,7 @@ pub struct SegmentStats {
     pub state: SegmentState,
     /// Its space.
     pub space: SpaceStats,
-    /// Replicas that were tried here in vain.
+    /// Attempts to place a replica here that failed.
     pub refusals: RefusalCounts,
 }
 

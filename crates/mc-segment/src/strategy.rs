@@ -36,7 +36,7 @@ pub enum Strategy {
 /// Text that names no strategy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no strategy {name:?}; there are random, free-ratio-first, local-first, capacity-weighted, best-hole"
+    "{name:?} is not a strategy; use random, free-ratio-first, local-first, capacity-weighted or best-hole"
 )]
 pub struct StrategyError {
     /// The text.

@@ -15,7 +15,7 @@ use crate::{
     block::Block,
     chunk::{BlockCursor, Chunk},
     descriptor::Extent,
-    error::ResizeError,
+    error::SegmentResizeError,
     id::SegmentId,
     mounted::Mounted,
 };
@@ -40,10 +40,10 @@ pub struct SegmentTail {
 
 impl SegmentTail {
     /// Begins to hold the tail; nobody else may do so meanwhile.
-    pub(crate) fn new(mounted: Arc<Mounted>, capacity: u64) -> Result<Self, ResizeError> {
+    pub(crate) fn new(mounted: Arc<Mounted>, capacity: u64) -> Result<Self, SegmentResizeError> {
         let id = mounted.info().id;
         if mounted.resizing.swap(true, Ordering::AcqRel) {
-            return Err(ResizeError::Busy { id });
+            return Err(SegmentResizeError::Busy { id });
         }
         let tail = Self {
             capacity,
@@ -53,7 +53,7 @@ impl SegmentTail {
         };
         let before = tail.capacity_before;
         if capacity == 0 || capacity >= before {
-            return Err(ResizeError::NotSmaller {
+            return Err(SegmentResizeError::NotSmaller {
                 id,
                 asked: capacity,
                 capacity: before,
@@ -151,7 +151,7 @@ impl SegmentTail {
 
     /// Takes the tail from the allocators, all of it or, if something was
     /// placed there, nothing that another call would not take.
-    pub(crate) fn give_up(&mut self) -> Result<(), ResizeError> {
+    pub(crate) fn give_up(&mut self) -> Result<(), SegmentResizeError> {
         let mounted = Arc::clone(&self.mounted);
         let (id, start) = (self.segment_id(), self.address());
         for chunk in mounted.chunks().iter().rev() {
@@ -175,15 +175,15 @@ impl SegmentTail {
                 .map(|handle| (chunk.base + handle.offset(), (chunk.number, handle)));
             self.held.extend(back);
             shrunk.map_err(|source| match source {
-                CapacityError::Occupied { by, .. } => ResizeError::Occupied {
+                CapacityError::Occupied { by, .. } => SegmentResizeError::Occupied {
                     id,
                     address: chunk.base + by.offset(),
                     size: by.size(),
                 },
-                source => ResizeError::Capacity { id, source },
+                source => SegmentResizeError::Capacity { id, source },
             })?;
             if is_all_behind && !self.held.contains_key(&chunk.base) {
-                return Err(ResizeError::Occupied {
+                return Err(SegmentResizeError::Occupied {
                     id,
                     address: chunk.base,
                     size: kept,

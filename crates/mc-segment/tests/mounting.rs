@@ -124,7 +124,7 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
     assert_eq!(
         refused(|info| info.options.granule = 3),
         format!(
-            "{id}: the options cannot be had: the capacity of 262144 bytes is not a multiple of the granule of 3"
+            "{id}: no allocator fits the options: the capacity of 262144 bytes is not a multiple of the granule of 3"
         )
     );
     assert_eq!(
@@ -133,7 +133,7 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
             info.options.registration = None;
         }),
         format!(
-            "{id}: the options cannot be had: the capacity is 0 bytes; at least one granule is needed"
+            "{id}: no allocator fits the options: the capacity is 0 bytes; at least one granule is needed"
         )
     );
     assert_eq!(
@@ -142,7 +142,7 @@ fn what_cannot_be_mounted_is_refused_with_the_values() {
             limit.unwrap().max_bytes = 100;
         }),
         format!(
-            "{id}: the registration limit cannot be had: \
+            "{id}: the limit cuts it into no registrations: \
              a registration limit of 100 bytes is below the alignment of 4096"
         )
     );

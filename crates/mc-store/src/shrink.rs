@@ -4,8 +4,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use mc_segment::{
-    Block, BlockCost, Extent, HoleOptions, PlaceRequest, PlacedBuffer, Replicas, ResizeError,
-    SegmentId, SegmentTail,
+    Block, BlockCost, Extent, HoleOptions, PlaceRequest, PlacedBuffer, Replicas, SegmentId,
+    SegmentResizeError, SegmentTail,
 };
 use thiserror::Error;
 
@@ -49,7 +49,7 @@ pub struct Shrunk {
 pub enum ShrinkError {
     /// The segment cannot have that end.
     #[error(transparent)]
-    Resize(#[from] ResizeError),
+    Resize(#[from] SegmentResizeError),
     /// Something there neither moves nor leaves: it is leased, pinned, being put, or not
     /// the store's.
     #[error("segment {id}: {bytes} bytes behind the new end neither move nor leave")]
@@ -93,7 +93,7 @@ impl ObjectStore {
     /// # Errors
     ///
     /// As [`SegmentPool::grow`](mc_segment::SegmentPool::grow).
-    pub fn grow(&self, id: SegmentId, capacity: u64) -> Result<(), ResizeError> {
+    pub fn grow(&self, id: SegmentId, capacity: u64) -> Result<(), SegmentResizeError> {
         self.shared.pool.grow(id, capacity)
     }
 }
@@ -126,7 +126,7 @@ impl Shrinking<'_> {
                         self.done.released_bytes = released_bytes;
                         return Ok(self.done);
                     }
-                    Err(ResizeError::Occupied { .. }) => continue,
+                    Err(SegmentResizeError::Occupied { .. }) => continue,
                     Err(error) => return Err(error.into()),
                 }
             }

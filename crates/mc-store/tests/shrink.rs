@@ -18,7 +18,7 @@ use std::{
 
 use common::{info, memory, mount_local, pool};
 use mc_segment::{
-    Memory, RegistrationLimit, ResizeError, Segment, SegmentId, SegmentInfo, Strategy,
+    Memory, RegistrationLimit, Segment, SegmentId, SegmentInfo, SegmentResizeError, Strategy,
 };
 use mc_store::{
     Cause, Compaction, EventKind, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal,
@@ -244,27 +244,27 @@ fn ends_that_make_no_sense_are_refused() {
     };
     let capacity = SEGMENT;
     for asked in [0, SEGMENT, SEGMENT + 1] {
-        let expected = ResizeError::NotSmaller {
+        let expected = SegmentResizeError::NotSmaller {
             id: ID,
             asked,
             capacity,
         };
         assert_eq!(refused(asked), expected);
     }
-    let not_larger = ResizeError::NotLarger {
+    let not_larger = SegmentResizeError::NotLarger {
         id: ID,
         asked: SEGMENT,
         capacity,
     };
     assert_eq!(store.grow(ID, SEGMENT), Err(not_larger));
-    let past = ResizeError::PastSize {
+    let past = SegmentResizeError::PastSize {
         id: ID,
         asked: SEGMENT + 1,
         size: SEGMENT,
     };
     assert_eq!(store.grow(ID, SEGMENT + 1), Err(past));
     let id = SegmentId(9);
-    let unknown = ShrinkError::Resize(ResizeError::NotMounted { id });
+    let unknown = ShrinkError::Resize(SegmentResizeError::NotMounted { id });
     assert_eq!(store.shrink(id, 1), Err(unknown));
     assert_eq!(store.pool().placeable_bytes(), SEGMENT);
 }

@@ -16,7 +16,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The file holds something that no pool wrote.
-    #[error("{} holds something that is no pool; name another file, or remove this one", path.display())]
+    #[error("{} holds something that is not a pool; name another file, or remove this one", path.display())]
     NotAPool {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::{sync::Barrier, thread};
 
-use mc_arena::{AllocError, Arena, ArenaError, PagePolicy, Pool, PoolOptions, Population};
+use mc_arena::{Arena, ArenaError, PagePolicy, Pool, PoolOptions, Population, SliceError};
 
 const MIB: usize = 1 << 20;
 
@@ -115,19 +115,19 @@ fn arena_alignment_holds_for_every_slice() {
 #[test]
 fn refusals_say_why() {
     let arena = arena(MIB);
-    assert_eq!(arena.allocate(0).unwrap_err(), AllocError::ZeroSize);
+    assert_eq!(arena.allocate(0).unwrap_err(), SliceError::ZeroSize);
     assert_eq!(
         arena.allocate_aligned(8, 100).unwrap_err(),
-        AllocError::InvalidAlign { align: 100 }
+        SliceError::InvalidAlign { align: 100 }
     );
     assert_eq!(
         arena.allocate(usize::MAX).unwrap_err(),
-        AllocError::Overflow {
+        SliceError::Overflow {
             asked_bytes: usize::MAX
         }
     );
     arena.allocate(MIB - 128).unwrap();
-    let full = AllocError::Full {
+    let full = SliceError::Full {
         asked_bytes: 129,
         align: 64,
         left_bytes: 128,
@@ -183,10 +183,10 @@ fn chunk_larger_than_the_rest_falls_back_to_the_arena() {
     assert_eq!(chunk.allocate(100).unwrap().len(), 100);
     assert_eq!(chunk.left_bytes(), 0);
     assert_eq!(arena.stats().reserved_bytes, 128);
-    assert_eq!(chunk.allocate(0).unwrap_err(), AllocError::ZeroSize);
+    assert_eq!(chunk.allocate(0).unwrap_err(), SliceError::ZeroSize);
     assert!(matches!(
         chunk.allocate(usize::MAX),
-        Err(AllocError::Overflow { .. })
+        Err(SliceError::Overflow { .. })
     ));
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use mc_arena::{
-    AllocError, ArenaConfig, BufferError, ConfigError, PagePolicy, PageSize,
+    ArenaConfig, BufferError, ConfigError, PagePolicy, PageSize, SliceError,
     buffers::{self, Buffers},
     config::{ArenaMode, POOL_SIZE_VARIABLE},
 };
@@ -86,15 +86,15 @@ fn impossible_requests_are_refused() {
     let buffers = Buffers::new(small_arena);
     assert!(matches!(
         buffers.allocate(0, 1),
-        Err(BufferError::Request(AllocError::ZeroSize))
+        Err(BufferError::Request(SliceError::ZeroSize))
     ));
     assert!(matches!(
         buffers.allocate(1, 3),
-        Err(BufferError::Request(AllocError::InvalidAlign { align: 3 }))
+        Err(BufferError::Request(SliceError::InvalidAlign { align: 3 }))
     ));
     assert!(matches!(
         buffers.allocate(usize::MAX, 1),
-        Err(BufferError::Request(AllocError::Overflow { .. }))
+        Err(BufferError::Request(SliceError::Overflow { .. }))
     ));
     assert!(matches!(
         buffers.allocate(1 << 50, 1),

@@ -13,8 +13,8 @@ use std::{
 };
 
 use mc_arena::{
-    AllocError, Arena, ArenaConfig, ArenaError, BufferError, ClaimError, PagePolicy, PageSize,
-    Pool, PoolBytes, PoolError, PoolOptions, Population, buffers::Buffers, config::ArenaMode,
+    Arena, ArenaConfig, ArenaError, BufferError, ClaimError, PagePolicy, PageSize, Pool, PoolBytes,
+    PoolError, PoolOptions, Population, SliceError, buffers::Buffers, config::ArenaMode,
 };
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
@@ -107,7 +107,7 @@ fn an_arena_hands_nothing_to_a_child() {
             chunk.allocate(8192).map(|_| ()),
             arena.thread_chunk(64).unwrap().allocate(64).map(|_| ()),
         ] {
-            let Err(AllocError::OtherProcess(other)) = refused else {
+            let Err(SliceError::OtherProcess(other)) = refused else {
                 panic!("{refused:?}")
             };
             assert_eq!(
@@ -232,7 +232,7 @@ fn an_arena_of_buffers_is_an_error_in_a_child() {
     assert!(buffer.is_from_arena());
     in_child(start..start + MIB, || {
         let error = buffers.allocate(64, 64).unwrap_err();
-        let is_said = matches!(error, BufferError::Request(AllocError::OtherProcess(_)));
+        let is_said = matches!(error, BufferError::Request(SliceError::OtherProcess(_)));
         assert!(is_said && error.to_string().contains("forked"), "{error}");
         assert!(!buffers.owns(std::ptr::without_provenance(start)));
     });

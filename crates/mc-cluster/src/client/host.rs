@@ -1,8 +1,9 @@
 //! The calls to one node.
 
-#[cfg(feature = "tls")]
+#[cfg(any(test, feature = "simulation", feature = "tls"))]
 use std::sync::Arc;
 use std::{
+    fmt::Debug,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -36,7 +37,22 @@ pub struct Link(Way);
 enum Way {
     Connected(InterceptedService<Channel, Show>),
     #[cfg(any(test, feature = "simulation"))]
-    Simulated(crate::simulation::Wire),
+    Carried(Arc<dyn Carrier>, Arc<str>),
+}
+
+/// The answer to a call, when it is there.
+pub(crate) type Answer =
+    Pin<Box<dyn Future<Output = Result<http::Response<Body>, StdError>> + Send>>;
+
+/// What takes calls to nodes where there are no connections: the network of a
+/// simulation, which stands above clients and nodes.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) trait Carrier: Debug + Send + Sync {
+    /// Takes a call to the node at an address.
+    fn carry(&self, address: Arc<str>, request: http::Request<Body>) -> Answer;
+
+    /// Returns a seed that is alike in every run, and differs between clients.
+    fn seed(&self) -> u64;
 }
 
 /// How a node is reached.
@@ -50,9 +66,9 @@ pub struct Connection {
     /// Certificates, without which nothing is encrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::Tls>,
-    /// Reaches nodes in this process instead.
+    /// Takes all calls instead of connections.
     #[cfg(any(test, feature = "simulation"))]
-    pub(crate) simulated: Option<crate::simulation::Side>,
+    pub(crate) carrier: Option<Arc<dyn Carrier>>,
 }
 
 /// How long connecting may take. On one network it takes milliseconds.
@@ -69,12 +85,12 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Address`] if it is none, and
+    /// [`ClientError::Address`] if it is not host and port, and
     /// [`ClientError::Certificates`].
     pub fn calls(&self, address: &str) -> Result<Calls, ClientError> {
         #[cfg(any(test, feature = "simulation"))]
-        if let Some(side) = &self.simulated {
-            let link = Link(Way::Simulated(side.wire(address)));
+        if let Some(carrier) = &self.carrier {
+            let link = Link(Way::Carried(Arc::clone(carrier), address.into()));
             return Ok(NodeClient::new(link));
         }
         let not_an_address = || ClientError::Address {
@@ -108,8 +124,8 @@ impl Connection {
     /// Returns a seed for waits that should differ from those of other clients.
     pub(super) fn seed(&self) -> u64 {
         #[cfg(any(test, feature = "simulation"))]
-        if let Some(side) = &self.simulated {
-            return side.seed();
+        if let Some(carrier) = &self.carrier {
+            return carrier.seed();
         }
         rand::rng().next_u64()
     }
@@ -126,13 +142,13 @@ impl Connection {
 impl Service<http::Request<Body>> for Link {
     type Response = http::Response<Body>;
     type Error = StdError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, StdError>> + Send>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StdError>> {
         match &mut self.0 {
             Way::Connected(channel) => channel.poll_ready(context).map_err(Into::into),
             #[cfg(any(test, feature = "simulation"))]
-            Way::Simulated(_) => Poll::Ready(Ok(())),
+            Way::Carried(..) => Poll::Ready(Ok(())),
         }
     }
 
@@ -143,7 +159,7 @@ impl Service<http::Request<Body>> for Link {
                 Box::pin(async { Ok(answer.await?.map(Body::new)) })
             }
             #[cfg(any(test, feature = "simulation"))]
-            Way::Simulated(wire) => Box::pin(wire.clone().call(request)),
+            Way::Carried(carrier, address) => carrier.carry(Arc::clone(address), request),
         }
     }
 }

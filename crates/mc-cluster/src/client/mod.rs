@@ -26,6 +26,8 @@ use thiserror::Error;
 use tokio::{runtime::Handle, time::timeout};
 use tonic::Status;
 
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use self::host::{Answer, Carrier};
 pub use self::{
     host::{Calls, Connection, Link},
     route::Route,
@@ -59,9 +61,9 @@ pub struct ClientOptions {
     /// How long former owners of keys are asked too, after the members that
     /// answer have changed.
     pub former_for: Duration,
-    /// After which time another replica is asked too, besides the time for the
-    /// bytes; never if there is none. Where hosts are seldom slow that costs few
-    /// calls more, and none of the wait for a slow one.
+    /// How long to wait for a host, besides the time for the bytes, before another
+    /// replica is asked too; `None` never asks. Where hosts are seldom slow, this
+    /// costs few calls, and saves the wait for a slow one.
     pub hedge: Option<Duration>,
     /// The most bytes of an object that is read.
     pub object_bytes_max: usize,
@@ -128,13 +130,13 @@ struct Counts {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// An address is none.
-    #[error("{address} is not host and port")]
+    /// An address is not host and port.
+    #[error("{address:?} is not an address; use host:port")]
     Address {
         /// The address.
         address: String,
     },
-    /// The certificates are none.
+    /// The certificates cannot be read.
     #[error("the certificates of the client cannot be used")]
     Certificates(#[source] Arc<tonic::transport::Error>),
     /// No member answers.
@@ -146,8 +148,8 @@ pub enum ClientError {
         /// Why.
         outcome: Outcome,
     },
-    /// A host did not do what it was asked.
-    #[error("a host did not do what it was asked")]
+    /// A call to a host failed, or the host refused it.
+    #[error("a call to a host failed")]
     Call(#[from] Status),
 }
 

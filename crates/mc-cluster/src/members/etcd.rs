@@ -15,7 +15,7 @@ use tonic::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Etcd {
-    /// Addresses such as `http://127.0.0.1:2379`; any of them will do.
+    /// Addresses such as `http://127.0.0.1:2379`; whichever answers is used.
     pub endpoints: Vec<String>,
     /// What all keys begin with: clusters with other ones share nothing.
     pub prefix: String,
@@ -28,8 +28,8 @@ pub struct Etcd {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EtcdError {
-    /// There is no address, or one is none.
-    #[error("no usable address of etcd among {endpoints:?}")]
+    /// There is no address, or one cannot be read.
+    #[error("none of {endpoints:?} is an address of etcd; use URLs such as http://127.0.0.1:2379")]
     Endpoints {
         /// The addresses.
         endpoints: Vec<String>,

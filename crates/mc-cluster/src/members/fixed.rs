@@ -4,18 +4,22 @@ use thiserror::Error;
 
 use super::Member;
 
-/// Why a list of members is none.
+/// Why a text is not a list of members.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum MembersError {
     /// An entry is not of the form `name=host:port` or `name=host:port*weight`.
-    #[error("member {position} is not name=host:port or name=host:port*weight")]
+    #[error(
+        "member {position} of the list is not written as name=host:port or name=host:port*weight"
+    )]
     Entry {
         /// Which of the entries, from 1 on.
         position: usize,
     },
     /// A weight is not above zero, or not finite.
-    #[error("member {position} has the weight {weight}; a finite one above 0 is needed")]
+    #[error(
+        "member {position} of the list has the weight {weight}; a finite one above 0 is needed"
+    )]
     Weight {
         /// Which of the entries, from 1 on.
         position: usize,
@@ -23,7 +27,7 @@ pub enum MembersError {
         weight: f64,
     },
     /// Two members have one name.
-    #[error("member {position} has the name of another")]
+    #[error("member {position} of the list has the name of one before it")]
     Name {
         /// Which of the entries, from 1 on.
         position: usize,

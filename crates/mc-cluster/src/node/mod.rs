@@ -10,6 +10,7 @@ mod outcome;
 mod puts;
 mod reading;
 mod service;
+mod socket;
 mod timed;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -31,7 +32,7 @@ use tonic::{
 
 pub(crate) use self::drain::drain;
 pub(crate) use self::service::Service;
-use self::{drain::Progress, leases::Leases, puts::Puts};
+use self::{drain::Progress, leases::Leases, puts::Puts, socket::Taken};
 pub use self::{
     drain::{DrainOptions, Drained},
     memory::NodeMemory,
@@ -126,7 +127,7 @@ pub enum NodeError {
     /// Connections are to be encrypted, and there is no own certificate.
     #[error("a node that encrypts needs a certificate and its key")]
     NoIdentity,
-    /// The certificates are none.
+    /// The certificates cannot be read, or do not fit their key.
     #[error("the certificates of the node cannot be used")]
     Certificates(#[source] tonic::transport::Error),
 }
@@ -197,11 +198,10 @@ impl Node {
             true => Moment::NEVER,
             false => Moment::FOR_EVER,
         }));
-        let (listener, address) = listen(options.listen).await?;
-        let http = match options.http {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
+        let taken = Taken::new(options.listen)?;
+        let address = taken.address();
+        let http = options.http.map(Taken::new).transpose()?;
+        let http_address = http.as_ref().map(Taken::address);
         let life = rand::rng().next_u64();
         let shared = Shared::open(&options, Arc::clone(&standing), life, Clock::system())?;
         let shared = Arc::new(shared);
@@ -213,11 +213,11 @@ impl Node {
         };
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let listener = taken.listen()?;
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
-        let http_address = http.as_ref().map(|(_, address)| *address);
-        if let Some((http, _)) = http {
+        if let Some(http) = http {
             let router = http::router(Arc::clone(&shared));
-            let served = axum::serve(http, router).with_graceful_shutdown(wait(stopped));
+            let served = axum::serve(http.listen()?, router).with_graceful_shutdown(wait(stopped));
             servers.spawn(async move {
                 // It ends when it is told to.
                 let _ = served.await;
@@ -372,14 +372,6 @@ impl fmt::Debug for Shared {
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns a listener and its address, of which the port may have been any.
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
-    let refused = |source| NodeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
-    Ok((listener, bound))
 }
 
 fn serve(

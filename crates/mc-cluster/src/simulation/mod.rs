@@ -17,18 +17,18 @@ mod registry;
 mod scene;
 mod witness;
 
-use std::{cell::Cell, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use tokio::{runtime::Builder, time::Instant};
 
-pub(crate) use self::network::{Side, Wire};
+use crate::time::set_scene_start;
 
 /// How large a scene is.
 ///
-/// More fields may come: begin with [`Plan::new`].
+/// More fields may come: begin with [`ScenePlan::new`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Plan {
+pub struct ScenePlan {
     /// Of all that is random.
     pub seed: u64,
     /// Nodes at the beginning.
@@ -48,7 +48,7 @@ pub struct Plan {
 /// What a scene has shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct SceneReport {
     /// Promises that were broken; none, or the crate is wrong.
     pub broken: Vec<String>,
     /// Objects of the fullest node over the mean.
@@ -85,37 +85,27 @@ pub struct Report {
     pub digest: u64,
 }
 
-thread_local! {
-    /// When the scene of this thread began, if there is one.
-    static START: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-/// Returns what has passed in the scene of this thread, if there is one.
-pub(crate) fn passed() -> Option<Duration> {
-    START.get().map(|start| start.elapsed())
-}
-
 /// Plays a scene on this thread.
 ///
 /// # Panics
 ///
 /// Panics within a runtime of tokio, and if there is no memory for the nodes.
 #[must_use]
-pub fn simulate(plan: Plan) -> Report {
+pub fn simulate(plan: ScenePlan) -> SceneReport {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build();
     let runtime = runtime.expect("a runtime without input and output");
     let report = runtime.block_on(async {
-        START.set(Some(Instant::now()));
+        set_scene_start(Some(Instant::now()));
         scene::play(plan).await
     });
-    START.set(None);
+    set_scene_start(None);
     report
 }
 
-impl Plan {
+impl ScenePlan {
     /// Returns a scene of a thousand nodes and as many objects for each.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -131,7 +121,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SceneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} promises broken", self.broken.len())?;
         for broken in self.broken.iter().take(20) {
@@ -179,15 +169,15 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    fn small(seed: u64) -> Plan {
-        Plan {
+    fn small(seed: u64) -> ScenePlan {
+        ScenePlan {
             nodes: 16,
             clients: 3,
             objects: 800,
             sample: 200,
             rounds: 2,
             restarts: 3,
-            ..Plan::new(seed)
+            ..ScenePlan::new(seed)
         }
     }
 
@@ -211,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_run_each_time() {
-        let plan = Plan {
+        let plan = ScenePlan {
             objects: 200,
             sample: 60,
             rounds: 1,
@@ -219,7 +209,7 @@ mod tests {
         };
         let runs = [(); 2].map(|()| simulate(plan));
         assert_eq!(runs[0], runs[1]);
-        let other = simulate(Plan { seed: 8, ..plan });
+        let other = simulate(ScenePlan { seed: 8, ..plan });
         assert_ne!(runs[0].digest, other.digest);
     }
 }

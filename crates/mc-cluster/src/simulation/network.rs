@@ -17,14 +17,18 @@ use tonic::{
     codegen::{Service, StdError, http},
 };
 
-use super::{passed, witness::Watched};
-use crate::wire::node_server::NodeServer;
+use super::witness::Watched;
+use crate::{
+    client::{Answer, Carrier},
+    time::passed_in_scene,
+    wire::node_server::NodeServer,
+};
 
 pub(super) type Server = NodeServer<Watched>;
 
 /// All that lies between clients and nodes.
 #[derive(Clone)]
-pub(crate) struct Network(Arc<Mutex<State>>);
+pub(super) struct Network(Arc<Mutex<State>>);
 
 struct State {
     random: StdRng,
@@ -50,14 +54,13 @@ pub(super) enum Host {
 
 /// A client's end of the network.
 #[derive(Clone, Debug)]
-pub(crate) struct Side {
+pub(super) struct Side {
     network: Network,
     number: usize,
 }
 
 /// A client's way to one host.
-#[derive(Clone, Debug)]
-pub(crate) struct Wire {
+struct Wire {
     side: Side,
     address: Arc<str>,
 }
@@ -127,7 +130,7 @@ impl State {
 
     /// Puts what happens into the digest.
     fn note(&mut self, what: &[&[u8]]) {
-        let time = passed().unwrap_or_default().as_micros();
+        let time = passed_in_scene().unwrap_or_default().as_micros();
         let parts = what.iter().copied().flatten();
         let digest = parts.fold(self.digest ^ mixed(time), |digest, &byte| {
             (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -142,25 +145,23 @@ fn mixed(time: u128) -> u64 {
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-impl Side {
-    pub(crate) fn wire(&self, address: &str) -> Wire {
-        Wire {
+impl Carrier for Side {
+    fn carry(&self, address: Arc<str>, request: http::Request<Body>) -> Answer {
+        let wire = Wire {
             side: self.clone(),
-            address: address.into(),
-        }
+            address,
+        };
+        Box::pin(wire.call(request))
     }
 
-    pub(crate) fn seed(&self) -> u64 {
+    fn seed(&self) -> u64 {
         self.number as u64
     }
 }
 
 impl Wire {
     /// Takes a call to its host, and the answer back.
-    pub(crate) async fn call(
-        self,
-        request: http::Request<Body>,
-    ) -> Result<http::Response<Body>, StdError> {
+    async fn call(self, request: http::Request<Body>) -> Result<http::Response<Body>, StdError> {
         let Side { network, number } = &self.side;
         let there = {
             let mut state = network.0.lock();

@@ -172,7 +172,7 @@ impl Nodes {
             let mut options = DrainOptions::new(members);
             options.budget = DRAIN;
             let connection = Connection {
-                simulated: Some(self.network.side(side)),
+                carrier: Some(Arc::new(self.network.side(side))),
                 ..Connection::default()
             };
             drain(&node.shared, connection, options).await;

@@ -1,6 +1,6 @@
 //! What happens in a scene, and what is measured.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -8,18 +8,18 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Plan, Report,
+    ScenePlan, SceneReport,
     network::Host,
     nodes::{ALL_ENDED, Drains, Nodes, address},
-    passed,
 };
 use crate::{
     client::{Client, ClientOptions, Connection, Route},
+    time::passed_in_scene,
     wire::{LookupRequest, ReserveRequest, reserve_request},
 };
 
 struct Scene {
-    plan: Plan,
+    plan: ScenePlan,
     nodes: Nodes,
     clients: Vec<Client>,
     random: StdRng,
@@ -29,7 +29,7 @@ struct Scene {
     objects: usize,
     /// Those of the beginning that were acknowledged.
     stored: Vec<usize>,
-    report: Report,
+    report: SceneReport,
 }
 
 /// Objects of one call of a client.
@@ -47,7 +47,7 @@ const BYTES_PER_OBJECT: usize = 4 * 64;
 /// How long news of members and of each other take.
 const SETTLED: Duration = Duration::from_secs(2);
 
-pub(super) async fn play(plan: Plan) -> Report {
+pub(super) async fn play(plan: ScenePlan) -> SceneReport {
     let bytes = plan.objects.div_ceil(plan.nodes).max(64) * BYTES_PER_OBJECT;
     let nodes = Nodes::new(plan.seed, bytes.next_multiple_of(4096) as u64);
     tokio::spawn(nodes.registry.clone().look());
@@ -60,7 +60,7 @@ pub(super) async fn play(plan: Plan) -> Report {
         started: 0,
         objects: 0,
         stored: Vec::new(),
-        report: Report::default(),
+        report: SceneReport::default(),
     };
     scene.begin().await;
     scene.join().await;
@@ -75,7 +75,7 @@ fn client(nodes: &Nodes, number: usize) -> Client {
         .registry
         .view(Duration::from_millis(20 + 30 * number as u64));
     let connection = Connection {
-        simulated: Some(nodes.network.side(number)),
+        carrier: Some(Arc::new(nodes.network.side(number))),
         ..Connection::default()
     };
     let options = ClientOptions {
@@ -230,7 +230,7 @@ impl Scene {
         for _ in 0..4 {
             let name = self.any_node();
             let connection = Connection {
-                simulated: Some(self.nodes.network.side(self.clients.len())),
+                carrier: Some(Arc::new(self.nodes.network.side(self.clients.len()))),
                 ..Connection::default()
             };
             let Ok(mut calls) = connection.calls(&address(&name)) else {
@@ -298,12 +298,12 @@ impl Scene {
         }
     }
 
-    async fn end(mut self) -> Report {
+    async fn end(mut self) -> SceneReport {
         sleep(ALL_ENDED).await;
         self.nodes.check_leaks();
         self.report.calls = self.nodes.network.calls();
         self.report.digest = self.nodes.network.digest();
-        self.report.time = passed().unwrap_or_default();
+        self.report.time = passed_in_scene().unwrap_or_default();
         self.report.broken = self.nodes.oracle.into_all();
         self.report
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum SlotLayoutError {
     /// Slots of zero bytes would all lie at one offset.
-    #[error("slots of 0 bytes")]
+    #[error("slots of 0 bytes; at least 1 is needed")]
     ZeroSlotBytes,
     /// There is no slot to hand out.
     #[error("no slot of {slot_bytes} bytes in a range of {range_bytes} bytes")]
@@ -56,7 +56,7 @@ pub enum SlotAllocError {
 #[non_exhaustive]
 pub enum SlotAllocAtError {
     /// The allocator has no slot of this index.
-    #[error("slot {index} asked of an allocator of {slots} slots")]
+    #[error("there is no slot {index}; the allocator has {slots} slots, from 0 on")]
     OutOfRange {
         /// Index asked for.
         index: u32,
@@ -82,7 +82,7 @@ pub enum SlotAllocAtError {
 #[non_exhaustive]
 pub enum SlotFreeError {
     /// The allocator has no slot of this index.
-    #[error("slot {index} given to an allocator of {slots} slots")]
+    #[error("there is no slot {index}; the allocator has {slots} slots, from 0 on")]
     OutOfRange {
         /// Index given.
         index: u32,

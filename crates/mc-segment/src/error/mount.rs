@@ -81,7 +81,7 @@ pub enum MountError {
         granule_bytes: u64,
     },
     /// There is no allocator with these options.
-    #[error("segment {id}: the options cannot be had")]
+    #[error("segment {id}: no allocator fits the options")]
     Options {
         /// The segment.
         id: SegmentId,
@@ -89,7 +89,7 @@ pub enum MountError {
         source: OptionsError,
     },
     /// The registration limit cannot be kept.
-    #[error("segment {id}: the registration limit cannot be had")]
+    #[error("segment {id}: the limit cuts it into no registrations")]
     Registration {
         /// The segment.
         id: SegmentId,

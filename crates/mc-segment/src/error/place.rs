@@ -100,7 +100,7 @@ pub enum ExactError {
         /// The state it is in.
         state: SegmentState,
     },
-    /// The segment's base is no multiple of the alignment, so that no address
+    /// The segment's base is not a multiple of the alignment, so that no address
     /// in it can be found by its offset.
     #[error("segment {id} has no base aligned to {align}")]
     Misaligned {
@@ -200,7 +200,7 @@ pub enum AdoptCause {
         mounted_epoch: u64,
     },
     /// The descriptor has no pieces.
-    #[error("no extents")]
+    #[error("the descriptor has no extents; at least 1 is needed")]
     NoExtents,
     /// The first piece is not where the buffer is said to be.
     #[error("the address is {address} and the first extent is at {extent_address}")]
@@ -226,7 +226,7 @@ pub enum AdoptCause {
         /// Address of an extent elsewhere.
         other_address: u64,
     },
-    /// A piece cannot be had where it should be.
+    /// A piece cannot be taken where it should be.
     #[error(transparent)]
     Extent(#[from] ExactError),
 }

@@ -8,7 +8,7 @@ use crate::id::SegmentId;
 /// Why a segment keeps its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum ResizeError {
+pub enum SegmentResizeError {
     /// No segment is mounted under the id.
     #[error("segment {id} is not mounted")]
     NotMounted {
@@ -22,7 +22,7 @@ pub enum ResizeError {
         id: SegmentId,
     },
     /// A segment that was to shrink would not.
-    #[error("segment {id} of {capacity} bytes does not shrink to {asked} bytes")]
+    #[error("segment {id} of {capacity} bytes cannot shrink to {asked} bytes")]
     NotSmaller {
         /// The segment.
         id: SegmentId,
@@ -32,7 +32,7 @@ pub enum ResizeError {
         capacity: u64,
     },
     /// A segment that was to grow would not.
-    #[error("segment {id} of {capacity} bytes does not grow to {asked} bytes")]
+    #[error("segment {id} of {capacity} bytes cannot grow to {asked} bytes")]
     NotLarger {
         /// The segment.
         id: SegmentId,

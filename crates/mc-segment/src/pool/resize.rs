@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::SegmentPool;
 pub use crate::tail::SegmentTail;
-use crate::{error::ResizeError, id::SegmentId, mounted::Mounted, tail};
+use crate::{error::SegmentResizeError, id::SegmentId, mounted::Mounted, tail};
 
 impl SegmentPool {
     /// Begins to give up what a segment has behind `capacity` bytes, a multiple
@@ -16,8 +16,8 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// [`NotMounted`](ResizeError::NotMounted), [`Busy`](ResizeError::Busy) or
-    /// [`NotSmaller`](ResizeError::NotSmaller); nothing has changed.
+    /// [`NotMounted`](SegmentResizeError::NotMounted), [`Busy`](SegmentResizeError::Busy) or
+    /// [`NotSmaller`](SegmentResizeError::NotSmaller); nothing has changed.
     ///
     /// # Examples
     ///
@@ -42,8 +42,14 @@ impl SegmentPool {
     /// assert_eq!(pool.placeable_bytes(), 1000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn hold_tail(&self, id: SegmentId, capacity: u64) -> Result<SegmentTail, ResizeError> {
-        let mounted = self.mounted(id).ok_or(ResizeError::NotMounted { id })?;
+    pub fn hold_tail(
+        &self,
+        id: SegmentId,
+        capacity: u64,
+    ) -> Result<SegmentTail, SegmentResizeError> {
+        let mounted = self
+            .mounted(id)
+            .ok_or(SegmentResizeError::NotMounted { id })?;
         let mut tail = SegmentTail::new(mounted, capacity)?;
         tail.take_holes();
         Ok(tail)
@@ -60,9 +66,9 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// [`Occupied`](ResizeError::Occupied) if something is placed there, or
-    /// [`Capacity`](ResizeError::Capacity); the tail is held as before.
-    pub fn shrink(&self, tail: &mut SegmentTail) -> Result<u64, ResizeError> {
+    /// [`Occupied`](SegmentResizeError::Occupied) if something is placed there, or
+    /// [`Capacity`](SegmentResizeError::Capacity); the tail is held as before.
+    pub fn shrink(&self, tail: &mut SegmentTail) -> Result<u64, SegmentResizeError> {
         tail.give_up()?;
         if let Some(mounted) = self.mounted(tail.segment_id()) {
             self.publish_capacity(&mounted);
@@ -75,12 +81,14 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// A [`ResizeError`]; the segment is what it was, unless the heap could not
+    /// A [`SegmentResizeError`]; the segment is what it was, unless the heap could not
     /// hold the tables of the larger one.
-    pub fn grow(&self, id: SegmentId, capacity: u64) -> Result<(), ResizeError> {
-        let mounted = self.mounted(id).ok_or(ResizeError::NotMounted { id })?;
+    pub fn grow(&self, id: SegmentId, capacity: u64) -> Result<(), SegmentResizeError> {
+        let mounted = self
+            .mounted(id)
+            .ok_or(SegmentResizeError::NotMounted { id })?;
         if mounted.resizing.swap(true, Ordering::AcqRel) {
-            return Err(ResizeError::Busy { id });
+            return Err(SegmentResizeError::Busy { id });
         }
         let grown = grow(&mounted, capacity);
         mounted.resizing.store(false, Ordering::Release);
@@ -100,21 +108,21 @@ impl SegmentPool {
     }
 }
 
-fn grow(mounted: &Mounted, capacity: u64) -> Result<(), ResizeError> {
+fn grow(mounted: &Mounted, capacity: u64) -> Result<(), SegmentResizeError> {
     let (id, size, before) = (mounted.info().id, mounted.info().size, mounted.capacity());
     if capacity > size {
-        return Err(ResizeError::PastSize {
+        return Err(SegmentResizeError::PastSize {
             id,
             asked: capacity,
             size,
         });
     }
     if capacity <= before {
-        return Err(ResizeError::NotLarger {
+        return Err(SegmentResizeError::NotLarger {
             id,
             asked: capacity,
             capacity: before,
         });
     }
-    tail::grow(mounted, capacity).map_err(|source| ResizeError::Capacity { id, source })
+    tail::grow(mounted, capacity).map_err(|source| SegmentResizeError::Capacity { id, source })
 }

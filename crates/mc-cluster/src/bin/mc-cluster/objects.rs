@@ -29,9 +29,10 @@ pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>
 pub(crate) async fn get(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
     let client = arguments.client.client().await?;
     let bytes = client.get(arguments.key.as_bytes()).await?;
+    let key = &arguments.key;
     let bytes = bytes.ok_or_else(|| match client.counts().unanswered {
-        0 => "the key is not stored".to_owned(),
-        _ => "the key is not stored where a host answers".to_owned(),
+        0 => format!("no object is stored under {key:?}"),
+        _ => format!("no host that answers has an object under {key:?}"),
     })?;
     match &arguments.file {
         Some(file) => fs::write(file, &bytes)
