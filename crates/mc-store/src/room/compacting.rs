@@ -122,7 +122,8 @@ impl Room<'_> {
         drop(ranks);
         let by_byte = |(object, worth): (&Object, &f64)| worth / object.bytes().max(1) as f64;
         let mut all_by_byte = next.iter().zip(&worth).map(by_byte);
-        let first = all_by_byte.find(|&by_byte| by_byte > 0.0).unwrap_or(1.0);
+        let first = all_by_byte.find(|&by_byte| by_byte > 0.0 && by_byte.is_finite());
+        let first = first.unwrap_or(1.0);
         worth.iter().map(|worth| whole(worth / first)).collect()
     }
 
