@@ -397,12 +397,12 @@ fn the_end_of_a_prompt_leaves_before_its_beginning_however_well_that_would_fit()
     for first in 0..6_u64 {
         let store = local(&[SEGMENT], options(4.0));
         // Prompts of three objects; in one of them, the first has just the size that is wanted.
-        for prompt in 0..6_u64 {
+        for prompt in 0..13_u64 {
             let mut parent = None;
             for depth in 0..3_u64 {
                 let size = match (prompt == first, depth) {
-                    (true, 0) => SEGMENT / 16,
-                    _ => SEGMENT / 20 + 100 * prompt,
+                    (true, 0) => SEGMENT / 32,
+                    _ => SEGMENT / 42 + 10 * prompt,
                 };
                 let key = (10 * prompt + depth).to_be_bytes();
                 let request = PutRequest {
@@ -413,15 +413,15 @@ fn the_end_of_a_prompt_leaves_before_its_beginning_however_well_that_would_fit()
                 parent = Some(key);
             }
         }
-        for number in 100..103 {
-            put(&store, number, SEGMENT / 16).unwrap();
+        for number in 1000..1003 {
+            put(&store, number, SEGMENT / 32).unwrap();
         }
         let is_stored = |number: u64| store.exists(&number.to_be_bytes());
         assert!(
-            (0..6).any(|prompt| !is_stored(10 * prompt + 2)),
+            (0..13).any(|prompt| !is_stored(10 * prompt + 2)),
             "somebody left"
         );
-        for prompt in 0..6 {
+        for prompt in 0..13 {
             for depth in 1..3 {
                 let number = 10 * prompt + depth;
                 assert!(
