@@ -15,7 +15,7 @@ use crate::{ObjectStore, shared::Shared};
 /// How often the thread looks whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOOKS_PER_SECOND: u64 = 20;
-const _: () = assert!(LOOK_EVERY.as_millis() as u64 * LOOKS_PER_SECOND == 1000);
+const _: () = assert!(LOOK_EVERY.as_millis() * LOOKS_PER_SECOND as u128 == 1000);
 
 /// A thread that [compacts](ObjectStore::compact) a store while it is idle.
 ///
