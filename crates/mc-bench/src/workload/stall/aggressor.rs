@@ -5,13 +5,11 @@
 //! share nothing but the store.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
-use mc_store::{Compaction, ObjectStore, Put, PutError, PutRequest, StoreOptions, Watermarks};
+use mc_store::{ObjectStore, Put, PutError, PutRequest, StoreOptions, Watermarks};
 
 use super::duel::{VICTIM_OBJECTS, replace};
-use crate::workload::no_bytes::NoBytes;
 
 /// Bytes of most objects. Nothing is written: segments are of other hosts.
 pub(super) const OBJECT_BYTES: u64 = 4 << 10;
@@ -47,10 +45,6 @@ pub(super) const AGGRESSORS: &[Aggressor] = &[
     Aggressor {
         name: "skewed_put",
         prepare: skewed_put,
-    },
-    Aggressor {
-        name: "compacting_put",
-        prepare: compacting_put,
     },
     Aggressor {
         name: "put_in_pieces",
@@ -106,44 +100,6 @@ fn skewed_put(objects: usize) -> Attack {
         let store = store.clone();
         move |_| {
             put_both(&store);
-            true
-        }
-    };
-    attack(store, call)
-}
-
-/// The smallest objects that are put where others move, and how often their size doubles.
-const MOVED_BYTES_MIN: u64 = OBJECT_BYTES / 4;
-const MOVED_DOUBLINGS: u64 = 5;
-
-/// The average of what [`compacting_put`] puts.
-const MOVED_BYTES_MEAN: u64 =
-    3 * MOVED_BYTES_MIN / 2 * ((1 << MOVED_DOUBLINGS) - 1) / MOVED_DOUBLINGS;
-
-/// Puts of objects of different sizes into a full segment, for which others move. The copier does
-/// nothing, so that more is planned and moved in the time.
-fn compacting_put(objects: usize) -> Attack {
-    let options = StoreOptions {
-        compaction: Compaction::moving(1.0),
-        copier: Some(Arc::new(NoBytes)),
-        ..StoreOptions::default()
-    };
-    let store = store(objects as u64 * MOVED_BYTES_MEAN, options);
-    let mut next = 0_u64;
-    let mut put_next = move |store: &ObjectStore| {
-        // Fibonacci hashing: the sizes of neighbors have nothing to do with each other.
-        let drawn = next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let least = MOVED_BYTES_MIN << (drawn % MOVED_DOUBLINGS);
-        next += 1;
-        commit(put(store, &key(next), least + drawn % least));
-    };
-    while store.stats().moved.objects == 0 {
-        (0..objects.div_ceil(8)).for_each(|_| put_next(&store));
-    }
-    let call = {
-        let store = store.clone();
-        move |_| {
-            put_next(&store);
             true
         }
     };
