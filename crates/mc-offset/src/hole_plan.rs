@@ -5,7 +5,8 @@
 //! the allocations of one stretch go, and in which order. This file tries the
 //! stretches, the cheapest first, until none that is left can be better than
 //! the best plan so far. If what is in a stretch finds no room, `hops` lets a
-//! hole grow over its neighbors. `spares` knows allocations that count as holes,
+//! hole grow over its neighbors. `balance` tries all combinations for one window after another, with
+//! another aim, and `one_move` the first that comes to mind where there is much to look at. `spares` knows allocations that count as holes,
 //! and `elsewhere` the rooms that are not beside the hole.
 
 use alloc::vec::Vec;
@@ -13,13 +14,18 @@ use core::{cmp::Ordering, ops::Range};
 
 use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
+mod balance;
 mod elsewhere;
 mod hops;
+mod one_move;
 mod rooms;
 mod runs;
 mod spares;
 
-use self::{hops::plan_hops, rooms::plan_run, runs::RunSearch, spares::Spares};
+use self::{
+    balance::plan_together, hops::plan_hops, one_move::plan_one_move, rooms::plan_run,
+    runs::RunSearch, spares::Spares,
+};
 
 /// Stretches for which a plan is tried.
 const RUNS_TRIED: usize = 8;
@@ -46,6 +52,27 @@ pub struct HoleOptions {
     pub moved_bytes_max: u64,
     /// Allocations and holes that may be looked at in the search for a place.
     pub nodes_visited_max: u32,
+    /// What makes one plan better than another.
+    pub preference: Preference,
+}
+
+/// What makes one plan better than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preference {
+    /// Evictions that cost less; then, fewer bytes moved.
+    #[default]
+    Cheap,
+    /// Evictions that cost less, in bytes, and what is free in few large holes: a plan may cost as
+    /// much more as a free byte's hole is larger on average then.
+    ///
+    /// Plans of this kind are sought where all nodes may be visited, by trying every combination of
+    /// moves into holes and evictions, up to a limit. Where that finds none, it is as for
+    /// [`Cheap`](Self::Cheap).
+    Together {
+        /// Hundredths of a byte that a byte costs that is moved.
+        moved_percent: u32,
+    },
 }
 
 impl HoleOptions {
@@ -57,6 +84,7 @@ impl HoleOptions {
             align: 1,
             moved_bytes_max: size / 4,
             nodes_visited_max: 256,
+            preference: Preference::Cheap,
         }
     }
 }
@@ -154,7 +182,7 @@ pub enum Optimality {
         /// Bytes that may be moved less at the same cost.
         moved_bytes: u64,
     },
-    /// Not all nodes were looked at.
+    /// Not all nodes were looked at, or another [`Preference`] than the first one was followed.
     Unknown,
 }
 
@@ -196,7 +224,8 @@ impl OffsetAllocator {
     /// far end, so that it gains what is free behind them. Other allocations
     /// stay where they are.
     /// Where all nodes may be visited they all are, and the plan says how good
-    /// it is; otherwise the surroundings of the largest holes are looked at.
+    /// it is; otherwise the surroundings of the largest holes are looked at, and
+    /// first of all whether one neighbor of a large hole can move away.
     ///
     /// Returns `None` if it finds no plan within the budget, if no request of
     /// the size could ever be served, or if the alignment is not a power of
@@ -272,14 +301,26 @@ impl OffsetAllocator {
             return None;
         }
         let space = self.space();
+        let step = self.options().step(options.align);
+        let hole = runs::Hole { charge, step };
+        if let Preference::Together { moved_percent } = options.preference {
+            let plan = plan_together(space, &hole, options, moved_percent, &mut block_cost);
+            if plan.is_some() {
+                return plan;
+            }
+        }
+        if space.node_count() > options.nodes_visited_max {
+            let plan = plan_one_move(space, &hole, options, &mut block_cost);
+            if plan.is_some() {
+                return plan;
+            }
+        }
         let spares = Spares::new(space, spares, &mut block_cost);
         // What may take their places is planned before they could move.
         let mut block_cost = |allocation: &Allocation| match spares.cost(allocation) {
             Some(cost) => BlockCost::evictable(cost),
             None => block_cost(allocation),
         };
-        let step = self.options().step(options.align);
-        let hole = runs::Hole { charge, step };
         let mut search = RunSearch::new(hole, options.moved_bytes_max);
         let visited_max = options.nodes_visited_max;
         let is_complete = search.search(space, &spares, visited_max, &mut block_cost);

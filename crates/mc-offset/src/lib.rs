@@ -198,7 +198,7 @@ pub use error::{
 };
 pub use extents::Extents;
 pub use fit::Fit;
-pub use hole_plan::{BlockCost, HoleOptions, HolePlan, Move, Optimality};
+pub use hole_plan::{BlockCost, HoleOptions, HolePlan, Move, Optimality, Preference};
 pub use neighbors::Neighbor;
 pub use options::Options;
 pub use report::{BinUsage, FreeRange, Histogram, Report};

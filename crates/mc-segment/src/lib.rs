@@ -146,7 +146,7 @@ mod tail;
 
 #[cfg(feature = "metrics")]
 pub use crate::metrics::MetricsPublisher;
-pub use mc_offset::{AllocError, BlockCost, Fit, HoleOptions};
+pub use mc_offset::{AllocError, BlockCost, Fit, HoleOptions, Preference};
 
 pub use crate::{
     block::{Block, BlockWindow, cheapest_window},

@@ -35,6 +35,15 @@ impl ObjectStore {
     /// held as for a put. What never moves for a put does not move here, see
     /// [`Compaction`](crate::Compaction), whose budget is another one.
     pub fn compact(&self, budget_bytes: u64) -> Compacted {
+        self.compact_while(budget_bytes, || true)
+    }
+
+    /// As [`compact`](Self::compact), as long as `goes_on` before each move.
+    pub(crate) fn compact_while(
+        &self,
+        budget_bytes: u64,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Compacted {
         let shared = &*self.shared;
         let mut left = budget_bytes;
         let mut moves = 0;
@@ -45,7 +54,7 @@ impl ObjectStore {
                 let Some(plan) = shared.plan_larger_hole(view.id, left) else {
                     break;
                 };
-                let (made, is_whole) = shared.carry_out(view.id, &plan, &mut left);
+                let (made, is_whole) = shared.carry_out(view.id, &plan, &mut left, &mut goes_on);
                 moves += made;
                 if !is_whole {
                     break;
@@ -88,16 +97,18 @@ impl Shared {
         })
     }
 
-    /// Makes the moves of a plan; returns how many were made, and whether all.
+    /// Makes the moves of a plan, as long as `goes_on` before each; returns how
+    /// many were made, and whether all.
     pub(crate) fn carry_out(
         &self,
         segment: SegmentId,
         plan: &BlockPlan,
         budget: &mut u64,
+        mut goes_on: impl FnMut() -> bool,
     ) -> (u64, bool) {
         let mut made = 0;
         for step in &plan.moves {
-            let Some(owner) = step.owner else {
+            let Some(owner) = step.owner.filter(|_| goes_on()) else {
                 return (made, false);
             };
             let step = Step {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How many bytes a put that finds no hole may move to make one.
 ///
 /// With moves, who leaves does not depend on what lies beside it: of the next
-/// ones in order those leave that fit best, as far as bytes are short, and what
-/// is left between holes is copied together. Where the budget is not enough,
+/// ones in order, without the beginnings of prompts whose ends are among them,
+/// those leave that fit best, as far as bytes are short, and what is left
+/// between holes is copied together. Where the budget is not enough,
 /// the neighbors leave that are worth least together.
 ///
 /// Puts of several replicas move nothing. Objects that are leased, pinned or in

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod evict;
 mod hints;
+mod idle;
 mod index;
 pub mod journal;
 mod keeper;
@@ -61,6 +62,7 @@ pub use crate::{
         StoreOptionsError, TenantError, WriteError,
     },
     events::{Event, EventKind, Events},
+    idle::IdleCompactor,
     lease::Lease,
     moves::{Moved, UnderReplicated, Unmounted},
     open::{Opened, StoreOpenError},

@@ -399,6 +399,11 @@ impl Ranks {
         self.groups.worth(object.id) * kept * object.bytes() as f64
     }
 
+    /// Returns the object before another in its prompt, if both are stored.
+    pub(crate) fn parent(&self, id: ObjectId) -> Option<ObjectId> {
+        self.is_known(id).then(|| self.groups.parent(id))?
+    }
+
     /// Returns how many objects are not offered.
     pub(crate) fn hidden(&self) -> u64 {
         self.hidden

@@ -276,7 +276,7 @@ impl Shrinking<'_> {
             costs
         })?;
         let mut unlimited = u64::MAX;
-        let (_, is_whole) = shared.carry_out(id, &plan, &mut unlimited);
+        let (_, is_whole) = shared.carry_out(id, &plan, &mut unlimited, || true);
         let placed = is_whole.then(|| shared.pool.place_at(id, plan.window.start, size));
         placed?.ok()
     }

@@ -4,7 +4,8 @@
 //! all together no more than the sum; nothing that is leased, pinned or somebody else's moves; who
 //! leaves is next in order where moves suffice; a copier that fails or panics at any slice leaves
 //! the object where it was, and the put finds room otherwise; memory of others is left alone
-//! without a copier.
+//! without a copier; the beginning of a prompt never leaves before its end for a better fit; a
+//! thread that works in idle time keeps to its rate, is still while others put, and ends when told.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
@@ -16,7 +17,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{mount_local, mount_sizes, pool};
@@ -207,6 +208,10 @@ fn objects_keep_their_bytes_and_puts_their_budgets() {
             }
             let moved = store.stats().moved.bytes - before;
             assert!(moved as f64 <= budget * size as f64, "{moved} for {size}");
+            let pool = store.pool();
+            let free = pool.stats().total.free_bytes;
+            let taken = pool.placed_bytes_in_placeable();
+            assert_eq!(free + taken, SEGMENT + SEGMENT / 2, "at {number}");
             let other = random.random_range(0..=number);
             if let Some(lease) = store.get(&other.to_be_bytes()) {
                 assert_eq!(lease.read().unwrap(), contents(other, sizes[&other]));
@@ -385,4 +390,110 @@ fn threads_that_read_find_every_object_whole_while_puts_move() {
     });
     assert!(store.stats().moved.objects > 0);
     store.check_invariants();
+}
+
+#[test]
+fn the_end_of_a_prompt_leaves_before_its_beginning_however_well_that_would_fit() {
+    for first in 0..6_u64 {
+        let store = local(&[SEGMENT], options(4.0));
+        // Prompts of three objects; in one of them, the first has just the size that is wanted.
+        for prompt in 0..13_u64 {
+            let mut parent = None;
+            for depth in 0..3_u64 {
+                let size = match (prompt == first, depth) {
+                    (true, 0) => SEGMENT / 32,
+                    _ => SEGMENT / 42 + 10 * prompt,
+                };
+                let key = (10 * prompt + depth).to_be_bytes();
+                let request = PutRequest {
+                    parent: parent.as_ref().map(|parent: &[u8; 8]| &parent[..]),
+                    ..PutRequest::new(size)
+                };
+                store.put(&key, &request).unwrap().commit().unwrap();
+                parent = Some(key);
+            }
+        }
+        for number in 1000..1003 {
+            put(&store, number, SEGMENT / 32).unwrap();
+        }
+        let is_stored = |number: u64| store.exists(&number.to_be_bytes());
+        assert!(
+            (0..13).any(|prompt| !is_stored(10 * prompt + 2)),
+            "somebody left"
+        );
+        for prompt in 0..13 {
+            for depth in 1..3 {
+                let number = 10 * prompt + depth;
+                assert!(
+                    !is_stored(number) || is_stored(number - 1),
+                    "{number} is of no use"
+                );
+            }
+        }
+        store.check_invariants();
+    }
+}
+
+#[test]
+fn a_thread_makes_holes_in_idle_time_within_its_rate_and_ends() {
+    let size = SEGMENT / 10;
+    let store = local(&[SEGMENT], options(0.0));
+    comb(&store);
+    let rate = 4 * size;
+    let begun = Instant::now();
+    let compactor = store.compact_when_idle(rate).unwrap();
+    let is_whole = || store.pool().segments()[0].largest_hole >= 4 * size;
+    while !is_whole() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is done");
+        thread::sleep(Duration::from_millis(5));
+        let moved = store.stats().moved.bytes as f64;
+        // What is allowed before the first look counts, too.
+        let allowed = rate as f64 * (begun.elapsed().as_secs_f64() + 0.1);
+        assert!(moved <= allowed, "{moved} of {allowed}");
+    }
+    assert_eq!(store.stats().on_demand.objects, 0);
+    for number in (1..10).step_by(2) {
+        check(&store, number, size);
+    }
+    drop(compactor);
+    for number in (1..6_u64).step_by(2) {
+        store
+            .remove(&number.to_be_bytes(), Removal::IfIdle)
+            .unwrap();
+    }
+    let before = store.stats().moved;
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(store.stats().moved, before, "it has ended");
+    store.check_invariants();
+}
+
+#[test]
+fn the_thread_is_still_while_others_put() {
+    let store = local(&[SEGMENT], options(0.0));
+    comb(&store);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1000..u64::MAX {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let key = number.to_be_bytes();
+                let put = store.put(&key, &PutRequest::new(8)).unwrap();
+                put.commit().unwrap();
+                store.remove(&key, Removal::Now).unwrap();
+            }
+        });
+        let begun = store.stats().committed;
+        while store.stats().committed < begun + 10 {
+            thread::yield_now();
+        }
+        let compactor = store.compact_when_idle(SEGMENT).unwrap();
+        thread::sleep(Duration::from_millis(400));
+        drop(compactor);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    // On a machine with other work, the thread that puts may be away between two looks.
+    let moved = store.stats().moved.objects;
+    assert!(moved <= 1, "{moved} moves");
 }

@@ -9,7 +9,9 @@
 //! 3. So it is when a lease was refused because the object was leaving, and it stays.
 //! 4. Of several who let an object go one succeeds.
 //! 5. A use that nobody disturbs is told, once, in its order; one that is disturbed at most once.
-//! 6. The explorer can tell: a reader that looks first and counts then is caught.
+//! 6. A lease that is taken while a copy runs reads the old place and ends the move, and one that
+//!    comes when the object has moved reads the new one: never a place that is free, nor half a copy.
+//! 7. The explorer can tell: a reader that looks first and counts then is caught.
 #![cfg(test)]
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
@@ -19,8 +21,8 @@ use std::num::NonZeroU64;
 use loom::{
     cell::UnsafeCell,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     thread,
 };
@@ -176,6 +178,101 @@ fn uses_are_told_once_and_in_order() {
             if taken != 0 {
                 assert_eq!(told, [1, 2], "nobody was in the way");
             }
+        });
+    }
+}
+
+/// A place for a byte; loom reports two threads in it without an order, one of which writes.
+struct Place {
+    access: UnsafeCell<()>,
+    byte: AtomicU8,
+}
+
+impl Place {
+    fn new(byte: u8) -> Self {
+        Self {
+            access: UnsafeCell::new(()),
+            byte: AtomicU8::new(byte),
+        }
+    }
+
+    fn read(&self) -> u8 {
+        self.access.with(|_| self.byte.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, byte: u8) {
+        self.access
+            .with_mut(|_| self.byte.store(byte, Ordering::Relaxed));
+    }
+}
+
+/// An object that moves from one place to another, in a slot that is read and replaced under a
+/// lock, as that of a shard.
+struct Moving {
+    slot: Mutex<(usize, Arc<Claims>)>,
+    places: [Place; 2],
+}
+
+const BYTES: u8 = 7;
+const FREED: u8 = 0;
+
+impl Moving {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            slot: Mutex::new((0, Arc::new(Claims::new()))),
+            places: [Place::new(BYTES), Place::new(FREED)],
+        })
+    }
+
+    /// Reads the object under a lease; returns where it was.
+    fn read(&self) -> usize {
+        let (place, claims) = {
+            let slot = self.slot.lock().unwrap();
+            slot.1.lease().expect("it is somewhere at any time");
+            (slot.0, Arc::clone(&slot.1))
+        };
+        assert_eq!(self.places[place].read(), BYTES, "in place {place}");
+        let _ = claims.end_lease();
+        place
+    }
+
+    /// Copies if nobody uses the object, switches if nobody has begun to, and frees the old place;
+    /// returns whether it got there.
+    fn relocate(&self) -> bool {
+        let claims = Arc::clone(&self.slot.lock().unwrap().1);
+        if claims.claim().is_some() {
+            return false;
+        }
+        self.places[1].write(self.places[0].read());
+        {
+            let mut slot = self.slot.lock().unwrap();
+            if claims.leave().is_err() {
+                return false;
+            }
+            *slot = (1, Arc::new(claims.after_move()));
+        }
+        self.places[0].write(FREED);
+        true
+    }
+}
+
+#[test]
+fn a_lease_while_a_copy_runs_reads_the_old_place_and_ends_the_move() {
+    for readers in [1, 2] {
+        loom::model(move || {
+            let moving = Moving::new();
+            let threads: Vec<_> = (0..readers)
+                .map(|_| {
+                    let moving = Arc::clone(&moving);
+                    thread::spawn(move || moving.read())
+                })
+                .collect();
+            let is_moved = moving.relocate();
+            for thread in threads {
+                let place = thread.join().unwrap();
+                assert!(is_moved || place == 0, "it was where it is");
+            }
+            assert_eq!(moving.read(), usize::from(is_moved));
         });
     }
 }

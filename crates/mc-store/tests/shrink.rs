@@ -369,6 +369,57 @@ fn resize_in_rounds(store: &ObjectStore, read: &AtomicU64) {
 }
 
 #[test]
+fn half_of_a_segment_under_load_is_given_back_and_nothing_that_fits_is_lost() {
+    let bytes = memory(SEGMENT);
+    let address = bytes.pool().as_ptr().addr();
+    bytes.write(0..1 << 20).unwrap().fill(1);
+    let segments = pool(Strategy::default(), 1);
+    let segment = Segment::local(info(1, SEGMENT), Memory::pool(bytes));
+    segments.mount(segment).unwrap();
+    let store = ObjectStore::new(segments, options()).unwrap();
+    for number in 0..16 {
+        put(&store, number, OBJECT).unwrap();
+    }
+    let kept: Vec<u64> = (1..16).step_by(3).collect();
+    for number in (0..16_u64).filter(|number| !kept.contains(number)) {
+        store.remove(&number.to_be_bytes(), Removal::Now).unwrap();
+    }
+    let is_over = AtomicBool::new(false);
+    let shrunk = thread::scope(|scope| {
+        let (store, is_over, kept) = (&store, &is_over, &kept);
+        let (began, begins) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+            for number in 1000.. {
+                put(store, number, OBJECT / 16).unwrap();
+                check(store, kept[random.random_range(0..kept.len())], OBJECT);
+                check(store, number, OBJECT / 16);
+                store.remove(&number.to_be_bytes(), Removal::Now).unwrap();
+                let _ = began.send(());
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        begins.recv().unwrap();
+        // Whoever reads at the moment may be in the way.
+        let mut tries = (0..50).map(|_| store.shrink(ID, SEGMENT / 2));
+        let shrunk = tries.find_map(Result::ok);
+        is_over.store(true, Ordering::Relaxed);
+        shrunk
+    });
+    let shrunk = shrunk.expect("nobody is in the way for long");
+    assert_eq!((shrunk.evicted.objects, stored(&store)), (0, kept.clone()));
+    assert!(shrunk.released_bytes >= SEGMENT / 2, "{shrunk:?}");
+    assert!(resident_bytes(address) <= SEGMENT / 2);
+    for number in kept {
+        check(&store, number, OBJECT);
+    }
+    check_places(&store, SEGMENT / 2);
+    store.check_invariants();
+}
+
+#[test]
 fn a_store_that_is_opened_again_has_what_was_kept() {
     let directory = tempfile::tempdir().unwrap();
     let file = |info: &SegmentInfo| {

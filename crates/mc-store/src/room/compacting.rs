@@ -1,10 +1,13 @@
 //! Making a hole by moving what is between holes, where the next in order leave
 //! only as far as bytes are short.
 //!
-//! Which of the next leave is decided by what fits: where sizes are much alike,
-//! what the first leaves over would stay in pieces that no move brings together.
+//! Which of the next leave is decided by what fits and by what the policy says
+//! they are worth: where sizes are much alike, what the first leaves over would
+//! stay in pieces that no move brings together.
 
-use mc_segment::{Block, BlockCost, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, SegmentId};
+use std::collections::HashSet;
+
+use mc_segment::{Block, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentId};
 
 use super::{NEXT, Room};
 use crate::{
@@ -26,7 +29,11 @@ const LEAVING_MAX: usize = 512;
 
 /// One of this many parts of a request may be left over of a hole that is taken
 /// without a look at others.
-const SNUG_SHARE: u64 = 16;
+const SNUG_SHARE: u64 = 64;
+
+/// Hundredths of a byte that leaves which a byte that moves counts for, at most:
+/// where a put may move more than it places, less in proportion.
+const MOVED_PERCENT: u64 = 10;
 
 /// The next objects with one of this many parts of all bytes leave in any order.
 const EQUALS_SHARE: u64 = 8;
@@ -63,7 +70,7 @@ impl Room<'_> {
     /// Returns whether it is there, or is when those who were claimed have left.
     pub(super) fn compact(&mut self, first: Vec<Object>) -> bool {
         let sites = self.sites(&first);
-        if let Some((segment, plan)) = self.find_plan(&[], &sites) {
+        if let Some((segment, plan)) = self.find_plan(&[], &[], &sites) {
             // Whoever holds on to an object keeps its place from being free.
             drop(first);
             return self.carry_out(segment, &plan, Vec::new());
@@ -74,6 +81,7 @@ impl Room<'_> {
             next = self.candidates(LEAVING_MAX);
         }
         self.pass_over(&mut next);
+        let losses = self.keep_ends(&mut next);
         let sites = self.sites(&next);
         let is_enough = |&count: &usize| self.may_suffice(&next[..count], &sites);
         let Some(least) = (1..=next.len()).find(is_enough) else {
@@ -86,8 +94,9 @@ impl Room<'_> {
         let begin = least.max(equals);
         // Twice as many each time, so that the search ends soon.
         for count in std::iter::successors(Some(begin), |&count| Some(2 * count)) {
-            let spares = &next[..count.min(next.len())];
-            if let Some((segment, plan)) = self.find_plan(spares, &sites) {
+            let count = count.min(next.len());
+            let spares = &next[..count];
+            if let Some((segment, plan)) = self.find_plan(spares, &losses[..count], &sites) {
                 let victims = named(spares, segment, &plan);
                 drop(next);
                 return self.carry_out(segment, &plan, victims);
@@ -97,6 +106,27 @@ impl Room<'_> {
             }
         }
         false
+    }
+
+    /// Takes those off a list whose children in their prompts are on it, too, and
+    /// returns what is lost with each of the others, counted in bytes of the first.
+    ///
+    /// What fits best may leave out of order, but not the beginning of a prompt
+    /// before its end, which is worth nothing then.
+    fn keep_ends(&self, next: &mut Vec<Object>) -> Vec<u64> {
+        let ranks = self.shared.order.lock();
+        let parents: HashSet<ObjectId> = next
+            .iter()
+            .filter_map(|object| ranks.parent(object.id))
+            .collect();
+        next.retain(|object| !parents.contains(&object.id));
+        let worth: Vec<f64> = next.iter().map(|object| ranks.worth(object)).collect();
+        drop(ranks);
+        let by_byte = |(object, worth): (&Object, &f64)| worth / object.bytes().max(1) as f64;
+        let mut all_by_byte = next.iter().zip(&worth).map(by_byte);
+        let first = all_by_byte.find(|&by_byte| by_byte > 0.0 && by_byte.is_finite());
+        let first = first.unwrap_or(1.0);
+        worth.iter().map(|worth| whole(worth / first)).collect()
     }
 
     /// Takes those off a list that are out of all proportion to the demand, the
@@ -236,8 +266,13 @@ impl Room<'_> {
     }
 
     /// Returns a plan that moves no more than the budget, where some objects
-    /// may leave, and its segment.
-    fn find_plan(&self, spares: &[Object], sites: &[Site]) -> Option<(SegmentId, BlockPlan)> {
+    /// may leave, at some losses, and its segment.
+    fn find_plan(
+        &self,
+        spares: &[Object],
+        losses: &[u64],
+        sites: &[Site],
+    ) -> Option<(SegmentId, BlockPlan)> {
         let mut best: Option<(SegmentId, BlockPlan)> = None;
         for site in sites {
             let here = self.leaving_in(site.segment, spares);
@@ -248,13 +283,18 @@ impl Room<'_> {
                 align: self.demand.align,
                 moved_bytes_max: self.budget,
                 nodes_visited_max: self.nodes_visited_max(site.charged),
+                preference: self.preference(),
                 ..HoleOptions::new(self.demand.size)
             };
             let weigh = |blocks: &[Block]| {
                 let mut costs = self.shared.movable(site.segment, blocks, self.now);
                 for (block, cost) in blocks.iter().zip(&mut costs) {
                     if here.iter().any(|buffer| is_at(buffer, block)) {
-                        *cost = BlockCost::evictable(block.size);
+                        let at = spares
+                            .iter()
+                            .position(|object| object.is_at(site.segment, block.address));
+                        let loss = at.and_then(|at| losses.get(at).copied());
+                        *cost = cost.or_evictable(loss.unwrap_or(block.size));
                     }
                 }
                 costs
@@ -275,6 +315,17 @@ impl Room<'_> {
             }
         }
         best
+    }
+
+    /// Returns how moves are weighed against what leaves: the cheaper, the more
+    /// of them are left.
+    fn preference(&self) -> Preference {
+        let size = u128::from(self.demand.size);
+        let percent = u128::from(MOVED_PERCENT) * size / u128::from(self.budget.max(1));
+        let percent = percent.min(u128::from(MOVED_PERCENT));
+        Preference::Together {
+            moved_percent: u32::try_from(percent).unwrap_or(u32::MAX),
+        }
     }
 
     /// Claims who leaves, and moves what is in the way.
@@ -332,6 +383,17 @@ impl Room<'_> {
 fn is_at(buffer: &PlacedBuffer, block: &Block) -> bool {
     let mut extents = buffer.extents();
     extents.any(|extent| extent.address == block.address)
+}
+
+/// Returns the whole part of a loss, at least 1.
+fn whole(loss: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is out of range is clamped"
+    )]
+    let whole = loss as u64;
+    whole.max(1)
 }
 
 fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
