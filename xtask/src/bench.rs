@@ -13,9 +13,6 @@ use crate::page;
 use crate::regression::{self, Compared};
 use crate::workspace::{metadata, root, say, shell};
 
-/// Workloads with subjects that need reserved huge pages.
-const HUGEPAGE_WORKLOADS: [&str; 2] = ["arena", "populate"];
-
 /// How much to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -60,13 +57,13 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
     let command = build(&shell)?;
     let flag = effort.flag();
     let start = Instant::now();
-    let names = WORKLOADS.iter().map(|workload| workload.name);
-    let asked: Vec<&str> = names
-        .filter(|name| only.is_empty() || only.iter().any(|asked| asked == name))
-        .collect();
-    for &name in &asked {
+    let is_asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
+    let workloads = WORKLOADS.iter().filter(|workload| is_asked(workload.name));
+    let asked: Vec<&str> = workloads.clone().map(|workload| workload.name).collect();
+    for workload in workloads {
+        let name = workload.name;
         let file = data.join(name).with_extension("json");
-        let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
+        let _reserved = workload.needs_hugepages.then(reserve_hugepages);
         cmd!(
             shell,
             "{command} {name} {flag...} --format json --out {file}"

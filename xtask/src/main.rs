@@ -11,6 +11,7 @@ mod deploy;
 mod dist;
 mod drill;
 mod figures;
+mod freshness;
 mod fuzz;
 mod hugepages;
 mod links;

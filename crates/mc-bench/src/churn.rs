@@ -13,14 +13,13 @@
 
 mod classes;
 
-use std::time::{Duration, Instant};
-
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::moments::{Map, Moments};
 use crate::occupancy::Occupancy;
 use crate::subject::{Placement, Pool, Subject};
+use crate::timing::{REPEATS, Stopwatch, Took};
 
 pub use self::classes::Classes;
 
@@ -70,8 +69,8 @@ pub enum Sampling {
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Duration of the timed section.
-    pub elapsed: Duration,
+    /// The timed section, in parts of about equal length.
+    pub took: Vec<Took>,
     /// Live bytes at the sampled moments, in order of time.
     pub live_bytes_samples: Vec<u64>,
     /// Timed requests that were given up because nothing was left to evict; where objects have
@@ -113,9 +112,9 @@ fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome
         store.put(size_bytes);
     }
     store.start_sampling(plan);
-    let (mut elapsed, mut moments, mut done) = (Duration::ZERO, Moments::default(), 0);
+    let (mut took, mut moments, mut done) = (Vec::new(), Moments::default(), 0);
     for part in plan.parts() {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         match plan.sampling {
             Sampling::Operation => {
                 for &size_bytes in part {
@@ -129,18 +128,23 @@ fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome
                 }
             }
         }
-        elapsed += start.elapsed();
+        took.push(watch.stop(part.len() as u64));
         done += part.len() as u64;
         let counts = [done, store.live_bytes, store.evicted, store.refused];
         plan.keep_moment(&mut moments, &store.subject, counts);
     }
-    store.into_outcome(elapsed, moments)
+    store.into_outcome(took, moments)
 }
 
 impl Plan {
-    /// Returns the timed sizes, divided where moments are kept.
+    /// Returns the timed sizes in parts: as many as moments are kept, or as many as a row has repeats.
     fn parts(&self) -> impl Iterator<Item = &[u64]> {
-        let len = self.timed.len().div_ceil(self.moments.max(1));
+        let parts = if self.moments == 0 {
+            REPEATS
+        } else {
+            self.moments
+        };
+        let len = self.timed.len().div_ceil(parts);
         self.timed.chunks(len.max(1))
     }
 
@@ -258,7 +262,7 @@ impl<S: Subject> Store<S> {
         self.evicted += victims as u64;
     }
 
-    fn into_outcome(self, elapsed: Duration, moments: Moments) -> Outcome {
+    fn into_outcome(self, took: Vec<Took>, moments: Moments) -> Outcome {
         let mut checksum = Checksum::new();
         self.samples
             .iter()
@@ -269,7 +273,7 @@ impl<S: Subject> Store<S> {
             checksum.add_placement(self.subject.placement(token));
         }
         Outcome {
-            elapsed,
+            took,
             live_bytes_samples: self.samples,
             refused: self.refused,
             refused_others: 0,

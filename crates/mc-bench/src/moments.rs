@@ -47,15 +47,12 @@ impl Moments {
         self.maps.extend(map.into_iter().flat_map(Map::digits));
     }
 
-    /// Appends what was kept to a record.
-    #[must_use]
-    pub fn describe(&self, run: Run) -> Run {
-        let with = |run: Run, (name, list): &(&'static str, Vec<f64>)| run.with(name, list.clone());
-        let run = self.figures.iter().fold(run, with);
-        if self.maps.is_empty() {
-            run
-        } else {
-            run.with(MAP, self.maps.as_str())
+    /// Appends what was kept to a run.
+    pub fn describe(&self, run: &mut Run) {
+        let figures = self.figures.iter();
+        figures.for_each(|(name, list)| run.set(name, list));
+        if !self.maps.is_empty() {
+            run.set(MAP, &self.maps);
         }
     }
 }
@@ -157,15 +154,15 @@ mod tests {
             &[("requests_moments", 2.0), ("hits_moments", 0.7)],
             Some(&map),
         );
-        let run = moments.describe(Run::new("sample", "none"));
-        assert_eq!(run.value("hits_moments"), Some(&vec![0.5, 0.7].into()));
-        assert_eq!(run.text(MAP).map(str::len), Some(384));
+        let mut run = Run::default();
+        moments.describe(&mut run);
         assert_eq!(
-            Moments::default()
-                .describe(Run::new("sample", "none"))
-                .fields()
-                .count(),
-            2
+            run.value("hits_moments"),
+            Some(&[0.5, 0.7].as_slice().into())
         );
+        assert_eq!(run.text(MAP).map(str::len), Some(384));
+        let mut run = Run::default();
+        Moments::default().describe(&mut run);
+        assert_eq!(run, Run::default());
     }
 }

@@ -1,6 +1,4 @@
-//! Order statistics of samples: the lower-tail percentiles of utilization and the median of times.
-
-use std::time::Duration;
+//! Order statistics of samples: the lower-tail percentiles of utilization.
 
 /// Quantiles that the percentile curve of a run is made of: one per hundredth, both ends included.
 const CURVE_POINTS: u32 = 101;
@@ -52,18 +50,6 @@ pub fn utilization_curve(sorted_live_bytes: &[u64], pool_bytes: u64) -> Vec<f64>
     }
     let at = |hundredths| lower_tail(sorted_live_bytes, hundredths) as f64 / pool_bytes as f64;
     (0..CURVE_POINTS).map(at).collect()
-}
-
-/// Returns the median; of an even number of times the earlier of the middle two.
-///
-/// # Panics
-///
-/// Panics without times.
-#[must_use]
-pub fn median(mut times: Vec<Duration>) -> Duration {
-    assert!(!times.is_empty(), "a median needs at least one time");
-    times.sort_unstable();
-    times[(times.len() - 1) / 2]
 }
 
 /// Returns the geometric mean of positive numbers, or nothing without numbers.
@@ -129,12 +115,6 @@ mod tests {
         let curve = utilization_curve(&samples, 100);
         assert_eq!(curve.len(), 101);
         assert_eq!((curve[0], curve[50], curve[100]), (0.0, 0.5, 1.0));
-    }
-
-    #[test]
-    fn median_of_times_ignores_one_outlier() {
-        let times = [5, 900, 6].map(Duration::from_nanos).to_vec();
-        assert_eq!(median(times), Duration::from_nanos(6));
     }
 
     #[test]

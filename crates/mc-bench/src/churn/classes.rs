@@ -2,11 +2,11 @@
 //! when a request is refused, and the largest may cause only so much eviction.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
 use crate::moments::Moments;
 use crate::occupancy::Occupancy;
 use crate::subject::Subject;
+use crate::timing::Stopwatch;
 
 use super::{Checksum, Outcome, Plan};
 
@@ -40,14 +40,14 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
     // Zeroes would come from untouched pages; anything else has to be written.
     let mut samples = vec![u64::MAX; plan.timed.len()];
     samples.clear();
-    let (mut elapsed, mut moments) = (Duration::ZERO, Moments::default());
+    let (mut took, mut moments) = (Vec::new(), Moments::default());
     for part in plan.parts() {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         for &size_bytes in part {
             store.put(size_bytes);
             samples.push(store.live_bytes);
         }
-        elapsed += start.elapsed();
+        took.push(watch.stop(part.len() as u64));
         let refused = store.refused_budgeted + store.refused_others;
         let counts = [
             samples.len() as u64,
@@ -58,7 +58,7 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
         plan.keep_moment(&mut moments, &store.subject, counts);
     }
     Outcome {
-        elapsed,
+        took,
         refused: store.refused_budgeted,
         refused_others: store.refused_others,
         evicted: store.evicted,

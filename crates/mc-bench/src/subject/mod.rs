@@ -69,6 +69,15 @@ impl Pool {
     }
 }
 
+/// A subject by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Name on the command line and in every output.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+}
+
 /// One row of the subject table.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -165,16 +174,15 @@ pub const NONE: &str = "none";
 /// Name of the reference that every row's harness cost and bound come from.
 pub const ORACLE: &str = "oracle";
 
-/// Names of all subjects, in the order of the table.
-pub const NAMES: &[&str] = &{
-    let mut names = [""; SUBJECTS.len()];
-    let mut index = 0;
-    while index < SUBJECTS.len() {
-        names[index] = SUBJECTS[index].name;
-        index += 1;
-    }
-    names
-};
+/// Returns names and summaries of all subjects, in the order of the table.
+#[must_use]
+pub fn described() -> Vec<Described> {
+    let described = SUBJECTS.iter().map(|entry| Described {
+        name: entry.name,
+        summary: entry.summary,
+    });
+    described.collect()
+}
 
 /// Returns the entry of a name.
 #[must_use]

@@ -8,7 +8,8 @@ use crate::record::Run;
 use crate::row::{Label, Measured, Observer, Row};
 use crate::subject::Pool;
 
-use super::{Effort, Request, churn_run, with_distribution};
+use super::placed::{self, Mixed};
+use super::{Effort, Request};
 
 /// A workload of one row whose sizes are drawn independently.
 pub(super) struct Mix {
@@ -27,16 +28,15 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    /// Returns the record of every subject of a request.
+    /// Returns the run of every subject of a request.
     pub(super) fn runs(&self, request: &Request, observer: Observer<'_>) -> Vec<Run> {
         let plan = self.plan(request);
-        let (ops, pool_bytes) = (plan.timed.len(), self.pool.capacity_bytes);
-        let record = |measured: &Measured| {
-            let run = churn_run(self.name, measured, request, ops).with("pool_bytes", pool_bytes);
-            with_distribution(run, &measured.outcome, pool_bytes)
-        };
         let measured = measure(self.name, self.row, &plan, request, observer);
-        measured.iter().map(record).collect()
+        let run = |measured: &Measured| {
+            let record = Mixed::of(measured, request, &plan);
+            placed::run(self.name, &record, &measured.outcome)
+        };
+        measured.iter().map(run).collect()
     }
 
     fn plan(&self, request: &Request) -> Plan {
@@ -73,12 +73,7 @@ pub(super) fn measure(
     request: &Request,
     observer: Observer<'_>,
 ) -> Vec<Measured> {
-    let label = Label {
-        workload,
-        row,
-        index: 0,
-        rows: 1,
-    };
+    let label = Label::only(workload, row);
     let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
     Row {
         label,

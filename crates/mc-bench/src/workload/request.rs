@@ -3,7 +3,7 @@
 use mc_arena::PoolError;
 
 use crate::record::SkippedRun;
-use crate::row::REPEATS;
+use crate::timing::REPEATS;
 
 use super::replay::{self, ReplayError, ReplayOptions};
 use super::{Sizes, Skipped, WORKLOADS, Workload, by_name, strategies};
@@ -181,7 +181,7 @@ impl Default for Request {
 }
 
 impl Request {
-    /// Returns how often the short rows of this request are repeated at most.
+    /// Returns how often the rows of this request are repeated at most.
     #[must_use]
     pub fn repeats_max(&self) -> usize {
         match self.effort {
@@ -260,8 +260,8 @@ pub fn select(
         };
         subjects.retain(|name| left_out.iter().all(|skipped| skipped.subject != *name));
         let skipped_run = |Skipped { subject, reason }| SkippedRun {
-            workload: workload.name,
-            subject,
+            workload: workload.name.to_owned(),
+            subject: subject.to_owned(),
             reason: reason.to_owned(),
         };
         selection

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Format of the document
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+    /// Show every field instead of what fits a screen, in tables and Markdown
+    #[arg(long)]
+    pub(crate) wide: bool,
     /// Write the document to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

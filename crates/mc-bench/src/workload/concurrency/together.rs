@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::pin;
-use crate::probe::{Clocked, Probe, Unclocked, histogram};
+use crate::probe::{Clocked, Probe, Unclocked, histogram, thread_time};
+use crate::timing::Took;
 use crate::workload::RequestError;
 
 use super::scenario::Load;
@@ -20,7 +21,7 @@ const WARM_UP_ITERATIONS: u64 = 1_000;
 /// What a phase without clocks in its loop gives.
 pub(super) struct Throughput {
     /// From the first operation of the first thread to the last of the last.
-    pub(super) elapsed: Duration,
+    pub(super) took: Took,
     /// Operations that did not end as the scenario expects.
     pub(super) unexpected: u64,
     /// What was free when the threads started.
@@ -45,6 +46,7 @@ impl Latency {
 struct Part<P> {
     start: Instant,
     end: Instant,
+    processor: Duration,
     unexpected: u64,
     probe: P,
 }
@@ -56,7 +58,11 @@ pub(super) fn throughput<S: Shareable>(load: &Load) -> Result<Throughput, Reques
     let end = parts.iter().map(|part| part.end).max();
     let elapsed = start.zip(end).map(|(start, end)| end - start);
     Ok(Throughput {
-        elapsed: elapsed.expect("there is at least one thread"),
+        took: Took {
+            wall: elapsed.expect("there is at least one thread"),
+            processor: Some(parts.iter().map(|part| part.processor).sum()),
+            ops: load.iterations * load.threads as u64,
+        },
         unexpected: parts.iter().map(|part| part.unexpected).sum(),
         holes,
     })
@@ -117,15 +123,16 @@ fn worker<S: Shareable, P: Probe>(
 ) -> Part<P> {
     task.warm_up(subject, WARM_UP_ITERATIONS);
     barrier.wait();
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), thread_time());
     let unexpected = task.run(subject, iterations, &mut probe);
-    let end = Instant::now();
+    let (end, processor) = (Instant::now(), thread_time() - used);
     // Frees would disturb the threads that still run.
     barrier.wait();
     task.finish(subject);
     Part {
         start,
         end,
+        processor,
         unexpected,
         probe,
     }

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::pin;
 use crate::probe::{Clocked, Probe, Unclocked, histogram, thread_time};
+use crate::timing::Took;
 
 use super::plan::{Asked, Key, Load, Scenario};
 use super::subject::Subject;
@@ -40,9 +41,7 @@ pub(super) struct Filled<'k, S> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Throughput {
     /// From the first call of the first thread to the last of the last.
-    pub(super) elapsed: Duration,
-    /// Processor time of all threads.
-    pub(super) processor: Duration,
+    pub(super) took: Took,
     pub(super) tally: Tally,
 }
 
@@ -159,8 +158,11 @@ impl<S: Subject> Measure for Filled<'_, S> {
         let end = parts.iter().map(|part| part.end).max();
         let elapsed = start.zip(end).map(|(start, end)| end - start);
         Throughput {
-            elapsed: elapsed.expect("there is at least one thread"),
-            processor: parts.iter().map(|part| part.processor).sum(),
+            took: Took {
+                wall: elapsed.expect("there is at least one thread"),
+                processor: Some(parts.iter().map(|part| part.processor).sum()),
+                ops: (load.threads * load.calls * load.scenario.keys_per_call()) as u64,
+            },
             tally: parts.iter().map(|part| part.tally).sum(),
         }
     }

@@ -129,10 +129,7 @@ pub(super) fn scale_out(mut cluster: Cluster, size: u64, replicas: u32) -> Outco
     let new_capacity = 1.0 - old_capacity / cluster.capacity() as f64;
     let converged_at = even_since.map_or(1.0, |done| done as f64 / puts as f64);
     let new_load = early_new as f64 / early.max(1) as f64 / new_capacity;
-    outcome.extra = Vec::from([
-        ("converged_at", converged_at),
-        ("new_segments_load", new_load),
-    ]);
+    outcome.joined = Some([converged_at, new_load]);
     outcome
 }
 
