@@ -5,41 +5,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use mc_bench::workload::WORKLOADS;
+use mc_bench::workload::{Effort, WORKLOADS};
 use xshell::{Shell, cmd};
 
 use crate::hugepages::{self, Reserved};
 use crate::page;
 use crate::regression::{self, Compared};
 use crate::workspace::{metadata, root, say, shell};
-
-/// How much to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// What the published page reports; into `docs`.
-    Full,
-    /// A look at everything within a minute or so; not into `docs`, whose figures are full runs.
-    Quick,
-}
-
-impl From<bool> for Effort {
-    fn from(is_quick: bool) -> Self {
-        if is_quick { Self::Quick } else { Self::Full }
-    }
-}
-
-impl Effort {
-    fn default_out(self) -> PathBuf {
-        match self {
-            Self::Full => root().join("docs"),
-            Self::Quick => root().join("target/bench-quick"),
-        }
-    }
-
-    fn flag(self) -> Option<&'static str> {
-        (self == Self::Quick).then_some("--quick")
-    }
-}
 
 pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyhow::Result<()> {
     for name in only {
@@ -49,13 +21,18 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
             "unknown workload \"{name}\"; `mc-bench list` names them"
         );
     }
-    let out = out.unwrap_or_else(|| effort.default_out());
+    let docs = root().join("docs");
+    let (default_out, flag) = match effort {
+        // A look at everything, not into `docs`, whose figures are full runs.
+        Effort::Quick => (root().join("target/bench-quick"), Some("--quick")),
+        Effort::Full => (docs.clone(), None),
+    };
+    let out = out.unwrap_or(default_out);
     let data = out.join("data");
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
 
     let shell = shell()?;
     let command = build(&shell)?;
-    let flag = effort.flag();
     let start = Instant::now();
     let is_asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
     let workloads = WORKLOADS.iter().filter(|workload| is_asked(workload.name));
@@ -70,7 +47,7 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
         )
         .run()?;
     }
-    if effort == Effort::Full && out == Effort::Full.default_out() {
+    if effort == Effort::Full && out == docs {
         regression::store(&shell, &command, &asked)?;
     }
     say(&format!(

@@ -16,8 +16,7 @@ mod classes;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::moments::{Map, Moments};
-use crate::occupancy::Occupancy;
+use crate::moments::{CELLS, Map, Moments};
 use crate::subject::{Placement, Pool, Subject};
 use crate::timing::{REPEATS, Stopwatch, Took};
 
@@ -88,6 +87,18 @@ pub struct Outcome {
     pub moments: Moments,
 }
 
+/// Cells of the picture of a pool.
+const OCCUPANCY_CELLS: u64 = 1_024;
+
+/// Which shares of its cells a pool's objects hold, in address order; the rest is free.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Occupancy {
+    /// Share of each cell that small objects hold.
+    pub small: Vec<f64>,
+    /// Share that all other objects hold.
+    pub large: Vec<f64>,
+}
+
 /// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
 /// that is live at the end, in the order of the live list.
 ///
@@ -155,7 +166,7 @@ impl Plan {
         }
         let [operations, live_bytes, evicted, refused] = counts;
         let capacity_bytes = self.pool.capacity_bytes;
-        let mut map = Map::new(capacity_bytes);
+        let mut map = Map::new(capacity_bytes, CELLS);
         let mut add = |placed: Placement| map.add(placed.offset_bytes, placed.size_bytes);
         let has_map = subject.visit(&mut add);
         let figures = [

@@ -61,7 +61,6 @@ mod documents;
 pub mod machine;
 pub mod moments;
 pub mod number;
-pub mod occupancy;
 pub mod page;
 mod pin;
 mod probe;

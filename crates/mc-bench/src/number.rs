@@ -31,14 +31,13 @@ pub fn share(utilization: f64) -> String {
     format!("{:.6}", millionths.min(0.999_999))
 }
 
-/// Returns a share to four digits, cut as [`share`] is.
+/// Returns a share to four digits; only a full pool reads `1`.
 #[must_use]
 pub fn short_share(utilization: f64) -> String {
     if utilization >= 1.0 {
         return "1".to_owned();
     }
-    let parts = (utilization * 1e4 + 5e-4).floor() / 1e4;
-    format!("{:.4}", parts.min(0.999_9))
+    format!("{:.4}", utilization.min(0.999_9))
 }
 
 /// Returns a count with thousands apart.
@@ -123,7 +122,7 @@ mod tests {
         let table = [
             (1.0, "1", "1"),
             (0.999_999_94, "0.999999", "0.9999"),
-            (0.991_071, "0.991071", "0.9910"),
+            (0.991_071, "0.991071", "0.9911"),
             (0.875, "0.875000", "0.8750"),
         ];
         for (utilization, long, short) in table {

@@ -4,6 +4,7 @@
 //! [`Role`], and its heading on a terminal. From it follow the document ([`Run`]), its columns, what a quick run
 //! is compared by, and the reading back of stored documents, in which a field that is missing is an error.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -63,93 +64,47 @@ pub enum Role {
     Timed,
 }
 
-/// A field that is not as declared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FieldError {
-    /// It is not there.
-    #[error("a run of {run} has no field \"{field}\"")]
-    Missing {
-        /// Workload and subject.
-        run: String,
-        /// Name of the field.
-        field: &'static str,
-    },
-    /// It holds something else.
-    #[error("in a run of {run}, \"{field}\" is {value}; expected is {expected}")]
-    Kind {
-        /// Workload and subject.
-        run: String,
-        /// Name of the field.
-        field: &'static str,
-        /// What is there, as JSON.
-        value: String,
-        /// What is declared.
-        expected: &'static str,
-    },
+/// A run that is not as its workload declares.
+#[derive(Debug, thiserror::Error)]
+#[error("a run of {run}")]
+pub struct FieldError {
+    /// Workload and subject.
+    run: String,
+    /// Which field, and what is wrong with it.
+    source: serde_json::Error,
 }
 
-/// A part of a record: one field, or several of a record of their own.
-pub trait Part: Sized {
-    /// Appends the fields. A record within a record has names, roles and headings of its own.
-    fn declare(field: Field, list: &mut Vec<Field>);
-
-    /// Writes the fields.
-    fn write(&self, name: &'static str, run: &mut Run);
-
-    /// Reads the fields back.
-    ///
-    /// # Errors
-    ///
-    /// Returns the first field that is missing or of another kind.
-    fn read(name: &'static str, run: &Run) -> Result<Self, FieldError>;
+/// What is declared field by field.
+pub trait Declared: Serialize + DeserializeOwned {
+    /// Appends the fields, those of parts included.
+    fn declare(list: &mut Vec<Field>);
 }
 
-/// The value of one field.
-pub trait Leaf: Sized {
-    /// What it is called in an error.
-    const KIND: &'static str;
-
-    /// Returns it as JSON.
-    fn to_json(&self) -> Value;
-
-    /// Returns what JSON holds, if it is of this kind.
-    fn of_json(value: &Value) -> Option<Self>;
-}
-
-/// Declares a record: a struct whose every field has a role, and a heading if it is shown on a terminal.
+/// Declares a record: a struct whose every field has a role, a heading if it is shown on a terminal, and a remark.
+/// `+` marks a part, whose fields are fields of the whole.
 macro_rules! record {
     ($(#[$meta:meta])* $visibility:vis struct $Record:ident {
-        $($(#[$doc:meta])* $role:ident $field:ident: $Type:ty $(= $heading:literal)?;)*
+        $(+ $head:ident: $Head:ty;)*
+        $($(#[$note:meta])* $role:ident $field:ident: $Type:ty $(= $heading:literal)?;)+
+        $(+ $tail:ident: $Tail:ty;)*
     }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
         $visibility struct $Record {
-            $($(#[$doc])* $visibility $field: $Type,)*
+            $(#[serde(flatten)] $visibility $head: $Head,)*
+            $($(#[$note])* $visibility $field: $Type,)+
+            $(#[serde(flatten)] $visibility $tail: $Tail,)*
         }
 
-        impl $crate::record::Part for $Record {
-            fn declare(_: $crate::record::Field, list: &mut Vec<$crate::record::Field>) {
-                $(<$Type as $crate::record::Part>::declare(
-                    $crate::record::Field {
-                        name: stringify!($field),
-                        role: $crate::record::Role::$role,
-                        heading: concat!($($heading)?),
-                    },
-                    list,
-                );)*
-            }
-
-            fn write(&self, _: &'static str, run: &mut $crate::record::Run) {
-                $($crate::record::Part::write(&self.$field, stringify!($field), run);)*
-            }
-
-            fn read(
-                _: &'static str,
-                run: &$crate::record::Run,
-            ) -> Result<Self, $crate::record::FieldError> {
-                Ok(Self {
-                    $($field: $crate::record::Part::read(stringify!($field), run)?,)*
-                })
+        impl $crate::record::Declared for $Record {
+            fn declare(list: &mut Vec<$crate::record::Field>) {
+                $(<$Head as $crate::record::Declared>::declare(list);)*
+                list.extend([$($crate::record::Field {
+                    name: stringify!($field),
+                    role: $crate::record::Role::$role,
+                    heading: concat!($($heading)?),
+                },)+]);
+                $(<$Tail as $crate::record::Declared>::declare(list);)*
             }
         }
     };
@@ -159,14 +114,9 @@ pub(crate) use record;
 
 /// Returns the fields of a record, in order.
 #[must_use]
-pub fn fields<R: Part>() -> Vec<Field> {
+pub fn fields<R: Declared>() -> Vec<Field> {
     let mut list = Vec::new();
-    let whole = Field {
-        name: "",
-        role: Role::Row,
-        heading: "",
-    };
-    R::declare(whole, &mut list);
+    R::declare(&mut list);
     list
 }
 
@@ -174,18 +124,35 @@ pub fn fields<R: Part>() -> Vec<Field> {
 ///
 /// # Errors
 ///
-/// Returns the first field that is missing or of another kind.
-pub fn records<R: Part>(runs: &[Run]) -> Result<Vec<R>, FieldError> {
-    runs.iter().map(|run| R::read("", run)).collect()
+/// Returns the first run with a field that is missing or of another kind.
+pub fn records<R: Declared>(runs: &[Run]) -> Result<Vec<R>, FieldError> {
+    let record = |run: &Run| {
+        let value = Value::Object(run.0.clone());
+        serde_json::from_value(value).map_err(|source| FieldError {
+            run: run.title(),
+            source,
+        })
+    };
+    runs.iter().map(record).collect()
 }
 
 impl Run {
     /// Returns the run of a workload that a record tells of.
+    ///
+    /// # Panics
+    ///
+    /// Panics when two parts have a field in common, or a number is one that JSON cannot hold.
     #[must_use]
-    pub fn of(workload: &str, record: &impl Part) -> Self {
+    pub fn of<R: Declared>(workload: &str, record: &R) -> Self {
         let mut run = Self::default();
-        run.set("workload", &workload.to_owned());
-        record.write("", &mut run);
+        run.set("workload", workload);
+        let whole = serde_json::to_value(record).expect("a record is a map of JSON");
+        let fields = whole.as_object().expect("a record is a map of JSON");
+        fields
+            .iter()
+            .for_each(|(name, value)| run.set(name, value.clone()));
+        let again = records::<R>(std::slice::from_ref(&run));
+        again.expect("what is written can be read");
         run
     }
 
@@ -193,9 +160,9 @@ impl Run {
     ///
     /// # Panics
     ///
-    /// Panics when the field is already there, or is a number that JSON cannot hold.
-    pub fn set(&mut self, name: &str, value: &impl Leaf) {
-        let before = self.0.insert(name.to_owned(), value.to_json());
+    /// Panics when the field is already there.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+        let before = self.0.insert(name.to_owned(), value.into());
         assert!(before.is_none(), "field {name} is given twice");
     }
 
@@ -229,114 +196,20 @@ impl Run {
     }
 }
 
-impl<T: Leaf> Part for T {
-    fn declare(field: Field, list: &mut Vec<Field>) {
-        list.push(field);
-    }
-
-    fn write(&self, name: &'static str, run: &mut Run) {
-        run.set(name, self);
-    }
-
-    fn read(name: &'static str, run: &Run) -> Result<Self, FieldError> {
-        let Some(value) = run.value(name) else {
-            let (run, field) = (run.title(), name);
-            return Err(FieldError::Missing { run, field });
-        };
-        T::of_json(value).ok_or_else(|| FieldError::Kind {
-            run: run.title(),
-            field: name,
-            value: value.to_string(),
-            expected: T::KIND,
-        })
-    }
-}
-
-impl Leaf for u64 {
-    const KIND: &'static str = "a count";
-
-    fn to_json(&self) -> Value {
-        (*self).into()
-    }
-
-    fn of_json(value: &Value) -> Option<Self> {
-        value.as_u64()
-    }
-}
-
-impl Leaf for f64 {
-    const KIND: &'static str = "a number";
-
-    fn to_json(&self) -> Value {
-        assert!(self.is_finite(), "JSON has no {self}");
-        (*self).into()
-    }
-
-    fn of_json(value: &Value) -> Option<Self> {
-        value.as_f64()
-    }
-}
-
-impl Leaf for String {
-    const KIND: &'static str = "a text";
-
-    fn to_json(&self) -> Value {
-        self.as_str().into()
-    }
-
-    fn of_json(value: &Value) -> Option<Self> {
-        value.as_str().map(str::to_owned)
-    }
-}
-
-impl Leaf for Vec<f64> {
-    const KIND: &'static str = "a list of numbers";
-
-    fn to_json(&self) -> Value {
-        self.as_slice().into()
-    }
-
-    fn of_json(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(Value::as_f64).collect()
-    }
-}
-
-/// What a row may not have is there as null.
-impl<T: Leaf> Leaf for Option<T> {
-    const KIND: &'static str = T::KIND;
-
-    fn to_json(&self) -> Value {
-        self.as_ref().map_or(Value::Null, T::to_json)
-    }
-
-    fn of_json(value: &Value) -> Option<Self> {
-        if value.is_null() {
-            return Some(None);
-        }
-        T::of_json(value).map(Some)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     record! {
-        /// A part.
         struct Inner {
-            /// A time.
             Timed ns_per_op: f64 = "ns/op";
         }
     }
 
     record! {
-        /// A record.
         struct Outer {
-            /// A row.
+            + inner: Inner;
             Row size: u64 = "size B";
-            /// A part.
-            Timed inner: Inner;
-            /// What may be absent.
             Decided note: Option<String>;
         }
     }
@@ -344,50 +217,35 @@ mod tests {
     fn run() -> Run {
         let inner = Inner { ns_per_op: 2.5 };
         let (size, note) = (7, None);
-        Run::of("sample", &Outer { size, inner, note })
+        Run::of("sample", &Outer { inner, size, note })
     }
 
     #[test]
     fn parts_are_fields_of_the_whole_and_come_back() {
         let names: Vec<&str> = fields::<Outer>().iter().map(|field| field.name).collect();
-        assert_eq!(names, ["size", "ns_per_op", "note"]);
+        assert_eq!(names, ["ns_per_op", "size", "note"]);
         let text = serde_json::to_string(&run()).unwrap();
-        assert_eq!(
-            text,
-            r#"{"workload":"sample","size":7,"ns_per_op":2.5,"note":null}"#
-        );
-        let again: Run = serde_json::from_str(&text).unwrap();
-        let [outer] = records::<Outer>(&[again]).unwrap().try_into().unwrap();
-        assert_eq!(
-            (outer.size, outer.inner.ns_per_op, outer.note),
-            (7, 2.5, None)
-        );
+        let expected = r#"{"workload":"sample","ns_per_op":2.5,"size":7,"note":null}"#;
+        assert_eq!(text, expected);
+        let outer = &records::<Outer>(&[serde_json::from_str(&text).unwrap()]).unwrap()[0];
+        assert_eq!((outer.size, outer.inner.ns_per_op), (7, 2.5));
     }
 
     #[test]
     fn what_is_missing_or_of_another_kind_is_named() {
         for (from, to, part) in [
-            (
-                "ns_per_op",
-                "ns_per_operation",
-                "has no field \"ns_per_op\"",
-            ),
-            ("\"note\":null", "\"else\":null", "has no field \"note\""),
-            (
-                "7",
-                "\"seven\"",
-                "\"size\" is \"seven\"; expected is a count",
-            ),
+            ("ns_per_op", "ns_per_operation", "missing field `ns_per_op`"),
+            ("7", "\"seven\"", "string \"seven\", expected u64"),
         ] {
             let text = serde_json::to_string(&run()).unwrap().replace(from, to);
             let error = records::<Outer>(&[serde_json::from_str(&text).unwrap()]).unwrap_err();
-            assert!(error.to_string().contains(part), "{error}");
+            assert!(error.source.to_string().contains(part), "{}", error.source);
         }
     }
 
     #[test]
     #[should_panic(expected = "given twice")]
     fn no_field_is_given_twice() {
-        run().set("size", &7_u64);
+        run().set("size", 7);
     }
 }

@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn text_of_a_document_stays_within_its_script() {
         let mut run = Run::default();
-        run.set("trace", &"</script><!--".to_owned());
+        run.set("trace", "</script><!--");
         let document = Document {
             schema: SCHEMA,
             machine: Machine::this(),

@@ -7,12 +7,11 @@
 //!
 //! Beside every time stands the harness's own: the time of the [`ORACLE`] on the same row. The
 //! oracle places nothing and only compares two numbers, but it refuses when the pool is full, so it
-//! goes through the same pushes, victims, removals and samples as an allocator does. The reference
-//! that accepts everything would not: without refusals it never evicts.
+//! goes through the same pushes, victims, removals and samples as an allocator does.
 
 use std::time::{Duration, Instant};
 
-use crate::churn::{Outcome, Plan};
+use crate::churn::{Checksum, Outcome, Plan};
 use crate::pin;
 use crate::subject::{self, Entry, ORACLE};
 use crate::timing::{Timing, Took};
@@ -74,14 +73,24 @@ pub struct Measured {
 }
 
 impl<'a> Label<'a> {
-    /// Labels the only row of a workload.
+    /// Labels one row of a workload.
     #[must_use]
-    pub const fn only(workload: &'static str, row: &'a str) -> Self {
+    pub const fn new(workload: &'static str, row: &'a str, index: usize, rows: usize) -> Self {
         Self {
             workload,
             row,
-            index: 0,
-            rows: 1,
+            index,
+            rows,
+        }
+    }
+
+    /// Returns what is about to run: a subject, in the round after so many.
+    #[must_use]
+    pub const fn step(self, subject: &'static str, round: usize) -> Step<'a> {
+        Step {
+            label: self,
+            subject,
+            round,
         }
     }
 }
@@ -101,11 +110,7 @@ impl Row<'_> {
         for round in 0..self.repeats_max {
             let start = Instant::now();
             for lane in &mut lanes {
-                observer(Step {
-                    label: self.label,
-                    subject: lane.entry.name,
-                    round,
-                });
+                observer(self.label.step(lane.entry.name, round));
                 lane.run(self.plan);
             }
             if start.elapsed() > SHORT_ROUND {
@@ -160,6 +165,13 @@ fn summarize(lanes: Vec<Lane>, subjects: &[&'static str]) -> Vec<Measured> {
             outcome: lane.first.expect("every lane ran at least once"),
         })
         .collect()
+}
+
+/// Panics unless all rounds of a subject have the checksum of the first.
+pub(crate) fn check_agreement(subject: &str, mut rounds: impl Iterator<Item = Checksum>) {
+    let first = rounds.next();
+    let agree = rounds.all(|checksum| Some(checksum) == first);
+    assert!(agree, "{subject} decided differently this time");
 }
 
 /// Returns the times of rounds, or those of the parts of the only one.

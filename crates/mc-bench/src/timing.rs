@@ -79,6 +79,17 @@ impl Stopwatch {
     }
 }
 
+/// Does something for each item of a timed section, and returns what its parts took.
+pub(crate) fn in_parts<T: Copy>(items: &[T], mut each: impl FnMut(T)) -> Vec<Took> {
+    let parts = items.chunks(items.len().div_ceil(REPEATS).max(1));
+    let took = parts.map(|part| {
+        let watch = Stopwatch::start();
+        part.iter().for_each(|&item| each(item));
+        watch.stop(part.len() as u64)
+    });
+    took.collect()
+}
+
 impl Timing {
     /// Returns the times of repeats.
     ///

@@ -161,7 +161,6 @@ fn list_names_every_workload_and_subject() {
         "window",
         "range-alloc",
         "oracle",
-        "none",
     ] {
         assert!(text.contains(name), "{name} is not listed");
     }

@@ -92,9 +92,8 @@ fn draw_legend(
         let style = Style::of(&series.name, unknown);
         let swatch = [(x, y), (x + 28, y)];
         match series.mark {
-            Mark::Bars => style::rectangle(figure, style.color, (x + 6, y - 6), (x + 22, y + 6))?,
             Mark::Points => style::mark(figure, style, (x + 14, y))?,
-            Mark::Bound | Mark::Curve | Mark::Line => {
+            Mark::Bound | Mark::Line => {
                 style::line(figure, style.color, series.mark == Mark::Bound, &swatch)?;
             }
         }
@@ -129,8 +128,7 @@ fn draw_panel(
         .iter()
         .filter(|_| !has_legend)
         .map(|series| style::width_of(&series.label, LABEL_SIZE));
-    let bars = panel.series.iter().any(|series| series.mark == Mark::Bars);
-    let right = labels.max().unwrap_or(if bars { 40 } else { 10 }) + 14;
+    let right = labels.max().unwrap_or(10) + 14;
     let left = names
         .iter()
         .map(|name| style::width_of(name, 14))
@@ -187,7 +185,7 @@ fn draw_panel(
     for series in &panel.series {
         let style = Style::of(&series.name, unknown);
         let pixels: Vec<Pixel> = series.points.iter().filter_map(pixel).collect();
-        draw_series(figure, series, style, &pixels, xs.start)?;
+        draw_series(figure, series, style, &pixels)?;
         if let (false, Some(last)) = (has_legend, pixels.last()) {
             ends.push((*last, style.color, series.label.as_str()));
         }
@@ -200,23 +198,13 @@ fn draw_series(
     series: &Series,
     style: Style,
     pixels: &[Pixel],
-    zero: i32,
 ) -> anyhow::Result<()> {
-    let is_bound = series.mark == Mark::Bound;
-    if matches!(series.mark, Mark::Line | Mark::Curve | Mark::Bound) {
-        style::line(figure, style.color, is_bound, pixels)?;
+    if series.mark != Mark::Points {
+        style::line(figure, style.color, series.mark == Mark::Bound, pixels)?;
     }
-    for (&(x, y), (value, _)) in pixels.iter().zip(&series.points) {
-        match series.mark {
-            Mark::Line | Mark::Points => style::mark(figure, style, (x, y))?,
-            Mark::Curve | Mark::Bound => {}
-            Mark::Bars => {
-                style::rectangle(figure, style.color, (zero, y - 6), (x, y + 6))?;
-                style::write(figure, &format!("{value:.0}"), 12, HPos::Left, (x + 5, y))?;
-            }
-        }
-    }
-    Ok(())
+    let is_marked = matches!(series.mark, Mark::Line | Mark::Points);
+    let mut marked = pixels.iter().filter(|_| is_marked);
+    marked.try_for_each(|&pixel| style::mark(figure, style, pixel))
 }
 
 /// Writes names beside the ends of lines, so far apart that they can be read.

@@ -1,6 +1,6 @@
 //! Who lies where in pools: rows of cells, lowest address at the top left.
 
-use mc_bench::page::chart::Pool;
+use mc_bench::churn::Occupancy;
 use plotters::prelude::RGBColor;
 use plotters::style::text_anchor::HPos;
 
@@ -30,8 +30,8 @@ const TICK_HEIGHT: i32 = 5;
 const HEAD: i32 = 74;
 const AROUND: i32 = 36;
 
-pub(super) fn draw(pools: &[Pool]) -> anyhow::Result<String> {
-    let rows = |pool: &Pool| pool.large.len().div_ceil(COLUMNS);
+pub(super) fn draw(pools: &[(String, Occupancy)]) -> anyhow::Result<String> {
+    let rows = |(_, pool): &(String, Occupancy)| pool.large.len().div_ceil(COLUMNS);
     let rows = i32::try_from(pools.iter().map(rows).sum::<usize>())?;
     let height = HEAD + rows * ROW_HEIGHT + AROUND * i32::try_from(pools.len())?;
     style::svg((WIDTH, u32::try_from(height)?), |figure| {
@@ -39,16 +39,16 @@ pub(super) fn draw(pools: &[Pool]) -> anyhow::Result<String> {
         style::write(figure, title, 19, HPos::Center, (540, 22))?;
         legend(figure, 52)?;
         let mut top = HEAD;
-        for pool in pools {
-            top = draw_pool(figure, top, pool)? + 14;
+        for (name, pool) in pools {
+            top = draw_pool(figure, top, name, pool)? + 14;
         }
         Ok(())
     })
 }
 
 /// Draws a pool and returns where it ends.
-fn draw_pool(figure: &Area<'_>, top: i32, pool: &Pool) -> anyhow::Result<i32> {
-    let Pool { name, small, large } = pool;
+fn draw_pool(figure: &Area<'_>, top: i32, name: &str, pool: &Occupancy) -> anyhow::Result<i32> {
+    let Occupancy { small, large } = pool;
     let used = small.iter().chain(large).sum::<f64>() / small.len().max(1) as f64;
     let text = format!(
         "{name}: {:.1} % used, small objects in {} of {} cells",

@@ -53,7 +53,7 @@ pub(super) struct Style {
 }
 
 /// Every name that has a look of its own.
-const STYLES: [(&str, RGBColor, Marker); 49] = [
+const STYLES: [(&str, RGBColor, Marker); 39] = [
     ("bin-exact", VERMILLION, Marker::Square),
     ("bin-ceil", ORANGE, Marker::Triangle),
     ("good-fit", BLUE, Marker::Circle),
@@ -68,16 +68,8 @@ const STYLES: [(&str, RGBColor, Marker); 49] = [
     ("oracle", INK, Marker::Cross),
     ("bound", INK, Marker::Plus),
     ("mutex", VERMILLION, Marker::OpenSquare),
-    ("published before", BROWN, Marker::Ring),
-    ("published after", BROWN, Marker::OpenSquare),
     ("published", BROWN, Marker::Triangle),
     ("default", INDIGO, Marker::Diamond),
-    ("arena", BLUE, Marker::Square),
-    ("thread-chunk", WINE, Marker::Diamond),
-    ("mmap", VERMILLION, Marker::Cross),
-    ("hugepage-rs", ORANGE, Marker::Ring),
-    ("malloc", GREY, Marker::Square),
-    ("bumpalo", GREEN, Marker::Triangle),
     ("random-bin-ceil", ORANGE, Marker::Diamond),
     ("random-segment", GREY, Marker::Circle),
     ("free-ratio-first", VERMILLION, Marker::Triangle),
@@ -92,8 +84,6 @@ const STYLES: [(&str, RGBColor, Marker); 49] = [
     ("99.9 % of the calls", VERMILLION, Marker::Plus),
     ("control, longest wait", GREY, Marker::OpenSquare),
     ("control, 99.9 %", GREY, Marker::Plus),
-    ("1 worker", SKY, Marker::Square),
-    ("2 workers", BLUE, Marker::Diamond),
     ("layout dsa-pair", BLUE, Marker::Plus),
     ("layout blocks", INDIGO, Marker::Triangle),
     ("layout pages", SKY, Marker::Circle),

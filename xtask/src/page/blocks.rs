@@ -67,21 +67,19 @@ fn block(name: &str, data: &Data) -> anyhow::Result<String> {
 
 /// Returns the table of the README.
 pub(super) fn headline(data: &Data) -> anyhow::Result<String> {
-    let headings = [
-        "",
-        "Published design",
-        "In use today",
-        "These crates",
-        "Bound",
-    ];
-    let mut table = Table::new(&headings);
+    let headings = " | Published design | In use today | These crates | Bound";
+    let mut table = Table::new(headings);
+    let mut lines = Vec::new();
     for (workload, document) in &data.documents {
-        for line in (workload.page.headlines)(document)? {
-            let cells = line
-                .cells
-                .map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
-            table.row(&[&[line.title.to_owned()], &cells[..]].concat());
-        }
+        lines.extend((workload.page.headlines)(document)?);
+    }
+    lines.sort_by_key(|line| line.measure);
+    for line in lines {
+        let cells = line
+            .cells
+            .map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
+        let title = format!("{:?}: {}", line.measure, line.title);
+        table.row(&[&[title], &cells[..]].concat());
     }
     Ok(format!("{}{}", table.finish(), text::HEADLINE_LEGEND))
 }
@@ -96,7 +94,7 @@ fn workloads() -> String {
             omits.to_owned(),
         ]
     });
-    Table::of(&["Workload", "What it is", "What it leaves out"], lines).replace("---:", "---")
+    Table::of("Workload | What it is | What it leaves out", lines).replace("---:", "---")
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn results(data: &Data) -> anyhow::Result<String> {
         let heading = workload.page.heading;
         page.push_str(&format!("\n## {heading}\n\n"));
         if let Some(result) = (workload.page.result)(document)? {
-            page.push_str(&wrapped(&result));
+            page.push_str(&format!("{result}\n"));
         }
         page.push_str(&format!(
             "[Method and tables]({TABLES}#{})\n",
@@ -125,17 +125,15 @@ fn tables(data: &Data, compared: &[Across]) -> anyhow::Result<String> {
         let declared = &workload.page;
         page.push_str(&format!("\n## {}\n\n", declared.heading));
         for paragraph in declared.models.split("\n\n").chain([declared.omits]) {
-            page.push_str(&wrapped(paragraph));
-            page.push('\n');
+            page.push_str(&format!("{paragraph}\n\n"));
         }
         page.push_str(&(declared.tables)(document)?);
         page.push_str(&shown(declared.figures, Place::Tables));
         for skipped in &document.skipped {
-            let line = format!(
-                "Not measured here: `{}`, because {}.",
-                skipped.subject, skipped.reason
-            );
-            page.push_str(&format!("\n{}", wrapped(&line)));
+            let (subject, reason) = (&skipped.subject, &skipped.reason);
+            page.push_str(&format!(
+                "\nNot measured here: `{subject}`, because {reason}.\n"
+            ));
         }
     }
     Ok(page)
@@ -154,29 +152,6 @@ fn anchor(heading: &str) -> String {
         .chars()
         .filter(|one| one.is_alphanumeric() || " -".contains(*one));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
-}
-
-/// Columns of a line of text.
-const COLUMNS: usize = 118;
-
-/// Breaks a paragraph into lines.
-fn wrapped(paragraph: &str) -> String {
-    let mut text = String::new();
-    let mut column = 0;
-    for word in paragraph.split_whitespace() {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > COLUMNS {
-            text.push('\n');
-            column = 0;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += width;
-    }
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -217,12 +192,5 @@ mod tests {
             let is_whole = !name.ends_with(".svg") || text.trim_end().ends_with("</svg>");
             assert!(is_whole && !text.contains("NaN"), "{name}");
         }
-    }
-
-    #[test]
-    fn lines_are_broken_between_words() {
-        assert_eq!(wrapped("a  b\nc"), "a b c\n");
-        let long = wrapped(&"word ".repeat(60));
-        assert!(long.lines().count() > 1 && long.lines().all(|line| line.len() <= COLUMNS));
     }
 }

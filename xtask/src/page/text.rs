@@ -110,20 +110,12 @@ fn machines(data: &Data) -> String {
         let link = format!("[{0}](data/{0}.json)", workload.name);
         machines.entry(cells).or_default().push(link);
     }
-    let headings = [
-        "Data",
-        "Commit",
-        "Processor",
-        "Cores",
-        "Linux",
-        "Huge pages",
-        "Compiler",
-    ];
+    let headings = "Data | Commit | Processor | Cores | Linux | Huge pages | Compiler";
     let lines = machines
         .into_iter()
         .map(|(cells, links)| [vec![links.join(", ")], cells].concat());
     format!(
         "{}\nAll draws are from the seed 42.\n",
-        Table::of(&headings, lines)
+        Table::of(headings, lines)
     )
 }

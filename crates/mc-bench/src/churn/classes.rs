@@ -3,12 +3,11 @@
 
 use std::collections::VecDeque;
 
-use crate::moments::Moments;
-use crate::occupancy::Occupancy;
+use crate::moments::{Map, Moments};
 use crate::subject::Subject;
 use crate::timing::Stopwatch;
 
-use super::{Checksum, Outcome, Plan};
+use super::{Checksum, OCCUPANCY_CELLS, Occupancy, Outcome, Plan};
 
 /// Which objects are treated how.
 #[derive(Clone, Copy, Debug)]
@@ -140,11 +139,16 @@ impl<S: Subject> Store<S> {
     }
 
     fn occupancy(&self, plan: &Plan) -> Option<Occupancy> {
-        let mut layout = Vec::new();
-        if !self.subject.visit(&mut |placement| layout.push(placement)) {
-            return None;
-        }
-        let (pool, small_bytes_max) = (plan.pool.capacity_bytes, self.classes.small_bytes_max);
-        Some(Occupancy::of(&layout, pool, small_bytes_max))
+        let empty = Map::new(plan.pool.capacity_bytes, OCCUPANCY_CELLS);
+        let (mut small, mut large) = (empty.clone(), empty);
+        let can_tell = self.subject.visit(&mut |placed| {
+            let is_small = placed.size_bytes <= self.classes.small_bytes_max;
+            let map = if is_small { &mut small } else { &mut large };
+            map.add(placed.offset_bytes, placed.size_bytes);
+        });
+        can_tell.then(|| Occupancy {
+            small: small.shares(),
+            large: large.shares(),
+        })
     }
 }

@@ -52,73 +52,71 @@ impl Across {
         all.find(|(name, _)| name == subject)
             .map(|(_, share)| *share)
     }
-
-    fn time(&self, subject: &str) -> Option<String> {
-        let mut all = self.times.iter();
-        let time = all.find(|(name, _)| name == subject).map(|(_, time)| time);
-        time.map(|time| with_spread(time.ns_per_op, time.ns_per_op_spread))
-    }
 }
 
 /// Returns the table of the appendix: utilization and time of all subjects beside what was published.
 #[must_use]
 pub fn table(workloads: &[Across]) -> String {
-    let mut headings = vec![
-        "Mean utilization",
-        "*published before*",
-        "*published after*",
+    let (utilization, time) = (
+        utilization as fn(&Across, &str) -> String,
+        time as fn(&Across, &str) -> String,
+    );
+    let halves = [
+        ("Mean utilization", utilization, 0),
+        ("ns per operation", time, 2),
     ];
-    headings.extend(SUBJECTS.map(|(subject, _)| subject));
-    let utilization = workloads.iter().map(|workload| {
-        let mut cells = vec![workload.title.to_owned()];
-        cells.extend(
-            workload.published[..2]
-                .iter()
-                .map(|share| cell(*share, short_share)),
-        );
-        cells.extend(SUBJECTS.map(|(subject, _)| cell(workload.utilization(subject), short_share)));
-        cells
+    let tables = halves.map(|(heading, figure, first)| {
+        let subjects = SUBJECTS.map(|(subject, _)| subject).join("|");
+        let headings = format!("{heading} | *published before* | *published after* | {subjects}");
+        let lines = workloads.iter().map(|workload| {
+            let published = &workload.published[first..first + 2];
+            let digits = if first == 0 { 4 } else { 0 };
+            let mut cells = vec![workload.title.to_owned()];
+            cells.extend(
+                published
+                    .iter()
+                    .map(|one| cell(*one, |one| format!("{one:.digits$}"))),
+            );
+            cells.extend(SUBJECTS.map(|(subject, _)| figure(workload, subject)));
+            cells
+        });
+        Table::of(&headings, lines)
     });
-    let utilization = Table::of(&headings, utilization);
-    headings[0] = "ns per operation";
-    let times = workloads.iter().map(|workload| {
-        let mut cells = vec![workload.title.to_owned()];
-        cells.extend(
-            workload.published[2..]
-                .iter()
-                .map(|time| cell(*time, |time| format!("{time:.0}"))),
-        );
-        cells.extend(SUBJECTS.map(|(subject, _)| dash(workload.time(subject))));
-        cells
-    });
-    format!("{utilization}\n{}", Table::of(&headings, times))
+    tables.join("\n")
 }
 
 /// Returns the guide's table of what each fit holds.
 #[must_use]
 pub fn fits(workloads: &[Across]) -> String {
-    fit_table(workloads, |workload, subject| {
-        cell(workload.utilization(subject), short_share)
-    })
+    fit_table(workloads, utilization)
 }
 
 /// Returns the guide's table of what each fit takes.
 #[must_use]
 pub fn fit_times(workloads: &[Across]) -> String {
-    fit_table(workloads, |workload, subject| dash(workload.time(subject)))
+    fit_table(workloads, time)
 }
 
-fn fit_table(workloads: &[Across], figure: impl Fn(&Across, &str) -> String) -> String {
+fn fit_table(workloads: &[Across], figure: fn(&Across, &str) -> String) -> String {
     let fits = &SUBJECTS[..FITS];
-    let headings: Vec<&str> = std::iter::once("Workload")
-        .chain(fits.iter().map(|(_, fit)| *fit))
-        .collect();
+    let names: Vec<&str> = fits.iter().map(|(_, fit)| *fit).collect();
     let lines = workloads.iter().map(|workload| {
-        let mut cells = vec![workload.title.to_owned()];
-        cells.extend(fits.iter().map(|(subject, _)| figure(workload, subject)));
-        cells
+        let figures = fits.iter().map(|(subject, _)| figure(workload, subject));
+        std::iter::once(workload.title.to_owned())
+            .chain(figures)
+            .collect()
     });
-    Table::of(&headings, lines)
+    Table::of(&format!("Workload | {}", names.join("|")), lines)
+}
+
+fn utilization(workload: &Across, subject: &str) -> String {
+    cell(workload.utilization(subject), short_share)
+}
+
+fn time(workload: &Across, subject: &str) -> String {
+    let time = workload.times.iter().find(|(name, _)| name == subject);
+    let text = |time: &Timing| with_spread(time.ns_per_op, time.ns_per_op_spread);
+    time.map_or("–".to_owned(), |(_, time)| text(time))
 }
 
 /// Returns the figure: a row per workload, a marker per subject. The bound is that of compaction for free.
@@ -142,8 +140,4 @@ pub fn drawing(workloads: &[Across]) -> Drawing {
     );
     let panel = Panel::new("", x, Axis::rows(names.collect()), series.into());
     Chart::drawing("What a full pool holds", 1, vec![panel])
-}
-
-fn dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "–".to_owned())
 }

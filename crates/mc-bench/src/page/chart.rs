@@ -1,12 +1,14 @@
 //! Figures as data: what is drawn where. How it looks is up to whoever draws it.
 
+use crate::churn::Occupancy;
+
 /// What a figure shows.
 #[derive(Clone, Debug)]
 pub enum Drawing {
     /// Panels with axes.
     Chart(Chart),
-    /// Pools, and who lies where in them.
-    Pools(Vec<Pool>),
+    /// Pools by who filled them, and who lies where in them.
+    Pools(Vec<(String, Occupancy)>),
 }
 
 /// Panels below a title.
@@ -86,25 +88,10 @@ pub struct Series {
 pub enum Mark {
     /// As markers on a line.
     Line,
-    /// As a line alone, where there are too many markers.
-    Curve,
     /// As a dashed line that nobody can cross.
     Bound,
     /// As markers.
     Points,
-    /// As bars from zero, with their length.
-    Bars,
-}
-
-/// A pool in cells of equal size, in address order.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    /// Who filled it.
-    pub name: String,
-    /// Share of each cell that small objects hold.
-    pub small: Vec<f64>,
-    /// Share that the others hold.
-    pub large: Vec<f64>,
 }
 
 impl Axis {

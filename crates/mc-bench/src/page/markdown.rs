@@ -8,14 +8,15 @@ pub struct Table {
 }
 
 impl Table {
-    /// Starts a table with its headings.
+    /// Starts a table with its headings, a bar between two.
     #[must_use]
-    pub fn new<T: AsRef<str>>(headings: &[T]) -> Self {
+    pub fn new(headings: &str) -> Self {
+        let headings: Vec<&str> = headings.split('|').map(str::trim).collect();
         let mut table = Self {
             text: String::new(),
             columns: headings.len(),
         };
-        table.row(headings);
+        table.row(&headings);
         table.text.push_str("|---");
         table.text.push_str(&"|---:".repeat(headings.len() - 1));
         table.text.push_str("|\n");
@@ -39,10 +40,7 @@ impl Table {
 
     /// Returns the table of headings and lines.
     #[must_use]
-    pub fn of<T: AsRef<str>>(
-        headings: &[T],
-        lines: impl IntoIterator<Item = Vec<String>>,
-    ) -> String {
+    pub fn of(headings: &str, lines: impl IntoIterator<Item = Vec<String>>) -> String {
         let mut table = Self::new(headings);
         lines.into_iter().for_each(|line| table.row(&line));
         table.finish()
@@ -61,5 +59,5 @@ pub fn glossary(heading: &str, entries: impl IntoIterator<Item = (String, String
         .into_iter()
         .map(|(name, what)| vec![format!("`{name}`"), what]);
     // Text is read from the left.
-    Table::of(&[heading, "What it is"], lines).replacen("---:", "---", 1)
+    Table::of(&format!("{heading} | What it is"), lines).replacen("---:", "---", 1)
 }

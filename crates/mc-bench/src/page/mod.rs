@@ -48,6 +48,22 @@ pub struct Figure {
     pub draw: fn(&Document) -> Made<Drawing>,
 }
 
+impl Figure {
+    pub(crate) const fn new(
+        place: Place,
+        file: &'static str,
+        caption: &'static str,
+        draw: fn(&Document) -> Made<Drawing>,
+    ) -> Self {
+        Self {
+            file,
+            caption,
+            place,
+            draw,
+        }
+    }
+}
+
 /// Where a figure stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -60,10 +76,25 @@ pub enum Place {
 /// A line of the README's table.
 #[derive(Clone, Debug)]
 pub struct Headline {
-    /// What is measured, and its unit.
+    /// What counts in it.
+    pub measure: Measure,
+    /// Of what, and the unit.
     pub title: &'static str,
     /// The published design, what is in use today, these crates, the bound.
     pub cells: [Option<String>; 4],
+}
+
+/// What counts, the most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// Tokens found.
+    Hits,
+    /// Share of the memory that is of use.
+    Utilization,
+    /// Time of one thread.
+    Time,
+    /// What several threads do.
+    Threads,
 }
 
 /// Returns no lines for the README's table.

@@ -17,7 +17,7 @@ use mc_offset::Fit;
 use self::offset_allocator::Scaled;
 use crate::churn::{Outcome, Plan, churn};
 
-pub use self::reference::{Nothing, Oracle};
+pub use self::reference::Oracle;
 
 /// An allocator as the timed loops see it.
 ///
@@ -76,6 +76,18 @@ pub struct Described {
     pub name: &'static str,
     /// What it is, in one line.
     pub summary: &'static str,
+}
+
+impl Described {
+    pub(crate) const fn new(name: &'static str, summary: &'static str) -> Self {
+        Self { name, summary }
+    }
+
+    pub(crate) fn all(entries: impl Iterator<Item = (&'static str, &'static str)>) -> Vec<Self> {
+        entries
+            .map(|(name, summary)| Self::new(name, summary))
+            .collect()
+    }
 }
 
 /// One row of the subject table.
@@ -157,19 +169,11 @@ pub const SUBJECTS: &[Entry] = &[
         churn: |plan| churn(buddy::Frames::new(&plan.pool), plan),
     },
     Entry {
-        name: NONE,
-        summary: "reference that accepts everything and never evicts: requests and samples alone",
-        churn: |plan| churn(Nothing, plan),
-    },
-    Entry {
         name: ORACLE,
         summary: "reference that compacts for free: utilization bound and harness cost",
         churn: |plan| churn(Oracle::new(&plan.pool), plan),
     },
 ];
-
-/// Name of the reference that accepts everything.
-pub const NONE: &str = "none";
 
 /// Name of the reference that every row's harness cost and bound come from.
 pub const ORACLE: &str = "oracle";
@@ -177,11 +181,7 @@ pub const ORACLE: &str = "oracle";
 /// Returns names and summaries of all subjects, in the order of the table.
 #[must_use]
 pub fn described() -> Vec<Described> {
-    let described = SUBJECTS.iter().map(|entry| Described {
-        name: entry.name,
-        summary: entry.summary,
-    });
-    described.collect()
+    Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary)))
 }
 
 /// Returns the entry of a name.

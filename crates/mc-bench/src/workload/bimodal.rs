@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::churn::{Classes, Eviction, Plan, Sampling, sizes};
-use crate::page::chart::{self, Drawing};
+use crate::churn::{Classes, Eviction, Occupancy, Plan, Sampling, sizes};
+use crate::page::chart::Drawing;
 use crate::page::{Figure, Made, Page, Place, no_headlines};
 use crate::record::{Document, Run, fields, record, records};
 use crate::row::Observer;
@@ -38,12 +38,12 @@ pub(super) const WORKLOAD: Workload = Workload {
         omits: "It does not model that an entry leaves with its payload, nor that entries are read more often.",
         result: placed::result,
         tables: |document| placed::table(document, &[]),
-        figures: &[Figure {
-            file: "bimodal-occupancy.svg",
-            caption: "Who lies where in the pool at the end of the bimodal workload",
-            place: Place::Tables,
-            draw: occupancy,
-        }],
+        figures: &[Figure::new(
+            Place::Tables,
+            "bimodal-occupancy.svg",
+            "Who lies where in the pool at the end of the bimodal workload",
+            occupancy,
+        )],
         headlines: no_headlines,
         across: Some(|document| {
             placed::across("bimodal, 256 B to 1.25 GiB", document, [None, None])
@@ -55,16 +55,11 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One subject on sizes of two kinds.
     pub(super) struct Bimodal {
-        /// What every workload of several sizes reports.
-        Row mixed: Mixed;
-        /// Requests for 1.25 GiB.
-        Decided requested_huge: u64;
-        /// Other requests that were given up.
-        Decided refused_others: u64;
-        /// Share of each cell of the pool that metadata hold at the end; null if the subject cannot tell.
-        Decided occupancy_small: Option<Vec<f64>>;
-        /// The same of all other objects.
-        Decided occupancy_large: Option<Vec<f64>>;
+        + mixed: Mixed; // What every workload of several sizes reports.
+        Decided requested_huge: u64; // Requests for 1.25 GiB.
+        Decided refused_others: u64; // Other requests that were given up.
+        Decided occupancy_small: Option<Vec<f64>>; // Share of each cell of the pool that metadata hold at the end; null if the subject cannot tell.
+        Decided occupancy_large: Option<Vec<f64>>; // The same of all other objects.
     }
 }
 
@@ -129,11 +124,8 @@ fn occupancy(document: &Document) -> Made<Drawing> {
         let row = rows
             .iter()
             .find(|row| row.mixed.churned.subject == subject)?;
-        Some(chart::Pool {
-            name: subject.to_owned(),
-            small: row.occupancy_small.clone()?,
-            large: row.occupancy_large.clone()?,
-        })
+        let (small, large) = (row.occupancy_small.clone()?, row.occupancy_large.clone()?);
+        Some((subject.to_owned(), Occupancy { small, large }))
     };
     Ok(Drawing::Pools(
         ["good-fit", "adaptive"]

@@ -11,10 +11,10 @@ use crate::page::markdown::Table;
 use crate::page::{Made, Page, no_headlines};
 use crate::pin;
 use crate::record::{Document, Run, fields, record, records};
-use crate::row::{Label, Observer, Step, timing};
+use crate::row::{Label, Observer, check_agreement, timing};
 use crate::stats::Utilization;
 use crate::subject::{Described, Placement};
-use crate::timing::{REPEATS, Stopwatch, Timing, Took};
+use crate::timing::{Timing, Took, in_parts};
 
 use super::random::{POOL, draw};
 use super::{Effort, Request, Sizes, Workload, mixed};
@@ -49,49 +49,36 @@ pub(super) const WORKLOAD: Workload = Workload {
 };
 
 const SUBJECTS: [Described; 3] = [
-    Described {
-        name: "random",
-        summary: "a live object chosen at random leaves, until there is room",
-    },
-    Described {
-        name: "lru",
-        summary: "the object stored longest ago leaves, until there is room",
-    },
-    Described {
-        name: "window",
-        summary: "the neighbors leave that make room for the fewest bytes",
-    },
+    Described::new(
+        "random",
+        "a live object chosen at random leaves, until there is room",
+    ),
+    Described::new(
+        "lru",
+        "the object stored longest ago leaves, until there is room",
+    ),
+    Described::new(
+        "window",
+        "the neighbors leave that make room for the fewest bytes",
+    ),
 ];
 
 record! {
     /// One way to choose who leaves.
     pub(super) struct Evict {
-        /// Its name.
-        Row subject: String = "subject";
-        /// The same.
-        Row victim: String;
-        /// Timed requests.
-        Decided ops: u64;
-        /// What sizes and victims are drawn from.
-        Decided seed: u64;
-        /// Time of a request, evictions included.
-        Timed time: Timing;
-        /// Objects that left.
-        Decided evicted: u64;
-        /// Digest of all decisions.
-        Decided checksum: String;
-        /// Bytes of the pool.
-        Decided pool_bytes: u64;
-        /// Smallest utilization.
-        Decided utilization_min: f64 = "min";
-        /// Median.
-        Decided utilization_p50: f64 = "p50";
-        /// Mean.
-        Decided utilization_mean: f64 = "mean";
-        /// Bytes that left for each that was stored.
-        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored";
-        /// Operations between storing and leaving.
-        Decided victim_age_mean: f64 = "age";
+        Row subject: String = "subject"; // Its name.
+        Row victim: String; // The same.
+        Decided ops: u64; // Timed requests.
+        Decided seed: u64; // What sizes and victims are drawn from.
+        Decided evicted: u64; // Objects that left.
+        Decided checksum: String; // Digest of all decisions.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        Decided utilization_min: f64 = "min"; // Smallest utilization.
+        Decided utilization_p50: f64 = "p50"; // Median.
+        Decided utilization_mean: f64 = "mean"; // Mean.
+        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
+        Decided victim_age_mean: f64 = "age"; // Operations between storing and leaving.
+        + time: Timing; // Time of a request, evictions included.
     }
 }
 
@@ -100,14 +87,6 @@ const OPS: u64 = 300_000;
 
 /// Timed operations of a quick run.
 const OPS_QUICK: u64 = 50_000;
-
-/// Who leaves when a request is refused.
-#[derive(Clone, Copy, Debug)]
-enum Victim {
-    Random,
-    Oldest,
-    Window,
-}
 
 /// What came of a run.
 #[derive(Debug)]
@@ -139,13 +118,9 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let mut outcomes: Vec<Vec<Outcome>> = request.subjects.iter().map(|_| Vec::new()).collect();
     for round in 0..request.repeats_max() {
         for (&subject, outcomes) in request.subjects.iter().zip(&mut outcomes) {
-            let label = Label::only(WORKLOAD.name, "1 KiB to 64 MiB");
-            observer(Step {
-                label,
-                subject,
-                round,
-            });
-            let store = Store::new(victim(subject), request.seed);
+            let label = Label::new(WORKLOAD.name, "1 KiB to 64 MiB", 0, 1);
+            observer(label.step(subject, round));
+            let store = Store::new(subject, request.seed);
             outcomes.push(store.run(&warm_up, &timed));
         }
     }
@@ -155,22 +130,9 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
         .collect()
 }
 
-fn victim(subject: &str) -> Victim {
-    match subject {
-        "random" => Victim::Random,
-        "lru" => Victim::Oldest,
-        "window" => Victim::Window,
-        _ => unreachable!("requests name subjects of the workload"),
-    }
-}
-
 fn record(subject: &str, outcomes: &[Outcome], seed: u64) -> Evict {
     let first = &outcomes[0];
-    let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-    assert!(
-        outcomes.iter().all(is_repeated),
-        "{subject} decided differently this time"
-    );
+    check_agreement(subject, outcomes.iter().map(|one| one.checksum));
     let rounds: Vec<Vec<Took>> = outcomes
         .iter()
         .map(|outcome| outcome.took.clone())
@@ -212,15 +174,7 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let headings = [
-        "Victims",
-        "min",
-        "p50",
-        "mean",
-        "evicted / stored bytes",
-        "mean age",
-        "ns/op",
-    ];
+    let headings = "Victims | min | p50 | mean | evicted / stored bytes | mean age | ns/op";
     let rows: Vec<Evict> = records(&document.runs)?;
     let lines = rows.iter().map(|row| {
         let utilization = [
@@ -237,13 +191,13 @@ fn tables(document: &Document) -> Made<String> {
         ]);
         cells
     });
-    Ok(Table::of(&headings, lines))
+    Ok(Table::of(headings, lines))
 }
 
 /// The allocator, what lives in it and what has been counted.
 struct Store {
     allocator: OffsetAllocator,
-    victim: Victim,
+    victim: &'static str,
     victims: Xoshiro256PlusPlus,
     /// Live objects by the operation that stored them, which is unique.
     by_birth: BTreeMap<u64, Allocation>,
@@ -254,7 +208,7 @@ struct Store {
 }
 
 impl Store {
-    fn new(victim: Victim, seed: u64) -> Self {
+    fn new(victim: &'static str, seed: u64) -> Self {
         let options = Options {
             fit: Fit::Adaptive,
             ..Options::new(POOL.capacity_bytes)
@@ -274,15 +228,10 @@ impl Store {
         warm_up.iter().for_each(|&size| self.put(size));
         self.tally = Tally::default();
         let mut live_bytes_samples = Vec::with_capacity(timed.len());
-        let mut took = Vec::new();
-        for part in timed.chunks(timed.len().div_ceil(REPEATS).max(1)) {
-            let watch = Stopwatch::start();
-            for &size_bytes in part {
-                self.put(size_bytes);
-                live_bytes_samples.push(self.allocator.live_bytes());
-            }
-            took.push(watch.stop(part.len() as u64));
-        }
+        let took = in_parts(timed, |size_bytes| {
+            self.put(size_bytes);
+            live_bytes_samples.push(self.allocator.live_bytes());
+        });
         let mut checksum = Checksum::new();
         let samples = live_bytes_samples.iter();
         samples.for_each(|&live_bytes| checksum.add(live_bytes));
@@ -316,7 +265,7 @@ impl Store {
 
     fn evict_for(&mut self, size_bytes: u64) {
         let births = match self.victim {
-            Victim::Random => {
+            "random" => {
                 let index = self.victims.random_range(0..self.by_birth.len());
                 self.by_birth
                     .keys()
@@ -325,8 +274,8 @@ impl Store {
                     .into_iter()
                     .collect()
             }
-            Victim::Oldest => self.by_birth.keys().next().copied().into_iter().collect(),
-            Victim::Window => self.window(size_bytes),
+            "lru" => self.by_birth.keys().next().copied().into_iter().collect(),
+            _ => self.window(size_bytes),
         };
         births.into_iter().for_each(|birth| self.evict(birth));
     }

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use crate::churn::{Eviction, Sampling};
 use crate::page::{Page, no_headlines};
 use crate::record::fields;
 use crate::subject::{self, Pool};
@@ -55,6 +56,8 @@ pub(super) const MIX: Mix = Mix {
     },
     ops: 1_000_000,
     ops_quick: 100_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw: |generator| {
         let logarithm = f64::from(SIZE_LOG2_MIN)..f64::from(SIZE_LOG2_END);
         whole_bytes(libm::exp2(generator.random_range(logarithm)))

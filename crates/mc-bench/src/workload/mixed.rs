@@ -1,5 +1,4 @@
-//! What the workloads of one row share: independent sizes, a pool filled before the clock starts,
-//! one random victim per failure, utilization after every operation.
+//! What the workloads of one row share: independent sizes, a pool filled before the clock starts, victims at random.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -23,6 +22,10 @@ pub(super) struct Mix {
     pub(super) ops: u64,
     /// Timed operations of a quick run.
     pub(super) ops_quick: u64,
+    /// How much one refusal evicts.
+    pub(super) eviction: Eviction,
+    /// When utilization is taken.
+    pub(super) sampling: Sampling,
     /// Draws one size.
     pub(super) draw: fn(&mut Xoshiro256PlusPlus) -> u64,
 }
@@ -49,8 +52,8 @@ impl Mix {
             pool: self.pool,
             warm_up,
             timed,
-            eviction: Eviction::One,
-            sampling: Sampling::Operation,
+            eviction: self.eviction,
+            sampling: self.sampling,
             seed: request.seed,
             moments: request.moments,
         }
@@ -73,7 +76,7 @@ pub(super) fn measure(
     request: &Request,
     observer: Observer<'_>,
 ) -> Vec<Measured> {
-    let label = Label::only(workload, row);
+    let label = Label::new(workload, row, 0, 1);
     let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
     Row {
         label,

@@ -27,13 +27,13 @@ mod tier;
 mod uniform;
 
 pub use self::request::{
-    ALL, Effort, Matrix, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
+    ALL, Effort, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
 };
 
 use crate::page::Page;
 use crate::record::{Field, Run};
 use crate::row::Observer;
-use crate::subject::{Described, NONE};
+use crate::subject::Described;
 
 /// Every workload, in the order `all` runs them.
 pub const WORKLOADS: &[Workload] = &[
@@ -90,6 +90,12 @@ pub struct Skipped {
     pub reason: &'static str,
 }
 
+impl Skipped {
+    const fn new(subject: &'static str, reason: &'static str) -> Self {
+        Self { subject, reason }
+    }
+}
+
 /// The subject that no workload of several sizes runs.
 const ONE_SIZE_ONLY: Skipped = Skipped {
     subject: "slots",
@@ -125,12 +131,5 @@ impl Workload {
         let short = move |name| tier::shortage(name, effort);
         let skipped = self.skipped.iter().copied();
         skipped.chain(self.accepted().filter_map(short))
-    }
-
-    /// Returns the names it runs when none is asked for: all but the reference that accepts
-    /// everything, whose figures only concern the harness.
-    #[must_use]
-    pub fn default_subjects(&self) -> Vec<&'static str> {
-        self.accepted().filter(|&name| name != NONE).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use crate::churn::{Eviction, Sampling};
 use crate::page::{Page, no_headlines};
 use crate::record::fields;
 use crate::subject::{self, Pool};
@@ -59,5 +60,7 @@ pub(super) const MIX: Mix = Mix {
     },
     ops: 300_000,
     ops_quick: 50_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw: |generator| generator.random_range(PAGES_MIN..=PAGES_MAX) * PAGE_BYTES,
 };

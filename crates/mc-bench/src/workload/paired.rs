@@ -19,10 +19,10 @@ pub(super) const WORKLOAD: Workload = Workload {
     subjects: subject::described,
     skipped: &[
         ONE_SIZE_ONLY,
-        Skipped {
-            subject: "range-alloc",
-            reason: "each call walks its list of holes, of which there are tens of thousands here",
-        },
+        Skipped::new(
+            "range-alloc",
+            "each call walks its list of holes, of which there are tens of thousands here",
+        ),
     ],
     sizes: Sizes::Fixed,
     is_seeded: true,
@@ -53,12 +53,9 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One subject on pairs.
     pub(super) struct Paired {
-        /// What every workload of several sizes reports.
-        Row mixed: Mixed;
-        /// Rounds that were timed.
-        Decided rounds: u64;
-        /// Refusals, at each of which utilization was taken.
-        Decided eviction_samples: u64;
+        + mixed: Mixed; // What every workload of several sizes reports.
+        Decided rounds: u64; // Rounds that were timed.
+        Decided eviction_samples: u64; // Refusals, at each of which utilization was taken.
     }
 }
 

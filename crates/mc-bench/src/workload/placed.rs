@@ -6,9 +6,9 @@ use crate::page::Made;
 use crate::page::across::Across;
 use crate::page::markdown::Table;
 use crate::published::DistributionFigures;
-use crate::record::{Document, Run, record, records};
+use crate::record::{Declared, Document, Run, record, records};
 use crate::row::Measured;
-use crate::stats::{Utilization, utilization_curve};
+use crate::stats::Utilization;
 use crate::subject::ORACLE;
 use crate::timing::Timing;
 
@@ -17,55 +17,29 @@ use super::Request;
 record! {
     /// One subject on one row of a pool that is kept full.
     pub(super) struct Churned {
-        /// Who places.
-        Row subject: String = "subject";
-        /// Timed requests.
-        Decided ops: u64;
-        /// What sizes and victims are drawn from.
-        Decided seed: u64;
-        /// Time of a request, evictions included.
-        Timed time: Timing;
-        /// Wall time of the oracle: what the harness costs.
-        Timed harness_ns_per_op: f64 = "harness";
-        /// Requests that failed although everything evictable was gone.
-        Decided refused: u64 = "refused";
-        /// Objects that left.
-        Decided evicted: u64;
-        /// Digest of all decisions.
-        Decided checksum: String;
-        /// Bytes of the pool.
-        Decided pool_bytes: u64;
+        Row subject: String = "subject"; // Who places.
+        Decided ops: u64; // Timed requests.
+        Decided seed: u64; // What sizes and victims are drawn from.
+        Timed harness_ns_per_op: f64 = "harness"; // Wall time of the oracle: what the harness costs.
+        Decided refused: u64 = "refused"; // Requests that failed although everything evictable was gone.
+        Decided evicted: u64; // Objects that left.
+        Decided checksum: String; // Digest of all decisions.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        + time: Timing; // Time of a request, evictions included.
     }
 }
 
 record! {
-    /// Live bytes over the pool, over the samples; null if there were none. Percentiles are lower tail: 99 % of
-    /// the samples reach p99.
-    pub(super) struct Distribution {
-        /// Smallest sample.
-        Decided utilization_min: Option<f64> = "min";
-        /// Reached by 99 %.
-        Decided utilization_p99: Option<f64>;
-        /// Reached by 90 %.
-        Decided utilization_p90: Option<f64>;
-        /// Median.
-        Decided utilization_p50: Option<f64> = "p50";
-        /// Largest sample.
-        Decided utilization_max: Option<f64>;
-        /// Arithmetic mean.
-        Decided utilization_mean: Option<f64> = "mean";
-        /// At 0, 1, … 100 hundredths of the samples.
-        Decided utilization_curve: Vec<f64>;
-    }
-}
-
-record! {
-    /// One subject on requests of several sizes.
+    /// One subject on requests of several sizes. Utilization is null if there were no samples; its percentiles are
+    /// lower tail: 99 % of the samples reach p99.
     pub(super) struct Mixed {
-        /// What every such row has.
-        Row churned: Churned;
-        /// How full the pool was.
-        Decided distribution: Distribution;
+        + churned: Churned;
+        Decided utilization_min: Option<f64> = "min"; // Smallest sample.
+        Decided utilization_p99: Option<f64>; // Reached by 99 %.
+        Decided utilization_p90: Option<f64>; // Reached by 90 %.
+        Decided utilization_p50: Option<f64> = "p50"; // Median.
+        Decided utilization_max: Option<f64>; // Largest sample.
+        Decided utilization_mean: Option<f64> = "mean"; // Arithmetic mean.
     }
 }
 
@@ -90,60 +64,39 @@ impl Churned {
     }
 }
 
-impl Distribution {
-    fn of(outcome: &Outcome, pool_bytes: u64) -> Self {
-        let mut sorted = outcome.live_bytes_samples.clone();
+impl Mixed {
+    pub(super) fn of(measured: &Measured, request: &Request, plan: &Plan) -> Self {
+        let pool_bytes = plan.pool.capacity_bytes;
+        let mut sorted = measured.outcome.live_bytes_samples.clone();
         sorted.sort_unstable();
         let statistics = Utilization::of(&sorted, pool_bytes);
         let figure = |figure: fn(&Utilization) -> f64| statistics.as_ref().map(figure);
         Self {
+            churned: Churned::of(measured, request, plan),
             utilization_min: figure(|statistics| statistics.min),
             utilization_p99: figure(|statistics| statistics.p99),
             utilization_p90: figure(|statistics| statistics.p90),
             utilization_p50: figure(|statistics| statistics.p50),
             utilization_max: figure(|statistics| statistics.max),
             utilization_mean: figure(|statistics| statistics.mean),
-            utilization_curve: utilization_curve(&sorted, pool_bytes),
         }
     }
 
     fn cells(&self) -> [String; 6] {
-        let Self {
-            utilization_min,
-            utilization_p99,
-            utilization_p90,
-            utilization_p50,
-            utilization_max,
-            utilization_mean,
-            ..
-        } = self;
         let figures = [
-            utilization_min,
-            utilization_p99,
-            utilization_p90,
-            utilization_p50,
-            utilization_max,
-            utilization_mean,
+            self.utilization_min,
+            self.utilization_p99,
+            self.utilization_p90,
+            self.utilization_p50,
+            self.utilization_max,
+            self.utilization_mean,
         ];
-        figures.map(|figure| cell(*figure, share))
-    }
-}
-
-impl Mixed {
-    pub(super) fn of(measured: &Measured, request: &Request, plan: &Plan) -> Self {
-        Self {
-            churned: Churned::of(measured, request, plan),
-            distribution: Distribution::of(&measured.outcome, plan.pool.capacity_bytes),
-        }
-    }
-
-    pub(super) fn mean(&self) -> Option<f64> {
-        self.distribution.utilization_mean
+        figures.map(|figure| cell(figure, share))
     }
 }
 
 /// Returns the run of a record, with the moments that were kept.
-pub(super) fn run(workload: &str, record: &impl crate::record::Part, outcome: &Outcome) -> Run {
+pub(super) fn run(workload: &str, record: &impl Declared, outcome: &Outcome) -> Run {
     let mut run = Run::of(workload, record);
     outcome.moments.describe(&mut run);
     run
@@ -164,18 +117,22 @@ pub(super) fn result(document: &Document) -> Made<Option<String>> {
     else {
         return Ok(None);
     };
-    let holds = |row: &Mixed| cell(row.mean(), short_share);
+    let holds = |row: &Mixed| cell(row.utilization_mean, short_share);
+    let peer = match quickest.churned.subject.as_str() {
+        "adaptive" => "Nobody is quicker".to_owned(),
+        name => format!(
+            "Quickest is `{name}`, which holds {} and takes {} ns",
+            holds(quickest),
+            quickest.churned.time()
+        ),
+    };
     Ok(Some(format!(
-        "`adaptive` holds {} of the pool and takes {} ns, `bin-ceil` {} and {} ns; the bound is {}. Quickest is \
-         `{}`, which holds {} and takes {} ns.",
+        "`adaptive` holds {} of the pool and takes {} ns, `bin-ceil` {} and {} ns; the bound is {}. {peer}.",
         holds(ours),
         ours.churned.time(),
         holds(published),
         published.churned.time(),
         holds(bound),
-        quickest.churned.subject,
-        holds(quickest),
-        quickest.churned.time(),
     )))
 }
 
@@ -184,10 +141,8 @@ pub(super) fn table(
     document: &Document,
     published: &[(&str, DistributionFigures)],
 ) -> Made<String> {
-    let headings = [
-        "Subject", "min", "p99", "p90", "p50", "max", "mean", "refused", "ns/op", "CPU ns",
-        "harness",
-    ];
+    let headings =
+        "Subject | min | p99 | p90 | p50 | max | mean | refused | ns/op | CPU ns | harness";
     let dash = || "–".to_owned();
     let lines = published.iter().map(|(version, figures)| {
         let Utilization {
@@ -207,7 +162,7 @@ pub(super) fn table(
     let measured = rows.iter().map(|row| {
         let churned = &row.churned;
         let mut cells = vec![churned.subject.clone()];
-        cells.extend(row.distribution.cells());
+        cells.extend(row.cells());
         cells.extend([
             grouped(churned.refused),
             churned.time(),
@@ -216,7 +171,7 @@ pub(super) fn table(
         ]);
         cells
     });
-    Ok(Table::of(&headings, lines.chain(measured)))
+    Ok(Table::of(headings, lines.chain(measured)))
 }
 
 /// Returns what a workload of several sizes brings to the comparison of allocators.
@@ -240,7 +195,7 @@ pub(super) fn across(
         ],
         utilization: rows
             .iter()
-            .filter_map(|row| Some((named(row), row.mean()?)))
+            .filter_map(|row| Some((named(row), row.utilization_mean?)))
             .collect(),
         times: rows
             .iter()

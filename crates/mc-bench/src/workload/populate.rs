@@ -4,12 +4,11 @@ use mc_arena::{PagePolicy, PageSize, PoolError, PoolOptions, Population, Tier};
 use std::num::NonZeroUsize;
 
 use crate::number::{cell, with_spread};
-use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series};
 use crate::page::markdown::Table;
-use crate::page::{Figure, Made, Page, Place, no_headlines};
+use crate::page::{Made, Page, no_headlines};
 use crate::published;
 use crate::record::{Document, Run, fields, record, records};
-use crate::row::{Label, Observer, Step};
+use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::{Stopwatch, Took, middle};
 
@@ -39,12 +38,7 @@ pub(super) const WORKLOAD: Workload = Workload {
                 several sockets.",
         result,
         tables,
-        figures: &[Figure {
-            file: "population-time.svg",
-            caption: "Time until a pool of 1 GiB can be used, by pages and workers",
-            place: Place::Tables,
-            draw,
-        }],
+        figures: &[],
         headlines: no_headlines,
         across: None,
     },
@@ -54,20 +48,13 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One tier with one number of workers.
     pub(super) struct Populate {
-        /// The pages that are asked for.
-        Row subject: String = "subject";
-        /// Bytes of the pool.
-        Row bytes: u64;
-        /// Threads that zero it.
-        Row workers: u64 = "workers";
-        /// The pages obtained.
-        Decided tier: String = "tier";
-        /// Time until it can be used.
-        Timed milliseconds: f64 = "ms";
-        /// Half of what lies between the fastest and the slowest population.
-        Timed milliseconds_spread: Option<f64>;
-        /// Populations.
-        Timed repeats: u64;
+        Row subject: String = "subject"; // The pages that are asked for.
+        Row bytes: u64; // Bytes of the pool.
+        Row workers: u64 = "workers"; // Threads that zero it.
+        Decided tier: String = "tier"; // The pages obtained.
+        Timed milliseconds: f64 = "ms"; // Time until it can be used.
+        Timed milliseconds_spread: Option<f64>; // Half of what lies between the fastest and the slowest population.
+        Timed repeats: u64; // Populations.
     }
 }
 
@@ -82,24 +69,21 @@ pub struct Entry {
 /// Every subject, in the order of the output.
 pub const SUBJECTS: [Entry; 3] = [
     Entry {
-        described: Described {
-            name: BASE,
-            summary: "base pages, also where the system would use transparent huge pages by itself",
-        },
+        described: Described::new(
+            BASE,
+            "base pages, also where the system would use transparent huge pages by itself",
+        ),
         pages: PagePolicy::Off,
     },
     Entry {
-        described: Described {
-            name: TRANSPARENT,
-            summary: "transparent huge pages; base pages where the kernel has none, as the tier tells",
-        },
+        described: Described::new(
+            TRANSPARENT,
+            "transparent huge pages; base pages where the kernel has none, as the tier tells",
+        ),
         pages: PagePolicy::Transparent,
     },
     Entry {
-        described: Described {
-            name: HUGETLB,
-            summary: "reserved huge pages",
-        },
+        described: Described::new(HUGETLB, "reserved huge pages"),
         pages: PagePolicy::Required(PageSize::Auto),
     },
 ];
@@ -143,12 +127,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
         .collect();
     let mut runs = Vec::new();
     for (index, &entry) in asked.iter().enumerate() {
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: entry.described.name,
-            index,
-            rows: asked.len(),
-        };
+        let label = Label::new(WORKLOAD.name, entry.described.name, index, asked.len());
         let measured = measure(entry, request.effort, label, observer);
         runs.extend(measured.map_err(|source| RequestError::memory(WORKLOAD.name, source))?);
     }
@@ -174,11 +153,7 @@ fn measure(
     };
     for round in 0..repeats {
         for lane in &mut lanes {
-            observer(Step {
-                label,
-                subject: entry.described.name,
-                round,
-            });
+            observer(label.step(entry.described.name, round));
             let watch = Stopwatch::start();
             let pool = options(entry, effort, lane.workers).map()?;
             lane.times.push(watch.stop(1));
@@ -244,15 +219,9 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let headings = [
-        "Subject",
-        "pages obtained",
-        "1 worker (ms)",
-        "2 workers (ms)",
-        "1 / 2",
-    ];
+    let headings = "Subject | pages obtained | 1 worker (ms) | 2 workers (ms) | 1 / 2";
     let rows: Vec<Populate> = records(&document.runs)?;
-    let mut table = Table::new(&headings);
+    let mut table = Table::new(headings);
     let published = format!("{:.0}", published::POPULATION_MS);
     table.row(&[
         "*published allocator, measured*",
@@ -276,35 +245,4 @@ fn tables(document: &Document) -> Made<String> {
         ]);
     }
     Ok(table.finish())
-}
-
-fn draw(document: &Document) -> Made<Drawing> {
-    let rows: Vec<Populate> = records(&document.runs)?;
-    let names = ["published, base pages", BASE, TRANSPARENT, HUGETLB];
-    let mut series = vec![
-        Series::new(
-            "published after",
-            Mark::Bars,
-            vec![(published::POPULATION_MS, 0.0)],
-        )
-        .labelled("published"),
-    ];
-    // Two thin bars to a row, one above its middle and one below.
-    for (index, (name, offset)) in [("1 worker", -0.2), ("2 workers", 0.2)]
-        .into_iter()
-        .enumerate()
-    {
-        let tiers = (1_u32..).map(f64::from).zip(&names[1..]);
-        let points = tiers.filter_map(|(row, tier)| {
-            Some((lanes(&rows, tier)[index]?.milliseconds, row + offset))
-        });
-        series.push(Series::new(name, Mark::Bars, points.collect()));
-    }
-    let x = Axis::linear("milliseconds", 0.0, None);
-    let panel = Panel::new("", x, Axis::rows(names.map(str::to_owned).into()), series);
-    Ok(Chart::drawing(
-        "Time until a pool of 1 GiB can be used",
-        1,
-        vec![panel],
-    ))
 }

@@ -3,10 +3,9 @@
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::number::short_share;
-use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series};
-use crate::page::{Figure, Headline, Made, Page, Place};
-use crate::published::{self, DistributionFigures};
+use crate::churn::{Eviction, Sampling};
+use crate::page::{Headline, Made, Measure, Page};
+use crate::published;
 use crate::record::{Document, fields, records};
 use crate::subject::{self, ORACLE, Pool};
 
@@ -41,12 +40,7 @@ pub(super) const WORKLOAD: Workload = Workload {
             ];
             placed::table(document, &published)
         },
-        figures: &[Figure {
-            file: "random-utilization.svg",
-            caption: "Distribution of utilization over the operations of the random workload",
-            place: Place::Tables,
-            draw: distribution,
-        }],
+        figures: &[],
         headlines,
         across: Some(|document| {
             let published = [published::RANDOM_BEFORE, published::RANDOM_AFTER];
@@ -70,6 +64,8 @@ pub(super) const MIX: Mix = Mix {
     // As published.
     ops: 1_000_000,
     ops_quick: 200_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw,
 };
 
@@ -83,69 +79,12 @@ fn headlines(document: &Document) -> Made<Vec<Headline>> {
     let mean = |subject: &str| {
         rows.iter()
             .find(|row| row.churned.subject == subject)?
-            .mean()
+            .utilization_mean
     };
     let subjects = ["bin-ceil", "offset-allocator", "adaptive", ORACLE];
     Ok(vec![Headline {
-        title: "Utilization: random sizes, 1 KiB to 64 MiB",
-        cells: subjects.map(|subject| mean(subject).map(short_share)),
+        measure: Measure::Utilization,
+        title: "random sizes, 1 KiB to 64 MiB",
+        cells: subjects.map(|subject| mean(subject).map(|mean| format!("{mean:.3}"))),
     }])
-}
-
-/// What is drawn and how it is called: the others lie on these.
-const DRAWN: [(&str, &str); 7] = [
-    ("buddy", "buddy"),
-    ("bin-exact", "bin-exact, offset-allocator"),
-    ("bin-ceil", "bin-ceil"),
-    ("good-fit", "good-fit, range-alloc"),
-    ("adaptive", "adaptive, shared"),
-    ("extents-2", "extents-2"),
-    ("extents-4", "extents-4"),
-];
-
-fn distribution(document: &Document) -> Made<Drawing> {
-    let rows: Vec<Mixed> = records(&document.runs)?;
-    let curve = |subject: &str| {
-        let row = rows.iter().find(|row| row.churned.subject == subject);
-        let curve = row.map_or(&[][..], |row| &row.distribution.utilization_curve);
-        let points = (0_u32..).map(f64::from).zip(curve);
-        // Points a pixel apart turn rounding to pixels into waves.
-        let is_drawn = |percent: f64| percent % 5.0 == 0.0 || !(2.0..98.0).contains(&percent);
-        let points = points.filter(|(percent, _)| is_drawn(*percent));
-        points.map(|(percent, share)| (*share, percent)).collect()
-    };
-    let mut series: Vec<Series> = DRAWN
-        .iter()
-        .map(|(subject, label)| Series::new(subject, Mark::Curve, curve(subject)).labelled(label))
-        .collect();
-    series
-        .push(Series::new(ORACLE, Mark::Bound, curve(ORACLE)).labelled("bound: compacts for free"));
-    let points = |figures: DistributionFigures| {
-        let shares = figures.utilization;
-        let points = [
-            (shares.p99, 1.0),
-            (shares.p90, 10.0),
-            (shares.p50, 50.0),
-            (shares.max, 100.0),
-        ];
-        points.to_vec()
-    };
-    series.push(Series::new(
-        "published before",
-        Mark::Points,
-        points(published::RANDOM_BEFORE),
-    ));
-    series.push(Series::new(
-        "published after",
-        Mark::Points,
-        points(published::RANDOM_AFTER),
-    ));
-    let x = Axis::linear("utilization", 0.5, Some(1.0));
-    let y = Axis::linear("operations at or below (%)", 0.0, Some(100.0));
-    let panel = Panel::new("", x, y, series);
-    Ok(Chart::drawing(
-        "Random sizes: how often a pool is at most so full",
-        1,
-        vec![panel],
-    ))
 }

@@ -29,7 +29,7 @@ use mc_bench::workload::{
     Request, RequestError, Selection, WORKLOADS, Workload, by_name, named, select,
 };
 
-use self::args::{Args, Format, Invocation, one_line};
+use self::args::{Args, Format, one_line};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
 use self::report::REPORT;
@@ -38,6 +38,9 @@ use self::trace::TRACE;
 
 /// Status of a command line that cannot be run.
 const STATUS_USAGE: u8 = 2;
+
+/// What the command is called.
+const COMMAND_NAME: &str = "mc-bench";
 
 /// First argument that asks for the tables instead of a run.
 const LIST: &str = "list";
@@ -52,11 +55,11 @@ fn main() -> ExitCode {
         Some(word) if word == REPORT => return report::run(words),
         _ => {}
     }
-    let result = match args::parse() {
-        Invocation::Run(args) => dispatch(&args),
-        Invocation::Text(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        Invocation::Refused(line) => return fail(&line, STATUS_USAGE),
+    let args: Args = match parse_after(COMMAND_NAME, env::args_os().skip(1), STATUS_USAGE) {
+        Ok(args) => args,
+        Err(status) => return status,
     };
+    let result = dispatch(&args);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -7,7 +7,8 @@ mod subject;
 use mc_arena::{Arena, PagePolicy, PoolOptions};
 
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Step};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
 use crate::timing::{Rate, Timing, Took};
 
 use self::burst::Burst;
@@ -21,7 +22,7 @@ use super::{Effort, Request, RequestError, Sizes, Workload};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "arena",
     summary: "one allocation of 64 B to 2 MiB from a populated pool, by 1, 2 and 4 pinned threads",
-    subjects: subject::described,
+    subjects: || Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[],
     sizes: Sizes::Chosen,
     is_seeded: false,
@@ -35,22 +36,14 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One subject on one size with one number of threads.
     pub(super) struct ArenaRow {
-        /// Who allocates.
-        Row subject: String = "subject";
-        /// Bytes of an allocation.
-        Row alloc_size: u64 = "size B";
-        /// Threads.
-        Row threads: u64 = "threads";
-        /// Allocations of a thread in a burst.
-        Timed ops: u64;
-        /// Time of an allocation: that of the burst over the allocations of one thread.
-        Timed time: Timing;
-        /// Allocations of all threads.
-        Timed rate: Rate;
-        /// Pages that the memory is in.
-        Decided tier: String = "tier";
-        /// Bytes of the pool.
-        Decided pool_bytes: u64;
+        Row subject: String = "subject"; // Who allocates.
+        Row alloc_size: u64 = "size B"; // Bytes of an allocation.
+        Row threads: u64 = "threads"; // Threads.
+        Timed ops: u64; // Allocations of a thread in a burst.
+        Decided tier: String = "tier"; // Pages that the memory is in.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        + time: Timing; // Time of an allocation: that of the burst over the allocations of one thread.
+        + rate: Rate; // Allocations of all threads.
     }
 }
 
@@ -90,12 +83,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, &(size_bytes, threads)) in rows.iter().enumerate() {
         let name = format!("{size_bytes} B, threads: {threads}");
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &name,
-            index,
-            rows: rows.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &name, index, rows.len());
         for lane in measure(&mut arena, request, (size_bytes, threads), label, observer) {
             runs.push(record(&lane, &arena));
         }
@@ -169,11 +157,7 @@ fn measure(
     };
     for round in 0..repeats {
         for lane in &mut lanes {
-            observer(Step {
-                label,
-                subject: lane.entry.name,
-                round,
-            });
+            observer(label.step(lane.entry.name, round));
             lane.times.push((lane.entry.run)(&lane.burst, arena));
         }
     }

@@ -1,9 +1,8 @@
 //! What the arena workload says about itself, beside what was published.
 
 use crate::number::with_spread;
-use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series, Unit};
 use crate::page::markdown::{Table, glossary};
-use crate::page::{Figure, Made, Page, Place, no_headlines};
+use crate::page::{Made, Page, no_headlines};
 use crate::published;
 use crate::record::{Document, records};
 
@@ -24,12 +23,7 @@ pub(super) const PAGE: Page = Page {
     omits: "It does not model the use of the memory: no subject touches what it gets (`populate` measures that).",
     result,
     tables,
-    figures: &[Figure {
-        file: "arena-time.svg",
-        caption: "Time per allocation by size, for one, two and four threads",
-        place: Place::Tables,
-        draw,
-    }],
+    figures: &[],
     headlines: no_headlines,
     across: None,
 };
@@ -97,7 +91,7 @@ fn tables(document: &Document) -> Made<String> {
             );
             cells
         });
-        let table = Table::of(&headings, lines);
+        let table = Table::of(&headings.join("|"), lines);
         text.push_str(&format!(
             "\nns per allocation, threads: {threads}\n\n{table}"
         ));
@@ -108,7 +102,7 @@ fn tables(document: &Document) -> Made<String> {
 /// Returns our times of the smallest size below those of the published allocator.
 fn comparison(rows: &[ArenaRow]) -> String {
     let [one, two] = published::ARENA_MEASURED_NS;
-    let mut table = Table::new(&["64 B, ns per allocation", "1 thread", "2 threads"]);
+    let mut table = Table::new("64 B, ns per allocation | 1 thread | 2 threads");
     let claim = format!("about {}", published::ARENA_CLAIM_NS);
     table.row(&["*published claim*", &claim, "–"]);
     table.row(&["*published allocator, measured*", one, two]);
@@ -117,40 +111,4 @@ fn comparison(rows: &[ArenaRow]) -> String {
         table.row(&[subject.to_owned(), one, two]);
     }
     format!("\n{}{COMPARISON_NOTE}", table.finish())
-}
-
-fn draw(document: &Document) -> Made<Drawing> {
-    let rows: Vec<ArenaRow> = records(&document.runs)?;
-    let panel = |threads: usize| {
-        let series = SUBJECTS.iter().map(|entry| {
-            let point = |bytes| {
-                Some((
-                    bytes as f64,
-                    find(&rows, entry.name, bytes, threads)?.time.ns_per_op,
-                ))
-            };
-            Series::new(
-                entry.name,
-                Mark::Line,
-                SIZES_BYTES.into_iter().filter_map(point).collect(),
-            )
-        });
-        let y = Axis {
-            ends: (Some(0.2), Some(40_000.0)),
-            ..Axis::log("ns per allocation", Unit::Number)
-        };
-        let title = match threads {
-            1 => "1 thread".to_owned(),
-            _ if threads > document.machine.cores => {
-                format!("{threads} threads on {} cores", document.machine.cores)
-            }
-            _ => format!("{threads} threads"),
-        };
-        Panel::new(&title, Axis::log("size", Unit::Bytes), y, series.collect())
-    };
-    Ok(Chart::drawing(
-        "Arena: time of an allocation",
-        3,
-        THREADS.map(panel).to_vec(),
-    ))
 }

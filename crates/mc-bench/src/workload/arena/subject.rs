@@ -10,7 +10,6 @@ use bumpalo::Bump;
 use mc_arena::{ALIGN_DEFAULT, Arena, ThreadChunk};
 use memmap2::MmapMut;
 
-use crate::subject::Described;
 use crate::timing::Took;
 
 use super::burst::{Burst, Hand};
@@ -110,15 +109,6 @@ pub(super) const SUBJECTS: &[Entry] = &[
 
 /// Name of the subject that needs a reserved huge page per thread.
 pub(crate) const HUGEPAGE_RS: &str = "hugepage-rs";
-
-/// Returns names and summaries of all subjects.
-pub(super) fn described() -> Vec<Described> {
-    let described = SUBJECTS.iter().map(|entry| Described {
-        name: entry.name,
-        summary: entry.summary,
-    });
-    described.collect()
-}
 
 /// Returns the bytes of the pool that a burst takes.
 pub(super) fn burst_bytes(arena: &Arena) -> usize {

@@ -17,10 +17,10 @@ use crate::page::markdown::Table;
 use crate::page::{Figure, Made, Page, Place, no_headlines};
 use crate::pin;
 use crate::record::{Document, Run, fields, record, records};
-use crate::row::{Label, Observer, Step, timing};
+use crate::row::{Label, Observer, check_agreement, timing};
 use crate::stats::Utilization;
 use crate::subject::Described;
-use crate::timing::{REPEATS, Stopwatch, Timing, Took};
+use crate::timing::{Timing, Took, in_parts};
 
 use self::order::{AtRandom, PayloadsByAge};
 use super::no_bytes::NoBytes;
@@ -31,10 +31,10 @@ pub(super) const WORKLOAD: Workload = Workload {
     name: "compact",
     summary: "sizes of random, loguniform, bimodal, pages in a store that moves within a budget",
     subjects: || {
-        vec![Described {
-            name: SUBJECT,
-            summary: "the store, with a copier that copies nothing",
-        }]
+        vec![Described::new(
+            SUBJECT,
+            "the store, with a copier that copies nothing",
+        )]
     },
     skipped: &[],
     sizes: Sizes::Fixed,
@@ -54,12 +54,12 @@ pub(super) const WORKLOAD: Workload = Workload {
                 is copied, so that the time is that of looking, planning and book-keeping.",
         result,
         tables,
-        figures: &[Figure {
-            file: "compact-utilization.svg",
-            caption: "Mean utilization by the bytes that a put may move for each that it stores",
-            place: Place::Tables,
+        figures: &[Figure::new(
+            Place::Tables,
+            "compact-utilization.svg",
+            "Mean utilization by the bytes that a put may move for each that it stores",
             draw,
-        }],
+        )],
         headlines: no_headlines,
         across: None,
     },
@@ -69,36 +69,21 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One mixture of sizes under one budget.
     pub(super) struct Compact {
-        /// Always the store.
-        Row subject: String;
-        /// Name of the mixture.
-        Row sizes: String = "sizes";
-        /// Bytes that may be moved for each that is stored.
-        Row budget: f64 = "budget";
-        /// Timed puts.
-        Decided ops: u64;
-        /// What sizes and order are drawn from.
-        Decided seed: u64;
-        /// Time of a put.
-        Timed time: Timing;
-        /// Puts that were refused.
-        Decided refused: u64 = "refused";
-        /// Digest of all decisions.
-        Decided checksum: String;
-        /// Bytes of the pool.
-        Decided pool_bytes: u64;
-        /// Smallest utilization.
-        Decided utilization_min: f64 = "min";
-        /// Median.
-        Decided utilization_p50: f64 = "p50";
-        /// Mean.
-        Decided utilization_mean: f64 = "mean";
-        /// Objects that were moved.
-        Decided moves: u64;
-        /// Bytes moved for each that was stored.
-        Decided moved_bytes_per_stored_byte: f64 = "moved/stored";
-        /// Bytes that left for each that was stored.
-        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored";
+        Row subject: String; // Always the store.
+        Row sizes: String = "sizes"; // Name of the mixture.
+        Row budget: f64 = "budget"; // Bytes that may be moved for each that is stored.
+        Decided ops: u64; // Timed puts.
+        Decided seed: u64; // What sizes and order are drawn from.
+        Decided refused: u64 = "refused"; // Puts that were refused.
+        Decided checksum: String; // Digest of all decisions.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        Decided utilization_min: f64 = "min"; // Smallest utilization.
+        Decided utilization_p50: f64 = "p50"; // Median.
+        Decided utilization_mean: f64 = "mean"; // Mean.
+        Decided moves: u64; // Objects that were moved.
+        Decided moved_bytes_per_stored_byte: f64 = "moved/stored"; // Bytes moved for each that was stored.
+        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
+        + time: Timing; // Time of a put.
     }
 }
 
@@ -202,12 +187,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
                 seed: request.seed,
             };
             let label = format!("{} at {budget}", mixture.name);
-            let label = Label {
-                workload: WORKLOAD.name,
-                row: &label,
-                index: runs.len(),
-                rows,
-            };
+            let label = Label::new(WORKLOAD.name, &label, runs.len(), rows);
             let outcomes = row.measure(request, label, observer);
             runs.push(Run::of(WORKLOAD.name, &row.record(&outcomes)));
         }
@@ -220,11 +200,7 @@ impl Row {
     fn measure(&self, request: &Request, label: Label<'_>, observer: Observer<'_>) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::new();
         for round in 0..request.repeats_max() {
-            observer(Step {
-                label,
-                subject: SUBJECT,
-                round,
-            });
+            observer(label.step(SUBJECT, round));
             let outcome = self.churn();
             let wall: Duration = outcome.took.iter().map(|took| took.wall).sum();
             let is_long = wall > Duration::from_secs(1);
@@ -244,15 +220,10 @@ impl Row {
         let before = churn.store.stats();
         churn.refused = 0;
         let mut live_bytes_samples = Vec::with_capacity(self.timed.len());
-        let mut took = Vec::new();
-        for part in self.timed.chunks(self.timed.len().div_ceil(REPEATS).max(1)) {
-            let watch = Stopwatch::start();
-            for &size_bytes in part {
-                churn.put(size_bytes);
-                live_bytes_samples.push(churn.store.pool().placed_bytes_in_placeable());
-            }
-            took.push(watch.stop(part.len() as u64));
-        }
+        let took = in_parts(&self.timed, |size_bytes| {
+            churn.put(size_bytes);
+            live_bytes_samples.push(churn.store.pool().placed_bytes_in_placeable());
+        });
         let after = churn.store.stats();
         let mut checksum = Checksum::new();
         let samples = live_bytes_samples.iter();
@@ -272,11 +243,7 @@ impl Row {
 
     fn record(&self, outcomes: &[Outcome]) -> Compact {
         let first = &outcomes[0];
-        let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-        assert!(
-            outcomes.iter().all(is_repeated),
-            "{self:?} decided differently this time"
-        );
+        check_agreement(self.mixture.name, outcomes.iter().map(|one| one.checksum));
         let capacity_bytes = self.mixture.capacity_bytes;
         let rounds: Vec<Vec<Took>> = outcomes
             .iter()
@@ -327,17 +294,8 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let headings = [
-        "Sizes",
-        "budget",
-        "min",
-        "p50",
-        "mean",
-        "moved / stored",
-        "evicted / stored",
-        "refused",
-        "ns/op",
-    ];
+    let headings = "Sizes | budget | min | p50 | mean | moved / stored | evicted / stored | refused | \
+                    ns/op";
     let rows: Vec<Compact> = records(&document.runs)?;
     let lines = rows.iter().map(|row| {
         let utilization = [
@@ -355,7 +313,7 @@ fn tables(document: &Document) -> Made<String> {
         ]);
         cells
     });
-    Ok(Table::of(&headings, lines))
+    Ok(Table::of(headings, lines))
 }
 
 fn draw(document: &Document) -> Made<Drawing> {

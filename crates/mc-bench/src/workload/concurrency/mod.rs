@@ -12,9 +12,11 @@ mod together;
 use std::time::Duration;
 
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Step};
-use crate::timing::{REPEATS, Rate, Timing, Took};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{REPEATS, Took};
 
+use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
 use self::scenario::{Load, SCENARIOS, Scenario};
@@ -25,28 +27,13 @@ use self::together::Latency;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "concurrency",
     summary: "1 to 16 threads on one allocator: refusals, small objects, a large live set, remote frees",
-    subjects: subject::described,
+    subjects: || Described::all(ENTRIES.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[
-        Skipped {
-            subject: "slots/capacity_failed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/fragmentation_failed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/high_water_mixed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/churn",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/churn_random",
-            reason: ONE_SIZE,
-        },
+        Skipped::new("slots/capacity_failed", ONE_SIZE),
+        Skipped::new("slots/fragmentation_failed", ONE_SIZE),
+        Skipped::new("slots/high_water_mixed", ONE_SIZE),
+        Skipped::new("slots/churn", ONE_SIZE),
+        Skipped::new("slots/churn_random", ONE_SIZE),
     ],
     sizes: Sizes::Fixed,
     is_seeded: false,
@@ -60,40 +47,14 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One allocator in one scenario with one number of threads.
     pub(super) struct Together {
-        /// What is shared.
-        Row subject: String = "subject";
-        /// What the threads do.
-        Row scenario: String = "scenario";
-        /// Threads.
-        Row threads: u64 = "threads";
-        /// Operations of each.
-        Timed iterations_per_thread: u64;
-        /// Operations of all.
-        Timed ops: u64;
-        /// What sizes are drawn from.
-        Decided seed: u64;
-        /// What all threads do.
-        Timed rate: Rate;
-        /// Time of an operation, all threads counted as one.
-        Timed time: Timing;
-        /// Half of the operations take at most so long.
-        Timed p50_ns: u64 = "p50 ns";
-        /// 99 of 100.
-        Timed p99_ns: u64 = "p99 ns";
-        /// 999 of 1,000.
-        Timed p999_ns: u64 = "p99.9 ns";
-        /// Operations that did not end as the scenario expects.
-        Timed throughput_unexpected_results: u64;
-        /// The same where each was timed.
-        Timed latency_unexpected_results: u64;
-        /// Bytes of the pool.
-        Decided pool_bytes: u64;
-        /// Of these, free when the threads start.
-        Decided free_bytes: u64;
-        /// In one hole.
-        Decided largest_hole_bytes: u64;
-        /// The largest size that is asked for.
-        Decided request_bytes: u64;
+        + threaded: Threaded;
+        Timed iterations_per_thread: u64; // Operations of each.
+        Timed throughput_unexpected_results: u64; // Operations that did not end as the scenario expects.
+        Timed latency_unexpected_results: u64; // The same where each was timed.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        Decided free_bytes: u64; // Of these, free when the threads start.
+        Decided largest_hole_bytes: u64; // In one hole.
+        Decided request_bytes: u64; // The largest size that is asked for.
     }
 }
 
@@ -117,21 +78,12 @@ const LENGTHENING_MAX: u64 = 1_000;
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let mut runs = Vec::new();
     for (index, &scenario) in SCENARIOS.iter().enumerate() {
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: scenario.name(),
-            index,
-            rows: SCENARIOS.len(),
-        };
+        let label = Label::new(WORKLOAD.name, scenario.name(), index, SCENARIOS.len());
         let mut lanes = lanes(scenario, request);
         // Rounds go through all lanes, so that a slow minute slows all of them.
         for round in 0..REPEATS {
             for lane in &mut lanes {
-                observer(Step {
-                    label,
-                    subject: lane.entry.name,
-                    round,
-                });
+                observer(label.step(lane.entry.name, round));
                 lane.run(request)?;
             }
         }
@@ -213,24 +165,17 @@ impl Lane {
         let (latency, holes) = (self.latency.as_ref(), self.holes);
         let latency = latency.expect("every lane ran at least once");
         let holes = holes.expect("every lane ran at least once");
+        let scenario = self.load.scenario;
+        let row = (self.entry.name, scenario.name(), self.load.threads);
         let record = Together {
-            subject: self.entry.name.to_owned(),
-            scenario: self.load.scenario.name().to_owned(),
-            threads: self.load.threads as u64,
+            threaded: Threaded::of(row, request.seed, &self.times, &latency.times),
             iterations_per_thread: self.load.iterations,
-            ops: self.load.iterations * self.load.threads as u64,
-            seed: request.seed,
-            rate: Rate::of(&self.times, 1),
-            time: Timing::of(&self.times),
-            p50_ns: latency.at(0.50),
-            p99_ns: latency.at(0.99),
-            p999_ns: latency.at(0.999),
             throughput_unexpected_results: self.unexpected,
             latency_unexpected_results: latency.unexpected,
             pool_bytes: self.load.pool_bytes(),
             free_bytes: holes.free_bytes,
             largest_hole_bytes: holes.largest_bytes,
-            request_bytes: self.load.scenario.request_bytes(),
+            request_bytes: scenario.request_bytes(),
         };
         Run::of(WORKLOAD.name, &record)
     }

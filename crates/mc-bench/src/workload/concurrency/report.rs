@@ -1,14 +1,9 @@
 //! What the workload of several threads says about itself: one table per scenario.
 
-use crate::number::{cell, grouped, rough};
-use crate::page::chart::{Drawing, Mark, Series};
-use crate::page::markdown::Table;
-use crate::page::{Figure, Headline, Made, Page, Place};
+use crate::page::chart::Drawing;
+use crate::page::{Figure, Headline, Made, Measure, Page, Place};
 use crate::record::{Document, records};
-use crate::timing::Rate;
-use crate::workload::threads::{self, by_threads};
-
-use super::Together;
+use crate::workload::threads::{self, Scenario, Threaded};
 
 pub(super) const PAGE: Page = Page {
     heading: "Several threads",
@@ -24,18 +19,18 @@ pub(super) const PAGE: Page = Page {
     omits: "It does not model the share of its time that a store spends in its allocator.",
     result,
     tables,
-    figures: &[Figure {
-        file: "concurrency-throughput.svg",
-        caption: "Operations per second of all threads by their number, in three scenarios",
-        place: Place::Results,
+    figures: &[Figure::new(
+        Place::Results,
+        "concurrency-throughput.svg",
+        "Operations per second of all threads by their number, in three scenarios",
         draw,
-    }],
+    )],
     headlines,
     across: None,
 };
 
 /// Heading and explanation of each scenario, by its name.
-const SCENARIOS: [(&str, &str, &str); 7] = [
+const SCENARIOS: [Scenario; 7] = [
     (
         "successful_allocate_free",
         "One small object",
@@ -49,16 +44,16 @@ const SCENARIOS: [(&str, &str, &str); 7] = [
          random size. The pool is 512 MiB for each thread, two thirds of it live.",
     ),
     (
-        "churn_random",
-        "A large live set of sizes that never repeat",
-        "The same with sizes drawn log-uniformly from 4 KiB to 1 MiB, in 1.25 GiB for each thread.",
-    ),
-    (
         "remote_free",
         "Freed by another thread",
         "Half of the threads allocate 4 KiB and hand the objects, 64 at a time, through bounded channels to the other \
          half, which free them. One thread alone does both. An operation is an object; its two calls are timed one by \
          one, without the channel.",
+    ),
+    (
+        "churn_random",
+        "A large live set of sizes that never repeat",
+        "As the large live set, with sizes drawn log-uniformly from 4 KiB to 1 MiB, in 1.25 GiB for each thread.",
     ),
     (
         "capacity_failed",
@@ -79,84 +74,49 @@ const SCENARIOS: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// Returns what two threads do with the large live set.
-fn two_threads(rows: &[Together], subject: &str) -> Option<Rate> {
-    let row = rows
-        .iter()
-        .find(|row| (row.scenario.as_str(), row.threads) == ("churn", 2) && row.subject == subject);
-    row.map(|row| row.rate.clone())
-}
+/// How many of them are drawn.
+const DRAWN: usize = 3;
 
 fn headlines(document: &Document) -> Made<Vec<Headline>> {
-    let rows: Vec<Together> = records(&document.runs)?;
-    let rate = |subject| two_threads(&rows, subject).map(|rate| threads::millions(&rate));
+    let rows: Vec<Threaded> = records(&document.runs)?;
+    let rate = |subject| threads::millions(&rows, subject, "churn", 2);
     Ok(vec![Headline {
-        title: "Threads: placements by two, a large live set (millions per second)",
+        measure: Measure::Threads,
+        title: "placements by two, a large live set (millions per second)",
         cells: [None, rate("offset-allocator"), rate("shared"), None],
     }])
 }
 
 fn result(document: &Document) -> Made<Option<String>> {
-    let rows: Vec<Together> = records(&document.runs)?;
-    let rate = |subject| {
-        two_threads(&rows, subject).map_or("–".to_owned(), |rate| threads::millions(&rate))
+    let rows: Vec<Threaded> = records(&document.runs)?;
+    let line = || {
+        let rate = |subject, scenario| threads::millions(&rows, subject, scenario, 2);
+        Some(format!(
+            "Two threads replace {} million objects a second in `shared`, {} in the same core behind a mutex and {} in \
+             `offset-allocator` behind one. Of objects that another thread frees, `shared` serves {} million a second \
+             and `offset-allocator` {}.",
+            rate("shared", "churn")?,
+            rate("mutex", "churn")?,
+            rate("offset-allocator", "churn")?,
+            rate("shared", "remote_free")?,
+            rate("offset-allocator", "remote_free")?,
+        ))
     };
-    Ok(Some(format!(
-        "Two threads replace {} million objects a second in `shared`, {} in the same core behind a mutex and {} in \
-         `offset-allocator` behind one. Objects that another thread frees go through the lock, where `shared` gains \
-         little or nothing.",
-        rate("shared"),
-        rate("mutex"),
-        rate("offset-allocator"),
-    )))
+    Ok(line())
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let rows: Vec<Together> = records(&document.runs)?;
-    let headings = [
-        "Subject", "threads", "M op/s", "CPU ns", "p50 ns", "p99 ns", "p99.9 ns",
-    ];
-    let table = |scenario: &str| {
-        let rows = rows.iter().filter(|row| row.scenario == scenario);
-        let lines = rows.map(|row| {
-            let percentiles = [row.p50_ns, row.p99_ns, row.p999_ns].map(|time| rough(time as f64));
-            let mut cells = vec![
-                row.subject.clone(),
-                grouped(row.threads),
-                threads::millions(&row.rate),
-                cell(row.time.cpu_ns_per_op, rough),
-            ];
-            cells.extend(percentiles);
-            cells
-        });
-        Table::of(&headings, lines)
-    };
-    Ok(threads::sections(&SCENARIOS, |scenario| {
-        rows.iter()
-            .any(|row| row.scenario == scenario)
-            .then(|| table(scenario))
-    }))
+    Ok(threads::sections(&records(&document.runs)?, &SCENARIOS))
 }
 
 fn draw(document: &Document) -> Made<Drawing> {
-    let rows: Vec<Together> = records(&document.runs)?;
-    let panels = ["successful_allocate_free", "churn", "remote_free"];
-    let series = |scenario: &str| {
-        let subjects = ["offset-allocator", "mutex", "slots", "shared"];
-        let of = |subject: &str| {
-            let rows = rows
-                .iter()
-                .filter(|row| row.scenario == scenario && row.subject == subject);
-            let points = rows.map(|row| (row.threads as f64, row.rate.ops_per_second / 1e6));
-            Series::new(subject, Mark::Line, points.collect())
-        };
-        subjects.map(of).to_vec()
-    };
-    Ok(by_threads(
-        "Million operations a second, all threads",
-        &panels,
-        &SCENARIOS,
+    let subjects = ["offset-allocator", "mutex", "slots", "shared"];
+    let shown = (&SCENARIOS[..DRAWN], subjects);
+    let title = "Million operations a second, all threads";
+    Ok(threads::draw(
+        title,
         document,
-        series,
+        &records(&document.runs)?,
+        shown,
     ))
 }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard};
 use ::offset_allocator::Allocator;
 use mc_offset::{Allocation, Handle, OffsetAllocator, SharedAllocator, SlotAllocator, SlotIndex};
 
-use crate::subject::Described;
 use crate::workload::RequestError;
 
 use super::scenario::{Load, SUCCESS_BYTES};
@@ -66,15 +65,6 @@ pub(super) const ENTRIES: [Entry; 4] = [
         "crate offset-allocator 0.2 behind one lock",
     ),
 ];
-
-/// Returns names and summaries of all subjects.
-pub(super) fn described() -> Vec<Described> {
-    let described = ENTRIES.iter().map(|entry| Described {
-        name: entry.name,
-        summary: entry.summary,
-    });
-    described.collect()
-}
 
 const fn entry<S: Shareable>(name: &'static str, summary: &'static str) -> Entry {
     Entry {

@@ -15,7 +15,7 @@ use mc_store::{Compaction, Eviction, PolicyKind, StoreOptions};
 
 use crate::pin;
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Step};
+use crate::row::{Label, Observer, check_agreement};
 use crate::subject::{Described, ORACLE};
 use crate::timing::{Timing, Took};
 use crate::trace::Trace;
@@ -50,89 +50,55 @@ pub(super) const WORKLOAD: Workload = Workload {
 
 /// What is replayed against, in the order of the output.
 const SUBJECTS: [Described; 5] = [
-    Described {
-        name: PUBLISHED,
-        summary: "the published design: bin-ceil, objects singly in the order of their last use",
-    },
-    Described {
-        name: DEFAULT,
-        summary: "a store whose options nobody has set",
-    },
-    Described {
-        name: "bin-ceil",
-        summary: "the published placement alone; --policy and --eviction say who leaves",
-    },
-    Described {
-        name: "adaptive",
-        summary: "the default placement alone; --policy and --eviction say who leaves",
-    },
-    Described {
-        name: ORACLE,
-        summary: "reference that compacts for free and lets the objects used longest ago leave",
-    },
+    Described::new(
+        PUBLISHED,
+        "the published design: bin-ceil, objects singly in the order of their last use",
+    ),
+    Described::new(DEFAULT, "a store whose options nobody has set"),
+    Described::new(
+        "bin-ceil",
+        "the published placement alone; --policy and --eviction say who leaves",
+    ),
+    Described::new(
+        "adaptive",
+        "the default placement alone; --policy and --eviction say who leaves",
+    ),
+    Described::new(
+        ORACLE,
+        "reference that compacts for free and lets the objects used longest ago leave",
+    ),
 ];
 
 record! {
     /// One subject in one layout at one capacity.
     pub(super) struct Replayed {
-        /// What the trace was replayed against.
-        Row subject: String = "subject";
-        /// Name of the trace.
-        Row trace: String;
-        /// As which objects blocks are stored.
-        Row layout: String = "layout";
-        /// Bytes of the store.
-        Row capacity_bytes: u64;
-        /// Its share of the bytes of all blocks.
-        Decided capacity_share: f64;
-        /// The same in percent.
-        Decided capacity_percent: f64 = "capacity %";
-        /// Segments of the store.
-        Row segments: u64;
-        /// Copies of each object.
-        Row replicas: u64;
-        /// In which order objects leave.
-        Row policy: String = "policy";
-        /// Whether they leave singly or as a window.
-        Row eviction: String = "eviction";
-        /// Requests.
-        Decided requests: u64;
-        /// Lines of the trace that were no requests.
-        Decided skipped_lines: u64;
-        /// Objects looked up.
-        Decided ops: u64;
-        /// Time of a lookup, stores and evictions included.
-        Timed time: Timing;
-        /// Tokens before the first object that was missing, of all tokens.
-        Decided token_hit_rate: f64 = "token hits";
-        /// Objects that were there.
-        Decided object_hit_rate: f64;
-        /// The most token hits that a cache can have that knows the future.
-        Decided belady_hit_rate: f64 = "bound";
-        /// Bytes put.
-        Decided stored_bytes: u64;
-        /// Bytes that left for puts.
-        Decided evicted_bytes: u64;
-        /// Bytes moved.
-        Decided moved_bytes: u64;
-        /// Bytes that a put may move for each that it stores.
-        Row compaction: f64;
-        /// Bytes that left for each that was put.
-        Decided evicted_bytes_per_stored_byte: f64;
-        /// Bytes that left for each of the puts that had to evict; null if none had.
-        Decided evicted_bytes_per_placed_byte: Option<f64>;
-        /// Lookups and stores between the last use of an object and its leaving; null if none left.
-        Decided victim_age_mean: Option<f64>;
-        /// Objects for which there was no room.
-        Decided refused: u64 = "refused";
-        /// Mean from the first eviction on.
-        Decided utilization_mean: f64 = "mean";
-        /// At regular moments of the trace.
-        Decided utilization_over_time: Vec<f64>;
-        /// The most memory that the process has had resident.
-        Timed peak_rss_bytes: Option<u64>;
-        /// Digest of all decisions.
-        Decided checksum: String;
+        Row subject: String = "subject"; // What the trace was replayed against.
+        Row trace: String; // Name of the trace.
+        Row layout: String = "layout"; // As which objects blocks are stored.
+        Row capacity_bytes: u64; // Bytes of the store.
+        Decided capacity_percent: f64 = "capacity %"; // The same in percent.
+        Row segments: u64; // Segments of the store.
+        Row replicas: u64; // Copies of each object.
+        Row policy: String = "policy"; // In which order objects leave.
+        Row eviction: String = "eviction"; // Whether they leave singly or as a window.
+        Decided requests: u64; // Requests.
+        Decided skipped_lines: u64; // Lines of the trace that were no requests.
+        Decided ops: u64; // Objects looked up.
+        Decided token_hit_rate: f64 = "token hits"; // Tokens before the first object that was missing, of all tokens.
+        Decided object_hit_rate: f64; // Objects that were there.
+        Decided belady_hit_rate: f64 = "bound"; // The most token hits that a cache can have that knows the future.
+        Decided stored_bytes: u64; // Bytes put.
+        Decided evicted_bytes: u64; // Bytes that left for puts.
+        Decided moved_bytes: u64; // Bytes moved.
+        Row compaction: f64; // Bytes that a put may move for each that it stores.
+        Decided evicted_bytes_per_stored_byte: f64; // Bytes that left for each that was put.
+        Decided evicted_bytes_per_placed_byte: Option<f64>; // Bytes that left for each of the puts that had to evict; null if none had.
+        Decided victim_age_mean: Option<f64>; // Lookups and stores between the last use of an object and its leaving; null if none left.
+        Decided refused: u64 = "refused"; // Objects for which there was no room.
+        Decided utilization_mean: f64 = "mean"; // Mean from the first eviction on.
+        Timed peak_rss_bytes: Option<u64>; // The most memory that the process has had resident.
+        Decided checksum: String; // Digest of all decisions.
+        + time: Timing; // Time of a lookup, stores and evictions included.
     }
 }
 
@@ -144,9 +110,6 @@ const DEFAULT: &str = "default";
 
 /// Capacities of the page, as hundredths of the bytes that all blocks take.
 const SHARES_PERCENT: [u64; 9] = [2, 3, 5, 7, 10, 15, 20, 25, 30];
-
-/// Points of the curve of utilization over time.
-const CURVE_POINTS: usize = 20;
 
 /// One row: a layout at a capacity.
 struct Row<'a> {
@@ -203,12 +166,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let label = format!("{} at {} bytes", row.layout.name, row.capacity_bytes);
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &label,
-            index,
-            rows: rows.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &label, index, rows.len());
         runs.extend(row.measure(&lanes, request, label, observer));
     }
     Ok(runs)
@@ -283,11 +241,7 @@ impl Row<'_> {
         for round in 0..request.repeats_max() {
             for (lane, outcomes) in lanes.iter().zip(&mut outcomes) {
                 let subject = lane.subject;
-                observer(Step {
-                    label,
-                    subject,
-                    round,
-                });
+                observer(label.step(subject, round));
                 let extent = Extent {
                     lookups: request.ops.unwrap_or(u64::MAX),
                     moments: request.moments,
@@ -346,11 +300,7 @@ impl Row<'_> {
 
     fn record(&self, lane: Lane, outcomes: &[Outcome]) -> Run {
         let first = &outcomes[0];
-        let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-        assert!(
-            outcomes.iter().all(is_repeated),
-            "{lane:?} decided differently this time"
-        );
+        check_agreement(lane.subject, outcomes.iter().map(|one| one.checksum));
         let took: Vec<Took> = outcomes.iter().map(|outcome| outcome.took).collect();
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let tally = first.tally;
@@ -370,7 +320,6 @@ impl Row<'_> {
             trace: self.trace_name.to_owned(),
             layout: self.layout.name.to_owned(),
             capacity_bytes: self.capacity_bytes,
-            capacity_share: share(self.capacity_bytes, self.unique_bytes),
             capacity_percent: 100.0 * share(self.capacity_bytes, self.unique_bytes),
             segments: u64::from(self.segments),
             replicas: u64::from(self.placing.replicas),
@@ -392,22 +341,12 @@ impl Row<'_> {
             victim_age_mean: has_evicted.then(|| share(tally.victim_ages, tally.victims)),
             refused: first.refused,
             utilization_mean: utilization,
-            utilization_over_time: self.curve(&first.live_bytes_samples),
             peak_rss_bytes: peak_rss_bytes(),
             checksum: first.checksum.to_string(),
         };
         let mut run = Run::of(NAME, &record);
         first.moments.describe(&mut run);
         run
-    }
-
-    /// Returns utilization at so many moments of the trace.
-    fn curve(&self, live_bytes_samples: &[u64]) -> Vec<f64> {
-        let step = live_bytes_samples.len().div_ceil(CURVE_POINTS).max(1);
-        let moments = live_bytes_samples.iter().step_by(step);
-        moments
-            .map(|&live| live as f64 / self.capacity_bytes as f64)
-            .collect()
     }
 }
 

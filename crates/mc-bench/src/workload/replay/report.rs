@@ -3,7 +3,7 @@
 use crate::number::{cell, grouped, share, with_spread};
 use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series};
 use crate::page::markdown::Table;
-use crate::page::{Figure, Headline, Made, Page, Place};
+use crate::page::{Figure, Headline, Made, Measure, Page, Place};
 use crate::record::{Document, records};
 
 use super::Replayed;
@@ -21,16 +21,15 @@ pub(super) const PAGE: Page = Page {
              free, and lets leave as the published design does. *Belady* knows the future: no policy that holds objects \
              of one size finds more of them.",
     omits: "It does not model when requests arrive, nor leases: a request is over before the next begins. No bytes are \
-            written. The trace is small, so that neighboring capacities can tie, and it is not that of a service: what \
-            public traces give stands in the [guide](guides/segments-and-eviction.md).",
+            written.",
     result,
     tables,
-    figures: &[Figure {
-        file: "replay-hit-rate.svg",
-        caption: "Token hits by capacity, and the capacity that the default saves for equal hits",
-        place: Place::Results,
+    figures: &[Figure::new(
+        Place::Results,
+        "replay-hit-rate.svg",
+        "Token hits by capacity, and the capacity that the default saves for equal hits",
         draw,
-    }],
+    )],
     headlines,
     across: None,
 };
@@ -142,7 +141,8 @@ fn headlines(document: &Document) -> Made<Vec<Headline>> {
     let rows = Rows::of(document)?;
     let hits = |curve: Curve| at(&curve, SHOWN_PERCENT).map(|rate| format!("{rate:.3}"));
     Ok(vec![Headline {
-        title: "Hits: tokens of conversations found, memory for 5 % of their blocks",
+        measure: Measure::Hits,
+        title: "tokens of conversations found, memory for 5 % of their blocks",
         cells: [
             hits(rows.hits(SHOWN, PUBLISHED)),
             None,
@@ -179,7 +179,8 @@ fn result(document: &Document) -> Made<Option<String>> {
 fn tables(document: &Document) -> Made<String> {
     let rows = Rows::of(document)?;
     let mut text = String::from(
-        "The last column tells how much less capacity `default` needs for the hit rate of `published`, interpolated \
+        "The trace is small, so that neighboring capacities can tie, and it is not that of a service: what public \
+         traces give stands in the [guide](guides/segments-and-eviction.md). The last column tells how much less capacity `default` needs for the hit rate of `published`, interpolated \
          between the rows.\n",
     );
     for (layout, description) in LAYOUTS {
@@ -208,19 +209,12 @@ fn rates(rows: &Rows, layout: &str, published: &[(f64, f64)]) -> String {
         cells.push(cell(at(&saved, percent), |saved| format!("{saved:.1} %")));
         cells
     });
-    Table::of(&headings, lines)
+    Table::of(&headings.join("|"), lines)
 }
 
 fn comparison(rows: &Rows) -> String {
-    let headings = [
-        "Layout",
-        "Subject",
-        "evicted / placed",
-        "evicted / stored",
-        "refused",
-        "mean utilization",
-        "ns/op",
-    ];
+    let headings = "Layout | Subject | evicted / placed | evicted / stored | refused | mean utilization | \
+                    ns/op";
     let is_compared = |row: &&Replayed| (row.capacity_percent - COMPARED_PERCENT).abs() < 0.01;
     let lines = rows.0.iter().filter(is_compared).map(|row| {
         let ratio = |ratio| format!("{ratio:.4}");
@@ -234,7 +228,7 @@ fn comparison(rows: &Rows) -> String {
             with_spread(row.time.ns_per_op, row.time.ns_per_op_spread),
         ]
     });
-    Table::of(&headings, lines)
+    Table::of(headings, lines)
 }
 
 fn draw(document: &Document) -> Made<Drawing> {
@@ -256,7 +250,7 @@ fn draw(document: &Document) -> Made<Drawing> {
         Series::new(&name, Mark::Line, rows.saved(layout)).labelled(layout)
     });
     let saved = Panel::new(
-        "Memory that `default` saves for equal hits",
+        "Memory that default saves for equal hits",
         capacity(),
         Axis::linear("less than published (%)", 0.0, None),
         saved.into(),

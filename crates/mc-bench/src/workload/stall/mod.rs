@@ -6,7 +6,7 @@ mod duel;
 mod report;
 
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Step};
+use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::Timing;
 
@@ -24,10 +24,10 @@ pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "a get or put while another thread does the worst it may: beside a thread that computes",
     subjects: || {
-        vec![Described {
-            name: SUBJECT,
-            summary: "the store, read and written by two threads",
-        }]
+        vec![Described::new(
+            SUBJECT,
+            "the store, read and written by two threads",
+        )]
     },
     skipped: &[],
     sizes: Sizes::Fixed,
@@ -42,40 +42,23 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One aggressor at one number of objects; medians over the rounds.
     pub(super) struct Stall {
-        /// Always the store.
-        Row subject: String;
-        /// What the other thread does.
-        Row aggressor: String = "aggressor";
-        /// Objects that are stored.
-        Row objects: u64 = "objects";
-        /// Calls of the victim in all rounds.
-        Timed ops: u64;
-        /// What its calls are drawn from.
-        Decided seed: u64;
-        /// Time of a call.
-        Timed time: Timing;
-        /// Of the victim beside the aggressor: 99 of 100 calls take at most so long.
-        Timed victim_p99_ns: u64;
-        /// 999 of 1,000.
-        Timed victim_p999_ns: u64 = "p99.9 ns";
-        /// The longest call.
-        Timed victim_max_ns: u64 = "longest ns";
-        /// The longest read.
-        Timed victim_get_max_ns: u64;
-        /// The longest call, less the time that one of the threads was ready and had no core.
-        Timed victim_wait_max_ns: u64 = "waited ns";
-        /// The same beside a thread that only computes.
-        Timed control_p99_ns: u64;
-        /// 999 of 1,000.
-        Timed control_p999_ns: u64 = "control p99.9";
-        /// The longest call.
-        Timed control_max_ns: u64 = "control longest";
-        /// Less the time without a core.
-        Timed control_wait_max_ns: u64;
-        /// Calls of the aggressor.
-        Timed aggressor_calls: u64;
-        /// Processor time of its longest call.
-        Timed aggressor_cpu_ns: u64;
+        Row subject: String; // Always the store.
+        Row aggressor: String = "aggressor"; // What the other thread does.
+        Row objects: u64 = "objects"; // Objects that are stored.
+        Timed ops: u64; // Calls of the victim in all rounds.
+        Decided seed: u64; // What its calls are drawn from.
+        Timed victim_p99_ns: u64; // Of the victim beside the aggressor: 99 of 100 calls take at most so long.
+        Timed victim_p999_ns: u64 = "p99.9 ns"; // 999 of 1,000.
+        Timed victim_max_ns: u64 = "longest ns"; // The longest call.
+        Timed victim_get_max_ns: u64; // The longest read.
+        Timed victim_wait_max_ns: u64 = "waited ns"; // The longest call, less the time that one of the threads was ready and had no core.
+        Timed control_p99_ns: u64; // The same beside a thread that only computes.
+        Timed control_p999_ns: u64 = "control p99.9"; // 999 of 1,000.
+        Timed control_max_ns: u64 = "control longest"; // The longest call.
+        Timed control_wait_max_ns: u64; // Less the time without a core.
+        Timed aggressor_calls: u64; // Calls of the aggressor.
+        Timed aggressor_cpu_ns: u64; // Processor time of its longest call.
+        + time: Timing; // Time of a call.
     }
 }
 
@@ -88,23 +71,14 @@ const OBJECTS_QUICK: usize = 100_000;
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let mut runs = Vec::new();
     for (index, aggressor) in AGGRESSORS.iter().enumerate() {
-        let label = Label {
-            workload: NAME,
-            row: aggressor.name,
-            index,
-            rows: AGGRESSORS.len(),
-        };
+        let label = Label::new(NAME, aggressor.name, index, AGGRESSORS.len());
         for objects in OBJECTS {
             if request.effort == Effort::Quick && objects > OBJECTS_QUICK {
                 continue;
             }
             let mut row = Row::default();
             for round in 0..request.repeats_max() {
-                observer(Step {
-                    label,
-                    subject: SUBJECT,
-                    round,
-                });
+                observer(label.step(SUBJECT, round));
                 row.run(aggressor, objects, request);
             }
             runs.push(row.record(aggressor, objects, request));

@@ -21,12 +21,12 @@ pub(super) const PAGE: Page = Page {
     omits: "It does not model more than one aggressor at a time, nor a store that several threads attack.",
     result,
     tables,
-    figures: &[Figure {
-        file: "stall.svg",
-        caption: "The longest wait and the 99.9th percentile of a thread beside each aggressor",
-        place: Place::Results,
+    figures: &[Figure::new(
+        Place::Results,
+        "stall.svg",
+        "The longest wait and the 99.9th percentile of a thread beside each aggressor",
         draw,
-    }],
+    )],
     headlines: no_headlines,
     across: None,
 };
@@ -63,18 +63,8 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let headings = [
-        "µs",
-        "objects",
-        "p99",
-        "p99.9",
-        "longest",
-        "waited",
-        "control p99.9",
-        "longest",
-        "waited",
-        "aggressor",
-    ];
+    let headings = "µs | objects | p99 | p99.9 | longest | waited | control p99.9 | longest | waited | \
+                    aggressor";
     let rows: Vec<Stall> = records(&document.runs)?;
     let lines = rows.iter().map(|row| {
         let times = [
@@ -91,7 +81,7 @@ fn tables(document: &Document) -> Made<String> {
         cells.extend(times.map(micros));
         cells
     });
-    let table = Table::of(&headings, lines);
+    let table = Table::of(headings, lines);
     let entries = AGGRESSORS
         .iter()
         .map(|one| (one.name.to_owned(), one.summary.to_owned()));

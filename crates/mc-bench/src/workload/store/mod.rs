@@ -10,15 +10,16 @@ mod report;
 mod subject;
 
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Step};
-use crate::timing::{REPEATS, Rate, Timing, Took};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{REPEATS, Took};
 
+use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
 use self::measure::{Filling, Latency, Measure, Tally, Throughput};
 use self::memory::MemoryUse;
 use self::plan::{Key, Load, SCENARIOS, Scenario, keys};
-pub use self::subject::described;
 use self::subject::{Entry, SUBJECTS};
 
 const NAME: &str = "store";
@@ -27,7 +28,7 @@ const NAME: &str = "store";
 pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "1, 2 and 16 threads on one store, beside caches: hits, misses, evictions, memory per object",
-    subjects: described,
+    subjects: || Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[],
     sizes: Sizes::Fixed,
     is_seeded: false,
@@ -41,38 +42,13 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// The store, or a cache, in one scenario with one number of threads.
     pub(super) struct Served {
-        /// Which of them.
-        Row subject: String = "subject";
-        /// What the threads ask for.
-        Row scenario: String = "scenario";
-        /// Threads.
-        Row threads: u64 = "threads";
-        /// Objects that are stored at first.
-        Row objects: u64;
-        /// Keys that all threads ask for in a round.
-        Decided ops: u64;
-        /// What requests are drawn from.
-        Decided seed: u64;
-        /// Keys of all threads.
-        Timed rate: Rate;
-        /// Time of a key, all threads counted as one.
-        Timed time: Timing;
-        /// Half of the calls take at most so long.
-        Timed p50_ns: u64 = "p50 ns";
-        /// 99 of 100.
-        Timed p99_ns: u64 = "p99 ns";
-        /// 999 of 1,000.
-        Timed p999_ns: u64 = "p99.9 ns";
-        /// Keys found, of those looked up.
-        Timed hit_rate: f64 = "found";
-        /// Calls that did not end as the scenario expects.
-        Timed unexpected_results: u64;
-        /// Objects whose memory was measured.
-        Decided memory_objects: u64;
-        /// Memory of one of them, all in.
-        Timed bytes_per_object: f64 = "B/object";
-        /// Share of it that was given back when all had left.
-        Timed given_back: f64;
+        + threaded: Threaded;
+        Row objects: u64; // Objects that are stored at first.
+        Timed hit_rate: f64 = "found"; // Keys found, of those looked up.
+        Timed unexpected_results: u64; // Calls that did not end as the scenario expects.
+        Decided memory_objects: u64; // Objects whose memory was measured.
+        Timed bytes_per_object: f64 = "B/object"; // Memory of one of them, all in.
+        Timed given_back: f64; // Share of it that was given back when all had left.
     }
 }
 
@@ -123,12 +99,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let keys = keys(extent.objects, request.seed);
     let mut runs = Vec::new();
     for (index, &scenario) in SCENARIOS.iter().enumerate() {
-        let label = Label {
-            workload: NAME,
-            row: scenario.name(),
-            index,
-            rows: SCENARIOS.len(),
-        };
+        let label = Label::new(NAME, scenario.name(), index, SCENARIOS.len());
         let mut lanes: Vec<Lane<'_>> = entries
             .iter()
             .zip(&memory)
@@ -139,11 +110,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
             for round in 0..REPEATS {
                 for lane in &mut lanes {
                     let subject = lane.entry.name;
-                    observer(Step {
-                        label,
-                        subject,
-                        round,
-                    });
+                    observer(label.step(subject, round));
                     lane.run(&load);
                 }
             }
@@ -201,18 +168,10 @@ impl<'k> Lane<'k> {
         let latency = self.latency.take().expect("at least one round has run");
         let repeats: Vec<Took> = rounds.iter().map(|round| round.took).collect();
         let tally: Tally = rounds.iter().map(|round| round.tally).sum();
+        let row = (self.entry.name, load.scenario.name(), load.threads);
         let record = Served {
-            subject: self.entry.name.to_owned(),
-            scenario: load.scenario.name().to_owned(),
-            threads: load.threads as u64,
+            threaded: Threaded::of(row, load.seed, &repeats, &latency.times),
             objects: extent.objects as u64,
-            ops: repeats[0].ops,
-            seed: load.seed,
-            rate: Rate::of(&repeats, 1),
-            time: Timing::of(&repeats),
-            p50_ns: latency.at(0.50),
-            p99_ns: latency.at(0.99),
-            p999_ns: latency.at(0.999),
             hit_rate: tally.hits as f64 / tally.reads.max(1) as f64,
             unexpected_results: tally.unexpected + latency.tally.unexpected,
             memory_objects: self.memory.objects,

@@ -1,12 +1,11 @@
 //! What the workload of the store says about itself: memory first, then one table per scenario.
 
-use crate::number::{cell, grouped, percent, rough};
-use crate::page::chart::{Drawing, Mark, Series};
+use crate::number::{grouped, percent};
+use crate::page::chart::Drawing;
 use crate::page::markdown::Table;
-use crate::page::{Figure, Headline, Made, Page, Place};
+use crate::page::{Figure, Headline, Made, Measure, Page, Place};
 use crate::record::{Document, records};
-use crate::timing::Rate;
-use crate::workload::threads::{self, by_threads};
+use crate::workload::threads::{self, Scenario, Threaded};
 
 use super::{SUBJECTS, Served};
 
@@ -24,12 +23,12 @@ pub(super) const PAGE: Page = Page {
             writes the bytes.",
     result,
     tables,
-    figures: &[Figure {
-        file: "store-throughput.svg",
-        caption: "Keys per second of all threads by their number, of the store and of caches",
-        place: Place::Results,
+    figures: &[Figure::new(
+        Place::Results,
+        "store-throughput.svg",
+        "Keys per second of all threads by their number, of the store and of caches",
         draw,
-    }],
+    )],
     headlines,
     across: None,
 };
@@ -44,7 +43,7 @@ for no number.
 ";
 
 /// Heading and explanation of each scenario, by its name.
-const SCENARIOS: [(&str, &str, &str); 5] = [
+const SCENARIOS: [Scenario; 5] = [
     (
         "get_hit",
         "Reads that hit",
@@ -56,15 +55,15 @@ const SCENARIOS: [(&str, &str, &str); 5] = [
         "What is not there is put, and another object leaves for it.",
     ),
     (
-        "mixed",
-        "Reads, puts and removals",
-        "One in eight requests removes its key; the others read, and put what is not there. All fit.",
-    ),
-    (
         "get_many",
         "Reads of 32 keys at once",
         "The keys of a prompt in one call of the store; the caches are asked for each. The percentiles are of whole \
          calls.",
+    ),
+    (
+        "mixed",
+        "Reads, puts and removals",
+        "One in eight requests removes its key; the others read, and put what is not there. All fit.",
     ),
     (
         "get_miss",
@@ -73,36 +72,34 @@ const SCENARIOS: [(&str, &str, &str); 5] = [
     ),
 ];
 
-fn find<'a>(rows: &'a [Served], subject: &str, scenario: &str, threads: u64) -> Option<&'a Served> {
-    let mut rows = rows.iter().filter(|row| row.subject == subject);
-    rows.find(|row| row.scenario == scenario && row.threads == threads)
-}
+/// How many of them are drawn.
+const DRAWN: usize = 3;
 
 fn headlines(document: &Document) -> Made<Vec<Headline>> {
-    let rows: Vec<Served> = records(&document.runs)?;
-    let rate = |subject| Some(threads::millions(&find(&rows, subject, "get_hit", 2)?.rate));
+    let rows: Vec<Threaded> = records(&document.runs)?;
+    let rate = |subject| threads::millions(&rows, subject, "get_hit", 2);
     Ok(vec![Headline {
-        title: "Threads: reads of stored objects by two (millions per second)",
+        measure: Measure::Threads,
+        title: "reads of stored objects by two (millions per second)",
         cells: [None, rate("quick_cache"), rate("mc-store"), None],
     }])
 }
 
 fn result(document: &Document) -> Made<Option<String>> {
-    let rows: Vec<Served> = records(&document.runs)?;
+    let rows: Vec<Threaded> = records(&document.runs)?;
+    let served: Vec<Served> = records(&document.runs)?;
     let line = || {
-        let rate = |subject, scenario| Some(&find(&rows, subject, scenario, 2)?.rate);
-        let text = |rate: &Rate| threads::millions(rate);
-        let (hit, put) = ("get_hit", "get_or_put");
-        let ours = find(&rows, "mc-store", hit, 2)?;
-        let peer = find(&rows, "quick_cache", hit, 2)?;
+        let rate = |subject, scenario| threads::millions(&rows, subject, scenario, 2);
+        let memory = |subject| served.iter().find(|row| row.threaded.subject == subject);
+        let (ours, peer) = (memory("mc-store")?, memory("quick_cache")?);
         Some(format!(
             "With two threads `quick_cache` finds {} million keys a second and the store {}; where half of the keys fit \
              and the rest is put, {} and {}. An object takes {:.0} B in the store and {:.0} B in `quick_cache`; of that \
              the store gives {} back.",
-            text(&peer.rate),
-            text(&ours.rate),
-            text(rate("quick_cache", put)?),
-            text(rate("mc-store", put)?),
+            rate("quick_cache", "get_hit")?,
+            rate("mc-store", "get_hit")?,
+            rate("quick_cache", "get_or_put")?,
+            rate("mc-store", "get_or_put")?,
             ours.bytes_per_object,
             peer.bytes_per_object,
             percent(ours.given_back),
@@ -112,36 +109,11 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let rows: Vec<Served> = records(&document.runs)?;
-    let sections = threads::sections(&SCENARIOS, |scenario| {
-        let rows = rows.iter().filter(|row| row.scenario == scenario);
-        let lines: Vec<_> = rows.map(line).collect();
-        let headings = [
-            "Subject", "threads", "M op/s", "CPU ns", "p50 ns", "p99 ns", "p99.9 ns", "found",
-        ];
-        (!lines.is_empty()).then(|| Table::of(&headings, lines))
-    });
-    Ok(format!("{MEMORY}{}\n{sections}", memory(&rows)))
-}
-
-fn line(row: &Served) -> Vec<String> {
-    let [p50, p99, p999] = [row.p50_ns, row.p99_ns, row.p999_ns].map(|time| rough(time as f64));
-    vec![
-        row.subject.clone(),
-        grouped(row.threads),
-        threads::millions(&row.rate),
-        cell(row.time.cpu_ns_per_op, rough),
-        p50,
-        p99,
-        p999,
-        percent(row.hit_rate),
-    ]
-}
-
-fn memory(rows: &[Served]) -> String {
-    let headings = ["Subject", "objects", "bytes per object", "given back"];
+    let served: Vec<Served> = records(&document.runs)?;
     let lines = SUBJECTS.iter().filter_map(|entry| {
-        let row = rows.iter().find(|row| row.subject == entry.name)?;
+        let row = served
+            .iter()
+            .find(|row| row.threaded.subject == entry.name)?;
         Some(vec![
             format!("`{}`: {}", entry.name, entry.summary),
             grouped(row.memory_objects),
@@ -149,29 +121,19 @@ fn memory(rows: &[Served]) -> String {
             percent(row.given_back),
         ])
     });
-    Table::of(&headings, lines)
+    let memory = Table::of("Subject | objects | bytes per object | given back", lines);
+    let sections = threads::sections(&records(&document.runs)?, &SCENARIOS);
+    Ok(format!("{MEMORY}{memory}\n{sections}"))
 }
 
 fn draw(document: &Document) -> Made<Drawing> {
-    let rows: Vec<Served> = records(&document.runs)?;
-    let panels = ["get_hit", "get_or_put", "get_many"];
-    let series = |scenario: &str| {
-        let of = |subject: &str| {
-            let rows = rows
-                .iter()
-                .filter(|row| row.scenario == scenario && row.subject == subject);
-            let points = rows.map(|row| (row.threads as f64, row.rate.ops_per_second / 1e6));
-            Series::new(subject, Mark::Line, points.collect())
-        };
-        ["foyer-memory", "moka", "quick_cache", "mc-store"]
-            .map(of)
-            .to_vec()
-    };
-    Ok(by_threads(
-        "Million keys a second, all threads",
-        &panels,
-        &SCENARIOS,
+    let subjects = ["foyer-memory", "moka", "quick_cache", "mc-store"];
+    let shown = (&SCENARIOS[..DRAWN], subjects);
+    let title = "Million keys a second, all threads";
+    Ok(threads::draw(
+        title,
         document,
-        series,
+        &records(&document.runs)?,
+        shown,
     ))
 }

@@ -7,8 +7,6 @@ use mc_segment::{
 };
 use mc_store::{ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
-use crate::subject::Described;
-
 use super::measure::{Filling, Measure, filled};
 use super::memory::{self, MemoryUse};
 use super::plan::Key;
@@ -70,16 +68,6 @@ pub(super) const SUBJECTS: [Entry; 4] = [
         "the memory part of a hybrid cache, in shards; what is found is counted",
     ),
 ];
-
-/// Returns names and summaries of all subjects.
-#[must_use]
-pub fn described() -> Vec<Described> {
-    let described = SUBJECTS.map(|entry| Described {
-        name: entry.name,
-        summary: entry.summary,
-    });
-    described.to_vec()
-}
 
 const fn entry<S: Subject + 'static>(name: &'static str, summary: &'static str) -> Entry {
     Entry {

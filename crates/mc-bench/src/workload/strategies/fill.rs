@@ -5,9 +5,6 @@ use mc_segment::PlacedBuffer;
 use super::cluster::Cluster;
 use super::measure::{Outcome, stddev, stddev_of};
 
-/// Sizes of the objects, one to a row.
-pub(super) const SIZES: [u64; 3] = [512 << 10, 8 << 20, 32 << 20];
-
 /// Refusals in a row after which a pool counts as full.
 const REFUSALS_MAX: u32 = 10;
 

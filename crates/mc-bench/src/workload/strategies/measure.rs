@@ -9,71 +9,44 @@ use mc_segment::{PlacedBuffer, PoolStats, SegmentId};
 use crate::churn::Checksum;
 use crate::probe::{histogram, nanoseconds};
 use crate::record::record;
+use crate::row::check_agreement;
 use crate::timing::{Rate, Timing, Took};
 
 record! {
     /// One strategy on one row.
     pub(super) struct Strategies {
-        /// The strategy, with the fit inside.
-        Row subject: String = "subject";
-        /// What happens to the pool.
-        Row scenario: String = "scenario";
-        /// Name of the strategy alone.
-        Decided strategy: String;
-        /// Segments.
-        Row segments: u64 = "segments";
-        /// Copies of each object.
-        Row replicas: u64 = "replicas";
-        /// Whether segments differ in size.
-        Row skewed: String;
-        /// Bytes of an object, if all have one size.
-        Row alloc_size: Option<u64> = "size B";
-        /// The mix of sizes of a churn.
-        Row pattern: Option<String> = "pattern";
-        /// Who leaves in a churn.
-        Row eviction: Option<String> = "eviction";
-        /// What requests are drawn from.
-        Decided seed: u64;
-        /// What came of it.
-        Decided measured: Measured;
+        Row subject: String = "subject"; // The strategy, with the fit inside.
+        Row scenario: String = "scenario"; // What happens to the pool.
+        Decided strategy: String; // Name of the strategy alone.
+        Row segments: u64 = "segments"; // Segments.
+        Row replicas: u64 = "replicas"; // Copies of each object.
+        Row alloc_size: Option<u64> = "size B"; // Bytes of an object, if all have one size.
+        Row pattern: Option<String> = "pattern"; // The mix of sizes of a churn.
+        Row eviction: Option<String> = "eviction"; // Who leaves in a churn.
+        Decided seed: u64; // What requests are drawn from.
+        + measured: Measured; // What came of it.
     }
 }
 
 record! {
     /// What came of the puts of a row.
     pub(super) struct Measured {
-        /// Timed puts.
-        Decided ops: u64;
-        /// Puts of one thread.
-        Timed rate: Rate;
-        /// Time of a put, the clock included.
-        Timed time: Timing;
-        /// Half of the puts take at most so long.
-        Timed p50_ns: u64 = "p50 ns";
-        /// 99 of 100.
-        Timed p99_ns: u64 = "p99 ns";
-        /// The same of a put that does nothing.
-        Timed clock_p50_ns: u64;
-        /// Mean over the samples of live bytes over capacity.
-        Decided utilization_mean: f64 = "mean";
-        /// Standard deviation over the segments of their utilization at the end.
-        Decided utilization_stddev: f64 = "deviation";
-        /// Mean over the samples of the share of free bytes outside the largest hole of their segment.
-        Decided fragmentation_mean: f64;
-        /// Puts without a single replica.
-        Decided refused: u64 = "refused";
-        /// Puts with fewer replicas than asked for.
-        Decided partial: u64;
-        /// Objects evicted.
-        Decided evicted: u64;
-        /// Refusals although one segment had a hole of the size.
-        Decided wrongly_refused: u64;
-        /// Share of the puts after which segments that joined were even for good; 1 if they never were.
-        Decided converged_at: Option<f64>;
-        /// How many times their share of the capacity they were given of the first tenth of the puts.
-        Decided new_segments_load: Option<f64>;
-        /// Digest of all placements.
-        Decided checksum: String;
+        Decided ops: u64; // Timed puts.
+        Timed p50_ns: u64 = "p50 ns"; // Half of the puts take at most so long.
+        Timed p99_ns: u64 = "p99 ns"; // 99 of 100.
+        Timed clock_p50_ns: u64; // The same of a put that does nothing.
+        Decided utilization_mean: f64 = "mean"; // Mean over the samples of live bytes over capacity.
+        Decided utilization_stddev: f64 = "deviation"; // Standard deviation over the segments of their utilization at the end.
+        Decided fragmentation_mean: f64; // Mean over the samples of the share of free bytes outside the largest hole of their segment.
+        Decided refused: u64 = "refused"; // Puts without a single replica.
+        Decided partial: u64; // Puts with fewer replicas than asked for.
+        Decided evicted: u64; // Objects evicted.
+        Decided wrongly_refused: u64; // Refusals although one segment had a hole of the size.
+        Decided converged_at: Option<f64>; // Share of the puts after which segments that joined were even for good; 1 if they never were.
+        Decided new_segments_load: Option<f64>; // How many times their share of the capacity they were given of the first tenth of the puts.
+        Decided checksum: String; // Digest of all placements.
+        + rate: Rate; // Puts of one thread.
+        + time: Timing; // Time of a put, the clock included.
     }
 }
 
@@ -178,11 +151,7 @@ impl Outcome {
     /// Returns the report of equal rounds.
     pub(super) fn report(rounds: &[Self]) -> Measured {
         let first = &rounds[0];
-        let is_repeated = |other: &Self| other.checksum == first.checksum;
-        assert!(
-            rounds.iter().all(is_repeated),
-            "puts were decided differently this time"
-        );
+        check_agreement("a strategy", rounds.iter().map(|one| one.checksum));
         let took: Vec<Took> = rounds.iter().map(|round| round.clock.took()).collect();
         let mut times = histogram();
         for round in rounds {

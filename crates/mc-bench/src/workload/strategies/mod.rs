@@ -1,9 +1,5 @@
 //! Strategies: which segment of a pool is given an object.
 //!
-//! The whole matrix (`--full`), with up to 1024 segments and three replicas, takes about five minutes.
-//! With so many segments most of the time of a put is cache misses: the next one is in another segment,
-//! whose tables have left the cache since they were last used.
-//!
 //! `cluster` makes the pools, `fill` and `churn` are the scenarios, `measure` the clock.
 
 mod churn;
@@ -16,12 +12,12 @@ use mc_segment::{Fit, Strategy};
 
 use crate::pin;
 use crate::record::{Run, fields};
-use crate::row::{Label, Observer, Step};
+use crate::row::{Label, Observer};
 use crate::subject::Described;
 
-use super::{Effort, Matrix, Request, RequestError, Sizes, Workload};
+use super::{Effort, Request, RequestError, Sizes, Workload};
 
-use self::cluster::{Cluster, Skew};
+use self::cluster::Cluster;
 use self::measure::{Outcome, Strategies};
 
 /// Entry of the table of workloads.
@@ -82,7 +78,7 @@ const SUBJECTS: [Entry; 6] = [
 
 const fn entry(name: &'static str, summary: &'static str, strategy: Strategy) -> Entry {
     Entry {
-        described: Described { name, summary },
+        described: Described::new(name, summary),
         strategy,
         fit: Fit::Adaptive,
     }
@@ -101,7 +97,6 @@ const PUTS_QUICK: u64 = 500;
 #[derive(Clone, Copy, Debug)]
 struct Row {
     scenario: Scenario,
-    skew: Skew,
     segments: usize,
     replicas: u32,
 }
@@ -134,20 +129,11 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let entries: Vec<&Entry> = SUBJECTS.iter().filter(is_asked).collect();
     let mut runs = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: row.scenario.name(),
-            index,
-            rows: rows.len(),
-        };
+        let label = Label::new(WORKLOAD.name, row.scenario.name(), index, rows.len());
         let mut outcomes: Vec<Vec<Outcome>> = entries.iter().map(|_| Vec::new()).collect();
         for round in 0..request.repeats_max() {
             for (entry, outcomes) in entries.iter().zip(&mut outcomes) {
-                observer(Step {
-                    label,
-                    subject: entry.described.name,
-                    round,
-                });
+                observer(label.step(entry.described.name, round));
                 outcomes.push(measure(row, entry, request));
             }
         }
@@ -167,7 +153,7 @@ fn measure(row: &Row, entry: &Entry, request: &Request) -> Outcome {
         Effort::Full => SEGMENT_BYTES,
         Effort::Quick => SEGMENT_BYTES / 4,
     };
-    let cluster = Cluster::new(row.segments, bytes, row.skew, entry, request.seed);
+    let cluster = Cluster::new(row.segments, bytes, entry, request.seed);
     match row.scenario {
         Scenario::Fillup { size } => fill::up(cluster, size, row.replicas, puts),
         Scenario::Scaleout { size } => fill::scale_out(cluster, size, row.replicas),
@@ -179,47 +165,43 @@ fn measure(row: &Row, entry: &Entry, request: &Request) -> Outcome {
 
 /// Returns the rows in the order of the output.
 fn rows(request: &Request) -> Vec<Row> {
-    let is_shown = request.matrix == Matrix::Usual;
-    let (segments, skews): (&[usize], &[Skew]) = match (request.effort, request.matrix) {
-        (Effort::Quick, _) => (&[1, 10], &[Skew::None]),
-        (Effort::Full, Matrix::Usual) => (&[1, 10, 100], &[Skew::None]),
-        (Effort::Full, Matrix::Whole) => (&[1, 10, 100, 512, 1024], &Skew::ALL),
+    let (size, filled) = (report::JOINED_BYTES, report::FILLED_BYTES);
+    let row = |scenario, segments, replicas| Row {
+        scenario,
+        segments,
+        replicas,
     };
-    let filling = fill::SIZES
-        .iter()
-        .flat_map(|&size| [Scenario::Fillup { size }, Scenario::Scaleout { size }]);
-    let churn = churn::Pattern::ALL.into_iter().flat_map(|pattern| {
-        churn::Eviction::ALL.map(|eviction| Scenario::Churn(pattern, eviction))
-    });
     let mut rows = Vec::new();
-    for scenario in filling.chain(churn) {
-        for (&skew, &segments) in skews
-            .iter()
-            .flat_map(|skew| segments.iter().map(move |n| (skew, n)))
-        {
-            let possible = (1..=3).filter(|replicas| *replicas as usize <= segments);
-            rows.extend(possible.map(|replicas| Row {
-                scenario,
-                skew,
-                segments,
-                replicas,
-            }));
+    let churned: &[usize] = match request.effort {
+        Effort::Full => {
+            rows.extend(
+                (1..=3).map(|replicas| row(Scenario::Fillup { size: filled }, 100, replicas)),
+            );
+            rows.extend([10, 100].map(|segments| row(Scenario::Scaleout { size }, segments, 1)));
+            &[1, 10, 100]
+        }
+        Effort::Quick => {
+            let shapes = [(1, 1), (10, 1), (10, 2), (10, 3)];
+            for scenario in [Scenario::Fillup { size }, Scenario::Scaleout { size }] {
+                rows.extend(shapes.map(|(segments, replicas)| row(scenario, segments, replicas)));
+            }
+            &[1, 10]
+        }
+    };
+    for pattern in churn::Pattern::ALL {
+        for eviction in churn::Eviction::ALL {
+            // Windows are searched in each segment by itself: more of them would only repeat the row.
+            let most = if eviction == churn::Eviction::Window {
+                10
+            } else {
+                100
+            };
+            let segments = churned.iter().filter(|segments| **segments <= most);
+            rows.extend(
+                segments.map(|&segments| row(Scenario::Churn(pattern, eviction), segments, 1)),
+            );
         }
     }
-    rows.retain(|row| match row.scenario {
-        // The churn stops at 100 segments, as published, and windows are searched in each segment
-        // by itself: more of them would only repeat the row.
-        Scenario::Churn(_, churn::Eviction::Random) => {
-            row.segments <= 100 && (row.replicas == 1 || !is_shown)
-        }
-        Scenario::Churn(_, churn::Eviction::Window) => row.segments <= 10 && row.replicas == 1,
-        _ if !is_shown => true,
-        _ if request.effort == Effort::Quick => row.size() == Some(report::JOINED_BYTES),
-        Scenario::Fillup { size } => size == report::FILLED_BYTES && row.segments == 100,
-        Scenario::Scaleout { size } => {
-            size == report::JOINED_BYTES && row.segments > 1 && row.replicas == 1
-        }
-    });
     rows
 }
 
@@ -243,7 +225,6 @@ fn record(row: &Row, entry: &Entry, request: &Request, outcomes: &[Outcome]) -> 
         strategy: entry.strategy.name().to_owned(),
         segments: row.segments as u64,
         replicas: u64::from(row.replicas),
-        skewed: row.skew.name().to_owned(),
         alloc_size: row.size(),
         pattern: pattern.map(str::to_owned),
         eviction: eviction.map(str::to_owned),

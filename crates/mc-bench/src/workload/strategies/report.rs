@@ -16,17 +16,17 @@ pub(super) const PAGE: Page = Page {
              tried first, and none refuses what some segment can take. `random-bin-ceil` has the published fit inside the \
              segments, which rounds sizes up to bins; the others have the default fit. The clock is read around each put, \
              which adds about 25 ns; the percentiles are the least times that so large a share of the puts did not \
-             exceed. `mc-bench strategies --full` has more rows: skewed capacities, other sizes, up to 1,024 segments.",
+             exceed.",
     omits: "It does not model the transfer, nor how fast each host can take what it is given; that is why it reports how \
             evenly the strategies spread.",
     result,
     tables,
-    figures: &[Figure {
-        file: "strategies-utilization.svg",
-        caption: "Mean utilization of a full pool by the number of its segments, 2 % evicted at random",
-        place: Place::Tables,
+    figures: &[Figure::new(
+        Place::Tables,
+        "strategies-utilization.svg",
+        "Mean utilization of a full pool by the number of its segments, 2 % evicted at random",
         draw,
-    }],
+    )],
     headlines: no_headlines,
     across: None,
 };
@@ -81,10 +81,7 @@ impl Rows {
     }
 
     fn find(&self, subject: &str, is_asked: impl Fn(&Strategies) -> bool) -> Option<&Strategies> {
-        let mut rows = self
-            .0
-            .iter()
-            .filter(|row| row.subject == subject && row.skewed == "no");
+        let mut rows = self.0.iter().filter(|row| row.subject == subject);
         rows.find(|row| is_asked(row))
     }
 
@@ -159,15 +156,8 @@ fn tables(document: &Document) -> Made<String> {
 }
 
 fn churn(rows: &Rows, kind: (&str, &str)) -> String {
-    let headings = [
-        "Subject",
-        "1 segment",
-        "10 segments",
-        "100 segments",
-        "p50 ns of 10",
-        "p99 ns of 10",
-        "refused",
-    ];
+    let headings = "Subject | 1 segment | 10 segments | 100 segments | p50 ns of 10 | p99 ns of 10 | \
+                    refused";
     let lines = names().map(|subject| {
         let mut cells = vec![subject.to_owned()];
         cells.extend([1, 10, 100].map(|segments| {
@@ -180,19 +170,12 @@ fn churn(rows: &Rows, kind: (&str, &str)) -> String {
         cells.push(ten.map_or("–".to_owned(), |ten| grouped(ten.refused)));
         cells
     });
-    Table::of(&headings, lines)
+    Table::of(headings, lines)
 }
 
 fn scale_out(rows: &Rows) -> String {
-    let headings = [
-        "Subject",
-        "load of the new, 10 + 5",
-        "even after",
-        "deviation at the end",
-        "load of the new, 100 + 50",
-        "even after",
-        "deviation at the end",
-    ];
+    let headings = "Subject | load of the new, 10 + 5 | even after | deviation at the end | \
+                    load of the new, 100 + 50 | even after | deviation at the end";
     let lines = names().map(|subject| {
         let mut cells = vec![subject.to_owned()];
         for segments in [10, 100] {
@@ -213,19 +196,12 @@ fn scale_out(rows: &Rows) -> String {
         }
         cells
     });
-    Table::of(&headings, lines)
+    Table::of(headings, lines)
 }
 
 fn fill_up(rows: &Rows) -> String {
-    let headings = [
-        "Subject",
-        "p50 ns, 1 replica",
-        "p99 ns",
-        "p50 ns, 2 replicas",
-        "p99 ns",
-        "p50 ns, 3 replicas",
-        "p99 ns",
-    ];
+    let headings = "Subject | p50 ns, 1 replica | p99 ns | p50 ns, 2 replicas | p99 ns | \
+                    p50 ns, 3 replicas | p99 ns";
     let lines = names().map(|subject| {
         let mut cells = vec![subject.to_owned()];
         for replicas in 1..=3 {
@@ -235,7 +211,7 @@ fn fill_up(rows: &Rows) -> String {
         }
         cells
     });
-    Table::of(&headings, lines)
+    Table::of(headings, lines)
 }
 
 fn draw(document: &Document) -> Made<Drawing> {

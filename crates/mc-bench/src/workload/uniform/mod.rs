@@ -18,14 +18,8 @@ pub(super) const WORKLOAD: Workload = Workload {
     summary: "one object size per run, 55 sizes from 15 B to 37 MB, one victim per failure",
     subjects: subject::described,
     skipped: &[
-        Skipped {
-            subject: "extents-2",
-            reason: NO_PIECES,
-        },
-        Skipped {
-            subject: "extents-4",
-            reason: NO_PIECES,
-        },
+        Skipped::new("extents-2", NO_PIECES),
+        Skipped::new("extents-4", NO_PIECES),
     ],
     sizes: Sizes::Chosen,
     is_seeded: true,
@@ -39,16 +33,11 @@ pub(super) const WORKLOAD: Workload = Workload {
 record! {
     /// One subject on one size.
     pub(super) struct Uniform {
-        /// Bytes of every object.
-        Row alloc_size: u64 = "size B";
-        /// What every row of a full pool has.
-        Row churned: Churned;
-        /// Smallest utilization after any operation.
-        Decided utilization_min: f64 = "min";
-        /// Mean utilization over the operations.
-        Decided utilization_mean: f64 = "mean";
-        /// The most whole objects that fit.
-        Decided utilization_bound: f64 = "bound";
+        + churned: Churned; // What every row of a full pool has.
+        Row alloc_size: u64 = "size B"; // Bytes of every object.
+        Decided utilization_min: f64 = "min"; // Smallest utilization after any operation.
+        Decided utilization_mean: f64 = "mean"; // Mean utilization over the operations.
+        Decided utilization_bound: f64 = "bound"; // The most whole objects that fit.
     }
 }
 
@@ -93,12 +82,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, &size_bytes) in sizes.iter().enumerate() {
         let name = format!("{size_bytes} B");
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &name,
-            index,
-            rows: sizes.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &name, index, sizes.len());
         let plan = plan(size_bytes, request);
         let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
         let row = Row {

@@ -1,10 +1,10 @@
 //! What the uniform workload says about itself: five families of eleven sizes, utilization and time of each.
 
-use crate::number::{cell, grouped, share, short_share, with_spread};
+use crate::number::{grouped, share, short_share, with_spread};
 use crate::page::across::Across;
 use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series, Unit};
 use crate::page::markdown::Table;
-use crate::page::{Figure, Headline, Made, Page, Place};
+use crate::page::{Figure, Headline, Made, Measure, Page, Place};
 use crate::published::{FAMILIES, Family, UNIFORM, UniformFigures, UniformRow};
 use crate::record::{Document, records};
 use crate::stats::geometric_mean;
@@ -24,18 +24,18 @@ pub(super) const PAGE: Page = Page {
     result,
     tables,
     figures: &[
-        Figure {
-            file: "uniform-time.svg",
-            caption: "Time per operation of the uniform workload by object size",
-            place: Place::Results,
-            draw: times,
-        },
-        Figure {
-            file: "uniform-utilization.svg",
-            caption: "Minimum utilization of the uniform workload by object size",
-            place: Place::Tables,
-            draw: minima,
-        },
+        Figure::new(
+            Place::Results,
+            "uniform-time.svg",
+            "Time per operation of the uniform workload by object size",
+            times,
+        ),
+        Figure::new(
+            Place::Tables,
+            "uniform-utilization.svg",
+            "Minimum utilization of the uniform workload by object size",
+            minima,
+        ),
     ],
     headlines,
     across: Some(across),
@@ -117,11 +117,10 @@ fn result(document: &Document) -> Made<Option<String>> {
             texts("offset-allocator")?,
         );
         Some(format!(
-            "`adaptive` never holds less than {} of what is possible and takes {} ns (geometric mean of all sizes), \
-             `bin-ceil` {} and {} ns; behind thread-safe handles, `shared` takes {} ns. Of the crates in use, \
-             `range-alloc` is the quicker one here, {} ns and nothing lost, as its list of holes stays short; \
-             `offset-allocator` takes {} ns and falls to {}.",
-            ours.0, ours.1, published.0, published.1, shared.1, peer.1, crates.1, crates.0,
+            "At worst `adaptive` holds {} of what is possible, `bin-ceil` {} and `offset-allocator` {}. They take {}, {} \
+             and {} ns (geometric means over the sizes), `adaptive` behind thread-safe handles (`shared`) {} ns. \
+             `range-alloc` is quicker, {} ns and nothing lost: its list of holes stays short here.",
+            ours.0, published.0, crates.0, ours.1, published.1, crates.1, shared.1, peer.1,
         ))
     };
     Ok(line())
@@ -136,7 +135,8 @@ fn headlines(document: &Document) -> Made<Vec<Headline>> {
         .filter_map(named)
         .collect();
     Ok(vec![Headline {
-        title: "Time: allocate and free, equal sizes, one thread (ns)",
+        measure: Measure::Time,
+        title: "allocate and free, equal sizes, one thread (ns)",
         cells: [
             time("bin-ceil"),
             (!crates.is_empty()).then(|| crates.join(", ")),
@@ -179,10 +179,24 @@ fn tables(document: &Document) -> Made<String> {
     let rows = Rows::of(document)?;
     let mut text = NOTE.to_owned();
     for family in FAMILIES {
-        text.push_str(&format!("\n### Sizes {}\n\nUtilization\n\n", title(family)));
-        text.push_str(&utilization(&rows, family));
-        text.push_str("\nTime\n\n");
-        text.push_str(&time(&rows, family));
+        let utilization = table(
+            &rows,
+            family,
+            |one| share_pair(one.utilization_min, one.utilization_mean),
+            |row| share_pair(row.utilization_min, row.utilization_mean),
+            ("Bound", |row| share(row.utilization_bound)),
+        );
+        let time = table(
+            &rows,
+            family,
+            |one| format!("{:.0}", one.ns_per_op),
+            |row| row.churned.time(),
+            ("harness", |row| {
+                format!("{:.0}", row.churned.harness_ns_per_op)
+            }),
+        );
+        let title = title(family);
+        text += &format!("\n### Sizes {title}\n\nUtilization\n\n{utilization}\nTime\n\n{time}");
     }
     Ok(text)
 }
@@ -197,33 +211,38 @@ const fn title(family: Family) -> &'static str {
     }
 }
 
-/// Returns the subjects that place objects.
-fn allocators(rows: &Rows) -> Vec<&str> {
-    let subjects = rows.subjects().into_iter();
-    subjects.filter(|subject| *subject != ORACLE).collect()
-}
-
-fn utilization(rows: &Rows, family: Family) -> String {
-    let subjects = allocators(rows);
-    let mut headings = vec!["Size (B)", "Bound", "*published before*", "*after*"];
-    headings.extend(&subjects);
+/// Returns a line per size: what was published, the subjects that place objects, and what is the same for all of them.
+fn table(
+    rows: &Rows,
+    family: Family,
+    published: fn(UniformFigures) -> String,
+    measured: fn(&Uniform) -> String,
+    (last, common): (&str, fn(&Uniform) -> String),
+) -> String {
+    let mut subjects = rows.subjects();
+    subjects.retain(|subject| *subject != ORACLE);
+    let headings = format!(
+        "Size (B) | *published before* | *after* | {} | {last}",
+        subjects.join("|")
+    );
+    let text =
+        |row: Option<&Uniform>, text: fn(&Uniform) -> String| row.map_or("–".to_owned(), text);
     let lines = family.rows().map(|row| {
+        let mut cells = vec![
+            grouped(row.size_bytes),
+            published(row.before),
+            published(row.after),
+        ];
+        cells.extend(
+            subjects
+                .iter()
+                .map(|subject| text(rows.of_size(subject, row.size_bytes), measured)),
+        );
         let any = rows
             .0
             .iter()
             .find(|other| other.alloc_size == row.size_bytes);
-        let bound = any.map(|any| any.utilization_bound);
-        let mut cells = vec![grouped(row.size_bytes), cell(bound, share)];
-        cells.extend(
-            [row.before, row.after]
-                .map(|one| share_pair(one.utilization_min, one.utilization_mean)),
-        );
-        cells.extend(subjects.iter().map(|subject| {
-            let row = rows.of_size(subject, row.size_bytes);
-            row.map_or("–".to_owned(), |row| {
-                share_pair(row.utilization_min, row.utilization_mean)
-            })
-        }));
+        cells.push(text(any, common));
         cells
     });
     Table::of(&headings, lines)
@@ -239,37 +258,8 @@ fn share_pair(min: f64, mean: f64) -> String {
     }
 }
 
-fn time(rows: &Rows, family: Family) -> String {
-    let subjects = allocators(rows);
-    let mut headings = vec!["Size (B)", "*published before*", "*after*"];
-    headings.extend(&subjects);
-    headings.push("harness");
-    let lines = family.rows().map(|row| {
-        let mut cells = vec![grouped(row.size_bytes)];
-        cells.extend([row.before, row.after].map(|figures| format!("{:.0}", figures.ns_per_op)));
-        cells.extend(subjects.iter().map(|subject| {
-            let row = rows.of_size(subject, row.size_bytes);
-            row.map_or("–".to_owned(), |row| row.churned.time())
-        }));
-        let any = rows
-            .0
-            .iter()
-            .find(|other| other.alloc_size == row.size_bytes);
-        cells.push(cell(any.map(|any| any.churned.harness_ns_per_op), |time| {
-            format!("{time:.0}")
-        }));
-        cells
-    });
-    Table::of(&headings, lines)
-}
-
-/// Measured series of the utilization, with what lies on them.
-const MINIMA: [(&str, &str); 4] = [
-    ("buddy", "buddy"),
-    ("bin-exact", "bin-exact, offset-allocator"),
-    ("bin-ceil", "bin-ceil"),
-    ("adaptive", "adaptive, good-fit, shared, slots, range-alloc"),
-];
+/// Measured series of the utilization; the others lie on these.
+const MINIMA: [&str; 4] = ["buddy", "bin-exact", "bin-ceil", "adaptive"];
 
 fn minima(document: &Document) -> Made<Drawing> {
     let rows = Rows::of(document)?;
@@ -283,9 +273,12 @@ fn minima(document: &Document) -> Made<Drawing> {
         };
         let bound = points(ORACLE, |row| row.utilization_bound);
         let mut series = vec![Series::new("bound", Mark::Bound, bound)];
-        series.extend(MINIMA.map(|(subject, label)| {
-            let points = points(subject, |row| row.utilization_min);
-            Series::new(subject, Mark::Line, points).labelled(label)
+        series.extend(MINIMA.map(|subject| {
+            Series::new(
+                subject,
+                Mark::Line,
+                points(subject, |row| row.utilization_min),
+            )
         }));
         let x = Axis::log("object size", Unit::Bytes);
         Panel::new(
@@ -297,7 +290,7 @@ fn minima(document: &Document) -> Made<Drawing> {
     };
     let panels = FAMILIES.map(panel).to_vec();
     Ok(Chart::drawing(
-        "Equal sizes: what a full pool holds at least",
+        "Equal sizes: what a full pool holds at least (good-fit, shared, slots, range-alloc as adaptive)",
         3,
         panels,
     ))
