@@ -122,19 +122,7 @@ fn draw_panel(
         Scale::Rows(names) => names,
         _ => &[],
     };
-    let has_legend = panel.series.iter().any(|series| !has_end(series));
-    let labels = panel
-        .series
-        .iter()
-        .filter(|_| !has_legend)
-        .map(|series| style::width_of(&series.label, LABEL_SIZE));
-    let right = labels.max().unwrap_or(10) + 14;
-    let left = names
-        .iter()
-        .map(|name| style::width_of(name, 14))
-        .max()
-        .unwrap_or(44)
-        + 14;
+    let (left, right) = margins(panel, names);
     let mut builder = ChartBuilder::on(area);
     builder
         .margin(10)
@@ -181,16 +169,46 @@ fn draw_panel(
         style::line(figure, GRID, true, &[(at, ys.start), (at, ys.end)])?;
         style::write(figure, words, 11, HPos::Left, (at + 4, ys.end - 10))?;
     }
+    draw_all(figure, panel, unknown, pixel, ys.start..ys.end)
+}
+
+/// Returns the pixels for names at the left and for those at the ends of lines.
+fn margins(panel: &Panel, names: &[String]) -> (i32, i32) {
+    let has_legend = panel.series.iter().any(|series| !has_end(series));
+    let labels = panel
+        .series
+        .iter()
+        .filter(|_| !has_legend)
+        .map(|series| style::width_of(&series.label, LABEL_SIZE));
+    let right = labels.max().unwrap_or(10) + 14;
+    let left = names
+        .iter()
+        .map(|name| style::width_of(name, 14))
+        .max()
+        .unwrap_or(44)
+        + 14;
+    (left, right)
+}
+
+/// Draws all series of a panel, and their names at their ends unless there is a legend.
+fn draw_all(
+    figure: &Area<'_>,
+    panel: &Panel,
+    unknown: &mut Vec<String>,
+    pixel: impl Fn(&(f64, f64)) -> Option<Pixel>,
+    ys: std::ops::Range<i32>,
+) -> anyhow::Result<()> {
+    let has_legend = panel.series.iter().any(|series| !has_end(series));
     let mut ends = Vec::new();
     for series in &panel.series {
         let style = Style::of(&series.name, unknown);
-        let pixels: Vec<Pixel> = series.points.iter().filter_map(pixel).collect();
+        let pixels: Vec<Pixel> = series.points.iter().filter_map(&pixel).collect();
         draw_series(figure, series, style, &pixels)?;
         if let (false, Some(last)) = (has_legend, pixels.last()) {
             ends.push((*last, style.color, series.label.as_str()));
         }
     }
-    draw_ends(figure, ends, ys.start..ys.end)
+    draw_ends(figure, ends, ys)
 }
 
 fn draw_series(

@@ -99,8 +99,14 @@ impl Cell {
         let spread = run.value(&format!("{name}{SPREAD}"));
         let (text, is_number) = match (run.value(name), spread) {
             (Some(Value::Number(number)), Some(spread)) => {
-                let number = number.as_f64().unwrap_or_default();
-                (with_spread(number, spread.as_f64()), true)
+                let (number, spread) = (number.as_f64().unwrap_or_default(), spread.as_f64());
+                let text = if number < 1e6 {
+                    with_spread(number, spread)
+                } else {
+                    let millions = with_spread(number / 1e6, spread.map(|spread| spread / 1e6));
+                    format!("{millions} M")
+                };
+                (text, true)
             }
             (Some(Value::String(text)), _) => (text.clone(), false),
             (Some(Value::Number(number)), _) if number.is_u64() => (number.to_string(), true),

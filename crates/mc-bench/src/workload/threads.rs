@@ -22,7 +22,7 @@ record! {
         Row threads: u64 = "threads"; // How many there are.
         Timed ops: u64; // Operations of all of them in a round.
         Decided seed: u64; // What requests are drawn from.
-        Timed p50_ns: u64 = "p50 ns"; // Half of the calls take at most so long.
+        Timed p50_ns: u64; // Half of the calls take at most so long.
         Timed p99_ns: u64 = "p99 ns"; // 99 of 100.
         Timed p999_ns: u64 = "p99.9 ns"; // 999 of 1,000.
         + rate: Rate;

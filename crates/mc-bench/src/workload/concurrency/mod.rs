@@ -20,7 +20,7 @@ use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
 use self::scenario::{Load, SCENARIOS, Scenario};
-use self::subject::{ENTRIES, Entry, Holes};
+use self::subject::{ENTRIES, Entry};
 use self::together::Latency;
 
 /// Entry of the table of workloads.
@@ -52,9 +52,6 @@ record! {
         Timed throughput_unexpected_results: u64; // Operations that did not end as the scenario expects.
         Timed latency_unexpected_results: u64; // The same where each was timed.
         Decided pool_bytes: u64; // Bytes of the pool.
-        Decided free_bytes: u64; // Of these, free when the threads start.
-        Decided largest_hole_bytes: u64; // In one hole.
-        Decided request_bytes: u64; // The largest size that is asked for.
     }
 }
 
@@ -127,7 +124,6 @@ struct Lane {
     times: Vec<Took>,
     unexpected: u64,
     latency: Option<Latency>,
-    holes: Option<Holes>,
 }
 
 impl Lane {
@@ -139,7 +135,6 @@ impl Lane {
             times: Vec::new(),
             unexpected: 0,
             latency: None,
-            holes: None,
         }
     }
 
@@ -157,14 +152,11 @@ impl Lane {
         }
         self.times.push(throughput.took);
         self.unexpected += throughput.unexpected;
-        self.holes = Some(throughput.holes);
         Ok(())
     }
 
     fn record(&self, request: &Request) -> Run {
-        let (latency, holes) = (self.latency.as_ref(), self.holes);
-        let latency = latency.expect("every lane ran at least once");
-        let holes = holes.expect("every lane ran at least once");
+        let latency = self.latency.as_ref().expect("every lane ran at least once");
         let scenario = self.load.scenario;
         let row = (self.entry.name, scenario.name(), self.load.threads);
         let record = Together {
@@ -173,9 +165,6 @@ impl Lane {
             throughput_unexpected_results: self.unexpected,
             latency_unexpected_results: latency.unexpected,
             pool_bytes: self.load.pool_bytes(),
-            free_bytes: holes.free_bytes,
-            largest_hole_bytes: holes.largest_bytes,
-            request_bytes: scenario.request_bytes(),
         };
         Run::of(WORKLOAD.name, &record)
     }

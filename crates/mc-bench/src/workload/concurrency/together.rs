@@ -8,7 +8,7 @@ use crate::workload::RequestError;
 use crate::workload::threads::{Span, merged, timed, together, took};
 
 use super::scenario::Load;
-use super::subject::{Holes, Shareable};
+use super::subject::Shareable;
 use super::task::tasks;
 
 /// Operations of each thread before it is measured, as published.
@@ -19,8 +19,6 @@ pub(super) struct Throughput {
     pub(super) took: Took,
     /// Operations that did not end as the scenario expects.
     pub(super) unexpected: u64,
-    /// What was free when the threads started.
-    pub(super) holes: Holes,
 }
 
 /// What a phase gives that times each operation.
@@ -35,18 +33,17 @@ type Part<P> = (Span, u64, P);
 
 /// Runs the phase without clocks on a fresh subject.
 pub(super) fn throughput<S: Shareable>(load: &Load) -> Result<Throughput, RequestError> {
-    let (parts, holes) = phase::<S, _>(load, || Unclocked)?;
+    let parts = phase::<S, _>(load, || Unclocked)?;
     let spans = parts.iter().map(|(span, ..)| *span);
     Ok(Throughput {
         took: took(spans, load.iterations * load.threads as u64),
         unexpected: parts.iter().map(|(_, unexpected, _)| unexpected).sum(),
-        holes,
     })
 }
 
 /// Runs the phase that times each operation on a fresh subject.
 pub(super) fn latency<S: Shareable>(load: &Load) -> Result<Latency, RequestError> {
-    let (parts, _) = phase::<S, _>(load, || Clocked(histogram()))?;
+    let parts = phase::<S, _>(load, || Clocked(histogram()))?;
     Ok(Latency {
         times: merged(parts.iter().map(|(.., probe)| probe)),
         unexpected: parts.iter().map(|(_, unexpected, _)| unexpected).sum(),
@@ -57,10 +54,9 @@ pub(super) fn latency<S: Shareable>(load: &Load) -> Result<Latency, RequestError
 fn phase<S: Shareable, P: Probe + Send>(
     load: &Load,
     probe: impl Fn() -> P,
-) -> Result<(Vec<Part<P>>, Holes), RequestError> {
+) -> Result<Vec<Part<P>>, RequestError> {
     let subject = S::new(load.pool_bytes());
     let kept = load.scenario.prepare(&subject)?;
-    let holes = subject.holes();
     let workers = tasks::<S>(load).into_iter().map(|task| (task, probe()));
     let parts = together(workers.collect(), |_, (mut task, mut probe), barrier| {
         task.warm_up(&subject, WARM_UP_ITERATIONS);
@@ -72,5 +68,5 @@ fn phase<S: Shareable, P: Probe + Send>(
         (span, unexpected, probe)
     });
     kept.into_iter().for_each(|token| subject.free(token));
-    Ok((parts, holes))
+    Ok(parts)
 }

@@ -1,6 +1,5 @@
 //! The clock of the scenarios and what they report.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -20,7 +19,7 @@ record! {
         Decided strategy: String; // Name of the strategy alone.
         Row segments: u64 = "segments"; // Segments.
         Row replicas: u64 = "replicas"; // Copies of each object.
-        Row alloc_size: Option<u64> = "size B"; // Bytes of an object, if all have one size.
+        Row alloc_size: Option<u64>; // Bytes of an object, if all have one size.
         Row pattern: Option<String> = "pattern"; // The mix of sizes of a churn.
         Row eviction: Option<String> = "eviction"; // Who leaves in a churn.
         Decided seed: u64; // What requests are drawn from.
@@ -32,11 +31,10 @@ record! {
     /// What came of the puts of a row.
     pub(super) struct Measured {
         Decided ops: u64; // Timed puts.
-        Timed p50_ns: u64 = "p50 ns"; // Half of the puts take at most so long.
+        Timed p50_ns: u64; // Half of the puts take at most so long.
         Timed p99_ns: u64 = "p99 ns"; // 99 of 100.
-        Timed clock_p50_ns: u64; // The same of a put that does nothing.
         Decided utilization_mean: f64 = "mean"; // Mean over the samples of live bytes over capacity.
-        Decided utilization_stddev: f64 = "deviation"; // Standard deviation over the segments of their utilization at the end.
+        Decided utilization_stddev: f64; // Standard deviation over the segments of their utilization at the end.
         Decided fragmentation_mean: f64; // Mean over the samples of the share of free bytes outside the largest hole of their segment.
         Decided refused: u64 = "refused"; // Puts without a single replica.
         Decided partial: u64; // Puts with fewer replicas than asked for.
@@ -56,9 +54,6 @@ pub(super) struct Clock {
     times: Histogram<u64>,
     elapsed: Duration,
 }
-
-/// Empty puts by which the clock is timed itself.
-const CLOCK_ROUNDS: u32 = 1_000;
 
 /// Result of a row.
 pub(super) struct Outcome {
@@ -112,15 +107,6 @@ impl Clock {
     }
 }
 
-/// Returns the median time of a put that does nothing, in nanoseconds.
-fn clock_ns() -> u64 {
-    let mut clock = Clock::new();
-    for _ in 0..CLOCK_ROUNDS {
-        clock.time(|| black_box(0));
-    }
-    clock.times.value_at_quantile(0.50)
-}
-
 impl Outcome {
     pub(super) fn new() -> Self {
         Self {
@@ -163,7 +149,6 @@ impl Outcome {
             time: Timing::of(&took),
             p50_ns: times.value_at_quantile(0.50),
             p99_ns: times.value_at_quantile(0.99),
-            clock_p50_ns: clock_ns(),
             utilization_mean: first.utilization_mean,
             utilization_stddev: first.utilization_stddev,
             fragmentation_mean: first.fragmentation_mean,
