@@ -17,6 +17,7 @@ mod paired;
 mod placed;
 pub mod populate;
 mod random;
+mod refill;
 pub mod replay;
 mod request;
 mod stall;
@@ -43,6 +44,7 @@ pub const WORKLOADS: &[Workload] = &[
     pages::WORKLOAD,
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
+    refill::WORKLOAD,
     evict::WORKLOAD,
     compact::WORKLOAD,
     replay::WORKLOAD,
