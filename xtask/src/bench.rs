@@ -5,44 +5,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use mc_bench::workload::WORKLOADS;
+use mc_bench::workload::{Effort, WORKLOADS};
 use xshell::{Shell, cmd};
 
 use crate::hugepages::{self, Reserved};
 use crate::page;
 use crate::regression::{self, Compared};
 use crate::workspace::{metadata, root, say, shell};
-
-/// Workloads with subjects that need reserved huge pages.
-const HUGEPAGE_WORKLOADS: [&str; 2] = ["arena", "populate"];
-
-/// How much to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// What the published page reports; into `docs`.
-    Full,
-    /// A look at everything within a minute or so; not into `docs`, whose figures are full runs.
-    Quick,
-}
-
-impl From<bool> for Effort {
-    fn from(is_quick: bool) -> Self {
-        if is_quick { Self::Quick } else { Self::Full }
-    }
-}
-
-impl Effort {
-    fn default_out(self) -> PathBuf {
-        match self {
-            Self::Full => root().join("docs"),
-            Self::Quick => root().join("target/bench-quick"),
-        }
-    }
-
-    fn flag(self) -> Option<&'static str> {
-        (self == Self::Quick).then_some("--quick")
-    }
-}
 
 pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyhow::Result<()> {
     for name in only {
@@ -52,28 +21,33 @@ pub(crate) fn run(effort: Effort, only: &[String], out: Option<PathBuf>) -> anyh
             "unknown workload \"{name}\"; `mc-bench list` names them"
         );
     }
-    let out = out.unwrap_or_else(|| effort.default_out());
+    let docs = root().join("docs");
+    let (default_out, flag) = match effort {
+        // A look at everything, not into `docs`, whose figures are full runs.
+        Effort::Quick => (root().join("target/bench-quick"), Some("--quick")),
+        Effort::Full => (docs.clone(), None),
+    };
+    let out = out.unwrap_or(default_out);
     let data = out.join("data");
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
 
     let shell = shell()?;
     let command = build(&shell)?;
-    let flag = effort.flag();
     let start = Instant::now();
-    let names = WORKLOADS.iter().map(|workload| workload.name);
-    let asked: Vec<&str> = names
-        .filter(|name| only.is_empty() || only.iter().any(|asked| asked == name))
-        .collect();
-    for &name in &asked {
+    let is_asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
+    let workloads = WORKLOADS.iter().filter(|workload| is_asked(workload.name));
+    let asked: Vec<&str> = workloads.clone().map(|workload| workload.name).collect();
+    for workload in workloads {
+        let name = workload.name;
         let file = data.join(name).with_extension("json");
-        let _reserved = HUGEPAGE_WORKLOADS.contains(&name).then(reserve_hugepages);
+        let _reserved = workload.needs_hugepages.then(reserve_hugepages);
         cmd!(
             shell,
             "{command} {name} {flag...} --format json --out {file}"
         )
         .run()?;
     }
-    if effort == Effort::Full && out == Effort::Full.default_out() {
+    if effort == Effort::Full && out == docs {
         regression::store(&shell, &command, &asked)?;
     }
     say(&format!(

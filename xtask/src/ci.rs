@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
+use mc_bench::workload::WORKLOADS;
 use xshell::{Shell, cmd};
 
 use crate::packages::Archive;
-use crate::regression::{Compared, TIMED_ONLY};
+use crate::regression::Compared;
 use crate::workspace::{root, say, shell};
-use crate::{bench, deploy, drill, hugepages, native, packages, report, soak, supply, tidy, wheel};
+use crate::{
+    bench, deploy, drill, freshness, hugepages, native, packages, report, soak, supply, tidy, wheel,
+};
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
 const REQUIRE_HUGEPAGES: &str = "MC_REQUIRE_HUGEPAGE_TESTS";
@@ -40,6 +43,7 @@ const STEPS: &[Step] = &[
     ("wheel", wheel::check),
     ("loom", loom),
     ("documentation", documentation),
+    ("age of the times", freshness::check),
     ("utilization as stored", |_| {
         bench::check(Compared::Decisions)
     }),
@@ -167,7 +171,8 @@ fn documentation(shell: &Shell) -> anyhow::Result<()> {
 ///
 /// The others have run in the comparison with the stored figures.
 fn smoke(shell: &Shell) -> anyhow::Result<()> {
-    for workload in TIMED_ONLY {
+    for workload in WORKLOADS.iter().filter(|workload| !workload.is_seeded) {
+        let workload = workload.name;
         let arguments = "--quick --ops 2000 --format csv".split(' ');
         cmd!(
             shell,

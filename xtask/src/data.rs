@@ -4,39 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use mc_bench::machine::Machine;
-use mc_bench::record::SCHEMA;
-use mc_bench::workload::WORKLOADS;
-use serde::Deserialize;
+use mc_bench::record::{Document, Role, Run, SCHEMA};
+use mc_bench::workload::{WORKLOADS, Workload};
 
 /// Everything measured, one document per workload, in the order of the table of workloads.
 #[derive(Debug, Default)]
 pub(crate) struct Data {
-    pub(crate) documents: Vec<Document>,
+    pub(crate) documents: Vec<(&'static Workload, Document)>,
 }
-
-/// What one call of `mc-bench` wrote.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Document {
-    #[serde(skip)]
-    pub(crate) workload: &'static str,
-    schema: u32,
-    pub(crate) machine: Machine,
-    pub(crate) runs: Vec<Run>,
-    pub(crate) skipped: Vec<Skipped>,
-}
-
-/// A subject that a workload left out.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Skipped {
-    pub(crate) subject: String,
-    pub(crate) reason: String,
-}
-
-/// One subject's result on one row.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Run(serde_json::Map<String, serde_json::Value>);
 
 impl Data {
     /// Reads the documents of a directory; a workload without one is not in the data.
@@ -46,105 +21,116 @@ impl Data {
             let path = directory.join(workload.name).with_extension("json");
             if path.exists() {
                 let text = fs::read_to_string(&path)?;
-                let document = Document::parse(workload.name, &text);
-                documents.push(document.with_context(|| format!("in {}", path.display()))?);
+                let document = parse(&text).and_then(|document| {
+                    check_fields(workload, &document.runs)?;
+                    Ok(document)
+                });
+                let document = document.with_context(|| format!("in {}", path.display()))?;
+                documents.push((workload, document));
             }
         }
         ensure!(!documents.is_empty(), "no data in {}", directory.display());
         Ok(Self { documents })
     }
 
-    pub(crate) fn document(&self, workload: &str) -> Option<&Document> {
-        self.documents
+    /// Fails, naming it, if a workload has no document.
+    pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
+        let is_missing = |workload: &&Workload| {
+            self.documents
+                .iter()
+                .all(|(one, _)| one.name != workload.name)
+        };
+        let missing: Vec<&str> = WORKLOADS
             .iter()
-            .find(|document| document.workload == workload)
-    }
-
-    /// Returns the run of a subject in a workload of one row.
-    pub(crate) fn run(&self, workload: &str, subject: &str) -> Option<&Run> {
-        self.runs(workload)
-            .find(|run| run.text("subject") == Some(subject))
-    }
-
-    /// Returns the run of a subject on the row of a size.
-    pub(crate) fn sized_run(&self, workload: &str, subject: &str, bytes: u64) -> Option<&Run> {
-        self.runs(workload).find(|run| {
-            run.text("subject") == Some(subject) && run.count("alloc_size") == Some(bytes)
-        })
-    }
-
-    /// Returns the run of a subject on the row that these counts distinguish.
-    pub(crate) fn run_where(
-        &self,
-        workload: &str,
-        subject: &str,
-        counts: &[(&str, u64)],
-    ) -> Option<&Run> {
-        self.runs(workload).find(|run| {
-            let is_equal = |(field, count): &(&str, u64)| run.count(field) == Some(*count);
-            run.text("subject") == Some(subject) && counts.iter().all(is_equal)
-        })
-    }
-
-    pub(crate) fn runs(&self, workload: &str) -> impl Iterator<Item = &Run> {
-        self.document(workload)
-            .into_iter()
-            .flat_map(|document| &document.runs)
-    }
-
-    /// Returns the subjects of a workload in the order of their first run.
-    pub(crate) fn subjects(&self, workload: &str) -> Vec<&str> {
-        let mut subjects = Vec::new();
-        for subject in self.runs(workload).filter_map(|run| run.text("subject")) {
-            if !subjects.contains(&subject) {
-                subjects.push(subject);
-            }
-        }
-        subjects
-    }
-}
-
-impl Document {
-    pub(crate) fn parse(workload: &'static str, text: &str) -> anyhow::Result<Self> {
-        let document: Self = serde_json::from_str(text)?;
-        let schema = document.schema;
+            .filter(is_missing)
+            .map(|workload| workload.name)
+            .collect();
         ensure!(
-            schema == SCHEMA,
-            "schema {schema} where {SCHEMA} is expected"
+            missing.is_empty(),
+            "no data of {}; `cargo xtask bench --workload {}` measures it",
+            missing.join(", "),
+            missing[0]
         );
-        Ok(Self {
-            workload,
-            ..document
-        })
+        Ok(())
     }
 }
 
-impl Run {
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
-        self.0.iter()
-    }
+/// Parses what one call of `mc-bench` wrote.
+pub(crate) fn parse(text: &str) -> anyhow::Result<Document> {
+    let document: Document = serde_json::from_str(text)?;
+    let schema = document.schema;
+    ensure!(
+        schema == SCHEMA,
+        "schema {schema} where {SCHEMA} is expected"
+    );
+    Ok(document)
+}
 
-    pub(crate) fn value(&self, field: &str) -> Option<&serde_json::Value> {
-        self.0.get(field)
+/// Fails unless every run has every field that its workload declares.
+fn check_fields(workload: &Workload, runs: &[Run]) -> anyhow::Result<()> {
+    let declared = (workload.fields)();
+    for run in runs {
+        for field in &declared {
+            let subject = run.text("subject").unwrap_or("an unnamed subject");
+            ensure!(
+                run.value(field.name).is_some(),
+                "a run of {} {subject} has no field \"{}\"",
+                workload.name,
+                field.name
+            );
+        }
     }
+    Ok(())
+}
 
-    pub(crate) fn text(&self, field: &str) -> Option<&str> {
-        self.0.get(field)?.as_str()
+/// Names workload, subject and row of a run.
+pub(crate) fn key(run: &Run) -> String {
+    let name = run.text("workload").unwrap_or_default();
+    let mut key = format!("{name} {}", run.text("subject").unwrap_or_default());
+    let declared =
+        mc_bench::workload::by_name(name).map_or_else(Vec::new, |known| (known.fields)());
+    for field in declared
+        .iter()
+        .filter(|field| field.role == Role::Row && field.name != "subject")
+    {
+        match run.value(field.name) {
+            Some(value) if !value.is_null() => key += &format!(" {}={value}", field.name),
+            _ => {}
+        }
     }
+    key
+}
 
-    pub(crate) fn count(&self, field: &str) -> Option<u64> {
-        self.0.get(field)?.as_u64()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(crate) fn number(&self, field: &str) -> Option<f64> {
-        self.0.get(field)?.as_f64()
-    }
-
-    pub(crate) fn list(&self, field: &str) -> Vec<f64> {
-        let list = self.0.get(field).and_then(serde_json::Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(serde_json::Value::as_f64)
-            .collect()
+    #[test]
+    fn a_renamed_field_is_named_with_its_file() {
+        let stored = crate::workspace::root().join("docs/data/evict.json");
+        let text = fs::read_to_string(stored).unwrap();
+        let directory = std::env::temp_dir().join(format!("xtask-data-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("evict.json");
+        fs::write(&file, &text).unwrap();
+        let whole = Data::read(&directory).unwrap();
+        assert!(
+            whole
+                .check_complete()
+                .unwrap_err()
+                .to_string()
+                .contains("no data of uniform")
+        );
+        fs::write(
+            &file,
+            text.replacen("\"utilization_mean\"", "\"utilization\"", 1),
+        )
+        .unwrap();
+        let error = format!("{:#}", Data::read(&directory).unwrap_err());
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(
+            error.contains("evict.json") && error.contains("no field \"utilization_mean\""),
+            "{error}"
+        );
     }
 }

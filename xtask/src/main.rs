@@ -11,6 +11,7 @@ mod deploy;
 mod dist;
 mod drill;
 mod figures;
+mod freshness;
 mod fuzz;
 mod hugepages;
 mod links;
@@ -33,6 +34,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
+use mc_bench::workload::Effort;
 
 use self::packages::Archive;
 use self::regression::Compared;
@@ -156,7 +158,10 @@ fn main() -> anyhow::Result<()> {
             workloads,
             out,
             ..
-        } => bench::run(quick.into(), &workloads, out),
+        } => {
+            let effort = if quick { Effort::Quick } else { Effort::Full };
+            bench::run(effort, &workloads, out)
+        }
         Task::Page { out } => page::regenerate(out),
         Task::Ci => ci::run(),
         Task::Package => packages::package(Archive::Build),

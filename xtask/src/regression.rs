@@ -9,17 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use mc_bench::record::SCHEMA;
+use mc_bench::record::{Document, Role, Run, SCHEMA};
 use mc_bench::stats::geometric_mean;
-use mc_bench::workload::WORKLOADS;
+use mc_bench::workload::{WORKLOADS, by_name};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::data::{Document, Run};
+use crate::data::{key, parse};
 use crate::workspace::{root, say};
-
-/// Workloads that measure time alone, whose runs have nothing that follows from a seed.
-pub(crate) const TIMED_ONLY: [&str; 5] = ["concurrency", "arena", "populate", "store", "stall"];
 
 /// The subject whose time the others are divided by.
 const TIME_UNIT: &str = "bin-ceil";
@@ -33,22 +30,6 @@ const TIME_RUNS: u32 = 3;
 
 /// The time that is compared.
 const TIME_FIELD: &str = "ns_per_op";
-
-/// Fields that tell the rows of a workload apart.
-const ROW_FIELDS: [&str; 12] = [
-    "alloc_size",
-    "victim",
-    "scenario",
-    "segments",
-    "replicas",
-    "skewed",
-    "pattern",
-    "layout",
-    "capacity_bytes",
-    "eviction",
-    "sizes",
-    "budget",
-];
 
 /// The subject whose places, and so the checksum over them, do not follow from the seed: which region of
 /// slots a thread begins at depends on where its stack lies.
@@ -139,7 +120,7 @@ pub(crate) fn store(shell: &Shell, command: &Path, workloads: &[&str]) -> anyhow
     }
     let lines: Vec<String> = runs
         .iter()
-        .map(|run| serde_json::to_string(&kept_fields(run)))
+        .map(|run| serde_json::to_string(&kept_fields(run).collect::<serde_json::Map<_, _>>()))
         .collect::<Result<_, _>>()?;
     let machine = serde_json::to_string(&machine)?;
     let text = format!(
@@ -150,8 +131,8 @@ pub(crate) fn store(shell: &Shell, command: &Path, workloads: &[&str]) -> anyhow
 }
 
 fn seeded() -> impl Iterator<Item = &'static str> {
-    let names = WORKLOADS.iter().map(|workload| workload.name);
-    names.filter(|name| !TIMED_ONLY.contains(name))
+    let seeded = WORKLOADS.iter().filter(|workload| workload.is_seeded);
+    seeded.map(|workload| workload.name)
 }
 
 fn stored_path() -> PathBuf {
@@ -161,12 +142,12 @@ fn stored_path() -> PathBuf {
 fn read_stored() -> anyhow::Result<Document> {
     let text = fs::read_to_string(stored_path())
         .context("cannot read docs/data/quick.json; `cargo xtask bench --accept` writes it")?;
-    Document::parse("quick", &text).context("in docs/data/quick.json")
+    parse(&text).context("in docs/data/quick.json")
 }
 
 fn measure(shell: &Shell, command: &Path, workload: &'static str) -> anyhow::Result<Document> {
     let text = cmd!(shell, "{command} {workload} --quick --format json").read()?;
-    Document::parse(workload, &text)
+    parse(&text)
 }
 
 /// Returns the runs of a workload by subject and row.
@@ -177,36 +158,20 @@ fn of_workload<'a>(runs: &'a [Run], workload: &str) -> BTreeMap<String, &'a Run>
     runs.map(|run| (key(run), run)).collect()
 }
 
-/// Names workload, subject and row of a run.
-fn key(run: &Run) -> String {
-    let mut key = format!(
-        "{} {}",
-        run.text("workload").unwrap_or_default(),
-        run.text("subject").unwrap_or_default()
-    );
-    for field in ROW_FIELDS {
-        if let Some(value) = run.value(field) {
-            key += &format!(" {field}={value}");
-        }
-    }
-    key
-}
-
-/// Says whether a field is a time or follows from one.
-fn is_time(field: &str) -> bool {
-    let units = ["_ns", "ns_per_op", "per_second", "seconds"];
-    units.iter().any(|unit| field.ends_with(unit))
-}
-
-/// Returns what is stored of a run: its numbers and names, without curves and published figures.
-fn kept_fields(run: &Run) -> serde_json::Map<String, Value> {
-    let is_kept = |(field, value): &(&String, &Value)| {
-        let is_compared = !is_time(field) || *field == TIME_FIELD;
-        !value.is_array() && !field.starts_with("published_") && is_compared
+/// Returns what is stored of a run: the fields that name it and those that follow from the seed, but for curves, and
+/// the time that is compared.
+fn kept_fields(run: &Run) -> impl Iterator<Item = (String, Value)> {
+    let workload = run.text("workload").and_then(by_name);
+    let declared = workload.map_or_else(Vec::new, |workload| (workload.fields)());
+    let is_kept = move |field: &str, value: &Value| {
+        let declared = declared.iter().find(|known| known.name == field);
+        let is_decided = declared.is_none_or(|known| known.role != Role::Timed);
+        !value.is_array() && !value.is_null() && (is_decided || field == TIME_FIELD)
     };
-    let kept = run.fields().filter(is_kept);
-    kept.map(|(field, value)| (field.clone(), value.clone()))
-        .collect()
+    let kept = run
+        .fields()
+        .filter(move |(field, value)| is_kept(field, value));
+    kept.map(|(field, value)| (field.to_owned(), value.clone()))
 }
 
 /// Returns a fault per field that follows from the seed and is not as stored, and per run that only one
@@ -223,8 +188,7 @@ fn decision_faults(
         };
         let places_by_stack = run.text("subject") == Some(PLACES_BY_STACK);
         let decisions = kept_fields(run)
-            .into_iter()
-            .filter(|(field, _)| !is_time(field))
+            .filter(|(field, _)| field != TIME_FIELD)
             .filter(|(field, _)| !(places_by_stack && field == "checksum"));
         for (field, value) in decisions {
             if stored.value(&field) != Some(&value) {
@@ -291,8 +255,7 @@ mod tests {
             let run = serde_json::json!({
                 "workload": "uniform", "subject": subject, "alloc_size": alloc_size,
                 "utilization_mean": utilization_mean, "ns_per_op": ns_per_op,
-                "harness_ns_per_op": 1.0, "p99_ns": ns_per_op,
-                "utilization_curve": [0.5], "published_ns_per_op": 7.0,
+                "harness_ns_per_op": 1.0, "utilization_curve": [0.5],
             });
             serde_json::from_value(run).expect("a run is a map")
         };
@@ -372,16 +335,15 @@ mod tests {
     }
 
     #[test]
-    fn curves_and_published_figures_are_not_stored() {
+    fn curves_and_other_times_are_not_stored() {
         let runs = runs(&[("good-fit", 32, 1.0, 10.0)]);
-        let mut kept: Vec<String> = kept_fields(&runs[0]).keys().cloned().collect();
-        kept.sort_unstable();
+        let kept: Vec<String> = kept_fields(&runs[0]).map(|(field, _)| field).collect();
         let expected = [
-            "alloc_size",
-            "ns_per_op",
-            "subject",
-            "utilization_mean",
             "workload",
+            "subject",
+            "alloc_size",
+            "utilization_mean",
+            "ns_per_op",
         ];
         assert_eq!(kept, expected);
     }

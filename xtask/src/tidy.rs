@@ -135,9 +135,7 @@ fn asset_faults(files: &[PathBuf]) -> Vec<String> {
 
 /// Returns a fault per generated file that is not what the data give.
 fn page_faults() -> anyhow::Result<Vec<String>> {
-    let docs = root().join("docs");
-    let readme = fs::read_to_string(root().join("README.md")).context("cannot read README.md")?;
-    let stale = page::stale_files(&docs, &readme)?;
+    let stale = page::stale_files()?;
     let fault = |name| format!("{name} is not what docs/data gives; run `cargo xtask page`");
     Ok(stale.into_iter().map(fault).collect())
 }

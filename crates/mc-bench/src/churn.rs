@@ -13,14 +13,12 @@
 
 mod classes;
 
-use std::time::{Duration, Instant};
-
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::moments::{Map, Moments};
-use crate::occupancy::Occupancy;
+use crate::moments::{CELLS, Map, Moments};
 use crate::subject::{Placement, Pool, Subject};
+use crate::timing::{REPEATS, Stopwatch, Took};
 
 pub use self::classes::Classes;
 
@@ -70,8 +68,8 @@ pub enum Sampling {
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Duration of the timed section.
-    pub elapsed: Duration,
+    /// The timed section, in parts of about equal length.
+    pub took: Vec<Took>,
     /// Live bytes at the sampled moments, in order of time.
     pub live_bytes_samples: Vec<u64>,
     /// Timed requests that were given up because nothing was left to evict; where objects have
@@ -87,6 +85,18 @@ pub struct Outcome {
     pub occupancy: Option<Occupancy>,
     /// What it looked like meanwhile.
     pub moments: Moments,
+}
+
+/// Cells of the picture of a pool.
+const OCCUPANCY_CELLS: u64 = 1_024;
+
+/// Which shares of its cells a pool's objects hold, in address order; the rest is free.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Occupancy {
+    /// Share of each cell that small objects hold.
+    pub small: Vec<f64>,
+    /// Share that all other objects hold.
+    pub large: Vec<f64>,
 }
 
 /// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
@@ -113,9 +123,9 @@ fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome
         store.put(size_bytes);
     }
     store.start_sampling(plan);
-    let (mut elapsed, mut moments, mut done) = (Duration::ZERO, Moments::default(), 0);
+    let (mut took, mut moments, mut done) = (Vec::new(), Moments::default(), 0);
     for part in plan.parts() {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         match plan.sampling {
             Sampling::Operation => {
                 for &size_bytes in part {
@@ -129,18 +139,23 @@ fn churn_at_random<S: Subject>(subject: S, plan: &Plan, quota: Quota) -> Outcome
                 }
             }
         }
-        elapsed += start.elapsed();
+        took.push(watch.stop(part.len() as u64));
         done += part.len() as u64;
         let counts = [done, store.live_bytes, store.evicted, store.refused];
         plan.keep_moment(&mut moments, &store.subject, counts);
     }
-    store.into_outcome(elapsed, moments)
+    store.into_outcome(took, moments)
 }
 
 impl Plan {
-    /// Returns the timed sizes, divided where moments are kept.
+    /// Returns the timed sizes in parts: as many as moments are kept, or as many as a row has repeats.
     fn parts(&self) -> impl Iterator<Item = &[u64]> {
-        let len = self.timed.len().div_ceil(self.moments.max(1));
+        let parts = if self.moments == 0 {
+            REPEATS
+        } else {
+            self.moments
+        };
+        let len = self.timed.len().div_ceil(parts);
         self.timed.chunks(len.max(1))
     }
 
@@ -151,7 +166,7 @@ impl Plan {
         }
         let [operations, live_bytes, evicted, refused] = counts;
         let capacity_bytes = self.pool.capacity_bytes;
-        let mut map = Map::new(capacity_bytes);
+        let mut map = Map::new(capacity_bytes, CELLS);
         let mut add = |placed: Placement| map.add(placed.offset_bytes, placed.size_bytes);
         let has_map = subject.visit(&mut add);
         let figures = [
@@ -258,7 +273,7 @@ impl<S: Subject> Store<S> {
         self.evicted += victims as u64;
     }
 
-    fn into_outcome(self, elapsed: Duration, moments: Moments) -> Outcome {
+    fn into_outcome(self, took: Vec<Took>, moments: Moments) -> Outcome {
         let mut checksum = Checksum::new();
         self.samples
             .iter()
@@ -269,7 +284,7 @@ impl<S: Subject> Store<S> {
             checksum.add_placement(self.subject.placement(token));
         }
         Outcome {
-            elapsed,
+            took,
             live_bytes_samples: self.samples,
             refused: self.refused,
             refused_others: 0,

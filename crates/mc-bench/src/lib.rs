@@ -16,7 +16,8 @@
 //!                                                                    │
 //!  row: the subjects of one row in turns, median of the rounds ◄─────┘
 //!   │
-//!   └─► record: named fields ──► render: table, JSON, CSV, Markdown
+//!   └─► record: declared fields ──► render: table, JSON, CSV, Markdown
+//!                             └──► page: text, tables, charts
 //! ```
 //!
 //! Some workloads have no plan: [`workload::arena`] times single allocations from a pool of memory,
@@ -51,15 +52,16 @@
 //!
 //! # Limits
 //!
-//! Time is measured per run, not per operation: a figure is the mean over all timed operations of
-//! one run, evictions included. The harness's own share is given beside it, see [`row`].
+//! Time is measured per run, not per operation: a figure is the mean over all timed operations of a run,
+//! evictions included, and the median over several runs. The harness's own share is beside it, see [`row`].
 
 pub mod churn;
 #[cfg(doctest)]
 mod documents;
 pub mod machine;
 pub mod moments;
-pub mod occupancy;
+pub mod number;
+pub mod page;
 mod pin;
 mod probe;
 pub mod published;
@@ -70,5 +72,6 @@ pub mod row;
 pub mod soak;
 pub mod stats;
 pub mod subject;
+pub mod timing;
 pub mod trace;
 pub mod workload;

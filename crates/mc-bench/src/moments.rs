@@ -14,6 +14,9 @@ pub const MAP: &str = "map_moments";
 /// Cells of a map.
 pub const CELLS: u64 = 192;
 
+/// Shares are kept to this fraction, so that a document stays readable.
+const SHARE_STEPS: f64 = 1e4;
+
 /// The moments of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moments {
@@ -47,24 +50,21 @@ impl Moments {
         self.maps.extend(map.into_iter().flat_map(Map::digits));
     }
 
-    /// Appends what was kept to a record.
-    #[must_use]
-    pub fn describe(&self, run: Run) -> Run {
-        let with = |run: Run, (name, list): &(&'static str, Vec<f64>)| run.with(name, list.clone());
-        let run = self.figures.iter().fold(run, with);
-        if self.maps.is_empty() {
-            run
-        } else {
-            run.with(MAP, self.maps.as_str())
+    /// Appends what was kept to a run.
+    pub fn describe(&self, run: &mut Run) {
+        let figures = self.figures.iter();
+        figures.for_each(|(name, list)| run.set(name, list.as_slice()));
+        if !self.maps.is_empty() {
+            run.set(MAP, self.maps.as_str());
         }
     }
 }
 
 impl Map {
-    /// Creates the map of an empty pool.
+    /// Creates the map of an empty pool of so many cells.
     #[must_use]
-    pub fn new(pool_bytes: u64) -> Self {
-        let held_bytes = vec![0; usize::try_from(CELLS).unwrap_or_default()];
+    pub fn new(pool_bytes: u64, cells: u64) -> Self {
+        let held_bytes = vec![0; usize::try_from(cells).unwrap_or_default()];
         Self {
             pool_bytes,
             held_bytes,
@@ -86,22 +86,43 @@ impl Map {
 
     /// The cell that the byte lies in, where cell `n` ends before byte `(n + 1) * pool / cells`, rounded up.
     fn cell_of(&self, byte: u64) -> u64 {
-        let cell = u128::from(byte) * u128::from(CELLS) / u128::from(self.pool_bytes);
-        u64::try_from(cell).unwrap_or(CELLS - 1)
+        let cell = u128::from(byte) * self.cells() / u128::from(self.pool_bytes);
+        u64::try_from(cell).unwrap_or(u64::MAX)
     }
 
     fn cell_end(&self, cell: u64) -> u64 {
         let end = (u128::from(cell) + 1) * u128::from(self.pool_bytes);
-        u64::try_from(end.div_ceil(u128::from(CELLS))).unwrap_or(u64::MAX)
+        u64::try_from(end.div_ceil(self.cells())).unwrap_or(u64::MAX)
+    }
+
+    fn cells(&self) -> u128 {
+        self.held_bytes.len() as u128
+    }
+
+    /// Returns each cell with its bytes and those of them that are held.
+    fn filled(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut start = 0;
+        (0..).zip(&self.held_bytes).map(move |(cell, &held)| {
+            let end = self.cell_end(cell).min(self.pool_bytes);
+            let bytes = end - start;
+            start = end;
+            (bytes, held)
+        })
+    }
+
+    /// Returns the share of each cell that is held, rounded up so that no object vanishes from the picture.
+    #[must_use]
+    pub fn shares(&self) -> Vec<f64> {
+        let share = |(bytes, held): (u64, u64)| {
+            let share = held as f64 / bytes.max(1) as f64;
+            (share * SHARE_STEPS).ceil() / SHARE_STEPS
+        };
+        self.filled().map(share).collect()
     }
 
     /// Returns a digit for each cell; 0 and 9 stand for nothing and everything alone.
     fn digits(&self) -> impl Iterator<Item = char> {
-        let mut start = 0;
-        (0..CELLS).zip(&self.held_bytes).map(move |(cell, &held)| {
-            let end = self.cell_end(cell).min(self.pool_bytes);
-            let bytes = end - start;
-            start = end;
+        self.filled().map(|(bytes, held)| {
             let digit = match held {
                 0 => 0,
                 held if held >= bytes => 9,
@@ -118,7 +139,7 @@ mod tests {
 
     #[track_caller]
     fn check_map(pool_bytes: u64, objects: &[(u64, u64)], expected_start: &str) {
-        let mut map = Map::new(pool_bytes);
+        let mut map = Map::new(pool_bytes, CELLS);
         objects
             .iter()
             .for_each(|&(offset, size)| map.add(offset, size));
@@ -146,9 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_of_the_cells_that_objects_lie_in() {
+        let mut map = Map::new(4 * 8, 8);
+        map.add(1, 2);
+        map.add(6, 10);
+        assert_eq!(map.shares()[..5], [0.5, 0.5, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
     fn moments_become_lists_of_equal_length() {
         let mut moments = Moments::default();
-        let map = Map::new(1 << 20);
+        let map = Map::new(1 << 20, CELLS);
         moments.push(
             &[("requests_moments", 1.0), ("hits_moments", 0.5)],
             Some(&map),
@@ -157,15 +186,15 @@ mod tests {
             &[("requests_moments", 2.0), ("hits_moments", 0.7)],
             Some(&map),
         );
-        let run = moments.describe(Run::new("sample", "none"));
-        assert_eq!(run.value("hits_moments"), Some(&vec![0.5, 0.7].into()));
-        assert_eq!(run.text(MAP).map(str::len), Some(384));
+        let mut run = Run::default();
+        moments.describe(&mut run);
         assert_eq!(
-            Moments::default()
-                .describe(Run::new("sample", "none"))
-                .fields()
-                .count(),
-            2
+            run.value("hits_moments"),
+            Some(&[0.5, 0.7].as_slice().into())
         );
+        assert_eq!(run.text(MAP).map(str::len), Some(384));
+        let mut run = Run::default();
+        Moments::default().describe(&mut run);
+        assert_eq!(run, Run::default());
     }
 }

@@ -6,12 +6,6 @@
 
 use crate::stats::Utilization;
 
-/// Name of the subject whose placement policy is the published *before*.
-pub const BEFORE: &str = "bin-exact";
-
-/// Name of the subject whose placement policy is the published *after*.
-pub const AFTER: &str = "bin-ceil";
-
 /// How the sizes of a uniform family relate to s = 32 · 4^i, i = 0..=10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {

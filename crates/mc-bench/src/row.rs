@@ -1,23 +1,20 @@
 //! One row of a table: every subject through the same plan, at the same time of day.
 //!
 //! The subjects of a row take turns, so that a slow minute of the machine slows all of them and
-//! the ratios between them stay. A row whose round is short is run three times and the median time
-//! counts; the decisions of a subject must be the same in every round.
+//! the ratios between them stay. A row whose round is short is run three times; a longer one once, and
+//! the parts of its timed section stand for repeats. The median time counts, beside half of what lies
+//! between the fastest and the slowest. The decisions of a subject must be the same in every round.
 //!
 //! Beside every time stands the harness's own: the time of the [`ORACLE`] on the same row. The
 //! oracle places nothing and only compares two numbers, but it refuses when the pool is full, so it
-//! goes through the same pushes, victims, removals and samples as an allocator does. The reference
-//! that accepts everything would not: without refusals it never evicts.
+//! goes through the same pushes, victims, removals and samples as an allocator does.
 
 use std::time::{Duration, Instant};
 
-use crate::churn::{Outcome, Plan};
+use crate::churn::{Checksum, Outcome, Plan};
 use crate::pin;
-use crate::stats::median;
 use crate::subject::{self, Entry, ORACLE};
-
-/// Repeats of a row whose rounds are short. Odd, so that the median is one of them.
-pub const REPEATS: usize = 3;
+use crate::timing::{Timing, Took};
 
 /// Time of a round, warm-ups included, up to which it is repeated.
 const SHORT_ROUND: Duration = Duration::from_secs(8);
@@ -69,12 +66,33 @@ pub struct Measured {
     pub subject: &'static str,
     /// Outcome of the first round.
     pub outcome: Outcome,
-    /// Median time over the rounds, per timed request.
-    pub ns_per_op: f64,
-    /// The same of the oracle.
+    /// Times of a timed request.
+    pub time: Timing,
+    /// Wall time of the oracle on the same row.
     pub harness_ns_per_op: f64,
-    /// Number of rounds the median is taken of.
-    pub repeats: usize,
+}
+
+impl<'a> Label<'a> {
+    /// Labels one row of a workload.
+    #[must_use]
+    pub const fn new(workload: &'static str, row: &'a str, index: usize, rows: usize) -> Self {
+        Self {
+            workload,
+            row,
+            index,
+            rows,
+        }
+    }
+
+    /// Returns what is about to run: a subject, in the round after so many.
+    #[must_use]
+    pub const fn step(self, subject: &'static str, round: usize) -> Step<'a> {
+        Step {
+            label: self,
+            subject,
+            round,
+        }
+    }
 }
 
 impl Row<'_> {
@@ -92,18 +110,14 @@ impl Row<'_> {
         for round in 0..self.repeats_max {
             let start = Instant::now();
             for lane in &mut lanes {
-                observer(Step {
-                    label: self.label,
-                    subject: lane.entry.name,
-                    round,
-                });
+                observer(self.label.step(lane.entry.name, round));
                 lane.run(self.plan);
             }
             if start.elapsed() > SHORT_ROUND {
                 break;
             }
         }
-        summarize(lanes, self.plan, self.subjects)
+        summarize(lanes, self.subjects)
     }
 }
 
@@ -111,7 +125,7 @@ impl Row<'_> {
 struct Lane {
     entry: &'static Entry,
     first: Option<Outcome>,
-    times: Vec<Duration>,
+    rounds: Vec<Vec<Took>>,
 }
 
 impl Lane {
@@ -120,13 +134,13 @@ impl Lane {
         Self {
             entry,
             first: None,
-            times: Vec::new(),
+            rounds: Vec::new(),
         }
     }
 
     fn run(&mut self, plan: &Plan) {
         let outcome = (self.entry.churn)(plan);
-        self.times.push(outcome.elapsed);
+        self.rounds.push(outcome.took.clone());
         let first = self.first.get_or_insert_with(|| outcome.clone());
         let name = self.entry.name;
         assert_eq!(
@@ -136,21 +150,40 @@ impl Lane {
     }
 }
 
-fn summarize(lanes: Vec<Lane>, plan: &Plan, subjects: &[&'static str]) -> Vec<Measured> {
-    let ops = plan.timed.len() as f64;
-    let ns_per_op = |lane: &Lane| median(lane.times.clone()).as_nanos() as f64 / ops;
+fn summarize(lanes: Vec<Lane>, subjects: &[&'static str]) -> Vec<Measured> {
     let oracle = lanes.iter().find(|lane| lane.entry.name == ORACLE);
-    let harness_ns_per_op = oracle.map(ns_per_op).expect("every row runs the oracle");
+    let harness = oracle.map(|lane| timing(&lane.rounds));
+    let harness_ns_per_op = harness.expect("every row runs the oracle").ns_per_op;
     let requested = lanes
         .into_iter()
         .filter(|lane| subjects.contains(&lane.entry.name));
     requested
         .map(|lane| Measured {
             subject: lane.entry.name,
-            ns_per_op: ns_per_op(&lane),
+            time: timing(&lane.rounds),
             harness_ns_per_op,
-            repeats: lane.times.len(),
             outcome: lane.first.expect("every lane ran at least once"),
         })
         .collect()
+}
+
+/// Panics unless all rounds of a subject have the checksum of the first.
+pub(crate) fn check_agreement(subject: &str, mut rounds: impl Iterator<Item = Checksum>) {
+    let first = rounds.next();
+    let agree = rounds.all(|checksum| Some(checksum) == first);
+    assert!(agree, "{subject} decided differently this time");
+}
+
+/// Returns the times of rounds, or those of the parts of the only one.
+pub(crate) fn timing(rounds: &[Vec<Took>]) -> Timing {
+    match rounds {
+        [parts] => Timing::of(parts),
+        _ => Timing::of(&rounds.iter().map(|parts| whole(parts)).collect::<Vec<_>>()),
+    }
+}
+
+fn whole(parts: &[Took]) -> Took {
+    let mut whole = parts[0];
+    parts[1..].iter().for_each(|part| whole.add(*part));
+    whole
 }

@@ -1,9 +1,4 @@
-//! Order statistics of samples: the lower-tail percentiles of utilization and the median of times.
-
-use std::time::Duration;
-
-/// Quantiles that the percentile curve of a run is made of: one per hundredth, both ends included.
-const CURVE_POINTS: u32 = 101;
+//! Order statistics of samples: the lower-tail percentiles of utilization.
 
 /// Utilization over the samples of one run.
 ///
@@ -42,28 +37,6 @@ impl Utilization {
             mean: sum as f64 / sorted_live_bytes.len() as f64 / pool_bytes as f64,
         })
     }
-}
-
-/// Returns utilization at 0, 1, … 100 hundredths of the samples, or nothing without samples.
-#[must_use]
-pub fn utilization_curve(sorted_live_bytes: &[u64], pool_bytes: u64) -> Vec<f64> {
-    if sorted_live_bytes.is_empty() {
-        return Vec::new();
-    }
-    let at = |hundredths| lower_tail(sorted_live_bytes, hundredths) as f64 / pool_bytes as f64;
-    (0..CURVE_POINTS).map(at).collect()
-}
-
-/// Returns the median; of an even number of times the earlier of the middle two.
-///
-/// # Panics
-///
-/// Panics without times.
-#[must_use]
-pub fn median(mut times: Vec<Duration>) -> Duration {
-    assert!(!times.is_empty(), "a median needs at least one time");
-    times.sort_unstable();
-    times[(times.len() - 1) / 2]
 }
 
 /// Returns the geometric mean of positive numbers, or nothing without numbers.
@@ -120,21 +93,6 @@ mod tests {
     #[test]
     fn no_samples_give_no_statistics() {
         assert_eq!(Utilization::of(&[], 1_000), None);
-        assert!(utilization_curve(&[], 1_000).is_empty());
-    }
-
-    #[test]
-    fn curve_runs_from_the_smallest_to_the_largest_sample() {
-        let samples: Vec<u64> = (0..=100).collect();
-        let curve = utilization_curve(&samples, 100);
-        assert_eq!(curve.len(), 101);
-        assert_eq!((curve[0], curve[50], curve[100]), (0.0, 0.5, 1.0));
-    }
-
-    #[test]
-    fn median_of_times_ignores_one_outlier() {
-        let times = [5, 900, 6].map(Duration::from_nanos).to_vec();
-        assert_eq!(median(times), Duration::from_nanos(6));
     }
 
     #[test]

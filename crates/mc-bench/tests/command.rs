@@ -53,7 +53,7 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
     refuses("random --subject slots", &["slots", "random", "one size"]);
     refuses(
         "evict --subject good-fit",
-        &["good-fit", "random", "lru", "window", "window-age"],
+        &["good-fit", "random", "lru", "window"],
     );
     refuses("uniform --size 0", &["0", "1 to 2147483648"]);
     refuses(
@@ -158,10 +158,9 @@ fn list_names_every_workload_and_subject() {
         "good-fit",
         "extents-4",
         "slots",
-        "window-age",
+        "window",
         "range-alloc",
         "oracle",
-        "none",
     ] {
         assert!(text.contains(name), "{name} is not listed");
     }

@@ -21,7 +21,7 @@ const OPS: u64 = 200;
 fn smoke() -> Vec<Run> {
     let concurrency = workload::by_name("concurrency").expect("it is in the table");
     let request = Request {
-        subjects: concurrency.default_subjects(),
+        subjects: concurrency.accepted().collect(),
         ops: Some(OPS),
         effort: Effort::Quick,
         ..Request::default()

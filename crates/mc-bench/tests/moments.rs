@@ -1,9 +1,10 @@
 //! Moments that a run keeps of its course: regular, complete, and without an effect on what is decided.
 
 use mc_bench::moments::{CELLS, MAP};
-use mc_bench::record::{Run, Value};
+use mc_bench::record::Run;
 use mc_bench::workload::replay::ReplayOptions;
 use mc_bench::workload::{Effort, Request, by_name};
+use serde_json::Value;
 
 const MOMENTS: usize = 10;
 
@@ -32,9 +33,9 @@ fn runs(workload: &str, request: Request) -> Vec<Run> {
 #[track_caller]
 fn last(run: &Run, field: &str) -> f64 {
     match run.value(field) {
-        Some(Value::List(list)) => {
+        Some(Value::Array(list)) => {
             assert_eq!(list.len(), MOMENTS, "{field}");
-            list[MOMENTS - 1]
+            list[MOMENTS - 1].as_f64().expect("moments are numbers")
         }
         other => panic!("{field} is {other:?}"),
     }

@@ -12,7 +12,7 @@ use mc_bench::workload::{Effort, Request, by_name};
 fn replay(replay: ReplayOptions) -> Vec<Run> {
     let workload = by_name("replay").unwrap();
     let request = Request {
-        subjects: workload.default_subjects(),
+        subjects: workload.accepted().collect(),
         effort: Effort::Quick,
         replay,
         ..Request::default()

@@ -22,7 +22,7 @@ const OPS: u64 = 200;
 fn every_aggressor_is_felt_beside_a_control() {
     let stall = workload::by_name("stall").expect("it is in the table");
     let request = Request {
-        subjects: stall.default_subjects(),
+        subjects: stall.accepted().collect(),
         ops: Some(OPS),
         effort: Effort::Quick,
         ..Request::default()

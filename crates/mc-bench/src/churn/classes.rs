@@ -2,13 +2,12 @@
 //! when a request is refused, and the largest may cause only so much eviction.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
-use crate::moments::Moments;
-use crate::occupancy::Occupancy;
+use crate::moments::{Map, Moments};
 use crate::subject::Subject;
+use crate::timing::Stopwatch;
 
-use super::{Checksum, Outcome, Plan};
+use super::{Checksum, OCCUPANCY_CELLS, Occupancy, Outcome, Plan};
 
 /// Which objects are treated how.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +39,14 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
     // Zeroes would come from untouched pages; anything else has to be written.
     let mut samples = vec![u64::MAX; plan.timed.len()];
     samples.clear();
-    let (mut elapsed, mut moments) = (Duration::ZERO, Moments::default());
+    let (mut took, mut moments) = (Vec::new(), Moments::default());
     for part in plan.parts() {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         for &size_bytes in part {
             store.put(size_bytes);
             samples.push(store.live_bytes);
         }
-        elapsed += start.elapsed();
+        took.push(watch.stop(part.len() as u64));
         let refused = store.refused_budgeted + store.refused_others;
         let counts = [
             samples.len() as u64,
@@ -58,7 +57,7 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
         plan.keep_moment(&mut moments, &store.subject, counts);
     }
     Outcome {
-        elapsed,
+        took,
         refused: store.refused_budgeted,
         refused_others: store.refused_others,
         evicted: store.evicted,
@@ -140,11 +139,16 @@ impl<S: Subject> Store<S> {
     }
 
     fn occupancy(&self, plan: &Plan) -> Option<Occupancy> {
-        let mut layout = Vec::new();
-        if !self.subject.visit(&mut |placement| layout.push(placement)) {
-            return None;
-        }
-        let (pool, small_bytes_max) = (plan.pool.capacity_bytes, self.classes.small_bytes_max);
-        Some(Occupancy::of(&layout, pool, small_bytes_max))
+        let empty = Map::new(plan.pool.capacity_bytes, OCCUPANCY_CELLS);
+        let (mut small, mut large) = (empty.clone(), empty);
+        let can_tell = self.subject.visit(&mut |placed| {
+            let is_small = placed.size_bytes <= self.classes.small_bytes_max;
+            let map = if is_small { &mut small } else { &mut large };
+            map.add(placed.offset_bytes, placed.size_bytes);
+        });
+        can_tell.then(|| Occupancy {
+            small: small.shares(),
+            large: large.shares(),
+        })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::record::{Document, Run, Value};
+use serde_json::Value;
+
+use crate::record::{Document, Run};
 
 use super::scalar_fields;
 
@@ -38,10 +40,9 @@ pub fn csv(document: &Document, out: &mut impl Write) -> io::Result<()> {
 
 fn cell(run: &Run, name: &str) -> String {
     match run.value(name) {
-        Some(Value::Text(text)) => quoted(text),
-        Some(Value::Count(count)) => count.to_string(),
-        Some(Value::Real(number)) => number.to_string(),
-        Some(Value::List(_)) | None => String::new(),
+        Some(Value::String(text)) => quoted(text),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
     }
 }
 

@@ -4,33 +4,25 @@ use std::io::{self, Write};
 
 use crate::record::Document;
 
-use super::{Grid, grids};
+use super::{Width, grids};
 
 /// Writes the runs as one Markdown table per workload.
 ///
 /// # Errors
 ///
 /// Returns what the writer returns.
-pub fn markdown(document: &Document, out: &mut impl Write) -> io::Result<()> {
-    for (
-        index,
-        Grid {
-            workload,
-            headings,
-            rows,
-        },
-    ) in grids(&document.runs).iter().enumerate()
-    {
+pub fn markdown(document: &Document, width: Width, out: &mut impl Write) -> io::Result<()> {
+    for (index, grid) in grids(&document.runs, width).iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "## {workload}\n")?;
-        writeln!(out, "| {} |", headings.join(" | "))?;
-        let is_number = |column: usize| rows.iter().any(|row| row[column].is_number);
+        writeln!(out, "## {}\n", grid.workload)?;
+        writeln!(out, "| {} |", grid.headings.join(" | "))?;
+        let is_number = |column: usize| grid.rows.iter().any(|row| row[column].is_number);
         let rule = |column| if is_number(column) { "---:" } else { "---" };
-        let rules: Vec<&str> = (0..headings.len()).map(rule).collect();
+        let rules: Vec<&str> = (0..grid.headings.len()).map(rule).collect();
         writeln!(out, "|{}|", rules.join("|"))?;
-        for row in rows {
+        for row in &grid.rows {
             let cells: Vec<&str> = row.iter().map(|cell| cell.text.as_str()).collect();
             writeln!(out, "| {} |", cells.join(" | "))?;
         }

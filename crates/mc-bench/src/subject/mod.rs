@@ -17,7 +17,7 @@ use mc_offset::Fit;
 use self::offset_allocator::Scaled;
 use crate::churn::{Outcome, Plan, churn};
 
-pub use self::reference::{Nothing, Oracle};
+pub use self::reference::Oracle;
 
 /// An allocator as the timed loops see it.
 ///
@@ -66,6 +66,27 @@ impl Pool {
     #[must_use]
     pub fn objects_max(&self) -> u64 {
         self.capacity_bytes / self.smallest_bytes
+    }
+}
+
+/// A subject by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Name on the command line and in every output.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+}
+
+impl Described {
+    pub(crate) const fn new(name: &'static str, summary: &'static str) -> Self {
+        Self { name, summary }
+    }
+
+    pub(crate) fn all(entries: impl Iterator<Item = (&'static str, &'static str)>) -> Vec<Self> {
+        entries
+            .map(|(name, summary)| Self::new(name, summary))
+            .collect()
     }
 }
 
@@ -148,33 +169,20 @@ pub const SUBJECTS: &[Entry] = &[
         churn: |plan| churn(buddy::Frames::new(&plan.pool), plan),
     },
     Entry {
-        name: NONE,
-        summary: "reference that accepts everything and never evicts: requests and samples alone",
-        churn: |plan| churn(Nothing, plan),
-    },
-    Entry {
         name: ORACLE,
         summary: "reference that compacts for free: utilization bound and harness cost",
         churn: |plan| churn(Oracle::new(&plan.pool), plan),
     },
 ];
 
-/// Name of the reference that accepts everything.
-pub const NONE: &str = "none";
-
 /// Name of the reference that every row's harness cost and bound come from.
 pub const ORACLE: &str = "oracle";
 
-/// Names of all subjects, in the order of the table.
-pub const NAMES: &[&str] = &{
-    let mut names = [""; SUBJECTS.len()];
-    let mut index = 0;
-    while index < SUBJECTS.len() {
-        names[index] = SUBJECTS[index].name;
-        index += 1;
-    }
-    names
-};
+/// Returns names and summaries of all subjects, in the order of the table.
+#[must_use]
+pub fn described() -> Vec<Described> {
+    Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary)))
+}
 
 /// Returns the entry of a name.
 #[must_use]

@@ -1,34 +1,6 @@
-//! References: what the loops cost without an allocator, and what no allocator can exceed.
+//! The reference: what the loops cost without an allocator, and what no allocator can exceed.
 
 use super::{Placement, Pool, Subject};
-
-/// Accepts everything and places nothing.
-///
-/// Nothing ever fails, so nothing is evicted: its time is that of reading the requests and storing
-/// the samples, and its utilization means nothing. Its tokens are empty, because a list of live
-/// objects that only grows would be measured instead.
-#[derive(Clone, Copy, Debug)]
-pub struct Nothing;
-
-impl Subject for Nothing {
-    type Token = ();
-
-    #[inline]
-    fn allocate(&mut self, _size_bytes: u64) -> Option<()> {
-        Some(())
-    }
-
-    #[inline]
-    fn free(&mut self, (): ()) {}
-
-    #[inline]
-    fn placement(&self, (): &()) -> Placement {
-        Placement {
-            offset_bytes: 0,
-            size_bytes: 0,
-        }
-    }
-}
 
 /// Accepts a request iff it and everything live fit into the pool, as if compaction were free.
 #[derive(Clone, Copy, Debug)]

@@ -1,37 +1,67 @@
 //! Bimodal: small long-lived metadata between large payloads, and now and then one huge object.
-//!
-//! Every payload of 10.5 to 12.4 MiB comes with a metadata entry of 256 B to 10 KB. The entries stay
-//! long: 4,000 of them are kept and the oldest leaves when a new one comes. Payloads leave when a
-//! request fails, the one stored longest ago first. Every 2,000th request is one object of 1.25 GiB,
-//! which may evict as many bytes as it needs and is refused if that makes no hole for it. An entry
-//! that lies between two payloads keeps their holes apart until it leaves, so that what is lost is
-//! decided by where the allocator puts objects that take half a percent of the pool.
-//!
-//! It does not model that entries are read more often than payloads, nor that a payload's entry
-//! leaves with it.
 
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::churn::{Classes, Eviction, Plan, Sampling, sizes};
-use crate::record::Run;
-use crate::row::{Measured, Observer};
-use crate::subject::Pool;
+use crate::churn::{Classes, Eviction, Occupancy, Plan, Sampling, sizes};
+use crate::page::chart::Drawing;
+use crate::page::{Figure, Made, Page, Place, no_headlines};
+use crate::record::{Document, Run, fields, record, records};
+use crate::row::Observer;
+use crate::subject::{self, Pool};
 
-use super::{
-    Effort, ONE_SIZE_ONLY, Request, RequestError, Sizes, Workload, churn_run, mixed,
-    with_distribution,
-};
+use super::placed::{self, Mixed};
+use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "bimodal",
     summary: "metadata of 256 B to 10 KB, payloads of 10.5 to 12.4 MiB, rarely 1.25 GiB; 4 GiB pool",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Bimodal>,
+    page: Page {
+        heading: "Bimodal sizes",
+        models: "Metadata that live long between payloads that do not. A pool of 4 GiB takes payloads of 10.5 to \
+                 12.4 MiB and metadata entries of 256 B to 10 KB in turns. 4,000 entries are kept and the oldest leaves \
+                 when a new one comes, so that an entry outlives a payload about tenfold. Payloads leave when a request \
+                 is refused, the one stored longest ago first. Every 2,000th request is one object of 1.25 GiB. It may \
+                 evict payloads of as many bytes as it has itself; *refused* counts those for which that made no hole. \
+                 25,000 requests precede the clock, 200,000 follow.\n\nThe oracle compacts, so it always has room for \
+                 what has left. An allocator that cannot move what it placed needs the victims to be neighbors, which \
+                 the oldest payloads are not: where no subject places a 1.25 GiB object, the eviction and not the fit is \
+                 to blame.",
+        omits: "It does not model that an entry leaves with its payload, nor that entries are read more often.",
+        result: placed::result,
+        tables: |document| placed::table(document, &[]),
+        figures: &[Figure::new(
+            Place::Tables,
+            "bimodal-occupancy.svg",
+            "Who lies where in the pool at the end of the bimodal workload",
+            occupancy,
+        )],
+        headlines: no_headlines,
+        across: Some(|document| {
+            placed::across("bimodal, 256 B to 1.25 GiB", document, [None, None])
+        }),
+    },
+    run: |request, observer| Ok(run(request, observer)),
 };
+
+record! {
+    /// One subject on sizes of two kinds.
+    pub(super) struct Bimodal {
+        + mixed: Mixed; // What every workload of several sizes reports.
+        Decided requested_huge: u64; // Requests for 1.25 GiB.
+        Decided refused_others: u64; // Other requests that were given up.
+        Decided occupancy_small: Option<Vec<f64>>; // Share of each cell of the pool that metadata hold at the end; null if the subject cannot tell.
+        Decided occupancy_large: Option<Vec<f64>>; // The same of all other objects.
+    }
+}
 
 /// Timed operations.
 const OPS: u64 = 200_000;
@@ -64,14 +94,45 @@ pub(super) const POOL: Pool = Pool {
     smallest_bytes: METADATA_BYTES.start,
 };
 
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let plan = plan(request);
-    let row = "256 B to 1.25 GiB";
-    let measured = mixed::measure(WORKLOAD.name, row, &plan, request, observer);
-    Ok(measured
+    let huge = plan
+        .timed
         .iter()
-        .map(|measured| record(measured, &plan, request))
-        .collect())
+        .filter(|&&size| size == HUGE_BYTES)
+        .count();
+    let measured = mixed::measure(WORKLOAD.name, "256 B to 1.25 GiB", &plan, request, observer);
+    let runs = measured.iter().map(|measured| {
+        let outcome = &measured.outcome;
+        let occupancy = outcome.occupancy.as_ref();
+        let record = Bimodal {
+            mixed: Mixed::of(measured, request, &plan),
+            requested_huge: huge as u64,
+            refused_others: outcome.refused_others,
+            occupancy_small: occupancy.map(|occupancy| occupancy.small.clone()),
+            occupancy_large: occupancy.map(|occupancy| occupancy.large.clone()),
+        };
+        placed::run(WORKLOAD.name, &record, outcome)
+    });
+    runs.collect()
+}
+
+/// Returns the pools of two fits.
+fn occupancy(document: &Document) -> Made<Drawing> {
+    let rows: Vec<Bimodal> = records(&document.runs)?;
+    let pool = |subject: &str| {
+        let row = rows
+            .iter()
+            .find(|row| row.mixed.churned.subject == subject)?;
+        let (small, large) = (row.occupancy_small.clone()?, row.occupancy_large.clone()?);
+        Some((subject.to_owned(), Occupancy { small, large }))
+    };
+    Ok(Drawing::Pools(
+        ["good-fit", "adaptive"]
+            .into_iter()
+            .filter_map(pool)
+            .collect(),
+    ))
 }
 
 fn plan(request: &Request) -> Plan {
@@ -112,21 +173,5 @@ fn size_bytes(index: u64, generator: &mut Xoshiro256PlusPlus) -> u64 {
         generator.random_range(PAYLOAD_BYTES)
     } else {
         generator.random_range(METADATA_BYTES)
-    }
-}
-
-fn record(measured: &Measured, plan: &Plan, request: &Request) -> Run {
-    let outcome = &measured.outcome;
-    let huge = plan.timed.iter().filter(|&&size| size == HUGE_BYTES);
-    let run = churn_run(WORKLOAD.name, measured, request, plan.timed.len())
-        .with("requested_huge", huge.count() as u64)
-        .with("refused_others", outcome.refused_others)
-        .with("pool_bytes", POOL.capacity_bytes);
-    let run = with_distribution(run, outcome, POOL.capacity_bytes);
-    match &outcome.occupancy {
-        Some(occupancy) => run
-            .with("occupancy_small", occupancy.small.clone())
-            .with("occupancy_large", occupancy.large.clone()),
-        None => run,
     }
 }

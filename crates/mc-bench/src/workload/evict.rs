@@ -1,43 +1,86 @@
-//! Evict: the sizes of the random workload, four ways to choose who leaves.
-//!
-//! Sizes drawn uniformly from 1 KiB to 64 MiB in a pool of 2 GiB under the default fit. The subjects
-//! are not allocators but victims: a live object at random (`random`), the one stored longest ago
-//! (`lru`: nothing is read between, so it is the least recently used), or all objects of the
-//! contiguous window that is cheapest to clear, at a cost of its bytes (`window`) or of its bytes
-//! discounted by age (`window-age`). Eviction by single objects goes on until a hole happens to be
-//! large enough; a window makes the hole at once. Beside utilization stands the mean age of the
-//! victims, in operations: a policy that throws out what was stored a moment ago is no cache.
-//!
-//! It does not model hits, which would make some old objects worth keeping, nor pinned objects. The
-//! discount is a power, computed by the mathematical library of the platform, so decisions of
-//! `window-age` can differ between platforms.
-
-use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+//! Evict: the sizes of the random workload, three ways to choose who leaves.
 
 use mc_offset::{Allocation, Fit, OffsetAllocator, Options};
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::churn::{Checksum, sizes, victims};
+use crate::number::{cell, share, short_share, with_spread};
+use crate::page::markdown::Table;
+use crate::page::{Made, Page, no_headlines};
 use crate::pin;
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::{Utilization, median};
-use crate::subject::Placement;
+use crate::record::{Document, Run, fields, record, records};
+use crate::row::{Label, Observer, check_agreement, timing};
+use crate::stats::Utilization;
+use crate::subject::{Described, Placement};
+use crate::timing::{Timing, Took, in_parts};
 
 use super::random::{POOL, draw};
-use super::{Effort, Request, RequestError, Sizes, Workload, mixed};
+use super::{Effort, Request, Sizes, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "evict",
-    summary: "sizes of random, victims chosen at random, by age, by window, by window and age",
-    subjects: &["random", "lru", "window", "window-age"],
+    summary: "sizes of random, victims chosen at random, by age, or as the cheapest window",
+    subjects: || SUBJECTS.to_vec(),
     skipped: &[],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset"],
+    fields: fields::<Evict>,
+    page: Page {
+        heading: "Who is evicted",
+        models: "The sizes of the random workload under the default fit, 300,000 of them timed. Here the subjects are \
+                 ways to choose who leaves when a request is refused. `random` evicts one live object chosen at random, \
+                 `lru` the one stored longest ago, again and again until the request fits. `window` clears the \
+                 contiguous window that makes room for the fewest bytes. Age is counted in operations since an object \
+                 was stored; whatever leaves at last counts, so that its mean tends to the number of live objects under \
+                 every choice.",
+        omits: "It does not model hits: nothing makes one old object more worth keeping than another. Nothing is pinned.",
+        result,
+        tables,
+        figures: &[],
+        headlines: no_headlines,
+        across: None,
+    },
+    run: |request, observer| Ok(run(request, observer)),
 };
+
+const SUBJECTS: [Described; 3] = [
+    Described::new(
+        "random",
+        "a live object chosen at random leaves, until there is room",
+    ),
+    Described::new(
+        "lru",
+        "the object stored longest ago leaves, until there is room",
+    ),
+    Described::new(
+        "window",
+        "the neighbors leave that make room for the fewest bytes",
+    ),
+];
+
+record! {
+    /// One way to choose who leaves.
+    pub(super) struct Evict {
+        Row subject: String = "subject"; // Its name.
+        Row victim: String; // The same.
+        Decided ops: u64; // Timed requests.
+        Decided seed: u64; // What sizes and victims are drawn from.
+        Decided evicted: u64; // Objects that left.
+        Decided checksum: String; // Digest of all decisions.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        Decided utilization_min: f64 = "min"; // Smallest utilization.
+        Decided utilization_p50: f64 = "p50"; // Median.
+        Decided utilization_mean: f64 = "mean"; // Mean.
+        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
+        Decided victim_age_mean: f64 = "age"; // Operations between storing and leaving.
+        + time: Timing; // Time of a request, evictions included.
+    }
+}
 
 /// Timed operations.
 const OPS: u64 = 300_000;
@@ -45,25 +88,10 @@ const OPS: u64 = 300_000;
 /// Timed operations of a quick run.
 const OPS_QUICK: u64 = 50_000;
 
-/// An object of age a costs (a + 1) to this power times its bytes.
-///
-/// Each doubling of its age takes 7 % off: enough to make the victims older than those of plain
-/// windows, too little to give up a window that is much smaller.
-const AGE_EXPONENT: f64 = -0.1;
-
-/// Who leaves when a request is refused.
-#[derive(Clone, Copy, Debug)]
-enum Victim {
-    Random,
-    Oldest,
-    Window,
-    WindowByAge,
-}
-
 /// What came of a run.
 #[derive(Debug)]
 struct Outcome {
-    elapsed: Duration,
+    took: Vec<Took>,
     live_bytes_samples: Vec<u64>,
     tally: Tally,
     checksum: Checksum,
@@ -78,7 +106,7 @@ struct Tally {
     evicted_age: u64,
 }
 
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let _pinned = pin::to_one_core();
     let ops = request.ops.unwrap_or(match request.effort {
         Effort::Full => OPS,
@@ -90,80 +118,86 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut outcomes: Vec<Vec<Outcome>> = request.subjects.iter().map(|_| Vec::new()).collect();
     for round in 0..request.repeats_max() {
         for (&subject, outcomes) in request.subjects.iter().zip(&mut outcomes) {
-            let label = Label {
-                workload: WORKLOAD.name,
-                row: "1 KiB to 64 MiB",
-                index: 0,
-                rows: 1,
-            };
-            observer(Step {
-                label,
-                subject,
-                round,
-            });
-            let store = Store::new(victim(subject), request.seed);
+            let label = Label::new(WORKLOAD.name, "1 KiB to 64 MiB", 0, 1);
+            observer(label.step(subject, round));
+            let store = Store::new(subject, request.seed);
             outcomes.push(store.run(&warm_up, &timed));
         }
     }
     let lanes = request.subjects.iter().zip(&outcomes);
-    Ok(lanes
-        .map(|(subject, outcomes)| record(subject, outcomes, request.seed))
-        .collect())
+    lanes
+        .map(|(subject, outcomes)| Run::of(WORKLOAD.name, &record(subject, outcomes, request.seed)))
+        .collect()
 }
 
-fn victim(subject: &str) -> Victim {
-    match subject {
-        "random" => Victim::Random,
-        "lru" => Victim::Oldest,
-        "window" => Victim::Window,
-        "window-age" => Victim::WindowByAge,
-        _ => unreachable!("requests name subjects of the workload"),
-    }
-}
-
-fn record(subject: &str, outcomes: &[Outcome], seed: u64) -> Run {
+fn record(subject: &str, outcomes: &[Outcome], seed: u64) -> Evict {
     let first = &outcomes[0];
-    let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-    assert!(
-        outcomes.iter().all(is_repeated),
-        "{subject} decided differently this time"
-    );
-    let ops = first.live_bytes_samples.len();
-    let time = median(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+    check_agreement(subject, outcomes.iter().map(|one| one.checksum));
+    let rounds: Vec<Vec<Took>> = outcomes
+        .iter()
+        .map(|outcome| outcome.took.clone())
+        .collect();
     let mut sorted = first.live_bytes_samples.clone();
     sorted.sort_unstable();
     let utilization =
         Utilization::of(&sorted, POOL.capacity_bytes).expect("operations are sampled");
-    let Tally {
-        stored_bytes,
-        evicted,
-        evicted_bytes,
-        evicted_age,
-    } = first.tally;
-    Run::new(WORKLOAD.name, subject)
-        .with("victim", subject)
-        .with("ops", ops as u64)
-        .with("seed", seed)
-        .with("ns_per_op", time.as_nanos() as f64 / ops as f64)
-        .with("repeats", outcomes.len() as u64)
-        .with("evicted", evicted)
-        .with("checksum", first.checksum.to_string())
-        .with("pool_bytes", POOL.capacity_bytes)
-        .with("utilization_min", utilization.min)
-        .with("utilization_p50", utilization.p50)
-        .with("utilization_mean", utilization.mean)
-        .with(
-            "evicted_bytes_per_stored_byte",
-            evicted_bytes as f64 / stored_bytes as f64,
-        )
+    let tally = first.tally;
+    Evict {
+        subject: subject.to_owned(),
+        victim: subject.to_owned(),
+        ops: first.live_bytes_samples.len() as u64,
+        seed,
+        time: timing(&rounds),
+        evicted: tally.evicted,
+        checksum: first.checksum.to_string(),
+        pool_bytes: POOL.capacity_bytes,
+        utilization_min: utilization.min,
+        utilization_p50: utilization.p50,
+        utilization_mean: utilization.mean,
+        evicted_bytes_per_stored_byte: tally.evicted_bytes as f64 / tally.stored_bytes as f64,
         // A run too short to evict has no victims.
-        .with("victim_age_mean", evicted_age as f64 / evicted.max(1) as f64)
+        victim_age_mean: tally.evicted_age as f64 / tally.evicted.max(1) as f64,
+    }
+}
+
+fn result(document: &Document) -> Made<Option<String>> {
+    let rows: Vec<Evict> = records(&document.runs)?;
+    let mean = |subject: &str| {
+        let row = rows.iter().find(|row| row.subject == subject);
+        cell(row.map(|row| row.utilization_mean), short_share)
+    };
+    let [window, lru, random] = ["window", "lru", "random"].map(mean);
+    Ok(Some(format!(
+        "Neighbors that leave together keep {window} of the pool in use; single victims {lru} (the oldest) and \
+         {random} (at random)."
+    )))
+}
+
+fn tables(document: &Document) -> Made<String> {
+    let headings = "Victims | min | p50 | mean | evicted / stored bytes | mean age | ns/op";
+    let rows: Vec<Evict> = records(&document.runs)?;
+    let lines = rows.iter().map(|row| {
+        let utilization = [
+            row.utilization_min,
+            row.utilization_p50,
+            row.utilization_mean,
+        ];
+        let mut cells = vec![row.victim.clone()];
+        cells.extend(utilization.map(share));
+        cells.extend([
+            format!("{:.4}", row.evicted_bytes_per_stored_byte),
+            format!("{:.2}", row.victim_age_mean),
+            with_spread(row.time.ns_per_op, row.time.ns_per_op_spread),
+        ]);
+        cells
+    });
+    Ok(Table::of(headings, lines))
 }
 
 /// The allocator, what lives in it and what has been counted.
 struct Store {
     allocator: OffsetAllocator,
-    victim: Victim,
+    victim: &'static str,
     victims: Xoshiro256PlusPlus,
     /// Live objects by the operation that stored them, which is unique.
     by_birth: BTreeMap<u64, Allocation>,
@@ -174,7 +208,7 @@ struct Store {
 }
 
 impl Store {
-    fn new(victim: Victim, seed: u64) -> Self {
+    fn new(victim: &'static str, seed: u64) -> Self {
         let options = Options {
             fit: Fit::Adaptive,
             ..Options::new(POOL.capacity_bytes)
@@ -194,12 +228,10 @@ impl Store {
         warm_up.iter().for_each(|&size| self.put(size));
         self.tally = Tally::default();
         let mut live_bytes_samples = Vec::with_capacity(timed.len());
-        let start = Instant::now();
-        for &size_bytes in timed {
+        let took = in_parts(timed, |size_bytes| {
             self.put(size_bytes);
             live_bytes_samples.push(self.allocator.live_bytes());
-        }
-        let elapsed = start.elapsed();
+        });
         let mut checksum = Checksum::new();
         let samples = live_bytes_samples.iter();
         samples.for_each(|&live_bytes| checksum.add(live_bytes));
@@ -210,7 +242,7 @@ impl Store {
             });
         }
         Outcome {
-            elapsed,
+            took,
             live_bytes_samples,
             tally: self.tally,
             checksum,
@@ -233,7 +265,7 @@ impl Store {
 
     fn evict_for(&mut self, size_bytes: u64) {
         let births = match self.victim {
-            Victim::Random => {
+            "random" => {
                 let index = self.victims.random_range(0..self.by_birth.len());
                 self.by_birth
                     .keys()
@@ -242,21 +274,19 @@ impl Store {
                     .into_iter()
                     .collect()
             }
-            Victim::Oldest => self.by_birth.keys().next().copied().into_iter().collect(),
-            Victim::Window => self.window(size_bytes, |bytes, _| bytes),
-            Victim::WindowByAge => self.window(size_bytes, discounted),
+            "lru" => self.by_birth.keys().next().copied().into_iter().collect(),
+            _ => self.window(size_bytes),
         };
         births.into_iter().for_each(|birth| self.evict(birth));
     }
 
     /// Returns when the objects of the cheapest window were stored.
-    fn window(&self, size_bytes: u64, cost: fn(u64, u64) -> u64) -> Vec<u64> {
+    fn window(&self, size_bytes: u64) -> Vec<u64> {
+        let cost = |allocation: &Allocation| Some(allocation.size());
+        let window = self.allocator.cheapest_window(size_bytes, 1, cost);
+        let victims = window.expect("nothing is pinned").victims;
         let birth = |allocation: &Allocation| self.births[&allocation.offset()];
-        let window = self.allocator.cheapest_window(size_bytes, 1, |allocation| {
-            Some(cost(allocation.size(), self.now - birth(allocation)))
-        });
-        let window = window.expect("nothing is pinned");
-        window.victims.iter().map(birth).collect()
+        victims.iter().map(birth).collect()
     }
 
     fn evict(&mut self, birth: u64) {
@@ -267,14 +297,4 @@ impl Store {
         self.tally.evicted_age += self.now - birth;
         self.allocator.free(allocation).expect("victims are live");
     }
-}
-
-/// Returns what an object costs less for being old; at least one, so that no victim is free.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of the bytes is positive and no larger than they are"
-)]
-fn discounted(size_bytes: u64, age: u64) -> u64 {
-    (size_bytes as f64 * libm::pow((age + 1) as f64, AGE_EXPONENT)) as u64 + 1
 }

@@ -1,30 +1,44 @@
 //! Log-uniform: sizes from 1 KiB to 64 MiB whose logarithm is uniform, about 300 live objects.
-//!
-//! A store whose objects span five orders of magnitude with no size more usual than another: each
-//! doubling is as frequent as the next, so half of the objects are below 256 KiB and almost all
-//! bytes are in the rest. Small objects that lie between large ones keep their holes apart. One
-//! random victim leaves per failure.
-//!
-//! It does not model that small objects outlive large ones, nor that sizes repeat: no two requests
-//! are alike.
 
 use rand::RngExt;
 
-use crate::record::Run;
-use crate::row::Observer;
-use crate::subject::Pool;
+use crate::churn::{Eviction, Sampling};
+use crate::page::{Page, no_headlines};
+use crate::record::fields;
+use crate::subject::{self, Pool};
 
 use super::mixed::Mix;
-use super::{ONE_SIZE_ONLY, Request, RequestError, Sizes, Workload};
+use super::placed::{self, Mixed};
+use super::{ONE_SIZE_ONLY, Sizes, Workload};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: MIX.name,
     summary: "sizes log-uniform in 1 KiB..64 MiB in a 2 GiB pool, one victim per failure",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Mixed>,
+    page: Page {
+        heading: "Log-uniform sizes",
+        models: "Objects that span five orders of magnitude with no size more usual than another: sizes from 1 KiB to \
+                 64 MiB whose logarithm is uniform, in a pool of 2 GiB, about 300 live objects. Half of them are below \
+                 256 KiB and almost all bytes are in the others, so that small objects keep the holes between large \
+                 ones apart. The pool is filled before the clock starts, then 1,000,000 objects are stored while it \
+                 runs; every refusal evicts one live object chosen at random.",
+        omits: "It does not model that small objects outlive large ones, nor that sizes repeat.",
+        result: placed::result,
+        tables: |document| placed::table(document, &[]),
+        figures: &[],
+        headlines: no_headlines,
+        across: Some(|document| {
+            placed::across("log-uniform, 1 KiB to 64 MiB", document, [None, None])
+        }),
+    },
+    run: |request, observer| Ok(MIX.runs(request, observer)),
 };
 
 /// Binary logarithm of the smallest size.
@@ -42,15 +56,13 @@ pub(super) const MIX: Mix = Mix {
     },
     ops: 1_000_000,
     ops_quick: 100_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw: |generator| {
         let logarithm = f64::from(SIZE_LOG2_MIN)..f64::from(SIZE_LOG2_END);
         whole_bytes(libm::exp2(generator.random_range(logarithm)))
     },
 };
-
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    Ok(MIX.runs(request, observer))
-}
 
 /// Returns a size without its fraction of a byte.
 #[expect(

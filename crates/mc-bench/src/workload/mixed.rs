@@ -1,5 +1,4 @@
-//! What the workloads of one row share: independent sizes, a pool filled before the clock starts,
-//! one random victim per failure, utilization after every operation.
+//! What the workloads of one row share: independent sizes, a pool filled before the clock starts, victims at random.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -8,7 +7,8 @@ use crate::record::Run;
 use crate::row::{Label, Measured, Observer, Row};
 use crate::subject::Pool;
 
-use super::{Effort, Request, churn_run, with_distribution};
+use super::placed::{self, Mixed};
+use super::{Effort, Request};
 
 /// A workload of one row whose sizes are drawn independently.
 pub(super) struct Mix {
@@ -22,21 +22,24 @@ pub(super) struct Mix {
     pub(super) ops: u64,
     /// Timed operations of a quick run.
     pub(super) ops_quick: u64,
+    /// How much one refusal evicts.
+    pub(super) eviction: Eviction,
+    /// When utilization is taken.
+    pub(super) sampling: Sampling,
     /// Draws one size.
     pub(super) draw: fn(&mut Xoshiro256PlusPlus) -> u64,
 }
 
 impl Mix {
-    /// Returns the record of every subject of a request.
+    /// Returns the run of every subject of a request.
     pub(super) fn runs(&self, request: &Request, observer: Observer<'_>) -> Vec<Run> {
         let plan = self.plan(request);
-        let (ops, pool_bytes) = (plan.timed.len(), self.pool.capacity_bytes);
-        let record = |measured: &Measured| {
-            let run = churn_run(self.name, measured, request, ops).with("pool_bytes", pool_bytes);
-            with_distribution(run, &measured.outcome, pool_bytes)
-        };
         let measured = measure(self.name, self.row, &plan, request, observer);
-        measured.iter().map(record).collect()
+        let run = |measured: &Measured| {
+            let record = Mixed::of(measured, request, &plan);
+            placed::run(self.name, &record, &measured.outcome)
+        };
+        measured.iter().map(run).collect()
     }
 
     fn plan(&self, request: &Request) -> Plan {
@@ -49,8 +52,8 @@ impl Mix {
             pool: self.pool,
             warm_up,
             timed,
-            eviction: Eviction::One,
-            sampling: Sampling::Operation,
+            eviction: self.eviction,
+            sampling: self.sampling,
             seed: request.seed,
             moments: request.moments,
         }
@@ -73,12 +76,7 @@ pub(super) fn measure(
     request: &Request,
     observer: Observer<'_>,
 ) -> Vec<Measured> {
-    let label = Label {
-        workload,
-        row,
-        index: 0,
-        rows: 1,
-    };
+    let label = Label::new(workload, row, 0, 1);
     let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
     Row {
         label,

@@ -1,7 +1,8 @@
 //! Workloads: which requests arrive, what is evicted, and what is reported.
 //!
-//! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all` and to the
-//! generated page. A new workload is a file with a `WORKLOAD` constant and one line here.
+//! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all`, to the generated
+//! documents and to the check of a quick run. A new workload is a file with a `WORKLOAD` constant and one line
+//! here: the constant declares what it models, its subjects, its fields, its tables and its figures.
 
 pub mod arena;
 mod bimodal;
@@ -13,26 +14,27 @@ mod mixed;
 mod no_bytes;
 mod pages;
 mod paired;
+mod placed;
 pub mod populate;
 mod random;
+mod refill;
 pub mod replay;
 mod request;
 mod stall;
 pub mod store;
-pub mod strategies;
+mod strategies;
+mod threads;
 mod tier;
 mod uniform;
 
 pub use self::request::{
-    ALL, Effort, Matrix, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
+    ALL, Effort, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
 };
 
-use crate::churn::Outcome;
-use crate::published::DistributionFigures;
-use crate::record::Run;
-use crate::row::{Measured, Observer};
-use crate::stats::{Utilization, utilization_curve};
-use crate::subject::NONE;
+use crate::page::Page;
+use crate::record::{Field, Run};
+use crate::row::Observer;
+use crate::subject::Described;
 
 /// Every workload, in the order `all` runs them.
 pub const WORKLOADS: &[Workload] = &[
@@ -42,6 +44,7 @@ pub const WORKLOADS: &[Workload] = &[
     pages::WORKLOAD,
     loguniform::WORKLOAD,
     bimodal::WORKLOAD,
+    refill::WORKLOAD,
     evict::WORKLOAD,
     compact::WORKLOAD,
     replay::WORKLOAD,
@@ -58,14 +61,24 @@ pub const WORKLOADS: &[Workload] = &[
 pub struct Workload {
     /// Name on the command line and in every output.
     pub name: &'static str,
-    /// One line for `mc-bench list`.
+    /// One line for `mc-bench list` and the guide.
     pub summary: &'static str,
-    /// Names of what it can measure, in the order of the output.
-    pub subjects: &'static [&'static str],
+    /// Returns what it can measure, in the order of the output.
+    pub subjects: fn() -> Vec<Described>,
     /// Subjects among those that it does not run, and why.
     pub skipped: &'static [Skipped],
     /// Whether a request may name sizes.
     pub sizes: Sizes,
+    /// Whether what it decides follows from the seed, so that a quick run can be compared with a stored one.
+    pub is_seeded: bool,
+    /// Whether some of its subjects need reserved huge pages.
+    pub needs_hugepages: bool,
+    /// Crates of the workspace whose code it times.
+    pub times: &'static [&'static str],
+    /// Returns the fields of its runs.
+    pub fields: fn() -> Vec<Field>,
+    /// What it says about itself.
+    pub page: Page,
     /// Runs it.
     pub run: fn(&Request, Observer<'_>) -> Result<Vec<Run>, RequestError>,
 }
@@ -77,6 +90,12 @@ pub struct Skipped {
     pub subject: &'static str,
     /// Why it is left out.
     pub reason: &'static str,
+}
+
+impl Skipped {
+    const fn new(subject: &'static str, reason: &'static str) -> Self {
+        Self { subject, reason }
+    }
 }
 
 /// The subject that no workload of several sizes runs.
@@ -104,7 +123,8 @@ impl Workload {
     /// Returns the names it runs, in the order of the output.
     pub fn accepted(&self) -> impl Iterator<Item = &'static str> {
         let is_run = |name: &&str| !self.skipped.iter().any(|skipped| skipped.subject == *name);
-        self.subjects.iter().copied().filter(is_run)
+        let names = (self.subjects)().into_iter().map(|subject| subject.name);
+        names.filter(is_run)
     }
 
     /// Returns the subjects that it leaves out: those it never runs, and those that this machine does
@@ -114,59 +134,4 @@ impl Workload {
         let skipped = self.skipped.iter().copied();
         skipped.chain(self.accepted().filter_map(short))
     }
-
-    /// Returns the names it runs when none is asked for: all but the reference that accepts
-    /// everything, whose figures only concern the harness.
-    #[must_use]
-    pub fn default_subjects(&self) -> Vec<&'static str> {
-        self.accepted().filter(|&name| name != NONE).collect()
-    }
-}
-
-/// Starts the record of a subject's result with the fields that every churn workload reports.
-fn churn_run(workload: &'static str, measured: &Measured, request: &Request, ops: usize) -> Run {
-    let run = Run::new(workload, measured.subject)
-        .with("ops", ops as u64)
-        .with("seed", request.seed)
-        .with("ns_per_op", measured.ns_per_op)
-        .with("harness_ns_per_op", measured.harness_ns_per_op)
-        .with("repeats", measured.repeats as u64)
-        .with("refused", measured.outcome.refused)
-        .with("evicted", measured.outcome.evicted)
-        .with("checksum", measured.outcome.checksum.to_string());
-    measured.outcome.moments.describe(run)
-}
-
-/// Adds the statistics of a distribution of utilization; a run without samples has none.
-fn with_distribution(run: Run, outcome: &Outcome, pool_bytes: u64) -> Run {
-    let mut sorted = outcome.live_bytes_samples.clone();
-    sorted.sort_unstable();
-    let Some(statistics) = Utilization::of(&sorted, pool_bytes) else {
-        return run;
-    };
-    run.with("utilization_min", statistics.min)
-        .with("utilization_p99", statistics.p99)
-        .with("utilization_p90", statistics.p90)
-        .with("utilization_p50", statistics.p50)
-        .with("utilization_max", statistics.max)
-        .with("utilization_mean", statistics.mean)
-        .with("utilization_curve", utilization_curve(&sorted, pool_bytes))
-}
-
-/// Adds what was published for the placement policy that the subject reproduces, if anything.
-fn with_published(run: Run, figures: Option<DistributionFigures>) -> Run {
-    let Some(DistributionFigures {
-        utilization,
-        ns_per_op,
-    }) = figures
-    else {
-        return run;
-    };
-    run.with("published_utilization_min", utilization.min)
-        .with("published_utilization_p99", utilization.p99)
-        .with("published_utilization_p90", utilization.p90)
-        .with("published_utilization_p50", utilization.p50)
-        .with("published_utilization_max", utilization.max)
-        .with("published_utilization_mean", utilization.mean)
-        .with("published_ns_per_op", ns_per_op)
 }

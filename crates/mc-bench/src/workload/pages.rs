@@ -1,29 +1,45 @@
 //! Pages: objects of 20 to 100 pages of 128 KiB, about 8,500 live objects.
-//!
-//! The cache of one model whose requests differ in length: every object is a whole number of pages,
-//! so that holes of exactly the right size are common and only an allocator that rounds, or that
-//! looks past them, wastes memory. One random victim leaves per failure.
-//!
-//! It does not model prefixes that several objects share, nor that the pages of a long request could
-//! be stored one by one.
 
 use rand::RngExt;
 
-use crate::record::Run;
-use crate::row::Observer;
-use crate::subject::Pool;
+use crate::churn::{Eviction, Sampling};
+use crate::page::{Page, no_headlines};
+use crate::record::fields;
+use crate::subject::{self, Pool};
 
 use super::mixed::Mix;
-use super::{ONE_SIZE_ONLY, Request, RequestError, Sizes, Workload};
+use super::placed::{self, Mixed};
+use super::{ONE_SIZE_ONLY, Sizes, Workload};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: MIX.name,
     summary: "20 to 100 pages of 128 KiB per object in a 64 GiB pool, one victim per failure",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Mixed>,
+    page: Page {
+        heading: "Pages",
+        models: "The cache of one model whose requests differ in length: objects of 20 to 100 pages of 128 KiB, drawn \
+                 uniformly, in a pool of 64 GiB, about 8,500 of them live. Holes of exactly the right size are common; \
+                 an allocator that rounds, or that looks past them, wastes memory. The pool is filled before the clock \
+                 starts, then 300,000 objects are stored while it runs; every refusal evicts one live object chosen at \
+                 random. Nothing was published for this workload.",
+        omits: "It does not model prefixes that objects share, nor that the pages of a long request could be stored \
+                one by one.",
+        result: placed::result,
+        tables: |document| placed::table(document, &[]),
+        figures: &[],
+        headlines: no_headlines,
+        across: Some(|document| {
+            placed::across("pages, 20 to 100 of 128 KiB", document, [None, None])
+        }),
+    },
+    run: |request, observer| Ok(MIX.runs(request, observer)),
 };
 
 /// A page.
@@ -44,9 +60,7 @@ pub(super) const MIX: Mix = Mix {
     },
     ops: 300_000,
     ops_quick: 50_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw: |generator| generator.random_range(PAGES_MIN..=PAGES_MAX) * PAGE_BYTES,
 };
-
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    Ok(MIX.runs(request, observer))
-}

@@ -1,39 +1,63 @@
 //! Paired: the key-value pages of a model and the pages of its sparse-attention indexer.
-//!
-//! A round stores n large objects and then n small ones, n drawn uniformly from 1 to 128, in a pool
-//! of 1 TiB; a failure evicts 5 % of the live objects. Two sizes that do not divide each other
-//! leave holes that fit neither, and half a million live objects make every step a cache miss.
-//!
-//! It does not model that both pages of a pair would leave together.
 
 use rand::RngExt;
 
 use crate::churn::{Eviction, Plan, Sampling, sizes};
+use crate::page::{Page, no_headlines};
 use crate::published;
-use crate::record::Run;
-use crate::row::{Label, Measured, Observer, Row};
-use crate::subject::Pool;
+use crate::record::{Run, fields, record};
+use crate::row::Observer;
+use crate::subject::{self, Pool};
 
-use super::{
-    Effort, ONE_SIZE_ONLY, Request, RequestError, Sizes, Skipped, Workload, churn_run,
-    with_distribution, with_published,
-};
+use super::placed::{self, Mixed};
+use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Skipped, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "paired",
     summary: "runs of 3,274,752 B and 658,432 B objects in a 1 TiB pool, 5 % evicted per failure",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[
         ONE_SIZE_ONLY,
-        Skipped {
-            subject: "range-alloc",
-            reason: "each call walks its list of holes, of which there are tens of thousands here",
-        },
+        Skipped::new(
+            "range-alloc",
+            "each call walks its list of holes, of which there are tens of thousands here",
+        ),
     ],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Paired>,
+    page: Page {
+        heading: "Paired sizes",
+        models: "The pages of a model with sparse attention: a round stores n pages of keys and values of 3,274,752 B \
+                 and then n indexer pages of 658,432 B, n drawn uniformly from 1 to 128, in a pool of 1 TiB. Two sizes \
+                 that do not divide each other leave holes that fit neither, and half a million live objects make every \
+                 step a cache miss. 5,000 rounds fill the pool before the clock starts; 50,000 are timed. Every refusal \
+                 evicts 5 % of the live objects, chosen at random. Utilization is taken at the refusals only, before \
+                 the eviction. What the published allocator gave before its optimization was never published.",
+        omits: "It does not model that both pages of a pair would leave together.",
+        result: placed::result,
+        tables: |document| placed::table(document, &[("after", published::PAIRED)]),
+        figures: &[],
+        headlines: no_headlines,
+        across: Some(|document| {
+            let published = [None, Some(published::PAIRED)];
+            placed::across("pairs of 3.12 MiB and 643 KiB", document, published)
+        }),
+    },
+    run: |request, observer| Ok(run(request, observer)),
 };
+
+record! {
+    /// One subject on pairs.
+    pub(super) struct Paired {
+        + mixed: Mixed; // What every workload of several sizes reports.
+        Decided rounds: u64; // Rounds that were timed.
+        Decided eviction_samples: u64; // Refusals, at each of which utilization was taken.
+    }
+}
 
 /// Rounds before the clock starts, as published: they fill the pool once.
 const ROUNDS_WARM_UP: u64 = 5_000;
@@ -58,26 +82,24 @@ const POOL: Pool = Pool {
     smallest_bytes: INDEXER_BYTES,
 };
 
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    let label = Label {
-        workload: WORKLOAD.name,
-        row: "3,274,752 B + 658,432 B",
-        index: 0,
-        rows: 1,
-    };
+fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let (plan, rounds) = plan(request);
-    let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
-    let row = Row {
-        label,
-        plan: &plan,
-        subjects,
-        repeats_max,
-    };
-    let measured = row.measure(observer);
-    Ok(measured
-        .iter()
-        .map(|measured| record(measured, &plan, rounds, request))
-        .collect())
+    let measured = mixed::measure(
+        WORKLOAD.name,
+        "3,274,752 B + 658,432 B",
+        &plan,
+        request,
+        observer,
+    );
+    let runs = measured.iter().map(|measured| {
+        let record = Paired {
+            mixed: Mixed::of(measured, request, &plan),
+            rounds,
+            eviction_samples: measured.outcome.live_bytes_samples.len() as u64,
+        };
+        placed::run(WORKLOAD.name, &record, &measured.outcome)
+    });
+    runs.collect()
 }
 
 /// Draws the rounds and returns them with the number of timed ones.
@@ -117,18 +139,4 @@ fn plan(request: &Request) -> (Plan, u64) {
 fn append_round(sizes: &mut Vec<u64>, pairs: u64) {
     sizes.extend((0..pairs).map(|_| PAGE_BYTES));
     sizes.extend((0..pairs).map(|_| INDEXER_BYTES));
-}
-
-fn record(measured: &Measured, plan: &Plan, rounds: u64, request: &Request) -> Run {
-    let run = churn_run(WORKLOAD.name, measured, request, plan.timed.len())
-        .with("rounds", rounds)
-        .with("pool_bytes", POOL.capacity_bytes)
-        .with(
-            "eviction_samples",
-            measured.outcome.live_bytes_samples.len() as u64,
-        );
-    let run = with_distribution(run, &measured.outcome, POOL.capacity_bytes);
-    // The published figures are of the allocator that rounds up to a bin.
-    let figures = (measured.subject == published::AFTER).then_some(published::PAIRED);
-    with_published(run, figures)
 }

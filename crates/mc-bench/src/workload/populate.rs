@@ -1,59 +1,89 @@
 //! Populate: the time until a pool is mapped, backed with zeroed memory and checked.
-//!
-//! It models the start of a store, which must have its memory before the first transfer: with pages
-//! of each tier, and with one or two workers that zero them. The whole of mapping a pool is timed, for
-//! huge pages with reading back from the kernel what was obtained; unmapping is not.
-//!
-//! It does not model a fragmented machine, where the kernel has to move memory to find huge pages, nor
-//! several sockets. `--ops` does not apply: one population is one operation, repeated a few times.
-
-use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
 
 use mc_arena::{PagePolicy, PageSize, PoolError, PoolOptions, Population, Tier};
+use std::num::NonZeroUsize;
 
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::median;
+use crate::number::{cell, with_spread};
+use crate::page::markdown::Table;
+use crate::page::{Made, Page, no_headlines};
+use crate::published;
+use crate::record::{Document, Run, fields, record, records};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{Stopwatch, Took, middle};
 
 use super::tier::tier_name;
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
-/// Entry of the table of workloads.
+/// Entry of the table of workloads. `--ops` does not apply: one population is one operation.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "populate",
     summary: "1 GiB backed with memory before its use, by 1 and 2 workers",
-    subjects: &[BASE, TRANSPARENT, HUGETLB],
+    subjects: || SUBJECTS.map(|entry| entry.described).to_vec(),
     skipped: &[],
     sizes: Sizes::Fixed,
+    is_seeded: false,
+    needs_hugepages: true,
+    times: &["mc-arena"],
+    fields: fields::<Populate>,
+    page: Page {
+        heading: "Population",
+        models: "The start of a store, which must have its memory before the first transfer: the time until a pool of \
+                 1 GiB is mapped, backed with zeroed memory and, if its pages are huge, checked against what the kernel \
+                 says about it; unmapping is not timed. Each tier is populated once before the clock starts, because the \
+                 host of a virtual machine backs memory at its first use, then seven times with each number of workers \
+                 in turns; medians. The allocator whose figures were published populates in one call on one core, within \
+                 *mmap*; its time is from a virtual machine of two AMD EPYC cores.",
+        omits: "It does not model a fragmented machine, where the kernel has to move memory to find huge pages, nor \
+                several sockets.",
+        result,
+        tables,
+        figures: &[],
+        headlines: no_headlines,
+        across: None,
+    },
     run,
 };
+
+record! {
+    /// One tier with one number of workers.
+    pub(super) struct Populate {
+        Row subject: String = "subject"; // The pages that are asked for.
+        Row bytes: u64; // Bytes of the pool.
+        Row workers: u64 = "workers"; // Threads that zero it.
+        Decided tier: String = "tier"; // The pages obtained.
+        Timed milliseconds: f64 = "ms"; // Time until it can be used.
+        Timed milliseconds_spread: Option<f64>; // Half of what lies between the fastest and the slowest population.
+        Timed repeats: u64; // Populations.
+    }
+}
 
 /// One row of the subject table.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Name on the command line and in every output.
-    pub name: &'static str,
-    /// One line for `mc-bench list` and for the page.
-    pub summary: &'static str,
+    /// What it is called.
+    pub described: Described,
     pages: PagePolicy,
 }
 
 /// Every subject, in the order of the output.
 pub const SUBJECTS: [Entry; 3] = [
     Entry {
-        name: BASE,
-        summary: "base pages, also where the system would use transparent huge pages by itself",
+        described: Described::new(
+            BASE,
+            "base pages, also where the system would use transparent huge pages by itself",
+        ),
         pages: PagePolicy::Off,
     },
     Entry {
-        name: TRANSPARENT,
-        summary: "transparent huge pages; base pages where the kernel has none, as the tier tells",
+        described: Described::new(
+            TRANSPARENT,
+            "transparent huge pages; base pages where the kernel has none, as the tier tells",
+        ),
         pages: PagePolicy::Transparent,
     },
     Entry {
-        name: HUGETLB,
-        summary: "reserved huge pages",
+        described: Described::new(HUGETLB, "reserved huge pages"),
         pages: PagePolicy::Required(PageSize::Auto),
     },
 ];
@@ -85,7 +115,7 @@ pub(super) fn pool_bytes(effort: Effort) -> u64 {
 struct Lane {
     entry: Entry,
     workers: NonZeroUsize,
-    times: Vec<Duration>,
+    times: Vec<Took>,
 }
 
 /// Runs one subject after the other, its numbers of workers in turns, so that a slow moment of the
@@ -93,16 +123,11 @@ struct Lane {
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let asked: Vec<Entry> = SUBJECTS
         .into_iter()
-        .filter(|entry| request.subjects.contains(&entry.name))
+        .filter(|entry| request.subjects.contains(&entry.described.name))
         .collect();
     let mut runs = Vec::new();
     for (index, &entry) in asked.iter().enumerate() {
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: entry.name,
-            index,
-            rows: asked.len(),
-        };
+        let label = Label::new(WORKLOAD.name, entry.described.name, index, asked.len());
         let measured = measure(entry, request.effort, label, observer);
         runs.extend(measured.map_err(|source| RequestError::memory(WORKLOAD.name, source))?);
     }
@@ -128,14 +153,10 @@ fn measure(
     };
     for round in 0..repeats {
         for lane in &mut lanes {
-            observer(Step {
-                label,
-                subject: entry.name,
-                round,
-            });
-            let began = Instant::now();
+            observer(label.step(entry.described.name, round));
+            let watch = Stopwatch::start();
             let pool = options(entry, effort, lane.workers).map()?;
-            lane.times.push(began.elapsed());
+            lane.times.push(watch.stop(1));
             assert_eq!(pool.tier(), tier, "the pages of a subject are the same");
         }
     }
@@ -153,12 +174,75 @@ fn options(entry: Entry, effort: Effort, workers: NonZeroUsize) -> PoolOptions {
 
 impl Lane {
     fn record(&self, effort: Effort, tier: Tier) -> Run {
-        let time = median(self.times.clone());
-        Run::new(WORKLOAD.name, self.entry.name)
-            .with("bytes", pool_bytes(effort))
-            .with("workers", self.workers.get() as u64)
-            .with("tier", tier_name(tier))
-            .with("milliseconds", time.as_secs_f64() * 1e3)
-            .with("repeats", self.times.len() as u64)
+        let times = self.times.iter().map(|took| took.wall.as_secs_f64() * 1e3);
+        let (milliseconds, milliseconds_spread) = middle(times);
+        let record = Populate {
+            subject: self.entry.described.name.to_owned(),
+            bytes: pool_bytes(effort),
+            workers: self.workers.get() as u64,
+            tier: tier_name(tier).to_owned(),
+            milliseconds,
+            milliseconds_spread,
+            repeats: self.times.len() as u64,
+        };
+        Run::of(WORKLOAD.name, &record)
     }
+}
+
+/// Returns the rows of a tier, by its workers.
+fn lanes<'a>(rows: &'a [Populate], tier: &str) -> [Option<&'a Populate>; 2] {
+    let is_of = |row: &&Populate| row.subject == tier;
+    WORKERS.map(|workers| {
+        rows.iter()
+            .filter(is_of)
+            .find(|row| row.workers == workers.get() as u64)
+    })
+}
+
+fn text(row: &Populate) -> String {
+    with_spread(row.milliseconds, row.milliseconds_spread)
+}
+
+fn result(document: &Document) -> Made<Option<String>> {
+    let rows: Vec<Populate> = records(&document.runs)?;
+    let line = || {
+        let [one, two] = lanes(&rows, TRANSPARENT);
+        Some(format!(
+            "1 GiB of transparent huge pages is there in {} ms, by two workers in {} ms; the published allocator took \
+             {:.0} ms for base pages.",
+            text(one?),
+            text(two?),
+            published::POPULATION_MS
+        ))
+    };
+    Ok(line())
+}
+
+fn tables(document: &Document) -> Made<String> {
+    let headings = "Subject | pages obtained | 1 worker (ms) | 2 workers (ms) | 1 / 2";
+    let rows: Vec<Populate> = records(&document.runs)?;
+    let mut table = Table::new(headings);
+    let published = format!("{:.0}", published::POPULATION_MS);
+    table.row(&[
+        "*published allocator, measured*",
+        "base",
+        &published,
+        "–",
+        "–",
+    ]);
+    for entry in SUBJECTS {
+        let Described { name, summary } = entry.described;
+        let [Some(one), two] = lanes(&rows, name) else {
+            continue;
+        };
+        let ratio = two.map(|two| one.milliseconds / two.milliseconds);
+        table.row(&[
+            format!("`{name}`: {summary}"),
+            one.tier.clone(),
+            text(one),
+            two.map_or_else(|| "–".to_owned(), text),
+            cell(ratio, |ratio| format!("{ratio:.2}")),
+        ]);
+    }
+    Ok(table.finish())
 }

@@ -1,29 +1,53 @@
 //! Random: sizes drawn uniformly from 1 KiB to 64 MiB, about 60 live objects.
-//!
-//! The case of few, large, unrelated objects, where fragmentation between objects dominates and
-//! rounding hardly matters. One random victim leaves per failure, so a large request may take many.
-//!
-//! It does not model the many small objects that real stores keep beside the large ones.
 
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::churn::{Eviction, Sampling};
+use crate::page::{Headline, Made, Measure, Page};
 use crate::published;
-use crate::record::Run;
-use crate::row::Observer;
-use crate::subject::Pool;
+use crate::record::{Document, fields, records};
+use crate::subject::{self, ORACLE, Pool};
 
 use super::mixed::Mix;
-use super::{ONE_SIZE_ONLY, Request, RequestError, Sizes, Workload, with_published};
+use super::placed::{self, Mixed};
+use super::{ONE_SIZE_ONLY, Sizes, Workload};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: MIX.name,
     summary: "sizes uniform in 1 KiB..=64 MiB in a 2 GiB pool, one victim per failure",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Mixed>,
+    page: Page {
+        heading: "Random sizes",
+        models: "Few, large, unrelated objects, where fragmentation between objects dominates and rounding hardly \
+                 matters. Sizes are drawn uniformly from 1,024 B to 67,108,864 B in a pool of 2 GiB, about 60 live \
+                 objects. Sizes that sum up to the pool are stored before the clock starts, then 1,000,000 while it \
+                 runs; every refusal evicts one live object chosen at random, so that a large request may take many. \
+                 Utilization is taken after every timed operation.",
+        omits: "It does not model the many small objects that real stores keep beside the large ones.",
+        result: placed::result,
+        tables: |document| {
+            let published = [
+                ("before", published::RANDOM_BEFORE),
+                ("after", published::RANDOM_AFTER),
+            ];
+            placed::table(document, &published)
+        },
+        figures: &[],
+        headlines,
+        across: Some(|document| {
+            let published = [published::RANDOM_BEFORE, published::RANDOM_AFTER];
+            placed::across("random, 1 KiB to 64 MiB", document, published.map(Some))
+        }),
+    },
+    run: |request, observer| Ok(MIX.runs(request, observer)),
 };
 
 pub(super) const POOL: Pool = Pool {
@@ -40,23 +64,27 @@ pub(super) const MIX: Mix = Mix {
     // As published.
     ops: 1_000_000,
     ops_quick: 200_000,
+    eviction: Eviction::One,
+    sampling: Sampling::Operation,
     draw,
 };
-
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    let runs = MIX.runs(request, observer);
-    let with_figures = |run: Run| {
-        let figures = match run.text("subject") {
-            Some(published::BEFORE) => Some(published::RANDOM_BEFORE),
-            Some(published::AFTER) => Some(published::RANDOM_AFTER),
-            _ => None,
-        };
-        with_published(run, figures)
-    };
-    Ok(runs.into_iter().map(with_figures).collect())
-}
 
 /// Draws one size.
 pub(super) fn draw(generator: &mut Xoshiro256PlusPlus) -> u64 {
     generator.random_range(POOL.smallest_bytes..=SIZE_BYTES_MAX)
+}
+
+fn headlines(document: &Document) -> Made<Vec<Headline>> {
+    let rows: Vec<Mixed> = records(&document.runs)?;
+    let mean = |subject: &str| {
+        rows.iter()
+            .find(|row| row.churned.subject == subject)?
+            .utilization_mean
+    };
+    let subjects = ["bin-ceil", "offset-allocator", "adaptive", ORACLE];
+    Ok(vec![Headline {
+        measure: Measure::Utilization,
+        title: "random sizes, 1 KiB to 64 MiB",
+        cells: subjects.map(|subject| mean(subject).map(|mean| format!("{mean:.3}"))),
+    }])
 }

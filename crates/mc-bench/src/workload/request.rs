@@ -3,10 +3,10 @@
 use mc_arena::PoolError;
 
 use crate::record::SkippedRun;
-use crate::row::REPEATS;
+use crate::timing::REPEATS;
 
 use super::replay::{self, ReplayError, ReplayOptions};
-use super::{Sizes, Skipped, WORKLOADS, Workload, by_name, strategies};
+use super::{Sizes, Skipped, WORKLOADS, Workload, by_name};
 
 /// Seed of a run that does not name one.
 pub const SEED: u64 = 42;
@@ -32,20 +32,8 @@ pub struct Request {
     pub effort: Effort,
     /// What the replay of a trace is asked for.
     pub replay: ReplayOptions,
-    /// Which rows to run.
-    pub matrix: Matrix,
     /// Moments of each run that are kept, for workloads that have any.
     pub moments: usize,
-}
-
-/// Which rows of a workload to run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Matrix {
-    /// Those of the generated page.
-    #[default]
-    Usual,
-    /// All, for workloads that have more than the page shows.
-    Whole,
 }
 
 /// How much of a workload to run.
@@ -91,12 +79,6 @@ pub enum RequestError {
     /// The workload defines its own sizes.
     #[error("{workload} takes no --size: its sizes are fixed")]
     FixedSizes {
-        /// The workload.
-        workload: &'static str,
-    },
-    /// The workload has no rows beyond the usual ones.
-    #[error("{workload} takes no --full: it always runs all of its rows; strategies has more")]
-    NoMoreRows {
         /// The workload.
         workload: &'static str,
     },
@@ -174,14 +156,13 @@ impl Default for Request {
             seed: SEED,
             effort: Effort::Full,
             replay: ReplayOptions::default(),
-            matrix: Matrix::Usual,
             moments: 0,
         }
     }
 }
 
 impl Request {
-    /// Returns how often the short rows of this request are repeated at most.
+    /// Returns how often the rows of this request are repeated at most.
     #[must_use]
     pub fn repeats_max(&self) -> usize {
         match self.effort {
@@ -236,7 +217,6 @@ pub fn select(
     if let [workload] = workloads {
         check_sizes(workload, request)?;
         check_replay(workload, request)?;
-        check_matrix(workload, request)?;
         names
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
@@ -250,18 +230,14 @@ pub fn select(
     for &workload in workloads {
         let mut left_out: Vec<Skipped> = workload.left_out(request.effort).collect();
         left_out.retain(|skipped| skipped.subject.split('/').next().is_some_and(is_asked));
-        let mut subjects = if names.is_empty() {
-            workload.default_subjects()
-        } else {
-            workload
-                .accepted()
-                .filter(|known| is_asked(known))
-                .collect()
-        };
+        let mut subjects: Vec<&str> = workload
+            .accepted()
+            .filter(|known| is_asked(known))
+            .collect();
         subjects.retain(|name| left_out.iter().all(|skipped| skipped.subject != *name));
         let skipped_run = |Skipped { subject, reason }| SkippedRun {
-            workload: workload.name,
-            subject,
+            workload: workload.name.to_owned(),
+            subject: subject.to_owned(),
             reason: reason.to_owned(),
         };
         selection
@@ -312,15 +288,6 @@ fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestErr
         }
         _ => request.replay.validate().map_err(Into::into),
     }
-}
-
-fn check_matrix(workload: &Workload, request: &Request) -> Result<(), RequestError> {
-    if request.matrix == Matrix::Whole && workload.name != strategies::WORKLOAD.name {
-        return Err(RequestError::NoMoreRows {
-            workload: workload.name,
-        });
-    }
-    Ok(())
 }
 
 fn check_skipped(workload: &'static Workload, name: &str) -> Result<(), RequestError> {

@@ -23,15 +23,13 @@ use anyhow::Context;
 use clap::Parser;
 use mc_bench::machine::Machine;
 use mc_bench::record::{Document, Run, SCHEMA};
-use mc_bench::render;
-use mc_bench::subject;
+use mc_bench::render::{self, Width};
 use mc_bench::workload::store::memory::COMMAND;
 use mc_bench::workload::{
-    Request, RequestError, Selection, WORKLOADS, Workload, arena, named, populate, select, store,
-    strategies,
+    Request, RequestError, Selection, WORKLOADS, Workload, by_name, named, select,
 };
 
-use self::args::{Args, Format, Invocation, one_line};
+use self::args::{Args, Format, one_line};
 use self::hugepages::HUGEPAGES;
 use self::progress::Progress;
 use self::report::REPORT;
@@ -40,6 +38,9 @@ use self::trace::TRACE;
 
 /// Status of a command line that cannot be run.
 const STATUS_USAGE: u8 = 2;
+
+/// What the command is called.
+const COMMAND_NAME: &str = "mc-bench";
 
 /// First argument that asks for the tables instead of a run.
 const LIST: &str = "list";
@@ -54,11 +55,11 @@ fn main() -> ExitCode {
         Some(word) if word == REPORT => return report::run(words),
         _ => {}
     }
-    let result = match args::parse() {
-        Invocation::Run(args) => dispatch(&args),
-        Invocation::Text(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        Invocation::Refused(line) => return fail(&line, STATUS_USAGE),
+    let args: Args = match parse_after(COMMAND_NAME, env::args_os().skip(1), STATUS_USAGE) {
+        Ok(args) => args,
+        Err(status) => return status,
     };
+    let result = dispatch(&args);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -81,9 +82,9 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
     match out_file {
         Some(file) => {
             file.set_len(0)?;
-            write(&document, args.format, BufWriter::new(file))
+            write(&document, args, BufWriter::new(file))
         }
-        None => write(&document, args.format, BufWriter::new(io::stdout().lock())),
+        None => write(&document, args, BufWriter::new(io::stdout().lock())),
     }
 }
 
@@ -93,7 +94,7 @@ fn measure(selection: &Selection) -> anyhow::Result<Document> {
     let runs = run(requests)?;
     // Only now, because a request that cannot be run ends with one line.
     for left_out in skipped {
-        let (workload, subject) = (left_out.workload, left_out.subject);
+        let (workload, subject) = (&left_out.workload, &left_out.subject);
         tell(&format!(
             "skipped: {subject} on {workload}: {}",
             left_out.reason
@@ -127,49 +128,49 @@ fn open(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn write(document: &Document, format: Format, mut out: impl Write) -> anyhow::Result<()> {
-    match format {
-        Format::Table => render::table(document, &mut out)?,
+fn write(document: &Document, args: &Args, mut out: impl Write) -> anyhow::Result<()> {
+    let width = if args.wide {
+        Width::Wide
+    } else {
+        Width::Screen
+    };
+    match args.format {
+        Format::Table => render::table(document, width, &mut out)?,
         Format::Json => render::json(document, &mut out)?,
         Format::Csv => render::csv(document, &mut out)?,
-        Format::Markdown => render::markdown(document, &mut out)?,
+        Format::Markdown => render::markdown(document, width, &mut out)?,
     }
     out.flush().map_err(Into::into)
 }
 
+/// Names workloads, and each subject once, with the workloads that leave it out.
 fn list(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "workloads")?;
     for workload in WORKLOADS {
         writeln!(out, "  {:<18}{}", workload.name, workload.summary)?;
-        let names: Vec<&str> = workload.accepted().collect();
-        writeln!(out, "  {:<18}  subjects: {}", "", names.join(", "))?;
-        for skipped in workload.skipped {
-            writeln!(
-                out,
-                "  {:<18}  without {}: {}",
-                "", skipped.subject, skipped.reason
-            )?;
+    }
+    let mut sets: Vec<(Vec<&str>, Vec<_>)> = Vec::new();
+    for workload in WORKLOADS {
+        let subjects = (workload.subjects)();
+        match sets.iter_mut().find(|(_, known)| *known == subjects) {
+            Some((names, _)) => names.push(workload.name),
+            None => sets.push((vec![workload.name], subjects)),
         }
     }
-    writeln!(out, "\nsubjects")?;
-    let churn = subject::SUBJECTS
-        .iter()
-        .map(|entry| (entry.name, entry.summary));
-    let bump = arena::SUBJECTS
-        .iter()
-        .map(|entry| (entry.name, entry.summary));
-    let tiers = populate::SUBJECTS
-        .iter()
-        .map(|entry| (entry.name, entry.summary));
-    let choices = strategies::SUBJECTS
-        .iter()
-        .map(|entry| (entry.name, entry.summary));
-    let stores = store::SUBJECTS
-        .iter()
-        .map(|entry| (entry.name, entry.summary));
-    let all = churn.chain(bump).chain(tiers).chain(choices).chain(stores);
-    for (name, summary) in all {
-        writeln!(out, "  {name:<18}{summary}")?;
+    for (names, subjects) in sets {
+        writeln!(out, "\nsubjects of {}", names.join(", "))?;
+        for subject in subjects {
+            let leaves_out = |name: &&&str| {
+                let workload = by_name(name);
+                workload.is_some_and(|one| one.accepted().all(|known| known != subject.name))
+            };
+            let without: Vec<&str> = names.iter().filter(leaves_out).copied().collect();
+            let without = match without.as_slice() {
+                [] => String::new(),
+                without => format!(" (not of {})", without.join(", ")),
+            };
+            writeln!(out, "  {:<18}{}{without}", subject.name, subject.summary)?;
+        }
     }
     Ok(())
 }

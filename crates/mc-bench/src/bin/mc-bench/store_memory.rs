@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mc_bench::workload::store::SUBJECTS;
+use mc_bench::workload::by_name;
 use mc_bench::workload::store::memory::{COMMAND, measure_here};
 
 use crate::{STATUS_USAGE, fail, parse_after, print};
@@ -28,7 +28,10 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
         Err(status) => return status,
     };
     let Some(memory) = measure_here(&args.subject, args.objects) else {
-        let names: Vec<&str> = SUBJECTS.iter().map(|entry| entry.name).collect();
+        let names: Vec<&str> = by_name("store")
+            .into_iter()
+            .flat_map(|store| store.accepted())
+            .collect();
         let line = format!(
             "unknown subject \"{}\"; accepted: {}",
             args.subject,

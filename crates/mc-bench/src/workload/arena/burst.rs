@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pin;
+use crate::probe::thread_time;
+use crate::timing::Took;
 
 /// What every thread of a burst does.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +30,11 @@ pub(super) trait Hand {
 }
 
 impl Burst {
-    /// Runs the burst, each thread on a hand of its own, and returns its time: from the moment when
-    /// the first thread goes to the last allocation of the last.
+    /// Runs the burst, each thread on a hand of its own, and returns what it took: from the moment when
+    /// the first thread goes to the last allocation of the last, and the processor time of a thread.
     ///
     /// Threads go when all have arrived; making and dropping the hands is outside the time.
-    pub(super) fn run<H: Hand>(&self, hand: impl Fn() -> H + Sync) -> Duration {
+    pub(super) fn run<H: Hand>(&self, hand: impl Fn() -> H + Sync) -> Took {
         let start = Start::new(self.threads);
         // By value: the loop must not read them from memory after every allocation.
         let (ops, size_bytes) = (self.ops, self.size_bytes);
@@ -44,22 +46,30 @@ impl Burst {
                         pin::in_turn(thread);
                         let mut hand = hand();
                         start.arrive_and_wait();
-                        let began = Instant::now();
+                        let (began, used) = (Instant::now(), thread_time());
                         for _ in 0..ops {
                             black_box(hand.allocate(size_bytes));
                         }
-                        (began, Instant::now())
+                        let ended = Instant::now();
+                        (began, ended, thread_time() - used)
                     })
                 })
                 .collect();
-            let spans: Vec<(Instant, Instant)> = threads
+            let spans: Vec<(Instant, Instant, Duration)> = threads
                 .into_iter()
                 .map(|thread| thread.join().expect("a burst does not panic"))
                 .collect();
-            let first = spans.iter().map(|(began, _)| *began).min();
-            let last = spans.iter().map(|(_, ended)| *ended).max();
-            last.zip(first)
-                .map_or(Duration::ZERO, |(last, first)| last - first)
+            let first = spans.iter().map(|(began, ..)| *began).min();
+            let last = spans.iter().map(|(_, ended, _)| *ended).max();
+            let used: Duration = spans.iter().map(|(.., used)| *used).sum();
+            Took {
+                wall: last
+                    .zip(first)
+                    .map_or(Duration::ZERO, |(last, first)| last - first),
+                // Of one thread, as the time is.
+                processor: Some(used / u32::try_from(spans.len()).unwrap_or(1)),
+                ops: ops as u64,
+            }
         })
     }
 }

@@ -1,38 +1,19 @@
 //! Arena: the time of one allocation from a shared bump arena, and of what could stand in its place.
-//!
-//! It models a store that cuts buffers out of one populated pool: slices of one size in a burst, from
-//! one thread or from several at once. The subjects that have to ask the kernel or a heap each time
-//! show what the pool saves.
-//!
-//! It does not model the use of the memory: no subject touches what it gets, so page faults of the
-//! per-call subjects and the population of the pool are not in the time (`populate` measures the
-//! latter). What flatters whom:
-//!
-//! - `mmap`, `hugepage-rs` and `malloc` give each allocation back before the next, and the pair is
-//!   timed. For `malloc` that is the best case: the thread's cache returns the block just freed.
-//! - `arena`, `thread-chunk` and `bumpalo` are emptied between bursts, outside the time.
-//! - Bursts end where the last 64th of the pool begins, which the arena hands out more slowly.
-//! - The pool is small, so requests of more than 1/16384 of it (16 KiB) take the arena's
-//!   compare-exchange, which a pool of production size keeps for far larger ones.
-//! - The size is the same throughout a burst, so its rounding leaves the loop.
-//! - Large sizes exhaust the pool within microseconds, hardly long enough to contend, and where
-//!   threads share a core most of their time is the wait for it.
 
 mod burst;
+mod report;
 mod subject;
-
-use std::time::Duration;
 
 use mc_arena::{Arena, PagePolicy, PoolOptions};
 
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::median;
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{Rate, Timing, Took};
 
 use self::burst::Burst;
 pub(super) use self::subject::HUGEPAGE_RS;
-pub use self::subject::SUBJECTS;
-use self::subject::{Entry, Supply};
+use self::subject::{Entry, SUBJECTS, Supply};
 
 use super::tier::tier_name;
 use super::{Effort, Request, RequestError, Sizes, Workload};
@@ -41,11 +22,30 @@ use super::{Effort, Request, RequestError, Sizes, Workload};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "arena",
     summary: "one allocation of 64 B to 2 MiB from a populated pool, by 1, 2 and 4 pinned threads",
-    subjects: subject::NAMES,
+    subjects: || Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[],
     sizes: Sizes::Chosen,
+    is_seeded: false,
+    needs_hugepages: true,
+    times: &["mc-arena"],
+    fields: fields::<ArenaRow>,
+    page: report::PAGE,
     run,
 };
+
+record! {
+    /// One subject on one size with one number of threads.
+    pub(super) struct ArenaRow {
+        Row subject: String = "subject"; // Who allocates.
+        Row alloc_size: u64 = "size B"; // Bytes of an allocation.
+        Row threads: u64 = "threads"; // Threads.
+        Timed ops: u64; // Allocations of a thread in a burst.
+        Decided tier: String = "tier"; // Pages that the memory is in.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        + time: Timing; // Time of an allocation: that of the burst over the allocations of one thread.
+        + rate: Rate; // Allocations of all threads.
+    }
+}
 
 /// Numbers of threads, a row each.
 pub const THREADS: [usize; 3] = [1, 2, 4];
@@ -83,12 +83,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, &(size_bytes, threads)) in rows.iter().enumerate() {
         let name = format!("{size_bytes} B, threads: {threads}");
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &name,
-            index,
-            rows: rows.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &name, index, rows.len());
         for lane in measure(&mut arena, request, (size_bytes, threads), label, observer) {
             runs.push(record(&lane, &arena));
         }
@@ -131,7 +126,7 @@ fn arena(effort: Effort) -> Result<Arena, RequestError> {
 struct Lane {
     entry: &'static Entry,
     burst: Burst,
-    times: Vec<Duration>,
+    times: Vec<Took>,
 }
 
 /// Runs the subjects of a row in turns, so that a slow moment of the machine slows all of them.
@@ -162,11 +157,7 @@ fn measure(
     };
     for round in 0..repeats {
         for lane in &mut lanes {
-            observer(Step {
-                label,
-                subject: lane.entry.name,
-                round,
-            });
+            observer(label.step(lane.entry.name, round));
             lane.times.push((lane.entry.run)(&lane.burst, arena));
         }
     }
@@ -200,21 +191,19 @@ fn record(lane: &Lane, arena: &Arena) -> Run {
         burst,
         times,
     } = lane;
-    let wall = median(times.clone());
     let tier = match entry.supply {
         Supply::Pool => tier_name(arena.pool().tier()),
         Supply::Own | Supply::Calls(_) => UNTOUCHED,
     };
-    Run::new(WORKLOAD.name, entry.name)
-        .with("alloc_size", burst.size_bytes as u64)
-        .with("threads", burst.threads as u64)
-        .with("ops", burst.ops as u64)
-        .with("ns_per_op", wall.as_nanos() as f64 / burst.ops as f64)
-        .with(
-            "ops_per_second",
-            (burst.ops * burst.threads) as f64 / wall.as_secs_f64(),
-        )
-        .with("tier", tier)
-        .with("pool_bytes", arena.pool().len() as u64)
-        .with("repeats", times.len() as u64)
+    let record = ArenaRow {
+        subject: entry.name.to_owned(),
+        alloc_size: burst.size_bytes as u64,
+        threads: burst.threads as u64,
+        ops: burst.ops as u64,
+        time: Timing::of(times),
+        rate: Rate::of(times, burst.threads as u64),
+        tier: tier.to_owned(),
+        pool_bytes: arena.pool().len() as u64,
+    };
+    Run::of(WORKLOAD.name, &record)
 }

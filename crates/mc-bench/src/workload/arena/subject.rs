@@ -5,11 +5,12 @@
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::time::Duration;
 
 use bumpalo::Bump;
 use mc_arena::{ALIGN_DEFAULT, Arena, ThreadChunk};
 use memmap2::MmapMut;
+
+use crate::timing::Took;
 
 use super::burst::{Burst, Hand};
 
@@ -27,15 +28,15 @@ const _: () = assert!(
 
 /// One row of the subject table.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Name on the command line and in every output.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// One line for `mc-bench list` and for the page.
-    pub summary: &'static str,
+    pub(super) summary: &'static str,
     /// Where its memory comes from.
     pub(super) supply: Supply,
     /// Runs a burst on it and returns its time.
-    pub(super) run: fn(&Burst, &mut Arena) -> Duration,
+    pub(super) run: fn(&Burst, &mut Arena) -> Took,
 }
 
 /// Where the memory of a subject comes from, which decides how many allocations a burst has.
@@ -50,7 +51,7 @@ pub(super) enum Supply {
 }
 
 /// Every subject, in the order of the output.
-pub const SUBJECTS: &[Entry] = &[
+pub(super) const SUBJECTS: &[Entry] = &[
     Entry {
         name: "arena",
         summary: "mc-arena: one arena, shared by the threads",
@@ -108,17 +109,6 @@ pub const SUBJECTS: &[Entry] = &[
 
 /// Name of the subject that needs a reserved huge page per thread.
 pub(crate) const HUGEPAGE_RS: &str = "hugepage-rs";
-
-/// Names of all subjects, in the order of the table.
-pub(super) const NAMES: &[&str] = &{
-    let mut names = [""; SUBJECTS.len()];
-    let mut index = 0;
-    while index < SUBJECTS.len() {
-        names[index] = SUBJECTS[index].name;
-        index += 1;
-    }
-    names
-};
 
 /// Returns the bytes of the pool that a burst takes.
 pub(super) fn burst_bytes(arena: &Arena) -> usize {

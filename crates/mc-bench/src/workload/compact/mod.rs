@@ -1,42 +1,91 @@
 //! Compact: a store that moves objects so that less has to leave.
-//!
-//! Objects of the sizes of `random`, `loguniform`, `bimodal` and `pages`, in pools as large as theirs, are
-//! put into an object store one after another, under budgets of bytes that a put may move for each byte that it
-//! stores. The order in which objects leave is that of those workloads and knows nothing of where they lie: a
-//! live object at random, or the payload stored longest ago. What is moved is nobody's bytes: the copier does
-//! nothing, so that the time is that of looking, planning and book-keeping.
-//!
-//! It does not model reads, which would hold objects in their places, nor how long copying takes.
 
 mod order;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::policy::Policy;
 use mc_store::{Compaction, ObjectStore, PutRequest, Removal, StoreOptions};
 
 use crate::churn::Checksum;
+use crate::number::{grouped, share, short_share, with_spread};
+use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series};
+use crate::page::markdown::Table;
+use crate::page::{Figure, Made, Page, Place, no_headlines};
 use crate::pin;
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::{Utilization, median};
+use crate::record::{Document, Run, fields, record, records};
+use crate::row::{Label, Observer, check_agreement, timing};
+use crate::stats::Utilization;
+use crate::subject::Described;
+use crate::timing::{Timing, Took, in_parts};
 
 use self::order::{AtRandom, PayloadsByAge};
 use super::no_bytes::NoBytes;
-use super::{Effort, Request, RequestError, Sizes, Workload, bimodal, loguniform, pages, random};
+use super::{Effort, Request, Sizes, Workload, bimodal, loguniform, pages, random};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "compact",
     summary: "sizes of random, loguniform, bimodal, pages in a store that moves within a budget",
-    subjects: &[SUBJECT],
+    subjects: || {
+        vec![Described::new(
+            SUBJECT,
+            "the store, with a copier that copies nothing",
+        )]
+    },
     skipped: &[],
     sizes: Sizes::Fixed,
-    run,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-segment", "mc-store"],
+    fields: fields::<Compact>,
+    page: Page {
+        heading: "Moving within a budget",
+        models: "An object store holds objects of the sizes of the workloads of the same names, in pools as large as \
+                 theirs. A put that finds no hole may move at most *budget* bytes for each byte that it stores. The order \
+                 in which objects leave knows nothing of where they lie: it is drawn at random for `random`, `loguniform` \
+                 and `pages`, and `bimodal` lets payloads leave by their age. Of the next ones, up to an eighth of all \
+                 bytes, those leave that fit best. Without a budget neighbors leave together where the next in order \
+                 make no hole. Of `bimodal`, a 1.25 GiB object counts as refused if more bytes left for it than it has.",
+        omits: "It does not model reads, which would hold objects in their places, nor how long copying takes: nothing \
+                is copied, so that the time is that of looking, planning and book-keeping.",
+        result,
+        tables,
+        figures: &[Figure::new(
+            Place::Tables,
+            "compact-utilization.svg",
+            "Mean utilization by the bytes that a put may move for each that it stores",
+            draw,
+        )],
+        headlines: no_headlines,
+        across: None,
+    },
+    run: |request, observer| Ok(run(request, observer)),
 };
+
+record! {
+    /// One mixture of sizes under one budget.
+    pub(super) struct Compact {
+        Row subject: String; // Always the store.
+        Row sizes: String = "sizes"; // Name of the mixture.
+        Row budget: f64 = "budget"; // Bytes that may be moved for each that is stored.
+        Decided ops: u64; // Timed puts.
+        Decided seed: u64; // What sizes and order are drawn from.
+        Decided refused: u64 = "refused"; // Puts that were refused.
+        Decided checksum: String; // Digest of all decisions.
+        Decided pool_bytes: u64; // Bytes of the pool.
+        Decided utilization_min: f64 = "min"; // Smallest utilization.
+        Decided utilization_p50: f64 = "p50"; // Median.
+        Decided utilization_mean: f64 = "mean"; // Mean.
+        Decided moves: u64; // Objects that were moved.
+        Decided moved_bytes_per_stored_byte: f64 = "moved/stored"; // Bytes moved for each that was stored.
+        Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
+        + time: Timing; // Time of a put.
+    }
+}
 
 const SUBJECT: &str = "mc-store";
 
@@ -109,7 +158,7 @@ struct Row {
 /// What came of a run.
 #[derive(Debug)]
 struct Outcome {
-    elapsed: Duration,
+    took: Vec<Took>,
     live_bytes_samples: Vec<u64>,
     stored_bytes: u64,
     moved_bytes: u64,
@@ -119,7 +168,7 @@ struct Outcome {
     checksum: Checksum,
 }
 
-fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let _pinned = pin::to_one_core();
     let rows = MIXTURES.len() * BUDGETS.len();
     let mut runs = Vec::new();
@@ -138,17 +187,12 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
                 seed: request.seed,
             };
             let label = format!("{} at {budget}", mixture.name);
-            let label = Label {
-                workload: WORKLOAD.name,
-                row: &label,
-                index: runs.len(),
-                rows,
-            };
+            let label = Label::new(WORKLOAD.name, &label, runs.len(), rows);
             let outcomes = row.measure(request, label, observer);
-            runs.push(row.record(&outcomes));
+            runs.push(Run::of(WORKLOAD.name, &row.record(&outcomes)));
         }
     }
-    Ok(runs)
+    runs
 }
 
 impl Row {
@@ -156,13 +200,10 @@ impl Row {
     fn measure(&self, request: &Request, label: Label<'_>, observer: Observer<'_>) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::new();
         for round in 0..request.repeats_max() {
-            observer(Step {
-                label,
-                subject: SUBJECT,
-                round,
-            });
+            observer(label.step(SUBJECT, round));
             let outcome = self.churn();
-            let is_long = outcome.elapsed > Duration::from_secs(1);
+            let wall: Duration = outcome.took.iter().map(|took| took.wall).sum();
+            let is_long = wall > Duration::from_secs(1);
             outcomes.push(outcome);
             if is_long {
                 break;
@@ -179,19 +220,17 @@ impl Row {
         let before = churn.store.stats();
         churn.refused = 0;
         let mut live_bytes_samples = Vec::with_capacity(self.timed.len());
-        let start = Instant::now();
-        for &size_bytes in &self.timed {
+        let took = in_parts(&self.timed, |size_bytes| {
             churn.put(size_bytes);
             live_bytes_samples.push(churn.store.pool().placed_bytes_in_placeable());
-        }
-        let elapsed = start.elapsed();
+        });
         let after = churn.store.stats();
         let mut checksum = Checksum::new();
         let samples = live_bytes_samples.iter();
         samples.for_each(|&live_bytes| checksum.add(live_bytes));
         checksum.add(after.moved.bytes);
         Outcome {
-            elapsed,
+            took,
             live_bytes_samples,
             stored_bytes: after.committed_bytes - before.committed_bytes,
             moved_bytes: after.moved.bytes - before.moved.bytes,
@@ -202,40 +241,102 @@ impl Row {
         }
     }
 
-    fn record(&self, outcomes: &[Outcome]) -> Run {
+    fn record(&self, outcomes: &[Outcome]) -> Compact {
         let first = &outcomes[0];
-        let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-        assert!(
-            outcomes.iter().all(is_repeated),
-            "{self:?} decided differently this time"
-        );
+        check_agreement(self.mixture.name, outcomes.iter().map(|one| one.checksum));
         let capacity_bytes = self.mixture.capacity_bytes;
-        let ops = first.live_bytes_samples.len();
-        let time = median(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+        let rounds: Vec<Vec<Took>> = outcomes
+            .iter()
+            .map(|outcome| outcome.took.clone())
+            .collect();
         let mut sorted = first.live_bytes_samples.clone();
         sorted.sort_unstable();
         let utilization = Utilization::of(&sorted, capacity_bytes).expect("operations are sampled");
         let by_stored = |bytes: u64| bytes as f64 / first.stored_bytes.max(1) as f64;
-        Run::new(WORKLOAD.name, SUBJECT)
-            .with("sizes", self.mixture.name)
-            .with("budget", self.budget)
-            .with("ops", ops as u64)
-            .with("seed", self.seed)
-            .with("ns_per_op", time.as_nanos() as f64 / ops.max(1) as f64)
-            .with("repeats", outcomes.len() as u64)
-            .with("refused", first.refused)
-            .with("checksum", first.checksum.to_string())
-            .with("pool_bytes", capacity_bytes)
-            .with("utilization_min", utilization.min)
-            .with("utilization_p50", utilization.p50)
-            .with("utilization_mean", utilization.mean)
-            .with("moves", first.moves)
-            .with("moved_bytes_per_stored_byte", by_stored(first.moved_bytes))
-            .with(
-                "evicted_bytes_per_stored_byte",
-                by_stored(first.evicted_bytes),
-            )
+        Compact {
+            subject: SUBJECT.to_owned(),
+            sizes: self.mixture.name.to_owned(),
+            budget: self.budget,
+            ops: first.live_bytes_samples.len() as u64,
+            seed: self.seed,
+            time: timing(&rounds),
+            refused: first.refused,
+            checksum: first.checksum.to_string(),
+            pool_bytes: capacity_bytes,
+            utilization_min: utilization.min,
+            utilization_p50: utilization.p50,
+            utilization_mean: utilization.mean,
+            moves: first.moves,
+            moved_bytes_per_stored_byte: by_stored(first.moved_bytes),
+            evicted_bytes_per_stored_byte: by_stored(first.evicted_bytes),
+        }
     }
+}
+
+fn result(document: &Document) -> Made<Option<String>> {
+    let rows: Vec<Compact> = records(&document.runs)?;
+    let at = |sizes: &str, budget: f64| {
+        let row = rows
+            .iter()
+            .find(|row| row.sizes == sizes && row.budget == budget)?;
+        Some(short_share(row.utilization_mean))
+    };
+    let line = || {
+        let random = [at("random", 0.0)?, at("random", 0.5)?, at("random", 4.0)?];
+        let log = [at("loguniform", 0.0)?, at("loguniform", 0.5)?];
+        Some(format!(
+            "Half a byte moved for each that is stored takes random sizes from {} to {} of the pool and log-uniform \
+             ones from {} to {}; with four bytes random sizes fill {}.",
+            random[0], random[1], log[0], log[1], random[2]
+        ))
+    };
+    Ok(line())
+}
+
+fn tables(document: &Document) -> Made<String> {
+    let headings = "Sizes | budget | min | p50 | mean | moved / stored | evicted / stored | refused | \
+                    ns/op";
+    let rows: Vec<Compact> = records(&document.runs)?;
+    let lines = rows.iter().map(|row| {
+        let utilization = [
+            row.utilization_min,
+            row.utilization_p50,
+            row.utilization_mean,
+        ];
+        let mut cells = vec![row.sizes.clone(), row.budget.to_string()];
+        cells.extend(utilization.map(share));
+        cells.extend([
+            format!("{:.4}", row.moved_bytes_per_stored_byte),
+            format!("{:.4}", row.evicted_bytes_per_stored_byte),
+            grouped(row.refused),
+            with_spread(row.time.ns_per_op, row.time.ns_per_op_spread),
+        ]);
+        cells
+    });
+    Ok(Table::of(headings, lines))
+}
+
+fn draw(document: &Document) -> Made<Drawing> {
+    let rows: Vec<Compact> = records(&document.runs)?;
+    let series = MIXTURES.iter().map(|mixture| {
+        let rows = rows
+            .iter()
+            .filter(|row| row.sizes == mixture.name && row.budget <= 1.0);
+        let points = rows.map(|row| (row.budget, row.utilization_mean)).collect();
+        Series::new(&format!("sizes {}", mixture.name), Mark::Line, points).labelled(mixture.name)
+    });
+    let x = Axis::linear(
+        "bytes that a put may move for each that it stores",
+        0.0,
+        Some(1.0),
+    );
+    let y = Axis::linear("mean utilization", 0.8, Some(1.0));
+    let panel = Panel::new("", x, y, series.collect());
+    Ok(Chart::drawing(
+        "Moving within a budget: what a full pool holds",
+        1,
+        vec![panel],
+    ))
 }
 
 /// The store and what is put into it.

@@ -1,16 +1,9 @@
 //! Concurrency: one allocator and 1 to 16 threads.
 //!
-//! Seven [scenarios](Scenario): refusals in a full and in a fragmented pool, a mix of small requests
-//! with refusals, one small object at a time, the replacement of objects in a large live set, of a
-//! few sizes or of sizes that never repeat, and objects that another thread frees. Throughput and latency come from separate phases, so that no
-//! clock is read in the loop whose throughput counts.
-//!
-//! Threads are pinned to the cores in turn and do nothing but allocate and free. That models the
-//! worst contention, not the share that a store spends in its allocator.
-//!
 //! [`subject`] is what is shared, [`task`] what each thread does, [`together`] starts and times
 //! them.
 
+mod report;
 mod scenario;
 mod subject;
 mod task;
@@ -18,46 +11,49 @@ mod together;
 
 use std::time::Duration;
 
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::median;
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{REPEATS, Took};
 
+use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
 use self::scenario::{Load, SCENARIOS, Scenario};
-use self::subject::{ENTRIES, Entry, Holes, NAMES};
+use self::subject::{ENTRIES, Entry};
 use self::together::Latency;
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "concurrency",
     summary: "1 to 16 threads on one allocator: refusals, small objects, a large live set, remote frees",
-    subjects: NAMES,
+    subjects: || Described::all(ENTRIES.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[
-        Skipped {
-            subject: "slots/capacity_failed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/fragmentation_failed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/high_water_mixed",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/churn",
-            reason: ONE_SIZE,
-        },
-        Skipped {
-            subject: "slots/churn_random",
-            reason: ONE_SIZE,
-        },
+        Skipped::new("slots/capacity_failed", ONE_SIZE),
+        Skipped::new("slots/fragmentation_failed", ONE_SIZE),
+        Skipped::new("slots/high_water_mixed", ONE_SIZE),
+        Skipped::new("slots/churn", ONE_SIZE),
+        Skipped::new("slots/churn_random", ONE_SIZE),
     ],
     sizes: Sizes::Fixed,
+    is_seeded: false,
+    needs_hugepages: false,
+    times: &["mc-offset"],
+    fields: fields::<Together>,
+    page: report::PAGE,
     run,
 };
+
+record! {
+    /// One allocator in one scenario with one number of threads.
+    pub(super) struct Together {
+        + threaded: Threaded;
+        Timed iterations_per_thread: u64; // Operations of each.
+        Timed throughput_unexpected_results: u64; // Operations that did not end as the scenario expects.
+        Timed latency_unexpected_results: u64; // The same where each was timed.
+        Decided pool_bytes: u64; // Bytes of the pool.
+    }
+}
 
 const ONE_SIZE: &str = "all slots are of one size and the scenario asks for several";
 
@@ -79,21 +75,12 @@ const LENGTHENING_MAX: u64 = 1_000;
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let mut runs = Vec::new();
     for (index, &scenario) in SCENARIOS.iter().enumerate() {
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: scenario.name(),
-            index,
-            rows: SCENARIOS.len(),
-        };
+        let label = Label::new(WORKLOAD.name, scenario.name(), index, SCENARIOS.len());
         let mut lanes = lanes(scenario, request);
         // Rounds go through all lanes, so that a slow minute slows all of them.
-        for round in 0..request.repeats_max() {
+        for round in 0..REPEATS {
             for lane in &mut lanes {
-                observer(Step {
-                    label,
-                    subject: lane.entry.name,
-                    round,
-                });
+                observer(label.step(lane.entry.name, round));
                 lane.run(request)?;
             }
         }
@@ -134,10 +121,9 @@ struct Lane {
     load: Load,
     /// What the latency phase runs.
     latency_load: Load,
-    times: Vec<Duration>,
+    times: Vec<Took>,
     unexpected: u64,
     latency: Option<Latency>,
-    holes: Option<Holes>,
 }
 
 impl Lane {
@@ -149,7 +135,6 @@ impl Lane {
             times: Vec::new(),
             unexpected: 0,
             latency: None,
-            holes: None,
         }
     }
 
@@ -161,41 +146,27 @@ impl Lane {
         let mut throughput = (self.entry.throughput)(&self.load)?;
         let may_lengthen =
             self.times.is_empty() && request.ops.is_none() && request.effort == Effort::Full;
-        if may_lengthen && throughput.elapsed < PHASE_MIN {
-            self.load.iterations *= lengthening(throughput.elapsed);
+        if may_lengthen && throughput.took.wall < PHASE_MIN {
+            self.load.iterations *= lengthening(throughput.took.wall);
             throughput = (self.entry.throughput)(&self.load)?;
         }
-        self.times.push(throughput.elapsed);
+        self.times.push(throughput.took);
         self.unexpected += throughput.unexpected;
-        self.holes = Some(throughput.holes);
         Ok(())
     }
 
     fn record(&self, request: &Request) -> Run {
-        let seconds = median(self.times.clone()).as_secs_f64();
-        let ops = self.load.iterations * self.load.threads as u64;
-        let (latency, holes) = (self.latency.as_ref(), self.holes);
-        let latency = latency.expect("every lane ran at least once");
-        let holes = holes.expect("every lane ran at least once");
-        Run::new(WORKLOAD.name, self.entry.name)
-            .with("scenario", self.load.scenario.name())
-            .with("threads", self.load.threads as u64)
-            .with("iterations_per_thread", self.load.iterations)
-            .with("ops", ops)
-            .with("seed", request.seed)
-            .with("seconds", seconds)
-            .with("repeats", self.times.len() as u64)
-            .with("ops_per_second", ops as f64 / seconds)
-            .with("ns_per_op", seconds * 1e9 / ops as f64)
-            .with("p50_ns", latency.at(0.50))
-            .with("p99_ns", latency.at(0.99))
-            .with("p999_ns", latency.at(0.999))
-            .with("throughput_unexpected_results", self.unexpected)
-            .with("latency_unexpected_results", latency.unexpected)
-            .with("pool_bytes", self.load.pool_bytes())
-            .with("free_bytes", holes.free_bytes)
-            .with("largest_hole_bytes", holes.largest_bytes)
-            .with("request_bytes", self.load.scenario.request_bytes())
+        let latency = self.latency.as_ref().expect("every lane ran at least once");
+        let scenario = self.load.scenario;
+        let row = (self.entry.name, scenario.name(), self.load.threads);
+        let record = Together {
+            threaded: Threaded::of(row, request.seed, &self.times, &latency.times),
+            iterations_per_thread: self.load.iterations,
+            throughput_unexpected_results: self.unexpected,
+            latency_unexpected_results: latency.unexpected,
+            pool_bytes: self.load.pool_bytes(),
+        };
+        Run::of(WORKLOAD.name, &record)
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Holes {
 pub(super) struct Entry {
     /// Name on the command line and in every output.
     pub(super) name: &'static str,
+    /// One line for `mc-bench list` and the tables.
+    pub(super) summary: &'static str,
     /// Whether it serves a single size only.
     pub(super) is_fixed_size: bool,
     /// Runs the phase without clocks on a fresh instance.
@@ -49,21 +51,25 @@ pub(super) struct Entry {
 
 /// Every subject, in the order of the output.
 pub(super) const ENTRIES: [Entry; 4] = [
-    entry::<SharedAllocator>(NAMES[0]),
-    entry::<Mutex<OffsetAllocator>>(NAMES[1]),
+    entry::<SharedAllocator>(
+        "shared",
+        "the default, with a magazine of freed blocks for each thread",
+    ),
+    entry::<Mutex<OffsetAllocator>>("mutex", "the same core behind one lock"),
     Entry {
         is_fixed_size: true,
-        ..entry::<SlotAllocator>(NAMES[2])
+        ..entry::<SlotAllocator>("slots", "slots of one size in a lock-free bitmap")
     },
-    entry::<Mutex<Allocator>>(NAMES[3]),
+    entry::<Mutex<Allocator>>(
+        "offset-allocator",
+        "crate offset-allocator 0.2 behind one lock",
+    ),
 ];
 
-/// Names of all subjects, in the order of the table.
-pub(super) const NAMES: &[&str] = &["shared", "mutex", "slots", "offset-allocator"];
-
-const fn entry<S: Shareable>(name: &'static str) -> Entry {
+const fn entry<S: Shareable>(name: &'static str, summary: &'static str) -> Entry {
     Entry {
         name,
+        summary,
         is_fixed_size: false,
         throughput: together::throughput::<S>,
         latency: together::latency::<S>,

@@ -6,7 +6,7 @@ use mc_offset::Fit;
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::{Lease, ObjectStore, PutError, PutRequest, StoreOptions};
 
-use crate::moments::Map;
+use crate::moments::{CELLS, Map};
 use crate::trace::layout::ObjectKey;
 
 use super::options::Placing;
@@ -181,7 +181,7 @@ impl Cache for Store {
     fn map(&self) -> Option<Map> {
         let (id, pool) = (SegmentId(0), self.store.pool());
         let mut page = pool.blocks(id, None, BLOCKS_PER_PAGE)?;
-        let mut map = Map::new(pool.info(id)?.size);
+        let mut map = Map::new(pool.info(id)?.size, CELLS);
         loop {
             let held = page.blocks.iter().filter(|block| !block.is_hole);
             held.for_each(|block| map.add(block.address, block.size));

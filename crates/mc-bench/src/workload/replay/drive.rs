@@ -1,10 +1,11 @@
 //! The loop: the objects of every request are looked up and, if they are missing, stored.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::churn::Checksum;
 use crate::moments::{Map, Moments};
+use crate::timing::{Stopwatch, Took};
 use crate::trace::layout::{Layout, ObjectKey};
 use crate::trace::{Trace, TraceRequest};
 
@@ -40,7 +41,7 @@ struct Asked {
 /// What came of a replay.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
-    pub(super) elapsed: Duration,
+    pub(super) took: Took,
     /// Objects looked up.
     pub(super) lookups: u64,
     pub(super) tokens: u64,
@@ -79,7 +80,11 @@ pub(super) fn replay(
     extent: Extent,
 ) -> Outcome {
     let mut outcome = Outcome {
-        elapsed: Duration::ZERO,
+        took: Took {
+            wall: Duration::ZERO,
+            processor: Some(Duration::ZERO),
+            ops: 0,
+        },
         lookups: 0,
         tokens: 0,
         hit_tokens: 0,
@@ -93,7 +98,7 @@ pub(super) fn replay(
         moments: Moments::default(),
     };
     let step = trace.requests.len().div_ceil(extent.moments.max(1)).max(1);
-    let mut start = Instant::now();
+    let mut watch = Stopwatch::start();
     for (number, request) in (1..).zip(&trace.requests) {
         if outcome.lookups >= extent.lookups {
             break;
@@ -117,12 +122,12 @@ pub(super) fn replay(
         outcome.live_bytes_samples.push(tally.live_bytes);
         outcome.requests_until_full += usize::from(tally.victims + outcome.refused == 0);
         if extent.moments > 0 && (number % step == 0 || number == trace.requests.len()) {
-            outcome.elapsed += start.elapsed();
+            outcome.took.add(watch.stop(0));
             outcome.keep_moment(number, tally, extent, cache.map().as_ref());
-            start = Instant::now();
+            watch = Stopwatch::start();
         }
     }
-    outcome.elapsed += start.elapsed();
+    outcome.took.add(watch.stop(outcome.lookups));
     outcome.tally = cache.tally();
     outcome.digest();
     outcome

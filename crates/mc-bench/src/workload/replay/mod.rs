@@ -1,45 +1,23 @@
 //! Replay: the requests of a trace against a store of objects.
-//!
-//! The [layout](crate::trace::layout) says as which objects the blocks of a prompt are stored.
-//! Capacities are given in bytes or as shares of the bytes that all blocks of the trace take together.
-//! A token is a hit if all objects up to the one that holds it are there, since a prompt can be served
-//! up to what is missing; hits of objects are counted beside it, and the most tokens that a cache can
-//! hit that knows the future.
-//!
-//! The subjects differ in how they place and who leaves. `published` is the published design: its
-//! allocator, and objects singly in the order of their last use, each used when its turn in the prompt
-//! comes. `default` is a store that nobody has given options. `bin-ceil` and `adaptive` are their
-//! allocators alone, so that placement can be compared: by default both let the least recently used
-//! leave, singly (`lru`) or as a window (`window`). `oracle` compacts for free. Policies other than
-//! that of `published` use what is there of a prompt first, its end before its beginning.
-//!
-//! Where a unit of tokens is several objects that are of use only together, `published` and `bin-ceil`
-//! store each under a key of its own, and so does the oracle. `default` and `adaptive` store them as the
-//! parts of one object, in as many pieces at most, so that none outlives the others; lookups are counted by
-//! key.
-//!
-//! Under a budget (`--compaction`), puts that find no hole may move objects; the copier does nothing.
-//!
-//! It does not model when requests arrive, nor leases: a request is over before the next begins. No
-//! bytes are written; the time is that of lookups, places and evictions.
 
 mod bound;
 mod cache;
 mod drive;
 mod options;
+mod report;
 
 use std::collections::HashSet;
+use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mc_offset::Fit;
 use mc_store::{Compaction, Eviction, PolicyKind, StoreOptions};
 
 use crate::pin;
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::median;
-use crate::subject::ORACLE;
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer, check_agreement};
+use crate::subject::{Described, ORACLE};
+use crate::timing::{Timing, Took};
 use crate::trace::Trace;
 use crate::trace::layout::Layout;
 
@@ -59,11 +37,70 @@ pub(super) const NAME: &str = "replay";
 pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "requests of a trace against a store, at shares of the bytes of all blocks",
-    subjects: &[PUBLISHED, DEFAULT, "bin-ceil", "adaptive", ORACLE],
+    subjects: || SUBJECTS.to_vec(),
     skipped: &[],
     sizes: Sizes::Fixed,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-segment", "mc-store"],
+    fields: fields::<Replayed>,
+    page: report::PAGE,
     run,
 };
+
+/// What is replayed against, in the order of the output.
+const SUBJECTS: [Described; 5] = [
+    Described::new(
+        PUBLISHED,
+        "the published design: bin-ceil, objects singly in the order of their last use",
+    ),
+    Described::new(DEFAULT, "a store whose options nobody has set"),
+    Described::new(
+        "bin-ceil",
+        "the published placement alone; --policy and --eviction say who leaves",
+    ),
+    Described::new(
+        "adaptive",
+        "the default placement alone; --policy and --eviction say who leaves",
+    ),
+    Described::new(
+        ORACLE,
+        "reference that compacts for free and lets the objects used longest ago leave",
+    ),
+];
+
+record! {
+    /// One subject in one layout at one capacity.
+    pub(super) struct Replayed {
+        Row subject: String = "subject"; // What the trace was replayed against.
+        Row trace: String; // Name of the trace.
+        Row layout: String = "layout"; // As which objects blocks are stored.
+        Row capacity_bytes: u64; // Bytes of the store.
+        Decided capacity_percent: f64 = "capacity %"; // The same in percent.
+        Row segments: u64; // Segments of the store.
+        Row replicas: u64; // Copies of each object.
+        Row policy: String = "policy"; // In which order objects leave.
+        Row eviction: String = "eviction"; // Whether they leave singly or as a window.
+        Decided requests: u64; // Requests.
+        Decided skipped_lines: u64; // Lines of the trace that were no requests.
+        Decided ops: u64; // Objects looked up.
+        Decided token_hit_rate: f64 = "token hits"; // Tokens before the first object that was missing, of all tokens.
+        Decided object_hit_rate: f64; // Objects that were there.
+        Decided belady_hit_rate: f64 = "bound"; // The most token hits that a cache can have that knows the future.
+        Decided stored_bytes: u64; // Bytes put.
+        Decided evicted_bytes: u64; // Bytes that left for puts.
+        Decided moved_bytes: u64; // Bytes moved.
+        Row compaction: f64; // Bytes that a put may move for each that it stores.
+        Decided evicted_bytes_per_stored_byte: f64; // Bytes that left for each that was put.
+        Decided evicted_bytes_per_placed_byte: Option<f64>; // Bytes that left for each of the puts that had to evict; null if none had.
+        Decided victim_age_mean: Option<f64>; // Lookups and stores between the last use of an object and its leaving; null if none left.
+        Decided refused: u64 = "refused"; // Objects for which there was no room.
+        Decided utilization_mean: f64 = "mean"; // Mean from the first eviction on.
+        Timed peak_rss_bytes: Option<u64>; // The most memory that the process has had resident.
+        Decided checksum: String; // Digest of all decisions.
+        + time: Timing; // Time of a lookup, stores and evictions included.
+    }
+}
 
 /// The published design as a whole.
 const PUBLISHED: &str = "published";
@@ -73,12 +110,6 @@ const DEFAULT: &str = "default";
 
 /// Capacities of the page, as hundredths of the bytes that all blocks take.
 const SHARES_PERCENT: [u64; 9] = [2, 3, 5, 7, 10, 15, 20, 25, 30];
-
-/// Time of a round up to which it is repeated.
-const SHORT_ROUND: Duration = Duration::from_secs(2);
-
-/// Points of the curve of utilization over time.
-const CURVE_POINTS: usize = 20;
 
 /// One row: a layout at a capacity.
 struct Row<'a> {
@@ -135,12 +166,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let label = format!("{} at {} bytes", row.layout.name, row.capacity_bytes);
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &label,
-            index,
-            rows: rows.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &label, index, rows.len());
         runs.extend(row.measure(&lanes, request, label, observer));
     }
     Ok(runs)
@@ -203,7 +229,7 @@ fn unique_bytes(trace: &Trace, layout: &Layout) -> u64 {
 }
 
 impl Row<'_> {
-    /// Runs every lane; they take turns, and short rounds are repeated.
+    /// Runs every lane; they take turns.
     fn measure(
         &self,
         lanes: &[Lane],
@@ -213,25 +239,15 @@ impl Row<'_> {
     ) -> Vec<Run> {
         let mut outcomes: Vec<Vec<Outcome>> = lanes.iter().map(|_| Vec::new()).collect();
         for round in 0..request.repeats_max() {
-            let mut round_time = Duration::ZERO;
             for (lane, outcomes) in lanes.iter().zip(&mut outcomes) {
                 let subject = lane.subject;
-                observer(Step {
-                    label,
-                    subject,
-                    round,
-                });
+                observer(label.step(subject, round));
                 let extent = Extent {
                     lookups: request.ops.unwrap_or(u64::MAX),
                     moments: request.moments,
                     capacity_bytes: self.capacity_bytes,
                 };
-                let outcome = self.replay(*lane, extent);
-                round_time += outcome.elapsed;
-                outcomes.push(outcome);
-            }
-            if round_time > SHORT_ROUND {
-                break;
+                outcomes.push(self.replay(*lane, extent));
             }
         }
         let lanes = lanes.iter().zip(&outcomes);
@@ -284,12 +300,8 @@ impl Row<'_> {
 
     fn record(&self, lane: Lane, outcomes: &[Outcome]) -> Run {
         let first = &outcomes[0];
-        let is_repeated = |other: &Outcome| other.checksum == first.checksum;
-        assert!(
-            outcomes.iter().all(is_repeated),
-            "{lane:?} decided differently this time"
-        );
-        let time = median(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+        check_agreement(lane.subject, outcomes.iter().map(|one| one.checksum));
+        let took: Vec<Took> = outcomes.iter().map(|outcome| outcome.took).collect();
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let tally = first.tally;
         // Utilization counts from the first eviction on; a pool that is never full has none.
@@ -301,63 +313,47 @@ impl Row<'_> {
         };
         let live: u128 = full.iter().map(|&live| u128::from(live)).sum();
         let utilization = live as f64 / full.len().max(1) as f64 / self.capacity_bytes as f64;
-        let run = Run::new(WORKLOAD.name, lane.subject)
-            .with("trace", self.trace_name)
-            .with("layout", self.layout.name)
-            .with("capacity_bytes", self.capacity_bytes)
-            .with(
-                "capacity_share",
-                share(self.capacity_bytes, self.unique_bytes),
-            )
-            .with(
-                "capacity_percent",
-                100.0 * share(self.capacity_bytes, self.unique_bytes),
-            )
-            .with("segments", u64::from(self.segments))
-            .with("replicas", u64::from(self.placing.replicas))
-            .with("policy", lane.policy.name)
-            .with("eviction", lane.eviction)
-            .with("requests", first.live_bytes_samples.len() as u64)
-            .with("skipped_lines", self.trace.skipped_lines)
-            .with("ops", first.lookups)
-            .with(
-                "ns_per_op",
-                time.as_nanos() as f64 / first.lookups.max(1) as f64,
-            )
-            .with("repeats", outcomes.len() as u64)
-            .with("token_hit_rate", share(first.hit_tokens, first.tokens))
-            .with("object_hit_rate", share(first.hit_objects, first.lookups))
-            .with("belady_hit_rate", self.belady_hit_rate)
-            .with("stored_bytes", first.stored_bytes)
-            .with("evicted_bytes", tally.evicted_bytes)
-            .with("moved_bytes", tally.moved_bytes)
-            .with("compaction", self.compaction.moved_per_placed)
-            .with(
-                "evicted_bytes_per_stored_byte",
-                share(tally.evicted_bytes, first.stored_bytes),
-            )
-            .with("refused", first.refused)
-            .with("utilization_mean", utilization)
-            .with(
-                "utilization_over_time",
-                self.curve(&first.live_bytes_samples),
-            )
-            .with("checksum", first.checksum.to_string());
-        let run = first.moments.describe(run);
-        if tally.victims == 0 {
-            return run;
-        }
+        let has_evicted = tally.victims > 0;
         let evicted_for = share(tally.evicted_bytes, tally.placed_by_eviction_bytes);
-        run.with("evicted_bytes_per_placed_byte", evicted_for)
-            .with("victim_age_mean", share(tally.victim_ages, tally.victims))
+        let record = Replayed {
+            subject: lane.subject.to_owned(),
+            trace: self.trace_name.to_owned(),
+            layout: self.layout.name.to_owned(),
+            capacity_bytes: self.capacity_bytes,
+            capacity_percent: 100.0 * share(self.capacity_bytes, self.unique_bytes),
+            segments: u64::from(self.segments),
+            replicas: u64::from(self.placing.replicas),
+            policy: lane.policy.name.to_owned(),
+            eviction: lane.eviction.to_owned(),
+            requests: first.live_bytes_samples.len() as u64,
+            skipped_lines: self.trace.skipped_lines,
+            ops: first.lookups,
+            time: Timing::of(&took),
+            token_hit_rate: share(first.hit_tokens, first.tokens),
+            object_hit_rate: share(first.hit_objects, first.lookups),
+            belady_hit_rate: self.belady_hit_rate,
+            stored_bytes: first.stored_bytes,
+            evicted_bytes: tally.evicted_bytes,
+            moved_bytes: tally.moved_bytes,
+            compaction: self.compaction.moved_per_placed,
+            evicted_bytes_per_stored_byte: share(tally.evicted_bytes, first.stored_bytes),
+            evicted_bytes_per_placed_byte: has_evicted.then_some(evicted_for),
+            victim_age_mean: has_evicted.then(|| share(tally.victim_ages, tally.victims)),
+            refused: first.refused,
+            utilization_mean: utilization,
+            peak_rss_bytes: peak_rss_bytes(),
+            checksum: first.checksum.to_string(),
+        };
+        let mut run = Run::of(NAME, &record);
+        first.moments.describe(&mut run);
+        run
     }
+}
 
-    /// Returns utilization at so many moments of the trace.
-    fn curve(&self, live_bytes_samples: &[u64]) -> Vec<f64> {
-        let step = live_bytes_samples.len().div_ceil(CURVE_POINTS).max(1);
-        let moments = live_bytes_samples.iter().step_by(step);
-        moments
-            .map(|&live| live as f64 / self.capacity_bytes as f64)
-            .collect()
-    }
+/// Returns the most memory that this process has had resident, if the kernel tells.
+fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes << 10)
 }

@@ -1,49 +1,66 @@
 //! What a replay is asked for beside subjects and operations.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use mc_arena::size::parse_bytes;
 use mc_segment::Strategy;
 use mc_store::{Compaction, PolicyKind};
 
 use crate::trace::layout::{LAYOUTS, Layout, MODELS, Model, model};
 use crate::trace::{BLOCK_TOKENS, BadLines, SHIPPED_NAME, Trace, TraceError};
 
-/// What to replay, and against how much room.
+/// What to replay, and against how much room: what only `replay` takes.
 ///
 /// Nothing in it stands for the shipped trace in all layouts, at the capacities of the page.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ReplayOptions {
-    /// File of the trace.
+    /// Trace to replay; without it the one that is shipped
+    #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// What to do with its malformed lines.
-    pub bad_lines: BadLines,
-    /// Bytes of the pool, each a row.
+    /// Count malformed lines of the trace instead of refusing it
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Size of the store, such as 64GiB, repeatable; without it shares of the bytes of all blocks
+    #[arg(long = "capacity", value_name = "SIZE", value_parser = parse_bytes)]
     pub capacities_bytes: Vec<u64>,
-    /// The same as percent of the bytes of all blocks.
+    /// The same as percent of the bytes of all blocks, repeatable
+    #[arg(long = "capacity-percent", value_name = "P")]
     pub capacities_percent: Vec<f64>,
-    /// Segments that the pool is divided into.
+    /// Segments that the store is divided into; without it one
+    #[arg(long, value_name = "N")]
     pub segments: Option<u32>,
-    /// Copies of each object.
+    /// Copies of each object; without it one
+    #[arg(long, value_name = "N")]
     pub replicas: Option<u32>,
-    /// Pieces that an object may be in.
+    /// Pieces that an object may be in; without it one
+    #[arg(long, value_name = "N")]
     pub extents: Option<u32>,
-    /// Name of the strategy that chooses segments.
+    /// Strategy that chooses segments, such as best-hole
+    #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
-    /// Names of policies, each a lane of every subject that lets it be chosen.
+    /// Policy of bin-ceil and adaptive, such as tail-first, repeatable; without it lru
+    #[arg(long = "policy", value_name = "NAME")]
     pub policies: Vec<String>,
-    /// Tokens of a block of the trace.
+    /// Tokens of a block of the trace; without it 512
+    #[arg(long, value_name = "N")]
     pub block_tokens: Option<u64>,
-    /// Names of layouts, each a row.
+    /// Layout of the blocks, repeatable; without it all
+    #[arg(long = "layout", value_name = "NAME")]
     pub layouts: Vec<String>,
-    /// Model whose tokens are stored.
+    /// Model whose tokens are stored, in layouts that let it be chosen
+    #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Bytes of one token instead.
+    /// Bytes of one token instead of a model
+    #[arg(long = "bytes-per-token", value_name = "N", value_parser = parse_bytes)]
     pub token_bytes: Option<u64>,
-    /// Name of the eviction.
+    /// Who is evicted, lru or window; without it both
+    #[arg(long, value_name = "NAME")]
     pub eviction: Option<String>,
-    /// Bytes that a put may move for each that it stores.
+    /// Of replay: bytes that a put may move for each that it stores, if it finds no hole
+    #[arg(long, value_name = "RATIO")]
     pub compaction: Option<f64>,
 }
 
@@ -174,7 +191,7 @@ impl ReplayOptions {
     pub fn first_given(&self) -> Option<&'static str> {
         let given = [
             ("trace", self.trace.is_some()),
-            ("skip-bad", self.bad_lines == BadLines::Skip),
+            ("skip-bad", self.skip_bad),
             ("capacity", !self.capacities_bytes.is_empty()),
             ("capacity-percent", !self.capacities_percent.is_empty()),
             ("segments", self.segments.is_some()),
@@ -227,7 +244,12 @@ impl ReplayOptions {
             source,
         })?;
         let block_tokens = self.block_tokens()?;
-        let trace = Trace::read(BufReader::new(file), self.bad_lines, block_tokens);
+        let bad_lines = if self.skip_bad {
+            BadLines::Skip
+        } else {
+            BadLines::Refuse
+        };
+        let trace = Trace::read(BufReader::new(file), bad_lines, block_tokens);
         let trace = trace.map_err(|source| ReplayError::Trace {
             path: path.clone(),
             source,
@@ -264,13 +286,7 @@ impl ReplayOptions {
 
     fn token_bytes(&self) -> Result<u64, ReplayError> {
         if let Some(bytes) = self.token_bytes {
-            let is_accepted = (1..=TOKEN_BYTES_MAX).contains(&bytes);
-            let accepted = format!("1 to {TOKEN_BYTES_MAX}");
-            return if is_accepted {
-                Ok(bytes)
-            } else {
-                Err(refused("bytes-per-token", bytes, &accepted))
-            };
+            return within("bytes-per-token", bytes, 1, TOKEN_BYTES_MAX);
         }
         let Some(name) = &self.model else {
             return Ok(DEFAULT_MODEL.token_bytes);
@@ -281,21 +297,12 @@ impl ReplayOptions {
     }
 
     pub(super) fn segments(&self) -> Result<u32, ReplayError> {
-        let segments = self.segments.unwrap_or(1);
-        if (1..=SEGMENTS_MAX).contains(&segments) {
-            return Ok(segments);
-        }
-        let accepted = format!("1 to {SEGMENTS_MAX}");
-        Err(refused("segments", segments, &accepted))
+        within("segments", self.segments.unwrap_or(1), 1, SEGMENTS_MAX)
     }
 
     pub(super) fn block_tokens(&self) -> Result<u64, ReplayError> {
         let tokens = self.block_tokens.unwrap_or(BLOCK_TOKENS);
-        if (1..=BLOCK_TOKENS_MAX).contains(&tokens) {
-            return Ok(tokens);
-        }
-        let accepted = format!("1 to {BLOCK_TOKENS_MAX}");
-        Err(refused("block-tokens", tokens, &accepted))
+        within("block-tokens", tokens, 1, BLOCK_TOKENS_MAX)
     }
 
     /// Returns the budget of moves; nothing is moved if none is given.
@@ -303,10 +310,7 @@ impl ReplayOptions {
         let Some(moved_per_placed) = self.compaction else {
             return Ok(Compaction::OFF);
         };
-        if !(0.0..=COMPACTION_MAX).contains(&moved_per_placed) {
-            let accepted = format!("0 to {COMPACTION_MAX}");
-            return Err(refused("compaction", moved_per_placed, &accepted));
-        }
+        let moved_per_placed = within("compaction", moved_per_placed, 0.0, COMPACTION_MAX)?;
         Ok(Compaction {
             moved_per_placed,
             bytes_per_call_max: u64::MAX,
@@ -315,17 +319,11 @@ impl ReplayOptions {
 
     /// Returns copies, pieces and the strategy.
     pub(super) fn placing(&self) -> Result<Placing, ReplayError> {
-        let placing = Placing {
-            replicas: self.replicas.unwrap_or(1),
-            extents: self.extents.unwrap_or(1),
+        Ok(Placing {
+            replicas: within("replicas", self.replicas.unwrap_or(1), 1, COUNT_MAX)?,
+            extents: within("extents", self.extents.unwrap_or(1), 1, COUNT_MAX)?,
             strategy: self.strategy()?,
-        };
-        for (option, count) in [("replicas", placing.replicas), ("extents", placing.extents)] {
-            if !(1..=COUNT_MAX).contains(&count) {
-                return Err(refused(option, count, &format!("1 to {COUNT_MAX}")));
-            }
-        }
-        Ok(placing)
+        })
     }
 
     fn strategy(&self) -> Result<Strategy, ReplayError> {
@@ -359,6 +357,19 @@ impl ReplayOptions {
         let known = known.ok_or_else(|| refused("eviction", name, &EVICTIONS.join(", ")))?;
         Ok(vec![known])
     }
+}
+
+/// Returns a value that lies within its limits.
+fn within<T: PartialOrd + Display>(
+    option: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<T, ReplayError> {
+    if least <= value && value <= most {
+        return Ok(value);
+    }
+    Err(refused(option, value, &format!("{least} to {most}")))
 }
 
 fn refused(option: &'static str, value: impl ToString, accepted: &str) -> ReplayError {

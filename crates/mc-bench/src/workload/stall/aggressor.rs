@@ -29,6 +29,8 @@ const SEGMENT_STRIDE: u64 = 1 << 40;
 pub(super) struct Aggressor {
     /// Name in every output.
     pub(super) name: &'static str,
+    /// What it does.
+    pub(super) summary: &'static str,
     /// Makes a store of so many objects, and what is done to it.
     pub(super) prepare: fn(usize) -> Attack,
 }
@@ -44,34 +46,42 @@ pub(super) struct Attack {
 pub(super) const AGGRESSORS: &[Aggressor] = &[
     Aggressor {
         name: "skewed_put",
+        summary: "puts of 1 MiB into a full segment, between which tiny objects lie",
         prepare: skewed_put,
     },
     Aggressor {
         name: "put_in_pieces",
+        summary: "a put in as many pieces as the options allow, where every other object has left",
         prepare: put_in_pieces,
     },
     Aggressor {
         name: "refused_put_leased",
+        summary: "puts into a full segment, all of it leased",
         prepare: refused_put_leased,
     },
     Aggressor {
         name: "refused_put_pinned",
+        summary: "puts into a full segment, all of it pinned",
         prepare: refused_put_pinned,
     },
     Aggressor {
         name: "watermark",
+        summary: "puts that pass the high watermark of 95 % again and again, until 70 % are left",
         prepare: watermark,
     },
     Aggressor {
         name: "snapshot",
+        summary: "asks for all keys",
         prepare: snapshot,
     },
     Aggressor {
         name: "unmount",
+        summary: "unmounts the segment that all objects are in, once",
         prepare: unmount,
     },
     Aggressor {
         name: "mount",
+        summary: "mounts 1,000 segments, once",
         prepare: mount,
     },
 ];

@@ -13,6 +13,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::pin;
 use crate::probe::{histogram, nanoseconds, thread_time};
+use crate::timing::Took;
 
 use super::aggressor::{Attack, OBJECT_BYTES, VICTIM, victim_key};
 use super::delays::{Delays, this_thread};
@@ -234,18 +235,12 @@ impl Felt {
         self.times.max()
     }
 
-    /// Returns the number of the victim's calls.
-    pub(super) fn ops(&self) -> u64 {
-        self.times.len()
-    }
-
-    /// Returns the time that they took together.
-    pub(super) fn nanoseconds(&self) -> u64 {
-        nanoseconds(self.elapsed)
-    }
-
-    /// Returns the processor time of the victim.
-    pub(super) fn processor_ns(&self) -> u64 {
-        nanoseconds(self.processor)
+    /// Returns what the victim's calls took together.
+    pub(super) fn took(&self) -> Took {
+        Took {
+            wall: self.elapsed,
+            processor: Some(self.processor),
+            ops: self.times.len(),
+        }
     }
 }

@@ -1,21 +1,14 @@
 //! Stall: what a thread waits for while another one does the worst it may to the same store.
-//!
-//! The *victim* reads, puts and removes objects of its own and reads the clock around each call. The
-//! *aggressor* calls the store in one of the ways that [`aggressor`] lists, at 10³ to 10⁶ objects. In
-//! the control, the other thread only computes: what the victim waits for then is the machine's.
-//! Control and attack take turns; of each figure the median over the rounds counts, so that a moment
-//! of the machine that hits one round does not.
-//!
-//! Both threads are pinned, each to a core of its own where there are two. Beside the longest call
-//! stands the longest *wait*: the call less the time that one of the two threads was ready and had no
-//! core, which other work on the machine takes from them.
 
 mod aggressor;
 mod delays;
 mod duel;
+mod report;
 
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::Timing;
 
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
@@ -30,15 +23,47 @@ const SUBJECT: &str = "mc-store";
 pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "a get or put while another thread does the worst it may: beside a thread that computes",
-    subjects: &[SUBJECT],
+    subjects: || {
+        vec![Described::new(
+            SUBJECT,
+            "the store, read and written by two threads",
+        )]
+    },
     skipped: &[],
     sizes: Sizes::Fixed,
+    is_seeded: false,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-segment", "mc-store"],
+    fields: fields::<Stall>,
+    page: report::PAGE,
     run,
 };
 
-/// Objects of the aggressor, a row each, with the rounds of the row: filling a store takes longer
-/// than the rounds.
-const OBJECTS: [(usize, usize); 4] = [(1_000, 3), (10_000, 3), (100_000, 3), (1_000_000, 1)];
+record! {
+    /// One aggressor at one number of objects; medians over the rounds.
+    pub(super) struct Stall {
+        Row subject: String; // Always the store.
+        Row aggressor: String = "aggressor"; // What the other thread does.
+        Row objects: u64 = "objects"; // Objects that are stored.
+        Timed ops: u64; // Calls of the victim in all rounds.
+        Decided seed: u64; // What its calls are drawn from.
+        Timed victim_p99_ns: u64; // Of the victim beside the aggressor: 99 of 100 calls take at most so long.
+        Timed victim_p999_ns: u64 = "p99.9 ns"; // 999 of 1,000.
+        Timed victim_max_ns: u64 = "longest ns"; // The longest call.
+        Timed victim_get_max_ns: u64; // The longest read.
+        Timed victim_wait_max_ns: u64 = "waited ns"; // The longest call, less the time that one of the threads was ready and had no core.
+        Timed control_p99_ns: u64; // The same beside a thread that only computes.
+        Timed control_p999_ns: u64 = "control p99.9"; // 999 of 1,000.
+        Timed control_max_ns: u64 = "control longest"; // The longest call.
+        Timed control_wait_max_ns: u64; // Less the time without a core.
+        Timed aggressor_calls: u64; // Calls of the aggressor.
+        Timed aggressor_cpu_ns: u64; // Processor time of its longest call.
+        + time: Timing; // Time of a call.
+    }
+}
+
+/// Objects of the aggressor, a row each.
+const OBJECTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// The most objects of a quick run.
 const OBJECTS_QUICK: usize = 100_000;
@@ -46,27 +71,14 @@ const OBJECTS_QUICK: usize = 100_000;
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let mut runs = Vec::new();
     for (index, aggressor) in AGGRESSORS.iter().enumerate() {
-        let label = Label {
-            workload: NAME,
-            row: aggressor.name,
-            index,
-            rows: AGGRESSORS.len(),
-        };
-        for (objects, rounds) in OBJECTS {
-            let (is_run, rounds) = match request.effort {
-                Effort::Full => (true, rounds),
-                Effort::Quick => (objects <= OBJECTS_QUICK, 1),
-            };
-            if !is_run {
+        let label = Label::new(NAME, aggressor.name, index, AGGRESSORS.len());
+        for objects in OBJECTS {
+            if request.effort == Effort::Quick && objects > OBJECTS_QUICK {
                 continue;
             }
             let mut row = Row::default();
-            for round in 0..rounds {
-                observer(Step {
-                    label,
-                    subject: SUBJECT,
-                    round,
-                });
+            for round in 0..request.repeats_max() {
+                observer(label.step(SUBJECT, round));
                 row.run(aggressor, objects, request);
             }
             runs.push(row.record(aggressor, objects, request));
@@ -94,27 +106,27 @@ impl Row {
     fn record(&self, aggressor: &Aggressor, objects: usize, request: &Request) -> Run {
         let attack = |figure: fn(&Felt) -> u64| middle(&self.attacks, figure);
         let control = |figure: fn(&Felt) -> u64| middle(&self.controls, figure);
-        let ops: u64 = self.attacks.iter().map(|felt| felt.ops()).sum();
-        let sum = |figure: fn(&Felt) -> u64| self.attacks.iter().map(figure).sum::<u64>() as f64;
-        Run::new(NAME, SUBJECT)
-            .with("aggressor", aggressor.name)
-            .with("objects", objects as u64)
-            .with("ops", ops)
-            .with("seed", request.seed)
-            .with("repeats", self.attacks.len() as u64)
-            .with("ns_per_op", sum(Felt::nanoseconds) / ops as f64)
-            .with("cpu_ns_per_op", sum(Felt::processor_ns) / ops as f64)
-            .with("victim_p99_ns", attack(|felt| felt.at(0.99)))
-            .with("victim_p999_ns", attack(|felt| felt.at(0.999)))
-            .with("victim_max_ns", attack(Felt::max))
-            .with("victim_get_max_ns", attack(|felt| felt.get_max_ns))
-            .with("victim_wait_max_ns", attack(|felt| felt.wait_max_ns))
-            .with("control_p99_ns", control(|felt| felt.at(0.99)))
-            .with("control_p999_ns", control(|felt| felt.at(0.999)))
-            .with("control_max_ns", control(Felt::max))
-            .with("control_wait_max_ns", control(|felt| felt.wait_max_ns))
-            .with("aggressor_calls", attack(|felt| felt.calls))
-            .with("aggressor_cpu_ns", attack(|felt| felt.call_max_ns))
+        let took: Vec<_> = self.attacks.iter().map(Felt::took).collect();
+        let record = Stall {
+            subject: SUBJECT.to_owned(),
+            aggressor: aggressor.name.to_owned(),
+            objects: objects as u64,
+            ops: took.iter().map(|took| took.ops).sum(),
+            seed: request.seed,
+            time: Timing::of(&took),
+            victim_p99_ns: attack(|felt| felt.at(0.99)),
+            victim_p999_ns: attack(|felt| felt.at(0.999)),
+            victim_max_ns: attack(Felt::max),
+            victim_get_max_ns: attack(|felt| felt.get_max_ns),
+            victim_wait_max_ns: attack(|felt| felt.wait_max_ns),
+            control_p99_ns: control(|felt| felt.at(0.99)),
+            control_p999_ns: control(|felt| felt.at(0.999)),
+            control_max_ns: control(Felt::max),
+            control_wait_max_ns: control(|felt| felt.wait_max_ns),
+            aggressor_calls: attack(|felt| felt.calls),
+            aggressor_cpu_ns: attack(|felt| felt.call_max_ns),
+        };
+        Run::of(NAME, &record)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Threads that start together on one filled subject, and what a phase of them gives.
 
 use std::iter::Sum;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::pin;
-use crate::probe::{Clocked, Probe, Unclocked, histogram, thread_time};
+use crate::probe::{Clocked, Probe, Unclocked, histogram};
+use crate::timing::Took;
+use crate::workload::threads::{Span, merged, timed, together, took};
 
 use super::plan::{Asked, Key, Load, Scenario};
 use super::subject::Subject;
@@ -40,16 +38,14 @@ pub(super) struct Filled<'k, S> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Throughput {
     /// From the first call of the first thread to the last of the last.
-    pub(super) elapsed: Duration,
-    /// Processor time of all threads.
-    pub(super) processor: Duration,
+    pub(super) took: Took,
     pub(super) tally: Tally,
 }
 
 /// What a phase gives that times each call.
 #[derive(Clone, Debug)]
 pub(super) struct Latency {
-    times: Histogram<u64>,
+    pub(super) times: Histogram<u64>,
     pub(super) tally: Tally,
 }
 
@@ -64,14 +60,8 @@ pub(super) struct Tally {
     pub(super) unexpected: u64,
 }
 
-/// What one thread did.
-struct Part<P> {
-    start: Instant,
-    end: Instant,
-    processor: Duration,
-    tally: Tally,
-    probe: P,
-}
+/// What one thread did: when, how its calls ended, and its probe.
+type Part<P> = (Span, Tally, P);
 
 /// Makes a subject and fills it.
 pub(super) fn filled<S: Subject + 'static>(filling: Filling<'_>) -> Box<dyn Measure + '_> {
@@ -87,38 +77,18 @@ pub(super) fn filled<S: Subject + 'static>(filling: Filling<'_>) -> Box<dyn Meas
 impl<S: Subject> Filled<'_, S> {
     /// Runs all threads of a load.
     fn phase<P: Probe + Send>(&self, load: &Load, probe: impl Fn() -> P) -> Vec<Part<P>> {
-        let barrier = Barrier::new(load.threads);
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..load.threads)
-                .map(|thread| {
-                    let (barrier, probe) = (&barrier, probe());
-                    scope.spawn(move || {
-                        pin::in_turn(thread);
-                        let requests = load.requests(thread, self.keys);
-                        barrier.wait();
-                        self.work(load.scenario, &requests, probe)
-                    })
-                })
-                .collect();
-            let joined = workers.into_iter().map(|worker| worker.join());
-            joined.map(|part| part.expect("no worker panics")).collect()
+        let probes = (0..load.threads).map(|_| probe()).collect();
+        together(probes, |thread, mut probe: P, barrier| {
+            let requests = load.requests(thread, self.keys);
+            barrier.wait();
+            let mut tally = Tally::default();
+            let (span, ()) = timed(|| {
+                for &asked in &requests {
+                    probe.time(|| self.serve(load.scenario, asked, &mut tally));
+                }
+            });
+            (span, tally, probe)
         })
-    }
-
-    /// Runs one thread. Its own clocks start when it first runs after the barrier.
-    fn work<P: Probe>(&self, scenario: Scenario, requests: &[Asked], mut probe: P) -> Part<P> {
-        let mut tally = Tally::default();
-        let (start, used) = (Instant::now(), thread_time());
-        for &asked in requests {
-            probe.time(|| self.serve(scenario, asked, &mut tally));
-        }
-        Part {
-            processor: thread_time() - used,
-            end: Instant::now(),
-            start,
-            tally,
-            probe,
-        }
     }
 
     #[inline]
@@ -155,33 +125,19 @@ impl<S: Subject> Filled<'_, S> {
 impl<S: Subject> Measure for Filled<'_, S> {
     fn throughput(&self, load: &Load) -> Throughput {
         let parts = self.phase(load, || Unclocked);
-        let start = parts.iter().map(|part| part.start).min();
-        let end = parts.iter().map(|part| part.end).max();
-        let elapsed = start.zip(end).map(|(start, end)| end - start);
+        let ops = load.threads * load.calls * load.scenario.keys_per_call();
         Throughput {
-            elapsed: elapsed.expect("there is at least one thread"),
-            processor: parts.iter().map(|part| part.processor).sum(),
-            tally: parts.iter().map(|part| part.tally).sum(),
+            took: took(parts.iter().map(|(span, ..)| *span), ops as u64),
+            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
         }
     }
 
     fn latency(&self, load: &Load) -> Latency {
         let parts = self.phase(load, || Clocked(histogram()));
-        let mut times = histogram();
-        for Part { probe, .. } in &parts {
-            times += &probe.0;
-        }
         Latency {
-            times,
-            tally: parts.iter().map(|part| part.tally).sum(),
+            times: merged(parts.iter().map(|(.., probe)| probe)),
+            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
         }
-    }
-}
-
-impl Latency {
-    /// Returns the time in nanoseconds that a share of the calls stays within.
-    pub(super) fn at(&self, share: f64) -> u64 {
-        self.times.value_at_quantile(share)
     }
 }
 

@@ -1,35 +1,26 @@
 //! Store: objects under keys, read and written by 1, 2 and 16 threads, beside three caches.
 //!
-//! Five scenarios with keys of 32 bytes. The caches hold a value of the size of a
-//! descriptor for each key and count entries, so that all evict alike; the store holds places of a
-//! segment that nobody writes to. Throughput and latency come from separate phases, so that no clock
-//! is read in the loop whose throughput counts. What memory an object takes is measured apart, in a
-//! process for each subject.
-//!
-//! It models the worst contention: threads are pinned to the cores in turn and do nothing but ask.
-//! Keys are as likely as each other, so that hit rates tell nothing about policies; `replay` does.
-//!
 //! `subject` is what is compared, `plan` what is asked, `measure` starts and times the threads,
 //! [`memory`] looks at the process.
 
 mod measure;
 pub mod memory;
 mod plan;
+mod report;
 mod subject;
 
-use std::time::Duration;
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
+use crate::timing::{REPEATS, Took};
 
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
-use crate::stats::median;
-
+use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
 use self::measure::{Filling, Latency, Measure, Tally, Throughput};
 use self::memory::MemoryUse;
 use self::plan::{Key, Load, SCENARIOS, Scenario, keys};
-
-pub use self::subject::{Entry, SUBJECTS};
+use self::subject::{Entry, SUBJECTS};
 
 const NAME: &str = "store";
 
@@ -37,17 +28,32 @@ const NAME: &str = "store";
 pub(super) const WORKLOAD: Workload = Workload {
     name: NAME,
     summary: "1, 2 and 16 threads on one store, beside caches: hits, misses, evictions, memory per object",
-    subjects: subject::NAMES,
+    subjects: || Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[],
     sizes: Sizes::Fixed,
+    is_seeded: false,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-segment", "mc-store"],
+    fields: fields::<Served>,
+    page: report::PAGE,
     run,
 };
 
+record! {
+    /// The store, or a cache, in one scenario with one number of threads.
+    pub(super) struct Served {
+        + threaded: Threaded;
+        Row objects: u64; // Objects that are stored at first.
+        Timed hit_rate: f64 = "found"; // Keys found, of those looked up.
+        Timed unexpected_results: u64; // Calls that did not end as the scenario expects.
+        Decided memory_objects: u64; // Objects whose memory was measured.
+        Timed bytes_per_object: f64 = "B/object"; // Memory of one of them, all in.
+        Timed given_back: f64; // Share of it that was given back when all had left.
+    }
+}
+
 /// Numbers of threads, in the order of the output.
 pub const THREADS: [usize; 3] = [1, 2, 16];
-
-/// Repeats of each row. Odd, so that the median is one of them.
-const REPEATS: usize = 3;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +64,6 @@ struct Extent {
     memory_objects: u64,
     /// Keys that are asked for in a phase, by all threads together.
     ops: usize,
-    repeats: usize,
 }
 
 impl Extent {
@@ -68,13 +73,11 @@ impl Extent {
                 objects: 100_000,
                 memory_objects: 1_000_000,
                 ops: 1 << 17,
-                repeats: REPEATS,
             },
             Effort::Quick => Self {
                 objects: 10_000,
                 memory_objects: 100_000,
                 ops: 1 << 14,
-                repeats: 1,
             },
         };
         let asked = request.ops.and_then(|ops| usize::try_from(ops).ok());
@@ -96,12 +99,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let keys = keys(extent.objects, request.seed);
     let mut runs = Vec::new();
     for (index, &scenario) in SCENARIOS.iter().enumerate() {
-        let label = Label {
-            workload: NAME,
-            row: scenario.name(),
-            index,
-            rows: SCENARIOS.len(),
-        };
+        let label = Label::new(NAME, scenario.name(), index, SCENARIOS.len());
         let mut lanes: Vec<Lane<'_>> = entries
             .iter()
             .zip(&memory)
@@ -109,14 +107,10 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
             .collect();
         for threads in THREADS {
             let load = load(extent, scenario, threads, request.seed);
-            for round in 0..extent.repeats {
+            for round in 0..REPEATS {
                 for lane in &mut lanes {
                     let subject = lane.entry.name;
-                    observer(Step {
-                        label,
-                        subject,
-                        round,
-                    });
+                    observer(label.step(subject, round));
                     lane.run(&load);
                 }
             }
@@ -172,29 +166,18 @@ impl<'k> Lane<'k> {
     fn record(&mut self, load: &Load, extent: Extent) -> Run {
         let rounds = std::mem::take(&mut self.rounds);
         let latency = self.latency.take().expect("at least one round has run");
-        let middle = |time: fn(&Throughput) -> Duration| median(rounds.iter().map(time).collect());
-        let seconds = middle(|round| round.elapsed).as_secs_f64();
-        let processor = middle(|round| round.processor).as_secs_f64();
-        let ops = (load.threads * load.calls * load.scenario.keys_per_call()) as u64;
+        let repeats: Vec<Took> = rounds.iter().map(|round| round.took).collect();
         let tally: Tally = rounds.iter().map(|round| round.tally).sum();
-        let unexpected = tally.unexpected + latency.tally.unexpected;
-        Run::new(NAME, self.entry.name)
-            .with("scenario", load.scenario.name())
-            .with("threads", load.threads as u64)
-            .with("objects", extent.objects as u64)
-            .with("ops", ops)
-            .with("seed", load.seed)
-            .with("repeats", rounds.len() as u64)
-            .with("ops_per_second", ops as f64 / seconds)
-            .with("ns_per_op", seconds * 1e9 / ops as f64)
-            .with("cpu_ns_per_op", processor * 1e9 / ops as f64)
-            .with("p50_ns", latency.at(0.50))
-            .with("p99_ns", latency.at(0.99))
-            .with("p999_ns", latency.at(0.999))
-            .with("hit_rate", tally.hits as f64 / tally.reads.max(1) as f64)
-            .with("unexpected_results", unexpected)
-            .with("memory_objects", self.memory.objects)
-            .with("bytes_per_object", self.memory.bytes_per_object())
-            .with("given_back", self.memory.given_back())
+        let row = (self.entry.name, load.scenario.name(), load.threads);
+        let record = Served {
+            threaded: Threaded::of(row, load.seed, &repeats, &latency.times),
+            objects: extent.objects as u64,
+            hit_rate: tally.hits as f64 / tally.reads.max(1) as f64,
+            unexpected_results: tally.unexpected + latency.tally.unexpected,
+            memory_objects: self.memory.objects,
+            bytes_per_object: self.memory.bytes_per_object(),
+            given_back: self.memory.given_back(),
+        };
+        Run::of(NAME, &record)
     }
 }

@@ -41,11 +41,11 @@ pub(super) trait Subject: Send + Sync + Sized {
 
 /// One row of the subject table.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Name on the command line and in every output.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// One line for `mc-bench list` and for the page.
-    pub summary: &'static str,
+    pub(super) summary: &'static str,
     /// Fills a fresh instance.
     pub(super) fill: for<'k> fn(Filling<'k>) -> Box<dyn Measure + 'k>,
     /// Fills and empties a fresh instance with so many objects, and tells what memory that took.
@@ -53,24 +53,21 @@ pub struct Entry {
 }
 
 /// Every subject, in the order of the output.
-pub const SUBJECTS: [Entry; 4] = [
+pub(super) const SUBJECTS: [Entry; 4] = [
     entry::<ObjectStore>(
-        NAMES[0],
+        "mc-store",
         "the store: what is found is leased; a put places the object",
     ),
-    entry::<Moka>(NAMES[1], "a cache with TinyLFU, bookkeeping in batches"),
+    entry::<Moka>("moka", "a cache with TinyLFU, bookkeeping in batches"),
     entry::<QuickCache>(
-        NAMES[2],
+        "quick_cache",
         "a cache in shards with S3-FIFO, a lock for each shard",
     ),
     entry::<Foyer>(
-        NAMES[3],
+        "foyer-memory",
         "the memory part of a hybrid cache, in shards; what is found is counted",
     ),
 ];
-
-/// Names of all subjects, in the order of the table.
-pub(super) const NAMES: &[&str] = &["mc-store", "moka", "quick_cache", "foyer-memory"];
 
 const fn entry<S: Subject + 'static>(name: &'static str, summary: &'static str) -> Entry {
     Entry {

@@ -13,15 +13,6 @@ const BASE: u64 = 1 << 32;
 /// Hosts of a cluster, if it has as many segments.
 const HOSTS: usize = 10;
 
-/// Whether the segments have one size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Skew {
-    /// All have the same.
-    None,
-    /// One and a half times as much for every second, half as much for the others.
-    Alternating,
-}
-
 /// A pool, and what was mounted in it.
 pub(super) struct Cluster {
     pub(super) pool: SegmentPool,
@@ -32,27 +23,8 @@ pub(super) struct Cluster {
     fit: Fit,
 }
 
-impl Skew {
-    pub(super) const ALL: [Self; 2] = [Self::None, Self::Alternating];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::None => "no",
-            Self::Alternating => "yes",
-        }
-    }
-
-    const fn bytes(self, index: usize, bytes: u64) -> u64 {
-        match self {
-            Self::None => bytes,
-            Self::Alternating if index.is_multiple_of(2) => bytes / 2 * 3,
-            Self::Alternating => bytes / 2,
-        }
-    }
-}
-
 impl Cluster {
-    pub(super) fn new(segments: usize, bytes: u64, skew: Skew, entry: &Entry, seed: u64) -> Self {
+    pub(super) fn new(segments: usize, bytes: u64, entry: &Entry, seed: u64) -> Self {
         let mut cluster = Self {
             pool: SegmentPool::new(SegmentPoolOptions {
                 strategy: entry.strategy,
@@ -67,7 +39,7 @@ impl Cluster {
         for index in 0..segments {
             let host = format!("node_{}", index / per_host);
             let name = format!("{host}_seg_{}", index % per_host);
-            cluster.mount(name, host, skew.bytes(index, bytes));
+            cluster.mount(name, host, bytes);
         }
         cluster
     }
@@ -88,7 +60,6 @@ impl Cluster {
                 fit: self.fit,
                 ..SegmentOptions::default()
             },
-            // Far enough apart for the larger ones.
             ..SegmentInfo::new(
                 SegmentId(index.into()),
                 name,

@@ -5,9 +5,6 @@ use mc_segment::PlacedBuffer;
 use super::cluster::Cluster;
 use super::measure::{Outcome, stddev, stddev_of};
 
-/// Sizes of the objects, one to a row.
-pub(super) const SIZES: [u64; 3] = [512 << 10, 8 << 20, 32 << 20];
-
 /// Refusals in a row after which a pool counts as full.
 const REFUSALS_MAX: u32 = 10;
 
@@ -129,10 +126,7 @@ pub(super) fn scale_out(mut cluster: Cluster, size: u64, replicas: u32) -> Outco
     let new_capacity = 1.0 - old_capacity / cluster.capacity() as f64;
     let converged_at = even_since.map_or(1.0, |done| done as f64 / puts as f64);
     let new_load = early_new as f64 / early.max(1) as f64 / new_capacity;
-    outcome.extra = Vec::from([
-        ("converged_at", converged_at),
-        ("new_segments_load", new_load),
-    ]);
+    outcome.joined = Some([converged_at, new_load]);
     outcome
 }
 

@@ -1,16 +1,52 @@
 //! The clock of the scenarios and what they report.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mc_segment::{PlacedBuffer, PoolStats, SegmentId};
 
 use crate::churn::Checksum;
-use crate::record::Run;
+use crate::probe::{histogram, nanoseconds};
+use crate::record::record;
+use crate::row::check_agreement;
+use crate::timing::{Rate, Timing, Took};
 
-/// Longest time of a put that the histogram tells apart from longer ones, in nanoseconds.
-const TIME_MAX: u64 = 60_000_000_000;
+record! {
+    /// One strategy on one row.
+    pub(super) struct Strategies {
+        Row subject: String = "subject"; // The strategy, with the fit inside.
+        Row scenario: String = "scenario"; // What happens to the pool.
+        Decided strategy: String; // Name of the strategy alone.
+        Row segments: u64 = "segments"; // Segments.
+        Row replicas: u64 = "replicas"; // Copies of each object.
+        Row alloc_size: Option<u64>; // Bytes of an object, if all have one size.
+        Row pattern: Option<String> = "pattern"; // The mix of sizes of a churn.
+        Row eviction: Option<String> = "eviction"; // Who leaves in a churn.
+        Decided seed: u64; // What requests are drawn from.
+        + measured: Measured; // What came of it.
+    }
+}
+
+record! {
+    /// What came of the puts of a row.
+    pub(super) struct Measured {
+        Decided ops: u64; // Timed puts.
+        Timed p50_ns: u64; // Half of the puts take at most so long.
+        Timed p99_ns: u64 = "p99 ns"; // 99 of 100.
+        Decided utilization_mean: f64 = "mean"; // Mean over the samples of live bytes over capacity.
+        Decided utilization_stddev: f64; // Standard deviation over the segments of their utilization at the end.
+        Decided fragmentation_mean: f64; // Mean over the samples of the share of free bytes outside the largest hole of their segment.
+        Decided refused: u64 = "refused"; // Puts without a single replica.
+        Decided partial: u64; // Puts with fewer replicas than asked for.
+        Decided evicted: u64; // Objects evicted.
+        Decided wrongly_refused: u64; // Refusals although one segment had a hole of the size.
+        Decided converged_at: Option<f64>; // Share of the puts after which segments that joined were even for good; 1 if they never were.
+        Decided new_segments_load: Option<f64>; // How many times their share of the capacity they were given of the first tenth of the puts.
+        Decided checksum: String; // Digest of all placements.
+        + rate: Rate; // Puts of one thread.
+        + time: Timing; // Time of a put, the clock included.
+    }
+}
 
 /// Times of puts. The percentiles are those of one histogram: the least time that so large a share
 /// of the puts did not exceed, to three digits.
@@ -18,9 +54,6 @@ pub(super) struct Clock {
     times: Histogram<u64>,
     elapsed: Duration,
 }
-
-/// Empty puts by which the clock is timed itself.
-const CLOCK_ROUNDS: u32 = 1_000;
 
 /// Result of a row.
 pub(super) struct Outcome {
@@ -39,16 +72,15 @@ pub(super) struct Outcome {
     pub(super) utilization_stddev: f64,
     /// Mean over the samples of the share of free bytes outside the largest hole of their segment.
     pub(super) fragmentation_mean: f64,
-    /// What the scenario reports beside.
-    pub(super) extra: Vec<(&'static str, f64)>,
+    /// Of segments that joined: when they were even, and how much they were given at first.
+    pub(super) joined: Option<[f64; 2]>,
     pub(super) checksum: Checksum,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        let times = Histogram::new_with_bounds(1, TIME_MAX, 3);
         Self {
-            times: times.expect("three digits are allowed"),
+            times: histogram(),
             elapsed: Duration::ZERO,
         }
     }
@@ -60,19 +92,19 @@ impl Clock {
         let result = put();
         let elapsed = start.elapsed();
         self.elapsed += elapsed;
-        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(TIME_MAX);
-        self.times.saturating_record(nanoseconds);
+        self.times.saturating_record(nanoseconds(elapsed));
         result
     }
-}
 
-/// Returns the median time of a put that does nothing, in nanoseconds.
-fn clock_ns() -> u64 {
-    let mut clock = Clock::new();
-    for _ in 0..CLOCK_ROUNDS {
-        clock.time(|| black_box(0));
+    /// Returns what the puts took.
+    fn took(&self) -> Took {
+        Took {
+            wall: self.elapsed,
+            // Asking for it would take as long as a put.
+            processor: None,
+            ops: self.times.len(),
+        }
     }
-    clock.times.value_at_quantile(0.50)
 }
 
 impl Outcome {
@@ -86,7 +118,7 @@ impl Outcome {
             utilization_mean: 0.0,
             utilization_stddev: 0.0,
             fragmentation_mean: 0.0,
-            extra: Vec::new(),
+            joined: None,
             checksum: Checksum::new(),
         }
     }
@@ -102,28 +134,32 @@ impl Outcome {
         }
     }
 
-    pub(super) fn record(&self, run: Run, seed: u64) -> Run {
-        let puts = self.clock.times.len();
-        let seconds = self.clock.elapsed.as_secs_f64();
-        let run = run
-            .with("ops", puts)
-            .with("seed", seed)
-            .with("ops_per_second", puts as f64 / seconds)
-            .with("ns_per_op", seconds * 1e9 / puts as f64)
-            .with("p50_ns", self.clock.times.value_at_quantile(0.50))
-            .with("p99_ns", self.clock.times.value_at_quantile(0.99))
-            .with("clock_p50_ns", clock_ns())
-            .with("utilization_mean", self.utilization_mean)
-            .with("utilization_stddev", self.utilization_stddev)
-            .with("fragmentation_mean", self.fragmentation_mean)
-            .with("refused", self.refused)
-            .with("partial", self.partial)
-            .with("evicted", self.evicted)
-            .with("wrongly_refused", self.wrongly_refused);
-        let extra = self.extra.iter();
-        extra
-            .fold(run, |run, &(name, value)| run.with(name, value))
-            .with("checksum", self.checksum.to_string())
+    /// Returns the report of equal rounds.
+    pub(super) fn report(rounds: &[Self]) -> Measured {
+        let first = &rounds[0];
+        check_agreement("a strategy", rounds.iter().map(|one| one.checksum));
+        let took: Vec<Took> = rounds.iter().map(|round| round.clock.took()).collect();
+        let mut times = histogram();
+        for round in rounds {
+            times += &round.clock.times;
+        }
+        Measured {
+            ops: first.clock.times.len(),
+            rate: Rate::of(&took, 1),
+            time: Timing::of(&took),
+            p50_ns: times.value_at_quantile(0.50),
+            p99_ns: times.value_at_quantile(0.99),
+            utilization_mean: first.utilization_mean,
+            utilization_stddev: first.utilization_stddev,
+            fragmentation_mean: first.fragmentation_mean,
+            refused: first.refused,
+            partial: first.partial,
+            evicted: first.evicted,
+            wrongly_refused: first.wrongly_refused,
+            converged_at: first.joined.map(|[converged_at, _]| converged_at),
+            new_segments_load: first.joined.map(|[_, load]| load),
+            checksum: first.checksum.to_string(),
+        }
     }
 }
 

@@ -1,106 +1,88 @@
 //! Strategies: which segment of a pool is given an object.
 //!
-//! Three scenarios: a pool is filled and nothing is freed (`fillup`), empty segments join one that
-//! is half full (`scaleout`), and a full pool takes objects of different sizes for others that are
-//! evicted (`churn`). One thread places, the segments are remote, so that nothing but the choice and
-//! the allocators is timed.
-//!
-//! It models one writer of a store at a time. It does not model the transfer, nor how fast each host
-//! can take what it is given; that is why it reports how evenly the strategies spread.
-//!
-//! The whole matrix (`--full`), with up to 1024 segments and three replicas, takes about five minutes.
-//! With so many segments most of the time of a put is cache misses: the next one is in another segment,
-//! whose tables have left the cache since they were last used.
-//!
 //! `cluster` makes the pools, `fill` and `churn` are the scenarios, `measure` the clock.
 
 mod churn;
 mod cluster;
 mod fill;
 mod measure;
+mod report;
 
 use mc_segment::{Fit, Strategy};
 
 use crate::pin;
-use crate::record::Run;
-use crate::row::{Label, Observer, Step};
+use crate::record::{Run, fields};
+use crate::row::{Label, Observer};
+use crate::subject::Described;
 
-use super::{Effort, Matrix, Request, RequestError, Sizes, Workload};
+use super::{Effort, Request, RequestError, Sizes, Workload};
 
-use self::cluster::{Cluster, Skew};
-use self::measure::Outcome;
+use self::cluster::Cluster;
+use self::measure::{Outcome, Strategies};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "strategies",
     summary: "a pool of segments: filling, growing, and churn of different sizes, by strategy",
-    subjects: &NAMES,
+    subjects: || SUBJECTS.map(|entry| entry.described).to_vec(),
     skipped: &[],
     sizes: Sizes::Fixed,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-segment"],
+    fields: fields::<Strategies>,
+    page: report::PAGE,
     run,
 };
 
 /// A strategy, and the fit within the segments.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Name on the command line and in the records.
-    pub name: &'static str,
-    /// One line for `mc-bench list`.
-    pub summary: &'static str,
+struct Entry {
+    described: Described,
     strategy: Strategy,
     fit: Fit,
 }
 
 /// What can be measured, in the order of the output.
-pub const SUBJECTS: [Entry; 6] = [
+const SUBJECTS: [Entry; 6] = [
     Entry {
-        name: "random-bin-ceil",
-        summary: "any segment, with the published fit inside: sizes rounded up to bins",
-        strategy: Strategy::Random,
         fit: Fit::BinCeil,
+        ..entry(
+            "random-bin-ceil",
+            "any segment, with the published fit inside: sizes rounded up to bins",
+            Strategy::Random,
+        )
     },
-    Entry {
-        name: "random-segment",
-        summary: "any segment",
-        strategy: Strategy::Random,
-        fit: Fit::Adaptive,
-    },
-    Entry {
-        name: "free-ratio-first",
-        summary: "of six segments the emptiest, with restraint towards new ones",
-        strategy: Strategy::FreeRatioFirst,
-        fit: Fit::Adaptive,
-    },
-    Entry {
-        name: "local-first",
-        summary: "the segments of the writer's host, then a ring of hosts",
-        strategy: Strategy::LocalFirst,
-        fit: Fit::Adaptive,
-    },
-    Entry {
-        name: "capacity-weighted",
-        summary: "of two segments, drawn by capacity, the emptier",
-        strategy: Strategy::CapacityWeighted,
-        fit: Fit::Adaptive,
-    },
-    Entry {
-        name: "best-hole",
-        summary: "the segment whose largest hole fits most tightly",
-        strategy: Strategy::BestHole,
-        fit: Fit::Adaptive,
-    },
+    entry("random-segment", "any segment", Strategy::Random),
+    entry(
+        "free-ratio-first",
+        "of six segments the emptiest, with restraint towards new ones",
+        Strategy::FreeRatioFirst,
+    ),
+    entry(
+        "local-first",
+        "the segments of the writer's host, then a ring of hosts",
+        Strategy::LocalFirst,
+    ),
+    entry(
+        "capacity-weighted",
+        "of two segments, drawn by capacity, the emptier",
+        Strategy::CapacityWeighted,
+    ),
+    entry(
+        "best-hole",
+        "the segment whose largest hole fits most tightly",
+        Strategy::BestHole,
+    ),
 ];
 
-/// The names of [`SUBJECTS`].
-const NAMES: [&str; SUBJECTS.len()] = {
-    let mut names = [""; SUBJECTS.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = SUBJECTS[index].name;
-        index += 1;
+const fn entry(name: &'static str, summary: &'static str, strategy: Strategy) -> Entry {
+    Entry {
+        described: Described::new(name, summary),
+        strategy,
+        fit: Fit::Adaptive,
     }
-    names
-};
+}
 
 /// Bytes of a segment without skew.
 const SEGMENT_BYTES: u64 = 1 << 30;
@@ -115,7 +97,6 @@ const PUTS_QUICK: u64 = 500;
 #[derive(Clone, Copy, Debug)]
 struct Row {
     scenario: Scenario,
-    skew: Skew,
     segments: usize,
     replicas: u32,
 }
@@ -144,25 +125,20 @@ impl Scenario {
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let _pinned = pin::to_one_core();
     let rows = rows(request);
-    let entries = || {
-        let is_asked = |entry: &&Entry| request.subjects.contains(&entry.name);
-        SUBJECTS.iter().filter(is_asked)
-    };
+    let is_asked = |entry: &&Entry| request.subjects.contains(&entry.described.name);
+    let entries: Vec<&Entry> = SUBJECTS.iter().filter(is_asked).collect();
     let mut runs = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        for entry in entries() {
-            observer(Step {
-                label: Label {
-                    workload: WORKLOAD.name,
-                    row: row.scenario.name(),
-                    index,
-                    rows: rows.len(),
-                },
-                subject: entry.name,
-                round: 0,
-            });
-            runs.push(record(row, entry, request, &measure(row, entry, request)));
+        let label = Label::new(WORKLOAD.name, row.scenario.name(), index, rows.len());
+        let mut outcomes: Vec<Vec<Outcome>> = entries.iter().map(|_| Vec::new()).collect();
+        for round in 0..request.repeats_max() {
+            for (entry, outcomes) in entries.iter().zip(&mut outcomes) {
+                observer(label.step(entry.described.name, round));
+                outcomes.push(measure(row, entry, request));
+            }
         }
+        let lanes = entries.iter().zip(&outcomes);
+        runs.extend(lanes.map(|(entry, outcomes)| record(row, entry, request, outcomes)));
     }
     Ok(runs)
 }
@@ -177,7 +153,7 @@ fn measure(row: &Row, entry: &Entry, request: &Request) -> Outcome {
         Effort::Full => SEGMENT_BYTES,
         Effort::Quick => SEGMENT_BYTES / 4,
     };
-    let cluster = Cluster::new(row.segments, bytes, row.skew, entry, request.seed);
+    let cluster = Cluster::new(row.segments, bytes, entry, request.seed);
     match row.scenario {
         Scenario::Fillup { size } => fill::up(cluster, size, row.replicas, puts),
         Scenario::Scaleout { size } => fill::scale_out(cluster, size, row.replicas),
@@ -189,62 +165,71 @@ fn measure(row: &Row, entry: &Entry, request: &Request) -> Outcome {
 
 /// Returns the rows in the order of the output.
 fn rows(request: &Request) -> Vec<Row> {
-    let (segments, sizes, skews): (&[usize], &[u64], &[Skew]) =
-        match (request.effort, request.matrix) {
-            (Effort::Quick, _) => (&[1, 10], &[8 << 20], &[Skew::None]),
-            (Effort::Full, Matrix::Usual) => (&[1, 10, 100], &fill::SIZES, &Skew::ALL),
-            (Effort::Full, Matrix::Whole) => (&[1, 10, 100, 512, 1024], &fill::SIZES, &Skew::ALL),
-        };
-    let filling = sizes.iter().flat_map(|&size| {
-        let scenarios = [Scenario::Fillup { size }, Scenario::Scaleout { size }];
-        scenarios.map(|scenario| (scenario, [1, 2, 3].as_slice()))
-    });
-    // Twice and three times the objects of one replica are the same objects elsewhere.
-    let churn_replicas: &[u32] = match request.matrix {
-        Matrix::Usual => &[1],
-        Matrix::Whole => &[1, 2, 3],
+    let (size, filled) = (report::JOINED_BYTES, report::FILLED_BYTES);
+    let row = |scenario, segments, replicas| Row {
+        scenario,
+        segments,
+        replicas,
     };
-    let churn = churn::Pattern::ALL.into_iter().flat_map(|pattern| {
-        let scenarios = churn::Eviction::ALL.map(|eviction| Scenario::Churn(pattern, eviction));
-        scenarios.map(|scenario| (scenario, churn_replicas))
-    });
     let mut rows = Vec::new();
-    for (scenario, replicas) in filling.chain(churn) {
-        for (&skew, &segments) in skews
-            .iter()
-            .flat_map(|skew| segments.iter().map(move |n| (skew, n)))
-        {
-            let is_possible = |replicas: &&u32| **replicas as usize <= segments;
-            rows.extend(replicas.iter().filter(is_possible).map(|&replicas| Row {
-                scenario,
-                skew,
-                segments,
-                replicas,
-            }));
+    let churned: &[usize] = match request.effort {
+        Effort::Full => {
+            rows.extend(
+                (1..=3).map(|replicas| row(Scenario::Fillup { size: filled }, 100, replicas)),
+            );
+            rows.extend([10, 100].map(|segments| row(Scenario::Scaleout { size }, segments, 1)));
+            &[1, 10, 100]
+        }
+        Effort::Quick => {
+            let shapes = [(1, 1), (10, 1), (10, 2), (10, 3)];
+            for scenario in [Scenario::Fillup { size }, Scenario::Scaleout { size }] {
+                rows.extend(shapes.map(|(segments, replicas)| row(scenario, segments, replicas)));
+            }
+            &[1, 10]
+        }
+    };
+    for pattern in churn::Pattern::ALL {
+        for eviction in churn::Eviction::ALL {
+            // Windows are searched in each segment by itself: more of them would only repeat the row.
+            let most = if eviction == churn::Eviction::Window {
+                10
+            } else {
+                100
+            };
+            let segments = churned.iter().filter(|segments| **segments <= most);
+            rows.extend(
+                segments.map(|&segments| row(Scenario::Churn(pattern, eviction), segments, 1)),
+            );
         }
     }
-    rows.retain(|row| match row.scenario {
-        // The churn stops at 100 segments, as published, and windows are searched in each segment
-        // by itself: more of them would only repeat the row.
-        Scenario::Churn(_, churn::Eviction::Random) => row.segments <= 100,
-        Scenario::Churn(_, churn::Eviction::Window) => row.segments <= 10 && row.replicas == 1,
-        Scenario::Fillup { .. } | Scenario::Scaleout { .. } => true,
-    });
     rows
 }
 
-fn record(row: &Row, entry: &Entry, request: &Request, outcome: &Outcome) -> Run {
-    let run = Run::new(WORKLOAD.name, entry.name)
-        .with("scenario", row.scenario.name())
-        .with("strategy", entry.strategy.name())
-        .with("segments", row.segments as u64)
-        .with("replicas", u64::from(row.replicas))
-        .with("skewed", row.skew.name());
-    let run = match row.scenario {
-        Scenario::Fillup { size } | Scenario::Scaleout { size } => run.with("alloc_size", size),
-        Scenario::Churn(pattern, eviction) => run
-            .with("pattern", pattern.name())
-            .with("eviction", eviction.name()),
+impl Row {
+    fn size(&self) -> Option<u64> {
+        match self.scenario {
+            Scenario::Fillup { size } | Scenario::Scaleout { size } => Some(size),
+            Scenario::Churn(..) => None,
+        }
+    }
+}
+
+fn record(row: &Row, entry: &Entry, request: &Request, outcomes: &[Outcome]) -> Run {
+    let (pattern, eviction) = match row.scenario {
+        Scenario::Churn(pattern, eviction) => (Some(pattern.name()), Some(eviction.name())),
+        Scenario::Fillup { .. } | Scenario::Scaleout { .. } => (None, None),
     };
-    outcome.record(run, request.seed)
+    let record = Strategies {
+        subject: entry.described.name.to_owned(),
+        scenario: row.scenario.name().to_owned(),
+        strategy: entry.strategy.name().to_owned(),
+        segments: row.segments as u64,
+        replicas: u64::from(row.replicas),
+        alloc_size: row.size(),
+        pattern: pattern.map(str::to_owned),
+        eviction: eviction.map(str::to_owned),
+        seed: request.seed,
+        measured: Outcome::report(outcomes),
+    };
+    Run::of(WORKLOAD.name, &record)
 }

@@ -1,38 +1,45 @@
 //! Uniform: objects of one size, the case of one model whose vectors all have the same length.
-//!
-//! 55 sizes in five families around the powers 32 · 4^i: the powers themselves, 17 bytes less and
-//! more, a tenth less and more. The pool starts full and every failure evicts one random object, so
-//! a lossless allocator holds ⌊pool / size⌋ objects for ever.
-//!
-//! It does not model more than one model per pool, nor objects that arrive or leave in groups.
+
+mod report;
 
 use crate::churn::{Eviction, Plan, Sampling};
-use crate::published::{self, UniformFigures};
-use crate::record::Run;
-use crate::row::{Label, Measured, Observer, Row};
+use crate::published;
+use crate::record::{Run, fields, record};
+use crate::row::{Label, Observer, Row};
 use crate::stats::Utilization;
-use crate::subject::Pool;
+use crate::subject::{self, Pool};
 
-use super::{Effort, Request, RequestError, Sizes, Skipped, Workload, churn_run};
+use super::placed::{self, Churned};
+use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
     name: "uniform",
     summary: "one object size per run, 55 sizes from 15 B to 37 MB, one victim per failure",
-    subjects: crate::subject::NAMES,
+    subjects: subject::described,
     skipped: &[
-        Skipped {
-            subject: "extents-2",
-            reason: NO_PIECES,
-        },
-        Skipped {
-            subject: "extents-4",
-            reason: NO_PIECES,
-        },
+        Skipped::new("extents-2", NO_PIECES),
+        Skipped::new("extents-4", NO_PIECES),
     ],
     sizes: Sizes::Chosen,
+    is_seeded: true,
+    needs_hugepages: false,
+    times: &["mc-offset", "mc-offset-compat"],
+    fields: fields::<Uniform>,
+    page: report::PAGE,
     run,
 };
+
+record! {
+    /// One subject on one size.
+    pub(super) struct Uniform {
+        + churned: Churned; // What every row of a full pool has.
+        Row alloc_size: u64 = "size B"; // Bytes of every object.
+        Decided utilization_min: f64 = "min"; // Smallest utilization after any operation.
+        Decided utilization_mean: f64 = "mean"; // Mean utilization over the operations.
+        Decided utilization_bound: f64 = "bound"; // The most whole objects that fit.
+    }
+}
 
 /// Why a second piece is of no use.
 const NO_PIECES: &str = "holes that hold no whole object do not arise where all have one size";
@@ -75,12 +82,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, &size_bytes) in sizes.iter().enumerate() {
         let name = format!("{size_bytes} B");
-        let label = Label {
-            workload: WORKLOAD.name,
-            row: &name,
-            index,
-            rows: sizes.len(),
-        };
+        let label = Label::new(WORKLOAD.name, &name, index, sizes.len());
         let plan = plan(size_bytes, request);
         let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
         let row = Row {
@@ -89,12 +91,22 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
             subjects,
             repeats_max,
         };
-        let measured = row.measure(observer);
-        runs.extend(
-            measured
-                .iter()
-                .map(|measured| record(measured, size_bytes, &plan, request)),
-        );
+        runs.extend(row.measure(observer).iter().map(|measured| {
+            let pool_bytes = plan.pool.capacity_bytes;
+            let mut live_bytes = measured.outcome.live_bytes_samples.clone();
+            live_bytes.sort_unstable();
+            let statistics = Utilization::of(&live_bytes, pool_bytes);
+            let statistics = statistics.expect("every operation is sampled");
+            let bound = plan.pool.objects_max() * size_bytes;
+            let record = Uniform {
+                alloc_size: size_bytes,
+                churned: Churned::of(measured, request, &plan),
+                utilization_min: statistics.min,
+                utilization_mean: statistics.mean,
+                utilization_bound: bound as f64 / pool_bytes as f64,
+            };
+            placed::run(WORKLOAD.name, &record, &measured.outcome)
+        }));
     }
     Ok(runs)
 }
@@ -132,39 +144,6 @@ fn pool_bytes(size_bytes: u64, effort: Effort) -> u64 {
         pool /= 2;
     }
     pool
-}
-
-fn record(measured: &Measured, size_bytes: u64, plan: &Plan, request: &Request) -> Run {
-    let pool_bytes = plan.pool.capacity_bytes;
-    let mut live_bytes = measured.outcome.live_bytes_samples.clone();
-    live_bytes.sort_unstable();
-    let statistics = Utilization::of(&live_bytes, pool_bytes).expect("every operation is sampled");
-    let bound = plan.pool.objects_max() * size_bytes;
-    let run = churn_run(WORKLOAD.name, measured, request, plan.timed.len())
-        .with("alloc_size", size_bytes)
-        .with("pool_bytes", pool_bytes)
-        .with("utilization_min", statistics.min)
-        .with("utilization_mean", statistics.mean)
-        .with("utilization_bound", bound as f64 / pool_bytes as f64);
-    match published_figures(measured.subject, size_bytes) {
-        Some(figures) => run
-            .with("published_utilization_min", figures.utilization_min)
-            .with("published_utilization_mean", figures.utilization_mean)
-            .with("published_ns_per_op", figures.ns_per_op),
-        None => run,
-    }
-}
-
-/// Returns what was published for the placement policy that a subject reproduces.
-fn published_figures(subject: &str, size_bytes: u64) -> Option<UniformFigures> {
-    let row = published::UNIFORM
-        .iter()
-        .find(|row| row.size_bytes == size_bytes)?;
-    match subject {
-        published::BEFORE => Some(row.before),
-        published::AFTER => Some(row.after),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
