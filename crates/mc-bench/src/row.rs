@@ -17,7 +17,7 @@ use crate::subject::{self, Entry, ORACLE};
 use crate::timing::{Timing, Took};
 
 /// Time of a round, warm-ups included, up to which it is repeated.
-const SHORT_ROUND: Duration = Duration::from_secs(8);
+const SHORT_ROUND: Duration = Duration::from_secs(2);
 
 /// One row: a plan and who runs it.
 #[derive(Clone, Copy, Debug)]
