@@ -194,6 +194,7 @@ impl Space {
     }
 
     /// Returns whether little is left in tables that were made for far more.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn is_nearly_empty(&self) -> bool {
         self.chain.is_nearly_empty()
