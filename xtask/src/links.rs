@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn headings_of_other_documents_are_looked_up() {
-        check("a.md", "[r](docs/ARCHITECTURE.md#birds-eye)\n", &[]);
+        check("a.md", "[r](docs/ARCHITECTURE.md#the-house)\n", &[]);
         check(
             "docs/a.md",
             "[r](ARCHITECTURE.md#no-such-heading)\n",
