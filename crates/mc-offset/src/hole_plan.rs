@@ -5,9 +5,10 @@
 //! the allocations of one stretch go, and in which order. This file tries the
 //! stretches, the cheapest first, until none that is left can be better than
 //! the best plan so far. If what is in a stretch finds no room, `hops` lets a
-//! hole grow over its neighbors. `balance` tries all combinations for one window after another, with
-//! another aim, and `one_move` the first that comes to mind where there is much to look at. `spares` knows allocations that count as holes,
-//! and `elsewhere` the rooms that are not beside the hole.
+//! hole grow over its neighbors. `balance` tries all combinations for one window
+//! after another, so that what is free stays together. `one_move` looks for one
+//! neighbor to move where there are many nodes. `spares` knows allocations that
+//! count as holes, and `elsewhere` the rooms that are not beside the hole.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, ops::Range};
@@ -63,14 +64,15 @@ pub enum Preference {
     /// Evictions that cost less; then, fewer bytes moved.
     #[default]
     Cheap,
-    /// Evictions that cost less, in bytes, and what is free in few large holes: a plan may cost as
-    /// much more as a free byte's hole is larger on average then.
+    /// Evictions that cost less, in bytes, and what is free in few large holes: a
+    /// plan may cost as many bytes more as the hole of a free byte is larger then,
+    /// on average.
     ///
-    /// Plans of this kind are sought where all nodes may be visited, by trying every combination of
-    /// moves into holes and evictions, up to a limit. Where that finds none, it is as for
-    /// [`Cheap`](Self::Cheap).
+    /// If all nodes may be visited, every combination of moves into holes and
+    /// evictions is tried, up to a limit on the time. If that finds no plan, or
+    /// there are more nodes, it is as for [`Cheap`](Self::Cheap).
     Together {
-        /// Hundredths of a byte that a byte costs that is moved.
+        /// Hundredths of a byte that a moved byte costs.
         moved_percent: u32,
     },
 }
@@ -182,7 +184,8 @@ pub enum Optimality {
         /// Bytes that may be moved less at the same cost.
         moved_bytes: u64,
     },
-    /// Not all nodes were looked at, or another [`Preference`] than the first one was followed.
+    /// Not all nodes were looked at, or the plan follows
+    /// [`Preference::Together`].
     Unknown,
 }
 

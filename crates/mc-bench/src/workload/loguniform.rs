@@ -3,26 +3,16 @@
 use rand::RngExt;
 
 use crate::churn::{Eviction, Sampling};
-use crate::page::{Page, no_headlines};
-use crate::record::fields;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
 
-use super::mixed::Mix;
-use super::placed::{self, Mixed};
-use super::{ONE_SIZE_ONLY, Sizes, Workload};
+use super::Workload;
+use super::mixed::{About, Mix};
+use super::placed;
 
 /// Entry of the table of workloads.
-pub(super) const WORKLOAD: Workload = Workload {
-    name: MIX.name,
-    summary: "sizes log-uniform in 1 KiB..64 MiB in a 2 GiB pool, one victim per failure",
-    subjects: subject::described,
-    skipped: &[ONE_SIZE_ONLY],
-    sizes: Sizes::Fixed,
-    is_seeded: true,
-    needs_hugepages: false,
-    times: &["mc-offset", "mc-offset-compat"],
-    fields: fields::<Mixed>,
-    page: Page {
+pub(super) const WORKLOAD: Workload = MIX.workload(
+    About {
+        summary: "sizes log-uniform in 1 KiB..64 MiB in a 2 GiB pool, one victim per failure",
         heading: "Log-uniform sizes",
         models: "Objects that span five orders of magnitude with no size more usual than another: sizes from 1 KiB to \
                  64 MiB whose logarithm is uniform, in a pool of 2 GiB, about 300 live objects. Half of them are below \
@@ -30,16 +20,12 @@ pub(super) const WORKLOAD: Workload = Workload {
                  ones apart. The pool is filled before the clock starts, then 1,000,000 objects are stored while it \
                  runs; every refusal evicts one live object chosen at random.",
         omits: "It does not model that small objects outlive large ones, nor that sizes repeat.",
-        result: placed::result,
-        tables: |document| placed::table(document, &[]),
-        figures: &[],
-        headlines: no_headlines,
-        across: Some(|document| {
+        across: |document| {
             placed::across("log-uniform, 1 KiB to 64 MiB", document, [None, None])
-        }),
+        },
     },
-    run: |request, observer| Ok(MIX.runs(request, observer)),
-};
+    |request, observer| Ok(MIX.runs(request, observer)),
+);
 
 /// Binary logarithm of the smallest size.
 const SIZE_LOG2_MIN: u32 = 10;

@@ -3,12 +3,14 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::churn::{Eviction, Plan, Sampling, sizes};
-use crate::record::Run;
+use crate::page::across::Across;
+use crate::page::{Made, Page, no_headlines};
+use crate::record::{Document, Run, fields};
 use crate::row::{Label, Measured, Observer, Row};
-use crate::subject::Pool;
+use crate::subject::{self, Pool};
 
 use super::placed::{self, Mixed};
-use super::{Effort, Request};
+use super::{Effort, ONE_SIZE_ONLY, Request, RunOf, Sizes, Workload};
 
 /// A workload of one row whose sizes are drawn independently.
 pub(super) struct Mix {
@@ -30,7 +32,47 @@ pub(super) struct Mix {
     pub(super) draw: fn(&mut Xoshiro256PlusPlus) -> u64,
 }
 
+/// What is said about a workload of one row that nobody has published.
+pub(super) struct About {
+    /// One line for the list of workloads.
+    pub(super) summary: &'static str,
+    /// Heading of its section.
+    pub(super) heading: &'static str,
+    /// What it models.
+    pub(super) models: &'static str,
+    /// What it does not.
+    pub(super) omits: &'static str,
+    /// Its line in tables across workloads.
+    pub(super) across: fn(&Document) -> Made<Across>,
+}
+
 impl Mix {
+    /// Returns the entry of the table of workloads; `run` gives the runs of this mix.
+    pub(super) const fn workload(&self, about: About, run: RunOf) -> Workload {
+        Workload {
+            name: self.name,
+            summary: about.summary,
+            subjects: subject::described,
+            skipped: &[ONE_SIZE_ONLY],
+            sizes: Sizes::Fixed,
+            is_seeded: true,
+            needs_hugepages: false,
+            times: &["mc-offset", "mc-offset-compat"],
+            fields: fields::<Mixed>,
+            page: Page {
+                heading: about.heading,
+                models: about.models,
+                omits: about.omits,
+                result: placed::result,
+                tables: |document| placed::table(document, &[]),
+                figures: &[],
+                headlines: no_headlines,
+                across: Some(about.across),
+            },
+            run,
+        }
+    }
+
     /// Returns the run of every subject of a request.
     pub(super) fn runs(&self, request: &Request, observer: Observer<'_>) -> Vec<Run> {
         let plan = self.plan(request);

@@ -80,8 +80,11 @@ pub struct Workload {
     /// What it says about itself.
     pub page: Page,
     /// Runs it.
-    pub run: fn(&Request, Observer<'_>) -> Result<Vec<Run>, RequestError>,
+    pub run: RunOf,
 }
+
+/// Runs a workload.
+pub type RunOf = fn(&Request, Observer<'_>) -> Result<Vec<Run>, RequestError>;
 
 /// A subject that a workload leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

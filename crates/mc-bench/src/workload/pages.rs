@@ -3,26 +3,16 @@
 use rand::RngExt;
 
 use crate::churn::{Eviction, Sampling};
-use crate::page::{Page, no_headlines};
-use crate::record::fields;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
 
-use super::mixed::Mix;
-use super::placed::{self, Mixed};
-use super::{ONE_SIZE_ONLY, Sizes, Workload};
+use super::Workload;
+use super::mixed::{About, Mix};
+use super::placed;
 
 /// Entry of the table of workloads.
-pub(super) const WORKLOAD: Workload = Workload {
-    name: MIX.name,
-    summary: "20 to 100 pages of 128 KiB per object in a 64 GiB pool, one victim per failure",
-    subjects: subject::described,
-    skipped: &[ONE_SIZE_ONLY],
-    sizes: Sizes::Fixed,
-    is_seeded: true,
-    needs_hugepages: false,
-    times: &["mc-offset", "mc-offset-compat"],
-    fields: fields::<Mixed>,
-    page: Page {
+pub(super) const WORKLOAD: Workload = MIX.workload(
+    About {
+        summary: "20 to 100 pages of 128 KiB per object in a 64 GiB pool, one victim per failure",
         heading: "Pages",
         models: "The cache of one model whose requests differ in length: objects of 20 to 100 pages of 128 KiB, drawn \
                  uniformly, in a pool of 64 GiB, about 8,500 of them live. Holes of exactly the right size are common; \
@@ -31,16 +21,12 @@ pub(super) const WORKLOAD: Workload = Workload {
                  random. Nothing was published for this workload.",
         omits: "It does not model prefixes that objects share, nor that the pages of a long request could be stored \
                 one by one.",
-        result: placed::result,
-        tables: |document| placed::table(document, &[]),
-        figures: &[],
-        headlines: no_headlines,
-        across: Some(|document| {
+        across: |document| {
             placed::across("pages, 20 to 100 of 128 KiB", document, [None, None])
-        }),
+        },
     },
-    run: |request, observer| Ok(MIX.runs(request, observer)),
-};
+    |request, observer| Ok(MIX.runs(request, observer)),
+);
 
 /// A page.
 const PAGE_BYTES: u64 = 128 << 10;

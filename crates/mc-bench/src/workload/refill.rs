@@ -3,26 +3,16 @@
 use rand::RngExt;
 
 use crate::churn::{Eviction, Sampling};
-use crate::page::{Page, no_headlines};
-use crate::record::fields;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
 
-use super::mixed::Mix;
-use super::placed::{self, Mixed};
-use super::{ONE_SIZE_ONLY, Sizes, Workload};
+use super::Workload;
+use super::mixed::{About, Mix};
+use super::placed;
 
 /// Entry of the table of workloads.
-pub(super) const WORKLOAD: Workload = Workload {
-    name: MIX.name,
-    summary: "1 to 512 pages of 64 KiB, short ones usual, in a 16 GiB pool; a refusal evicts 30 %",
-    subjects: subject::described,
-    skipped: &[ONE_SIZE_ONLY],
-    sizes: Sizes::Fixed,
-    is_seeded: true,
-    needs_hugepages: false,
-    times: &["mc-offset", "mc-offset-compat"],
-    fields: fields::<Mixed>,
-    page: Page {
+pub(super) const WORKLOAD: Workload = MIX.workload(
+    About {
+        summary: "1 to 512 pages of 64 KiB, short ones usual, in a 16 GiB pool; a refusal evicts 30 %",
         heading: "Refilling to the first refusal",
         models: "A store that evicts in batches, as watermarks do, and cannot evict while a burst of puts arrives: the pool \
                  is filled to the first refusal, then 30 % of the objects leave, chosen at random. Utilization is taken \
@@ -32,16 +22,12 @@ pub(super) const WORKLOAD: Workload = Workload {
                  about 3,000 of them. It is filled before the clock starts, then 300,000 objects are stored while it \
                  runs. Nothing was published for this workload.",
         omits: "It does not model that victims are chosen by age or use, nor bursts that outrun the evictions.",
-        result: placed::result,
-        tables: |document| placed::table(document, &[]),
-        figures: &[],
-        headlines: no_headlines,
-        across: Some(|document| {
+        across: |document| {
             placed::across("refill, 1 to 512 pages of 64 KiB", document, [None, None])
-        }),
+        },
     },
-    run: |request, observer| Ok(MIX.runs(request, observer)),
-};
+    |request, observer| Ok(MIX.runs(request, observer)),
+);
 
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 64 << 10;

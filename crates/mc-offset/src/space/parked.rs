@@ -57,10 +57,6 @@ impl Space {
         if self.chain.is_hole(prev) || self.chain.is_hole(next) {
             return false;
         }
-        // What is parked stays where no request follows, and the tables with it.
-        if self.chain.is_nearly_empty() {
-            return false;
-        }
         let size = allocation.size();
         let charge = self.charge(size);
         self.chain.park(node);

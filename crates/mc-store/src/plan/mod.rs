@@ -73,3 +73,15 @@ impl Demand<'_> {
         aligned.and_then(|at| end.checked_sub(at)).unwrap_or(0)
     }
 }
+
+/// Returns the whole part of what is lost with an object, at least 1: whoever
+/// plans counts in whole numbers, which lose no digits to one another.
+pub(crate) fn whole(loss: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is out of range is clamped"
+    )]
+    let whole = loss as u64;
+    whole.max(1)
+}

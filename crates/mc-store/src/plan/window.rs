@@ -2,7 +2,7 @@
 
 use mc_segment::{Block, SegmentId, cheapest_window};
 
-use super::{Demand, Found};
+use super::{Demand, Found, whole};
 use crate::object::Object;
 
 /// Weighs stretches of blocks against each other.
@@ -65,15 +65,4 @@ impl<'a> WindowSearch<'a> {
     pub(crate) fn found(self) -> Option<Found> {
         self.best.map(|(_, found)| found)
     }
-}
-
-/// Returns the whole part of a number from 0 to `COST_MAX`.
-fn whole(number: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "what is out of range is clamped"
-    )]
-    let whole = number as u64;
-    whole.max(1)
 }

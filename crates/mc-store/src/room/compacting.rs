@@ -5,14 +5,14 @@
 //! they are worth: where sizes are much alike, what the first leaves over would
 //! stay in pieces that no move brings together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use mc_segment::{Block, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentId};
 
 use super::{NEXT, Room};
 use crate::{
     object::Object,
-    plan::Found,
+    plan::{Found, whole},
     policy::ObjectId,
     relocate::{Relocated, Step},
     stats::Cause,
@@ -217,9 +217,26 @@ impl Room<'_> {
             .iter()
             .chain(&self.claimed)
             .flat_map(Object::replicas);
-        buffers
-            .filter(|buffer| buffer.segment_id() == segment && buffer.is_placeable())
-            .collect()
+        buffers.filter(|buffer| is_here(buffer, segment)).collect()
+    }
+
+    /// Returns what is lost with each block that may leave in a segment, by its
+    /// address; nothing where that is its bytes.
+    fn losses_in(
+        &self,
+        segment: SegmentId,
+        spares: &[Object],
+        losses: &[u64],
+    ) -> HashMap<u64, Option<u64>> {
+        let losses = losses.iter().copied().map(Some);
+        let leaving = spares.iter().chain(&self.claimed);
+        let leaving = leaving.zip(losses.chain(std::iter::repeat(None)));
+        let blocks = leaving.flat_map(|(object, loss)| {
+            let here = object.replicas().filter(move |one| is_here(one, segment));
+            let extents = here.flat_map(PlacedBuffer::extents);
+            extents.map(move |extent| (extent.address, loss))
+        });
+        blocks.collect()
     }
 
     /// Returns how many blocks a plan may look at.
@@ -288,12 +305,9 @@ impl Room<'_> {
             };
             let weigh = |blocks: &[Block]| {
                 let mut costs = self.shared.movable(site.segment, blocks, self.now);
+                let losses = self.losses_in(site.segment, spares, losses);
                 for (block, cost) in blocks.iter().zip(&mut costs) {
-                    if here.iter().any(|buffer| is_at(buffer, block)) {
-                        let at = spares
-                            .iter()
-                            .position(|object| object.is_at(site.segment, block.address));
-                        let loss = at.and_then(|at| losses.get(at).copied());
+                    if let Some(loss) = losses.get(&block.address) {
                         *cost = cost.or_evictable(loss.unwrap_or(block.size));
                     }
                 }
@@ -380,20 +394,15 @@ impl Room<'_> {
     }
 }
 
+/// Returns whether a buffer is in a segment, and not in one of an older epoch,
+/// where something else may have its addresses now.
+fn is_here(buffer: &PlacedBuffer, segment: SegmentId) -> bool {
+    buffer.segment_id() == segment && buffer.is_placeable()
+}
+
 fn is_at(buffer: &PlacedBuffer, block: &Block) -> bool {
     let mut extents = buffer.extents();
     extents.any(|extent| extent.address == block.address)
-}
-
-/// Returns the whole part of a loss, at least 1.
-fn whole(loss: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "what is out of range is clamped"
-    )]
-    let whole = loss as u64;
-    whole.max(1)
 }
 
 fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
@@ -402,11 +411,8 @@ fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
 
 /// Returns the objects that a plan lets go.
 fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object> {
-    // One of an older epoch of the segment may have been at the same address.
     let is_named = |object: &&Object| {
-        let here = object.replicas();
-        let mut here =
-            here.filter(|buffer| buffer.segment_id() == segment && buffer.is_placeable());
+        let mut here = object.replicas().filter(|one| is_here(one, segment));
         here.any(|buffer| plan.evictions.iter().any(|block| is_at(buffer, block)))
     };
     spares.iter().filter(is_named).cloned().collect()
