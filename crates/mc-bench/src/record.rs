@@ -4,7 +4,7 @@
 //! [`Role`], and its heading on a terminal. From it follow the document ([`Run`]), its columns, what a quick run
 //! is compared by, and the reading back of stored documents, in which a field that is missing is an error.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -126,12 +126,21 @@ pub fn fields<R: Declared>() -> Vec<Field> {
 ///
 /// Returns the first run with a field that is missing or of another kind.
 pub fn records<R: Declared>(runs: &[Run]) -> Result<Vec<R>, FieldError> {
+    let declared = fields::<R>();
     let record = |run: &Run| {
-        let value = Value::Object(run.0.clone());
-        serde_json::from_value(value).map_err(|source| FieldError {
-            run: run.title(),
-            source,
-        })
+        // To serde, a missing field that may be null is null.
+        let missing = declared
+            .iter()
+            .find(|field| run.value(field.name).is_none());
+        missing
+            .map_or(Ok(()), |field| {
+                Err(serde_json::Error::missing_field(field.name))
+            })
+            .and_then(|()| serde_json::from_value(Value::Object(run.0.clone())))
+            .map_err(|source| FieldError {
+                run: run.title(),
+                source,
+            })
     };
     runs.iter().map(record).collect()
 }
@@ -235,6 +244,7 @@ mod tests {
     fn what_is_missing_or_of_another_kind_is_named() {
         for (from, to, part) in [
             ("ns_per_op", "ns_per_operation", "missing field `ns_per_op`"),
+            ("note", "notes", "missing field `note`"),
             ("7", "\"seven\"", "string \"seven\", expected u64"),
         ] {
             let text = serde_json::to_string(&run()).unwrap().replace(from, to);
