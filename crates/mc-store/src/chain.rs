@@ -2,10 +2,9 @@
 
 use crate::{
     ObjectStore,
-    clock::Moment,
+    clock::{Moment, Tick},
     error::{CommitError, PutError},
     lease::Lease,
-    object::Tick,
     put::{Put, begin},
     request::PutRequest,
 };

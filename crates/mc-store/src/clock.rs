@@ -79,6 +79,35 @@ impl Moment {
     }
 }
 
+/// Hundredths of a second on the stopwatch, which wrap after 497 days. What lies more
+/// than half of that back is taken to lie ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick(pub(crate) u32);
+
+impl From<Moment> for Tick {
+    #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
+    fn from(moment: Moment) -> Self {
+        Self((moment.0 / 10_000) as u32)
+    }
+}
+
+impl Tick {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.passed_since(earlier).duration()
+    }
+
+    /// Returns the ticks since an earlier one: none if that was told by a clock
+    /// that is ahead of this one's.
+    pub(crate) fn passed_since(self, earlier: Self) -> Self {
+        let passed = self.0.wrapping_sub(earlier.0);
+        Self(if passed > u32::MAX / 2 { 0 } else { passed })
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(10 * u64::from(self.0))
+    }
+}
+
 /// The time that has passed on a clock, without its steps back.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {

@@ -14,10 +14,9 @@ use triomphe::ThinArc;
 
 use crate::{
     claims::{Claim, Claims},
-    clock::Moment,
-    order::stable_hash,
+    clock::{Moment, Tick},
     parts::Parts,
-    policy::ObjectId,
+    policy::{ObjectId, stable_hash},
     request::Terms,
 };
 
@@ -62,11 +61,6 @@ struct ReplicasIter<'a> {
     one: Option<&'a PlacedBuffer>,
     many: &'a [Arc<PlacedBuffer>],
 }
-
-/// Hundredths of a second on the stopwatch, which wrap after 497 days. What lies more
-/// than half of that back is taken to lie ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tick(pub(crate) u32);
 
 /// Where in its prompt an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -385,30 +379,6 @@ impl<'a> Iterator for ReplicasIter<'a> {
 }
 
 impl ExactSizeIterator for ReplicasIter<'_> {}
-
-impl From<Moment> for Tick {
-    #[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
-    fn from(moment: Moment) -> Self {
-        Self((moment.0 / 10_000) as u32)
-    }
-}
-
-impl Tick {
-    pub(crate) fn since(self, earlier: Self) -> Duration {
-        self.passed_since(earlier).duration()
-    }
-
-    /// Returns the ticks since an earlier one: none if that was told by a clock
-    /// that is ahead of this one's.
-    fn passed_since(self, earlier: Self) -> Self {
-        let passed = self.0.wrapping_sub(earlier.0);
-        Self(if passed > u32::MAX / 2 { 0 } else { passed })
-    }
-
-    pub(crate) fn duration(self) -> Duration {
-        Duration::from_millis(10 * u64::from(self.0))
-    }
-}
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,15 +9,7 @@
 
 mod lifting;
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow, sync::Arc};
 
 use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
@@ -25,12 +17,13 @@ use smallvec::SmallVec;
 
 use crate::{
     claims::Claim,
-    clock::Moment,
+    clock::{Moment, Tick},
     hints::Keeping,
     index::Index,
     ledger::{Ledger, Rights, tenant_of},
-    object::{Object, Tick},
+    object::Object,
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
+    returned::Returned,
     stats::{Cause, Figures},
     uses::{Use, Uses, own_stripe},
 };
@@ -85,36 +78,6 @@ pub(crate) enum Candidates {
     Found(Vec<Object>),
     /// Many were in use, and are hidden now.
     TryAgain,
-}
-
-/// Ids of objects that are to be looked at again.
-#[derive(Debug, Default)]
-pub(crate) struct Returned {
-    ids: Mutex<Vec<ObjectId>>,
-    /// Whether there are any: a hint, so `Relaxed`.
-    has_some: AtomicBool,
-}
-
-impl Returned {
-    pub(crate) fn push(&self, id: ObjectId) {
-        self.ids.lock().push(id);
-        self.has_some.store(true, Ordering::Relaxed);
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.has_some.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, count_max: usize) -> Vec<ObjectId> {
-        if !self.has_some.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
-        let mut ids = self.ids.lock();
-        let rest = ids.len().saturating_sub(count_max);
-        let taken = ids.split_off(rest);
-        self.has_some.store(rest > 0, Ordering::Relaxed);
-        taken
-    }
 }
 
 impl Order {
@@ -569,13 +532,5 @@ fn ids(known: &[u64]) -> impl Iterator<Item = ObjectId> {
         let bits = (0..64_u32).filter(move |bit| word >> bit & 1 == 1);
         let first = u32::try_from(place * 64).expect("ids have 32 bits");
         bits.map(move |bit| ObjectId(first + bit))
-    })
-}
-
-/// Returns a hash of a key that is the same on every machine and in every
-/// release: FNV-1a of 64 bits (Fowler, Noll, Vo).
-pub(crate) fn stable_hash(key: &[u8]) -> u64 {
-    key.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     })
 }

@@ -12,7 +12,7 @@ use std::{iter::FusedIterator, ops::Range};
 
 use mc_segment::{BufferDescriptor, BytesError, Extent, PlacedBuffer};
 
-use crate::{error::PutError, request::PutRequest};
+use crate::error::PutError;
 
 /// Where the parts of an object are in the space of a replica.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +33,8 @@ pub(crate) struct Spans<'a> {
     end: u64,
 }
 
-/// Returns the bytes of a replica that holds all parts of a request.
-pub(crate) fn placed_size(request: &PutRequest<'_>) -> Result<u64, PutError> {
-    if request.parts.is_empty() {
-        return Ok(request.size);
-    }
-    // Whoever places it refuses an alignment that makes no sense.
-    let align = match request.align.is_power_of_two() {
-        true => request.align,
-        false => 1,
-    };
-    placed_bytes(request.parts, align)
-}
-
-fn placed_bytes(sizes: &[u64], align: u64) -> Result<u64, PutError> {
+/// Returns the bytes of a replica that holds all parts.
+pub(crate) fn placed_bytes(sizes: &[u64], align: u64) -> Result<u64, PutError> {
     let mut end = 0_u64;
     for (part, &size) in sizes.iter().enumerate() {
         if size == 0 {
@@ -194,11 +182,7 @@ mod tests {
 
     #[track_caller]
     fn check(sizes: &[u64], align: u64, spans: &[Range<u64>]) {
-        let request = PutRequest {
-            align,
-            ..PutRequest::of_parts(sizes)
-        };
-        let placed = placed_size(&request).unwrap();
+        let placed = placed_bytes(sizes, align).unwrap();
         let parts = Parts::new(sizes, align, placed);
         assert!(parts.fill());
         assert_eq!(parts.spans().len(), spans.len());
@@ -231,18 +215,14 @@ mod tests {
 
     #[test]
     fn parts_that_make_no_sense_are_refused() {
-        let refusal = |sizes| placed_size(&PutRequest::of_parts(sizes)).unwrap_err();
+        let refusal = |sizes| placed_bytes(sizes, 1).unwrap_err();
         assert_eq!(refusal(&[1, 0]), PutError::EmptyPart { part: 1 });
         assert_eq!(
             refusal(&[1, u64::MAX]),
             PutError::PartsTooLarge { parts: 2 }
         );
-        let padded = PutRequest {
-            align: 1 << 40,
-            ..PutRequest::of_parts(&[u64::MAX - 5, 1])
-        };
         assert_eq!(
-            placed_size(&padded),
+            placed_bytes(&[u64::MAX - 5, 1], 1 << 40),
             Err(PutError::PartsTooLarge { parts: 2 })
         );
     }

@@ -15,10 +15,8 @@ use crate::{
     index::{Hashed, Slot},
     journal::Position,
     object::{Contents, Lineage, Object},
-    order::stable_hash,
-    parts::placed_size,
     pending::{Held, InFlight, Pending, PutSpace, PutSpaceMut},
-    policy::Parent,
+    policy::{Parent, stable_hash},
     request::{PutRequest, Terms},
     shared::{Shared, count},
 };
@@ -156,7 +154,7 @@ impl Shared {
                 key_bytes_max,
             });
         }
-        let (size, object_bytes_max) = (placed_size(request)?, self.options.object_bytes_max);
+        let (size, object_bytes_max) = (request.placed_size()?, self.options.object_bytes_max);
         if size > object_bytes_max {
             return Err(PutError::ObjectTooLarge {
                 size,

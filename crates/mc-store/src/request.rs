@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use mc_segment::{Replicas, SegmentId};
 use parking_lot::Mutex;
 
-use crate::{hints::Hints, order::Returned, parts::Parts};
+use crate::{
+    error::PutError,
+    hints::Hints,
+    parts::{Parts, placed_bytes},
+    returned::Returned,
+};
 
 /// What an object needs: it is held for as long as the object lives, so that
 /// whatever moves the object later obeys it.
@@ -107,6 +112,19 @@ impl<'a> PutRequest<'a> {
             parts,
             ..Self::new(0)
         }
+    }
+
+    /// Returns the bytes of a replica that holds all parts of a self.
+    pub(crate) fn placed_size(&self) -> Result<u64, PutError> {
+        if self.parts.is_empty() {
+            return Ok(self.size);
+        }
+        // Whoever places it refuses an alignment that makes no sense.
+        let align = match self.align.is_power_of_two() {
+            true => self.align,
+            false => 1,
+        };
+        placed_bytes(self.parts, align)
     }
 
     /// Returns the bytes of each part, if there are several.

@@ -9,8 +9,6 @@ mod compacting;
 mod in_order;
 mod search;
 
-pub(crate) use self::compacting::PassedOver;
-
 use std::sync::Arc;
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};

@@ -7,18 +7,18 @@ use parking_lot::Mutex;
 
 use crate::{
     book::Book,
-    clock::{Moment, Stopwatch},
+    clock::{Moment, Stopwatch, Tick},
     events::{Event, EventKind, Listeners},
     hints::Hints,
     index::{Hashed, Index, Taken},
     ledger::{Rights, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
-    object::{Object, Tick},
+    object::Object,
     options::{StoreOptions, share},
     order::{Order, Ranks},
+    passed_over::PassedOver,
     pending::Pending,
     request::{PutRequest, TermsTable},
-    room::PassedOver,
     stats::Cause,
     tenants::Tenants,
 };

@@ -14,7 +14,7 @@ use mc_segment::SegmentPool;
 use crate::{
     book::NotWritten,
     claims::Claim,
-    clock::{Moment, Stopwatch},
+    clock::{Moment, Stopwatch, Tick},
     error::{ReadError, RemoveError, StoreOptionsError, TenantError},
     events::{Events, Listeners},
     index::Index,
@@ -22,7 +22,6 @@ use crate::{
     lease::Lease,
     ledger::Account,
     limbo::{Kept, KeptSpace, Limbo},
-    object::Tick,
     options::StoreOptions,
     order::Order,
     policy::Policy,

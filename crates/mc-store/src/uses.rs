@@ -22,7 +22,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    object::Tick,
+    clock::Tick,
     policy::ObjectId,
     sync::atomic::{AtomicU64, Ordering},
 };

@@ -26,6 +26,7 @@ mod overlap;
 mod read;
 mod record;
 mod recover;
+mod recovered;
 mod settle;
 mod writer;
 
@@ -49,7 +50,7 @@ pub use self::{
         Head, ObjectRecord, Place, Places, Record, Reservation, SavedHints, SavedTerms, Spot,
         encode_segment,
     },
-    recover::{
+    recovered::{
         Recovered, RecoveredHints, RecoveredObject, RecoveredPut, RecoveredSegment,
         RecoveredTenant, RecoveredTerms,
     },

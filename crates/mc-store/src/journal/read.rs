@@ -11,7 +11,8 @@ use super::{
     error::OpenError,
     frame::{Piece, Pieces},
     record::{self, MAGIC, Record, Unreadable, VERSION},
-    recover::{Fold, Recovered},
+    recover::Fold,
+    recovered::Recovered,
     writer::SNAPSHOT_NUMBER,
 };
 

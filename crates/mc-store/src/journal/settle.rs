@@ -10,7 +10,7 @@ use super::{
     damage::{Damage, Lost},
     overlap::{self, Claim},
     record::{Place, Places},
-    recover::{Recovered, SegmentHistory},
+    recovered::{Recovered, SegmentHistory},
 };
 
 /// Why a place is dropped; `None` if its segment was unmounted, which is no loss.

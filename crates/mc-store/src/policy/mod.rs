@@ -51,6 +51,14 @@ pub use self::tail_first::TailFirst;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(pub u32);
 
+/// Returns a hash of a key that is the same on every machine and in every
+/// release: FNV-1a of 64 bits (Fowler, Noll, Vo).
+pub(crate) fn stable_hash(key: &[u8]) -> u64 {
+    key.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
 /// The object that comes before another in its prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parent {

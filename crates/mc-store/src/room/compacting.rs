@@ -47,14 +47,6 @@ const PASSED_FACTOR: u64 = 8;
 /// of the next in order.
 const SEGMENTS_TRIED: usize = 4;
 
-/// The object that was first in order and did not leave, as it is huge.
-#[derive(Debug, Default)]
-pub(crate) struct PassedOver {
-    id: Option<ObjectId>,
-    /// What was placed in its stead.
-    bytes: u64,
-}
-
 /// A segment in which a hole may be made.
 #[derive(Clone, Copy, Debug)]
 struct Site {
@@ -141,19 +133,13 @@ impl Room<'_> {
         if next.iter().all(is_huge) {
             return;
         }
-        let mut leaving = None;
-        if let Some(first) = next.first().filter(|first| is_huge(first)) {
+        let huge_first = next.first().filter(|first| is_huge(first));
+        let leaving = huge_first.filter(|first| {
             let mut passed = self.shared.passed_over.lock();
-            if passed.id != Some(first.id) {
-                *passed = PassedOver {
-                    id: Some(first.id),
-                    bytes: 0,
-                };
-            }
-            passed.bytes = passed.bytes.saturating_add(size);
-            let has_turn = passed.bytes > first.bytes().saturating_mul(PASSED_FACTOR);
-            leaving = has_turn.then_some(first.id);
-        }
+            let placed = passed.again(first.id, size);
+            placed > first.bytes().saturating_mul(PASSED_FACTOR)
+        });
+        let leaving = leaving.map(|object| object.id);
         next.retain(|object| leaving == Some(object.id) || !is_huge(object));
     }
 
