@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use xshell::{Shell, TempDir, cmd};
 
-use crate::native::has_tool;
 use crate::sbom;
+use crate::tool::has_tool;
 use crate::workspace::{relative, root, say, shell};
 
 const CRATE: &str = "crates/mc-capi";

@@ -27,6 +27,7 @@ mod simulate;
 mod soak;
 mod supply;
 mod tidy;
+mod tool;
 mod wheel;
 mod workspace;
 

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::dist;
+use crate::tool::has_tool;
 use crate::workspace::{relative, root, say};
 
 /// Where programs are built.
@@ -186,19 +187,6 @@ impl Tools {
                 Way::Valgrind => self.valgrind,
             }
     }
-}
-
-/// Says whether a tool answers, and if not, what does not run without it.
-pub(crate) fn has_tool(shell: &Shell, tool: &str, programs: &str) -> bool {
-    let answers = cmd!(shell, "{tool} --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run();
-    if answers.is_err() {
-        say(&format!("{programs} do not run: there is no {tool}"));
-    }
-    answers.is_ok()
 }
 
 impl Way {

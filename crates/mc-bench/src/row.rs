@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::churn::{Checksum, Outcome, Plan};
 use crate::pin;
-use crate::subject::{self, Entry, ORACLE};
+use crate::subject::ORACLE;
+use crate::subject::entries::{self, Entry};
 use crate::timing::{Timing, Took};
 
 /// Time of a round, warm-ups included, up to which it is repeated.
@@ -130,7 +131,7 @@ struct Lane {
 
 impl Lane {
     fn new(name: &str) -> Self {
-        let entry = subject::by_name(name).expect("requests name subjects of the table");
+        let entry = entries::by_name(name).expect("requests name subjects of the table");
         Self {
             entry,
             first: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mc_bench::page::markdown::{Table, glossary};
-use mc_bench::subject;
+use mc_bench::subject::entries;
 
 use crate::data::Data;
 
@@ -83,7 +83,7 @@ bound, its time that of the harness. Published times are of another machine.
 
 /// Returns everything before the comparison of all workloads.
 pub(super) fn introduction(data: &Data) -> String {
-    let entries = subject::described().into_iter();
+    let entries = entries::described().into_iter();
     let subjects = glossary(
         "Subject",
         entries.map(|one| (one.name.to_owned(), one.summary.to_owned())),

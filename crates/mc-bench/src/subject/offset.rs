@@ -5,18 +5,6 @@ use std::marker::PhantomData;
 use mc_offset::{Allocation, CompactAllocation, Fit, OffsetAllocator, Options};
 
 use super::{Placement, Pool, Subject};
-use crate::churn::{Outcome, Plan, churn};
-
-/// Drives an allocator with this fit through a plan, as a store would that keeps the smallest token
-/// whose offsets reach its pool.
-pub(super) fn churn_with(fit: Fit, plan: &Plan) -> Outcome {
-    let is_reached = plan.pool.capacity_bytes <= 1 << CompactAllocation::OFFSET_BITS;
-    if is_reached {
-        churn(Offset::<CompactAllocation>::new(&plan.pool, fit), plan)
-    } else {
-        churn(Offset::<Allocation>::new(&plan.pool, fit), plan)
-    }
-}
 
 /// The allocator, and what is kept of an allocation.
 pub(super) struct Offset<K> {

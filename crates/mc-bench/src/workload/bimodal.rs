@@ -8,7 +8,8 @@ use crate::page::chart::Drawing;
 use crate::page::{Figure, Made, Page, Place, no_headlines};
 use crate::record::{Document, Run, fields, record, records};
 use crate::row::Observer;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
+use crate::subject::entries;
 
 use super::placed::{self, Mixed};
 use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Workload, mixed};
@@ -17,7 +18,7 @@ use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Workload, mixed};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "bimodal",
     summary: "metadata of 256 B to 10 KB, payloads of 10.5 to 12.4 MiB, rarely 1.25 GiB; 4 GiB pool",
-    subjects: subject::described,
+    subjects: entries::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
     is_seeded: true,

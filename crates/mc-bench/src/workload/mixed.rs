@@ -7,7 +7,8 @@ use crate::page::across::Across;
 use crate::page::{Made, Page, no_headlines};
 use crate::record::{Document, Run, fields};
 use crate::row::{Label, Measured, Observer, Row};
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
+use crate::subject::entries;
 
 use super::placed::{self, Mixed};
 use super::{Effort, ONE_SIZE_ONLY, Request, RunOf, Sizes, Workload};
@@ -52,7 +53,7 @@ impl Mix {
         Workload {
             name: self.name,
             summary: about.summary,
-            subjects: subject::described,
+            subjects: entries::described,
             skipped: &[ONE_SIZE_ONLY],
             sizes: Sizes::Fixed,
             is_seeded: true,

@@ -20,6 +20,7 @@ mod random;
 mod refill;
 pub mod replay;
 mod request;
+mod shortage;
 mod stall;
 pub mod store;
 mod strategies;
@@ -133,7 +134,7 @@ impl Workload {
     /// Returns the subjects that it leaves out: those it never runs, and those that this machine does
     /// not have the huge pages for at this moment.
     pub fn left_out(&self, effort: Effort) -> impl Iterator<Item = Skipped> {
-        let short = move |name| tier::shortage(name, effort);
+        let short = move |name| shortage::shortage(name, effort);
         let skipped = self.skipped.iter().copied();
         skipped.chain(self.accepted().filter_map(short))
     }

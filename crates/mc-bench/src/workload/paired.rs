@@ -7,7 +7,8 @@ use crate::page::{Page, no_headlines};
 use crate::published;
 use crate::record::{Run, fields, record};
 use crate::row::Observer;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
+use crate::subject::entries;
 
 use super::placed::{self, Mixed};
 use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Skipped, Workload, mixed};
@@ -16,7 +17,7 @@ use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Skipped, Workload, mixed};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "paired",
     summary: "runs of 3,274,752 B and 658,432 B objects in a 1 TiB pool, 5 % evicted per failure",
-    subjects: subject::described,
+    subjects: entries::described,
     skipped: &[
         ONE_SIZE_ONLY,
         Skipped::new(

@@ -12,7 +12,7 @@ use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::{Stopwatch, Took, middle};
 
-use super::tier::tier_name;
+use super::tier::{BASE, HUGETLB, TRANSPARENT, tier_name};
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
 /// Entry of the table of workloads. `--ops` does not apply: one population is one operation.
@@ -87,13 +87,6 @@ pub const SUBJECTS: [Entry; 3] = [
         pages: PagePolicy::Required(PageSize::Auto),
     },
 ];
-
-pub(super) const BASE: &str = "base";
-
-pub(super) const TRANSPARENT: &str = "transparent";
-
-/// Needs the whole pool in reserved huge pages.
-pub(super) const HUGETLB: &str = "hugetlb";
 
 /// Numbers of workers, a row each.
 pub const WORKERS: [NonZeroUsize; 2] = [NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap()];

@@ -7,7 +7,8 @@ use crate::churn::{Eviction, Sampling};
 use crate::page::{Headline, Made, Measure, Page};
 use crate::published;
 use crate::record::{Document, fields, records};
-use crate::subject::{self, ORACLE, Pool};
+use crate::subject::entries;
+use crate::subject::{ORACLE, Pool};
 
 use super::mixed::Mix;
 use super::placed::{self, Mixed};
@@ -17,7 +18,7 @@ use super::{ONE_SIZE_ONLY, Sizes, Workload};
 pub(super) const WORKLOAD: Workload = Workload {
     name: MIX.name,
     summary: "sizes uniform in 1 KiB..=64 MiB in a 2 GiB pool, one victim per failure",
-    subjects: subject::described,
+    subjects: entries::described,
     skipped: &[ONE_SIZE_ONLY],
     sizes: Sizes::Fixed,
     is_seeded: true,

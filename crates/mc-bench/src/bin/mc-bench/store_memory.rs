@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mc_bench::workload::by_name;
-use mc_bench::workload::store::memory::{COMMAND, measure_here};
+use mc_bench::workload::store::{measure_here, memory::COMMAND};
 
 use crate::{STATUS_USAGE, fail, parse_after, print};
 

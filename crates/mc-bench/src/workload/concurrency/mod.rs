@@ -3,6 +3,7 @@
 //! [`subject`] is what is shared, [`task`] what each thread does, [`together`] starts and times
 //! them.
 
+mod entries;
 mod report;
 mod scenario;
 mod subject;
@@ -19,8 +20,8 @@ use crate::timing::{REPEATS, Took};
 use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
+use self::entries::{ENTRIES, Entry};
 use self::scenario::{Load, SCENARIOS, Scenario};
-use self::subject::{ENTRIES, Entry};
 use self::together::Latency;
 
 /// Entry of the table of workloads.

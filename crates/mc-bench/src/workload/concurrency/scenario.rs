@@ -2,7 +2,7 @@
 
 use crate::workload::RequestError;
 
-use super::subject::{Holes, Shareable};
+use super::subject::{Holes, SUCCESS_BYTES, Shareable};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -15,9 +15,6 @@ const HIGH_WATER_PERCENT: u64 = 90;
 
 /// Request that is refused, as published.
 pub(super) const FAILED_BYTES: u64 = 128 * MIB;
-
-/// Request that succeeds, as published.
-pub(super) const SUCCESS_BYTES: u64 = 4 * KIB;
 
 /// Blocks that fill the pool before every fifth is freed, as published.
 const FRAGMENTATION_BLOCK_BYTES: u64 = 4 * MIB;

@@ -1,14 +1,12 @@
-//! What threads share: allocators behind one trait, and the table of them.
+//! What threads share: allocators behind one trait.
 
 use std::sync::{Mutex, MutexGuard};
 
 use ::offset_allocator::Allocator;
 use mc_offset::{Allocation, Handle, OffsetAllocator, SharedAllocator, SlotAllocator, SlotIndex};
 
-use crate::workload::RequestError;
-
-use super::scenario::{Load, SUCCESS_BYTES};
-use super::together::{self, Latency, Throughput};
+/// Request that succeeds, as published; slots have as many bytes.
+pub(super) const SUCCESS_BYTES: u64 = 4 << 10;
 
 /// An allocator that several threads call at once.
 pub(super) trait Shareable: Sync {
@@ -33,47 +31,6 @@ pub(super) trait Shareable: Sync {
 pub(super) struct Holes {
     pub(super) free_bytes: u64,
     pub(super) largest_bytes: u64,
-}
-
-/// One row of the subject table.
-pub(super) struct Entry {
-    /// Name on the command line and in every output.
-    pub(super) name: &'static str,
-    /// One line for `mc-bench list` and the tables.
-    pub(super) summary: &'static str,
-    /// Whether it serves a single size only.
-    pub(super) is_fixed_size: bool,
-    /// Runs the phase without clocks on a fresh instance.
-    pub(super) throughput: fn(&Load) -> Result<Throughput, RequestError>,
-    /// Runs the phase that times each operation on a fresh instance.
-    pub(super) latency: fn(&Load) -> Result<Latency, RequestError>,
-}
-
-/// Every subject, in the order of the output.
-pub(super) const ENTRIES: [Entry; 4] = [
-    entry::<SharedAllocator>(
-        "shared",
-        "the default, with a magazine of freed blocks for each thread",
-    ),
-    entry::<Mutex<OffsetAllocator>>("mutex", "the same core behind one lock"),
-    Entry {
-        is_fixed_size: true,
-        ..entry::<SlotAllocator>("slots", "slots of one size in a lock-free bitmap")
-    },
-    entry::<Mutex<Allocator>>(
-        "offset-allocator",
-        "crate offset-allocator 0.2 behind one lock",
-    ),
-];
-
-const fn entry<S: Shareable>(name: &'static str, summary: &'static str) -> Entry {
-    Entry {
-        name,
-        summary,
-        is_fixed_size: false,
-        throughput: together::throughput::<S>,
-        latency: together::latency::<S>,
-    }
 }
 
 impl Shareable for SharedAllocator {

@@ -9,9 +9,9 @@ use crate::probe::{Probe, Unclocked};
 
 use super::scenario::{
     CHURN_LIVE, CHURN_RANDOM_BYTES_MAX, CHURN_RANDOM_BYTES_MIN, CHURN_SIZES, FAILED_BYTES, Load,
-    MIXED_FAILURES, MIXED_SLOTS, SUCCESS_BYTES, Scenario,
+    MIXED_FAILURES, MIXED_SLOTS, Scenario,
 };
-use super::subject::Shareable;
+use super::subject::{SUCCESS_BYTES, Shareable};
 
 /// Objects that pass a channel at once, so that its cost is shared among them.
 const BATCH: u64 = BATCH_CAPACITY as u64;

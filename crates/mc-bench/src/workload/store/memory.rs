@@ -16,7 +16,7 @@ use crate::workload::RequestError;
 
 use super::NAME;
 use super::plan::next_key;
-use super::subject::{SUBJECTS, Subject};
+use super::subject::Subject;
 
 /// First argument by which the `mc-bench` command is told to measure one subject.
 pub const COMMAND: &str = "store-memory";
@@ -57,14 +57,6 @@ impl MemoryUse {
         let given_back = self.full_bytes.saturating_sub(self.left_bytes);
         given_back as f64 / taken as f64
     }
-}
-
-/// Measures a subject in this process, which should not have done anything else; nothing if it is
-/// not known.
-#[must_use]
-pub fn measure_here(subject: &str, objects: u64) -> Option<MemoryUse> {
-    let entry = SUBJECTS.iter().find(|entry| entry.name == subject)?;
-    Some((entry.memory)(objects))
 }
 
 /// Measures a subject in a process of its own.

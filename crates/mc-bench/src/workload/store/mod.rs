@@ -3,6 +3,7 @@
 //! `subject` is what is compared, `plan` what is asked, `measure` starts and times the threads,
 //! [`memory`] looks at the process.
 
+mod entries;
 mod measure;
 pub mod memory;
 mod plan;
@@ -17,10 +18,12 @@ use crate::timing::{REPEATS, Took};
 use super::threads::Threaded;
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
+use self::entries::{Entry, SUBJECTS};
 use self::measure::{Filling, Latency, Measure, Tally, Throughput};
 use self::memory::MemoryUse;
 use self::plan::{Key, Load, SCENARIOS, Scenario, keys};
-use self::subject::{Entry, SUBJECTS};
+
+pub use self::entries::measure_here;
 
 const NAME: &str = "store";
 

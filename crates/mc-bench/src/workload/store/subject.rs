@@ -1,4 +1,4 @@
-//! What is compared: the store of this workspace and caches, behind one trait.
+//! The store of this workspace and caches, behind one trait.
 
 use std::hint::black_box;
 
@@ -7,8 +7,6 @@ use mc_segment::{
 };
 use mc_store::{ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
-use super::measure::{Filling, Measure, filled};
-use super::memory::{self, MemoryUse};
 use super::plan::Key;
 
 /// Bytes of every object. Nothing is written: the segment is another host's.
@@ -36,45 +34,6 @@ pub(super) trait Subject: Send + Sync + Sized {
     /// Looks keys up to the first that is not there; returns how many were.
     fn get_many(&self, keys: &[Key]) -> usize {
         keys.iter().take_while(|key| self.get(key)).count()
-    }
-}
-
-/// One row of the subject table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    /// Name on the command line and in every output.
-    pub(super) name: &'static str,
-    /// One line for `mc-bench list` and for the page.
-    pub(super) summary: &'static str,
-    /// Fills a fresh instance.
-    pub(super) fill: for<'k> fn(Filling<'k>) -> Box<dyn Measure + 'k>,
-    /// Fills and empties a fresh instance with so many objects, and tells what memory that took.
-    pub(super) memory: fn(u64) -> MemoryUse,
-}
-
-/// Every subject, in the order of the output.
-pub(super) const SUBJECTS: [Entry; 4] = [
-    entry::<ObjectStore>(
-        "mc-store",
-        "the store: what is found is leased; a put places the object",
-    ),
-    entry::<Moka>("moka", "a cache with TinyLFU, bookkeeping in batches"),
-    entry::<QuickCache>(
-        "quick_cache",
-        "a cache in shards with S3-FIFO, a lock for each shard",
-    ),
-    entry::<Foyer>(
-        "foyer-memory",
-        "the memory part of a hybrid cache, in shards; what is found is counted",
-    ),
-];
-
-const fn entry<S: Subject + 'static>(name: &'static str, summary: &'static str) -> Entry {
-    Entry {
-        name,
-        summary,
-        fill: filled::<S>,
-        memory: memory::measure::<S>,
     }
 }
 
@@ -113,7 +72,7 @@ impl Subject for ObjectStore {
     }
 }
 
-type Moka = moka::sync::Cache<Box<[u8]>, Value>;
+pub(super) type Moka = moka::sync::Cache<Box<[u8]>, Value>;
 
 impl Subject for Moka {
     fn new(capacity: usize) -> Self {
@@ -136,7 +95,7 @@ impl Subject for Moka {
     }
 }
 
-type QuickCache = quick_cache::sync::Cache<Box<[u8]>, Value>;
+pub(super) type QuickCache = quick_cache::sync::Cache<Box<[u8]>, Value>;
 
 impl Subject for QuickCache {
     fn new(capacity: usize) -> Self {
@@ -159,7 +118,7 @@ impl Subject for QuickCache {
     }
 }
 
-type Foyer = foyer_memory::Cache<Box<[u8]>, Value>;
+pub(super) type Foyer = foyer_memory::Cache<Box<[u8]>, Value>;
 
 impl Subject for Foyer {
     fn new(capacity: usize) -> Self {

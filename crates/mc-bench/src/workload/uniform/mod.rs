@@ -7,7 +7,8 @@ use crate::published;
 use crate::record::{Run, fields, record};
 use crate::row::{Label, Observer, Row};
 use crate::stats::Utilization;
-use crate::subject::{self, Pool};
+use crate::subject::Pool;
+use crate::subject::entries;
 
 use super::placed::{self, Churned};
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
@@ -16,7 +17,7 @@ use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "uniform",
     summary: "one object size per run, 55 sizes from 15 B to 37 MB, one victim per failure",
-    subjects: subject::described,
+    subjects: entries::described,
     skipped: &[
         Skipped::new("extents-2", NO_PIECES),
         Skipped::new("extents-4", NO_PIECES),

@@ -10,6 +10,10 @@ use mc_cluster::{
 
 use crate::read;
 
+/// The argument that makes the command one attempt: what follows are the address
+/// of a node, a key, and the step to wait at.
+pub(crate) const ATTEMPT: &str = "drill-attempt";
+
 /// Serves the memory of hosts to each other.
 #[derive(Debug, Parser)]
 #[command(name = "mc-cluster", version)]
@@ -27,7 +31,7 @@ pub(crate) enum Command {
     /// Start three nodes, kill and freeze them, clients and etcd, and look at what was promised
     Drill(DrillArguments),
     /// One client of a drill
-    #[command(hide = true, name = crate::drill::ATTEMPT)]
+    #[command(hide = true, name = ATTEMPT)]
     Attempt {
         /// Of a node
         address: String,

@@ -15,10 +15,6 @@ use tonic::Status;
 
 use crate::tell;
 
-/// The argument that makes the command one attempt: what follows are the address
-/// of a node, a key, and the step to wait at.
-pub(crate) const ATTEMPT: &str = "drill-attempt";
-
 /// Between these steps something may happen: before anything, reserved, half
 /// written, written, committed, looked up, half read, read.
 pub(super) const STEPS: usize = 8;

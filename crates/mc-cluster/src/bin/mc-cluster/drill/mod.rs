@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{arguments::DrillArguments, tell};
 
-pub(crate) use self::attempt::{ATTEMPT, run as attempt};
+pub(crate) use self::attempt::run as attempt;
 
 /// Until when an uncommitted put has to be forgotten, with its margin and the
 /// time for a look.
