@@ -18,12 +18,14 @@ mod frame;
 mod frame_id;
 mod free;
 mod handle;
+mod held;
 mod locked;
 mod magazine;
 mod place;
 mod recent;
 mod seat;
 mod serve;
+mod state;
 mod thread;
 mod token;
 
@@ -32,8 +34,9 @@ use core::{fmt, ptr};
 
 use self::{
     flags::FLAG_COUNT,
-    locked::{Core, State, settle_free},
+    locked::{Core, settle_free},
     magazine::Put,
+    state::State,
     thread::thread_number,
 };
 use crate::{

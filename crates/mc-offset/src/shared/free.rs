@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Handle, SharedAllocator, frame, locked::settle_free};
+use super::{Handle, SharedAllocator, locked::settle_free};
 use crate::allocation::Allocation;
 
 impl Handle {
@@ -47,7 +47,7 @@ fn free_of_one(handles: &mut [Handle]) {
         handle.defuse();
     }
     core.publish(state.allocator());
-    frame::retire(core, &mut state);
+    core.retire(&mut state);
 }
 
 impl SharedAllocator {

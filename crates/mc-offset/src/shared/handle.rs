@@ -1,8 +1,8 @@
 //! Allocations of a shared allocator that free themselves.
 
-use core::{fmt, num::NonZeroU64};
+use core::fmt;
 
-use super::{frame_id::FrameId, locked::Core, magazine::Put, seat};
+use super::{frame::core_of, frame_id::FrameId, held::Held, locked::Core, magazine::Put, seat};
 use crate::allocation::Allocation;
 
 /// An allocation of a [`SharedAllocator`](super::SharedAllocator) that is
@@ -14,41 +14,28 @@ use crate::allocation::Allocation;
 /// A store has one for every object, so it is small: in memory two words of 64
 /// bits, its offset and its size, and two that are its own. Interfaces to other
 /// languages can read the first two.
-#[repr(C)]
+#[repr(transparent)]
 #[must_use = "dropping the handle frees the allocation"]
-pub struct Handle {
-    offset: u64,
-    size: u64,
-    serial: NonZeroU64,
-    node: u32,
-    /// What the allocation returns to; `None` once it has.
-    frame: Option<FrameId>,
-}
+pub struct Handle(Held);
 
 const _: () = assert!(size_of::<Option<Handle>>() == 32, "a handle is four words");
 
 impl Handle {
     #[inline]
     pub(super) fn new(allocation: Allocation, frame: FrameId) -> Self {
-        Self {
-            offset: allocation.offset(),
-            size: allocation.size(),
-            serial: allocation.nonzero_serial(),
-            node: allocation.node(),
-            frame: Some(frame),
-        }
+        Self(Held::new(allocation, Some(frame)))
     }
 
     /// Returns the offset of the first byte.
     #[inline]
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.0.offset()
     }
 
     /// Returns the bytes asked for.
     #[inline]
     pub fn size(&self) -> u64 {
-        self.size
+        self.0.size()
     }
 
     /// Returns the address of the first byte: the offset from
@@ -56,7 +43,7 @@ impl Handle {
     /// be gone.
     #[inline]
     pub fn address(&self) -> u64 {
-        self.core().map_or(0, Core::base) + self.offset
+        self.core().map_or(0, Core::base) + self.offset()
     }
 
     /// Returns whether the allocator is still there: some
@@ -69,13 +56,13 @@ impl Handle {
     /// Returns what the allocation returns to, if it has not.
     #[inline]
     pub(super) fn core(&self) -> Option<&'static Core> {
-        self.frame.map(FrameId::core)
+        self.frame().map(core_of)
     }
 
     /// Returns the number of what the allocation returns to, if it has not.
     #[inline]
     pub(super) fn frame(&self) -> Option<FrameId> {
-        self.frame
+        self.0.frame()
     }
 
     /// Returns whether both are allocations of the same allocator, which may
@@ -92,7 +79,7 @@ impl Handle {
     /// ```
     #[inline]
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        self.frame == other.frame
+        self.frame() == other.frame()
     }
 
     /// Returns the allocation, for the queries of
@@ -100,31 +87,28 @@ impl Handle {
     /// [`free`](super::SharedAllocator::free) does not take it.
     #[inline]
     pub fn allocation(&self) -> Allocation {
-        Allocation::new(self.offset, self.size, self.serial.get(), self.node)
+        self.0.allocation()
     }
 
     /// Makes the handle stand for what its allocation has become.
     pub(super) fn replace(&mut self, allocation: Allocation) {
-        self.offset = allocation.offset();
-        self.size = allocation.size();
-        self.serial = allocation.nonzero_serial();
-        self.node = allocation.node();
+        self.0 = Held::new(allocation, self.frame());
     }
 
     /// Makes dropping the handle free nothing.
     pub(super) fn defuse(&mut self) {
-        self.frame = None;
+        self.0.take_frame();
     }
 }
 
 impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
-        if let Some(frame) = self.frame.take() {
-            match seat::put(frame, self) {
+        if let Some(frame) = self.0.take_frame() {
+            match seat::put(frame, &self.0) {
                 Put::Kept => {}
-                Put::Full => frame.core().spill(self),
-                Put::Declined => frame.core().free(self),
+                Put::Full => core_of(frame).spill(&self.0),
+                Put::Declined => core_of(frame).free(&self.0),
             }
         }
     }

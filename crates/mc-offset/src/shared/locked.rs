@@ -1,19 +1,18 @@
 //! What all threads share: the allocator behind its lock, and the words that
 //! refusals read without it.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::mem;
 use std::sync::{PoisonError, TryLockError};
 
 use super::{
     MAGAZINE_COUNT,
     flags::Flags,
-    frame::retire,
     frame_id::FrameId,
-    handle::Handle,
-    magazine::{Magazine, Magazines, Put},
-    recent::RecentSizes,
+    held::Held,
+    magazine::{Magazines, Put},
     seat,
+    state::State,
     thread::{thread_address, thread_number},
 };
 use crate::{
@@ -26,105 +25,6 @@ use crate::{
 /// What is said when an allocator waits for itself.
 const NESTED: &str = "an allocator was used from a callback that runs under its own lock; \
     ask the allocator that the callback was given, and allocate when it has returned";
-
-/// What the lock guards.
-pub(super) struct State {
-    /// `None` while the core is idle.
-    allocator: Option<Box<OffsetAllocator>>,
-    /// Live allocations whose handle was given up for a token.
-    pub(super) loose: u32,
-    /// Whether nothing but handles is left.
-    is_closing: bool,
-    pub(super) recent: RecentSizes,
-    /// Bit `m` is set if magazine `m` has been one for some size.
-    in_use: u32,
-    /// `None` once nothing but handles is left.
-    magazines: Option<Arc<Magazines>>,
-}
-
-impl State {
-    const IDLE: Self = Self {
-        allocator: None,
-        loose: 0,
-        is_closing: false,
-        recent: RecentSizes::new(),
-        in_use: 0,
-        magazines: None,
-    };
-
-    #[inline]
-    pub(super) fn allocator(&mut self) -> &mut OffsetAllocator {
-        self.allocator.as_mut().expect(IDLE)
-    }
-
-    /// Returns whether nothing but handles is left of the allocator.
-    pub(super) fn is_closing(&self) -> bool {
-        self.is_closing
-    }
-
-    /// Returns whether an allocation is a handle's, or was when the heap could
-    /// not hold what freeing it takes.
-    pub(super) fn has_handles(&self) -> bool {
-        let count = self.allocator.as_ref().expect(IDLE).allocation_count();
-        count != self.loose
-    }
-
-    /// Gives the tables back; what tokens still hold goes with them.
-    pub(super) fn clear(&mut self) {
-        *self = Self::IDLE;
-    }
-
-    /// Returns the magazines; the allocator is open.
-    pub(super) fn magazines(&self) -> &Arc<Magazines> {
-        self.magazines.as_ref().expect(IDLE)
-    }
-
-    /// Returns whether several threads have magazines that are for some size.
-    pub(super) fn is_for_several(&self) -> bool {
-        self.in_use & self.in_use.wrapping_sub(1) != 0
-    }
-
-    /// Returns whether another thread's magazine is for blocks of so many bytes
-    /// and the thread's own is not.
-    fn is_of_another(&self, size: u64) -> bool {
-        let Some(magazines) = self.magazines.as_ref() else {
-            return false;
-        };
-        let own = thread_number() % MAGAZINE_COUNT;
-        let others = self.in_use & !(1 << own);
-        others != 0
-            && !magazines.get(own).is_for(size)
-            && (0..MAGAZINE_COUNT)
-                .filter(|other| others >> other & 1 == 1)
-                .any(|other| magazines.get(other).is_for(size))
-    }
-
-    /// Returns whether magazines hold most of what is left in tables that were
-    /// made for far more.
-    fn is_winding_up(&mut self) -> bool {
-        let space = self.allocator().space();
-        let allocations = u64::from(space.allocation_count());
-        if !space.is_nearly_empty() {
-            return false;
-        }
-        let kept: u64 = self.magazines().iter().map(Magazine::kept_about).sum();
-        2 * kept >= allocations
-    }
-
-    /// Returns whether the thread's magazine is for blocks of so many bytes.
-    fn is_of_own(&self, size: u64) -> bool {
-        let magazines = self.magazines.as_ref();
-        magazines.is_some_and(|magazines| magazines.get(thread_number()).is_for(size))
-    }
-
-    /// Returns what a block of so many bytes takes from the holes.
-    pub(super) fn charge(&self, size: u64) -> u64 {
-        self.allocator.as_ref().expect(IDLE).space().charge(size)
-    }
-}
-
-/// What is wrong if an allocator is asked of a core without one.
-const IDLE: &str = "handles are gone before their allocator";
 
 /// The shared side of an allocator.
 pub(super) struct Core {
@@ -179,11 +79,7 @@ impl Core {
     /// Takes an allocator in; there is none.
     pub(super) fn open(&'static self, allocator: OffsetAllocator) {
         let mut state = self.lock();
-        *state = State {
-            allocator: Some(Box::new(allocator)),
-            magazines: Some(Arc::new(Magazines::new(&self.flags))),
-            ..State::IDLE
-        };
+        *state = State::open(allocator, Magazines::new(&self.flags));
         self.set_capacity(state.allocator().capacity());
         self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
@@ -193,7 +89,7 @@ impl Core {
     /// Takes note that nothing but handles is left of the allocator: what
     /// magazines hold goes to it, and what is freed from here on.
     pub(super) fn close(&self, state: &mut State) {
-        let magazines = state.magazines.take();
+        let magazines = state.close();
         for magazine in magazines.iter().flat_map(|magazines| magazines.iter()) {
             let drain = magazine.drain();
             for block in drain.blocks() {
@@ -201,8 +97,16 @@ impl Core {
             }
             drain.finish_for_good();
         }
-        state.is_closing = true;
         self.is_open.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes the core of a closed allocator idle if no handle is left.
+    #[cold]
+    pub(super) fn retire(&'static self, state: &mut State) {
+        if state.is_closing() && !state.has_handles() {
+            state.clear();
+            put_idle(self);
+        }
     }
 
     #[inline]
@@ -281,7 +185,7 @@ impl Core {
     #[cold]
     pub(super) fn adopt(&self, state: &mut State, magazines: &Magazines, size: u64) {
         let own = thread_number() % MAGAZINE_COUNT;
-        state.in_use |= 1 << own;
+        state.note_in_use(own);
         magazines.get(own).adopt(size, |blocks| {
             for block in blocks {
                 settle_free(state.allocator().free(block));
@@ -300,13 +204,13 @@ impl Core {
     ) -> R {
         let call = Call { core: self, state };
         self.caller.store(thread_address(), Ordering::Relaxed);
-        callback(call.state.allocator.as_deref().expect(IDLE))
+        callback(call.state.allocator_ref())
     }
 
     /// Frees the block of a handle.
     // Never: see `seat::put`.
     #[inline(never)]
-    pub(super) fn free(&'static self, handle: &Handle) {
+    pub(super) fn free(&'static self, handle: &Held) {
         let block = handle.allocation();
         let Some(mut state) = self.lock_unless_called() else {
             return self.free_later(block);
@@ -322,15 +226,15 @@ impl Core {
         let allocator = state.allocator();
         settle_free(allocator.park_or_merge(block));
         self.publish(allocator);
-        if state.is_closing {
-            retire(self, &mut state);
+        if state.is_closing() {
+            self.retire(&mut state);
         }
     }
 
     /// Keeps a block that has a shelf in the thread's magazine. If another
     /// allocator had the thread's seat, that must decide nothing.
     #[cold]
-    fn keep(&'static self, state: &mut State, handle: &Handle) {
+    fn keep(&'static self, state: &mut State, handle: &Held) {
         let magazines = Arc::clone(state.magazines());
         seat::sit_down(self.id, &magazines);
         match magazines.get(thread_number()).put(handle.allocation()) {
@@ -346,7 +250,7 @@ impl Core {
     /// Makes the thread's magazine one for the size of a block that it frees,
     /// as another thread's is already: that one allocates what this one frees.
     #[cold]
-    fn adopt_and_keep(&'static self, state: &mut State, handle: &Handle) {
+    fn adopt_and_keep(&'static self, state: &mut State, handle: &Held) {
         let magazines = Arc::clone(state.magazines());
         self.adopt(state, &magazines, handle.size());
         self.keep(state, handle);
@@ -354,13 +258,13 @@ impl Core {
 
     /// Frees a block of a full shelf, and others that were on it.
     #[cold]
-    pub(super) fn spill(&'static self, handle: &Handle) {
+    pub(super) fn spill(&'static self, handle: &Held) {
         let Some(mut state) = self.try_lock() else {
             // Another thread may do the same meanwhile, which costs less than
             // to wait for it.
             return self.free(handle);
         };
-        if state.is_closing {
+        if state.is_closing() {
             drop(state);
             return self.free(handle);
         }
@@ -368,7 +272,7 @@ impl Core {
         self.spill_locked(&mut state, &magazines, handle);
     }
 
-    fn spill_locked(&self, state: &mut State, magazines: &Magazines, handle: &Handle) {
+    fn spill_locked(&self, state: &mut State, magazines: &Magazines, handle: &Held) {
         let allocator = state.allocator();
         let magazine = magazines.get(thread_number());
         magazine.spill(handle.allocation(), |block| {
@@ -428,6 +332,41 @@ impl Core {
         self.flags.set_keeping(allocator.space().sizes_repeat());
     }
 }
+
+/// Cores that no handle refers to.
+#[cfg(not(loom))]
+static IDLE: Mutex<Vec<&'static Core>> = Mutex::new(Vec::new());
+
+/// Returns a core that has served an allocator and is free, if there is one.
+#[cfg(not(loom))]
+pub(super) fn take_idle() -> Option<&'static Core> {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let core = idle.pop();
+    if idle.len() < idle.capacity() / 4 {
+        let kept = 2 * idle.len();
+        idle.shrink_to(kept);
+    }
+    core
+}
+
+#[cfg(not(loom))]
+fn put_idle(core: &'static Core) {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without room in the list the core is lost, which is what it would be
+    // without a list.
+    if idle.try_reserve(1).is_ok() {
+        idle.push(core);
+    }
+}
+
+/// What one execution of a model leaves is of no use to the next.
+#[cfg(loom)]
+pub(super) fn take_idle() -> Option<&'static Core> {
+    None
+}
+
+#[cfg(loom)]
+fn put_idle(_: &'static Core) {}
 
 /// A callback that runs under the lock. Ends with it, be it by a panic.
 struct Call<'a> {

@@ -11,7 +11,7 @@ use core::cell::RefCell;
 
 use super::{
     frame_id::FrameId,
-    handle::Handle,
+    held::Held,
     magazine::{Magazine, Magazines, Put},
     thread::thread_number,
 };
@@ -66,8 +66,8 @@ pub(super) fn take(frame: FrameId, size: u64, align: u64) -> Option<Allocation> 
 // Never, and by reference, as in `Core::free`: dropping a handle saves no
 // registers then, and what it frees is not copied on the way.
 #[inline(never)]
-pub(super) fn put(frame: FrameId, handle: &Handle) -> Put {
-    with_magazine(frame, |magazine| magazine.put(handle.allocation())).unwrap_or(Put::Declined)
+pub(super) fn put(frame: FrameId, held: &Held) -> Put {
+    with_magazine(frame, |magazine| magazine.put(held.allocation())).unwrap_or(Put::Declined)
 }
 
 /// Gives the thread's seat for an allocator to its magazines.

@@ -5,7 +5,7 @@
 //! freed that way: giving up a handle gives the allocation an odd serial, and
 //! only tokens with odd serials are freed here, always in the core.
 
-use super::{Handle, SharedAllocator, frame};
+use super::{Handle, SharedAllocator};
 use crate::{allocation::Allocation, error::FreeError};
 
 impl Handle {
@@ -20,7 +20,7 @@ impl Handle {
             let mut state = core.lock();
             state.allocator().space_mut().replace_serial(loose);
             state.loose += 1;
-            frame::retire(core, &mut state);
+            core.retire(&mut state);
         }
         loose
     }
