@@ -149,14 +149,24 @@ pub enum ClientError {
         outcome: Outcome,
     },
     /// A call to a host failed, or the host refused it.
-    #[error("a call to a host failed")]
-    Call(#[from] Status),
+    #[error("a call to {address} failed")]
+    Call {
+        /// The address of the host.
+        address: String,
+        /// What went wrong.
+        source: Status,
+    },
 }
 
 impl ClientError {
+    fn call(member: &Member, source: Status) -> Self {
+        let address = member.address.clone();
+        Self::Call { address, source }
+    }
+
     /// Says whether another try, or another host, may do better.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::Call(status) if host::is_passing(status))
+        matches!(self, Self::Call { source, .. } if host::is_passing(source))
     }
 }
 
@@ -357,7 +367,7 @@ impl<T> Shared<T> {
                 } else if is_refusal(&status) {
                     self.hosts.note_refusal(&member.name);
                 }
-                Err(status.into())
+                Err(ClientError::call(member, status))
             }
         }
     }

@@ -137,7 +137,8 @@ pub(super) async fn put_batch<T: Transport>(
     };
     let reserve = async move |mut calls: Calls| calls.reserve(request).await;
     let reserved = shared.call(member, 0, reserve).await?;
-    check_answer(reserved.items.len(), objects.len())?;
+    let fits = check_answer(reserved.items.len(), objects.len());
+    fits.map_err(|status| ClientError::call(member, status))?;
     let written = fill(shared, member, objects, &reserved).await;
     if written.is_err() {
         abort(shared, member, &reserved);
@@ -182,7 +183,8 @@ async fn fill<T: Transport>(
     };
     let commit = async move |mut calls: Calls| calls.commit(request).await;
     let committed = shared.call(member, 0, commit).await?;
-    let committed = outcomes_of(&committed, done.len())?;
+    let committed = outcomes_of(&committed, done.len());
+    let committed = committed.map_err(|status| ClientError::call(member, status))?;
     for (place, outcome) in done.into_iter().zip(committed) {
         outcomes[place] = outcome;
     }

@@ -9,39 +9,38 @@ use super::Member;
 #[non_exhaustive]
 pub enum MembersError {
     /// An entry is not of the form `name=host:port` or `name=host:port*weight`.
-    #[error(
-        "member {position} of the list is not written as name=host:port or name=host:port*weight"
-    )]
+    #[error("{entry:?} is no member; write name=host:port or name=host:port*weight")]
     Entry {
-        /// Which of the entries, from 1 on.
-        position: usize,
+        /// The entry, or how it begins.
+        entry: String,
     },
     /// A weight is not above zero, or not finite.
-    #[error(
-        "member {position} of the list has the weight {weight}; a finite one above 0 is needed"
-    )]
+    #[error("member {name:?} has the weight {weight}; a finite one above 0 is needed")]
     Weight {
-        /// Which of the entries, from 1 on.
-        position: usize,
+        /// The name of the member.
+        name: String,
         /// The weight.
         weight: f64,
     },
     /// Two members have one name.
-    #[error("member {position} of the list has the name of one before it")]
+    #[error("there are several members with the name {name:?}; each needs one of its own")]
     Name {
-        /// Which of the entries, from 1 on.
-        position: usize,
+        /// The name.
+        name: String,
     },
 }
+
+/// Characters of an entry that an error repeats.
+const ENTRY_SHOWN: usize = 100;
 
 pub(super) fn parse(text: &str) -> Result<Vec<Member>, MembersError> {
     let entries = text.split(',').map(str::trim);
     let entries = entries.filter(|entry| !entry.is_empty());
     entries
-        .enumerate()
-        .map(|(index, entry)| {
-            let position = index + 1;
-            parse_entry(entry).ok_or(MembersError::Entry { position })
+        .map(|entry| {
+            parse_entry(entry).ok_or_else(|| MembersError::Entry {
+                entry: entry.chars().take(ENTRY_SHOWN).collect(),
+            })
         })
         .collect()
 }
@@ -62,16 +61,19 @@ fn parse_entry(entry: &str) -> Option<Member> {
 
 pub(super) fn check(members: &[Member]) -> Result<(), MembersError> {
     for (index, member) in members.iter().enumerate() {
-        let position = index + 1;
+        let name = || member.name.clone();
         if !member.has_weight() {
             let weight = member.weight;
-            return Err(MembersError::Weight { position, weight });
+            return Err(MembersError::Weight {
+                name: name(),
+                weight,
+            });
         }
         if members[..index]
             .iter()
             .any(|other| other.name == member.name)
         {
-            return Err(MembersError::Name { position });
+            return Err(MembersError::Name { name: name() });
         }
     }
     Ok(())
@@ -102,20 +104,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused_with_its_position() {
-        let refused = |text| Members::parse(text).unwrap_err();
+    fn what_is_no_list_is_refused_by_its_name() {
+        let refused = |text: &str| Members::parse(text).unwrap_err();
         for text in ["a", "=h:1", "a=h", "a=:1", "a=h:x", "a=h:70000", "a=h:1*x"] {
-            assert_eq!(refused(text), MembersError::Entry { position: 1 }, "{text}");
+            let entry = text.to_owned();
+            assert_eq!(refused(text), MembersError::Entry { entry });
         }
-        assert_eq!(refused("a=h:1,a=h:2"), MembersError::Name { position: 2 });
-        // What is empty is no entry, whatever is wrong with the next one.
-        assert_eq!(refused("a=h:1,,a=h:2"), MembersError::Name { position: 2 });
-        assert_eq!(refused("a=h:1,,b"), MembersError::Entry { position: 2 });
+        let long = refused(&"a".repeat(1000)).to_string();
+        assert!(long.len() < 200, "{long}");
+        let name = || "a".to_owned();
+        assert_eq!(refused("a=h:1,,a=h:2"), MembersError::Name { name: name() });
+        let entry = "b".to_owned();
+        assert_eq!(refused("a=h:1,,b"), MembersError::Entry { entry });
         let weight = 0.0;
-        let position = 2;
         assert_eq!(
-            refused("a=h:1,b=h:2*0"),
-            MembersError::Weight { position, weight }
+            refused("b=h:2,a=h:1*0"),
+            MembersError::Weight {
+                name: name(),
+                weight
+            }
         );
         for text in ["a=h:1*NaN", "a=h:1*inf", "a=h:1*-1"] {
             let weight = refused(text);
