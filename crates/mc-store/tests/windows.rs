@@ -42,10 +42,11 @@ fn the_only_window_is_found_wherever_it_is() {
         1, 500, 1000, 1015, 1022, 1023, 1024, 1025, 2040, 2047, 2048, 2980,
     ];
     for start in starts {
-        for len in [2, 10, 15] {
+        // A part of a block takes all of it.
+        for (len, size) in [(2, 15), (2, 20), (10, 91), (15, 150)] {
             let window = start..start + len;
             let store = store_with_one_window(3_000, &window, 100);
-            put(&store, u64::MAX, len * BLOCK);
+            put(&store, u64::MAX, size);
             let is_gone = |number: &u64| !store.exists(&key(*number));
             let inside = window.clone().filter(is_gone).count() as u64;
             assert_eq!(inside, len, "{len} blocks from {start} on");
@@ -71,7 +72,15 @@ fn nobody_leaves_where_a_window_is_short_by_one_block() {
 #[test]
 fn of_two_windows_the_one_used_longest_ago_leaves() {
     // Far behind the next in order, so that neither is near them.
-    for (old, young) in [(200, 1_500), (1_500, 200), (1_020, 2_500), (2_500, 1_020)] {
+    for (old, young) in [
+        (200, 1_500),
+        (1_500, 200),
+        (1_020, 2_500),
+        (2_500, 1_020),
+        // Both are looked at together.
+        (200, 900),
+        (900, 200),
+    ] {
         let store = store_with_one_window(3_000, &(young..young + 6), 4_096);
         for number in old - 1..old + 7 {
             let is_inside = (old..old + 6).contains(&number);

@@ -1,9 +1,10 @@
-//! `Classes` against a vector that is searched anew for every victim.
+//! `Classes` against a vector that is searched anew for every victim, and what they remember.
 
 use std::ops::ControlFlow;
 
 use super::super::classes::{Classes, Ranking, Weight};
 use super::super::reuse::{Reuse, class_of};
+use super::super::sample::Sample;
 use super::super::{Facts, Leaving, ObjectId, Parent};
 use super::{Random, mix};
 
@@ -270,6 +271,54 @@ fn an_object_that_comes_back_has_one_more_use_and_fewer_if_it_had_many() {
         };
         assert_eq!(classes.uses(ObjectId(1)), expected, "{uses} uses");
     }
+}
+
+#[test]
+fn of_many_objects_many_are_remembered_when_they_leave() {
+    const OBJECTS: u32 = 5_000;
+    let weight = Weight {
+        bytes: 10.0,
+        gain: 1.0,
+    };
+    let key_hash = |id: u32| mix(u64::from(id));
+    let mut classes = Classes::new();
+    for id in 0..OBJECTS {
+        classes.insert(ObjectId(id), key_hash(id), weight, Parent::None);
+        classes.used(ObjectId(id));
+    }
+    assert_eq!(classes.len(), OBJECTS as usize);
+    for id in 0..1_000 {
+        classes.remove(ObjectId(id), key_hash(id), Leaving::Evicted);
+    }
+    for id in 0..1_000 {
+        classes.insert(ObjectId(id), key_hash(id), weight, Parent::None);
+    }
+    let known = (0..1_000).filter(|&id| classes.uses(ObjectId(id)) == 2);
+    assert!(known.count() > 900);
+}
+
+#[test]
+fn a_sample_that_is_thinned_out_has_the_keys_that_it_says_it_has() {
+    let mut sample = Sample::new();
+    let key_hash = |id: u32| mix(u64::from(id));
+    let mut thinned = 0;
+    for id in 0..10_000 {
+        sample.add(ObjectId(id), key_hash(id));
+        thinned += u32::from(sample.thin_out());
+    }
+    assert!(thinned >= 2);
+    assert!((sample.keys_per_member() - f64::from(1 << thinned)).abs() < 1e-9);
+    for id in 0..10_000 {
+        let member = sample.has(key_hash(id)).then(|| key_hash(id));
+        assert_eq!(sample.hash(ObjectId(id)), member);
+    }
+    // About as many as should be.
+    let expected = 10_000 >> thinned;
+    assert!(
+        (expected / 2..expected * 2).contains(&sample.len()),
+        "{}",
+        sample.len()
+    );
 }
 
 #[test]
