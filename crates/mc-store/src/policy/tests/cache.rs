@@ -267,3 +267,16 @@ fn s3_fifo_counts_uses_and_youth_as_worth() {
     policy.insert(ObjectId(0), &facts(0, 1, Parent::None));
     assert!(policy.worth(ObjectId(0)) > 5.0 * policy.worth(ObjectId(9)));
 }
+
+#[test]
+fn an_overdue_object_still_costs_a_part_of_a_use_under_gdsf() {
+    let mut gdsf = Gdsf::new();
+    gdsf.insert(ObjectId(0), &facts(0, 10, Parent::None));
+    let fresh = gdsf.worth(ObjectId(0));
+    gdsf.hide(ObjectId(0));
+    gdsf.insert(ObjectId(1), &facts(1, 1, Parent::None));
+    gdsf.remove(ObjectId(1), mix(1), Leaving::Evicted);
+    gdsf.show(ObjectId(0));
+    let overdue = gdsf.worth(ObjectId(0));
+    assert!(0.0 < overdue && overdue < fresh, "{overdue} of {fresh}");
+}

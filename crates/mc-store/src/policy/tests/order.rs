@@ -129,6 +129,10 @@ fn worth_falls_with_age() {
     }
     let worths: Vec<f64> = (0..10).map(|id| lru.worth(ObjectId(id))).collect();
     assert!(worths.is_sorted_by(|old, new| old < new), "{worths:?}");
+    // The youngest is worth as many times the oldest as it is younger.
+    assert_eq!((worths[0], worths[9]), (1.0, 10.0));
+    (0..5).for_each(|id| lru.remove(ObjectId(id), 0, Leaving::Removed));
+    assert_eq!((lru.worth(ObjectId(5)), lru.worth(ObjectId(9))), (1.0, 5.0));
 }
 
 #[test]
