@@ -3,14 +3,16 @@
 #[path = "common/journal.rs"]
 mod common;
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use common::{
-    SEGMENT, append, commit_numbers, document, journal_files, kill_and_open, mount, object, open,
-    terms,
+    SEGMENT, SMALL, append, commit_numbers, document, journal_files, kill_and_open, mount, object,
+    open, terms,
 };
 use mc_segment::SegmentId;
-use mc_store::journal::{Damage, ObjectRecord, Record, RecoveredTerms, SavedTerms};
+use mc_store::journal::{
+    Damage, Journal, ObjectRecord, OpenError, Record, RecoveredTerms, SavedTerms,
+};
 
 /// Terms of which each differs from the first in one thing.
 fn alike() -> Vec<SavedTerms<'static>> {
@@ -110,4 +112,15 @@ fn no_two_files_have_one_id() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), count);
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_opened_is_an_error_and_not_an_empty_store() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let snapshot = directory.path().join("snapshot");
+    // A name that leads to itself: there is something, and nobody can read it.
+    symlink(&snapshot, &snapshot).unwrap();
+    let refused = Journal::open(directory.path(), &SMALL).unwrap_err();
+    assert!(matches!(refused, OpenError::Io { path, .. } if path == snapshot));
 }
