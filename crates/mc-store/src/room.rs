@@ -379,7 +379,9 @@ impl Room<'_> {
     fn claim(&mut self, found: Found) -> bool {
         let before = self.claimed.len();
         for object in found.victims {
-            if self.has_claimed(&object) {
+            // Those of one plan are distinct, and there may be many.
+            let earlier = &self.claimed[..before];
+            if earlier.iter().any(|other| other.is_same(&object)) {
                 continue;
             }
             if !self.take(&object) {

@@ -4,11 +4,13 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     ops::ControlFlow,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -33,6 +35,9 @@ struct Asked {
     /// The most visits of one call.
     visits_at_once: AtomicU64,
     changes: AtomicU64,
+    removed: AtomicU64,
+    /// What was removed before an object was hidden last.
+    removed_before_hiding: AtomicU64,
 }
 
 /// A policy that counts.
@@ -59,10 +64,15 @@ impl Policy for Counting {
     }
 
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
+        self.asked.removed.fetch_add(1, Ordering::Relaxed);
         self.change().remove(id, key_hash, why);
     }
 
     fn hide(&mut self, id: ObjectId) {
+        let removed = self.asked.removed.load(Ordering::Relaxed);
+        self.asked
+            .removed_before_hiding
+            .store(removed, Ordering::Relaxed);
         self.change().hide(id);
     }
 
@@ -248,6 +258,33 @@ fn crossing_a_watermark_costs_one_put_no_more_than_a_slice() {
             assert!(left(&events).is_empty());
         }
     }
+}
+
+/// Pinning an object waits for the lock under which others leave.
+#[test]
+fn a_put_that_lets_many_go_lets_others_in_between() {
+    const OBJECTS: u64 = 50_000;
+    let counted = Counted::of(&[OBJECTS * 10, 10], StoreOptions::default());
+    let (store, asked) = (&counted.store, &counted.asked);
+    put_in(store, 2, OBJECTS, 10);
+    (0..OBJECTS).for_each(|number| put_in(store, 1, number, 10));
+    let is_over = AtomicBool::new(false);
+    let mut seen = BTreeSet::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            put(store, u64::MAX, OBJECTS * 10);
+            is_over.store(true, Ordering::Relaxed);
+        });
+        while !is_over.load(Ordering::Relaxed) {
+            assert!(store.pin(&key(OBJECTS)));
+            assert!(store.unpin(&key(OBJECTS)));
+            seen.insert(asked.removed_before_hiding.load(Ordering::Relaxed));
+        }
+    });
+    let between = seen
+        .iter()
+        .filter(|removed| (1..OBJECTS).contains(*removed));
+    assert!(between.count() > 0, "nobody was let in before all had left");
 }
 
 #[test]

@@ -177,6 +177,27 @@ fn a_journal_file_that_is_missing_is_named_with_its_records() {
 }
 
 #[test]
+fn a_file_of_a_later_life_that_is_missing_is_named_with_its_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    commit_numbers(&journal, 0..300);
+    drop(journal);
+    let first_life = journal_files(directory.path()).len();
+    let (journal, _) = open(directory.path());
+    commit_numbers(&journal, 300..450);
+    drop(journal);
+    let files = journal_files(directory.path());
+    fs::remove_file(&files[first_life + 1]).unwrap();
+    let recovered = open(directory.path()).1;
+    let [Damage::Records { file, records, .. }] = &recovered.damage[..] else {
+        panic!("{:?}", recovered.damage)
+    };
+    assert_eq!(file, &files[first_life + 2]);
+    assert_eq!(recovered.objects.len() as u64, 450 - records);
+}
+
+#[test]
 fn a_snapshot_that_is_missing_is_missed() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());

@@ -328,3 +328,33 @@ fn leading_zeros(bytes: &[u8]) -> usize {
     let rest = bytes[64 * blocks..].iter();
     64 * blocks + rest.take_while(|byte| **byte == 0).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of one frame, whose payload may be longer than any that is written.
+    fn file(payload_bytes: usize) -> Vec<u8> {
+        let bytes = vec![1; payload_bytes];
+        let payload = Payload {
+            crc: crc32fast::hash(&bytes),
+            bytes: &bytes,
+        };
+        let header = payload.header(FileTag::new(7, 0), 1);
+        [&header[..], &bytes].concat()
+    }
+
+    #[test]
+    fn frames_are_read_up_to_the_longest_that_is_written() {
+        let longest = file(PAYLOAD_BYTES_MAX);
+        let mut pieces = Pieces::new(&longest[..], 0);
+        let first = pieces.next().expect("bytes in memory are read");
+        assert!(matches!(first, Some(Piece::Frame { sequence: 1, payload })
+            if payload.len() == PAYLOAD_BYTES_MAX));
+        let longer = file(PAYLOAD_BYTES_MAX + 1);
+        let mut pieces = Pieces::new(&longer[..], 0);
+        let first = pieces.next().expect("bytes in memory are read");
+        let bytes = longer.len() as u64;
+        assert_eq!(first, Some(Piece::Damage { offset: 0, bytes }));
+    }
+}

@@ -227,3 +227,59 @@ impl Policy for Auto {
         self.classes.worth(id, self.ranking(), &self.reuse)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::mix;
+    use super::*;
+
+    /// Returns what is in use after a look at these scores, of as much as could have been scored,
+    /// where so many objects are stored and a ranking was in use.
+    fn chosen(objects: u32, before: usize, scores: [f64; 3], score_max: f64) -> usize {
+        let mut auto = Auto::new();
+        for id in 0..objects {
+            let facts = Facts {
+                bytes: 1,
+                key_hash: mix(u64::from(id)),
+                ..Facts::default()
+            };
+            auto.insert(ObjectId(id), &facts);
+        }
+        (auto.chosen, auto.scores, auto.score_max) = (before, scores, score_max);
+        auto.choose();
+        assert!((auto.score_max / score_max - DECAY).abs() < 1e-9);
+        for (after, before) in auto.scores.iter().zip(scores) {
+            assert!((after / before - DECAY).abs() < 1e-9);
+        }
+        auto.chosen
+    }
+
+    #[test]
+    fn a_clear_lead_puts_a_ranking_in_use() {
+        // With so many objects: 0.002 and a hundredth.
+        let many = |scores| chosen(5_625, 0, scores, 1.0);
+        assert_eq!(many([0.5, 0.511, 0.5]), 0);
+        assert_eq!(many([0.5, 0.513, 0.5]), 1);
+        assert_eq!(many([0.5, 0.5, 0.513]), 2);
+        assert_eq!(many([0.5, 0.52, 0.514]), 1);
+        assert_eq!(many([0.5, 0.514, 0.52]), 2);
+        assert_eq!(many([0.5, 0.4, 0.4]), 0);
+        // As a share of all that could have been scored.
+        assert_eq!(chosen(5_625, 0, [1.0, 1.022, 1.0], 2.0), 0);
+        assert_eq!(chosen(5_625, 0, [1.0, 1.026, 1.0], 2.0), 1);
+        // Never more than two in a hundred.
+        assert_eq!(chosen(16, 0, [0.5, 0.519, 0.5], 1.0), 0);
+        assert_eq!(chosen(16, 0, [0.5, 0.521, 0.5], 1.0), 1);
+    }
+
+    #[test]
+    fn a_part_of_that_lead_keeps_it_in_use() {
+        let many = |scores| chosen(5_625, 1, scores, 1.0);
+        assert_eq!(many([0.5, 0.506, 0.5]), 1);
+        assert_eq!(many([0.5, 0.504, 0.5]), 0);
+        // Another one has to be better by as much.
+        assert_eq!(many([0.5, 0.51, 0.514]), 1);
+        assert_eq!(many([0.5, 0.51, 0.516]), 2);
+        assert_eq!(many([0.5, 0.504, 0.511]), 0);
+    }
+}

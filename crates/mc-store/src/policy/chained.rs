@@ -40,10 +40,6 @@ impl<P: Policy> Policy for Chained<P> {
         self.inner.used(id);
     }
 
-    fn missed(&mut self, key_hash: u64, root_hash: u64, bytes: u64) {
-        self.inner.missed(key_hash, root_hash, bytes);
-    }
-
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
         self.inner.remove(id, key_hash, why);
         self.tree.remove(id, key_hash);

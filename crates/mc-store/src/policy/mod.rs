@@ -6,9 +6,9 @@
 //! the number of uses and insertions, so that equal calls give equal answers.
 //!
 //! ```text
-//!   store ── insert, used, missed, remove, hide, show ──► Chained ──► Lru, TailFirst, S3Fifo, Gdsf,
-//!     ▲                                                      │        ReuseAge, Auto, or one of yours
-//!     └── victims, worth ◄── children first, orphans before ─┘
+//!   store ──── insert, used, remove, hide, show ────► Chained ──► Lru, TailFirst, S3Fifo, Gdsf,
+//!     ▲                                                  │        ReuseAge, Auto, or one of yours
+//!     └── victims, worth ◄ children first, orphans before ┘
 //! ```
 //!
 //! [`Chained`] stands before every policy and knows what a prompt is: an object whose parent has gone
@@ -111,9 +111,6 @@ pub trait Policy: Debug + Send {
 
     /// An object was found by its key. The uses of a prompt arrive last object first.
     fn used(&mut self, id: ObjectId);
-
-    /// A key was asked for and not found. Policies that remember what has left learn from it.
-    fn missed(&mut self, _key_hash: u64, _root_hash: u64, _bytes: u64) {}
 
     /// An object has left. The hash is that of its facts.
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving);

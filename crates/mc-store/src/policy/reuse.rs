@@ -222,6 +222,7 @@ mod tests {
                 "{age}"
             );
         }
+        assert_eq!([1, 2, 3].map(age_step), [0, 4, 6]);
         assert_eq!(age_step(u64::MAX), AGES - 1);
     }
 
@@ -270,5 +271,56 @@ mod tests {
         let (new, known) = (reuse.index(0, 10), reuse.index(3, 10));
         assert!(known > 5.0 * new, "{known} against {new}");
         assert!(known > 3.0 * reuse.index(3, 100));
+    }
+
+    #[test]
+    fn objects_are_told_apart_by_their_uses() {
+        let classes = (0..=10).map(class_of).collect::<Vec<_>>();
+        assert_eq!(classes, [0, 1, 2, 3, 3, 4, 4, 4, 4, 5, 5]);
+        assert_eq!(class_of(u8::MAX), CLASSES - 1);
+    }
+
+    #[test]
+    fn within_a_step_the_index_changes_in_a_straight_line() {
+        let mut reuse = Reuse::new();
+        for step in 0..AGES {
+            reuse.classes[0].index[step] = 1_000.0 / (step + 1) as f64;
+        }
+        let index = reuse.classes[0].index;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "ages of these steps are whole numbers"
+        )]
+        let age_of = |step: usize| age_of(step) as u64;
+        // From 8 ticks on, the middle of a step is a whole number, too.
+        for step in 3 * STEPS..60 {
+            let (from, to) = (age_of(step), age_of(step + 1));
+            let check = |age: u64, expected: f64| {
+                let found = reuse.index(0, age);
+                assert!((found / expected - 1.0).abs() < 1e-9, "{found} at {age}");
+            };
+            check(from, index[step - 1]);
+            check(
+                from + (to - from) / 2,
+                f64::midpoint(index[step - 1], index[step]),
+            );
+        }
+        assert!((reuse.index(0, 0) - index[0]).abs() < 1e-9);
+        assert!((reuse.index(0, u64::MAX) - index[AGES - 1]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_no_longer_so_is_forgotten() {
+        let mut reuse = Reuse::new();
+        for now in 1..20_000_u64 {
+            reuse.observe(now % 20, 3, now, 50);
+        }
+        let before = reuse.index(3, 10);
+        for now in 20_000..60_000_u64 {
+            reuse.observe(now, 3, now, 50);
+        }
+        let after = reuse.index(3, 10);
+        assert!(after < before / 20.0, "{after} and {before} before");
     }
 }

@@ -185,3 +185,98 @@ fn gdsf_prefers_what_is_costly_and_small() {
     let worth = |id| gdsf.worth(ObjectId(id));
     assert!(worth(0) < worth(1) && worth(1) < worth(2));
 }
+
+/// Returns a policy after requests that bring objects into both queues, and the ids that are there.
+fn used_s3_fifo(seed: u64) -> (S3Fifo, Vec<u32>) {
+    let mut policy = S3Fifo::new();
+    let mut random = Random(seed);
+    let mut keys: Vec<Option<u64>> = vec![None; 100];
+    for _ in 0..5_000 {
+        let key = random.below(150);
+        if let Some(id) = keys.iter().position(|known| *known == Some(key)) {
+            policy.used(ObjectId(u32::try_from(id).unwrap()));
+            continue;
+        }
+        let id = keys.iter().position(Option::is_none).unwrap_or_else(|| {
+            let leaving = victim(&mut policy).unwrap();
+            let id = usize::try_from(leaving.0).unwrap();
+            policy.remove(leaving, mix(keys[id].unwrap()), Leaving::Evicted);
+            id
+        });
+        keys[id] = Some(key);
+        let told = facts(key, 1 + mix(key) % 50, Parent::None);
+        policy.insert(ObjectId(u32::try_from(id).unwrap()), &told);
+    }
+    let ids = (0..100).filter(|id| keys[usize::try_from(*id).unwrap()].is_some());
+    (policy, ids.collect())
+}
+
+#[test]
+fn all_victims_of_s3_fifo_at_once_are_those_one_after_the_other() {
+    for seed in 0..8 {
+        let (mut policy, ids) = used_s3_fifo(seed);
+        let (mut other, _) = used_s3_fifo(seed);
+        let mut single = Vec::new();
+        while let Some(next) = victim(&mut other) {
+            other.remove(next, 0, Leaving::Removed);
+            single.push(next.0);
+        }
+        let all = super::victims(&mut policy);
+        assert_eq!(all, single, "seed {seed}");
+        assert_eq!(all.len(), ids.len());
+    }
+}
+
+#[test]
+fn s3_fifo_stores_children_behind_their_parents() {
+    let mut policy = S3Fifo::new();
+    policy.insert(ObjectId(0), &facts(0, 1, Parent::None));
+    policy.insert(ObjectId(1), &facts(1, 1, Parent::Stored(ObjectId(0))));
+    policy.insert(ObjectId(2), &facts(2, 1, Parent::Stored(ObjectId(1))));
+    policy.insert(ObjectId(3), &facts(3, 1, Parent::None));
+    assert_eq!(super::victims(&mut policy), [2, 1, 0, 3]);
+}
+
+#[test]
+fn s3_fifo_counts_uses_and_youth_as_worth() {
+    let mut policy = S3Fifo::new();
+    for id in 0..10 {
+        policy.insert(ObjectId(id), &facts(u64::from(id), 1, Parent::None));
+    }
+    let worths = |policy: &S3Fifo| {
+        (0..10)
+            .map(|id| policy.worth(ObjectId(id)))
+            .collect::<Vec<_>>()
+    };
+    let new = worths(&policy);
+    assert!(new.is_sorted_by(|old, young| old < young), "{new:?}");
+    assert!(
+        new.iter().all(|worth| (0.1..=0.2).contains(worth)),
+        "{new:?}"
+    );
+    policy.used(ObjectId(4));
+    policy.used(ObjectId(5));
+    policy.used(ObjectId(5));
+    let used = worths(&policy);
+    assert!(
+        used[4] > 5.0 * used[9] && used[5] > 1.5 * used[4],
+        "{used:?}"
+    );
+    // One that left and comes back is in the main queue, and worth a round more.
+    policy.remove(ObjectId(0), mix(0), Leaving::Evicted);
+    policy.insert(ObjectId(0), &facts(0, 1, Parent::None));
+    assert!(policy.worth(ObjectId(0)) > 5.0 * policy.worth(ObjectId(9)));
+}
+
+#[test]
+fn an_overdue_object_still_costs_a_part_of_a_use_under_gdsf() {
+    let mut gdsf = Gdsf::new();
+    gdsf.insert(ObjectId(0), &facts(0, 10, Parent::None));
+    let fresh = gdsf.worth(ObjectId(0));
+    gdsf.hide(ObjectId(0));
+    gdsf.insert(ObjectId(1), &facts(1, 1, Parent::None));
+    gdsf.remove(ObjectId(1), mix(1), Leaving::Evicted);
+    gdsf.show(ObjectId(0));
+    let overdue = gdsf.worth(ObjectId(0));
+    assert!(0.0 < overdue && overdue < fresh, "{overdue} of {fresh}");
+}

@@ -3,6 +3,7 @@
 mod auto;
 mod cache;
 mod chains;
+mod classes;
 mod order;
 
 use std::ops::ControlFlow;

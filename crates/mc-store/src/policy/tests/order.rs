@@ -1,6 +1,8 @@
 //! `Lru` and `TailFirst` against a vector of ids, with objects hidden and shown at any time.
 
-use super::super::{Leaving, Lru, ObjectId, Parent, Policy, TailFirst};
+use super::super::{
+    Auto, Gdsf, Leaving, Lru, ObjectId, Parent, Policy, ReuseAge, S3Fifo, TailFirst,
+};
 use super::{Random, facts, victims};
 
 /// Objects with the time of their last use, as the policies should see them.
@@ -127,4 +129,33 @@ fn worth_falls_with_age() {
     }
     let worths: Vec<f64> = (0..10).map(|id| lru.worth(ObjectId(id))).collect();
     assert!(worths.is_sorted_by(|old, new| old < new), "{worths:?}");
+    // The youngest is worth as many times the oldest as it is younger.
+    assert_eq!((worths[0], worths[9]), (1.0, 10.0));
+    (0..5).for_each(|id| lru.remove(ObjectId(id), 0, Leaving::Removed));
+    assert_eq!((lru.worth(ObjectId(5)), lru.worth(ObjectId(9))), (1.0, 5.0));
+}
+
+#[test]
+fn every_policy_says_what_it_loses() {
+    let of = |policy: &mut dyn Policy| {
+        policy.insert(ObjectId(0), &facts(0, 10, Parent::None));
+        policy.insert(ObjectId(1), &facts(1, 10, Parent::None));
+        (0..200).for_each(|_| policy.used(ObjectId(1)));
+        [0, 1].map(|id| policy.worth(ObjectId(id)))
+    };
+    let all: [&mut dyn Policy; 6] = [
+        &mut Lru::new(),
+        &mut TailFirst::new(),
+        &mut Gdsf::new(),
+        &mut S3Fifo::new(),
+        &mut ReuseAge::new(),
+        &mut Auto::new(),
+    ];
+    for policy in all {
+        let [unused, used] = of(policy);
+        assert!(
+            0.0 < unused && unused < used,
+            "{policy:?}: {unused}, {used}"
+        );
+    }
 }
