@@ -31,7 +31,7 @@ mod spares;
 
 use self::{
     balance::plan_together,
-    ground::Ground,
+    ground::{Ground, Places},
     hops::plan_hops,
     one_move::plan_one_move,
     rooms::plan_run,
@@ -304,9 +304,11 @@ impl OffsetAllocator {
             return weighed;
         };
         let ground = Ground::survey(space, spares, &mut |_| BlockCost::evictable(1));
-        ground.look_around(&hole, options.nodes_visited_max, |spans| {
-            spans.iter().for_each(&mut weigh);
-        });
+        for places in [Places::Holes, Places::Spares] {
+            ground.look_around(places, &hole, options.nodes_visited_max, |spans| {
+                spans.iter().for_each(&mut weigh);
+            });
+        }
         weighed.sort_unstable_by_key(Allocation::offset);
         weighed.dedup();
         weighed
@@ -366,18 +368,12 @@ impl OffsetAllocator {
             Some(cost) => BlockCost::evictable(cost),
             None => block_cost(allocation),
         };
-        let mut search = RunSearch::new(hole, options.moved_bytes_max);
-        let visited_max = options.nodes_visited_max;
-        let is_complete = search.search(&ground, visited_max, &mut block_cost);
-        let runs = search.into_runs();
-        let least = runs.first().map_or((0, 0), |run| run.least);
-        let mut best: Option<HolePlan> = None;
-        for run in &runs {
-            if best.as_ref().is_some_and(|best| best.price() <= run.least) {
-                break;
-            }
-            let plan = plan_run(&ground, run, &hole, options, &mut block_cost);
-            best = better(best, plan);
+        let is_complete = space.node_count() <= options.nodes_visited_max;
+        let (mut best, mut least) =
+            plan_runs(&ground, Places::Holes, &hole, options, &mut block_cost);
+        // A hole that grows leaves fewer of them than another one does.
+        if best.is_none() && !is_complete {
+            (best, least) = plan_runs(&ground, Places::Spares, &hole, options, &mut block_cost);
         }
         if best.as_ref().is_none_or(|best| best.price() > least) {
             let plan = plan_hops(&ground, &hole, options, &mut block_cost);
@@ -403,6 +399,29 @@ impl OffsetAllocator {
             step: self.options().step(options.align),
         })
     }
+}
+
+/// Plans the hole in one of the stretches around some places, and returns what any
+/// plan there costs at least.
+fn plan_runs(
+    ground: &Ground<'_>,
+    places: Places,
+    hole: &Hole,
+    options: &HoleOptions,
+    block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
+) -> (Option<HolePlan>, Price) {
+    let mut search = RunSearch::new(*hole, options.moved_bytes_max);
+    search.search(ground, places, options.nodes_visited_max, block_cost);
+    let runs = search.into_runs();
+    let mut best: Option<HolePlan> = None;
+    for run in &runs {
+        if best.as_ref().is_some_and(|best| best.price() <= run.least) {
+            break;
+        }
+        let plan = plan_run(ground, run, hole, options, block_cost);
+        best = better(best, plan);
+    }
+    (best, runs.first().map_or((0, 0), |run| run.least))
 }
 
 /// Returns the better one of two plans, the first if they are as good.

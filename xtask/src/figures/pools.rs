@@ -57,7 +57,6 @@ fn color(cell: Cell) -> RGBColor {
     match cell {
         Cell::Free => GRID,
         Cell::Stays => RGBColor(150, 190, 225),
-        Cell::Leaves => style::ORANGE,
         Cell::Moves => style::GREEN,
         Cell::Placed => style::BLUE,
     }

@@ -22,7 +22,7 @@ const MARKER_RADIUS: i32 = 4;
 
 pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
-pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
+const ORANGE: RGBColor = RGBColor(230, 159, 0);
 pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
 const PURPLE: RGBColor = RGBColor(204, 121, 167);
 const SKY: RGBColor = RGBColor(86, 180, 233);

@@ -16,8 +16,6 @@ pub enum Cell {
     Free,
     /// Of objects that stay where they are.
     Stays,
-    /// Of objects that leave.
-    Leaves,
     /// Of objects that move.
     Moves,
     /// Of the object that all this is done for.
@@ -26,10 +24,9 @@ pub enum Cell {
 
 impl Cell {
     /// Every kind, with its letter in documents and its name.
-    pub const ALL: [(Self, char, &str); 5] = [
+    pub const ALL: [(Self, char, &str); 4] = [
         (Self::Free, '.', "free"),
         (Self::Stays, 's', "stays"),
-        (Self::Leaves, 'l', "leaves, as the policy says"),
         (Self::Moves, 'm', "moves"),
         (Self::Placed, 'p', "the new object"),
     ];

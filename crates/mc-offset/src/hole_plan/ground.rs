@@ -10,8 +10,17 @@ use crate::{
 };
 
 /// Places around which so many nodes are looked at, at least, as if there were
-/// no more places.
+/// no more places: a few whole surroundings are worth more than parts of all.
 const WHOLE_SURROUNDINGS: usize = 4;
+
+/// What the surroundings that are looked at surround.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Places {
+    /// The largest holes.
+    Holes,
+    /// Allocations that may leave wherever they are.
+    Spares,
+}
 
 /// The range, and what all plans for a hole in it have to do with.
 #[derive(Debug)]
@@ -22,12 +31,6 @@ pub(super) struct Ground<'a> {
     pub(super) largest: Vec<u32>,
     /// No hole and no room of spares has more bytes.
     pub(super) room_bytes_max: u64,
-}
-
-/// Returns how many of the nodes that are left are looked at around the first of
-/// some places: a few whole surroundings are worth more than parts of all.
-fn share(nodes_left: usize, places_left: usize) -> usize {
-    nodes_left / places_left.min(WHOLE_SURROUNDINGS)
 }
 
 impl<'a> Ground<'a> {
@@ -48,34 +51,37 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Hands out the surroundings of spares and of the largest holes, one after
-    /// another, as far as so many nodes reach.
+    /// Hands out the surroundings of some places, one after another, as far as the
+    /// share of so many nodes reaches: half of them are around spares, if there
+    /// are any.
     pub(super) fn look_around(
         &self,
+        places: Places,
         hole: &Hole,
         nodes_visited_max: u32,
         mut look: impl FnMut(&VecDeque<Span>),
     ) {
         let reach = hole.charge.saturating_add(hole.step);
-        let mut left = nodes_visited_max as usize;
-        let mut spans = VecDeque::new();
-        let mut look_at = |middle: Span, share: usize| {
-            if share == 0 {
-                return 0;
-            }
-            self.surround(&mut spans, middle, reach, share);
-            look(&spans);
-            spans.len()
+        let of_spares = match self.spares.spans().len() {
+            0 => 0,
+            _ => nodes_visited_max as usize / 2,
         };
-        // Half of the nodes are around spares, if there are any.
-        let count = self.spares.spans().len().min(HOLES_TRIED);
-        let half = left / 2;
-        for (done, span) in self.spares.spans().take(count).enumerate() {
-            left -= look_at(span, share(left - half, count - done));
-        }
-        for (done, &hole) in self.largest.iter().enumerate() {
-            let span = self.space.span_of_hole(hole);
-            left -= look_at(span, share(left, self.largest.len() - done));
+        let (middles, mut left): (Vec<Span>, _) = match places {
+            Places::Spares => (self.spares.spans().take(HOLES_TRIED).collect(), of_spares),
+            Places::Holes => {
+                let largest = self.largest.iter();
+                let middles = largest.map(|&hole| self.space.span_of_hole(hole));
+                (middles.collect(), nodes_visited_max as usize - of_spares)
+            }
+        };
+        let mut spans = VecDeque::new();
+        for (done, &middle) in middles.iter().enumerate() {
+            let share = left / (middles.len() - done).min(WHOLE_SURROUNDINGS);
+            if share > 0 {
+                self.surround(&mut spans, middle, reach, share);
+                look(&spans);
+                left -= spans.len();
+            }
         }
     }
 

@@ -2,7 +2,10 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use super::{BlockCost, Price, RUNS_TRIED, ground::Ground};
+use super::{
+    BlockCost, Price, RUNS_TRIED,
+    ground::{Ground, Places},
+};
 use crate::{
     allocation::Allocation,
     space::{Content, Span},
@@ -72,23 +75,23 @@ impl RunSearch {
     }
 
     /// Searches the whole range if it has no more nodes than may be visited,
-    /// otherwise around spares and the largest holes; returns which.
+    /// otherwise around some places.
     pub(super) fn search(
         &mut self,
         ground: &Ground<'_>,
+        places: Places,
         nodes_visited_max: u32,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
-    ) -> bool {
+    ) {
         if ground.space.node_count() <= nodes_visited_max {
             self.scan(ground.space.spans(), block_cost);
-            return true;
+            return;
         }
         self.charge_max = ground.room_bytes_max;
         let hole = self.hole;
-        ground.look_around(&hole, nodes_visited_max, |spans| {
+        ground.look_around(places, &hole, nodes_visited_max, |spans| {
             self.scan(spans.iter().copied(), block_cost);
         });
-        false
     }
 
     /// Returns the best runs, the one that costs least first.

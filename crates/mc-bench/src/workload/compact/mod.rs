@@ -60,7 +60,7 @@ pub(super) const WORKLOAD: Workload = Workload {
             Figure::new(
                 Place::Results,
                 "compact-hole.svg",
-                "A full pool before and after a put of 1.25 GiB that may move as many bytes as it stores",
+                "A full pool before and after the put whose hole grew most by moves alone",
                 picture::draw,
             ),
             Figure::new(
@@ -94,7 +94,7 @@ record! {
         Decided moved_bytes_per_stored_byte: f64 = "moved/stored"; // Bytes moved for each that was stored.
         Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
         + time: Timing; // Time of a put.
-        + picture: Picture; // The last large put, in one row.
+        + picture: Picture; // The put whose hole grew most by moves alone, in one row.
     }
 }
 
@@ -103,8 +103,9 @@ const SUBJECT: &str = "mc-store";
 /// Bytes that may be moved for each that is stored.
 const BUDGETS: [f64; 6] = [0.0, 0.25, 0.5, 0.75, 1.0, 4.0];
 
-/// The budget under which large puts are pictured.
-const PICTURED_BUDGET: f64 = 1.0;
+/// The row of which a put is pictured, and the bytes that it has at least.
+const PICTURED: (&str, f64) = (random::MIX.name, 1.0);
+const PICTURED_BYTES_MIN: u64 = 16 << 20;
 
 /// Sizes and the order in which objects leave.
 #[derive(Clone, Copy, Debug)]
@@ -234,6 +235,7 @@ impl Row {
         }
         let before = churn.store.stats();
         churn.refused = 0;
+        churn.picture = Picture::default();
         let mut live_bytes_samples = Vec::with_capacity(self.timed.len());
         let took = in_parts(&self.timed, |size_bytes| {
             churn.put(size_bytes);
@@ -365,7 +367,7 @@ struct Churn {
     entries: VecDeque<u64>,
     refused: u64,
     has_picture: bool,
-    /// The last put of an object that may evict only so much.
+    /// The put whose hole grew most by moves alone.
     picture: Picture,
 }
 
@@ -393,7 +395,7 @@ impl Churn {
             put: 0,
             entries: VecDeque::new(),
             refused: 0,
-            has_picture: row.budget == PICTURED_BUDGET,
+            has_picture: (row.mixture.name, row.budget) == PICTURED,
             picture: Picture::default(),
         }
     }
@@ -405,14 +407,17 @@ impl Churn {
         let evicted = |store: &ObjectStore| store.stats().on_demand.bytes;
         let is_budgeted = size_bytes >= self.mixture.budgeted_bytes_min;
         let before = if is_budgeted { evicted(&self.store) } else { 0 };
-        let is_pictured = is_budgeted && self.has_picture;
-        let blocks = is_pictured.then(|| Before::of(self.store.pool(), SEGMENT));
+        let placed_bytes = self.store.pool().placed_bytes_in_placeable();
+        let free_bytes = self.mixture.capacity_bytes - placed_bytes;
+        let may_only_move = (PICTURED_BYTES_MIN..=free_bytes).contains(&size_bytes);
+        let pictured =
+            (self.has_picture && may_only_move).then(|| Before::of(&self.store, SEGMENT));
         let put = self
             .store
             .put(&number.to_be_bytes(), &PutRequest::new(size_bytes));
         let is_stored = put.is_ok_and(|put| put.commit().is_ok());
-        if let Some(blocks) = blocks.filter(|_| is_stored) {
-            self.picture = blocks.compare(&self.store, SEGMENT, size_bytes);
+        if let Some(before) = pictured {
+            self.picture.improve(before.compare(size_bytes));
         }
         let is_refused = !is_stored || is_budgeted && evicted(&self.store) - before > size_bytes;
         self.refused += u64::from(is_refused);

@@ -1,9 +1,9 @@
-//! What a large put does to a pool: who lay where before it, and who does after it.
+//! What a put that only moves made a hole for does to a pool: who lay where before it, and who does after it.
 
 use std::collections::HashMap;
 
-use mc_segment::{Block, SegmentId, SegmentPool};
-use mc_store::ObjectStore;
+use mc_segment::{Block, SegmentId};
+use mc_store::{ObjectStore, StoreStats};
 
 use crate::moments::Map;
 use crate::number::rough;
@@ -14,15 +14,14 @@ use crate::record::{Document, record, records};
 use super::Compact;
 
 record! {
-    /// The pool around the last put that is pictured; null in rows without one.
+    /// The pool around a put; null in rows without a picture.
     #[derive(Default)]
     pub(in crate::workload) struct Picture {
         Decided before_cells: Option<String>; // What the cells of the pool are before the put, a letter each.
         Decided after_cells: Option<String>; // The same after it.
         Decided before_free_bytes: Option<u64>; // Free bytes before the put.
         Decided before_hole_bytes: Option<u64>; // Those of the largest hole.
-        Decided put_bytes: Option<u64>; // Bytes of the put, which are one hole before they are written.
-        Decided put_evicted_bytes: Option<u64>; // Bytes that left for it.
+        Decided put_bytes: Option<u64>; // Bytes of the put.
         Decided put_moved_bytes: Option<u64>; // Bytes that moved for it.
     }
 }
@@ -30,75 +29,78 @@ record! {
 /// Cells of a picture.
 const CELLS: u64 = 1_024;
 
-/// Blocks that are read at once.
-const PAGE_BLOCKS: usize = 1_024;
+/// A store before a put.
+pub(super) struct Before<'a> {
+    store: &'a ObjectStore,
+    segment: SegmentId,
+    stats: StoreStats,
+    blocks: Vec<Block>,
+}
 
-/// The blocks of a pool of one segment, in address order.
-#[derive(Debug)]
-pub(super) struct Before(Vec<Block>);
-
-impl Before {
-    pub(super) fn of(pool: &SegmentPool, segment: SegmentId) -> Self {
-        let mut blocks = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = pool.blocks(segment, cursor.as_ref(), PAGE_BLOCKS);
-            let page = page.expect("the segment is mounted");
-            blocks.extend(page.blocks);
-            cursor = page.next;
-            if cursor.is_none() {
-                return Self(blocks);
-            }
+impl Picture {
+    /// Becomes the picture of another put if moves made more of its hole.
+    pub(super) fn improve(&mut self, other: Option<Self>) {
+        if let Some(other) = other.filter(|other| other.gained_bytes() > self.gained_bytes()) {
+            *self = other;
         }
     }
 
-    /// Pictures what a put of so many bytes has made of it.
-    pub(super) fn compare(
-        &self,
-        store: &ObjectStore,
-        segment: SegmentId,
-        put_bytes: u64,
-    ) -> Picture {
-        let after = Self::of(store.pool(), segment);
-        // A number may be that of another object by now, but hardly of one as large.
-        let places = |blocks: &[Block]| -> HashMap<_, u64> {
-            let tagged = blocks.iter().filter(|block| block.owner.is_some());
-            tagged
-                .map(|block| ((block.owner, block.size), block.address))
-                .collect()
-        };
-        let (was, is) = (places(&self.0), places(&after.0));
-        let kind = |others: &HashMap<_, u64>, block: &Block, alone: Cell| match others
-            .get(&(block.owner, block.size))
-        {
+    /// Returns how many bytes of its hole were none of the largest one.
+    fn gained_bytes(&self) -> Option<u64> {
+        Some(self.put_bytes?.saturating_sub(self.before_hole_bytes?))
+    }
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn of(store: &'a ObjectStore, segment: SegmentId) -> Self {
+        let page = store.pool().blocks(segment, None, usize::MAX);
+        Self {
+            store,
+            segment,
+            stats: store.stats(),
+            blocks: page.expect("the segment is mounted").blocks,
+        }
+    }
+
+    /// Pictures what a put of so many bytes has made of it, if something moved and nobody left.
+    pub(super) fn compare(self, put_bytes: u64) -> Option<Picture> {
+        let after = Self::of(self.store, self.segment);
+        let moved_bytes = after.stats.moved.bytes - self.stats.moved.bytes;
+        if moved_bytes == 0 || after.stats.on_demand != self.stats.on_demand {
+            return None;
+        }
+        let (was, is) = (places(&self.blocks), places(&after.blocks));
+        let kind = |others: &Places, block: &Block| match others.get(&block.owner) {
             _ if block.is_hole => Cell::Free,
             Some(address) if *address == block.address => Cell::Stays,
             Some(_) => Cell::Moves,
-            None => alone,
+            None => Cell::Placed,
         };
-        let before_kind = |block: &Block| kind(&is, block, Cell::Leaves);
-        let after_kind = |block: &Block| kind(&was, block, Cell::Placed);
-        let sum = |of: Cell| {
-            let those = self.0.iter().filter(|block| before_kind(block) == of);
-            those.map(|block| block.size).sum::<u64>()
-        };
-        let holes = self.0.iter().filter(|block| block.is_hole);
-        Picture {
-            before_cells: Some(cells(&self.0, before_kind)),
-            after_cells: Some(cells(&after.0, after_kind)),
-            before_free_bytes: Some(sum(Cell::Free)),
-            before_hole_bytes: holes.map(|hole| hole.size).max(),
+        let holes = self.blocks.iter().filter(|block| block.is_hole);
+        let holes = holes.map(|hole| hole.size);
+        Some(Picture {
+            before_cells: Some(cells(&self.blocks, |block| kind(&is, block))),
+            after_cells: Some(cells(&after.blocks, |block| kind(&was, block))),
+            before_free_bytes: Some(holes.clone().sum()),
+            before_hole_bytes: holes.max(),
             put_bytes: Some(put_bytes),
-            put_evicted_bytes: Some(sum(Cell::Leaves)),
-            put_moved_bytes: Some(sum(Cell::Moves)),
-        }
+            put_moved_bytes: Some(moved_bytes),
+        })
     }
+}
+
+/// The address of each object, by its number.
+type Places = HashMap<Option<std::num::NonZeroU32>, u64>;
+
+fn places(blocks: &[Block]) -> Places {
+    let tagged = blocks.iter().filter(|block| block.owner.is_some());
+    tagged.map(|block| (block.owner, block.address)).collect()
 }
 
 /// Returns the letter of each cell: of that which most of it is.
 fn cells(blocks: &[Block], kind: impl Fn(&Block) -> Cell) -> String {
     let start = blocks.first().map_or(0, |block| block.address);
-    let bytes = blocks.iter().map(|block| block.size).sum();
+    let bytes: u64 = blocks.iter().map(|block| block.size).sum();
     let shares = Cell::ALL.map(|(of, ..)| {
         let mut map = Map::new(bytes, CELLS);
         let those = blocks.iter().filter(|block| kind(block) == of);
@@ -116,7 +118,7 @@ pub(super) fn draw(document: &Document) -> Made<Drawing> {
     let rows: Vec<Compact> = records(&document.runs)?;
     let pools = rows.iter().find_map(|row| {
         let picture = &row.picture;
-        let of = |letters: &str| {
+        let of = |letters: &str| -> Vec<Cell> {
             let cell = |letter| Cell::ALL.iter().find(|(_, known, _)| *known == letter);
             letters
                 .chars()
@@ -124,17 +126,16 @@ pub(super) fn draw(document: &Document) -> Made<Drawing> {
                 .map(|(cell, ..)| *cell)
                 .collect()
         };
+        let mib = |bytes: u64| rough(bytes as f64 / f64::from(1 << 20));
+        let put = mib(picture.put_bytes?);
         let before = format!(
-            "Before a put of {}: {} are free, {} of them in the largest hole",
-            size(picture.put_bytes?),
-            size(picture.before_free_bytes?),
-            size(picture.before_hole_bytes?),
+            "Before a put of {put} MiB: {} MiB are free, {} MiB of them in the largest hole",
+            mib(picture.before_free_bytes?),
+            mib(picture.before_hole_bytes?),
         );
         let after = format!(
-            "After it: one hole of {}, for which {} left and {} moved",
-            size(picture.put_bytes?),
-            size(picture.put_evicted_bytes?),
-            size(picture.put_moved_bytes?),
+            "After it: {} MiB moved to make one hole of {put} MiB, and nobody left",
+            mib(picture.put_moved_bytes?),
         );
         let maps = [
             picture.before_cells.as_deref()?,
@@ -143,14 +144,4 @@ pub(super) fn draw(document: &Document) -> Made<Drawing> {
         Some(vec![(before, of(maps[0])), (after, of(maps[1]))])
     });
     Ok(Drawing::Pools(pools.unwrap_or_default()))
-}
-
-fn size(bytes: u64) -> String {
-    const MIB: f64 = (1 << 20) as f64;
-    let mib = bytes as f64 / MIB;
-    if mib >= 1024.0 {
-        format!("{:.2} GiB", mib / 1024.0)
-    } else {
-        format!("{} MiB", rough(mib))
-    }
 }

@@ -183,12 +183,15 @@ fn put_that_moves(objects: usize) -> Attack {
     let memory = memory.expect("there is memory for it");
     mount_in(&pool, MAIN, bytes, Memory::pool(PoolBytes::new(memory)));
     let store = store_over(pool, options);
-    let bytes_of = |number: u64| MOVING_BYTES[number as usize % MOVING_BYTES.len()];
+    let mut sizes = MOVING_BYTES.into_iter().cycle();
     let mut next = 0;
     let mut left = MOVING_BYTES_ALL;
-    while let Some(rest) = left.checked_sub(bytes_of(next)) {
+    for bytes in sizes.by_ref() {
+        let Some(rest) = left.checked_sub(bytes) else {
+            break;
+        };
         left = rest;
-        commit(put(&store, &key(next), bytes_of(next)));
+        commit(put(&store, &key(next), bytes));
         next += 1;
     }
     for number in u64::MAX - small..u64::MAX {
@@ -201,8 +204,9 @@ fn put_that_moves(objects: usize) -> Attack {
     let call = {
         let store = store.clone();
         move |_| {
+            let bytes = sizes.next().expect("they come again and again");
+            commit(put(&store, &key(next), bytes));
             next += 1;
-            commit(put(&store, &key(next), bytes_of(next)));
             true
         }
     };
