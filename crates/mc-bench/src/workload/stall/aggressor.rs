@@ -59,7 +59,7 @@ pub(super) const AGGRESSORS: &[Aggressor] = &[
     },
     Aggressor {
         name: "put_that_moves",
-        summary: "puts of 128 to 896 KiB into full memory, which move a byte for each that they store",
+        summary: "puts of 128 to 896 KiB into full memory, until one of them has moved something",
         prepare: put_that_moves,
     },
     Aggressor {
@@ -152,20 +152,22 @@ fn put_in_pieces(objects: usize) -> Attack {
     attack(store, call)
 }
 
-/// Sizes of objects that move, in turns, how many there are, and the bytes that they fill.
-const MOVING_BYTES: [u64; 7] = [
-    5 << 17,
-    3 << 17,
-    7 << 17,
-    1 << 17,
-    6 << 17,
-    2 << 17,
-    4 << 17,
-];
-const MOVING: usize = 256;
-const MOVING_BYTES_ALL: u64 = MOVING as u64 * (4 << 17);
+/// Sizes of objects that move, and the bytes that they fill.
+const MOVING_BYTES: std::ops::Range<u64> = 1 << 17..7 << 17;
+const MOVING_BYTES_ALL: u64 = 128 << 20;
 
-/// Puts into memory of this process that is full: beside small objects, which are pinned, of large ones of
+/// Objects that move, about.
+const MOVING: usize = 256;
+
+/// Returns a size for the object of a number: all differ, so that hardly any takes the place of another.
+fn moving_bytes(number: u64) -> u64 {
+    let range = MOVING_BYTES.end - MOVING_BYTES.start;
+    // The multiplier of Knuth's hashing: the sizes of numbers that follow one another lie far apart.
+    MOVING_BYTES.start + number.wrapping_mul(2_654_435_769) % range
+}
+
+/// Puts that may move a byte for each that they store, until one of them does, into memory of this process that
+/// is full: beside small objects, which are pinned, of large ones of
 /// different sizes, of which every other has left.
 fn put_that_moves(objects: usize) -> Attack {
     let small = objects.saturating_sub(MOVING) as u64;
@@ -183,15 +185,11 @@ fn put_that_moves(objects: usize) -> Attack {
     let memory = memory.expect("there is memory for it");
     mount_in(&pool, MAIN, bytes, Memory::pool(PoolBytes::new(memory)));
     let store = store_over(pool, options);
-    let mut sizes = MOVING_BYTES.into_iter().cycle();
     let mut next = 0;
     let mut left = MOVING_BYTES_ALL;
-    for bytes in sizes.by_ref() {
-        let Some(rest) = left.checked_sub(bytes) else {
-            break;
-        };
+    while let Some(rest) = left.checked_sub(moving_bytes(next)) {
         left = rest;
-        commit(put(&store, &key(next), bytes));
+        commit(put(&store, &key(next), moving_bytes(next)));
         next += 1;
     }
     for number in u64::MAX - small..u64::MAX {
@@ -204,9 +202,11 @@ fn put_that_moves(objects: usize) -> Attack {
     let call = {
         let store = store.clone();
         move |_| {
-            let bytes = sizes.next().expect("they come again and again");
-            commit(put(&store, &key(next), bytes));
-            next += 1;
+            let moved = store.stats().moved;
+            while store.stats().moved == moved {
+                commit(put(&store, &key(next), moving_bytes(next)));
+                next += 1;
+            }
             true
         }
     };
