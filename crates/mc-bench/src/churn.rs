@@ -81,22 +81,8 @@ pub struct Outcome {
     pub evicted: u64,
     /// Digest of the decisions and of the final placement, see [`Checksum`].
     pub checksum: Checksum,
-    /// Who lies where at the end, if objects have [`Classes`] and the subject can tell.
-    pub occupancy: Option<Occupancy>,
     /// What it looked like meanwhile.
     pub moments: Moments,
-}
-
-/// Cells of the picture of a pool.
-const OCCUPANCY_CELLS: u64 = 1_024;
-
-/// Which shares of its cells a pool's objects hold, in address order; the rest is free.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Occupancy {
-    /// Share of each cell that small objects hold.
-    pub small: Vec<f64>,
-    /// Share that all other objects hold.
-    pub large: Vec<f64>,
 }
 
 /// Digest of a run: the samples, the refusals, the evictions, and offset and size of every object
@@ -290,7 +276,6 @@ impl<S: Subject> Store<S> {
             refused_others: 0,
             evicted: self.evicted,
             checksum,
-            occupancy: None,
             moments,
         }
     }

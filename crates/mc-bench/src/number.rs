@@ -18,6 +18,12 @@ pub fn rough(value: f64) -> String {
     rounded(value, unit_of(value, 2))
 }
 
+/// Returns a time of nanoseconds in microseconds, in as many digits.
+#[must_use]
+pub fn micros(nanoseconds: u64) -> String {
+    rough(nanoseconds as f64 / 1e3)
+}
+
 /// Returns a utilization with the six digits that were published; one is written without any.
 ///
 /// Cut, not rounded, so that only a full pool reads `1`.

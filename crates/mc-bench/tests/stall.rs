@@ -3,9 +3,10 @@
 use mc_bench::record::Run;
 use mc_bench::workload::{self, Effort, Request};
 
-const AGGRESSORS: [&str; 8] = [
+const AGGRESSORS: [&str; 9] = [
     "skewed_put",
     "put_in_pieces",
+    "put_that_moves",
     "refused_put_leased",
     "refused_put_pinned",
     "watermark",
@@ -36,6 +37,8 @@ fn every_aggressor_is_felt_beside_a_control() {
             assert_eq!(run.text("aggressor"), Some(aggressor), "{run:?}");
             assert_eq!(run.number("objects"), Some(objects), "{run:?}");
             check(run);
+            let has_moved = run.number("moved_bytes").is_some_and(|bytes| bytes > 0.0);
+            assert_eq!(has_moved, aggressor == "put_that_moves", "{run:?}");
         }
     }
     assert_eq!(rows.next(), None, "a row too many");

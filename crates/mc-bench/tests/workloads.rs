@@ -154,6 +154,33 @@ fn windows_hold_more_than_single_victims() {
 }
 
 #[test]
+fn plans_follow_from_the_seed_and_more_are_found_where_some_may_leave() {
+    let plan = by_name("plan").unwrap();
+    let runs = |seed| {
+        let request = Request {
+            subjects: plan.accepted().collect(),
+            ops: Some(30),
+            seed,
+            effort: Effort::Quick,
+            ..Request::default()
+        };
+        (plan.run)(&request, &mut |_| {}).expect("the request is valid")
+    };
+    let (first, again, other) = (runs(7), runs(7), runs(8));
+    let checksum = |run: &Run| run.text("checksum").map(str::to_owned);
+    assert!(first.iter().map(checksum).eq(again.iter().map(checksum)));
+    assert!(first.iter().map(checksum).ne(other.iter().map(checksum)));
+    for rows in first.chunks(2) {
+        let found = |run: &Run| run.number("found").unwrap() / run.number("plans").unwrap();
+        assert!(
+            found(&rows[1]) > 0.5 && found(&rows[1]) > found(&rows[0]),
+            "{rows:?}"
+        );
+        assert!(rows[1].number("looked_at").unwrap() > 0.0, "{rows:?}");
+    }
+}
+
+#[test]
 fn runs_have_the_declared_fields_in_order_and_several_repeats() {
     for workload in churning() {
         let declared: Vec<&str> = (workload.fields)().iter().map(|field| field.name).collect();

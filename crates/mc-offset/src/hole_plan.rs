@@ -7,16 +7,22 @@
 //! the best plan so far. If what is in a stretch finds no room, `hops` lets a
 //! hole grow over its neighbors. `balance` tries all combinations for one window
 //! after another, so that what is free stays together. `one_move` looks for one
-//! neighbor to move where there are many nodes. `spares` knows allocations that
-//! count as holes, and `elsewhere` the rooms that are not beside the hole.
+//! neighbor to move where there are many nodes. `ground` knows what
+//! all of them look at, `spares` the allocations that count as holes, and
+//! `elsewhere` the rooms that are not beside the hole.
 
 use alloc::vec::Vec;
 use core::{cmp::Ordering, ops::Range};
 
-use crate::{allocation::Allocation, allocator::OffsetAllocator};
+use crate::{
+    allocation::Allocation,
+    allocator::OffsetAllocator,
+    space::{Content, Span},
+};
 
 mod balance;
 mod elsewhere;
+mod ground;
 mod hops;
 mod one_move;
 mod rooms;
@@ -24,8 +30,12 @@ mod runs;
 mod spares;
 
 use self::{
-    balance::plan_together, hops::plan_hops, one_move::plan_one_move, rooms::plan_run,
-    runs::RunSearch, spares::Spares,
+    balance::plan_together,
+    ground::{Ground, Places},
+    hops::plan_hops,
+    one_move::plan_one_move,
+    rooms::plan_run,
+    runs::{Hole, RunSearch},
 };
 
 /// Stretches for which a plan is tried.
@@ -265,6 +275,45 @@ impl OffsetAllocator {
         self.plan_hole_with_spares(options, &[], block_cost)
     }
 
+    /// Returns the allocations that [`plan_hole_with_spares`](Self::plan_hole_with_spares)
+    /// weighs, in address order, if all spares may be evicted: for those who cannot
+    /// tell costs while they look at the allocator.
+    ///
+    /// Where not all nodes may be visited it may ask about a few more, when a hole
+    /// grows over its neighbors. To call those immovable costs only such plans.
+    ///
+    /// Takes time linear in the nodes that may be visited, and O(s log s) for s
+    /// spares.
+    pub fn weighed_for_plan(
+        &self,
+        options: &HoleOptions,
+        spares: &[Allocation],
+    ) -> Vec<Allocation> {
+        let space = self.space();
+        let mut weighed = Vec::new();
+        let mut weigh = |span: &Span| {
+            if let Content::Live(allocation) = span.content {
+                weighed.push(allocation);
+            }
+        };
+        if space.node_count() <= options.nodes_visited_max {
+            space.spans().for_each(|span| weigh(&span));
+            return weighed;
+        }
+        let Some(hole) = self.hole_for(options) else {
+            return weighed;
+        };
+        let ground = Ground::survey(space, spares, &mut |_| BlockCost::evictable(1));
+        for places in [Places::Holes, Places::Spares] {
+            ground.look_around(places, &hole, options.nodes_visited_max, |spans| {
+                spans.iter().for_each(&mut weigh);
+            });
+        }
+        weighed.sort_unstable_by_key(Allocation::offset);
+        weighed.dedup();
+        weighed
+    }
+
     /// As [`plan_hole`](Self::plan_hole), where some allocations may make room
     /// wherever they are: those that should leave first, say.
     ///
@@ -299,13 +348,8 @@ impl OffsetAllocator {
         spares: &[Allocation],
         mut block_cost: impl FnMut(&Allocation) -> BlockCost,
     ) -> Option<HolePlan> {
-        let charge = self.charged_size(options.size)?;
-        if !options.align.is_power_of_two() {
-            return None;
-        }
+        let hole = self.hole_for(options)?;
         let space = self.space();
-        let step = self.options().step(options.align);
-        let hole = runs::Hole { charge, step };
         if let Preference::Together { moved_percent } = options.preference {
             let plan = plan_together(space, &hole, options, moved_percent, &mut block_cost);
             if plan.is_some() {
@@ -318,27 +362,21 @@ impl OffsetAllocator {
                 return plan;
             }
         }
-        let spares = Spares::new(space, spares, &mut block_cost);
+        let ground = Ground::survey(space, spares, &mut block_cost);
         // What may take their places is planned before they could move.
-        let mut block_cost = |allocation: &Allocation| match spares.cost(allocation) {
+        let mut block_cost = |allocation: &Allocation| match ground.spares.cost(allocation) {
             Some(cost) => BlockCost::evictable(cost),
             None => block_cost(allocation),
         };
-        let mut search = RunSearch::new(hole, options.moved_bytes_max);
-        let visited_max = options.nodes_visited_max;
-        let is_complete = search.search(space, &spares, visited_max, &mut block_cost);
-        let runs = search.into_runs();
-        let least = runs.first().map_or((0, 0), |run| run.least);
-        let mut best: Option<HolePlan> = None;
-        for run in &runs {
-            if best.as_ref().is_some_and(|best| best.price() <= run.least) {
-                break;
-            }
-            let plan = plan_run(space, &spares, run, &hole, options, &mut block_cost);
-            best = better(best, plan);
+        let is_complete = space.node_count() <= options.nodes_visited_max;
+        let (mut best, mut least) =
+            plan_runs(&ground, Places::Holes, &hole, options, &mut block_cost);
+        // A hole that grows leaves fewer of them than another one does.
+        if best.is_none() && !is_complete {
+            (best, least) = plan_runs(&ground, Places::Spares, &hole, options, &mut block_cost);
         }
         if best.as_ref().is_none_or(|best| best.price() > least) {
-            let plan = plan_hops(space, &spares, &hole, options, &mut block_cost);
+            let plan = plan_hops(&ground, &hole, options, &mut block_cost);
             best = better(best, plan);
         }
         let mut plan = best?;
@@ -349,6 +387,41 @@ impl OffsetAllocator {
         };
         Some(plan)
     }
+}
+
+impl OffsetAllocator {
+    /// Returns what has to be free, if a request can ever be served.
+    fn hole_for(&self, options: &HoleOptions) -> Option<Hole> {
+        let charge = self.charged_size(options.size)?;
+        let is_possible = options.align.is_power_of_two();
+        is_possible.then(|| Hole {
+            charge,
+            step: self.options().step(options.align),
+        })
+    }
+}
+
+/// Plans the hole in one of the stretches around some places, and returns what any
+/// plan there costs at least.
+fn plan_runs(
+    ground: &Ground<'_>,
+    places: Places,
+    hole: &Hole,
+    options: &HoleOptions,
+    block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
+) -> (Option<HolePlan>, Price) {
+    let mut search = RunSearch::new(*hole, options.moved_bytes_max);
+    search.search(ground, places, options.nodes_visited_max, block_cost);
+    let runs = search.into_runs();
+    let mut best: Option<HolePlan> = None;
+    for run in &runs {
+        if best.as_ref().is_some_and(|best| best.price() <= run.least) {
+            break;
+        }
+        let plan = plan_run(ground, run, hole, options, block_cost);
+        best = better(best, plan);
+    }
+    (best, runs.first().map_or((0, 0), |run| run.least))
 }
 
 /// Returns the better one of two plans, the first if they are as good.

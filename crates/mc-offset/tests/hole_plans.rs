@@ -380,6 +380,14 @@ fn large_pools_are_searched_around_their_largest_holes() {
     let plan = plan.expect("a fifth is free");
     assert_eq!(plan.optimality, Optimality::Unknown);
     assert!(asked <= 2 * options.nodes_visited_max, "{asked} asked");
+    let weighed = allocator.weighed_for_plan(&options, &[]);
+    assert!(weighed.is_sorted_by_key(Allocation::offset));
+    assert!(weighed.len() <= options.nodes_visited_max as usize);
+    let of_weighed = allocator.plan_hole(&options, |block| match weighed.contains(block) {
+        true => BlockCost::movable(),
+        false => BlockCost::IMMOVABLE,
+    });
+    assert!(of_weighed.is_some_and(|other| other.moved_bytes <= size));
     for step in &plan.moves {
         let _ = allocator.allocate_at(step.to, step.size()).unwrap();
         allocator.free(step.allocation).unwrap();

@@ -52,18 +52,11 @@ impl Chunk {
         spares: &[Allocation],
         weigh: impl FnOnce(&[Block]) -> Vec<BlockCost>,
     ) -> Option<BlockPlan> {
-        let mut asked: Vec<(Allocation, Block)> = Vec::new();
-        // Which blocks are looked at does not depend on what they cost.
-        let _ = self
-            .allocator
-            .plan_hole_with_spares(options, spares, |&allocation| {
-                asked.push((allocation, self.block_of(allocation)));
-                BlockCost::IMMOVABLE
-            });
-        asked.sort_unstable_by_key(|(allocation, _)| allocation.offset());
-        asked.dedup_by_key(|(allocation, _)| allocation.offset());
-        let (allocations, blocks): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        let costs = weigh(&blocks);
+        let allocations = self.allocator.weighed_for_plan(options, spares);
+        let blocks = allocations
+            .iter()
+            .map(|&allocation| self.block_of(allocation));
+        let costs = weigh(&blocks.collect::<Vec<_>>());
         let cost = |allocation: &Allocation| {
             let at = allocations.binary_search_by_key(&allocation.offset(), Allocation::offset);
             let known = at.ok().filter(|&at| allocations[at] == *allocation);

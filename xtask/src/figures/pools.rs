@@ -1,14 +1,12 @@
-//! Who lies where in pools: rows of cells, lowest address at the top left.
+//! A pool at several moments: rows of cells, lowest address at the top left.
 
-use mc_bench::churn::Occupancy;
+use mc_bench::page::chart::Cell;
 use plotters::prelude::RGBColor;
 use plotters::style::text_anchor::HPos;
 
 use super::style::{self, Area, GRID, rectangle};
 
 const WIDTH: u32 = 1080;
-const SMALL: RGBColor = style::VERMILLION;
-const LARGE: RGBColor = RGBColor(150, 190, 225);
 
 /// Cells of a row of the picture.
 const COLUMNS: usize = 128;
@@ -17,104 +15,59 @@ const COLUMNS: usize = 128;
 const CELL_WIDTH: i32 = 8;
 const LEFT: i32 = 28;
 
-/// Distance of two rows in pixels.
-const ROW_HEIGHT: i32 = 29;
+/// Distance of two rows in pixels, and the height of the band that is a row.
+const ROW_HEIGHT: i32 = 20;
+const BAND_HEIGHT: i32 = 16;
 
-/// Height of the band that shows what large objects hold; that of the free bytes is left above.
-const BAND_HEIGHT: i32 = 18;
+/// Height of what stands above all pools, above each, and below it.
+const HEAD: i32 = 40;
+const ABOVE: i32 = 22;
+const BELOW: i32 = 14;
 
-/// Height of the ticks below a band that mark the cells of small objects.
-const TICK_HEIGHT: i32 = 5;
-
-/// Height of what stands above all pools, and above and below each.
-const HEAD: i32 = 74;
-const AROUND: i32 = 36;
-
-pub(super) fn draw(pools: &[(String, Occupancy)]) -> anyhow::Result<String> {
-    let rows = |(_, pool): &(String, Occupancy)| pool.large.len().div_ceil(COLUMNS);
+pub(super) fn draw(pools: &[(String, Vec<Cell>)]) -> anyhow::Result<String> {
+    let rows = |(_, cells): &(String, Vec<Cell>)| cells.len().div_ceil(COLUMNS);
     let rows = i32::try_from(pools.iter().map(rows).sum::<usize>())?;
-    let height = HEAD + rows * ROW_HEIGHT + AROUND * i32::try_from(pools.len())?;
+    let height = HEAD + rows * ROW_HEIGHT + (ABOVE + BELOW) * i32::try_from(pools.len())?;
     style::svg((WIDTH, u32::try_from(height)?), |figure| {
-        let title = "The pool at the end of a run, lowest address at the top left";
-        style::write(figure, title, 19, HPos::Center, (540, 22))?;
-        legend(figure, 52)?;
+        legend(figure, HEAD / 2)?;
         let mut top = HEAD;
-        for (name, pool) in pools {
-            top = draw_pool(figure, top, name, pool)? + 14;
+        for (text, cells) in pools {
+            style::write(figure, text, 16, HPos::Left, (LEFT, top + 8))?;
+            top = draw_cells(figure, top + ABOVE, cells)? + BELOW;
         }
         Ok(())
     })
 }
 
-/// Draws a pool and returns where it ends.
-fn draw_pool(figure: &Area<'_>, top: i32, name: &str, pool: &Occupancy) -> anyhow::Result<i32> {
-    let Occupancy { small, large } = pool;
-    let used = small.iter().chain(large).sum::<f64>() / small.len().max(1) as f64;
-    let text = format!(
-        "{name}: {:.1} % used, small objects in {} of {} cells",
-        used * 100.0,
-        small.iter().filter(|&&share| share > 0.0).count(),
-        small.len(),
-    );
-    style::write(figure, &text, 15, HPos::Left, (LEFT, top + 8))?;
-    let mut top = top + 22;
-    for (small, large) in small.chunks(COLUMNS).zip(large.chunks(COLUMNS)) {
-        let bottom = top + BAND_HEIGHT;
-        let width = CELL_WIDTH * i32::try_from(large.len())?;
-        rectangle(figure, GRID, (LEFT, top), (LEFT + width, bottom))?;
-        bars(
-            figure,
-            LARGE,
-            large.iter().map(|&share| band_height(share)),
-            bottom,
-        )?;
-        // Ticks hang below the band: beside a payload a small object would be thinner than a pixel.
-        let ticks = small
-            .iter()
-            .map(|&share| if share > 0.0 { TICK_HEIGHT } else { 0 });
-        bars(figure, SMALL, ticks, bottom + 1 + TICK_HEIGHT)?;
+/// Draws one rectangle per run of equal cells of a row, and returns where the last row ends.
+fn draw_cells(figure: &Area<'_>, mut top: i32, cells: &[Cell]) -> anyhow::Result<i32> {
+    for row in cells.chunks(COLUMNS) {
+        let mut x = LEFT;
+        for equal in row.chunk_by(|a, b| a == b) {
+            let end = x + CELL_WIDTH * i32::try_from(equal.len())?;
+            rectangle(figure, color(equal[0]), (x, top), (end, top + BAND_HEIGHT))?;
+            x = end;
+        }
         top += ROW_HEIGHT;
     }
     Ok(top)
 }
 
-/// Draws one rectangle per run of cells of the same height.
-fn bars(
-    figure: &Area<'_>,
-    color: RGBColor,
-    heights: impl Iterator<Item = i32>,
-    bottom: i32,
-) -> anyhow::Result<()> {
-    let heights: Vec<i32> = heights.collect();
-    let mut x = LEFT;
-    for equal in heights.chunk_by(|a, b| a == b) {
-        let end = x + CELL_WIDTH * i32::try_from(equal.len())?;
-        if equal[0] > 0 {
-            rectangle(figure, color, (x, bottom - equal[0]), (end, bottom))?;
-        }
-        x = end;
+fn color(cell: Cell) -> RGBColor {
+    match cell {
+        Cell::Free => GRID,
+        Cell::Stays => RGBColor(150, 190, 225),
+        Cell::Moves => style::GREEN,
+        Cell::Placed => style::BLUE,
     }
-    Ok(())
 }
 
 fn legend(figure: &Area<'_>, y: i32) -> anyhow::Result<()> {
-    let entries = [
-        (LARGE, "payloads"),
-        (GRID, "free"),
-        (SMALL, "metadata somewhere in the cell"),
-    ];
-    for (index, (color, name)) in (0..).zip(entries) {
-        let x = LEFT + 130 * index;
-        rectangle(figure, color, (x, y - 6), (x + 24, y + 6))?;
-        style::write(figure, name, 14, HPos::Left, (x + 32, y))?;
+    let mut x = LEFT;
+    for (cell, _, name) in Cell::ALL {
+        rectangle(figure, color(cell), (x, y - 7), (x + 24, y + 7))?;
+        style::write(figure, name, 15, HPos::Left, (x + 32, y))?;
+        x += 72 + style::width_of(name, 15);
     }
     Ok(())
-}
-
-/// Returns the pixels of a band that a share of it takes.
-fn band_height(share: f64) -> i32 {
-    (0..=BAND_HEIGHT)
-        .rev()
-        .find(|&pixels| f64::from(pixels) <= share * f64::from(BAND_HEIGHT) + 0.5)
-        .unwrap_or(0)
 }

@@ -20,10 +20,10 @@ pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
 const LINE_WIDTH: u32 = 2;
 const MARKER_RADIUS: i32 = 4;
 
-const BLUE: RGBColor = RGBColor(0, 114, 178);
-pub(super) const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
+const VERMILLION: RGBColor = RGBColor(213, 94, 0);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
-const GREEN: RGBColor = RGBColor(0, 158, 115);
+pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
 const PURPLE: RGBColor = RGBColor(204, 121, 167);
 const SKY: RGBColor = RGBColor(86, 180, 233);
 const WINE: RGBColor = RGBColor(136, 34, 85);

@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
-use crate::moments::{Map, Moments};
+use crate::moments::Moments;
 use crate::subject::Subject;
 use crate::timing::Stopwatch;
 
-use super::{Checksum, OCCUPANCY_CELLS, Occupancy, Outcome, Plan};
+use super::{Checksum, Outcome, Plan};
 
 /// Which objects are treated how.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,6 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
         refused_others: store.refused_others,
         evicted: store.evicted,
         checksum: store.checksum(&samples),
-        occupancy: store.occupancy(plan),
         live_bytes_samples: samples,
         moments,
     }
@@ -136,19 +135,5 @@ impl<S: Subject> Store<S> {
             checksum.add_placement(self.subject.placement(token));
         }
         checksum
-    }
-
-    fn occupancy(&self, plan: &Plan) -> Option<Occupancy> {
-        let empty = Map::new(plan.pool.capacity_bytes, OCCUPANCY_CELLS);
-        let (mut small, mut large) = (empty.clone(), empty);
-        let can_tell = self.subject.visit(&mut |placed| {
-            let is_small = placed.size_bytes <= self.classes.small_bytes_max;
-            let map = if is_small { &mut small } else { &mut large };
-            map.add(placed.offset_bytes, placed.size_bytes);
-        });
-        can_tell.then(|| Occupancy {
-            small: small.shares(),
-            large: large.shares(),
-        })
     }
 }

@@ -1,14 +1,35 @@
 //! Figures as data: what is drawn where. How it looks is up to whoever draws it.
 
-use crate::churn::Occupancy;
-
 /// What a figure shows.
 #[derive(Clone, Debug)]
 pub enum Drawing {
     /// Panels with axes.
     Chart(Chart),
-    /// Pools by who filled them, and who lies where in them.
-    Pools(Vec<(String, Occupancy)>),
+    /// A pool at several moments: what is to be said of it, and what its cells are, in address order.
+    Pools(Vec<(String, Vec<Cell>)>),
+}
+
+/// What most of a cell of a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Nobody's.
+    Free,
+    /// Of objects that stay where they are.
+    Stays,
+    /// Of objects that move.
+    Moves,
+    /// Of the object that all this is done for.
+    Placed,
+}
+
+impl Cell {
+    /// Every kind, with its letter in documents and its name.
+    pub const ALL: [(Self, char, &str); 4] = [
+        (Self::Free, '.', "free"),
+        (Self::Stays, 's', "stays"),
+        (Self::Moves, 'm', "moves"),
+        (Self::Placed, 'p', "the new object"),
+    ];
 }
 
 /// Panels below a title.

@@ -3,10 +3,9 @@
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::churn::{Classes, Eviction, Occupancy, Plan, Sampling, sizes};
-use crate::page::chart::Drawing;
-use crate::page::{Figure, Made, Page, Place, no_headlines};
-use crate::record::{Document, Run, fields, record, records};
+use crate::churn::{Classes, Eviction, Plan, Sampling, sizes};
+use crate::page::{Page, no_headlines};
+use crate::record::{Run, fields, record};
 use crate::row::Observer;
 use crate::subject::Pool;
 use crate::subject::entries;
@@ -39,12 +38,7 @@ pub(super) const WORKLOAD: Workload = Workload {
         omits: "It does not model that an entry leaves with its payload, nor that entries are read more often.",
         result: placed::result,
         tables: |document| placed::table(document, &[]),
-        figures: &[Figure::new(
-            Place::Tables,
-            "bimodal-occupancy.svg",
-            "Who lies where in the pool at the end of the bimodal workload",
-            occupancy,
-        )],
+        figures: &[],
         headlines: no_headlines,
         across: Some(|document| {
             placed::across("bimodal, 256 B to 1.25 GiB", document, [None, None])
@@ -59,8 +53,6 @@ record! {
         + mixed: Mixed; // What every workload of several sizes reports.
         Decided requested_huge: u64; // Requests for 1.25 GiB.
         Decided refused_others: u64; // Other requests that were given up.
-        Decided occupancy_small: Option<Vec<f64>>; // Share of each cell of the pool that metadata hold at the end; null if the subject cannot tell.
-        Decided occupancy_large: Option<Vec<f64>>; // The same of all other objects.
     }
 }
 
@@ -105,35 +97,14 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let measured = mixed::measure(WORKLOAD.name, "256 B to 1.25 GiB", &plan, request, observer);
     let runs = measured.iter().map(|measured| {
         let outcome = &measured.outcome;
-        let occupancy = outcome.occupancy.as_ref();
         let record = Bimodal {
             mixed: Mixed::of(measured, request, &plan),
             requested_huge: huge as u64,
             refused_others: outcome.refused_others,
-            occupancy_small: occupancy.map(|occupancy| occupancy.small.clone()),
-            occupancy_large: occupancy.map(|occupancy| occupancy.large.clone()),
         };
         placed::run(WORKLOAD.name, &record, outcome)
     });
     runs.collect()
-}
-
-/// Returns the pools of two fits.
-fn occupancy(document: &Document) -> Made<Drawing> {
-    let rows: Vec<Bimodal> = records(&document.runs)?;
-    let pool = |subject: &str| {
-        let row = rows
-            .iter()
-            .find(|row| row.mixed.churned.subject == subject)?;
-        let (small, large) = (row.occupancy_small.clone()?, row.occupancy_large.clone()?);
-        Some((subject.to_owned(), Occupancy { small, large }))
-    };
-    Ok(Drawing::Pools(
-        ["good-fit", "adaptive"]
-            .into_iter()
-            .filter_map(pool)
-            .collect(),
-    ))
 }
 
 fn plan(request: &Request) -> Plan {

@@ -15,6 +15,7 @@ mod no_bytes;
 mod pages;
 mod paired;
 mod placed;
+mod plan;
 pub mod populate;
 mod random;
 mod refill;
@@ -48,6 +49,7 @@ pub const WORKLOADS: &[Workload] = &[
     refill::WORKLOAD,
     evict::WORKLOAD,
     compact::WORKLOAD,
+    plan::WORKLOAD,
     replay::WORKLOAD,
     concurrency::WORKLOAD,
     arena::WORKLOAD,

@@ -1,10 +1,9 @@
 //! Rooms for what moves that are not beside the window.
 
 use alloc::vec::Vec;
-use core::ops::{ControlFlow, Range};
+use core::ops::Range;
 
-use super::spares::Spares;
-use crate::space::Space;
+use super::ground::Ground;
 
 /// Bins, and holes in each, that are looked at for a room.
 const ROOM_BINS: usize = 3;
@@ -15,17 +14,15 @@ const LARGEST_PROBED: usize = 4;
 /// The rooms that there are, less what moves have taken.
 #[derive(Debug)]
 pub(super) struct Elsewhere<'a> {
-    space: &'a Space,
-    spares: &'a Spares,
+    ground: &'a Ground<'a>,
     /// Where the moves so far go, one place for each, wherever it is.
     taken: Vec<Range<u64>>,
 }
 
 impl<'a> Elsewhere<'a> {
-    pub(super) fn new(space: &'a Space, spares: &'a Spares) -> Self {
+    pub(super) fn new(ground: &'a Ground<'a>) -> Self {
         Self {
-            space,
-            spares,
+            ground,
             taken: Vec::new(),
         }
     }
@@ -41,7 +38,7 @@ impl<'a> Elsewhere<'a> {
     /// Returns an offset for so many bytes at a multiple of `step`, in a hole
     /// that is not in a range, or where a spare allocation is.
     pub(super) fn room(&self, outside: &Range<u64>, charge: u64, step: u64) -> Option<u64> {
-        let holes = self.space.holes();
+        let holes = self.ground.space.holes();
         let rest_of_hole = |hole: u32| {
             let hole = holes.hole(hole);
             let is_inside = outside.start <= hole.offset && hole.end() <= outside.end;
@@ -50,7 +47,7 @@ impl<'a> Elsewhere<'a> {
             }
             self.rest(hole.offset..hole.end())
         };
-        let spares = self.spares.rooms_outside(outside);
+        let spares = self.ground.spares.rooms_outside(outside);
         let spares = spares.map(|room| self.rest(room));
         let own = holes.scale().bin_floor(charge);
         let bins = holes.bins().iter_from(own).take(ROOM_BINS);
@@ -59,16 +56,8 @@ impl<'a> Elsewhere<'a> {
         if found.is_some() {
             return found;
         }
-        let mut largest = Vec::new();
-        holes.largest_holes(|hole| {
-            largest.push(rest_of_hole(hole));
-            if largest.len() < LARGEST_PROBED {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        tightest(largest.into_iter(), charge, step)
+        let largest = self.ground.largest.iter().take(LARGEST_PROBED);
+        tightest(largest.map(|&hole| rest_of_hole(hole)), charge, step)
     }
 
     /// Returns what of a room is behind all that the moves so far have taken

@@ -12,17 +12,15 @@
 //! there, as the hole gains its bytes, too.
 
 use alloc::vec::Vec;
-use core::ops::{ControlFlow, Range};
+use core::ops::Range;
 
 use super::{
     BlockCost, HOLES_TRIED, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, better,
-    elsewhere::Elsewhere,
-    runs::Hole,
-    spares::{Spares, evictions},
+    elsewhere::Elsewhere, ground::Ground, runs::Hole, spares::evictions,
 };
 use crate::{
     allocation::Allocation,
-    space::{Content, Space, Span},
+    space::{Content, Span},
 };
 
 /// Holes that are grown, and as many allocations that count as holes, where not
@@ -39,12 +37,17 @@ enum Side {
 /// Plans to make the hole by letting one that there is, or the room of a spare
 /// allocation, grow to one side, within the budget of the options.
 pub(super) fn plan_hops(
-    space: &Space,
-    spares: &Spares,
+    ground: &Ground<'_>,
     hole: &Hole,
     options: &HoleOptions,
     block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
 ) -> Option<HolePlan> {
+    let Ground {
+        space,
+        spares,
+        largest,
+        ..
+    } = ground;
     // Where all nodes may be visited, each hole may grow as far as the budget goes.
     let is_complete = space.node_count() <= options.nodes_visited_max;
     let count = if is_complete {
@@ -53,15 +56,8 @@ pub(super) fn plan_hops(
         HOLES_GROWN
     };
     let mut starts: Vec<Span> = spares.spans().take(count).collect();
-    let starts_max = starts.len() + count;
-    space.holes().largest_holes(|hole| {
-        starts.push(space.span_of_hole(hole));
-        if starts.len() < starts_max {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
+    let largest = largest.iter().take(count);
+    starts.extend(largest.map(|&hole| space.span_of_hole(hole)));
     let visits_max = match is_complete {
         true => space.node_count() as usize,
         false => options.nodes_visited_max as usize / (2 * starts.len().max(1)),
@@ -69,9 +65,9 @@ pub(super) fn plan_hops(
     let mut best = None;
     for start in starts {
         for side in [Side::Below, Side::Above] {
-            let mut growth = Growth::new(space, spares, start, side);
+            let mut growth = Growth::new(ground, start, side);
             if growth.grow(hole, options.moved_bytes_max, visits_max, block_cost) {
-                best = better(best, Some(growth.finish(hole, spares)));
+                best = better(best, Some(growth.finish(hole)));
             }
         }
     }
@@ -80,7 +76,7 @@ pub(super) fn plan_hops(
 
 /// A hole that grows.
 struct Growth<'a> {
-    space: &'a Space,
+    ground: &'a Ground<'a>,
     side: Side,
     free: Range<u64>,
     /// All that has been part of it, those that hopped included.
@@ -97,19 +93,20 @@ struct Growth<'a> {
 
 impl<'a> Growth<'a> {
     /// Begins with a hole, or with an allocation that is as good as one.
-    fn new(space: &'a Space, spares: &'a Spares, start: Span, side: Side) -> Self {
+    fn new(ground: &'a Ground<'a>, start: Span, side: Side) -> Self {
+        let space = ground.space;
         let free_bytes = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
         let free = match side {
             Side::Below => start.offset..start.end() + free_bytes(space.span_after(&start)),
             Side::Above => start.offset - free_bytes(space.span_before(&start))..start.end(),
         };
         Self {
-            space,
+            ground,
             side,
             reach: free.clone(),
             free,
             edge: Some(start),
-            elsewhere: Elsewhere::new(space, spares),
+            elsewhere: Elsewhere::new(ground),
             moves: Vec::new(),
             moved_bytes: 0,
             leaving: Vec::new(),
@@ -160,8 +157,8 @@ impl<'a> Growth<'a> {
     fn next(&self) -> Option<Span> {
         let edge = self.edge?;
         match self.side {
-            Side::Below => self.space.span_before(&edge),
-            Side::Above => self.space.span_after(&edge),
+            Side::Below => self.ground.space.span_before(&edge),
+            Side::Above => self.ground.space.span_after(&edge),
         }
     }
 
@@ -189,17 +186,19 @@ impl<'a> Growth<'a> {
         if self.moves.len() == MOVES_MAX {
             return false;
         }
-        let step = self.space.options().step(cost.align);
+        let step = self.ground.space.options().step(cost.align);
         let charge = span.bytes;
         // The hole behind the block is gained anyway.
         let (before, after) = match self.side {
-            Side::Below => (self.space.span_before(span), None),
-            Side::Above => (None, self.space.span_after(span)),
+            Side::Below => (self.ground.space.span_before(span), None),
+            Side::Above => (None, self.ground.space.span_after(span)),
         };
         let start = before.map_or(span.offset, |span| span.offset);
         let end = after.map_or(span.end(), |span| span.end());
         let around = start.min(self.reach.start)..end.max(self.reach.end);
-        if let Some(to) = self.elsewhere.room(&around, charge, step) {
+        let may_fit = charge <= self.ground.room_bytes_max;
+        let room = || self.elsewhere.room(&around, charge, step);
+        if let Some(to) = may_fit.then(room).flatten() {
             self.push_move(allocation, charge, to);
             self.gain(span);
             return true;
@@ -239,7 +238,7 @@ impl<'a> Growth<'a> {
         });
     }
 
-    fn finish(self, hole: &Hole, spares: &Spares) -> HolePlan {
+    fn finish(self, hole: &Hole) -> HolePlan {
         let start = self.free.start.next_multiple_of(hole.step);
         let window = start..start + hole.charge;
         let mut used = self.elsewhere.taken().to_vec();
@@ -250,7 +249,7 @@ impl<'a> Growth<'a> {
         };
         let leaving = self.leaving.iter().filter(|(.., place)| is_used(place));
         let leaving = leaving.map(|&(allocation, cost, _)| (allocation, cost));
-        let (evictions, cost) = evictions(leaving.chain(spares.in_any(&used)));
+        let (evictions, cost) = evictions(leaving.chain(self.ground.spares.in_any(&used)));
         HolePlan {
             window,
             evictions,

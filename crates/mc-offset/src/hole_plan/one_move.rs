@@ -27,7 +27,7 @@ pub(super) fn plan_one_move(
     block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
 ) -> Option<HolePlan> {
     let mut neighbors: Vec<(u64, Range<u64>, Allocation)> = Vec::new();
-    for index in large_holes(space, hole) {
+    for index in space.holes().iter_down().take(HOLES_TRIED) {
         let middle = space.span_of_hole(index);
         if hole.fits(middle.offset, middle.end()) {
             break;
@@ -68,18 +68,6 @@ pub(super) fn plan_one_move(
         cost: 0,
         optimality: Optimality::Unknown,
     })
-}
-
-/// Returns some of the largest holes, as far as they take part in bins that differ.
-fn large_holes(space: &Space, hole: &Hole) -> impl Iterator<Item = u32> {
-    let holes = space.holes();
-    // A hole that one move makes large enough has a third of the bytes, or a hole beside it has.
-    let from = holes.scale().bin_floor(hole.charge / 4);
-    let bins: Vec<u32> = holes.bins().iter_from(from).collect();
-    let largest_first = bins.into_iter().rev();
-    largest_first
-        .flat_map(|bin| holes.in_bin(bin))
-        .take(HOLES_TRIED)
 }
 
 /// Returns what is free once a neighbor of a hole has moved: both, and the hole behind it.

@@ -6,8 +6,9 @@ use core::{cmp::Reverse, ops::Range};
 use super::{
     BlockCost, HoleOptions, HolePlan, MOVES_MAX, Move, Optimality, Price, better,
     elsewhere::{Elsewhere, tightest},
+    ground::Ground,
     runs::{Hole, Run},
-    spares::{Spares, evictions},
+    spares::evictions,
 };
 use crate::{
     allocation::Allocation,
@@ -39,21 +40,23 @@ impl Block {
 
 /// Plans to make the hole in a run; `None` if what has to move finds no room.
 pub(super) fn plan_run(
-    space: &Space,
-    spares: &Spares,
+    ground: &Ground<'_>,
     run: &Run,
     hole: &Hole,
     options: &HoleOptions,
     block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
 ) -> Option<HolePlan> {
-    let stretch = Stretch::read(space, run, block_cost);
+    let stretch = Stretch::read(ground.space, run, block_cost);
+    if !stretch.has_sides_for_bulky(hole, ground.room_bytes_max) {
+        return None;
+    }
     let mut best: Option<HolePlan> = None;
     for (least, start) in stretch.places(hole, options.moved_bytes_max) {
         if best.as_ref().is_some_and(|best| best.price() <= least) {
             break;
         }
         let target = start..start + hole.charge;
-        let attempt = Attempt::new(space, &stretch, spares, target, options.moved_bytes_max);
+        let attempt = Attempt::new(ground, &stretch, target, options.moved_bytes_max);
         let plan = attempt.and_then(Attempt::finish);
         best = better(best, plan);
     }
@@ -95,6 +98,20 @@ impl Stretch {
             range: start..end,
             blocks,
         }
+    }
+
+    /// Returns whether the hole leaves room beside it for those that fit nowhere
+    /// else and may not leave.
+    fn has_sides_for_bulky(&self, hole: &Hole, room_bytes_max: u64) -> bool {
+        let is_bulky =
+            |block: &&Block| block.charge > room_bytes_max && block.cost.eviction.is_none();
+        let bulky: u64 = self
+            .blocks
+            .iter()
+            .filter(is_bulky)
+            .map(|block| block.charge)
+            .sum();
+        bulky.saturating_add(hole.charge) <= self.range.end - self.range.start
     }
 
     /// Returns where the hole may begin, and the least that it costs there, the
@@ -206,11 +223,10 @@ fn divide(blocks: &[Block], moved_bytes_max: u64) -> Option<(Vec<Block>, Vec<Blo
 /// A plan for one place of the hole, as far as it is made.
 #[derive(Debug)]
 struct Attempt<'a> {
-    space: &'a Space,
+    ground: &'a Ground<'a>,
     target: Range<u64>,
     /// The stretch around it.
     around: &'a Stretch,
-    spares: &'a Spares,
     moved_bytes_max: u64,
     /// Those in the target; what is as good as a hole is not among them.
     evicted: Vec<Block>,
@@ -225,9 +241,8 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(
-        space: &'a Space,
+        ground: &'a Ground<'a>,
         stretch: &'a Stretch,
-        spares: &'a Spares,
         target: Range<u64>,
         moved_bytes_max: u64,
     ) -> Option<Self> {
@@ -249,17 +264,16 @@ impl<'a> Attempt<'a> {
             free.push(end..stretch.range.end);
         }
         Some(Self {
-            space,
+            ground,
             target,
             around: stretch,
-            spares,
             moved_bytes_max,
             evicted,
             pending,
             moves: Vec::new(),
             moved_bytes: 0,
             free,
-            elsewhere: Elsewhere::new(space, spares),
+            elsewhere: Elsewhere::new(ground),
         })
     }
 
@@ -299,7 +313,7 @@ impl<'a> Attempt<'a> {
             .filter(is_used);
         let leaving = self.evicted.iter().chain(nothing);
         let leaving = leaving.map(|block| (block.allocation, block.cost.eviction.unwrap_or(0)));
-        evictions(leaving.chain(self.spares.in_any(&used)))
+        evictions(leaving.chain(self.ground.spares.in_any(&used)))
     }
 
     /// Moves the blocks for which there is a room; returns whether any was.
@@ -307,7 +321,7 @@ impl<'a> Attempt<'a> {
         let pending = core::mem::take(&mut self.pending);
         let count = pending.len();
         for block in pending {
-            let step = self.space.options().step(block.cost.align);
+            let step = self.ground.space.options().step(block.cost.align);
             let beside = tightest(self.sides(&self.free), block.charge, step);
             if let Some(to) = beside {
                 self.push_move(&block, block.start(), to);
@@ -325,7 +339,7 @@ impl<'a> Attempt<'a> {
     fn slide_one(&mut self) -> bool {
         for at in 0..self.pending.len() {
             let block = self.pending[at];
-            let step = self.space.options().step(block.cost.align);
+            let step = self.ground.space.options().step(block.cost.align);
             let mut cleared = self.free.clone();
             give(&mut cleared, block.range());
             let Some(to) = tightest(self.sides(&cleared), block.charge, step) else {

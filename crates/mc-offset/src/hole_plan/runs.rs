@@ -1,12 +1,14 @@
 //! Runs of neighbors that have room for the hole, and what they cost at least.
 
 use alloc::{collections::VecDeque, vec::Vec};
-use core::ops::ControlFlow;
 
-use super::{BlockCost, HOLES_TRIED, Price, RUNS_TRIED, spares::Spares};
+use super::{
+    BlockCost, Price, RUNS_TRIED,
+    ground::{Ground, Places},
+};
 use crate::{
     allocation::Allocation,
-    space::{Content, Space, Span},
+    space::{Content, Span},
 };
 
 /// The hole to be made.
@@ -40,8 +42,12 @@ pub(super) struct Run {
 pub(super) struct RunSearch {
     hole: Hole,
     moved_bytes_max: u64,
+    /// What is larger, and may not leave, ends a run.
+    charge_max: u64,
     /// The best runs, the one that costs least first.
     runs: Vec<Run>,
+    /// The window that slides over one part.
+    window: Window,
 }
 
 /// The sums over a window that is slid along the range.
@@ -62,76 +68,35 @@ impl RunSearch {
         Self {
             hole,
             moved_bytes_max,
+            charge_max: u64::MAX,
             runs: Vec::new(),
+            window: Window::default(),
         }
     }
 
     /// Searches the whole range if it has no more nodes than may be visited,
-    /// otherwise around spares and the largest holes; returns which.
+    /// otherwise around some places.
     pub(super) fn search(
         &mut self,
-        space: &Space,
-        spares: &Spares,
+        ground: &Ground<'_>,
+        places: Places,
         nodes_visited_max: u32,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
-    ) -> bool {
-        if space.node_count() <= nodes_visited_max {
-            self.scan(space.spans(), block_cost);
-            return true;
+    ) {
+        if ground.space.node_count() <= nodes_visited_max {
+            self.scan(ground.space.spans(), block_cost);
+            return;
         }
-        let mut left = nodes_visited_max as usize;
-        // Half of the nodes are around spares, if there are any.
-        let count = spares.spans().len().min(HOLES_TRIED);
-        for span in spares.spans().take(count) {
-            let share = nodes_visited_max as usize / (2 * count);
-            left -= self.scan_around(space, span, share, block_cost);
-        }
-        let mut holes = HOLES_TRIED;
-        space.holes().largest_holes(|hole| {
-            let share = left / holes;
-            left -= self.scan_around(space, space.span_of_hole(hole), share, block_cost);
-            holes -= 1;
-            if holes == 0 || left == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+        self.charge_max = ground.room_bytes_max;
+        let hole = self.hole;
+        ground.look_around(places, &hole, nodes_visited_max, |spans| {
+            self.scan(spans.iter().copied(), block_cost);
         });
-        false
     }
 
     /// Returns the best runs, the one that costs least first.
     pub(super) fn into_runs(self) -> Vec<Run> {
         self.runs
-    }
-
-    /// Searches among the neighbors of a span; returns how many were visited.
-    fn scan_around(
-        &mut self,
-        space: &Space,
-        middle: Span,
-        visited_max: usize,
-        block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
-    ) -> usize {
-        if visited_max == 0 {
-            return 0;
-        }
-        let reach = self.hole.charge.saturating_add(self.hole.step);
-        let mut spans = VecDeque::from([middle]);
-        let (mut before, mut after) = (Some(middle), Some(middle));
-        while spans.len() + 2 <= visited_max && (before.is_some() || after.is_some()) {
-            before = before.and_then(|span| space.span_before(&span));
-            before = before.filter(|span| middle.offset - span.end() < reach);
-            if let Some(span) = before {
-                spans.push_front(span);
-            }
-            after = after.and_then(|span| space.span_after(&span));
-            after = after.filter(|span| span.offset - middle.end() < reach);
-            spans.extend(after);
-        }
-        let visited = spans.len();
-        self.scan(spans.into_iter(), block_cost);
-        visited
     }
 
     /// Slides a window over spans that follow one another.
@@ -140,14 +105,16 @@ impl RunSearch {
         spans: impl Iterator<Item = Span>,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) {
-        let mut window = Window::default();
+        let mut window = core::mem::take(&mut self.window);
+        window.clear();
         for span in spans {
             let cost = match &span.content {
                 Content::Live(allocation) => block_cost(allocation),
                 Content::Free => BlockCost::movable(),
             };
-            if cost == BlockCost::IMMOVABLE {
-                window = Window::default();
+            let is_large = span.free_bytes() == 0 && span.bytes > self.charge_max;
+            if cost == BlockCost::IMMOVABLE || is_large && cost.eviction.is_none() {
+                window.clear();
                 continue;
             }
             window.push(span, cost);
@@ -158,6 +125,7 @@ impl RunSearch {
             }
             self.judge(&window, span.end());
         }
+        self.window = window;
     }
 
     /// Keeps the run of a window if it is among the best.
@@ -191,6 +159,16 @@ impl RunSearch {
 }
 
 impl Window {
+    /// Begins again, with the memory that it has.
+    fn clear(&mut self) {
+        let mut spans = core::mem::take(&mut self.spans);
+        spans.clear();
+        *self = Self {
+            spans,
+            ..Self::default()
+        };
+    }
+
     fn push(&mut self, span: Span, cost: BlockCost) {
         self.spans.push_back((span, cost));
         let bytes = moved_bytes(&span);

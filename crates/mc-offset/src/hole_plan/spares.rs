@@ -25,18 +25,17 @@ impl Spares {
         allocations: &[Allocation],
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) -> Self {
+        let mut spans = Vec::with_capacity(allocations.len());
         let live = allocations
             .iter()
             .filter(|&&allocation| space.is_live(allocation));
-        let mut spans: Vec<_> = live
-            .filter_map(|&allocation| {
-                let cost = block_cost(&allocation).eviction?;
-                Some((allocation, cost, space.span_of(allocation)))
-            })
-            .collect();
+        spans.extend(live.filter_map(|&allocation| {
+            let cost = block_cost(&allocation).eviction?;
+            Some((allocation, cost, space.span_of(allocation)))
+        }));
         spans.sort_unstable_by_key(|(.., span)| span.offset);
         spans.dedup_by_key(|(.., span)| span.offset);
-        let mut rooms: Vec<Range<u64>> = Vec::new();
+        let mut rooms: Vec<Range<u64>> = Vec::with_capacity(spans.len());
         for (.., span) in &spans {
             let free = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
             let start = span.offset - free(space.span_before(span));
@@ -60,6 +59,12 @@ impl Spares {
 
     pub(super) fn spans(&self) -> impl ExactSizeIterator<Item = Span> + '_ {
         self.spans.iter().map(|(.., span)| *span)
+    }
+
+    /// Returns the most bytes that they leave in one place.
+    pub(super) fn room_bytes_max(&self) -> u64 {
+        let rooms = self.rooms.iter().map(|room| room.end - room.start);
+        rooms.max().unwrap_or(0)
     }
 
     /// Returns what they leave outside of a range.

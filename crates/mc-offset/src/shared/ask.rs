@@ -1,5 +1,7 @@
 //! What a shared allocator can be asked.
 
+use alloc::vec::Vec;
+
 use super::SharedAllocator;
 use crate::{
     allocation::Allocation,
@@ -129,6 +131,16 @@ impl SharedAllocator {
         block_cost: impl FnMut(&Allocation) -> BlockCost,
     ) -> Option<HolePlan> {
         self.inspect(|allocator| allocator.plan_hole(options, block_cost))
+    }
+
+    /// Returns the allocations that a plan weighs: see
+    /// [`OffsetAllocator::weighed_for_plan`].
+    pub fn weighed_for_plan(
+        &self,
+        options: &HoleOptions,
+        spares: &[Allocation],
+    ) -> Vec<Allocation> {
+        self.inspect(|allocator| allocator.weighed_for_plan(options, spares))
     }
 
     /// As [`plan_hole`](Self::plan_hole), where some allocations may

@@ -89,6 +89,16 @@ impl BinMap {
         })
     }
 
+    /// Returns the members, the highest first.
+    pub(crate) fn iter_down(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut rest = *self;
+        core::iter::from_fn(move || {
+            let found = rest.last()?;
+            rest.remove(found);
+            Some(found)
+        })
+    }
+
     /// Panics unless the summary agrees with the words.
     pub(crate) fn check_invariants(&self) {
         for (index, &word) in self.words.iter().enumerate() {
@@ -130,6 +140,8 @@ mod tests {
         map.check_invariants();
         assert_eq!(map.last(), Some(700));
         assert_eq!(map.iter_from(0).collect::<Vec<_>>(), [3, 700]);
+        map.insert(650);
+        assert_eq!(map.iter_down().collect::<Vec<_>>(), [700, 650, 3]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! what is written to neighbors that are not there.
 
 use alloc::vec::Vec;
-use core::{cmp::Reverse, ops::ControlFlow};
+use core::ops::ControlFlow;
 
 use super::{
     address_index::{AddressIndex, room_in},
@@ -265,19 +265,6 @@ impl Holes {
         Ok(self.by_address()?.at_or_before(offset))
     }
 
-    /// Hands out holes, the largest first, for as long as `take` wants more; in
-    /// O(log holes) each, where all are not few.
-    pub(crate) fn largest_holes(&self, mut take: impl FnMut(u32) -> ControlFlow<()>) {
-        if let Some(by_address) = &self.by_address {
-            // Without memory for the search there are none to be had.
-            let _ = by_address.largest_entries(None, |_, hole| take(hole));
-            return;
-        }
-        let mut holes: Vec<u32> = self.iter().collect();
-        holes.sort_unstable_by_key(|&hole| Reverse(self.hole(hole).size));
-        let _ = holes.into_iter().try_for_each(take);
-    }
-
     /// Hands out holes with the bytes that they have behind a multiple of
     /// `step`, the most first, for as long as `take` wants more; in O(log
     /// holes) each, where all are not few.
@@ -325,6 +312,12 @@ impl Holes {
     /// Iterates over all holes, those of lower bins first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.bins.iter_from(0).flat_map(|bin| self.in_bin(bin))
+    }
+
+    /// Iterates over all holes, those of higher bins first: the largest ones, as
+    /// far as bins tell.
+    pub(crate) fn iter_down(&self) -> impl Iterator<Item = u32> + '_ {
+        self.bins.iter_down().flat_map(|bin| self.in_bin(bin))
     }
 
     /// Returns the most recent hole of `bin`, or [`NO_HOLE`] if it has none.

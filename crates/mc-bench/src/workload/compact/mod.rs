@@ -1,6 +1,7 @@
 //! Compact: a store that moves objects so that less has to leave.
 
 mod order;
+mod picture;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use crate::stats::Utilization;
 use crate::subject::Described;
 use crate::timing::{Timing, Took, in_parts};
 
-use self::order::{AtRandom, PayloadsByAge};
+use self::order::Ordered;
+use self::picture::{Before, Picture};
 use super::no_bytes::NoBytes;
 use super::{Effort, Request, Sizes, Workload, bimodal, loguniform, pages, random};
 
@@ -54,12 +56,20 @@ pub(super) const WORKLOAD: Workload = Workload {
                 is copied, so that the time is that of looking, planning and book-keeping.",
         result,
         tables,
-        figures: &[Figure::new(
-            Place::Tables,
-            "compact-utilization.svg",
-            "Mean utilization by the bytes that a put may move for each that it stores",
-            draw,
-        )],
+        figures: &[
+            Figure::new(
+                Place::Results,
+                "compact-hole.svg",
+                "A full pool before and after the put whose hole grew most by moves alone",
+                picture::draw,
+            ),
+            Figure::new(
+                Place::Tables,
+                "compact-utilization.svg",
+                "Mean utilization by the bytes that a put may move for each that it stores",
+                draw,
+            ),
+        ],
         headlines: no_headlines,
         across: None,
     },
@@ -84,6 +94,7 @@ record! {
         Decided moved_bytes_per_stored_byte: f64 = "moved/stored"; // Bytes moved for each that was stored.
         Decided evicted_bytes_per_stored_byte: f64 = "evicted/stored"; // Bytes that left for each that was stored.
         + time: Timing; // Time of a put.
+        + picture: Picture; // The put whose hole grew most by moves alone, in one row.
     }
 }
 
@@ -91,6 +102,10 @@ const SUBJECT: &str = "mc-store";
 
 /// Bytes that may be moved for each that is stored.
 const BUDGETS: [f64; 6] = [0.0, 0.25, 0.5, 0.75, 1.0, 4.0];
+
+/// The row of which a put is pictured, and the bytes that it has at least.
+const PICTURED: (&str, f64) = (random::MIX.name, 1.0);
+const PICTURED_BYTES_MIN: u64 = 16 << 20;
 
 /// Sizes and the order in which objects leave.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +128,7 @@ const MIXTURES: [Mixture; 4] = [
         ops: 20_000,
         ops_quick: 1_000,
         draw: |seed, ops| random::MIX.sizes(seed, ops),
-        policy: AtRandom::boxed,
+        policy: Ordered::at_random,
         budgeted_bytes_min: u64::MAX,
     },
     Mixture {
@@ -122,7 +137,7 @@ const MIXTURES: [Mixture; 4] = [
         ops: 20_000,
         ops_quick: 1_000,
         draw: |seed, ops| loguniform::MIX.sizes(seed, ops),
-        policy: AtRandom::boxed,
+        policy: Ordered::at_random,
         budgeted_bytes_min: u64::MAX,
     },
     Mixture {
@@ -131,7 +146,7 @@ const MIXTURES: [Mixture; 4] = [
         ops: 100_000,
         ops_quick: 2_500,
         draw: bimodal::draw,
-        policy: PayloadsByAge::boxed,
+        policy: Ordered::payloads_by_age,
         budgeted_bytes_min: bimodal::HUGE_BYTES,
     },
     Mixture {
@@ -140,7 +155,7 @@ const MIXTURES: [Mixture; 4] = [
         ops: 20_000,
         ops_quick: 500,
         draw: |seed, ops| pages::MIX.sizes(seed, ops),
-        policy: AtRandom::boxed,
+        policy: Ordered::at_random,
         budgeted_bytes_min: u64::MAX,
     },
 ];
@@ -166,6 +181,7 @@ struct Outcome {
     evicted_bytes: u64,
     refused: u64,
     checksum: Checksum,
+    picture: Picture,
 }
 
 fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
@@ -219,6 +235,7 @@ impl Row {
         }
         let before = churn.store.stats();
         churn.refused = 0;
+        churn.picture = Picture::default();
         let mut live_bytes_samples = Vec::with_capacity(self.timed.len());
         let took = in_parts(&self.timed, |size_bytes| {
             churn.put(size_bytes);
@@ -238,6 +255,7 @@ impl Row {
             evicted_bytes: after.on_demand.bytes - before.on_demand.bytes,
             refused: churn.refused,
             checksum,
+            picture: churn.picture,
         }
     }
 
@@ -269,6 +287,7 @@ impl Row {
             moves: first.moves,
             moved_bytes_per_stored_byte: by_stored(first.moved_bytes),
             evicted_bytes_per_stored_byte: by_stored(first.evicted_bytes),
+            picture: first.picture.clone(),
         }
     }
 }
@@ -347,12 +366,17 @@ struct Churn {
     /// Keys of the metadata that are kept, the oldest first.
     entries: VecDeque<u64>,
     refused: u64,
+    has_picture: bool,
+    /// The put whose hole grew most by moves alone.
+    picture: Picture,
 }
+
+const SEGMENT: SegmentId = SegmentId(1);
 
 impl Churn {
     fn new(row: &Row) -> Self {
         let pool = SegmentPool::new(SegmentPoolOptions::default());
-        let info = SegmentInfo::new(SegmentId(1), "pool", 0, row.mixture.capacity_bytes);
+        let info = SegmentInfo::new(SEGMENT, "pool", 0, row.mixture.capacity_bytes);
         pool.mount(Segment::remote(info))
             .expect("a segment with bytes can be mounted");
         let options = StoreOptions {
@@ -371,6 +395,8 @@ impl Churn {
             put: 0,
             entries: VecDeque::new(),
             refused: 0,
+            has_picture: (row.mixture.name, row.budget) == PICTURED,
+            picture: Picture::default(),
         }
     }
 
@@ -381,10 +407,18 @@ impl Churn {
         let evicted = |store: &ObjectStore| store.stats().on_demand.bytes;
         let is_budgeted = size_bytes >= self.mixture.budgeted_bytes_min;
         let before = if is_budgeted { evicted(&self.store) } else { 0 };
+        let placed_bytes = self.store.pool().placed_bytes_in_placeable();
+        let free_bytes = self.mixture.capacity_bytes - placed_bytes;
+        let may_only_move = (PICTURED_BYTES_MIN..=free_bytes).contains(&size_bytes);
+        let pictured =
+            (self.has_picture && may_only_move).then(|| Before::of(&self.store, SEGMENT));
         let put = self
             .store
             .put(&number.to_be_bytes(), &PutRequest::new(size_bytes));
         let is_stored = put.is_ok_and(|put| put.commit().is_ok());
+        if let Some(before) = pictured {
+            self.picture.improve(before.compare(size_bytes));
+        }
         let is_refused = !is_stored || is_budgeted && evicted(&self.store) - before > size_bytes;
         self.refused += u64::from(is_refused);
         if self.mixture.budgeted_bytes_min == bimodal::HUGE_BYTES

@@ -6,12 +6,15 @@
 
 use std::hint::black_box;
 
-use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
-use mc_store::{ObjectStore, Put, PutError, PutRequest, StoreOptions, Watermarks};
+use mc_arena::{PoolBytes, PoolOptions, Population};
+use mc_segment::{Memory, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+use mc_store::{
+    Compaction, ObjectStore, Put, PutError, PutRequest, Removal, StoreOptions, Watermarks,
+};
 
 use super::duel::{VICTIM_OBJECTS, replace};
 
-/// Bytes of most objects. Nothing is written: segments are of other hosts.
+/// Bytes of most objects. Nothing is written: segments are of other hosts, but where objects move.
 pub(super) const OBJECT_BYTES: u64 = 4 << 10;
 
 /// The segment of the victim and that of the aggressor.
@@ -53,6 +56,11 @@ pub(super) const AGGRESSORS: &[Aggressor] = &[
         name: "put_in_pieces",
         summary: "a put in as many pieces as the options allow, where every other object has left",
         prepare: put_in_pieces,
+    },
+    Aggressor {
+        name: "put_that_moves",
+        summary: "puts of 128 to 896 KiB into full memory, until one of them has moved something",
+        prepare: put_that_moves,
     },
     Aggressor {
         name: "refused_put_leased",
@@ -123,9 +131,7 @@ const PIECES_MAX: usize = 50_000;
 fn put_in_pieces(objects: usize) -> Attack {
     let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
     for number in (0..objects as u64).step_by(2) {
-        store
-            .remove(&key(number), mc_store::Removal::IfIdle)
-            .expect("it is stored and idle");
+        remove(&store, number);
     }
     let pieces = PIECES_MAX
         .min(store.options().extents_max as usize)
@@ -140,6 +146,67 @@ fn put_in_pieces(objects: usize) -> Attack {
             };
             let put = store.put(&key(objects as u64 + number), &request);
             drop(put.expect("there are as many holes"));
+            true
+        }
+    };
+    attack(store, call)
+}
+
+/// Sizes of objects that move, and the bytes that they fill.
+const MOVING_BYTES: std::ops::Range<u64> = 1 << 17..7 << 17;
+const MOVING_BYTES_ALL: u64 = 128 << 20;
+
+/// Objects that move, about.
+const MOVING: usize = 256;
+
+/// Returns a size for the object of a number: all differ, so that hardly any takes the place of another.
+fn moving_bytes(number: u64) -> u64 {
+    let range = MOVING_BYTES.end - MOVING_BYTES.start;
+    // The multiplier of Knuth's hashing: the sizes of numbers that follow one another lie far apart.
+    MOVING_BYTES.start + number.wrapping_mul(2_654_435_769) % range
+}
+
+/// Puts that may move a byte for each that they store, until one of them does, into memory of this process that
+/// is full: beside small objects, which are pinned, of large ones of
+/// different sizes, of which every other has left.
+fn put_that_moves(objects: usize) -> Attack {
+    let small = objects.saturating_sub(MOVING) as u64;
+    let options = StoreOptions {
+        compaction: Compaction::moving(1.0),
+        ..StoreOptions::default()
+    };
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
+    let bytes = MOVING_BYTES_ALL + small * TINY_BYTES;
+    let populated = Population::Eager {
+        workers: None,
+        time_limit: None,
+    };
+    let memory = PoolOptions::new(bytes).population(populated).map();
+    let memory = memory.expect("there is memory for it");
+    mount_in(&pool, MAIN, bytes, Memory::pool(PoolBytes::new(memory)));
+    let store = store_over(pool, options);
+    let mut next = 0;
+    let mut left = MOVING_BYTES_ALL;
+    while let Some(rest) = left.checked_sub(moving_bytes(next)) {
+        left = rest;
+        commit(put(&store, &key(next), moving_bytes(next)));
+        next += 1;
+    }
+    for number in u64::MAX - small..u64::MAX {
+        commit(put(&store, &key(number), TINY_BYTES));
+        assert!(store.pin(&key(number)), "it is stored");
+    }
+    for number in (0..next).step_by(2) {
+        remove(&store, number);
+    }
+    let call = {
+        let store = store.clone();
+        move |_| {
+            let moved = store.stats().moved;
+            while store.stats().moved == moved {
+                commit(put(&store, &key(next), moving_bytes(next)));
+                next += 1;
+            }
             true
         }
     };
@@ -261,14 +328,23 @@ fn filled(objects: usize, object_bytes: u64, options: StoreOptions) -> ObjectSto
 /// Makes a store with an empty segment of so many bytes, and the victim's with its objects.
 fn store(bytes: u64, options: StoreOptions) -> ObjectStore {
     let pool = SegmentPool::new(SegmentPoolOptions::default());
-    mount_one(&pool, VICTIM, 2 * VICTIM_OBJECTS * OBJECT_BYTES);
     mount_one(&pool, MAIN, bytes);
+    store_over(pool, options)
+}
+
+/// Makes a store over a pool, with the victim's segment and objects.
+fn store_over(pool: SegmentPool, options: StoreOptions) -> ObjectStore {
+    mount_one(&pool, VICTIM, 2 * VICTIM_OBJECTS * OBJECT_BYTES);
     let store = ObjectStore::new(pool, options).expect("the watermarks are in order");
     (0..VICTIM_OBJECTS).for_each(|number| replace(&store, &victim_key(number)));
     store
 }
 
 fn mount_one(pool: &SegmentPool, id: SegmentId, bytes: u64) {
+    mount_in(pool, id, bytes, Memory::Remote);
+}
+
+fn mount_in(pool: &SegmentPool, id: SegmentId, bytes: u64, memory: Memory) {
     let number = u64::try_from(id.0).expect("ids are small");
     let info = SegmentInfo::new(
         id,
@@ -276,7 +352,7 @@ fn mount_one(pool: &SegmentPool, id: SegmentId, bytes: u64) {
         number * SEGMENT_STRIDE,
         bytes,
     );
-    pool.mount(Segment::remote(info))
+    pool.mount(Segment::local(info, memory))
         .expect("no two segments have an id or an address in common");
 }
 
@@ -286,6 +362,12 @@ fn put(store: &ObjectStore, key: &[u8], bytes: u64) -> Result<Put, PutError> {
         ..PutRequest::new(bytes)
     };
     store.put(key, &request)
+}
+
+fn remove(store: &ObjectStore, number: u64) {
+    store
+        .remove(&key(number), Removal::IfIdle)
+        .expect("it is stored and idle");
 }
 
 fn commit(put: Result<Put, PutError>) {

@@ -45,10 +45,9 @@ pub(super) struct Duel {
 /// What the victim felt, and what the aggressor spent.
 #[derive(Debug)]
 pub(super) struct Felt {
-    /// Calls of the victim.
+    /// Calls of the victim, and those of them that read.
     times: Histogram<u64>,
-    /// The longest of its reads.
-    pub(super) get_max_ns: u64,
+    pub(super) gets: Histogram<u64>,
     /// The longest of its calls, less the time that one of the threads was ready and had no core.
     pub(super) wait_max_ns: u64,
     /// Sum of the times.
@@ -59,6 +58,8 @@ pub(super) struct Felt {
     pub(super) calls: u64,
     /// Processor time of the one that took longest.
     pub(super) call_max_ns: u64,
+    /// Bytes that its calls moved.
+    pub(super) moved_bytes: u64,
 }
 
 impl Duel {
@@ -74,7 +75,12 @@ impl Duel {
     /// Times the victim beside the aggressor.
     pub(super) fn attack(&self, attack: Attack) -> Felt {
         let Attack { store, call } = attack;
-        self.meet(&store, call)
+        let before = store.stats().moved.bytes;
+        let felt = self.meet(&store, call);
+        Felt {
+            moved_bytes: store.stats().moved.bytes - before,
+            ..felt
+        }
     }
 
     /// Runs both threads. The other one calls until it is told that there is nothing left to do, and
@@ -165,12 +171,13 @@ impl<'a> Victim<'a> {
             generator: Xoshiro256PlusPlus::seed_from_u64(seed),
             felt: Felt {
                 times: histogram(),
-                get_max_ns: 0,
+                gets: histogram(),
                 wait_max_ns: 0,
                 elapsed: Duration::ZERO,
                 processor: Duration::ZERO,
                 calls: 0,
                 call_max_ns: 0,
+                moved_bytes: 0,
             },
         }
     }
@@ -196,7 +203,7 @@ impl<'a> Victim<'a> {
         self.felt.times.saturating_record(time_ns);
         self.felt.elapsed += time;
         if !is_put {
-            self.felt.get_max_ns = self.felt.get_max_ns.max(time_ns);
+            self.felt.gets.saturating_record(time_ns);
         }
         let delayed = if time > SLOW {
             self.delays.take()

@@ -50,6 +50,7 @@ record! {
         Timed victim_p99_ns: u64; // Of the victim beside the aggressor: 99 of 100 calls take at most so long.
         Timed victim_p999_ns: u64 = "p99.9 ns"; // 999 of 1,000.
         Timed victim_max_ns: u64 = "longest ns"; // The longest call.
+        Timed victim_get_p999_ns: u64 = "get p99.9"; // Of its reads, 999 of 1,000.
         Timed victim_get_max_ns: u64; // The longest read.
         Timed victim_wait_max_ns: u64 = "waited ns"; // The longest call, less the time that one of the threads was ready and had no core.
         Timed control_p99_ns: u64; // The same beside a thread that only computes.
@@ -58,6 +59,7 @@ record! {
         Timed control_wait_max_ns: u64; // Less the time without a core.
         Timed aggressor_calls: u64; // Calls of the aggressor.
         Timed aggressor_cpu_ns: u64; // Processor time of its longest call.
+        Timed moved_bytes: u64; // Bytes that its calls moved.
         + time: Timing; // Time of a call.
     }
 }
@@ -117,7 +119,8 @@ impl Row {
             victim_p99_ns: attack(|felt| felt.at(0.99)),
             victim_p999_ns: attack(|felt| felt.at(0.999)),
             victim_max_ns: attack(Felt::max),
-            victim_get_max_ns: attack(|felt| felt.get_max_ns),
+            victim_get_p999_ns: attack(|felt| felt.gets.value_at_quantile(0.999)),
+            victim_get_max_ns: attack(|felt| felt.gets.max()),
             victim_wait_max_ns: attack(|felt| felt.wait_max_ns),
             control_p99_ns: control(|felt| felt.at(0.99)),
             control_p999_ns: control(|felt| felt.at(0.999)),
@@ -125,6 +128,7 @@ impl Row {
             control_wait_max_ns: control(|felt| felt.wait_max_ns),
             aggressor_calls: attack(|felt| felt.calls),
             aggressor_cpu_ns: attack(|felt| felt.call_max_ns),
+            moved_bytes: attack(|felt| felt.moved_bytes),
         };
         Run::of(NAME, &record)
     }

@@ -1,6 +1,6 @@
 //! What the workload of stalls says about itself: a row per aggressor and number of objects.
 
-use crate::number::{grouped, rough};
+use crate::number::{grouped, micros};
 use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series, Unit};
 use crate::page::markdown::{Table, glossary};
 use crate::page::{Figure, Made, Page, Place, no_headlines};
@@ -15,9 +15,9 @@ pub(super) const PAGE: Page = Page {
              machine's: the scheduler's turns, interrupts, other work. Both are pinned, each to a core of its own where \
              there are two; control and attack take turns. Each row is of three rounds of at least 0.1 s; the median of \
              each figure counts.\n\n\
-             **Waited** is the longest call less the time that one of the two threads was ready and had no core, which \
+             **Of gets** is the 99.9th percentile of the reads alone. **Waited** is the longest call less the time that one of the two threads was ready and had no core, which \
              other work on the machine takes. **Aggressor** is the processor time of its longest call; all of `mount` is \
-             one.",
+             one. **Moved** is what its calls copied to make holes.",
     omits: "It does not model more than one aggressor at a time, nor a store that several threads attack.",
     result,
     tables,
@@ -30,11 +30,6 @@ pub(super) const PAGE: Page = Page {
     headlines: no_headlines,
     across: None,
 };
-
-/// Returns a time of nanoseconds in microseconds.
-fn micros(nanoseconds: u64) -> String {
-    rough(nanoseconds as f64 / 1e3)
-}
 
 /// Returns the rows with the most objects.
 fn largest(rows: &[Stall]) -> impl Iterator<Item = &Stall> {
@@ -63,13 +58,14 @@ fn result(document: &Document) -> Made<Option<String>> {
 }
 
 fn tables(document: &Document) -> Made<String> {
-    let headings = "µs | objects | p99 | p99.9 | longest | waited | control p99.9 | longest | waited | \
-                    aggressor";
+    let headings = "µs | objects | p99 | p99.9 | of gets | longest | waited | control p99.9 | longest | waited | \
+                    aggressor | moved MiB";
     let rows: Vec<Stall> = records(&document.runs)?;
     let lines = rows.iter().map(|row| {
         let times = [
             row.victim_p99_ns,
             row.victim_p999_ns,
+            row.victim_get_p999_ns,
             row.victim_max_ns,
             row.victim_wait_max_ns,
             row.control_p999_ns,
@@ -79,6 +75,7 @@ fn tables(document: &Document) -> Made<String> {
         ];
         let mut cells = vec![row.aggressor.clone(), grouped(row.objects)];
         cells.extend(times.map(micros));
+        cells.push(grouped(row.moved_bytes >> 20));
         cells
     });
     let table = Table::of(headings, lines);

@@ -1,0 +1,43 @@
+//! Plans for holes in segments of more blocks than a plan looks at.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use common::{info, pool};
+use mc_segment::{BlockCost, HoleOptions, PlacedBuffer, Segment, SegmentId, Strategy};
+
+const ID: SegmentId = SegmentId(1);
+
+#[test]
+fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
+    let pool = pool(Strategy::Random, 1);
+    pool.mount(Segment::remote(info(1, 100_000))).unwrap();
+    let place = |_| pool.place_in(ID, 100, 1);
+    let mut buffers: Vec<PlacedBuffer> = (0..1000).map(place).collect::<Result<_, _>>().unwrap();
+    drop(buffers.remove(10));
+    let leaving = &buffers[700];
+    let options = HoleOptions {
+        moved_bytes_max: 100,
+        ..HoleOptions::new(200)
+    };
+    let mut weighed = 0;
+    let plan = pool.plan_hole(ID, &options, &[leaving], |blocks| {
+        weighed += blocks.len();
+        assert!(blocks.is_sorted_by_key(|block| block.address));
+        let cost = |address| match address == leaving.address() {
+            true => BlockCost::evictable(100),
+            false => BlockCost::movable(),
+        };
+        blocks.iter().map(|block| cost(block.address)).collect()
+    });
+    let plan = plan.expect("a neighbor moves into the hole");
+    assert_eq!(
+        (plan.moves.len(), plan.moved_bytes, plan.cost),
+        (1, 100, 100)
+    );
+    assert_eq!(plan.evictions[0].address, leaving.address());
+    assert!(
+        weighed <= options.nodes_visited_max as usize,
+        "{weighed} weighed"
+    );
+}
