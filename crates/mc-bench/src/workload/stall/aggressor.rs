@@ -12,13 +12,9 @@ use mc_store::{
     Compaction, ObjectStore, Put, PutError, PutRequest, Removal, StoreOptions, Watermarks,
 };
 
-use super::duel::{VICTIM_OBJECTS, replace};
+use super::victim::{OBJECT_BYTES, VICTIM, VICTIM_OBJECTS, replace, victim_key};
 
-/// Bytes of most objects. Nothing is written: segments are of other hosts, but where objects move.
-pub(super) const OBJECT_BYTES: u64 = 4 << 10;
-
-/// The segment of the victim and that of the aggressor.
-pub(super) const VICTIM: SegmentId = SegmentId(1);
+/// The segment of the aggressor.
 const MAIN: SegmentId = SegmentId(2);
 
 /// The first of many segments that are mounted, and their number.
@@ -379,13 +375,6 @@ fn commit(put: Result<Put, PutError>) {
 /// Returns a key of the aggressor.
 fn key(number: u64) -> [u8; 32] {
     let mut key = [0xA5; 32];
-    key[..8].copy_from_slice(&number.to_le_bytes());
-    key
-}
-
-/// Returns a key of the victim.
-pub(super) fn victim_key(number: u64) -> [u8; 32] {
-    let mut key = [0x5A; 32];
     key[..8].copy_from_slice(&number.to_le_bytes());
     key
 }

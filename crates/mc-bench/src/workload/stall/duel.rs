@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use mc_store::{ObjectStore, PutRequest, Removal};
+use mc_store::ObjectStore;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -15,14 +15,12 @@ use crate::pin;
 use crate::probe::{histogram, nanoseconds, thread_time};
 use crate::timing::Took;
 
-use super::aggressor::{Attack, OBJECT_BYTES, VICTIM, victim_key};
+use super::aggressor::Attack;
 use super::delays::{Delays, this_thread};
+use super::victim::{VICTIM_OBJECTS, replace, victim_key};
 
 /// How long the victim's calls are timed, at least.
 const DURATION: Duration = Duration::from_millis(100);
-
-/// Objects of the victim.
-pub(super) const VICTIM_OBJECTS: u64 = 1_000;
 
 /// One in so many calls of the victim replaces the object instead of reading it.
 const CALLS_PER_PUT: u32 = 8;
@@ -215,21 +213,6 @@ impl<'a> Victim<'a> {
         self.ended = after;
         after
     }
-}
-
-/// Removes an object of the victim, if it is there, and puts it again where only the victim's objects
-/// are and there is room for all of them.
-pub(super) fn replace(store: &ObjectStore, key: &[u8]) {
-    // An aggressor that crosses a watermark may have evicted it.
-    let _ = store.remove(key, Removal::IfIdle);
-    let request = PutRequest {
-        preferred: &[VICTIM],
-        ..PutRequest::new(OBJECT_BYTES)
-    };
-    let put = store.put(key, &request);
-    let put = put.expect("the victim's segment has room for all of its objects");
-    put.commit()
-        .expect("the put is seconds away from its deadline");
 }
 
 impl Felt {

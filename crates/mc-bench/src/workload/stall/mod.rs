@@ -4,6 +4,7 @@ mod aggressor;
 mod delays;
 mod duel;
 mod report;
+mod victim;
 
 use crate::record::{Run, fields, record};
 use crate::row::{Label, Observer};
