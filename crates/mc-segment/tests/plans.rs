@@ -27,9 +27,10 @@ fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
     let plan = pool.plan_hole(ID, &options, &[leaving], |blocks| {
         weighed += blocks.len();
         assert!(blocks.is_sorted_by_key(|block| block.address));
-        let cost = |address| match address == leaving.address() {
-            true => BlockCost::evictable(100),
-            false => BlockCost::movable(),
+        let cost = |address: u64| match address.abs_diff(leaving.address()) {
+            0 => BlockCost::evictable(100),
+            1..500 => BlockCost::movable(),
+            _ => BlockCost::IMMOVABLE,
         };
         blocks.iter().map(|block| cost(block.address)).collect()
     });
