@@ -10,10 +10,13 @@ const ID: SegmentId = SegmentId(1);
 #[test]
 fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
     let pool = pool(Strategy::Random, 1);
-    pool.mount(Segment::remote(info(1, 100_000))).unwrap();
+    pool.mount(Segment::remote(info(1, 100_050))).unwrap();
     let place = |_| pool.place_in(ID, 100, 1);
     let mut buffers: Vec<PlacedBuffer> = (0..1000).map(place).collect::<Result<_, _>>().unwrap();
+    let small = pool.place_in(ID, 50, 1).unwrap();
     drop(buffers.remove(10));
+    // The block that is freed last is kept for the next request.
+    drop(small);
     let leaving = &buffers[700];
     let options = HoleOptions {
         moved_bytes_max: 100,
@@ -23,9 +26,10 @@ fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
     let plan = pool.plan_hole(ID, &options, &[leaving], |blocks| {
         weighed += blocks.len();
         assert!(blocks.is_sorted_by_key(|block| block.address));
-        let cost = |address| match address == leaving.address() {
-            true => BlockCost::evictable(100),
-            false => BlockCost::movable(),
+        let cost = |address: u64| match address.abs_diff(leaving.address()) {
+            0 => BlockCost::evictable(100),
+            1..500 => BlockCost::movable(),
+            _ => BlockCost::IMMOVABLE,
         };
         blocks.iter().map(|block| cost(block.address)).collect()
     });
