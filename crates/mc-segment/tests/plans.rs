@@ -1,5 +1,4 @@
 //! Plans for holes in segments of more blocks than a plan looks at.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
