@@ -23,7 +23,7 @@ use crate::{allocation::Allocation, space::Space};
 const STEPS_OF_PLACE: u32 = 256;
 const STEPS_MAX: usize = 4096;
 /// Blocks that all steps together look at, about: a step may read the whole layout.
-const WORK_MAX: usize = 1 << 20;
+const WORK_MAX: usize = 1 << 18;
 /// Hundredths of the mean hole that a better mean may make good of a price.
 const SLACK_PERCENT: Price = 400;
 
