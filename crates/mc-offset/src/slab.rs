@@ -161,6 +161,7 @@ impl<T: Record> Slab<T> {
 
     /// Returns whether a table that has grown has no more records than a 16th of
     /// its slots.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn is_nearly_empty(&self) -> bool {
         self.len <= self.index_end() / 16 && self.has_grown()

@@ -315,6 +315,7 @@ impl Chain {
     }
 
     /// Returns whether the table is far larger than what is left in it needs.
+    #[cfg(feature = "std")]
     #[inline]
     pub(super) fn is_nearly_empty(&self) -> bool {
         self.nodes.is_nearly_empty()
