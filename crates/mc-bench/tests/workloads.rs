@@ -170,15 +170,15 @@ fn plans_follow_from_the_seed_and_where_moves_do_not_do_some_may_leave() {
     let checksum = |run: &Run| run.text("checksum").map(str::to_owned);
     assert!(first.iter().map(checksum).eq(again.iter().map(checksum)));
     assert!(first.iter().map(checksum).ne(other.iter().map(checksum)));
+    let mut found_where_some_may_leave = 0.0;
     for rows in first.chunks(2) {
-        let [alone, leaving] = [0, 1].map(|row| {
-            let number = |name| rows[row].number(name).unwrap();
-            (number("plans"), number("found"))
-        });
-        assert_eq!(leaving.0, alone.0 - alone.1, "{rows:?}");
-        assert!(leaving.1 > 0.0, "{rows:?}");
-        assert!(rows[1].number("looked_at").unwrap() > 0.0, "{rows:?}");
+        let number = |row: usize, name| rows[row].number(name).unwrap();
+        assert!(number(0, "looked_at") > 0.0, "{rows:?}");
+        let not_found = number(0, "plans") - number(0, "found");
+        assert_eq!(number(1, "plans"), not_found, "{rows:?}");
+        found_where_some_may_leave += number(1, "found");
     }
+    assert!(found_where_some_may_leave > 0.0, "{first:?}");
 }
 
 #[test]
