@@ -85,6 +85,13 @@ impl PlacedBuffer {
         })
     }
 
+    /// Returns the bytes that are free in the segment, as of a moment ago. Takes
+    /// no lock; reads a number for each registration.
+    #[must_use]
+    pub fn recent_free_bytes(&self) -> u64 {
+        self.mounted.recent_free_bytes()
+    }
+
     /// Returns the state of the segment; [`SegmentState::Unmounting`] for ever
     /// once it is gone.
     #[must_use]

@@ -23,8 +23,8 @@ pub struct Clock(Source);
 enum Source {
     System {
         start: Instant,
-        /// The same on the coarse clock.
-        coarse_start: Duration,
+        /// The same on the coarse clock, in microseconds.
+        coarse_start: u64,
     },
     Function(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
@@ -38,7 +38,7 @@ impl Clock {
     pub fn system() -> Self {
         Self(Source::System {
             start: Instant::now(),
-            coarse_start: coarse_time(),
+            coarse_start: coarse_micros(),
         })
     }
 
@@ -81,7 +81,7 @@ impl Moment {
 
 /// Hundredths of a second on the stopwatch, which wrap after 497 days. What lies more
 /// than half of that back is taken to lie ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(pub(crate) u32);
 
 impl From<Moment> for Tick {
@@ -92,19 +92,11 @@ impl From<Moment> for Tick {
 }
 
 impl Tick {
-    pub(crate) fn since(self, earlier: Self) -> Duration {
-        self.passed_since(earlier).duration()
-    }
-
     /// Returns the ticks since an earlier one: none if that was told by a clock
     /// that is ahead of this one's.
-    pub(crate) fn passed_since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         let passed = self.0.wrapping_sub(earlier.0);
         Self(if passed > u32::MAX / 2 { 0 } else { passed })
-    }
-
-    pub(crate) fn duration(self) -> Duration {
-        Duration::from_millis(10 * u64::from(self.0))
     }
 }
 
@@ -159,7 +151,7 @@ impl Stopwatch {
     pub(crate) fn now_coarsely(&self) -> Moment {
         match &self.clock.0 {
             Source::System { coarse_start, .. } => {
-                Moment(micros(coarse_time().saturating_sub(*coarse_start)))
+                Moment(coarse_micros().saturating_sub(*coarse_start))
             }
             Source::Function(read) => self.advance(read()),
         }
@@ -174,11 +166,16 @@ impl Stopwatch {
     }
 }
 
-/// Returns the time on the monotonic clock at the last tick of the kernel.
+/// Returns the microseconds on the monotonic clock at the last tick of the kernel.
 #[inline]
-fn coarse_time() -> Duration {
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "it counts from the start of the machine"
+)]
+fn coarse_micros() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE);
-    time.expect("the kernel has had it since 2.6.32").into()
+    let time = time.expect("the kernel has had it since 2.6.32");
+    time.tv_sec() as u64 * 1_000_000 + time.tv_nsec() as u64 / 1_000
 }
 
 fn micros(time: Duration) -> u64 {

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use mc_segment::{PlacedBuffer, SegmentId};
@@ -167,7 +166,7 @@ impl Object {
     }
 
     /// Takes the only replica out if nobody else looks at the object.
-    fn take_only_replica(&mut self) -> Option<PlacedBuffer> {
+    pub(crate) fn take_only_replica(&mut self) -> Option<PlacedBuffer> {
         self.0.with_arc_mut(|object| {
             let object = triomphe::Arc::get_mut(object)?;
             let replicas = &mut object.header_mut().replicas;
@@ -322,7 +321,7 @@ impl Object {
     pub(crate) fn note_use(&self, now: Tick) -> Tick {
         let before = self.used.load(Ordering::Relaxed);
         self.used.store(now.0, Ordering::Relaxed);
-        now.passed_since(Tick(before))
+        now.since(Tick(before))
     }
 
     /// Returns the ticks from the last use to a moment: fewer than none if that
@@ -333,7 +332,7 @@ impl Object {
     }
 
     /// Returns how long ago the last use was.
-    pub(crate) fn idle(&self, now: Tick) -> Duration {
+    pub(crate) fn idle(&self, now: Tick) -> Tick {
         now.since(Tick(self.used.load(Ordering::Relaxed)))
     }
 }

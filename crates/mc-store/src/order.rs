@@ -9,7 +9,7 @@
 
 mod lifting;
 
-use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow, sync::Arc};
+use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, ops::ControlFlow, sync::Arc};
 
 use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
@@ -25,7 +25,7 @@ use crate::{
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     returned::Returned,
     stats::{Cause, Figures},
-    uses::{Use, Uses, own_stripe},
+    uses::{STRIPE_LEN, Use, Uses, own_stripe},
 };
 
 /// Objects that are looked at, or let go, while the lock is held once.
@@ -111,8 +111,7 @@ impl Order {
         if self.uses.note(stripe, used.word())
             && let Some(mut ranks) = self.state.try_lock()
         {
-            self.uses
-                .take(stripe, |used| ranks.used(Use::of_word(used)));
+            self.uses.take(stripe, |words| ranks.note_uses(words));
         }
     }
 
@@ -171,8 +170,7 @@ impl Order {
     /// Locks the order; the policy knows what this thread has used.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses
-            .take(own_stripe(), |used| ranks.used(Use::of_word(used)));
+        self.uses.take(own_stripe(), |words| ranks.note_uses(words));
         ranks
     }
 
@@ -211,7 +209,7 @@ impl Order {
         now: Moment,
     ) -> MutexGuard<'_, Ranks> {
         let mut ranks = self.state.lock();
-        self.uses.take_all(|used| ranks.used(Use::of_word(used)));
+        self.uses.take_all(|words| ranks.note_uses(words));
         ranks.look_at_closed(pool, index, now);
         ranks.end_keeping(index, now);
         for id in self.returned.take(SLICE) {
@@ -440,16 +438,21 @@ impl Ranks {
     pub(crate) fn used_now(&mut self, id: ObjectId) -> bool {
         let is_known = self.is_known(id);
         if is_known {
-            self.groups.used(id);
+            self.groups.used_all(&[id]);
         }
         is_known
     }
 
-    /// Takes note of a use.
-    fn used(&mut self, Use { id, gap }: Use) {
-        if self.used_now(id) {
-            self.figures.reuse_gap.add(gap.duration());
+    /// Takes note of uses, the earliest first.
+    fn note_uses(&mut self, words: &[NonZeroU64]) {
+        let mut ids = SmallVec::<[_; STRIPE_LEN]>::new();
+        for Use { id, gap } in words.iter().map(|word| Use::of_word(*word)) {
+            if self.is_known(id) {
+                self.figures.reuse_gap.add(gap);
+                ids.push(id);
+            }
         }
+        self.groups.used_all(&ids);
     }
 
     /// Takes note that an object was pinned or unpinned. Unpinned, it counts as
@@ -463,7 +466,7 @@ impl Ranks {
             self.hide(object, now);
         } else {
             self.figures.pinned -= 1;
-            self.groups.used(object.id);
+            self.groups.used_all(&[object.id]);
             self.look_at(object, now);
         }
     }

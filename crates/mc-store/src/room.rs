@@ -9,7 +9,7 @@ mod compacting;
 mod in_order;
 mod search;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
 use smallvec::SmallVec;
@@ -44,6 +44,17 @@ const OVERDUE_BYTES_FACTOR: u64 = 2;
 /// Blocks that are copied under the lock of a segment at once.
 const PAGE_BLOCKS: usize = 1024;
 
+/// What was made for a request.
+#[derive(Debug)]
+enum Made {
+    /// Nothing by this call: others may have made room.
+    Nothing,
+    /// There is room, unless another request is faster.
+    Room,
+    /// The place of an object that left, which no other request has seen free.
+    Place(PlacedBuffer),
+}
+
 /// How often a put looks for room again after others took what it had made.
 const ATTEMPTS_MAX: usize = 64;
 
@@ -58,6 +69,7 @@ impl Shared {
     ) -> Result<Held, PutError> {
         let mut has_evicted = false;
         let mut charge = None;
+        let mut exchanged = None;
         // Of several replicas the first could take the hole that was made for
         // another, in vain.
         let mut budget = match request.replicas.count {
@@ -74,18 +86,23 @@ impl Shared {
                             return Err(asker.refuse(request));
                         }
                         match self.make_room(request, asker, shortage, &mut 0, now) {
-                            Some(has_made) => has_evicted |= has_made,
+                            Some(made) => has_evicted |= !matches!(made, Made::Nothing),
                             None => return Err(asker.refuse(request)),
                         }
                         continue;
                     }
                 }
             }
-            match self.pool.place(request) {
+            let placed = match exchanged.take() {
+                Some(place) => Ok(vec![place]),
+                None => self.pool.place(request),
+            };
+            match placed {
                 Ok(buffers) => {
                     let bytes = buffers.iter().map(PlacedBuffer::size).sum::<u64>();
                     if has_evicted {
-                        self.order.lock().figures.placed_bytes_on_demand += bytes;
+                        let sum = &self.counts.placed_bytes_on_demand;
+                        sum.fetch_add(bytes, Ordering::Relaxed);
                     }
                     let mut charge = charge.unwrap_or_default();
                     charge.reduce_to(bytes);
@@ -94,7 +111,12 @@ impl Shared {
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
                         match self.make_room(request, asker, 0, &mut budget, now) {
-                            Some(has_made) => has_evicted |= has_made,
+                            Some(Made::Nothing) => {}
+                            Some(Made::Room) => has_evicted = true,
+                            Some(Made::Place(place)) => {
+                                has_evicted = true;
+                                exchanged = Some(place);
+                            }
                             None => return Err(self.no_room(refusal, now)),
                         }
                     }
@@ -132,8 +154,7 @@ impl Shared {
     /// room, and so that its tenant, if it is short of some bytes, has those. What
     /// is moved is taken off a budget.
     ///
-    /// Returns nothing if there can be no room, and otherwise whether any moved or
-    /// went: others may have made it.
+    /// Returns nothing if there can be no room.
     fn make_room(
         &self,
         request: &PlaceRequest<'_>,
@@ -141,7 +162,7 @@ impl Shared {
         shortage: u64,
         budget: &mut u64,
         now: Moment,
-    ) -> Option<bool> {
+    ) -> Option<Made> {
         let fits = shortage > 0 && self.pool.place(request).map(drop).is_ok();
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
@@ -193,14 +214,23 @@ impl Shared {
         };
         drop(placed);
         *budget = room.budget;
-        let victims = std::mem::take(&mut room.claimed);
+        let mut victims = std::mem::take(&mut room.claimed);
         if !is_planned {
             room.spare(victims);
             return None;
         }
-        let has_made = room.has_moved || !victims.is_empty();
+        if victims.is_empty() && !room.has_moved {
+            return Some(Made::Nothing);
+        }
+        if shortage == 0
+            && let [only] = &mut victims[..]
+            && room.suits(only)
+        {
+            self.take_out(&mut self.order.lock(), only, Cause::OnDemand, now);
+            return Some(only.take_only_replica().map_or(Made::Room, Made::Place));
+        }
         self.let_go(victims, Cause::OnDemand, now);
-        Some(has_made)
+        Some(Made::Room)
     }
 
     /// Lets objects go that were claimed, some at a time under the lock.
@@ -282,6 +312,19 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
+    /// Returns whether the place of an object is as if it had been made for the
+    /// request, and no other could be: what is free beside it is less than the
+    /// request, so that nothing is gained if it is freed and looked for again.
+    fn suits(&self, object: &Object) -> bool {
+        let size = self.demand.size;
+        let mut replicas = object.replicas();
+        let is_only = |buffer: &PlacedBuffer| buffer.recent_free_bytes() < size;
+        object.size() == size
+            && !self.has_several
+            && self.demand.own_place(object).is_some()
+            && replicas.all(is_only)
+    }
+
     /// Finds so many holes, and claims who has to leave for them.
     fn plan_all(&mut self, holes: usize, owns: &[Own]) -> bool {
         (0..holes).all(|_| self.plan(owns))
@@ -342,18 +385,20 @@ impl Room<'_> {
     /// Finds one more hole among those that may leave.
     fn plan_as_allowed(&mut self, reach: Reach) -> bool {
         for _ in 0..ATTEMPTS_MAX {
-            if self.budget > 0 {
-                let first = self.candidates(1);
-                if self.can_move(&first) && self.compact(first) {
-                    return true;
-                }
-            }
-            let is_in_order = self.shared.options.eviction == Eviction::InOrder;
-            if is_in_order && self.claim_in_order() {
-                return true;
-            }
             // Often one is enough; of those that follow, too many may be of no use.
             let mut next = self.candidates(1);
+            if self.budget > 0 && self.can_move(&next) {
+                if self.compact(next) {
+                    return true;
+                }
+                next = self.candidates(1);
+            }
+            if self.shared.options.eviction == Eviction::InOrder {
+                if self.claim_in_order() {
+                    return true;
+                }
+                next = self.candidates(1);
+            }
             let mut found = self.among_first(&next);
             if found.is_none() {
                 next = self.candidates(NEXT);

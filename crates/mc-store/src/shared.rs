@@ -65,6 +65,7 @@ pub(crate) struct Counts {
     pub(crate) no_space: AtomicU64,
     pub(crate) quota: AtomicU64,
     pub(crate) impossible: AtomicU64,
+    pub(crate) placed_bytes_on_demand: AtomicU64,
 }
 
 /// Why an object was not claimed.

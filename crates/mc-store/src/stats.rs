@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use crate::clock::Tick;
+
 /// What a store holds and what it has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -156,9 +158,9 @@ impl Counted {
 }
 
 impl Histogram {
-    pub(crate) fn add(&mut self, time: Duration) {
-        let ticks = u64::try_from(time.as_millis() / 10).unwrap_or(u64::MAX);
-        let bucket = (u64::BITS - ticks.leading_zeros()) as usize;
+    #[inline]
+    pub(crate) fn add(&mut self, time: Tick) {
+        let bucket = (u32::BITS - time.0.leading_zeros()) as usize;
         self.counts[bucket.min(31)] += 1;
     }
 
@@ -204,14 +206,13 @@ pub(crate) struct Figures {
     pub(crate) by_shrinking: Counted,
     pub(crate) unreadable: Counted,
     pub(crate) corrupt: Counted,
-    pub(crate) placed_bytes_on_demand: u64,
     pub(crate) lifetime: Histogram,
     pub(crate) idle: Histogram,
     pub(crate) reuse_gap: Histogram,
 }
 
 impl Figures {
-    pub(crate) fn count_left(&mut self, cause: Cause, bytes: u64, life: Duration, idle: Duration) {
+    pub(crate) fn count_left(&mut self, cause: Cause, bytes: u64, life: Tick, idle: Tick) {
         self.lifetime.add(life);
         match cause {
             Cause::OnDemand => self.on_demand.add(bytes),

@@ -516,7 +516,7 @@ impl Shared {
             by_shrinking: figures.by_shrinking,
             unreadable: figures.unreadable,
             corrupt: figures.corrupt,
-            placed_bytes_on_demand: figures.placed_bytes_on_demand,
+            placed_bytes_on_demand: load(&counts.placed_bytes_on_demand),
             tenants,
             lifetime: figures.lifetime.clone(),
             idle_before_eviction: figures.idle.clone(),

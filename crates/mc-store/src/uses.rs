@@ -20,6 +20,7 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
 
 use crate::{
     clock::Tick,
@@ -35,9 +36,9 @@ pub(crate) const STRIPES: usize = 2;
 
 /// Uses that a stripe holds.
 #[cfg(not(loom))]
-const STRIPE_LEN: usize = 64;
+pub(crate) const STRIPE_LEN: usize = 64;
 #[cfg(loom)]
-const STRIPE_LEN: usize = 4;
+pub(crate) const STRIPE_LEN: usize = 4;
 
 /// A use of an object.
 #[derive(Clone, Copy, Debug)]
@@ -128,29 +129,32 @@ impl Uses {
         self.stripes[stripe].misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Hands the uses of a stripe over, the earliest first. One thread takes at
-    /// a time.
-    pub fn take(&self, stripe: usize, mut each: impl FnMut(NonZeroU64)) {
+    /// Hands the uses of a stripe over, the earliest first, if there are any.
+    /// One thread takes at a time.
+    pub fn take(&self, stripe: usize, tell: impl FnOnce(&[NonZeroU64])) {
         let stripe = &self.stripes[stripe];
         let told = stripe.told.load(Ordering::Relaxed);
         let noted = stripe.noted.load(Ordering::Acquire);
         let waiting = (noted - told).min(STRIPE_LEN as u64);
+        if waiting == 0 {
+            return;
+        }
+        let mut words = SmallVec::<[_; STRIPE_LEN]>::new();
         for number in told..told + waiting {
             let place = place(&stripe.ring, number);
             if let Some(used) = NonZeroU64::new(place.load(Ordering::Relaxed)) {
                 place.store(0, Ordering::Relaxed);
-                each(used);
+                words.push(used);
             }
         }
-        if waiting > 0 {
-            stripe.told.store(noted, Ordering::Relaxed);
-        }
+        stripe.told.store(noted, Ordering::Relaxed);
+        tell(&words);
     }
 
     /// Hands the uses of all stripes over.
-    pub fn take_all(&self, mut each: impl FnMut(NonZeroU64)) {
+    pub fn take_all(&self, mut tell: impl FnMut(&[NonZeroU64])) {
         for stripe in 0..STRIPES {
-            self.take(stripe, &mut each);
+            self.take(stripe, &mut tell);
         }
     }
 

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use common::{mount_sizes, pool};
 use mc_segment::Strategy;
 use mc_store::{
-    Cause, EventKind, Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, StoreOptions,
+    Cause, EventKind, Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal,
+    StoreOptions,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -161,6 +162,34 @@ fn equal_objects_leave_in_the_order_of_their_last_use() {
         }
         assert_eq!(store.stats().evicted_bytes_per_placed_byte(), Some(1.0));
     }
+}
+
+#[test]
+fn a_put_takes_the_place_over_of_the_one_that_leaves_for_it() {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, &[8 * MIB]);
+    let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+    let address = |number: u64| {
+        let lease = store.get(&number.to_le_bytes()).unwrap();
+        lease.descriptors()[0].address
+    };
+    for (number, size) in [MIB / 2, MIB, MIB / 4, 25 * MIB / 4]
+        .into_iter()
+        .enumerate()
+    {
+        put(&store, number as u64, size).unwrap();
+    }
+    let before = address(1);
+    assert!(store.get(&3_u64.to_le_bytes()).is_some());
+    // What is free then begins before it and ends behind it: whoever looked for room there would
+    // find another place.
+    for number in [0_u64, 2] {
+        store.remove(&number.to_le_bytes(), Removal::Now).unwrap();
+    }
+    put(&store, 4, MIB).unwrap();
+    assert!(!store.exists(&1_u64.to_le_bytes()));
+    assert_eq!(address(4), before);
+    store.check_invariants();
 }
 
 #[test]

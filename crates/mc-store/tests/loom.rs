@@ -165,14 +165,16 @@ fn uses_are_told_once_and_in_order() {
             let other = Arc::clone(&uses);
             let thread = thread::spawn(move || {
                 let mut told = Vec::new();
-                other.take(taken, |used| told.push(used.get()));
+                other.take(taken, |used| {
+                    told.extend(used.iter().map(|word| word.get()))
+                });
                 told
             });
             for used in [1, 2] {
                 assert!(!uses.note(0, NonZeroU64::new(used).unwrap()));
             }
             let mut told = thread.join().unwrap();
-            uses.take(0, |used| told.push(used.get()));
+            uses.take(0, |used| told.extend(used.iter().map(|word| word.get())));
             assert!(told.is_sorted() && told.len() <= 2, "{told:?}");
             assert_eq!(uses.reads(), (2, 0));
             if taken != 0 {

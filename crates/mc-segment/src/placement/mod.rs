@@ -77,11 +77,7 @@ impl<'a> Search<'a> {
     /// Places as many replicas as asked for, or as many as there is room for.
     #[inline]
     pub(crate) fn place(mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
-        let count = self.request.replicas.count;
-        // No more than there are segments, whatever was asked for.
-        let len = self.table.rows.len().min(count as usize);
-        self.placed.reserve_exact(len);
-        for _ in 0..count {
+        for _ in 0..self.request.replicas.count {
             if !self.place_one(strategy) {
                 break;
             }
@@ -164,6 +160,12 @@ impl<'a> Search<'a> {
                 // segment either is seen here, or sees the space taken.
                 if buffer.is_placeable() {
                     self.take(segment);
+                    if self.placed.is_empty() {
+                        // No more than there are segments, whatever was asked for.
+                        let len = self.table.rows.len();
+                        let count = self.request.replicas.count as usize;
+                        self.placed.reserve_exact(len.min(count));
+                    }
                     self.placed.push(buffer);
                     return true;
                 }

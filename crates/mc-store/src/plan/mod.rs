@@ -50,6 +50,15 @@ impl Demand<'_> {
         object.replicas().any(|buffer| self.may_use(buffer))
     }
 
+    /// Returns the segment of an object whose place alone serves the demand,
+    /// whatever is free beside it. Nothing is said of objects in several places.
+    pub(crate) fn own_place(&self, object: &Object) -> Option<SegmentId> {
+        let only = single(object.replicas())?;
+        let place = single(only.extents())?;
+        let serves = place.size >= self.size && place.address.is_multiple_of(self.align);
+        (serves && self.may_use(only)).then(|| only.segment_id())
+    }
+
     /// Returns the segments that may be used.
     pub(crate) fn segments(&self, pool: &SegmentPool) -> Vec<SegmentId> {
         let views = pool.segments();
@@ -72,6 +81,11 @@ impl Demand<'_> {
         let aligned = start.checked_next_multiple_of(self.align);
         aligned.and_then(|at| end.checked_sub(at)).unwrap_or(0)
     }
+}
+
+/// Returns the only one of some, if there is only one.
+fn single<T>(mut all: impl ExactSizeIterator<Item = T>) -> Option<T> {
+    (all.len() == 1).then(|| all.next())?
 }
 
 /// Returns the whole part of what is lost with an object, at least 1: whoever

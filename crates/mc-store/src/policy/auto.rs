@@ -108,6 +108,16 @@ impl Auto {
         self.run.objects = objects;
     }
 
+    #[inline]
+    fn count_use(&mut self, id: ObjectId) {
+        // Few are marked, and of those all that are in the sample.
+        if self.classes.used(id)
+            && let Some(hash) = self.sample.hash(id)
+        {
+            self.request(hash, self.classes.weight(id));
+        }
+    }
+
     /// Lets the shadows and the model see a request for a key of the sample.
     fn request(&mut self, hash: u64, weight: Weight) {
         let now = self.classes.now();
@@ -190,13 +200,13 @@ impl Policy for Auto {
 
     fn used(&mut self, id: ObjectId) {
         self.finish_run();
-        self.classes.used(id);
-        // Few are marked, and of those all that are in the sample.
-        if self.classes.is_marked(id)
-            && let Some(hash) = self.sample.hash(id)
-        {
-            self.request(hash, self.classes.weight(id));
-        }
+        self.count_use(id);
+    }
+
+    fn used_all(&mut self, ids: &[ObjectId]) {
+        self.finish_run();
+        self.classes.touch(ids);
+        ids.iter().for_each(|id| self.count_use(*id));
     }
 
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {

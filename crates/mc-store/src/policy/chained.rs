@@ -40,6 +40,10 @@ impl<P: Policy> Policy for Chained<P> {
         self.inner.used(id);
     }
 
+    fn used_all(&mut self, ids: &[ObjectId]) {
+        self.inner.used_all(ids);
+    }
+
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
         self.inner.remove(id, key_hash, why);
         self.tree.remove(id, key_hash);

@@ -12,7 +12,6 @@ use std::ops::ControlFlow;
 use super::queues::{Cursor, Queues};
 use super::recall::{Recall, USES_MAX};
 use super::reuse::{self, Reuse, class_of};
-use super::table::Table;
 use super::{Facts, Leaving, ObjectId, Parent};
 
 /// Classes by size, for each number of uses.
@@ -46,8 +45,7 @@ pub(super) enum Ranking {
 /// The objects of a cache in classes.
 #[derive(Debug)]
 pub(super) struct Classes {
-    queues: Queues,
-    objects: Table<Weight>,
+    queues: Queues<Weight>,
     /// Bytes of objects that were never used, and of the others.
     bytes: [f64; 2],
     recall: Recall,
@@ -147,6 +145,12 @@ impl Weight {
     }
 }
 
+/// Returns which of two sums of bytes counts the objects of a class: that of those that were never used,
+/// or the other.
+fn share_of(class: u8) -> usize {
+    usize::from(class >= SIZES)
+}
+
 impl Standings {
     /// Returns the classes that have an object.
     fn present(&self) -> impl Iterator<Item = u8> + use<> {
@@ -169,7 +173,6 @@ impl Classes {
     pub(super) fn new() -> Self {
         Self {
             queues: Queues::new(CLASSES),
-            objects: Table::new(),
             bytes: [0.0; 2],
             recall: Recall::new(),
             standings: Standings {
@@ -204,7 +207,7 @@ impl Classes {
     }
 
     pub(super) fn weight(&self, id: ObjectId) -> Weight {
-        *self.objects.known(id.0)
+        self.queues.content(id)
     }
 
     /// Returns what a new object takes and gives. The parts of a prompt are worth the bytes that they
@@ -236,22 +239,41 @@ impl Classes {
         let uses = self.recall.uses(key_hash).map_or(0, again);
         let class = weight.class(uses);
         match parent {
-            Parent::Stored(parent) => self.queues.insert_behind(id, parent, class),
-            Parent::None | Parent::Gone(_) => self.queues.insert(id, class),
+            Parent::Stored(parent) => self.queues.insert_behind(id, parent, class, weight),
+            Parent::None | Parent::Gone(_) => self.queues.insert(id, class, weight),
         }
         self.queues.set_note(id, uses);
-        self.objects.insert(id.0, weight);
         self.count(class, weight);
     }
 
-    pub(super) fn used(&mut self, id: ObjectId) {
-        let weight = self.weight(id);
-        self.discount(self.queues.queue(id), weight);
-        let note = self.queues.note(id);
-        let uses = (note & USES_MAX).saturating_add(1).min(USES_MAX);
-        let class = weight.class(uses);
-        self.queues.renew_with(id, class, note & MARK | uses);
-        self.count(class, weight);
+    /// Counts a use; returns whether the object is marked.
+    #[inline]
+    pub(super) fn used(&mut self, id: ObjectId) -> bool {
+        let Self {
+            queues,
+            bytes,
+            standings,
+            ..
+        } = self;
+        let mut is_marked = false;
+        queues.renew_with(id, |class_before, note, weight| {
+            is_marked = note & MARK != 0;
+            let uses = (note & USES_MAX).saturating_add(1).min(USES_MAX);
+            let class = class_of(uses) * SIZES + class_before % SIZES;
+            standings.stale |= 1 << class;
+            if class != class_before {
+                standings.stale |= 1 << class_before;
+                bytes[share_of(class_before)] -= f64::from(weight.bytes);
+                bytes[share_of(class)] += f64::from(weight.bytes);
+            }
+            (class, note & MARK | uses)
+        });
+        is_marked
+    }
+
+    /// Reads what is known of objects that will be used.
+    pub(super) fn touch(&self, ids: &[ObjectId]) {
+        self.queues.touch(ids);
     }
 
     /// Marks an object.
@@ -269,7 +291,6 @@ impl Classes {
         self.discount(self.queues.queue(id), weight);
         let uses = self.uses(id);
         self.queues.remove(id);
-        self.objects.remove(id.0);
         if why == Leaving::Evicted {
             self.recall.remember(key_hash, uses, self.len());
         }
@@ -429,11 +450,11 @@ impl Classes {
 
     fn count(&mut self, class: u8, weight: Weight) {
         self.standings.stale |= 1 << class;
-        self.bytes[usize::from(class >= SIZES)] += f64::from(weight.bytes);
+        self.bytes[share_of(class)] += f64::from(weight.bytes);
     }
 
     fn discount(&mut self, class: u8, weight: Weight) {
         self.standings.stale |= 1 << class;
-        self.bytes[usize::from(class >= SIZES)] -= f64::from(weight.bytes);
+        self.bytes[share_of(class)] -= f64::from(weight.bytes);
     }
 }

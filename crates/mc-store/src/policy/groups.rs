@@ -161,10 +161,16 @@ impl Groups {
         }
     }
 
-    pub(crate) fn used(&mut self, id: ObjectId) {
-        self.policy.used(id);
-        if let Some((group, member)) = self.member(id) {
-            group.order.used(ObjectId(member.local));
+    /// Takes note of uses, the earliest first.
+    pub(crate) fn used_all(&mut self, ids: &[ObjectId]) {
+        self.policy.used_all(ids);
+        if !self.has_several() {
+            return;
+        }
+        for id in ids {
+            if let Some((group, member)) = self.member(*id) {
+                group.order.used(ObjectId(member.local));
+            }
         }
     }
 

@@ -27,7 +27,7 @@ impl Lru {
 
     /// As [`insert`](Policy::insert), as if the object was used right before another.
     pub(super) fn insert_behind(&mut self, id: ObjectId, newer: ObjectId) {
-        self.queues.insert_behind(id, newer, ALL);
+        self.queues.insert_behind(id, newer, ALL, ());
     }
 }
 
@@ -39,11 +39,16 @@ impl Default for Lru {
 
 impl Policy for Lru {
     fn insert(&mut self, id: ObjectId, _facts: &Facts) {
-        self.queues.insert(id, ALL);
+        self.queues.insert(id, ALL, ());
     }
 
     fn used(&mut self, id: ObjectId) {
         self.queues.renew(id, ALL);
+    }
+
+    fn used_all(&mut self, ids: &[ObjectId]) {
+        self.queues.touch(ids);
+        ids.iter().for_each(|id| self.queues.renew(*id, ALL));
     }
 
     fn remove(&mut self, id: ObjectId, _key_hash: u64, _why: Leaving) {

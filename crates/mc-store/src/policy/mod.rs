@@ -112,6 +112,12 @@ pub trait Policy: Debug + Send {
     /// An object was found by its key. The uses of a prompt arrive last object first.
     fn used(&mut self, id: ObjectId);
 
+    /// As [`used`](Self::used) for each object, the earliest use first. The store tells uses in this way,
+    /// some dozens at once, so that a policy can wait for memory once and not for each of them.
+    fn used_all(&mut self, ids: &[ObjectId]) {
+        ids.iter().for_each(|id| self.used(*id));
+    }
+
     /// An object has left. The hash is that of its facts.
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving);
 

@@ -7,6 +7,8 @@
 //! both as one.
 
 use std::collections::BTreeSet;
+use std::hint;
+use std::ops::BitXor;
 
 use super::ObjectId;
 use super::table::Table;
@@ -20,10 +22,10 @@ const STEPS_MAX: usize = 16;
 /// Bits of a tick in a packed entry: enough for 10⁶ uses a second in nine years.
 const TICK_BITS: u32 = 48;
 
-/// Lists of objects by age.
+/// Lists of objects by age, with something that goes with each.
 #[derive(Debug)]
-pub(super) struct Queues {
-    entries: Table<Entry>,
+pub(super) struct Queues<T = ()> {
+    entries: Table<Entry<T>>,
     ends: Vec<Ends>,
     /// Objects that were shown too far from the new end: queue, tick, id.
     aside: BTreeSet<(u8, u64, u32)>,
@@ -36,14 +38,15 @@ struct Ends {
     newest: u32,
 }
 
-/// What is known of an object, in 16 bytes.
+/// What is known of an object: 16 bytes, and what goes with it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+struct Entry<T> {
     /// The neighbors, if the object is in a list.
     older: u32,
     newer: u32,
     /// Tick, queue and note.
     packed: Packed,
+    content: T,
 }
 
 /// A tick, and below it seven bits of queue, two of place and seven of note.
@@ -100,7 +103,7 @@ impl Packed {
     }
 }
 
-impl Queues {
+impl<T: Copy + Default> Queues<T> {
     /// The most queues.
     pub(super) const QUEUES_MAX: usize = 128;
 
@@ -145,19 +148,24 @@ impl Queues {
         *packed = Packed::new(packed.tick(), packed.queue(), packed.place(), note);
     }
 
+    /// Returns what goes with an object.
+    pub(super) fn content(&self, id: ObjectId) -> T {
+        self.entry(id.0).content
+    }
+
     /// Adds an object at the new end of a queue.
-    pub(super) fn insert(&mut self, id: ObjectId, queue: u8) {
+    pub(super) fn insert(&mut self, id: ObjectId, queue: u8, content: T) {
         self.now += 1;
-        self.add(id, queue, self.now);
+        self.add(id, queue, self.now, content);
         self.link_below(id.0, queue, NONE);
     }
 
     /// Adds an object just behind another that is newer, as if it was used right before that one.
-    pub(super) fn insert_behind(&mut self, id: ObjectId, newer: ObjectId, queue: u8) {
+    pub(super) fn insert_behind(&mut self, id: ObjectId, newer: ObjectId, queue: u8, content: T) {
         // Time passes as with every insertion, although the object is older than that.
         self.now += 1;
         let before = self.entry(newer.0).packed;
-        self.add(id, queue, before.tick());
+        self.add(id, queue, before.tick(), content);
         if before.place() == Place::Listed && before.queue() == queue {
             self.link_below(id.0, queue, newer.0);
         } else {
@@ -167,40 +175,58 @@ impl Queues {
 
     /// Moves an object to the new end of a queue. A hidden one stays hidden.
     pub(super) fn renew(&mut self, id: ObjectId, queue: u8) {
-        let note = self.note(id);
-        self.renew_with(id, queue, note);
+        self.renew_with(id, |_, note, _| (queue, note));
     }
 
-    /// As [`renew`](Self::renew), and sets the note.
-    pub(super) fn renew_with(&mut self, id: ObjectId, queue: u8, note: u8) {
+    /// Moves an object to the new end of a queue; which one, and the note, follow from its queue, its
+    /// note and what goes with it. A hidden one stays hidden.
+    #[inline]
+    pub(super) fn renew_with(&mut self, id: ObjectId, next: impl FnOnce(u8, u8, T) -> (u8, u8)) {
         self.now += 1;
-        let before = self.entry(id.0).packed.place();
-        self.unlink(id.0);
-        if before == Place::Hidden {
-            self.entry_mut(id.0).packed = Packed::new(self.now, queue, before, note);
+        let now = self.now;
+        let entry = self.entry_mut(id.0);
+        let before = *entry;
+        let (place, queue_before) = (before.packed.place(), before.packed.queue());
+        let (queue, note) = next(queue_before, before.packed.note(), before.content);
+        let place_now = match place {
+            Place::Hidden => Place::Hidden,
+            Place::Listed | Place::Aside => Place::Listed,
+        };
+        entry.packed = Packed::new(now, queue, place_now, note);
+        let is_newest = place == Place::Listed && before.newer == NONE && queue == queue_before;
+        if is_newest || place == Place::Hidden {
             return;
         }
+        self.unlink(id.0, before);
         let ends = &mut self.ends[usize::from(queue)];
         let older = std::mem::replace(&mut ends.newest, id.0);
         match older {
             NONE => ends.oldest = id.0,
             older => self.entry_mut(older).newer = id.0,
         }
-        *self.entry_mut(id.0) = Entry {
-            older,
-            newer: NONE,
-            packed: Packed::new(self.now, queue, Place::Listed, note),
-        };
+        let entry = self.entry_mut(id.0);
+        (entry.older, entry.newer) = (older, NONE);
+    }
+
+    /// Reads what is known of objects and of their neighbors, so that memory is waited for once and not
+    /// for each of them when they are renewed.
+    pub(super) fn touch(&self, ids: &[ObjectId]) {
+        let ticks = |neighbor| self.entries.get(neighbor).map_or(0, |entry| entry.packed.0);
+        let known = ids.iter().map(|id| self.entry(id.0).packed.0);
+        hint::black_box(known.fold(0, BitXor::bitxor));
+        let neighbors = ids.iter().map(|id| self.entry(id.0));
+        let neighbors = neighbors.map(|entry| ticks(entry.older) ^ ticks(entry.newer));
+        hint::black_box(neighbors.fold(0, BitXor::bitxor));
     }
 
     pub(super) fn remove(&mut self, id: ObjectId) {
-        self.unlink(id.0);
         let before = self.entries.remove(id.0);
         assert!(before.is_some(), "object {} is not here", id.0);
+        self.unlink(id.0, before.unwrap_or_default());
     }
 
     pub(super) fn hide(&mut self, id: ObjectId) {
-        self.unlink(id.0);
+        self.unlink(id.0, self.entry(id.0));
         self.set_place(id.0, Place::Hidden);
     }
 
@@ -276,11 +302,12 @@ impl Queues {
         }
     }
 
-    fn add(&mut self, id: ObjectId, queue: u8, tick: u64) {
+    fn add(&mut self, id: ObjectId, queue: u8, tick: u64, content: T) {
         let entry = Entry {
             older: NONE,
             newer: NONE,
             packed: Packed::new(tick, queue, Place::Listed, 0),
+            content,
         };
         let before = self.entries.insert(id.0, entry);
         assert!(before.is_none(), "object {} is already here", id.0);
@@ -324,13 +351,14 @@ impl Queues {
         }
     }
 
-    /// Takes an object out of its list or the set.
-    fn unlink(&mut self, id: u32) {
+    /// Takes an object out of its list or the set, where its entry says that it is.
+    fn unlink(&mut self, id: u32, entry: Entry<T>) {
         let Entry {
             older,
             newer,
             packed,
-        } = self.entry(id);
+            ..
+        } = entry;
         let queue = usize::from(packed.queue());
         match packed.place() {
             Place::Hidden => return,
@@ -356,12 +384,12 @@ impl Queues {
     }
 
     #[inline]
-    fn entry(&self, id: u32) -> Entry {
+    fn entry(&self, id: u32) -> Entry<T> {
         *self.entries.known(id)
     }
 
     #[inline]
-    fn entry_mut(&mut self, id: u32) -> &mut Entry {
+    fn entry_mut(&mut self, id: u32) -> &mut Entry<T> {
         self.entries.known_mut(id)
     }
 }

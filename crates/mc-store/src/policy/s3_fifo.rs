@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 
 use super::ghosts::Ghosts;
 use super::queues::Queues;
-use super::table::Table;
 use super::{Facts, Leaving, ObjectId, Parent, Policy};
 
 /// New objects, a tenth of the bytes.
@@ -33,9 +32,8 @@ const MOVES_MAX: usize = 256;
 /// A hit changes one byte. 24 bytes per object and the hashes of as many keys that have left.
 #[derive(Debug)]
 pub struct S3Fifo {
-    /// The note of an object is its number of uses.
-    queues: Queues,
-    bytes: Table<u64>,
+    /// The note of an object is its number of uses; its bytes go with it.
+    queues: Queues<u64>,
     queue_bytes: [u64; 2],
     ghosts: Ghosts,
 }
@@ -46,14 +44,13 @@ impl S3Fifo {
     pub fn new() -> Self {
         Self {
             queues: Queues::new(2),
-            bytes: Table::new(),
             queue_bytes: [0; 2],
             ghosts: Ghosts::new(),
         }
     }
 
     fn bytes(&self, id: ObjectId) -> u64 {
-        self.bytes.get(id.0).unwrap_or(0)
+        self.queues.content(id)
     }
 
     /// Moves an object to the new end of the main queue.
@@ -82,11 +79,10 @@ impl Policy for S3Fifo {
         match facts.parent {
             // The end of a prompt is older than its beginning, as under `TailFirst`.
             Parent::Stored(parent) if self.queues.queue(parent) == queue => {
-                self.queues.insert_behind(id, parent, queue);
+                self.queues.insert_behind(id, parent, queue, facts.bytes);
             }
-            _ => self.queues.insert(id, queue),
+            _ => self.queues.insert(id, queue, facts.bytes),
         }
-        self.bytes.insert(id.0, facts.bytes);
         self.queue_bytes[usize::from(queue)] += facts.bytes;
     }
 
@@ -99,7 +95,6 @@ impl Policy for S3Fifo {
         let queue = self.queues.queue(id);
         self.queue_bytes[usize::from(queue)] -= self.bytes(id);
         self.queues.remove(id);
-        self.bytes.remove(id.0);
         if why == Leaving::Evicted && queue == SMALL {
             self.ghosts.remember(key_hash, self.queues.len());
         }

@@ -16,6 +16,10 @@ impl Room<'_> {
     pub(super) fn among_first(&self, objects: &[Object]) -> Option<Found> {
         let mut freed = Freed::default();
         for (place, object) in objects.iter().enumerate() {
+            if let Some(segment) = self.demand.own_place(object) {
+                let victims = vec![object.clone()];
+                return Some(Found { segment, victims });
+            }
             if let Some(room) = freed.add(object, &self.demand) {
                 let inside = objects[..=place].iter().filter(|object| room.has(object));
                 let victims = self.needed(room.segment, inside.cloned().collect());

@@ -262,7 +262,7 @@ fn an_object_that_comes_back_has_one_more_use_and_fewer_if_it_had_many() {
         let mut classes = Classes::new();
         let key_hash = mix(7);
         classes.insert(ObjectId(0), key_hash, weight, Parent::None);
-        (0..uses).for_each(|_| classes.used(ObjectId(0)));
+        (0..uses).for_each(|_| assert!(!classes.used(ObjectId(0)), "nobody marked it"));
         classes.remove(ObjectId(0), key_hash, Leaving::Evicted);
         classes.insert(ObjectId(1), key_hash, weight, Parent::None);
         let expected = match uses {

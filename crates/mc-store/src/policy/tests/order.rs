@@ -57,9 +57,16 @@ fn run(policy: &mut dyn Policy, has_parents: bool, hiding: Hiding, seed: u64) {
                 }
             }
             (3..6, Some(id), _) => {
-                policy.used(ObjectId(id));
-                let (_, _, is_hidden) = model.objects.remove(model.at(id));
-                model.push(id, is_hidden);
+                let mut used = vec![id];
+                used.extend((0..random.below(4)).filter_map(|_| random.pick(&ids)));
+                match used[..] {
+                    [id] => policy.used(ObjectId(id)),
+                    _ => policy.used_all(&used.iter().copied().map(ObjectId).collect::<Vec<_>>()),
+                }
+                for id in used {
+                    let (_, _, is_hidden) = model.objects.remove(model.at(id));
+                    model.push(id, is_hidden);
+                }
             }
             (6, Some(id), _) => {
                 policy.remove(ObjectId(id), 0, Leaving::Evicted);
