@@ -371,7 +371,7 @@ mod tests {
             check_reuse(allocator(fit, 10_000), size, is_given);
         }
         // Small objects go to the hole with the highest address.
-        for (size, is_given) in [(128, false), (129, true)] {
+        for (size, is_given) in [(257, false), (258, true)] {
             let mut spread = allocator(Fit::Adaptive, 10_000);
             let wall = spread.allocate_at(9_000, 200).unwrap();
             let _below = spread.allocate_at(8_000, 1_000).unwrap();
@@ -381,7 +381,7 @@ mod tests {
                 spread.chooser.trend_mut().record(size, false);
             }
             let regime = spread.chooser.trend_mut().regime();
-            assert_eq!(regime, Regime::Spread { small_max: 128 });
+            assert_eq!(regime, Regime::Spread { small_max: 257 });
             check_reuse(spread, size, is_given);
         }
     }

@@ -78,9 +78,9 @@
 //! - An untouched range is filled from its low end under every fit: allocating
 //!   the gaps and the objects of a layout in address order restores it. As long
 //!   as a lower hole serves, the high end stays untouched. The one exception is
-//!   [`Fit::Adaptive`] while sizes are in two groups, the larger more than a
-//!   hundred times the smaller: the smaller objects fill the range from its far
-//!   end, away from the holes of the larger ones.
+//!   [`Fit::Adaptive`] while sizes are in two groups, neither of them rare and
+//!   the larger more than a hundred times the smaller: the smaller objects fill
+//!   the range from its far end, away from the holes of the larger ones.
 //! - The same calls give the same places, on every machine.
 //! - Every byte of the capacity can be allocated, up to 2^64 − 1 bytes; only
 //!   [`Fit::BinCeil`] and a granule above 1 charge more than was asked for.

@@ -363,8 +363,8 @@ mod tests {
         let mut allocator = accustomed_to([10, 10, 10, 1000]);
         let _wall = allocator.allocate_at(9990, 5).unwrap();
         let regime = allocator.chooser_mut().trend_mut().regime();
-        assert_eq!(regime, Regime::Spread { small_max: 128 });
-        for (size, offset) in [(100, 9890), (129, 0), (128, 9762), (1000, 129)] {
+        assert_eq!(regime, Regime::Spread { small_max: 257 });
+        for (size, offset) in [(100, 9890), (258, 0), (257, 9633), (1000, 258)] {
             let token = allocator.allocate(size).unwrap();
             assert_eq!(token.offset(), offset, "{size} bytes");
         }
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn small_objects_are_in_order_at_the_end_of_what_is_used() {
         let mut allocator = accustomed_to([10, 10, 10, 1000]);
-        for (size, offset) in [(100, 0), (129, 100), (128, 229), (1000, 357)] {
+        for (size, offset) in [(100, 0), (258, 100), (257, 358), (1000, 615)] {
             let token = allocator.allocate(size).unwrap();
             assert_eq!(token.offset(), offset, "{size} bytes");
         }

@@ -21,12 +21,18 @@ const _: () = assert!(
     "hysteresis has a width"
 );
 
-/// A size is small if it is at most the mean over this.
-const SMALL_DIVISOR: u64 = 2;
-
 /// Doublings without a size between two groups of sizes from which on they count
 /// as apart.
-const GAP_MIN: u32 = 7;
+const GAP_MIN: usize = 7;
+
+/// Shares of the sizes that make a group of small ones and of large ones: one
+/// in so many. A layout that is restored by allocating its gaps as well has
+/// tiny sizes among all others too, but fewer.
+const SMALL_GROUP_DIVISOR: u32 = 4;
+const LARGE_GROUP_DIVISOR: u32 = 16;
+
+/// Powers of two that a size can be at or above.
+const OCTAVES: usize = u64::BITS as usize;
 
 /// What the sizes tell about placing the next object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +62,9 @@ pub(crate) struct Trend {
     mean_square: f64,
     sampled: u32,
     exact: u32,
-    /// Bit `b` is set iff a size of the sample is from 2^b up to twice that.
-    octaves: u64,
+    /// For each `b` the sizes from 2^b up to twice that: those of the sample,
+    /// half of those of the sample before, and so on.
+    octaves: [u16; OCTAVES],
     sum: f64,
     sum_square: f64,
 }
@@ -70,7 +77,7 @@ impl Trend {
             mean_square: 0.0,
             sampled: 0,
             exact: 0,
-            octaves: 0,
+            octaves: [0; OCTAVES],
             sum: 0.0,
             sum_square: 0.0,
         }
@@ -85,7 +92,7 @@ impl Trend {
     /// exactly that many.
     #[inline]
     pub(crate) fn record(&mut self, size: u64, is_exact: bool) {
-        self.octaves |= 1 << (size | 1).ilog2();
+        self.octaves[(size | 1).ilog2() as usize] += 1;
         let size = size as f64;
         self.sum += size;
         self.sum_square += size * size;
@@ -136,11 +143,13 @@ impl Trend {
                 clippy::cast_sign_loss,
                 reason = "a mean of sizes is a size"
             )]
-            let small_max = mean as u64 / SMALL_DIVISOR;
-            if has_gap(self.octaves) {
-                Regime::Twofold { small_max }
+            let mean = mean as u64;
+            if is_twofold(&self.octaves) {
+                Regime::Twofold {
+                    small_max: mean / 2,
+                }
             } else {
-                Regime::Spread { small_max }
+                Regime::Spread { small_max: mean }
             }
         } else {
             Regime::Varied
@@ -149,26 +158,32 @@ impl Trend {
             regime,
             mean,
             mean_square,
+            octaves: self.octaves.map(|sizes| sizes / 2),
             ..Self::new()
         };
     }
 }
 
-/// Returns whether there are sizes on both sides of a gap.
-fn has_gap(octaves: u64) -> bool {
-    let mut above = octaves >> octaves.trailing_zeros().min(u64::BITS - 1);
-    while above > 1 {
-        let gap = (above >> 1).trailing_zeros();
-        if gap >= GAP_MIN {
+/// Returns whether there is a group of sizes on each side of a gap.
+fn is_twofold(octaves: &[u16; OCTAVES]) -> bool {
+    let total: u32 = octaves.iter().copied().map(u32::from).sum();
+    let (mut below, mut gap) = (0, 0);
+    for &sizes in octaves {
+        let has_groups =
+            below * SMALL_GROUP_DIVISOR >= total && (total - below) * LARGE_GROUP_DIVISOR >= total;
+        if sizes != 0 && gap >= GAP_MIN && has_groups {
             return true;
         }
-        above >>= gap + 1;
+        gap = if sizes == 0 { gap + 1 } else { 0 };
+        below += u32::from(sizes);
     }
     false
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[track_caller]
@@ -188,7 +203,7 @@ mod tests {
         check_regime(
             metadata_and_payload.clone(),
             false,
-            Regime::Spread { small_max: 128 },
+            Regime::Spread { small_max: 257 },
         );
         check_regime(metadata_and_payload, true, Regime::Repeating);
         check_regime([u64::MAX].into_iter().cycle(), false, Regime::Varied);
@@ -199,27 +214,68 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_twofold(sizes: &[(usize, u16)], expected: bool) {
+        let mut octaves = [0; OCTAVES];
+        for &(octave, count) in sizes {
+            octaves[octave] = count;
+        }
+        assert_eq!(is_twofold(&octaves), expected, "{sizes:?}");
+    }
+
     #[test]
     fn groups_are_apart_from_seven_doublings_without_a_size_on() {
-        for (octaves, is_gap) in [
-            (0, false),
+        check_twofold(&[], false);
+        check_twofold(&[(0, 256)], false);
+        check_twofold(&[(63, 256)], false);
+        check_twofold(&[(0, 128), (63, 128)], true);
+        check_twofold(&[(0, 128), (7, 128)], false);
+        check_twofold(&[(0, 128), (8, 128)], true);
+        check_twofold(&[(14, 16), (20, 120), (28, 120)], true);
+        let everywhere: Vec<_> = (0..OCTAVES).map(|octave| (octave, 4)).collect();
+        check_twofold(&everywhere, false);
+    }
+
+    #[test]
+    fn groups_are_a_quarter_of_small_sizes_and_a_sixteenth_of_large_ones() {
+        for (small, is_group) in [
             (1, false),
-            (1 << 63, false),
-            (1 << 63 | 1, true),
-            (0b1000_0001, false),
-            (0b1_0000_0001, true),
-            (0b1_0000_0001 << 20 | 1 << 14, true),
-            (u64::MAX, false),
+            (63, false),
+            (64, true),
+            (240, true),
+            (241, false),
         ] {
-            assert_eq!(has_gap(octaves), is_gap, "{octaves:#b}");
+            check_twofold(&[(3, small), (20, 256 - small)], is_group);
         }
+        // Of several gaps, one with a group on each side is enough.
+        check_twofold(&[(0, 1), (10, 100), (20, 155)], true);
+        check_twofold(&[(0, 100), (10, 155), (20, 1)], true);
+        check_twofold(&[(0, 63), (10, 180), (20, 13)], false);
+        check_twofold(&[(0, 32), (3, 32), (20, 192)], true);
+    }
+
+    #[test]
+    fn a_size_in_the_gap_keeps_groups_together_until_it_counts_for_nothing() {
+        let mut trend = Trend::new();
+        let mut feed = |large: u64| {
+            for at in 0..SAMPLE_LEN as usize {
+                trend.record([10, 10, 10, large][at % 4], false);
+            }
+            matches!(trend.regime(), Regime::Twofold { .. })
+        };
+        assert!(!feed(1000));
+        // 64 of them come to 32, 16, 8, 4, 2, 1, and none.
+        for _ in 0..6 {
+            assert!(!feed(10_000));
+        }
+        assert!(feed(10_000));
     }
 
     #[test]
     fn past_samples_weigh_half_as_much_as_the_last() {
         let mut trend = Trend::new();
         // Means of 257.5 and 2575 bytes.
-        for (sizes, small_max) in [([10, 10, 10, 1000], 128), ([100, 100, 100, 10_000], 708)] {
+        for (sizes, small_max) in [([10, 10, 10, 1000], 257), ([100, 100, 100, 10_000], 1416)] {
             for at in 0..SAMPLE_LEN as usize {
                 trend.record(sizes[at % 4], false);
             }

@@ -17,6 +17,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 const CAPACITY: u64 = 4 << 30;
 const OPERATIONS: usize = 4000;
+/// Of a store whose layout has many gaps of a few bytes.
+const OPERATIONS_LONG: usize = 16_000;
 
 /// How a store chooses the sizes of its objects.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,10 @@ enum Sizes {
     Paired,
     Uniform,
     LogUniform,
+    MetadataAndPayloads,
 }
 
+/// Those whose small objects are in order under every fit.
 const SIZES: [Sizes; 4] = [
     Sizes::Equal,
     Sizes::Paired,
@@ -41,13 +45,23 @@ impl Sizes {
             Self::Paired => [3_274_752, 643 << 10][rng.random_range(0..2)],
             Self::Uniform => rng.random_range(1024..=64 << 20),
             Self::LogUniform => (1 << rng.random_range(10..26)) + rng.random_range(0..1024),
+            Self::MetadataAndPayloads => {
+                let payload = rng.random_range(10 << 20..12 << 20);
+                [rng.random_range(256..10 << 10), payload][rng.random_range(0..2)]
+            }
         }
     }
 }
 
 /// Stores and evicts at random with at most `live_max` bytes live; returns the
 /// allocator and the highest offset that was ever in use.
-fn churned(fit: Fit, sizes: Sizes, seed: u64, live_max: u64) -> (OffsetAllocator, u64) {
+fn churned(
+    fit: Fit,
+    sizes: Sizes,
+    seed: u64,
+    live_max: u64,
+    operations: usize,
+) -> (OffsetAllocator, u64) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let options = Options {
         fit,
@@ -56,7 +70,7 @@ fn churned(fit: Fit, sizes: Sizes, seed: u64, live_max: u64) -> (OffsetAllocator
     let mut allocator = OffsetAllocator::with_options(options).unwrap();
     let mut live: Vec<Allocation> = Vec::new();
     let mut highest_end = 0;
-    for _ in 0..OPERATIONS {
+    for _ in 0..operations {
         let size = sizes.draw(&mut rng);
         while allocator.live_bytes() + size > live_max {
             let victim = live.swap_remove(rng.random_range(0..live.len()));
@@ -115,7 +129,7 @@ fn gaps_and_objects_in_address_order_restore_every_layout() {
         for sizes in SIZES {
             for (seed, part) in (0..20).zip([1, 2, 4, 10].into_iter().cycle()) {
                 let live_max = CAPACITY / part;
-                let (layout, _) = churned(fit, sizes, seed, live_max);
+                let (layout, _) = churned(fit, sizes, seed, live_max, OPERATIONS);
                 restored += u32::from(is_restored(&layout));
             }
         }
@@ -127,11 +141,22 @@ fn gaps_and_objects_in_address_order_restore_every_layout() {
 }
 
 #[test]
+fn tiny_gaps_between_objects_do_not_lead_adaptive_fit_to_the_far_end() {
+    for sizes in [Sizes::LogUniform, Sizes::MetadataAndPayloads] {
+        for (seed, part) in (0..48).zip([1, 2].into_iter().cycle()) {
+            let live_max = CAPACITY / part;
+            let (layout, _) = churned(Fit::Adaptive, sizes, seed, live_max, OPERATIONS_LONG);
+            assert!(is_restored(&layout), "seed {seed} of {sizes:?}");
+        }
+    }
+}
+
+#[test]
 fn the_high_end_stays_untouched_while_a_tenth_is_live() {
     for fit in FITS {
         for sizes in SIZES {
             for seed in 0..5 {
-                let (_, highest_end) = churned(fit, sizes, seed, CAPACITY / 10);
+                let (_, highest_end) = churned(fit, sizes, seed, CAPACITY / 10, OPERATIONS);
                 let share = highest_end as f64 / CAPACITY as f64;
                 assert!(share <= 0.25, "{share:.3} under {fit:?}, {sizes:?}");
             }

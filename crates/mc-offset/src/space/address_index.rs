@@ -26,7 +26,7 @@ use crate::{
     steps,
 };
 
-use self::tree_node::{Entry, FANOUT, TreeNode};
+use self::tree_node::{Entry, FANOUT, Lane, TreeNode};
 
 /// Changes without a lookup that a small index survives.
 const IDLE_CHANGES_MIN: u32 = 64;
@@ -66,14 +66,14 @@ pub(super) fn room_in(offset: u64, size: u64, step: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct AddressIndex {
     nodes: Vec<TreeNode>,
-    /// Head and length of the list of vacant nodes, linked by `parent`.
+    /// Head and length of the list of vacant nodes, linked by their lanes.
     vacant: u32,
     vacant_len: u32,
     root: u32,
     /// Nodes on the way from the root to a leaf.
     levels: u32,
-    /// The leaf of each hole, by the hole's index.
-    leaves: Vec<u32>,
+    /// Where each hole is, by the hole's index.
+    lanes: Vec<Lane>,
     len: u32,
     /// Changes since the last lookup.
     idle_changes: u32,
@@ -84,14 +84,14 @@ impl AddressIndex {
     pub(crate) fn new() -> Result<Self, SlabFull> {
         let mut nodes = Vec::new();
         nodes.try_reserve_exact(4)?;
-        nodes.push(TreeNode::new(NIL, true));
+        nodes.push(TreeNode::new(true));
         Ok(Self {
             nodes,
             vacant: NIL,
             vacant_len: 0,
             root: 0,
             levels: 1,
-            leaves: Vec::new(),
+            lanes: Vec::new(),
             len: 0,
             idle_changes: 0,
             planes: Vec::new(),
@@ -101,7 +101,7 @@ impl AddressIndex {
     pub(crate) fn heap_bytes(&self) -> usize {
         let rooms = self.planes.iter().map(|plane| plane.rooms.capacity());
         self.nodes.capacity() * size_of::<TreeNode>()
-            + self.leaves.capacity() * size_of::<u32>()
+            + self.lanes.capacity() * size_of::<Lane>()
             + self.planes.capacity() * size_of::<Plane>()
             + rooms.sum::<usize>() * size_of::<u64>()
     }
@@ -115,15 +115,15 @@ impl AddressIndex {
     /// Returns whether one hole with an index below `end` can be added.
     #[inline]
     pub(crate) fn has_room(&self, end: u32) -> bool {
-        self.leaves.len() >= end as usize && self.spare_nodes() > self.levels as usize
+        self.lanes.len() >= end as usize && self.spare_nodes() > self.levels as usize
     }
 
     /// Makes sure that one hole with an index below `end` can be added.
     #[cold]
     pub(crate) fn reserve(&mut self, end: u32) -> Result<(), SlabFull> {
-        let missing = (end as usize).saturating_sub(self.leaves.len());
-        self.leaves.try_reserve_exact(missing)?;
-        self.leaves.resize(self.leaves.len() + missing, NIL);
+        let missing = (end as usize).saturating_sub(self.lanes.len());
+        self.lanes.try_reserve_exact(missing)?;
+        self.lanes.resize(self.lanes.len() + missing, Lane::NONE);
         // A split of every level, and a new root.
         let added = (self.levels as usize + 1).saturating_sub(self.vacant_len as usize);
         self.nodes.try_reserve(added)?;
@@ -157,10 +157,9 @@ impl AddressIndex {
 
     /// Removes a hole.
     pub(crate) fn remove(&mut self, hole: u32) {
-        let leaf = self.leaf_of(hole);
-        let at = self.node(leaf).position(hole);
-        self.remove_entry(leaf, at);
-        self.leaves[hole as usize] = NIL;
+        let Lane { node: leaf, place } = self.lanes[hole as usize];
+        self.lanes[hole as usize] = Lane::NONE;
+        self.remove_entry(leaf, place as usize);
         self.len -= 1;
         self.note_change();
     }
@@ -168,25 +167,21 @@ impl AddressIndex {
     /// Moves the ends of a hole, which stays between its neighbors.
     #[inline]
     pub(crate) fn reshape(&mut self, hole: u32, offset: u64, size: u64) {
-        let leaf = self.leaf_of(hole);
-        let node = &mut self.nodes[leaf as usize];
-        let at = node.position(hole);
+        let Lane { node: leaf, place } = self.lanes[hole as usize];
         let entry = Entry {
             offset,
             largest: size,
             link: hole,
         };
-        let is_summary = node.replace(at, entry);
-        if is_summary || !self.planes.is_empty() {
-            self.refresh_up(leaf);
-        }
+        self.nodes[leaf as usize].put(place as usize, entry);
+        self.refresh_up(leaf);
         self.note_change();
     }
 
     /// Returns the size of the largest hole, 0 if there is none.
     #[inline]
     pub(crate) fn largest(&self) -> u64 {
-        self.node(self.root).most
+        self.node(self.root).most()
     }
 
     /// Returns the hole with the highest offset that is at most `offset`.
@@ -196,7 +191,7 @@ impl AddressIndex {
         loop {
             steps::note(1);
             let node = self.node(at);
-            let link = node.links[node.count_to(offset).checked_sub(1)?];
+            let link = node.link(node.count_to(offset).checked_sub(1)?);
             if node.is_leaf {
                 return Some(link);
             }
@@ -211,13 +206,11 @@ impl AddressIndex {
         loop {
             steps::note(1);
             let node = self.node(at);
-            let found = node.largest[..node.len()]
-                .iter()
-                .position(|&largest| largest >= size)?;
+            let link = node.link(node.first_of(size)?);
             if node.is_leaf {
-                return Some(node.links[found]);
+                return Some(link);
             }
-            at = node.links[found];
+            at = link;
         }
     }
 
@@ -231,18 +224,17 @@ impl AddressIndex {
     /// As [`last_fit`](Self::last_fit), among the holes before one.
     pub(crate) fn last_fit_before(&mut self, hole: u32, size: u64) -> Option<u32> {
         self.idle_changes = 0;
-        let (mut at, mut link) = (self.leaf_of(hole), hole);
-        loop {
+        let mut lane = self.lanes[hole as usize];
+        while lane != Lane::NONE {
             steps::note(1);
-            let node = self.node(at);
-            let before = &node.largest[..node.position(link)];
-            match before.iter().rposition(|&largest| largest >= size) {
-                Some(found) if node.is_leaf => return Some(node.links[found]),
-                Some(found) => return self.last_fit_below(node.links[found], size),
-                None if node.parent == NIL => return None,
-                None => (at, link) = (node.parent, at),
+            let node = self.node(lane.node);
+            match node.last_of_first(lane.place as usize, size) {
+                Some(found) if node.is_leaf => return Some(node.link(found)),
+                Some(found) => return self.last_fit_below(node.link(found), size),
+                None => lane = node.lane,
             }
         }
+        None
     }
 
     #[inline]
@@ -251,13 +243,11 @@ impl AddressIndex {
         loop {
             steps::note(1);
             let node = self.node(at);
-            let found = node.largest[..node.len()]
-                .iter()
-                .rposition(|&largest| largest >= size)?;
+            let link = node.link(node.last_of(size)?);
             if node.is_leaf {
-                return Some(node.links[found]);
+                return Some(link);
             }
-            at = node.links[found];
+            at = link;
         }
     }
 
@@ -394,7 +384,7 @@ impl AddressIndex {
         }
         steps::note(1);
         for child in 0..self.node(at).len() {
-            self.fill_inner(plane, self.node(at).links[child]);
+            self.fill_inner(plane, self.node(at).link(child));
         }
         let room = self.room_below(&self.planes[plane], at);
         self.planes[plane].rooms[at as usize] = room;
@@ -416,11 +406,6 @@ impl AddressIndex {
     #[inline]
     fn node(&self, at: u32) -> &TreeNode {
         &self.nodes[at as usize]
-    }
-
-    #[inline]
-    fn leaf_of(&self, hole: u32) -> u32 {
-        self.leaves[hole as usize]
     }
 
     #[inline]
@@ -449,17 +434,15 @@ impl AddressIndex {
             if node.is_leaf {
                 return at;
             }
-            at = node.links[node.count_to(offset).saturating_sub(1)];
+            at = node.link(node.count_to(offset).saturating_sub(1));
         }
     }
 
-    /// Makes `at` the parent of a child, or the leaf of a hole.
-    #[inline]
     /// Panics unless the tree holds exactly `holes`, which come in address
     /// order as (index, offset, size).
     pub(crate) fn check_invariants(&self, holes: impl Iterator<Item = (u32, u64, u64)>) {
         let mut expected = holes;
-        let counted = self.check_subtree(self.root, NIL, self.levels, &mut expected);
+        let counted = self.check_subtree(self.root, Lane::NONE, self.levels, &mut expected);
         assert!(
             expected.next().is_none(),
             "a hole is missing from the address index"
@@ -470,31 +453,34 @@ impl AddressIndex {
     fn check_subtree(
         &self,
         at: u32,
-        parent: u32,
+        lane: Lane,
         levels: u32,
         expected: &mut impl Iterator<Item = (u32, u64, u64)>,
     ) -> u32 {
         let node = self.node(at);
-        assert_eq!(node.parent, parent, "tree node {at} names another parent");
+        assert_eq!(node.lane, lane, "tree node {at} is elsewhere");
         assert_eq!(node.is_leaf, levels == 1, "leaf {at} is at another level");
-        let most = node.entries().map(|entry| entry.largest).max();
-        assert_eq!(node.most, most.unwrap_or(0), "the most of node {at}");
+        for place in node.len()..FANOUT {
+            assert_eq!(node.entry(place), Entry::VACANT, "behind tree node {at}");
+        }
         for plane in &self.planes {
             let known = plane.rooms[at as usize];
             assert_eq!(known, self.room_below(plane, at), "room below node {at}");
         }
+        let lanes = (0..).map(|place| Lane { node: at, place });
         if node.is_leaf {
-            for entry in node.entries() {
+            for (entry, lane) in node.entries().zip(lanes) {
                 let found = (entry.link, entry.offset, entry.largest);
                 assert_eq!(expected.next(), Some(found), "address index");
-                assert_eq!(self.leaf_of(entry.link), at, "leaf of hole {}", entry.link);
+                let known = self.lanes[entry.link as usize];
+                assert_eq!(known, lane, "lane of hole {}", entry.link);
             }
             return node.len;
         }
         assert!(node.len > 0, "tree node {at} is empty");
         let mut counted = 0;
-        for entry in node.entries() {
-            counted += self.check_subtree(entry.link, at, levels - 1, expected);
+        for (entry, lane) in node.entries().zip(lanes) {
+            counted += self.check_subtree(entry.link, lane, levels - 1, expected);
             let Entry {
                 offset, largest, ..
             } = self.summary(entry.link);

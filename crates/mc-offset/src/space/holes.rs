@@ -253,11 +253,10 @@ impl Holes {
     /// first.
     #[inline]
     pub(crate) fn by_address(&mut self) -> Result<&mut AddressIndex, SlabFull> {
-        let by_address = match self.by_address.take() {
-            Some(by_address) => by_address,
-            None => self.index_by_address()?,
-        };
-        Ok(self.by_address.insert(by_address))
+        if self.by_address.is_none() {
+            self.by_address = Some(self.index_by_address()?);
+        }
+        Ok(self.by_address.as_mut().expect("it is made above"))
     }
 
     /// Returns the hole with the highest offset that is at most `offset`.

@@ -3,16 +3,25 @@
 
 use super::{
     AddressIndex, Entry, TreeNode, index,
-    tree_node::{FANOUT, HALF, MERGED_MAX, SPARSE},
+    tree_node::{FANOUT, HALF, Lane, MERGED_MAX, SPARSE},
 };
 use crate::{slab::NIL, steps};
 
 impl AddressIndex {
-    pub(super) fn adopt(&mut self, at: u32, link: u32) {
-        if self.node(at).is_leaf {
-            self.leaves[link as usize] = at;
-        } else {
-            self.nodes[link as usize].parent = at;
+    /// Tells the entries of a node from a position on where they are.
+    fn tell_lanes(&mut self, at: u32, from: usize) {
+        let is_leaf = self.node(at).is_leaf;
+        for place in from..self.node(at).len() {
+            let link = self.node(at).link(place) as usize;
+            let lane = if is_leaf {
+                &mut self.lanes[link]
+            } else {
+                &mut self.nodes[link].lane
+            };
+            *lane = Lane {
+                node: at,
+                place: index(place),
+            };
         }
     }
 
@@ -23,7 +32,7 @@ impl AddressIndex {
             (at, position)
         };
         self.nodes[at as usize].insert(position, entry);
-        self.adopt(at, entry.link);
+        self.tell_lanes(at, position);
         self.refresh_up(at);
     }
 
@@ -32,25 +41,20 @@ impl AddressIndex {
     pub(super) fn split(&mut self, at: u32, position: usize) -> (u32, usize) {
         let half = HALF as usize;
         steps::note(1);
-        let TreeNode {
-            parent, is_leaf, ..
-        } = *self.node(at);
-        let parent = if parent == NIL {
-            self.grow_root()
-        } else {
-            parent
-        };
-        let upper = self.add_node(parent, is_leaf);
+        if self.node(at).lane == Lane::NONE {
+            self.grow_root();
+        }
+        let &TreeNode { lane, is_leaf, .. } = self.node(at);
+        let upper = self.add_node(is_leaf);
         for from in half..FANOUT {
             let entry = self.node(at).entry(from);
             self.nodes[upper as usize].insert(from - half, entry);
-            self.adopt(upper, entry.link);
         }
+        self.tell_lanes(upper, 0);
         self.nodes[at as usize].truncate(HALF);
         self.refresh_planes(upper);
-        let behind = self.node(parent).position(at) + 1;
         let entry = self.summary(upper);
-        self.insert_entry(parent, behind, entry);
+        self.insert_entry(lane.node, lane.place as usize + 1, entry);
         self.refresh_up(at);
         if position > half {
             (upper, position - half)
@@ -59,23 +63,26 @@ impl AddressIndex {
         }
     }
 
-    /// Puts a new root above the old one and returns it.
-    pub(super) fn grow_root(&mut self) -> u32 {
+    /// Puts a new root above the old one.
+    fn grow_root(&mut self) {
         let old = self.root;
-        let root = self.add_node(NIL, false);
+        let root = self.add_node(false);
         let entry = self.summary(old);
         self.nodes[root as usize].insert(0, entry);
-        self.adopt(root, old);
+        self.tell_lanes(root, 0);
         self.root = root;
         self.levels += 1;
         self.refresh_planes(root);
-        root
     }
 
     pub(super) fn remove_entry(&mut self, at: u32, position: usize) {
         steps::note(1);
         self.nodes[at as usize].remove(position);
-        let TreeNode { parent, .. } = *self.node(at);
+        self.tell_lanes(at, position);
+        let Lane {
+            node: parent,
+            place,
+        } = self.node(at).lane;
         if parent == NIL {
             self.refresh_planes(at);
             self.lower_root();
@@ -86,9 +93,9 @@ impl AddressIndex {
             self.refresh_up(at);
             return;
         }
-        let place = self.node(parent).position(at);
+        let place = place as usize;
         if let Some(lower_place) = self.place_to_merge(parent, place) {
-            let [lower, upper] = [0, 1].map(|next| self.node(parent).links[lower_place + next]);
+            let [lower, upper] = [0, 1].map(|next| self.node(parent).link(lower_place + next));
             self.append(lower, upper);
             self.refresh_up(lower);
             self.vacate(upper);
@@ -104,8 +111,8 @@ impl AddressIndex {
     /// Returns the lower of two neighbors that can become one node, of which
     /// one is at `place` below `parent`.
     pub(super) fn place_to_merge(&self, parent: u32, place: usize) -> Option<usize> {
-        let children = self.node(parent).links();
-        let len = |at: usize| self.node(children[at]).len();
+        let children = self.node(parent);
+        let len = |at: usize| self.node(children.link(at)).len();
         let can_merge = |&lower: &usize| {
             let (here, there) = (len(lower), len(lower + 1));
             here + there <= MERGED_MAX || here.min(there) == 0
@@ -120,23 +127,23 @@ impl AddressIndex {
         for from in 0..self.node(upper).len() {
             let entry = self.node(upper).entry(from);
             self.nodes[lower as usize].insert(start + from, entry);
-            self.adopt(lower, entry.link);
         }
+        self.tell_lanes(lower, start);
     }
 
     /// Takes away roots with one child.
     pub(super) fn lower_root(&mut self) {
         while !self.node(self.root).is_leaf && self.node(self.root).len() == 1 {
             let old = self.root;
-            self.root = self.node(old).links[0];
-            self.nodes[self.root as usize].parent = NIL;
+            self.root = self.node(old).link(0);
+            self.nodes[self.root as usize].lane = Lane::NONE;
             self.levels -= 1;
             self.vacate(old);
         }
     }
 
-    pub(super) fn add_node(&mut self, parent: u32, is_leaf: bool) -> u32 {
-        let node = TreeNode::new(parent, is_leaf);
+    fn add_node(&mut self, is_leaf: bool) -> u32 {
+        let node = TreeNode::new(is_leaf);
         if self.vacant == NIL {
             debug_assert!(
                 self.nodes.len() < self.nodes.capacity(),
@@ -149,7 +156,7 @@ impl AddressIndex {
             return index(self.nodes.len() - 1);
         }
         let at = self.vacant;
-        self.vacant = self.node(at).parent;
+        self.vacant = self.node(at).lane.node;
         self.vacant_len -= 1;
         self.nodes[at as usize] = node;
         at
@@ -157,7 +164,7 @@ impl AddressIndex {
 
     pub(super) fn vacate(&mut self, at: u32) {
         let node = &mut self.nodes[at as usize];
-        node.parent = self.vacant;
+        node.lane.node = self.vacant;
         node.truncate(0);
         self.vacant = at;
         self.vacant_len += 1;
@@ -168,44 +175,67 @@ impl AddressIndex {
     pub(super) fn summary(&self, at: u32) -> Entry {
         let node = self.node(at);
         Entry {
-            offset: node.offsets[0],
-            largest: node.most,
+            offset: node.entry(0).offset,
+            largest: node.most(),
             link: at,
         }
     }
 
     /// Carries what changed in a node over to those above it.
+    #[inline]
     pub(super) fn refresh_up(&mut self, from: u32) {
-        self.refresh_planes(from);
+        if !self.planes.is_empty() {
+            self.refresh_planes(from);
+        }
+        let Lane {
+            node: parent,
+            place,
+        } = self.node(from).lane;
+        if parent == NIL {
+            return;
+        }
+        // Whether something has changed is as good as random: it is written.
+        let entry = self.summary(from);
+        let node = &mut self.nodes[parent as usize];
+        node.put(place as usize, entry);
+        if node.lane != Lane::NONE {
+            self.refresh_above(parent);
+        }
+    }
+
+    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
+    /// something has changed.
+    fn refresh_above(&mut self, from: u32) {
         let mut at = from;
         loop {
             steps::note(1);
-            let parent = self.node(at).parent;
+            let Lane {
+                node: parent,
+                place,
+            } = self.node(at).lane;
             if parent == NIL {
                 return;
             }
             let entry = self.summary(at);
             let node = &mut self.nodes[parent as usize];
-            let place = node.position(at);
-            let was = node.entry(place);
-            if was.offset == entry.offset && was.largest == entry.largest {
+            let place = place as usize;
+            if node.entry(place) == entry {
                 return;
             }
-            node.replace(place, entry);
+            node.put(place, entry);
             at = parent;
         }
     }
 
     /// Carries what changed in a node over to the planes.
-    #[inline]
+    #[cold]
     pub(super) fn refresh_planes(&mut self, from: u32) {
         for plane in 0..self.planes.len() {
             self.refresh_plane(plane, from);
         }
     }
 
-    #[cold]
-    pub(super) fn refresh_plane(&mut self, plane: usize, from: u32) {
+    fn refresh_plane(&mut self, plane: usize, from: u32) {
         let mut at = from;
         while at != NIL {
             steps::note(1);
@@ -215,7 +245,7 @@ impl AddressIndex {
                 return;
             }
             *known = room;
-            at = self.node(at).parent;
+            at = self.node(at).lane.node;
         }
     }
 }

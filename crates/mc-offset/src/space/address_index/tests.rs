@@ -159,8 +159,9 @@ fn a_step_is_followed_until_it_is_idle() {
 
 #[test]
 fn paths_are_short_in_whichever_order_holes_come_and_go() {
+    // Nodes that are filled in order stay half full, with ten entries.
     let mut index = comb(1 << 15);
-    assert!(index.levels <= 4, "{} levels", index.levels);
+    assert!(index.levels <= 5, "{} levels", index.levels);
     for hole in (0..1 << 15).filter(|hole| hole % 64 != 0) {
         index.remove(hole);
     }
@@ -183,7 +184,7 @@ fn a_missing_hole_is_noticed() {
 fn heap_bytes_are_those_of_the_tables() {
     let mut index = comb(100);
     let tables = |index: &AddressIndex| {
-        index.nodes.capacity() * size_of::<TreeNode>() + 4 * index.leaves.capacity()
+        index.nodes.capacity() * size_of::<TreeNode>() + 8 * index.lanes.capacity()
     };
     assert_eq!(index.heap_bytes(), tables(&index));
     let _ = index.first_room(64, 1).unwrap();

@@ -1,11 +1,17 @@
 //! The nodes of the tree and their entries.
+//!
+//! Where an entry lies in a node, and which one is looked for, is as good as
+//! random to the processor. So whatever looks at a node looks at all of its
+//! entries, the vacant ones too, and branches on none of them.
+
+use core::hint::select_unpredictable;
 
 use crate::slab::NIL;
 
-/// Entries of a node at most: two levels reach a thousand holes, five a million.
-pub(super) const FANOUT: usize = 32;
+/// Entries of a node at most: two levels reach a few hundred holes, six a million.
+pub(super) const FANOUT: usize = 20;
 /// Entries that stay when a full node is split.
-pub(super) const HALF: u32 = 16;
+pub(super) const HALF: u32 = 10;
 const _: () = assert!(2 * HALF as usize == FANOUT, "a split leaves two halves");
 /// A node of at most so many entries is merged with a neighbor if there is one
 /// that leaves room for a few more.
@@ -13,7 +19,7 @@ pub(super) const SPARSE: usize = FANOUT / 4;
 pub(super) const MERGED_MAX: usize = FANOUT * 3 / 4;
 
 /// An entry of a leaf is a hole, one of an inner node a child.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Offset of the hole, or of the first hole below.
     pub(super) offset: u64,
@@ -23,30 +29,53 @@ pub(super) struct Entry {
     pub(super) link: u32,
 }
 
+impl Entry {
+    /// What stands behind the entries: behind every offset, too small for any
+    /// request, and no link.
+    pub(super) const VACANT: Self = Self {
+        offset: u64::MAX,
+        largest: 0,
+        link: NIL,
+    };
+}
+
+/// Where an entry is: what is known of each child, and of each hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) node: u32,
+    /// The position among the entries of the node.
+    pub(super) place: u32,
+}
+
+impl Lane {
+    pub(super) const NONE: Self = Self {
+        node: NIL,
+        place: 0,
+    };
+}
+
 /// A node of the tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TreeNode {
-    /// [`NIL`] in the root; the next one in the list of vacant nodes.
-    pub(super) parent: u32,
+    /// [`Lane::NONE`] in the root; of a vacant node, it names the next one in their list.
+    pub(super) lane: Lane,
     pub(super) len: u32,
     pub(super) is_leaf: bool,
-    /// The most of `largest`, 0 without entries.
-    pub(super) most: u64,
-    pub(super) offsets: [u64; FANOUT],
-    pub(super) largest: [u64; FANOUT],
-    pub(super) links: [u32; FANOUT],
+    /// The entries, and [`Entry::VACANT`] behind them.
+    offsets: [u64; FANOUT],
+    largest: [u64; FANOUT],
+    links: [u32; FANOUT],
 }
 
 impl TreeNode {
-    pub(super) const fn new(parent: u32, is_leaf: bool) -> Self {
+    pub(super) const fn new(is_leaf: bool) -> Self {
         Self {
-            parent,
+            lane: Lane::NONE,
             len: 0,
             is_leaf,
-            most: 0,
-            offsets: [0; FANOUT],
-            largest: [0; FANOUT],
-            links: [NIL; FANOUT],
+            offsets: [Entry::VACANT.offset; FANOUT],
+            largest: [Entry::VACANT.largest; FANOUT],
+            links: [Entry::VACANT.link; FANOUT],
         }
     }
 
@@ -70,77 +99,75 @@ impl TreeNode {
     }
 
     #[inline]
-    pub(super) fn links(&self) -> &[u32] {
-        &self.links[..self.len()]
-    }
-
-    /// Returns the position of an entry by its link.
-    #[inline]
-    pub(super) fn position(&self, link: u32) -> usize {
-        // Eight are compared at a time. Behind the entries lie copies of what
-        // was there, so that the first match is the one.
-        const LANES: usize = 8;
-        for (at, lanes) in self.links.chunks_exact(LANES).enumerate() {
-            if lanes
-                .iter()
-                .fold(false, |is_here, &other| is_here | (other == link))
-            {
-                let lane = lanes.iter().position(|&other| other == link);
-                return at * LANES + lane.unwrap_or(0);
-            }
-        }
-        unreachable!("a node of the address index lists what names it as parent")
+    pub(super) fn link(&self, at: usize) -> u32 {
+        self.links[at]
     }
 
     /// Returns how many entries begin at or before `offset`.
     #[inline]
     pub(super) fn count_to(&self, offset: u64) -> usize {
-        let offsets = &self.offsets[..self.len()];
-        offsets.iter().filter(|&&other| other <= offset).count()
+        let before = self
+            .offsets
+            .iter()
+            .map(|&other| usize::from(other <= offset));
+        before.sum()
     }
 
-    /// Finds the most of `largest` anew.
-    pub(super) fn recount(&mut self) {
-        let largest = &self.largest[..self.len()];
-        self.most = largest.iter().fold(0, |most, &size| most.max(size));
+    /// Returns the first entry of at least `size` bytes.
+    #[inline]
+    pub(super) fn first_of(&self, size: u64) -> Option<usize> {
+        let lanes = self.largest.iter().enumerate().rev();
+        let first = lanes.fold(FANOUT, |first, (at, &largest)| {
+            select_unpredictable(largest >= size, at, first)
+        });
+        (first != FANOUT).then_some(first)
     }
 
+    /// Returns the last entry of at least `size` bytes.
+    #[inline]
+    pub(super) fn last_of(&self, size: u64) -> Option<usize> {
+        let lanes = self.largest.iter().enumerate();
+        let last = lanes.fold(FANOUT, |last, (at, &largest)| {
+            select_unpredictable(largest >= size, at, last)
+        });
+        (last != FANOUT).then_some(last)
+    }
+
+    /// As [`last_of`](Self::last_of), among the first `end` entries.
+    pub(super) fn last_of_first(&self, end: usize, size: u64) -> Option<usize> {
+        self.largest[..end]
+            .iter()
+            .rposition(|&largest| largest >= size)
+    }
+
+    /// Returns the most of `largest`, 0 without entries.
+    #[inline]
+    pub(super) fn most(&self) -> u64 {
+        self.largest.iter().fold(0, |most, &size| {
+            select_unpredictable(size > most, size, most)
+        })
+    }
+
+    #[inline]
     pub(super) fn insert(&mut self, at: usize, entry: Entry) {
-        let len = self.len();
-        self.offsets.copy_within(at..len, at + 1);
-        self.largest.copy_within(at..len, at + 1);
-        self.links.copy_within(at..len, at + 1);
+        debug_assert!(at <= self.len() && self.len() < FANOUT);
+        open(&mut self.offsets, at);
+        open(&mut self.largest, at);
+        open(&mut self.links, at);
         self.put(at, entry);
         self.len += 1;
-        self.most = self.most.max(entry.largest);
     }
 
-    pub(super) fn remove(&mut self, at: usize) {
-        let len = self.len();
-        let largest = self.largest[at];
-        self.offsets.copy_within(at + 1..len, at);
-        self.largest.copy_within(at + 1..len, at);
-        self.links.copy_within(at + 1..len, at);
-        self.len -= 1;
-        if largest == self.most {
-            self.recount();
-        }
-    }
-
-    /// Replaces an entry; returns whether what stands for the node in its
-    /// parent changes.
     #[inline]
-    pub(super) fn replace(&mut self, at: usize, entry: Entry) -> bool {
-        let (was, most) = (self.largest[at], self.most);
-        self.put(at, entry);
-        if entry.largest >= most {
-            self.most = entry.largest;
-        } else if was == most {
-            self.recount();
-        }
-        at == 0 || self.most != most
+    pub(super) fn remove(&mut self, at: usize) {
+        debug_assert!(at < self.len());
+        close(&mut self.offsets, at, Entry::VACANT.offset);
+        close(&mut self.largest, at, Entry::VACANT.largest);
+        close(&mut self.links, at, Entry::VACANT.link);
+        self.len -= 1;
     }
 
+    /// Replaces an entry.
     #[inline]
     pub(super) fn put(&mut self, at: usize, entry: Entry) {
         self.offsets[at] = entry.offset;
@@ -150,7 +177,22 @@ impl TreeNode {
 
     /// Keeps the first entries only.
     pub(super) fn truncate(&mut self, len: u32) {
+        for at in len as usize..self.len() {
+            self.put(at, Entry::VACANT);
+        }
         self.len = len;
-        self.recount();
     }
+}
+
+/// Moves the lanes from `at` on up by one; the last is vacant.
+#[inline]
+fn open<T: Copy>(lanes: &mut [T; FANOUT], at: usize) {
+    lanes.copy_within(at..FANOUT - 1, at + 1);
+}
+
+/// Moves the lanes behind `at` down by one; the last becomes vacant.
+#[inline]
+fn close<T: Copy>(lanes: &mut [T; FANOUT], at: usize, vacant: T) {
+    lanes.copy_within(at + 1.., at);
+    lanes[FANOUT - 1] = vacant;
 }
