@@ -173,7 +173,7 @@ impl<T: Record> Slab<T> {
     pub(crate) fn trim(&mut self) {
         let occupied = self.records.iter().rposition(T::is_occupied);
         self.records.truncate(occupied.map_or(0, |last| last + 1));
-        self.records.shrink_to_fit();
+        fit(&mut self.records);
         self.vacant = NIL;
         self.link_vacant();
         self.trim_below = if self.has_grown() {
@@ -192,6 +192,24 @@ impl<T: Record> Slab<T> {
             }
         }
     }
+}
+
+/// Bytes up to which a table is moved when it shrinks. Heaps map larger ones by
+/// themselves, and some take one that is freed for a sign to give less back.
+const MOVED_BYTES_MAX: usize = 1 << 20;
+
+/// Gives the memory of a table back that is not needed for what is in it.
+///
+/// Many heaps shrink a table where it is. What is left of it then lies above all
+/// that was freed below, and keeps that from the system.
+pub(crate) fn fit<T>(table: &mut Vec<T>) {
+    if table.capacity() * size_of::<T>() > MOVED_BYTES_MAX {
+        table.shrink_to_fit();
+        return;
+    }
+    let mut fitting = Vec::with_capacity(table.len());
+    fitting.append(table);
+    *table = fitting;
 }
 
 impl<T> Index<u32> for Slab<T> {

@@ -7,6 +7,7 @@
 //! those before one that is stored with a higher rank; and once all, when the
 //! first tenant or rank appears.
 
+mod id_set;
 mod lifting;
 
 use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, ops::ControlFlow, sync::Arc};
@@ -15,6 +16,7 @@ use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use self::id_set::IdSet;
 use crate::{
     claims::Claim,
     clock::{Moment, Tick},
@@ -57,8 +59,8 @@ pub(crate) struct Ranks {
     groups: Groups,
     pub(crate) ledger: Ledger,
     keeping: Keeping,
-    /// The ids that the policy knows, a bit each.
-    known: Vec<u64>,
+    /// The ids that the policy knows.
+    known: IdSet,
     /// Hidden objects by the end of their timed leases.
     asleep: BinaryHeap<Reverse<(Moment, u32)>>,
     /// Hidden objects none of whose segments was open to placement after so
@@ -89,7 +91,7 @@ impl Order {
                 groups: Groups::new(policy),
                 ledger: Ledger::default(),
                 keeping: Keeping::default(),
-                known: Vec::new(),
+                known: IdSet::default(),
                 asleep: BinaryHeap::new(),
                 closed: Vec::new(),
                 pool_changes: 0,
@@ -135,15 +137,15 @@ impl Order {
         let (mut objects, mut hidden, mut pinned) = (0, 0, 0);
         let (mut bytes, mut useful_bytes) = (0, 0);
         index.for_each_object(|object| {
-            assert!(ranks.is_known(object.id), "{object:?} is not known");
+            assert!(ranks.known.has(object.id), "{object:?} is not known");
             objects += 1;
             hidden += u64::from(object.claims.is_hidden());
             pinned += u64::from(object.claims.is_pinned());
             bytes += object.bytes();
             useful_bytes += object.useful_bytes();
         });
-        let known: u32 = ranks.known.iter().map(|word| word.count_ones()).sum();
-        assert_eq!(u64::from(known), objects, "objects that the policy knows");
+        let known = ranks.known.iter().count() as u64;
+        assert_eq!(known, objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
         let figures = &ranks.figures;
         assert_eq!(
@@ -251,10 +253,10 @@ impl Ranks {
         if (key != GroupKey::default() || hints.keep_until > Moment::default())
             && !self.groups.has_several()
         {
-            self.groups.begin(ids(&self.known));
+            self.groups.begin(self.known.iter());
         }
         self.groups.insert(object.id, &facts, key);
-        self.set_known(object.id, true);
+        self.known.insert(object.id);
         if let Some(tenant) = tenant_of(object) {
             self.ledger.add(tenant, facts.bytes);
         }
@@ -277,7 +279,7 @@ impl Ranks {
         if let Some(tenant) = tenant_of(object) {
             self.ledger.remove(tenant, bytes, why == Leaving::Evicted);
         }
-        self.set_known(object.id, false);
+        self.known.remove(object.id);
         self.hidden -= u64::from(object.claims.show());
         if self.hidden == 0 && self.asleep.capacity() > SLICE {
             // Those that it names are gone or shown.
@@ -350,7 +352,7 @@ impl Ranks {
 
     /// Returns what is lost with an object; more for one that is worth more.
     pub(crate) fn worth(&self, object: &Object) -> f64 {
-        if !self.is_known(object.id) {
+        if !self.known.has(object.id) {
             return f64::INFINITY;
         }
         let kept = match self.groups.key(object.id).rank.is_kept {
@@ -362,7 +364,7 @@ impl Ranks {
 
     /// Returns the object before another in its prompt, if both are stored.
     pub(crate) fn parent(&self, id: ObjectId) -> Option<ObjectId> {
-        self.is_known(id).then(|| self.groups.parent(id))?
+        self.known.has(id).then(|| self.groups.parent(id))?
     }
 
     /// Returns how many objects are not offered.
@@ -381,7 +383,7 @@ impl Ranks {
 
     /// Stops offering an object that is in use.
     pub(crate) fn hide(&mut self, object: &Object, now: Moment) {
-        if !self.is_known(object.id) || object.claims.is_hidden() {
+        if !self.known.has(object.id) || object.claims.is_hidden() {
             return;
         }
         object.claims.hide();
@@ -436,7 +438,7 @@ impl Ranks {
     /// Counts an object as used now if it has not left; returns whether it has
     /// not.
     pub(crate) fn used_now(&mut self, id: ObjectId) -> bool {
-        let is_known = self.is_known(id);
+        let is_known = self.known.has(id);
         if is_known {
             self.groups.used_all(&[id]);
         }
@@ -447,7 +449,7 @@ impl Ranks {
     fn note_uses(&mut self, words: &[NonZeroU64]) {
         let mut ids = SmallVec::<[_; STRIPE_LEN]>::new();
         for Use { id, gap } in words.iter().map(|word| Use::of_word(*word)) {
-            if self.is_known(id) {
+            if self.known.has(id) {
                 self.figures.reuse_gap.add(gap);
                 ids.push(id);
             }
@@ -458,7 +460,7 @@ impl Ranks {
     /// Takes note that an object was pinned or unpinned. Unpinned, it counts as
     /// used.
     pub(crate) fn note_pin(&mut self, object: &Object, is_pinned: bool, now: Moment) {
-        if !self.is_known(object.id) {
+        if !self.known.has(object.id) {
             return;
         }
         if is_pinned {
@@ -468,24 +470,6 @@ impl Ranks {
             self.figures.pinned -= 1;
             self.groups.used_all(&[object.id]);
             self.look_at(object, now);
-        }
-    }
-
-    fn is_known(&self, id: ObjectId) -> bool {
-        let word = self.known.get(id.0 as usize / 64);
-        word.is_some_and(|word| word >> (id.0 % 64) & 1 == 1)
-    }
-
-    fn set_known(&mut self, id: ObjectId, is_known: bool) {
-        let place = id.0 as usize / 64;
-        if self.known.len() <= place {
-            self.known.resize(place + 1, 0);
-        }
-        let bit = 1 << (id.0 % 64);
-        if is_known {
-            self.known[place] |= bit;
-        } else {
-            self.known[place] &= !bit;
         }
     }
 }
@@ -527,13 +511,4 @@ impl<F: FnMut(&Object) -> bool> Look<'_, F> {
     fn is_over(&self) -> bool {
         self.found.len() == self.count_max || self.unfit.len() == SLICE
     }
-}
-
-/// Returns the ids whose bits are set.
-fn ids(known: &[u64]) -> impl Iterator<Item = ObjectId> {
-    known.iter().enumerate().flat_map(|(place, &word)| {
-        let bits = (0..64_u32).filter(move |bit| word >> bit & 1 == 1);
-        let first = u32::try_from(place * 64).expect("ids have 32 bits");
-        bits.map(move |bit| ObjectId(first + bit))
-    })
 }

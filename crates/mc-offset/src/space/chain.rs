@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::{
     allocation::FIRST_SERIAL,
-    slab::{Record, Slab, SlabFull},
+    slab::{self, Record, Slab, SlabFull},
 };
 
 /// The node before the first and after the last one.
@@ -327,7 +327,7 @@ impl Chain {
         self.nodes.trim();
         self.hole_bits
             .truncate(self.nodes.index_end().div_ceil(u64::BITS) as usize);
-        self.hole_bits.shrink_to_fit();
+        slab::fit(&mut self.hole_bits);
     }
 
     /// Returns the node indices in address order.

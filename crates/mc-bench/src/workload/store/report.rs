@@ -37,8 +37,8 @@ const MEMORY: &str = "\
 ### Memory
 
 All anonymous memory that a process has resident because of its objects, divided by their number, and the share of it
-that the process has given back when all have been removed. The caches are made for twice as many entries, the store
-for no number.
+that the process has given back when all have been removed. The heap is told to keep little of what is freed. The
+caches are made for twice as many entries, the store for no number.
 
 ";
 

@@ -1,0 +1,50 @@
+//! A set of object ids, a bit each.
+
+use crate::policy::ObjectId;
+
+/// Ids of objects, which are small and dense. Takes no memory when it is empty.
+#[derive(Debug, Default)]
+pub(super) struct IdSet {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl IdSet {
+    #[inline]
+    pub(super) fn has(&self, id: ObjectId) -> bool {
+        let word = self.words.get(id.0 as usize / 64);
+        word.is_some_and(|word| word & bit(id) != 0)
+    }
+
+    pub(super) fn insert(&mut self, id: ObjectId) {
+        let place = id.0 as usize / 64;
+        if self.words.len() <= place {
+            self.words.resize(place + 1, 0);
+        }
+        self.len += usize::from(self.words[place] & bit(id) == 0);
+        self.words[place] |= bit(id);
+    }
+
+    pub(super) fn remove(&mut self, id: ObjectId) {
+        if self.has(id) {
+            self.words[id.0 as usize / 64] &= !bit(id);
+            self.len -= 1;
+            if self.len == 0 {
+                self.words = Vec::new();
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = ObjectId> {
+        let words = (0..).zip(&self.words);
+        words.flat_map(|(place, &word)| {
+            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit: u32| ObjectId(place * 64 + bit))
+        })
+    }
+}
+
+#[inline]
+const fn bit(id: ObjectId) -> u64 {
+    1 << (id.0 % 64)
+}
