@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes};
 use futures_util::{StreamExt, stream};
 use tokio::{
     runtime::Runtime,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tonic::{
     Request, Status,
@@ -56,6 +56,9 @@ pub struct Answered {
 }
 
 const NAME: &str = "lone";
+
+/// When a caller gives up: longer than a stream may pause.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Messages as they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,12 +110,17 @@ impl LoneNode {
         }
     }
 
-    /// Makes one call of the service, by the name of its method.
+    /// Makes one call of the service, by the name of its method. The caller gives
+    /// up if there is no end of it in half a minute.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name cannot be a part of a path.
     pub fn call(&mut self, method: &str, messages: Vec<Bytes>, end: CallEnd) -> Answered {
         let path = format!("/mc.cluster.v1.Node/{method}");
         let path = PathAndQuery::try_from(path).expect("the name of a method");
         let calls = &mut self.calls;
-        self.runtime.block_on(async {
+        let called = async {
             let rest = match end {
                 CallEnd::Said => stream::empty().left_stream(),
                 CallEnd::Silent => stream::pending().right_stream(),
@@ -136,6 +144,13 @@ impl LoneNode {
                 }
             }
             answered
+        };
+        let answered = self
+            .runtime
+            .block_on(async { timeout(PATIENCE, called).await });
+        answered.unwrap_or_else(|_| Answered {
+            messages: Vec::new(),
+            refusal: Some(Status::deadline_exceeded("the caller has given up")),
         })
     }
 
