@@ -205,9 +205,8 @@ impl World {
             life,
             put,
             offset,
-            bytes: (offset..)
-                .take(len)
-                .map(|place| pattern(put, place))
+            bytes: (0..len as u64)
+                .map(|place| pattern(put, offset.wrapping_add(place)))
                 .collect(),
         };
         let bytes = self.model.puts.get(&put).map_or(0, |put| put.bytes.len());
