@@ -9,10 +9,11 @@ use crate::workspace::shell;
 
 /// Crates with targets in `fuzz`, a workspace of its own because they need nightly. Bytes on which a run
 /// builds are in `tests/corpus`, which `cargo test` replays.
-const TARGETS: [(&str, &str); 3] = [
+const TARGETS: [(&str, &str); 4] = [
     ("crates/mc-offset", "operations"),
     ("crates/mc-offset", "snapshot_bytes"),
     ("crates/mc-store", "journal_bytes"),
+    ("crates/mc-cluster", "service_calls"),
 ];
 
 /// Longest input: programs beyond it repeat themselves.

@@ -90,7 +90,7 @@ enum Task {
         #[arg(long, value_name = "K/N")]
         shard: Option<String>,
     },
-    /// Feed random operations and bytes to mc-offset and the journal of mc-store (needs nightly and cargo-fuzz)
+    /// Feed random operations and bytes to mc-offset, the journal of mc-store and a node of mc-cluster (needs nightly and cargo-fuzz)
     Fuzz {
         /// Seconds for each target
         #[arg(long, default_value = "60")]

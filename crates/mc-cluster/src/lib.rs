@@ -54,6 +54,10 @@ pub use crate::{
     token::{Token, TokenError},
 };
 
+/// As programs of tests name this crate that a fuzzer runs as well.
+#[cfg(test)]
+extern crate self as mc_cluster;
+
 /// The example of the guide, compiled with the other documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/many-hosts.md")]

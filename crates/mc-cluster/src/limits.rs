@@ -35,7 +35,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns 1,024 items, keys of 4,096 bytes, messages of 4 MiB with 1 MiB of
+    /// Returns 1,024 items, keys of 4,096 bytes, messages of 4 MiB with 256 KiB of
     /// an object, 256 streams, pauses of 10 s, a minute for a put and a second
     /// more, 2^18 puts, leases of a minute, and 2^20 leased objects.
     fn default() -> Self {
@@ -43,7 +43,7 @@ impl Default for Limits {
             batch_max: 1024,
             key_bytes_max: 4096,
             message_bytes_max: 4 << 20,
-            chunk_bytes_max: 1 << 20,
+            chunk_bytes_max: 256 << 10,
             streams_max: 256,
             pause_max: Duration::from_secs(10),
             put_deadline_max: Duration::from_secs(60),

@@ -20,6 +20,9 @@ pub(crate) struct Standing {
     /// A [`Moment`]; written by whoever renews the membership, read by calls. A
     /// call that reads an older one refuses what it need not, so `Relaxed`.
     until: AtomicU64,
+    /// The [`Moment`] from which on puts were taken without a break, if they are
+    /// taken; written with `until`. It says where else to look, so `Relaxed`.
+    since: AtomicU64,
 }
 
 /// Says in a refusal that the node answers all calls but those of puts.
@@ -62,10 +65,14 @@ impl Standing {
     pub(crate) fn new(until: Moment) -> Self {
         Self {
             until: AtomicU64::new(until.0),
+            since: AtomicU64::new(Moment::now().0),
         }
     }
 
     pub(crate) fn set(&self, until: Moment) {
+        if !self.takes_puts() {
+            self.since.store(Moment::now().0, Ordering::Relaxed);
+        }
         self.until.store(until.0, Ordering::Relaxed);
     }
 
@@ -80,6 +87,16 @@ impl Standing {
     pub(crate) fn takes_puts(&self) -> bool {
         let until = self.until.load(Ordering::Relaxed);
         until == Moment::FOR_EVER.0 || Moment::now().0 < until
+    }
+
+    /// Returns for how long puts were taken without a break; nothing if they are
+    /// not.
+    pub(crate) fn settled(&self) -> Duration {
+        let since = self.since.load(Ordering::Relaxed);
+        match self.takes_puts() {
+            true => Duration::from_micros(Moment::now().0.saturating_sub(since)),
+            false => Duration::ZERO,
+        }
     }
 }
 
@@ -101,5 +118,22 @@ mod tests {
         assert!(!standing.takes_puts());
         standing.set(Moment::FOR_EVER);
         assert!(standing.takes_puts());
+    }
+
+    #[test]
+    fn a_break_ends_what_was_settled_and_a_renewal_does_not() {
+        let (pause, soon) = (Duration::from_millis(20), Duration::from_millis(500));
+        let standing = Standing::new(Moment::NEVER);
+        std::thread::sleep(pause);
+        assert_eq!(standing.settled(), Duration::ZERO);
+        standing.set(Moment::now().after(soon));
+        assert!(standing.settled() < pause, "{:?}", standing.settled());
+        std::thread::sleep(pause);
+        standing.set(Moment::now().after(soon));
+        assert!(standing.settled() >= pause);
+        standing.set(Moment::NEVER);
+        assert_eq!(standing.settled(), Duration::ZERO);
+        standing.set(Moment::FOR_EVER);
+        assert!(standing.settled() < pause, "{:?}", standing.settled());
     }
 }

@@ -89,8 +89,7 @@ impl Connection {
     /// [`ClientError::Certificates`].
     pub fn calls(&self, address: &str) -> Result<Calls, ClientError> {
         #[cfg(any(test, feature = "simulation"))]
-        if let Some(carrier) = &self.carrier {
-            let link = Link(Way::Carried(Arc::clone(carrier), address.into()));
+        if let Some(link) = self.carried(address) {
             return Ok(NodeClient::new(link));
         }
         let not_an_address = || ClientError::Address {
@@ -119,6 +118,14 @@ impl Connection {
         Ok(calls
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    /// Returns the way to a node that its calls are carried on, if there are no
+    /// connections.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn carried(&self, address: &str) -> Option<Link> {
+        let carrier = Arc::clone(self.carrier.as_ref()?);
+        Some(Link(Way::Carried(carrier, address.into())))
     }
 
     /// Returns a seed for waits that should differ from those of other clients.

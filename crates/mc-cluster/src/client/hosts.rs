@@ -39,9 +39,9 @@ struct Seen {
     away: HashMap<String, Away>,
     /// Over the members that are not away.
     route: Arc<Route>,
-    /// Implies that nobody is away and that the route is over the members, so
-    /// that nothing has to be compared.
-    is_settled: bool,
+    /// Until when the route is right if the members stay as they are, so that
+    /// nothing has to be compared.
+    stands: Stands,
     /// Routes of before, the latest first, and until when they count.
     former: VecDeque<(Arc<Route>, Instant)>,
 }
@@ -64,6 +64,17 @@ enum Why {
     TakesNoPuts,
 }
 
+/// How long a route is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stands {
+    /// Somebody has gone away or answered again.
+    No,
+    /// Until a host that is away is tried again.
+    Until(Instant),
+    /// Nobody is away.
+    On,
+}
+
 /// Routes at one moment.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -77,6 +88,10 @@ pub(crate) struct Routes {
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Members behind the owners of a key that are asked for it if the owners are not
+/// settled: as many may have come at the same time.
+pub(crate) const STAND_INS_MAX: usize = 2;
+
 /// Routes of before that are remembered.
 const FORMER_MAX: usize = 4;
 
@@ -88,7 +103,7 @@ impl Hosts {
             calls: HashMap::new(),
             away: HashMap::new(),
             route: Arc::new(Route::new(now)),
-            is_settled: true,
+            stands: Stands::On,
             former: VecDeque::new(),
         };
         Self {
@@ -172,6 +187,7 @@ impl Hosts {
         let away = seen.away.get(name);
         if away.is_some_and(|away| away.why == Why::Silent || away.until <= Instant::now()) {
             seen.away.remove(name);
+            seen.stands = Stands::No;
         }
     }
 
@@ -185,7 +201,7 @@ impl Hosts {
             return;
         }
         let pause = before.map_or(PAUSE, |away| (away.pause * 2).min(PAUSE_MAX));
-        seen.is_settled = false;
+        seen.stands = Stands::No;
         let until = now + pause;
         seen.away
             .insert(name.to_owned(), Away { until, pause, why });
@@ -197,7 +213,7 @@ impl Seen {
     fn look(&mut self, members: Arc<[Member]>, now: Instant, former_for: Duration) {
         self.former.retain(|(_, until)| now < *until);
         let is_same = Arc::ptr_eq(&members, &self.members);
-        if is_same && self.is_settled {
+        if is_same && self.stands > Stands::Until(now) {
             return;
         }
         if !is_same {
@@ -212,7 +228,9 @@ impl Seen {
             self.calls.retain(|name, _| is_known(name));
             self.away.retain(|name, _| is_known(name));
         }
-        self.is_settled = self.away.is_empty();
+        let ends = self.away.values().map(|away| away.until);
+        let next = ends.filter(|until| now < *until).min();
+        self.stands = next.map_or(Stands::On, Stands::Until);
         let is_there = |member: &&Member| {
             let away = self.away.get(&member.name);
             away.is_none_or(|away| away.until <= now)
@@ -275,14 +293,20 @@ mod tests {
         members.iter().map(|member| member.name.clone()).collect()
     }
 
+    /// Makes it as if the pause of a host was over.
+    fn end_pause(hosts: &Hosts, name: &str) {
+        let mut seen = hosts.seen.lock();
+        seen.away.get_mut(name).unwrap().until = Instant::now();
+        seen.stands = Stands::No;
+    }
+
     #[test]
     fn a_host_that_fails_is_left_alone_and_tried_again() {
         let hosts = hosts(Duration::from_secs(60));
         let owners = names(&hosts.routes().owners(b"key", 3));
         hosts.note_failure(&owners[0]);
         assert_eq!(names(&hosts.routes().owners(b"key", 3)), owners[1..]);
-        // As if its pause was over.
-        hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+        end_pause(&hosts, &owners[0]);
         let routes = hosts.routes();
         assert_eq!(names(&routes.owners(b"key", 3)), owners);
         assert_eq!(
@@ -324,7 +348,7 @@ mod tests {
         assert_eq!(candidates(&hosts), [&*owners[1], &owners[0]]);
         hosts.note_failure(&owners[0]);
         assert_eq!(candidates(&hosts), owners[1..2]);
-        hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+        end_pause(&hosts, &owners[0]);
         assert_eq!(candidates(&hosts), owners[1..2], "it is not tried again");
     }
 
@@ -337,7 +361,7 @@ mod tests {
             hosts.routes();
             hosts.note_failure(&owners[0]);
             hosts.routes();
-            hosts.seen.lock().away.get_mut(&owners[0]).unwrap().until = Instant::now();
+            end_pause(&hosts, &owners[0]);
         }
         hosts.routes();
         assert_eq!(hosts.seen.lock().former.len(), 2);

@@ -36,6 +36,8 @@ pub(super) struct LookedUp<'a, T: Transport> {
     indices: Vec<usize>,
     /// One for each batch, up to the first that ended early.
     answers: Answers,
+    /// Whether keys behind one that is missing were answered for.
+    all_keys: bool,
     /// Those that the answers grant, so that they are given back whatever becomes
     /// of the answers.
     leases: Leases<T>,
@@ -115,12 +117,14 @@ async fn lookup<'a, T: Transport>(
     indices: Vec<usize>,
     wanted: &[Wanted<'a>],
 ) -> LookedUp<'a, T> {
-    let requests = requests(shared, &indices, wanted);
+    let all_keys = wants_all_keys(wanted);
+    let requests = requests(shared, &indices, wanted, all_keys);
     let answers = ask(shared, member, requests).await;
     let mut leases = Leases::new(shared);
     let granted = answers.iter().flatten();
     granted.for_each(|answer| leases.add(member, answer));
     LookedUp {
+        all_keys,
         answers,
         leases,
         member,
@@ -136,7 +140,8 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
     indices: Vec<usize>,
     wanted: &[Wanted<'a>],
 ) -> LookedUp<'a, T> {
-    let requests = requests(shared, &indices, wanted);
+    let all_keys = wants_all_keys(wanted);
+    let requests = requests(shared, &indices, wanted, all_keys);
     let (sender, answers) = oneshot::channel();
     let (owned, host) = (Arc::clone(shared), member.clone());
     tokio::spawn(async move {
@@ -151,6 +156,7 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
     let answered = answers.await;
     let (answers, leases) = answered.unwrap_or_else(|_| (Vec::new(), Leases::new(shared)));
     LookedUp {
+        all_keys,
         answers,
         leases,
         member,
@@ -158,9 +164,19 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
     }
 }
 
-fn requests<T>(shared: &Shared<T>, indices: &[usize], wanted: &[Wanted<'_>]) -> Vec<LookupRequest> {
-    // Only where no other host may have a key, its absence ends the prefix.
-    let all_keys = wanted.iter().any(Wanted::has_many_candidates);
+/// Says whether keys are wanted behind one that a host lacks: only where no other
+/// host may have it, its absence ends the prefix.
+fn wants_all_keys(wanted: &[Wanted<'_>]) -> bool {
+    let mut wanted = wanted.iter();
+    wanted.any(|one| one.has_many_candidates() || one.is_from_former())
+}
+
+fn requests<T>(
+    shared: &Shared<T>,
+    indices: &[usize],
+    wanted: &[Wanted<'_>],
+    all_keys: bool,
+) -> Vec<LookupRequest> {
     let batches = indices.chunks(shared.options.batch.max(1));
     let requests = batches.map(|batch| LookupRequest {
         keys: batch
@@ -196,11 +212,16 @@ fn note<T: Transport>(
     leases: &mut Leases<T>,
 ) -> Result<(), ClientError> {
     let member = looked_up.member;
-    let found = looked_up.into_found(leases)?;
-    for (index, found) in found {
+    let is_settled = looked_up.is_settled();
+    for (index, found) in looked_up.into_found(leases)? {
         match found {
             Some(found) => wanted[index].note_found(member, found),
-            None => wanted[index].note_missing(member),
+            None => {
+                wanted[index].note_missing(member);
+                if !is_settled {
+                    wanted[index].seek_further();
+                }
+            }
         }
     }
     Ok(())
@@ -218,13 +239,27 @@ impl<'a, T: Transport> LookedUp<'a, T> {
         objects.filter(|object| !object.is_missing).count()
     }
 
+    /// Says whether the host has all that was put under its keys since others had
+    /// them, as far as that is still looked for.
+    fn is_settled(&self) -> bool {
+        let former_for = millis(self.leases.shared.options.former_for);
+        let mut answers = self.answers.iter().flatten();
+        answers.all(|answer| answer.settled_ms.is_none_or(|time| time >= former_for))
+    }
+
     /// Returns where each key is, if the host has it; leases are kept with the
-    /// others.
+    /// others. Of a host that is not settled, keys that it did not answer for are
+    /// left out: another may have the one before them.
     pub(super) fn into_found(
         self,
         leases: &mut Leases<T>,
     ) -> Result<Vec<(usize, Option<Found>)>, ClientError> {
         let bytes_max = leases.shared.options.object_bytes_max;
+        let is_silent = self.answers.iter().any(Result::is_err);
+        let behind = match self.is_settled() || self.all_keys || is_silent {
+            true => usize::MAX,
+            false => 1,
+        };
         leases.extend(self.leases);
         let mut keys = self.indices.into_iter();
         let mut all = Vec::with_capacity(keys.len());
@@ -242,7 +277,7 @@ impl<'a, T: Transport> LookedUp<'a, T> {
                 all.push((index, found.filter(is_small)));
             }
         }
-        all.extend(keys.map(|index| (index, None)));
+        all.extend(keys.take(behind).map(|index| (index, None)));
         Ok(all)
     }
 }

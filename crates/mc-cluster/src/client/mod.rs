@@ -33,11 +33,17 @@ pub use self::{
     route::Route,
     transport::{Incoming, Outgoing, Space, Streams, Transport},
 };
-use self::{hosts::Hosts, patience::Patience};
+use self::{
+    hosts::{Hosts, STAND_INS_MAX},
+    patience::Patience,
+};
 use crate::{
     members::{Member, Members},
     standing::is_refusal,
-    wire::{Outcome, RemoveRequest, StatsRequest, StatsResponse, remove_request::Mode},
+    time::millis,
+    wire::{
+        Outcome, RemoveRequest, RemoveResponse, StatsRequest, StatsResponse, remove_request::Mode,
+    },
 };
 
 /// How a client behaves.
@@ -59,7 +65,8 @@ pub struct ClientOptions {
     /// How long objects that are found have to stay.
     pub lease: Duration,
     /// How long former owners of keys are asked too, after the members that
-    /// answer have changed.
+    /// answer have changed, and how long the next owners are asked for what a host
+    /// lacks that has begun to take puts.
     pub former_for: Duration,
     /// How long to wait for a host, besides the time for the bytes, before another
     /// replica is asked too; `None` never asks. Where hosts are seldom slow, this
@@ -278,14 +285,27 @@ impl<T: Transport> Client<T> {
             keys: vec![Bytes::copy_from_slice(key)],
             mode: Mode::Detach.into(),
         };
-        let calls = candidates.into_iter().map(|member| {
-            let request = request.clone();
-            shared.call(member, 0, async move |mut calls: Calls| {
-                calls.remove(request).await
-            })
-        });
+        let remove_from = async |members: &[&Member]| {
+            let calls = members.iter().map(|member| {
+                let request = request.clone();
+                let remove = async move |mut calls: Calls| calls.remove(request).await;
+                shared.call(member, 0, remove)
+            });
+            join_all(calls).await
+        };
+        let mut answers = remove_from(&candidates).await;
+        let former_for = millis(shared.options.former_for);
+        let is_settled = |answer: &RemoveResponse| {
+            let settled = answer.settled_ms;
+            settled.is_none_or(|time| time >= former_for)
+        };
+        if !answers.iter().flatten().all(is_settled) {
+            let mut further = routes.owners(key, shared.options.replicas + STAND_INS_MAX);
+            further.retain(|member| candidates.iter().all(|asked| asked.name != member.name));
+            answers.extend(remove_from(&further).await);
+        }
         let mut answer = Err(ClientError::NoMember);
-        for answered in join_all(calls).await {
+        for answered in answers {
             match answered {
                 Ok(removed) => {
                     let had_it = removed.outcomes().any(|outcome| outcome == Outcome::Done);

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{hosts::Routes, transport::Space};
+use super::{
+    hosts::{Routes, STAND_INS_MAX},
+    transport::Space,
+};
 use crate::{members::Member, wire::Extent};
 
 pub(super) struct Wanted<'a> {
@@ -12,6 +15,11 @@ pub(super) struct Wanted<'a> {
     /// Who may have it, and was not found to lack it: the first one is asked
     /// next, or has it.
     candidates: Vec<Candidate<'a>>,
+    routes: &'a Routes,
+    /// How many of the members, in the order in which they own the key, are or
+    /// were candidates; and how many may become candidates.
+    ranks: usize,
+    ranks_max: usize,
     state: State,
 }
 
@@ -53,6 +61,9 @@ impl<'a> Wanted<'a> {
             key,
             owner: candidates.first().map(|first| first.member),
             candidates,
+            routes,
+            ranks: owners,
+            ranks_max: replicas + STAND_INS_MAX,
             state: State::Sought,
         }
     }
@@ -107,6 +118,26 @@ impl<'a> Wanted<'a> {
     pub(super) fn note_missing(&mut self, member: &Member) {
         self.candidates
             .retain(|candidate| candidate.member.name != member.name);
+    }
+
+    /// Makes the next owner a candidate as well: a member that should have the
+    /// object has taken over its keys a short while ago.
+    pub(super) fn seek_further(&mut self) {
+        if self.ranks == self.ranks_max {
+            return;
+        }
+        self.ranks += 1;
+        let ranked = self.routes.owners(&self.key, self.ranks);
+        let Some(&next) = ranked.get(self.ranks - 1) else {
+            return;
+        };
+        let mut candidates = self.candidates.iter();
+        if candidates.all(|candidate| candidate.member.name != next.name) {
+            self.candidates.push(Candidate {
+                member: next,
+                is_owner: false,
+            });
+        }
     }
 
     /// Takes out where the object is, so that it is sought again unless it is

@@ -103,6 +103,7 @@ impl node_server::Node for Service {
             objects: objects.collect(),
             life: node.life,
             epoch: node.epoch,
+            settled_ms: Some(millis(node.standing.settled())),
             ..Default::default()
         };
         if request.lease_ms > 0 && found.iter().any(Option::is_some) {
@@ -141,6 +142,7 @@ impl node_server::Node for Service {
         let request = request.into_inner();
         let node = Arc::clone(&self.0);
         node.check_batch(request.keys.len())?;
+        let settled_ms = Some(millis(node.standing.settled()));
         let mode = request.mode();
         if mode == Mode::Unspecified {
             let text = format!("{} is no mode of removal", request.mode);
@@ -157,7 +159,10 @@ impl node_server::Node for Service {
                 .map_err(|_| Status::internal("the removal was not carried out"))?,
             _ => remove(),
         };
-        Ok(Response::new(RemoveResponse { outcomes }))
+        Ok(Response::new(RemoveResponse {
+            outcomes,
+            settled_ms,
+        }))
     }
 
     async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {

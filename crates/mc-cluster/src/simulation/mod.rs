@@ -11,6 +11,7 @@
 //! objects are put and read, then restarts one after another. An oracle looks at
 //! every answer. A seed gives the same run each time.
 
+mod lone;
 mod network;
 mod nodes;
 mod registry;
@@ -19,8 +20,12 @@ mod witness;
 
 use std::{fmt, time::Duration};
 
-use tokio::{runtime::Builder, time::Instant};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::Instant,
+};
 
+pub use self::lone::{Answered, CallEnd, LoneNode};
 use crate::time::set_scene_start;
 
 /// How large a scene is.
@@ -75,6 +80,8 @@ pub struct SceneReport {
     pub kept_with_drain: f64,
     /// See `kept_with_drain`.
     pub kept_without_drain: f64,
+    /// What clients found of it that had started after the node was there again.
+    pub kept_for_newcomers: f64,
     /// From the silent death of a node to the last call that waited for it.
     pub silent_for: Duration,
     /// All calls, and the time that has passed on the clock of the scene.
@@ -92,17 +99,21 @@ pub struct SceneReport {
 /// Panics within a runtime of tokio, and if there is no memory for the nodes.
 #[must_use]
 pub fn simulate(plan: ScenePlan) -> SceneReport {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let runtime = runtime.expect("a runtime without input and output");
-    let report = runtime.block_on(async {
+    let report = runtime().block_on(async {
         set_scene_start(Some(Instant::now()));
         scene::play(plan).await
     });
     set_scene_start(None);
     report
+}
+
+/// Returns a runtime of this thread, whose clock jumps to what is next.
+fn runtime() -> Runtime {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.expect("a runtime without input and output")
 }
 
 impl ScenePlan {
@@ -148,9 +159,10 @@ impl fmt::Display for SceneReport {
             "hits: {first:.4} at first, {joins:.4} after joins, {failures:.4} after failures"
         )?;
         let (with, without) = (self.kept_with_drain, self.kept_without_drain);
+        let newcomers = self.kept_for_newcomers;
         writeln!(
             f,
-            "kept through restarts: {with:.4} with a drain, {without:.4} without"
+            "kept through restarts: {with:.4} with a drain, {newcomers:.4} for newcomers, {without:.4} without"
         )?;
         writeln!(
             f,
@@ -166,7 +178,13 @@ impl fmt::Display for SceneReport {
 }
 
 #[cfg(test)]
+#[path = "../../tests/programs/service_calls.rs"]
+mod service_calls;
+
+#[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     fn small(seed: u64) -> ScenePlan {
@@ -189,6 +207,7 @@ mod tests {
             assert_eq!(report.hits_at_first, 1.0);
             assert!(report.hits_after_joins > 0.999, "{report}");
             assert!(report.kept_with_drain > 0.99, "{report}");
+            assert!(report.kept_for_newcomers > 0.99, "{report}");
             assert!(report.kept_without_drain < 0.9, "{report}");
             assert!(
                 report.moved_by_join < report.moved_evenly + 0.01,
@@ -196,6 +215,20 @@ mod tests {
             );
             // Until its entry ends, which lasts ten seconds, and a call behind that.
             assert!(report.silent_for < Duration::from_secs(15), "{report}");
+        }
+    }
+
+    /// Inputs that reached something new when a fuzzer tried them.
+    #[test]
+    fn a_node_answers_as_it_was_told_whatever_the_calls_of_the_corpus() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/service_calls");
+        let files = fs::read_dir(corpus).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "the corpus is missing");
+        for file in files {
+            println!("{}", file.display());
+            service_calls::run(&fs::read(file).unwrap());
         }
     }
 

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     client::Connection,
+    limits::Limits,
     members::{Member, Members},
     node::{DrainOptions, NodeOptions, Service, Shared, drain, sweep},
     standing::{Moment, Standing},
@@ -30,16 +31,20 @@ use crate::{
 };
 
 /// The nodes, and what is between them and their clients.
+#[derive(Debug)]
 pub(super) struct Nodes {
     pub(super) network: Network,
     pub(super) registry: Registry,
     pub(super) oracle: Oracle,
     running: BTreeMap<String, Running>,
     bytes: u64,
+    /// Of each node.
+    limits: Limits,
     lives: u64,
 }
 
 /// One life of a node.
+#[derive(Debug)]
 struct Running {
     life: u64,
     shared: Arc<Shared>,
@@ -75,13 +80,19 @@ pub(super) fn address(name: &str) -> String {
 }
 
 impl Nodes {
-    pub(super) fn new(seed: u64, bytes: u64) -> Self {
+    pub(super) fn new(seed: u64, bytes: u64, limits: Limits) -> Self {
         Self {
             network: Network::new(seed),
             registry: Registry::new(),
             oracle: Oracle::default(),
             running: BTreeMap::new(),
             bytes,
+            limits: Limits {
+                put_deadline_max: PUT_DEADLINE,
+                put_margin: PUT_MARGIN,
+                lease_max: LEASE_MAX,
+                ..limits
+            },
             lives: 0,
         }
     }
@@ -102,9 +113,7 @@ impl Nodes {
         self.lives += 1;
         let mut options = NodeOptions::new(name, self.bytes);
         options.memory.pages = PagePolicy::Off;
-        options.limits.put_deadline_max = PUT_DEADLINE;
-        options.limits.put_margin = PUT_MARGIN;
-        options.limits.lease_max = LEASE_MAX;
+        options.limits = self.limits.clone();
         let standing = Arc::new(Standing::new(Moment::NEVER));
         let start = Instant::now();
         let clock = Clock::new(move || start.elapsed());

@@ -101,6 +101,8 @@ impl Registry {
     /// Returns what a client sees, each time so much later.
     pub(super) fn view(&self, delay: Duration) -> Members {
         let mut list = self.0.lock().list.subscribe();
+        // Those that are there already are news to the client.
+        list.mark_changed();
         let (view, members) = Members::parse("").expect("no members").channel();
         tokio::spawn(async move {
             while list.changed().await.is_ok() {

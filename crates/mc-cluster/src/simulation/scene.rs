@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     client::{Client, ClientOptions, Connection, Route},
+    limits::Limits,
     time::passed_in_scene,
     wire::{LookupRequest, ReserveRequest, reserve_request},
 };
@@ -35,6 +36,9 @@ struct Scene {
 /// Objects of one call of a client.
 const BATCH: usize = 256;
 
+/// Objects of one call while the nodes are filled: many for each of them.
+const FILL_BATCH: usize = 1 << 17;
+
 /// Nodes that join, one after another.
 const JOINS: usize = 3;
 
@@ -49,7 +53,11 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 pub(super) async fn play(plan: ScenePlan) -> SceneReport {
     let bytes = plan.objects.div_ceil(plan.nodes).max(64) * BYTES_PER_OBJECT;
-    let nodes = Nodes::new(plan.seed, bytes.next_multiple_of(4096) as u64);
+    let nodes = Nodes::new(
+        plan.seed,
+        bytes.next_multiple_of(4096) as u64,
+        Limits::default(),
+    );
     tokio::spawn(nodes.registry.clone().look());
     let clients = (0..plan.clients).map(|number| client(&nodes, number));
     let mut scene = Scene {
@@ -109,15 +117,18 @@ impl Scene {
             self.start_another();
         }
         sleep(SETTLED).await;
+        let last = self.plan.sample.min(self.plan.objects);
+        self.stored = self.put(self.plan.objects - last, FILL_BATCH).await;
         let before = self.nodes.network.calls();
-        self.stored = self.put(self.plan.objects).await;
+        let puts = self.put(last, BATCH).await;
+        let calls = self.nodes.network.calls();
+        self.report.calls_per_put = (calls - before) as f64 / puts.len() as f64;
+        self.stored.extend(puts);
         let puts = self.stored.len();
         if puts != self.plan.objects {
             let text = format!("{puts} of {} puts were taken", self.plan.objects);
             self.nodes.oracle.broken(text);
         }
-        let calls = self.nodes.network.calls();
-        self.report.calls_per_put = (calls - before) as f64 / puts as f64;
         let loads = self.nodes.objects();
         let mean = loads.iter().sum::<u64>() as f64 / loads.len() as f64;
         let of_mean = |load: Option<&u64>| load.copied().unwrap_or_default() as f64 / mean;
@@ -208,7 +219,7 @@ impl Scene {
             let end = Instant::now() + Duration::from_secs(14);
             while Instant::now() < end {
                 let (new, sample) = (self.plan.sample / 50, self.sample());
-                self.put(new.max(1)).await;
+                self.put(new.max(1), BATCH).await;
                 self.read(&sample[..sample.len().div_ceil(10)]).await;
                 sleep(Duration::from_millis(700)).await;
             }
@@ -279,7 +290,8 @@ impl Scene {
                 names.contains(owner)
             };
             let wanted: Vec<_> = present.into_iter().filter(is_theirs).collect();
-            for name in &names {
+            let mut newcomers = (0, 0);
+            for (place, name) in names.iter().enumerate() {
                 self.nodes.stop(name, self.clients.len(), drains).await;
                 sleep(Duration::from_millis(300)).await;
                 self.nodes.start(name);
@@ -287,12 +299,23 @@ impl Scene {
                 // Clients go on, and bring back what moved.
                 let is_its = |number: &&usize| route.owners(&key(**number), 1)[0].name == *name;
                 let its: Vec<_> = wanted.iter().filter(is_its).copied().collect();
+                // One that has seen nothing of this has its turn first, at every other node.
+                if place % 2 == 0 && matches!(drains, Drains::Yes) {
+                    let newcomer = client(&self.nodes, self.clients.len() + 1);
+                    sleep(SETTLED).await;
+                    newcomers.0 += self.read_by(&[newcomer], &its).await.len();
+                    newcomers.1 += its.len();
+                }
                 self.read(&its).await;
             }
             sleep(SETTLED).await;
             let kept = self.read(&wanted).await as f64 / wanted.len().max(1) as f64;
             match drains {
-                Drains::Yes => self.report.kept_with_drain = kept,
+                Drains::Yes => {
+                    self.report.kept_with_drain = kept;
+                    let (found, wanted) = newcomers;
+                    self.report.kept_for_newcomers = found as f64 / wanted.max(1) as f64;
+                }
                 Drains::No => self.report.kept_without_drain = kept,
             }
         }
@@ -304,7 +327,7 @@ impl Scene {
         self.report.calls = self.nodes.network.calls();
         self.report.digest = self.nodes.network.digest();
         self.report.time = passed_in_scene().unwrap_or_default();
-        self.report.broken = self.nodes.oracle.into_all();
+        self.report.broken = self.nodes.oracle.take_all();
         self.report
     }
 
@@ -333,14 +356,15 @@ impl Scene {
         self.read_all(&sample).await
     }
 
-    /// Puts new objects by all clients; returns those that were acknowledged.
-    async fn put(&mut self, count: usize) -> Vec<usize> {
+    /// Puts new objects by all clients, so many with one call; returns those that
+    /// were acknowledged.
+    async fn put(&mut self, count: usize, batch: usize) -> Vec<usize> {
         let numbers: Vec<_> = (self.objects..self.objects + count).collect();
         self.objects += count;
         let shares = numbers.chunks(count.div_ceil(self.clients.len()).max(1));
         let puts = shares.zip(&self.clients).map(async |(share, client)| {
             let mut stored = Vec::new();
-            for batch in share.chunks(BATCH) {
+            for batch in share.chunks(batch) {
                 let objects = batch.iter().map(|&number| (key(number), contents(number)));
                 let results = client.put_many(objects.collect()).await;
                 let done = batch
@@ -362,8 +386,12 @@ impl Scene {
     /// Reads objects by all clients; returns those that were found, with the
     /// bytes that they should have.
     async fn read_all(&self, numbers: &[usize]) -> Vec<usize> {
-        let shares = numbers.chunks(numbers.len().div_ceil(self.clients.len()).max(1));
-        let reads = shares.zip(&self.clients).map(async |(share, client)| {
+        self.read_by(&self.clients, numbers).await
+    }
+
+    async fn read_by(&self, clients: &[Client], numbers: &[usize]) -> Vec<usize> {
+        let shares = numbers.chunks(numbers.len().div_ceil(clients.len()).max(1));
+        let reads = shares.zip(clients).map(async |(share, client)| {
             let mut found = Vec::new();
             for batch in share.chunks(BATCH) {
                 let mut rest = batch;

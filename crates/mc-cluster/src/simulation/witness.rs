@@ -45,8 +45,18 @@ pub(super) struct Life {
 /// Ranges that nobody may write to but who has them.
 #[derive(Debug, Default)]
 struct Given {
-    puts: BTreeMap<u64, (Vec<Extent>, Instant)>,
-    leases: BTreeMap<u64, (Vec<Extent>, Instant)>,
+    puts: Holders,
+    leases: Holders,
+}
+
+/// Who has ranges, and until when.
+#[derive(Debug, Default)]
+struct Holders {
+    holders: BTreeMap<u64, (Vec<Extent>, Instant)>,
+    /// Exactly the ranges of the holders: begin and holder, and end. Those that
+    /// begin at different places have nothing in common, or a promise was broken
+    /// when the later one was given.
+    ranges: BTreeMap<(u64, u64), u64>,
 }
 
 impl Oracle {
@@ -54,7 +64,7 @@ impl Oracle {
         self.0.lock().push(what);
     }
 
-    pub(super) fn into_all(self) -> Vec<String> {
+    pub(super) fn take_all(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock())
     }
 }
@@ -86,7 +96,7 @@ impl Watched {
                 let text = format!("{name} gave put {} a range of {other}", item.put);
                 self.life.oracle.broken(text);
             }
-            given.puts.insert(item.put, (item.extents.clone(), until));
+            given.puts.insert(item.put, item.extents.clone(), until);
         }
     }
 
@@ -97,8 +107,11 @@ impl Watched {
         let until = Instant::now() + Duration::from_millis(answer.granted_ms);
         let objects = answer.objects.iter();
         let extents = objects.flat_map(|object| object.extents.iter().copied());
-        let lease = (extents.collect(), until);
-        self.given.lock().leases.insert(answer.lease, lease);
+        let extents = extents.collect();
+        self.given
+            .lock()
+            .leases
+            .insert(answer.lease, extents, until);
     }
 
     fn check_member(&self, what: &str) {
@@ -119,28 +132,52 @@ impl Given {
     /// Forgets what has ended. Leases end first here, where they are counted
     /// from a moment that is not earlier.
     fn end_late(&mut self, now: Instant) {
-        self.puts.retain(|_, (_, until)| now < *until);
-        self.leases.retain(|_, (_, until)| now < *until);
+        self.puts.end_late(now);
+        self.leases.end_late(now);
     }
 
     /// Returns who has a part of a range.
     fn overlap(&self, extents: &[Extent]) -> Option<String> {
-        let meets = |others: &[Extent]| {
-            others.iter().any(|other| {
-                let mut extents = extents.iter();
-                extents.any(|extent| {
-                    extent.address < other.address + other.bytes
-                        && other.address < extent.address + extent.bytes
-                })
-            })
-        };
-        let mut puts = self.puts.iter();
-        let mut leases = self.leases.iter();
-        let put = puts.find(|(_, (others, _))| meets(others));
-        let put = put.map(|(put, _)| format!("put {put}"));
+        let put = self.puts.overlap(extents);
+        let put = put.map(|put| format!("put {put}"));
         put.or_else(|| {
-            let lease = leases.find(|(_, (others, _))| meets(others));
-            lease.map(|(lease, _)| format!("lease {lease}"))
+            let lease = self.leases.overlap(extents);
+            lease.map(|lease| format!("lease {lease}"))
+        })
+    }
+}
+
+impl Holders {
+    fn insert(&mut self, holder: u64, extents: Vec<Extent>, until: Instant) {
+        for extent in &extents {
+            let end = extent.address + extent.bytes;
+            self.ranges.insert((extent.address, holder), end);
+        }
+        self.holders.insert(holder, (extents, until));
+    }
+
+    fn remove(&mut self, holder: u64) {
+        let Some((extents, _)) = self.holders.remove(&holder) else {
+            return;
+        };
+        for extent in extents {
+            self.ranges.remove(&(extent.address, holder));
+        }
+    }
+
+    fn end_late(&mut self, now: Instant) {
+        let late = self.holders.iter().filter(|(_, (_, until))| *until <= now);
+        let late: Vec<_> = late.map(|(holder, _)| *holder).collect();
+        late.into_iter().for_each(|holder| self.remove(holder));
+    }
+
+    /// Returns who has a part of a range.
+    fn overlap(&self, extents: &[Extent]) -> Option<u64> {
+        extents.iter().find_map(|extent| {
+            let end = extent.address + extent.bytes;
+            let before = self.ranges.range(..(end, 0)).next_back()?;
+            let (&(_, holder), &other_end) = before;
+            (extent.address < other_end).then_some(holder)
         })
     }
 }
@@ -171,7 +208,7 @@ impl Node for Watched {
             .collect();
         let answer = self.service.commit(request).await?;
         for (put, outcome) in puts.into_iter().zip(answer.get_ref().outcomes()) {
-            self.given.lock().puts.remove(&put);
+            self.given.lock().puts.remove(put);
             if outcome == Outcome::Done {
                 self.check_member("a put was committed");
             }
@@ -186,7 +223,7 @@ impl Node for Watched {
         let puts = request.get_ref().puts.clone();
         let answer = self.service.abort(request).await?;
         let mut given = self.given.lock();
-        puts.iter().for_each(|put| drop(given.puts.remove(put)));
+        puts.into_iter().for_each(|put| given.puts.remove(put));
         drop(given);
         Ok(answer)
     }
@@ -208,8 +245,8 @@ impl Node for Watched {
         let answer = self.service.release(request).await?;
         let mut given = self.given.lock();
         leases
-            .iter()
-            .for_each(|lease| drop(given.leases.remove(lease)));
+            .into_iter()
+            .for_each(|lease| given.leases.remove(lease));
         drop(given);
         Ok(answer)
     }

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    NODE_BYTES, calls, commit, contents, item, lookup, members, refusal, reserve, runtime, start,
-    stats, write_request,
+    NODE_BYTES, calls, commit, contents, item, lookup, members, refusal, reserve, runtime, soon,
+    start, stats, write_request,
 };
 use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Client, ClientOptions, DrainOptions, Member, Members, Node,
+    client::Route,
     wire::{CommitRequest, Outcome, ReserveRequest, commit_request},
 };
 use tonic::Code;
@@ -53,6 +54,46 @@ fn objects_of_a_node_that_stops_are_found_on_the_others() {
             assert_eq!(objects, replicas as u64 * 121, "as many copies as before");
         });
     }
+}
+
+#[test]
+fn what_a_node_moved_away_is_found_by_clients_that_start_when_it_is_back() {
+    runtime().block_on(async {
+        let (a, mut b, c) = (start("a").await, start("b").await, start("c").await);
+        let before = members(&[("a", &a), ("b", &b), ("c", &c)]);
+        let client = Client::new(before.clone(), ClientOptions::default());
+        let keys: Vec<_> = (0..120).map(key).collect();
+        for key in &keys {
+            let bytes = contents(key.as_bytes(), 100);
+            assert_eq!(client.put(key.as_bytes(), bytes).await.unwrap(), 1);
+        }
+        let moved = b.drain(DrainOptions::new(before)).await.moved_objects;
+        assert!(moved > 20, "{moved}");
+        b.stop().await;
+        let b = start("b").await;
+        let after = members(&[("a", &a), ("b", &b), ("c", &c)]);
+        let route = Route::new(after.now());
+        let is_moved = |key: &&String| route.owners(key.as_bytes(), 1)[0].name == "b";
+        let removed = keys.iter().find(is_moved).unwrap();
+        let start = || Client::new(after.clone(), ClientOptions::default());
+        let mut options = ClientOptions::default();
+        options.former_for = Duration::ZERO;
+        let looks_nowhere_else = Client::new(after.clone(), options);
+        let found = looks_nowhere_else.get(removed.as_bytes()).await;
+        assert_eq!(found.unwrap(), None, "its owner has nothing");
+        // What is removed is removed there as well.
+        assert!(start().remove(removed.as_bytes()).await.unwrap());
+        assert_eq!(start().get(removed.as_bytes()).await.unwrap(), None);
+        let kept: Vec<_> = keys.iter().filter(|&key| key != removed).collect();
+        let newcomer = start();
+        let found = newcomer.get_prefix(&kept).await.unwrap();
+        let expected = kept.iter().map(|key| contents(key.as_bytes(), 100));
+        assert_eq!(found, expected.collect::<Vec<_>>());
+        // They are with their owner again.
+        let are_back = async || newcomer.counts().promoted == moved - 1;
+        soon("all are back", Duration::from_secs(10), are_back).await;
+        assert_eq!(b.store().stats().objects, moved - 1);
+    });
 }
 
 #[test]
