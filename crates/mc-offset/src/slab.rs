@@ -207,9 +207,12 @@ pub(crate) fn fit<T>(table: &mut Vec<T>) {
         table.shrink_to_fit();
         return;
     }
-    let mut fitting = Vec::with_capacity(table.len());
-    fitting.append(table);
-    *table = fitting;
+    let mut fitting = Vec::new();
+    // Where there is no memory for a small one, the large one stays.
+    if fitting.try_reserve_exact(table.len()).is_ok() {
+        fitting.append(table);
+        *table = fitting;
+    }
 }
 
 impl<T> Index<u32> for Slab<T> {
