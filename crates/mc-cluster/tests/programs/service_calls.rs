@@ -11,10 +11,10 @@ use bytes::Bytes;
 use mc_cluster::{
     simulation::{Answered, CallEnd, LoneNode},
     wire::{
-        AbortRequest, CommitRequest, CommitResponse, Extent, LookupRequest, LookupResponse,
-        Outcome, ReadRequest, ReadResponse, ReleaseRequest, RemoveRequest, RemoveResponse,
-        ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest, WriteResponse,
-        commit_request, remove_request::Mode, reserve_request,
+        AbortRequest, AbortResponse, CommitRequest, CommitResponse, Extent, LookupRequest,
+        LookupResponse, Outcome, ReadRequest, ReadResponse, ReleaseRequest, RemoveRequest,
+        RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest,
+        WriteResponse, commit_request, remove_request::Mode, reserve_request,
     },
 };
 use prost::Message;
@@ -304,7 +304,8 @@ struct Model {
 struct Written {
     key: Bytes,
     bytes: Vec<Option<u8>>,
-    is_committed: bool,
+    /// Whether it was committed or given up.
+    is_over: bool,
 }
 
 struct Stored {
@@ -336,6 +337,7 @@ impl Model {
         match call.method {
             "Reserve" => self.check_reserve(&known(asked), &known(told)),
             "Commit" => self.check_commit(&known(asked), &known(told)),
+            "Abort" => self.check_abort(&known(asked), &known(told)),
             "Lookup" => self.check_lookup(known(asked), &known(told)),
             "Remove" => self.check_remove(known(asked), &known(told)),
             "Stats" => self.check_stats(&known(told)),
@@ -356,7 +358,7 @@ impl Model {
             let written = Written {
                 key: item.key.clone(),
                 bytes: vec![None; usize::try_from(item.bytes).expect("less than the memory")],
-                is_committed: false,
+                is_over: false,
             };
             let before = self.puts.insert(given.put, written);
             assert!(before.is_none(), "put {} was given out twice", given.put);
@@ -383,9 +385,8 @@ impl Model {
                 );
                 continue;
             };
-            if put.is_committed {
-                let is_refused = !is_done;
-                assert!(is_refused, "put {} was written after its commit", chunk.put);
+            if put.is_over {
+                assert!(!is_done, "put {} was written after its end", chunk.put);
                 continue;
             }
             let offset = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
@@ -409,8 +410,8 @@ impl Model {
                 .puts
                 .get_mut(&item.put)
                 .expect("a put that was given out");
-            assert!(!put.is_committed, "put {} was committed twice", item.put);
-            put.is_committed = true;
+            assert!(!put.is_over, "put {} was committed after its end", item.put);
+            put.is_over = true;
             let is_known = put.bytes.iter().all(Option::is_some);
             if let (Some(checksum), true, true) = (item.checksum, item.is_compared, is_known) {
                 assert_eq!(checksum, put.checksum(), "it was to be compared");
@@ -420,6 +421,19 @@ impl Model {
                 checksum: item.checksum,
             };
             self.objects.insert(put.key.clone(), Rc::new(stored));
+        }
+    }
+
+    fn check_abort(&mut self, request: &AbortRequest, answer: &AbortResponse) {
+        assert_eq!(answer.outcomes.len(), request.puts.len());
+        for (number, outcome) in request.puts.iter().zip(answer.outcomes()) {
+            if outcome != Outcome::Done {
+                continue;
+            }
+            let put = self.puts.get_mut(number);
+            let put = put.expect("a put that was given out");
+            assert!(!put.is_over, "put {number} was given up after its end");
+            put.is_over = true;
         }
     }
 

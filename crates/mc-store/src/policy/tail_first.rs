@@ -33,6 +33,10 @@ impl Policy for TailFirst {
         self.lru.used(id);
     }
 
+    fn used_all(&mut self, ids: &[ObjectId]) {
+        self.lru.used_all(ids);
+    }
+
     fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
         self.lru.remove(id, key_hash, why);
     }
