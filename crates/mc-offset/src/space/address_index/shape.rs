@@ -181,27 +181,48 @@ impl AddressIndex {
         }
     }
 
-    /// Carries what changed in a node over to those above it, as far as something
-    /// has changed.
+    /// Carries what changed in a node over to those above it.
     #[inline]
     pub(super) fn refresh_up(&mut self, from: u32) {
         if !self.planes.is_empty() {
             self.refresh_planes(from);
         }
+        let Lane {
+            node: parent,
+            place,
+        } = self.node(from).lane;
+        if parent == NIL {
+            return;
+        }
+        // Whether something has changed is as good as random: it is written.
+        let entry = self.summary(from);
+        let node = &mut self.nodes[parent as usize];
+        node.put(place as usize, entry);
+        if node.lane != Lane::NONE {
+            self.refresh_above(parent);
+        }
+    }
+
+    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
+    /// something has changed.
+    fn refresh_above(&mut self, from: u32) {
         let mut at = from;
-        while self.node(at).lane != Lane::NONE {
+        loop {
             steps::note(1);
             let Lane {
                 node: parent,
                 place,
             } = self.node(at).lane;
-            let entry = self.summary(at);
-            let node = &mut self.nodes[parent as usize];
-            // Whether it has changed in the first parent is as good as random: it is written.
-            if at != from && node.entry(place as usize) == entry {
+            if parent == NIL {
                 return;
             }
-            node.put(place as usize, entry);
+            let entry = self.summary(at);
+            let node = &mut self.nodes[parent as usize];
+            let place = place as usize;
+            if node.entry(place) == entry {
+                return;
+            }
+            node.put(place, entry);
             at = parent;
         }
     }
