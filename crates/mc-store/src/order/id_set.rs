@@ -1,5 +1,8 @@
 //! A set of object ids, a bit each.
 
+#[cfg(test)]
+mod tests;
+
 use crate::policy::ObjectId;
 
 /// Ids of objects, which are small and dense. Takes no memory when it is empty.
@@ -48,26 +51,4 @@ impl IdSet {
 #[inline]
 const fn bit(id: ObjectId) -> u64 {
     1 << (id.0 % 64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_holds_what_was_inserted_and_takes_nothing_when_it_is_empty() {
-        let mut set = IdSet::default();
-        let ids = [ObjectId(0), ObjectId(63), ObjectId(64), ObjectId(1000)];
-        for id in ids.into_iter().rev().chain(ids) {
-            set.insert(id);
-        }
-        assert!(set.iter().eq(ids));
-        assert!(!set.has(ObjectId(1)) && !set.has(ObjectId(5000)));
-        for id in ids {
-            assert!(set.has(id));
-            set.remove(id);
-            set.remove(id);
-        }
-        assert_eq!((set.iter().count(), set.words.capacity()), (0, 0));
-    }
 }
