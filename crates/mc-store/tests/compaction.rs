@@ -24,7 +24,7 @@ use common::{mount_local, mount_sizes, pool};
 use mc_segment::{PlacedBuffer, SegmentId, Strategy};
 use mc_store::{
     Compaction, Copier, CopyFailed, EventKind, Eviction, NotABudget, ObjectStore, PutError,
-    PutRequest, Removal, StoreOptions, StoreOptionsError,
+    PutRequest, Quota, Removal, StoreOptions, StoreOptionsError,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -53,7 +53,20 @@ fn contents(number: u64, size: u64) -> Vec<u8> {
 }
 
 fn put(store: &ObjectStore, number: u64, size: u64) -> Result<(), PutError> {
-    let mut put = store.put(&number.to_be_bytes(), &PutRequest::new(size))?;
+    put_for(store, number, size, None)
+}
+
+fn put_for(
+    store: &ObjectStore,
+    number: u64,
+    size: u64,
+    tenant: Option<&str>,
+) -> Result<(), PutError> {
+    let request = PutRequest {
+        tenant,
+        ..PutRequest::new(size)
+    };
+    let mut put = store.put(&number.to_be_bytes(), &request)?;
     for replica in put.replicas_mut().iter_mut() {
         if replica.is_local() {
             replica.write_at(0, &contents(number, size)).unwrap();
@@ -148,6 +161,30 @@ fn what_is_used_pinned_or_not_the_stores_stays_where_it_is() {
     assert_eq!(lease(3).descriptors(), timed_at);
     assert_eq!(lease(5).descriptors(), pinned_at);
     for number in [1, 3, 5] {
+        check(&store, number, SEGMENT / 10);
+    }
+}
+
+#[test]
+fn what_may_not_leave_is_moved_all_the_same() {
+    let store = local(&[SEGMENT], options(1.0));
+    let guaranteed = Quota {
+        guaranteed: SEGMENT / 2,
+        most: None,
+    };
+    store.tenant("owner", guaranteed).unwrap();
+    for number in 0..10 {
+        let tenant = (number % 2 == 1).then_some("owner");
+        put_for(&store, number, SEGMENT / 10, tenant).unwrap();
+    }
+    for number in (0..10_u64).step_by(2) {
+        store
+            .remove(&number.to_be_bytes(), Removal::IfIdle)
+            .unwrap();
+    }
+    put(&store, 100, SEGMENT * 3 / 10).unwrap();
+    assert_eq!(store.stats().on_demand.objects, 0);
+    for number in (1..10).step_by(2) {
         check(&store, number, SEGMENT / 10);
     }
 }

@@ -235,10 +235,13 @@ impl Room<'_> {
         u32::try_from(nodes.min(NODES_VISITED_MAX)).unwrap_or(u32::MAX)
     }
 
-    /// Returns whether something can be moved where the next in order are.
+    /// Returns whether something can be moved where the next in order are, as far
+    /// as they tell.
+    ///
+    /// Where nobody may leave, those that stay may be moved nevertheless.
     pub(super) fn can_move(&self, next: &[Object]) -> bool {
         let mut buffers = next.iter().flat_map(Object::replicas);
-        buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
+        next.is_empty() || buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
     }
 
     /// Returns the segments that a plan may be about.

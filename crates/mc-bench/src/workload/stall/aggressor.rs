@@ -165,6 +165,8 @@ fn moving_bytes(number: u64) -> u64 {
 /// Puts that may move a byte for each that they store, until one of them does, into memory of this process that
 /// is full: beside small objects, which are pinned, of large ones of
 /// different sizes, of which every other has left.
+///
+/// A call ends after [`MOVING`] puts also where none has moved.
 fn put_that_moves(objects: usize) -> Attack {
     let small = objects.saturating_sub(MOVING) as u64;
     let options = StoreOptions {
@@ -199,9 +201,12 @@ fn put_that_moves(objects: usize) -> Attack {
         let store = store.clone();
         move |_| {
             let moved = store.stats().moved;
-            while store.stats().moved == moved {
+            for _ in 0..MOVING {
                 commit(put(&store, &key(next), moving_bytes(next)));
                 next += 1;
+                if store.stats().moved != moved {
+                    break;
+                }
             }
             true
         }
@@ -377,4 +382,15 @@ fn key(number: u64) -> [u8; 32] {
     let mut key = [0xA5; 32];
     key[..8].copy_from_slice(&number.to_le_bytes());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_end_although_the_victim_has_done_its_last_read() {
+        let Attack { mut call, .. } = put_that_moves(1_000);
+        assert!((0..200).all(|number| call(number)));
+    }
 }

@@ -1,3 +1,5 @@
+//! The set of ids against what was inserted and removed.
+
 use super::*;
 
 #[test]
