@@ -24,6 +24,7 @@ mod report;
 mod sbom;
 mod semver;
 mod simulate;
+mod simulators;
 mod soak;
 mod supply;
 mod tidy;
@@ -134,6 +135,12 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "20000")]
         objects: u32,
     },
+    /// Replay a trace in two simulators, too, and want the same hits (needs the network for them)
+    Simulators {
+        /// A trace of prompts, sorted by time; without it the one that is shipped
+        #[arg(long, value_name = "FILE")]
+        trace: Option<PathBuf>,
+    },
     /// Check the files that deploy nodes, and the dashboard against a Prometheus that scrapes one
     Deploy,
     /// Compile and run the programs in C, C++ and Python
@@ -179,6 +186,7 @@ fn main() -> anyhow::Result<()> {
             nodes,
             objects,
         } => simulate::run(seeds, nodes, objects),
+        Task::Simulators { trace } => simulators::run(trace),
         Task::Deploy => deploy::run(),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),

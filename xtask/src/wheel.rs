@@ -114,7 +114,7 @@ fn maturin(shell: &Shell, python: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Makes an empty environment and returns its interpreter.
-fn environment(shell: &Shell, python: &str, name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn environment(shell: &Shell, python: &str, name: &str) -> anyhow::Result<PathBuf> {
     let directory = root().join(OUT).join(name);
     cmd!(shell, "{python} -m venv --clear {directory}")
         .quiet()
