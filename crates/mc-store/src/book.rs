@@ -111,17 +111,23 @@ impl Book {
     pub(crate) fn reserved(
         &self,
         pool: &SegmentPool,
-        put: u64,
         pending: &Pending,
         space: &[PlacedBuffer],
     ) -> Result<Position, NotWritten> {
         self.tell_segments(pool)?;
-        self.append(&Record::Reserved(Reservation {
-            put,
+        let places = places(space);
+        let position = self.append(&self.reservation(pending, places.clone()))?;
+        pending.set_told(places);
+        Ok(position)
+    }
+
+    fn reservation<'a>(&self, pending: &'a Pending, places: Places) -> Record<'a> {
+        Record::Reserved(Reservation {
+            put: pending.number(),
             key: pending.key(),
             deadline: self.wall_time(pending.deadline()),
-            places: places(space),
-        }))
+            places,
+        })
     }
 
     /// Tells that the space of a put, or one that was reserved for another
@@ -235,17 +241,11 @@ impl Book {
         }
     }
 
-    /// Returns the record of a put as it is, if it has space.
+    /// Returns the record of a put, if its space was written down; also of one that is over: its end
+    /// has a later record.
     pub(crate) fn pending_record<'a>(&self, pending: &'a Pending) -> Option<Record<'a>> {
-        let space = pending.space();
-        (!space.is_empty()).then(|| {
-            Record::Reserved(Reservation {
-                put: pending.number(),
-                key: pending.key(),
-                deadline: self.wall_time(pending.deadline()),
-                places: places(space.iter()),
-            })
-        })
+        let places = pending.told()?.clone();
+        Some(self.reservation(pending, places))
     }
 
     /// Tells of segments that came, went or changed since the last time.

@@ -77,8 +77,9 @@ impl Shared {
         for tenant in self.tenants.all() {
             compaction.write(&tenant_record(&tenant))?;
         }
-        // What is read from here on was so after the compaction began. A put whose deadline passes
-        // meanwhile goes into limbo: so those in flight come first, and it is written twice at worst.
+        // What is read from here on was so after the compaction began. A put that ends meanwhile has a
+        // later record of that. One whose deadline passes goes into limbo: so those in flight come
+        // first, and it is written twice at worst.
         for pending in self.index.in_flight() {
             if let Some(record) = book.pending_record(&pending) {
                 compaction.write(&record)?;

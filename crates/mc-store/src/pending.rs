@@ -2,6 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use parking_lot::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
-use crate::{clock::Moment, policy::ObjectId, tenants::Charge};
+use crate::{clock::Moment, journal::Places, policy::ObjectId, tenants::Charge};
 
 /// A put that is neither committed nor over, shared by the one who puts and
 /// the index, so that the store can take the space back from one who is lost.
@@ -22,6 +23,9 @@ pub(crate) struct Pending {
     number: u64,
     begun: Moment,
     deadline: Moment,
+    /// Where its space is, once the journal knows it: to be read without waiting
+    /// for those who use the space.
+    told: OnceLock<Places>,
     /// Locked by whoever uses the space for as long as that takes. Those who
     /// take it back do not wait for them: they come again.
     space: RwLock<Space>,
@@ -80,6 +84,7 @@ impl Pending {
             number,
             begun,
             deadline,
+            told: OnceLock::new(),
             space: RwLock::new(Space::Held(Held::default())),
         }
     }
@@ -95,6 +100,17 @@ impl Pending {
 
     pub(crate) fn deadline(&self) -> Moment {
         self.deadline
+    }
+
+    /// Returns where its space is, if that was written down.
+    pub(crate) fn told(&self) -> Option<&Places> {
+        self.told.get()
+    }
+
+    /// Remembers what the journal was told of its space.
+    pub(crate) fn set_told(&self, places: Places) {
+        let is_first = self.told.set(places).is_ok();
+        debug_assert!(is_first, "space is found once");
     }
 
     /// Hands over the space that was found, unless the deadline has passed

@@ -134,7 +134,7 @@ impl Shared {
             if pending.is_over() {
                 return Ok(());
             }
-            let reserved = book.reserved(&self.pool, pending.number(), pending, &held.buffers);
+            let reserved = book.reserved(&self.pool, pending, &held.buffers);
             pending.hold(held);
             reserved
         };

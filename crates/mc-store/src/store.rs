@@ -22,8 +22,9 @@ use crate::{
     lease::Lease,
     ledger::Account,
     limbo::{Kept, KeptSpace, Limbo},
+    object::Object,
     options::StoreOptions,
-    order::Order,
+    order::{Order, SLICE},
     policy::Policy,
     request::TermsTable,
     shared::{Counts, Shared},
@@ -236,8 +237,20 @@ impl ObjectStore {
     ///
     /// A [`RemoveError`]; nothing has changed then.
     pub fn remove(&self, key: &[u8], removal: Removal) -> Result<(), RemoveError> {
+        let now = self.shared.now();
+        let object = self.take_to_remove(key, removal, now)?;
+        self.shared.let_go([object], Cause::Removed, now);
+        Ok(())
+    }
+
+    /// Takes an object for leaving, as the way to remove it demands.
+    fn take_to_remove(
+        &self,
+        key: &[u8],
+        removal: Removal,
+        now: Moment,
+    ) -> Result<Object, RemoveError> {
         let shared = &*self.shared;
-        let now = shared.now();
         let hashed = shared.index.hash(key);
         let object = shared.find(hashed, now).ok_or(RemoveError::NotStored)?;
         let taken = match removal {
@@ -260,8 +273,7 @@ impl ObjectStore {
             };
             shared.limbo.keep(until, kept);
         }
-        shared.let_go([object], Cause::Removed, now);
-        Ok(())
+        Ok(object)
     }
 
     /// Removes several objects; returns how each went.
@@ -270,8 +282,17 @@ impl ObjectStore {
         keys: &[K],
         removal: Removal,
     ) -> Vec<Result<(), RemoveError>> {
-        let remove = |key: &K| self.remove(key.as_ref(), removal);
-        keys.iter().map(remove).collect()
+        let now = self.shared.now();
+        let mut results = Vec::with_capacity(keys.len());
+        for slice in keys.chunks(SLICE) {
+            let mut leaving = Vec::with_capacity(slice.len());
+            for key in slice {
+                let taken = self.take_to_remove(key.as_ref(), removal, now);
+                results.push(taken.map(|object| leaving.push(object)));
+            }
+            self.shared.let_go(leaving, Cause::Removed, now);
+        }
+        results
     }
 
     /// Keeps an object from being evicted until it is unpinned; returns whether

@@ -270,6 +270,39 @@ fn compactions_keep_what_there_is() {
 }
 
 #[test]
+fn a_compaction_waits_for_nobody_who_writes_and_knows_what_he_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let options = StoreOptions {
+        journal: JournalOptions {
+            file_bytes: 4_096,
+            compact_bytes: 1,
+            ..JournalOptions::default()
+        },
+        ..StoreOptions::default()
+    };
+    let store = open_with(at, options.clone()).store;
+    mount(&store, at, 1..=1);
+    let mut large = store
+        .put(b"large", &PutRequest::new(SEGMENT_BYTES / 2))
+        .unwrap();
+    let mut written = large.replicas_mut();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut number = 0_u32;
+    while !store.directory().unwrap().join("snapshot").exists() {
+        assert!(Instant::now() < deadline, "no compaction came");
+        put(&store, &number.to_le_bytes(), &PutRequest::new(1_000)).unwrap();
+        number += 1;
+    }
+    copy_of_directory(&store, at);
+    let again = open_with(&at.join("copy"), options).store;
+    let all = PutRequest::new(SEGMENT_BYTES);
+    assert!(again.put(b"all", &all).is_err(), "the range is taken");
+    put(&again, b"half", &PutRequest::new(SEGMENT_BYTES / 2)).unwrap();
+    written[0].write_at(0, b"bytes").unwrap();
+}
+
+#[test]
 fn bytes_that_are_not_those_of_the_commit_are_a_miss_and_an_event() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
