@@ -1764,8 +1764,8 @@ enum mc_status mc_store_mount(struct mc_store store,
 // Unmounts a segment, and tells `visit`, unless that is null, which objects that cost a replica.
 //
 // Leases of its objects stay, and cannot read there any more. Any thread may call this. Fails with
-// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then, of which events tell
-// alone, nobody begins to read there, and a second call ends the unmount. Fails also with
+// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then and nobody begins to
+// read there; a second call ends the unmount, and visits what this one would have. Fails also with
 // `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_STALE_HANDLE` or
 // `MC_STATUS_OTHER_PROCESS`; nothing changed then.
 //

@@ -149,8 +149,8 @@ pub unsafe extern "C" fn mc_store_mount(
 /// Unmounts a segment, and tells `visit`, unless that is null, which objects that cost a replica.
 ///
 /// Leases of its objects stay, and cannot read there any more. Any thread may call this. Fails with
-/// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then, of which events tell
-/// alone, nobody begins to read there, and a second call ends the unmount. Fails also with
+/// `MC_STATUS_BUSY` while bytes in it are read or written: its objects are gone then and nobody begins to
+/// read there; a second call ends the unmount, and visits what this one would have. Fails also with
 /// `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_WRONG_STATE`, `MC_STATUS_STALE_HANDLE` or
 /// `MC_STATUS_OTHER_PROCESS`; nothing changed then.
 ///
@@ -166,15 +166,8 @@ pub unsafe extern "C" fn mc_store_unmount(
 ) -> Status {
     run(|| {
         let id = id.id();
-        let unmounted = store.with(|store| match store.pool().state(id) {
-            // It was busy when it was unmounted; its objects are gone since.
-            Some(SegmentState::Unmounting) => {
-                store.pool().finish_unmount(id)?;
-                Ok(None)
-            }
-            _ => Ok(Some(store.unmount(id)?)),
-        })?;
-        let (Some(visit), Some(unmounted)) = (visit, unmounted) else {
+        let unmounted = store.with(|store| Ok(store.unmount(id)?))?;
+        let Some(visit) = visit else {
             return Ok(());
         };
         for key in &unmounted.lost {

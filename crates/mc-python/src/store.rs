@@ -345,7 +345,8 @@ impl Store {
     }
 
     /// Unmounts a segment. Returns the keys of the objects that are lost with it, and those that have fewer
-    /// replicas than were asked for now: a dict of `lost` and `survivors`.
+    /// replicas than were asked for now: a dict of `lost` and `survivors`. Where it is busy, a second call
+    /// ends the unmount and returns both.
     fn unmount<'py>(&self, py: Python<'py>, id: u128) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
         let unmounted = py.detach(|| store.unmount(SegmentId(id)));

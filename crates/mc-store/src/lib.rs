@@ -48,6 +48,7 @@ mod stats;
 mod store;
 mod sync;
 mod tenants;
+mod unmounted;
 mod uses;
 
 #[cfg(feature = "metrics")]
@@ -66,7 +67,7 @@ pub use crate::{
     events::{Event, EventKind, Events},
     idle::IdleCompactor,
     lease::Lease,
-    moves::{Moved, UnderReplicated, Unmounted},
+    moves::Moved,
     open::{Opened, StoreOpenError},
     options::{Eviction, PolicyKind, StoreOptions, Watermarks},
     pending::{InFlight, PutSpace, PutSpaceMut},
@@ -76,6 +77,7 @@ pub use crate::{
     stats::{Cause, Counted, Histogram, Refusals, StoreStats, TenantStats},
     store::{ObjectStore, Removal},
     tenants::Quota,
+    unmounted::{UnderReplicated, Unmounted},
 };
 
 /// The protocols between threads by themselves, for `tests/loom.rs`.

@@ -19,6 +19,7 @@ use crate::{
     policy::ObjectId,
     shared::Shared,
     tenants::Charge,
+    unmounted::{UnderReplicated, Unmounted},
 };
 
 /// What moving the objects of a segment did.
@@ -32,28 +33,6 @@ pub struct Moved {
     /// Keys of the objects that still have a replica in the segment: there was
     /// no room elsewhere that the terms of their puts allow, or they are leased.
     pub left: Vec<Box<[u8]>>,
-}
-
-/// What an unmount did to the objects of a segment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unmounted {
-    /// Keys of the objects whose last replica was in the segment.
-    pub lost: Vec<Box<[u8]>>,
-    /// Keys of the objects that have fewer replicas than were asked for now.
-    pub survivors: Vec<UnderReplicated>,
-}
-
-/// An object with fewer readable replicas than its put asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnderReplicated {
-    /// The key.
-    pub key: Box<[u8]>,
-    /// Replicas that can be read.
-    pub readable: u32,
-    /// Replicas that were asked for.
-    pub wanted: u32,
 }
 
 impl ObjectStore {
@@ -188,6 +167,10 @@ impl ObjectStore {
 
     /// Unmounts a segment in both steps, and says which objects that cost.
     ///
+    /// If the second step ends with [`Busy`](TransitionError::Busy), the objects
+    /// are gone and the segment is not. Call again when the accesses are over;
+    /// that call says what this one would have.
+    ///
     /// # Errors
     ///
     /// As those of [`begin_unmount`](mc_segment::SegmentPool::begin_unmount) and
@@ -195,23 +178,23 @@ impl ObjectStore {
     pub fn unmount(&self, id: SegmentId) -> Result<Unmounted, TransitionError> {
         let shared = &*self.shared;
         let inside = shared.ids_in(id);
-        shared.pool.begin_unmount(id)?;
-        let mut unmounted = Unmounted {
-            lost: shared.drop_unreadable(),
-            survivors: Vec::new(),
+        let begun = shared.pool.begin_unmount(id);
+        let earlier = shared.unfinished.lock().remove(&id);
+        let unmounted = match (begun, earlier) {
+            (Ok(()), _) => shared.lose(inside),
+            (Err(_), Some(earlier)) => earlier,
+            (Err(error), None) => return Err(error),
         };
-        for object in inside.into_iter().filter_map(|id| shared.index.object(id)) {
-            let (readable, wanted) = (readable(&object), object.terms.replicas.count);
-            if readable > 0 && readable < wanted {
-                unmounted.survivors.push(UnderReplicated {
-                    key: object.key().into(),
-                    readable,
-                    wanted,
-                });
+        let finished = shared.pool.finish_unmount(id);
+        match finished {
+            Ok(()) => Ok(unmounted),
+            Err(error) => {
+                if matches!(error, TransitionError::Busy { .. }) {
+                    shared.unfinished.lock().insert(id, unmounted);
+                }
+                Err(error)
             }
         }
-        shared.pool.finish_unmount(id)?;
-        Ok(unmounted)
     }
 }
 
@@ -231,6 +214,26 @@ impl Shared {
             }
         });
         ids
+    }
+
+    /// Drops what cannot be read any more, and says so; of the objects in a
+    /// segment that is being unmounted, also which have replicas elsewhere.
+    fn lose(&self, inside: Vec<ObjectId>) -> Unmounted {
+        let mut unmounted = Unmounted {
+            lost: self.drop_unreadable(),
+            survivors: Vec::new(),
+        };
+        for object in inside.into_iter().filter_map(|id| self.index.object(id)) {
+            let (readable, wanted) = (readable(&object), object.terms.replicas.count);
+            if readable > 0 && readable < wanted {
+                unmounted.survivors.push(UnderReplicated {
+                    key: object.key().into(),
+                    readable,
+                    wanted,
+                });
+            }
+        }
+        unmounted
     }
 
     pub(crate) fn drop_unreadable(&self) -> Vec<Box<[u8]>> {

@@ -1,8 +1,11 @@
 //! What the clones of a store share, and the steps that several calls are made of.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
-use mc_segment::SegmentPool;
+use mc_segment::{SegmentId, SegmentPool};
 use parking_lot::Mutex;
 
 use crate::{
@@ -21,6 +24,7 @@ use crate::{
     request::{PutRequest, TermsTable},
     stats::Cause,
     tenants::Tenants,
+    unmounted::Unmounted,
 };
 
 /// The parts of a store, each with locks of its own.
@@ -44,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
     /// The huge object that others leave for. Taken last and alone.
     pub(crate) passed_over: Mutex<PassedOver>,
+    /// What unmounts have done that could not be finished. Taken alone.
+    pub(crate) unfinished: Mutex<HashMap<SegmentId, Unmounted>>,
     /// No put in flight has an earlier deadline, a [`Moment`]: a hint, so
     /// `Relaxed`.
     pub(crate) deadline_min: AtomicU64,

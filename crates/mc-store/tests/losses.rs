@@ -4,11 +4,15 @@
 
 mod common;
 
-use common::objects::{
-    all_options, assert_all_space_is_of_objects, left, numbers, placed_bytes, put, put_as, put_in,
-    refusal, store_of,
+use common::{
+    mount_local,
+    objects::{
+        all_options, assert_all_space_is_of_objects, key, left, numbers, placed_bytes, put, put_as,
+        put_in, refusal, store_of,
+    },
+    pool,
 };
-use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo};
+use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, Strategy, TransitionError};
 use mc_store::{EventKind, ObjectStore, PutError, PutRequest, StoreOptions, Watermarks};
 
 const MIB: u64 = 1 << 20;
@@ -340,4 +344,33 @@ fn a_put_without_an_open_segment_says_so() {
             assert_eq!(placed_bytes(store.pool()), MIB);
         }
     }
+}
+
+#[test]
+fn an_unmount_that_was_busy_says_what_it_cost_when_it_is_finished() {
+    let keys = [0, 1].map(key);
+    let pool = pool(Strategy::default(), 1);
+    mount_local(&pool, &[1_000, 1_000]);
+    let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+    put_in(&store, 1, 0, 100);
+    let twice = PutRequest {
+        replicas: Replicas::exact(2),
+        ..PutRequest::new(100)
+    };
+    put_as(&store, 1, &twice).unwrap();
+    let lease = store.get(&keys[0]).unwrap();
+    let replica = lease.replicas().next().unwrap();
+    let bytes = replica.bytes(0).unwrap();
+    for _ in 0..2 {
+        let busy = store.unmount(FIRST).unwrap_err();
+        assert!(matches!(busy, TransitionError::Busy { .. }), "{busy}");
+    }
+    assert!(!store.exists(&keys[0]) && store.exists(&keys[1]));
+    drop(bytes);
+    let unmounted = store.unmount(FIRST).unwrap();
+    assert_eq!(unmounted.lost, [Box::from(keys[0])]);
+    let survivors: Vec<_> = unmounted.survivors.iter().map(|one| &*one.key).collect();
+    assert_eq!(survivors, [keys[1]]);
+    let gone = store.unmount(FIRST).unwrap_err();
+    assert!(matches!(gone, TransitionError::NotMounted { .. }), "{gone}");
 }
