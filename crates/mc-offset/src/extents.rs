@@ -8,7 +8,6 @@ use crate::{
     allocation::Allocation,
     allocator::OffsetAllocator,
     error::{AllocError, FreeError},
-    options::Options,
     search::small_room,
     space::Spot,
 };
@@ -126,7 +125,7 @@ impl OffsetAllocator {
         let mut is_heap_full = false;
         let holes = self.space_mut().holes_mut();
         holes.largest_rooms(step, step == options.granule, |bytes, hole| {
-            let bytes = usable(&options, bytes, step);
+            let bytes = options.largest_extent(bytes, step);
             if bytes == 0 || rooms.len() == most as usize {
                 return ControlFlow::Break(());
             }
@@ -194,13 +193,13 @@ impl OffsetAllocator {
         self.space_mut().file_parked();
         let holes = self.space().holes();
         let fits = |bytes| {
-            let bytes = usable(&options, bytes, step);
+            let bytes = options.largest_extent(bytes, step);
             least <= bytes && bytes < room.bytes
         };
         let hole = small_room(holes, least, step, fits).unwrap_or(room.hole);
         let bytes = holes.hole(hole).room(step);
         let at = holes.hole(hole).end() - bytes;
-        let size = usable(&options, bytes, step).min(most);
+        let size = options.largest_extent(bytes, step).min(most);
         let charge = options.charge(size);
         self.carve(Spot { hole, at }, size, charge)
     }
@@ -211,11 +210,4 @@ impl OffsetAllocator {
 struct Room {
     bytes: u64,
     hole: u32,
-}
-
-/// Returns the bytes that a piece can have of `bytes` behind a multiple of
-/// `step` if another piece follows it.
-fn usable(options: &Options, bytes: u64, step: u64) -> u64 {
-    let request = options.fit.largest_request(bytes, options.granule);
-    request - request % step
 }

@@ -58,7 +58,7 @@ impl Options {
     /// Returns the bytes at whose multiples both the granule and `align`, a
     /// power of two, allow an allocation to begin.
     #[inline]
-    pub(crate) const fn step(&self, align: u64) -> u64 {
+    pub const fn step(&self, align: u64) -> u64 {
         debug_assert!(align.is_power_of_two());
         let shared_bits = if align.trailing_zeros() < self.granule.trailing_zeros() {
             align.trailing_zeros()
@@ -80,6 +80,14 @@ impl Options {
         let is_possible = size != 0 && size <= self.capacity;
         let charge = is_possible.then(|| self.charge(size))?;
         (charge <= self.capacity).then_some(charge)
+    }
+
+    /// Returns how many of the bytes of a hole, from a multiple of
+    /// [`step`](Self::step) on, a piece of an object may have that another piece
+    /// follows.
+    pub const fn largest_extent(&self, bytes: u64, step: u64) -> u64 {
+        let request = self.fit.largest_request(bytes, self.granule);
+        request - request % step
     }
 
     pub(crate) const fn validate(&self) -> Result<(), OptionsError> {

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     num::NonZeroU32,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
     sync::Arc,
 };
 
@@ -83,6 +83,14 @@ impl PlacedBuffer {
             address: self.address_of(piece),
             size: piece.size(),
         })
+    }
+
+    /// Returns the addresses of the registration that all pieces are in. A request
+    /// with an alignment is placed in it only if it begins at such a multiple.
+    #[must_use]
+    pub fn registration(&self) -> Range<u64> {
+        let home = self.home();
+        home.base..home.end()
     }
 
     /// Returns the bytes that are free in the segment, as of a moment ago. Takes

@@ -142,12 +142,35 @@ impl SegmentInfo {
     /// May panic for options that no segment can be mounted with.
     #[must_use]
     pub fn charged_size(&self, size: u64) -> Option<u64> {
-        let options = Options {
+        self.allocator_options().charged_size(size)
+    }
+
+    /// Returns the bytes, from the start of a registration on, at whose multiples
+    /// a request with an alignment may begin: those of `align`, a power of two,
+    /// and of the granule.
+    #[must_use]
+    pub fn step(&self, align: u64) -> u64 {
+        self.allocator_options().step(align)
+    }
+
+    /// Returns how many of the bytes of a hole, from a multiple of
+    /// [`step`](Self::step) on, a piece of a buffer may have that another piece
+    /// follows.
+    ///
+    /// # Panics
+    ///
+    /// May panic for options that no segment can be mounted with.
+    #[must_use]
+    pub fn largest_extent(&self, bytes: u64, step: u64) -> u64 {
+        self.allocator_options().largest_extent(bytes, step)
+    }
+
+    fn allocator_options(&self) -> Options {
+        Options {
             granule: self.options.granule,
             fit: self.options.fit,
             ..Options::new(self.size)
-        };
-        options.charged_size(size)
+        }
     }
 }
 

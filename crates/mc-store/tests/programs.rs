@@ -19,8 +19,8 @@ use common::{
 };
 use mc_segment::{Memory, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
-    Cause, CommitError, Events, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Quota,
-    Removal, RemoveError, StoreOptions, Watermarks, copy_bytes,
+    Cause, CommitError, Compaction, Events, Eviction, Lease, ObjectStore, Put, PutError,
+    PutRequest, Quota, Removal, RemoveError, ShrinkError, StoreOptions, Watermarks, copy_bytes,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -127,7 +127,7 @@ impl Program {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..60) {
+        match self.random.random_range(0..62) {
             0..16 => self.put(),
             16..26 => self.end_put(),
             26..34 => self.get(),
@@ -147,6 +147,8 @@ impl Program {
             54..56 => self.add_replica(),
             56 => self.look(),
             57 => self.set_quotas(),
+            58 => self.compact(),
+            59 => self.shrink(),
             _ => self.pass(),
         }
         let evicted = self.follow();
@@ -237,7 +239,13 @@ impl Program {
             }
         };
         let sure_before = self.sure_bytes();
+        let moved_before = self.store.stats().moved.bytes;
         let put = self.store.put(&key(number), &request);
+        let moved = self.store.stats().moved.bytes - moved_before;
+        // Before each part there may be bytes that align it.
+        let placed_max = u64::from(count) * (size + parts.len() as u64 * request.align);
+        let budget = self.options.compaction.moved_per_placed * placed_max as f64;
+        assert!(moved as f64 <= budget, "{moved} of {budget} bytes");
         let evicted = self.follow();
         self.check_quotas(&request, sure_before);
         match put {
@@ -546,7 +554,7 @@ impl Program {
 }
 
 /// Runs programs of one policy with each strategy.
-fn run_programs(watermarks: Option<Watermarks>, steps: u32) {
+fn run_programs(watermarks: Option<Watermarks>, compaction: Compaction, steps: u32) {
     for (seed, policy) in (0..).zip(POLICIES) {
         for eviction in EVICTIONS {
             for (more, strategy) in (0..).zip(Strategy::ALL) {
@@ -554,9 +562,11 @@ fn run_programs(watermarks: Option<Watermarks>, steps: u32) {
                     policy,
                     eviction,
                     watermarks,
+                    compaction,
                     has_checksums: more % 2 == 0,
                     ..StoreOptions::default()
                 };
+                println!("{policy:?} {eviction:?} {strategy:?} {}", seed << 8 | more);
                 let mut program = Program::new(&options, strategy, seed << 8 | more);
                 (0..steps).for_each(|_| program.step());
                 program.end();
@@ -567,7 +577,7 @@ fn run_programs(watermarks: Option<Watermarks>, steps: u32) {
 
 #[test]
 fn random_programs_lose_nothing_and_mix_nothing_up() {
-    run_programs(None, 2_000);
+    run_programs(None, Compaction::OFF, 2_000);
 }
 
 #[test]
@@ -576,5 +586,10 @@ fn random_programs_with_watermarks_lose_nothing_and_mix_nothing_up() {
         high_percent: 80,
         low_percent: 60,
     });
-    run_programs(watermarks, 1_000);
+    run_programs(watermarks, Compaction::default(), 1_000);
+}
+
+#[test]
+fn random_programs_that_move_lose_nothing_and_mix_nothing_up() {
+    run_programs(None, Compaction::moving(2.0), 1_000);
 }

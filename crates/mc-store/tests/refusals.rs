@@ -1,14 +1,19 @@
 //! A put that is refused has changed nothing, and says what is in its way.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use common::objects::{
-    Hand, all_options, assert_all_space_is_of_objects, key, left, numbers, put, put_as, put_in,
-    refusal, store_of,
+use common::{
+    info,
+    objects::{
+        Hand, all_options, assert_all_space_is_of_objects, key, left, numbers, put, put_as, put_in,
+        refusal, store_of,
+    },
+    pool,
 };
-use mc_segment::{Replicas, SegmentId};
+use mc_segment::{RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
 /// Refuses a put and checks that nothing has changed.
@@ -232,5 +237,138 @@ fn detached_objects_that_are_held_are_in_the_way() {
         hand.pass_seconds(5);
         put_as(&store, 50, &whole).unwrap();
         assert_eq!(numbers(&store), BTreeSet::from([50]));
+    }
+}
+
+/// Returns a store over remote segments that are full of objects of some size, numbered from 0 on in the order
+/// of their addresses; all are pinned but those of some numbers.
+fn full_but(
+    segments: impl IntoIterator<Item = SegmentInfo>,
+    size: u64,
+    idle: std::ops::Range<u64>,
+    options: &StoreOptions,
+) -> ObjectStore {
+    let pool = pool(Strategy::default(), 1);
+    let mut next = 0;
+    let store = ObjectStore::new(pool, options.clone()).unwrap();
+    for segment in segments {
+        let (id, base, bytes) = (segment.id.0, segment.base, segment.size);
+        store.pool().mount(Segment::remote(segment)).unwrap();
+        for at in 0..bytes / size {
+            put_in(&store, id, next, size);
+            let lease = store.get(&key(next)).unwrap();
+            assert_eq!(lease.descriptors()[0].address, base + at * size);
+            if !idle.contains(&next) {
+                assert!(store.pin(&key(next)));
+            }
+            next += 1;
+        }
+    }
+    store
+}
+
+#[test]
+fn pieces_before_the_last_have_multiples_of_the_alignment() {
+    for options in all_options() {
+        let store = full_but([info(1, 1_000)], 100, 0..10, &options);
+        for number in (1..10).step_by(2) {
+            assert!(store.pin(&key(number)));
+        }
+        // Behind multiples of 64, what could leave has 100, 44, 52, 60 and 68 bytes.
+        let pieces = |size| PutRequest {
+            align: 64,
+            max_extents: 3,
+            ..PutRequest::new(size)
+        };
+        refuse(&store, &pieces(200));
+        put_as(&store, 100, &pieces(128)).unwrap();
+        assert_all_space_is_of_objects(&store);
+    }
+}
+
+#[test]
+fn nobody_leaves_for_a_hole_across_two_registrations() {
+    for options in all_options() {
+        for max_extents in [1, 2] {
+            let mut two = info(1, 8_192);
+            two.options.registration = Some(RegistrationLimit {
+                max_bytes: 4_096,
+                align: 4_096,
+            });
+            let store = full_but([two], 1_024, 3..5, &options);
+            let request = PutRequest {
+                max_extents,
+                ..PutRequest::new(2_048)
+            };
+            refuse(&store, &request);
+            store.unpin(&key(2));
+            put_as(&store, 100, &request).unwrap();
+            assert!(!store.exists(&key(2)) && !store.exists(&key(3)));
+        }
+    }
+}
+
+#[test]
+fn nobody_leaves_where_no_address_is_aligned_as_asked() {
+    for options in all_options() {
+        let mut odd = info(2, 1 << 16);
+        odd.base += 512;
+        let store = full_but([info(1, 1 << 16), odd], 1 << 13, 8..16, &options);
+        let request = PutRequest {
+            align: 4_096,
+            ..PutRequest::new(1 << 13)
+        };
+        refuse(&store, &request);
+        store.unpin(&key(0));
+        put_as(&store, 100, &request).unwrap();
+        assert!(!store.exists(&key(0)));
+    }
+}
+
+#[test]
+fn nobody_leaves_where_the_granule_lets_no_aligned_place_begin() {
+    for options in all_options() {
+        let mut twelve = info(1, 1_200);
+        twelve.options.granule = 12;
+        // Places begin at multiples of 48.
+        let store = full_but([twelve], 12, 1..6, &options);
+        let request = PutRequest {
+            align: 16,
+            ..PutRequest::new(48)
+        };
+        refuse(&store, &request);
+        for number in 6..8 {
+            store.unpin(&key(number));
+        }
+        put_as(&store, 100, &request).unwrap();
+        assert_eq!(
+            store.get(&key(100)).unwrap().descriptors()[0].address % 48,
+            (1 << 40) % 48
+        );
+    }
+}
+
+#[test]
+fn objects_leave_where_a_segment_may_have_no_more() {
+    for options in all_options() {
+        let mut ten = info(1, 100_000);
+        ten.options.max_allocations = Some(10);
+        let pool = pool(Strategy::default(), 1);
+        pool.mount(Segment::remote(ten)).unwrap();
+        let store = ObjectStore::new(pool, options.clone()).unwrap();
+        for number in 0..10 {
+            put(&store, number, 10);
+        }
+        for number in 10..30 {
+            put(&store, number, 20);
+        }
+        let pieces = PutRequest {
+            max_extents: 4,
+            ..PutRequest::new(1_000)
+        };
+        for number in 30..40 {
+            put_as(&store, number, &pieces).unwrap();
+        }
+        assert!(numbers(&store).len() <= 10, "{options:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use mc_segment::SegmentId;
+use mc_segment::{PlacedBuffer, SegmentId};
 
 use super::Demand;
 use crate::object::Object;
@@ -18,7 +18,7 @@ pub(crate) struct Freed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) segment: SegmentId,
-    /// The addresses of the hole, or of all of the segment if several are
+    /// The addresses of the hole, or of all of its registration if several are
     /// needed.
     addresses: Range<u64>,
 }
@@ -46,58 +46,66 @@ impl Freed {
                 continue;
             }
             let id = buffer.segment_id();
-            let charged = buffer.segment().charged_size(demand.size);
-            let charged = charged.unwrap_or(u64::MAX);
+            let registration = buffer.registration();
+            let needed = demand.needed_in(buffer.segment()).unwrap_or(u64::MAX);
             for hole in buffer.holes_if_dropped() {
-                let (start, end) = self.merge(id, hole.address, hole.address + hole.size);
-                if demand.room(start, end) >= charged {
+                let hole = hole.address..hole.address + hole.size;
+                let hole = self.merge(id, &registration, hole);
+                if demand.room(hole.start, hole.end) >= needed {
                     room.get_or_insert(Room {
                         segment: id,
-                        addresses: start..end,
+                        addresses: hole,
                     });
                 }
             }
-            if room.is_none() && demand.extents_max > 1 && self.fits_in_pieces(id, charged, demand)
-            {
+            if room.is_none() && demand.extents_max > 1 && self.fits_in_pieces(buffer, demand) {
                 room = Some(Room {
                     segment: id,
-                    addresses: 0..u64::MAX,
+                    addresses: registration,
                 });
             }
         }
         room
     }
 
-    /// Adds a hole; returns it with all that it touches.
-    fn merge(&mut self, id: SegmentId, start: u64, end: u64) -> (u64, u64) {
-        let (mut start, mut end) = (start, end);
-        let below = self.holes.range(..=(id, start)).next_back();
-        if let Some((&(other, other_start), &other_end)) = below
-            && other == id
+    /// Adds a hole; returns it with all of its registration that it touches.
+    fn merge(&mut self, id: SegmentId, registration: &Range<u64>, hole: Range<u64>) -> Range<u64> {
+        let Range { mut start, mut end } = hole;
+        let below = (id, registration.start)..=(id, start);
+        if let Some((&(_, other_start), &other_end)) = self.holes.range(below).next_back()
             && other_end >= start
         {
             start = other_start;
             end = end.max(other_end);
         }
-        while let Some((&key, &other_end)) = self.holes.range((id, start)..=(id, end)).next() {
+        // What begins where the registration ends is of the next one.
+        let last = |end: u64| (id, end.min(registration.end - 1));
+        while let Some((&key, &other_end)) = self.holes.range((id, start)..=last(end)).next() {
             end = end.max(other_end);
             self.holes.remove(&key);
         }
         self.holes.insert((id, start), end);
-        (start, end)
+        start..end
     }
 
-    /// Returns whether the largest of the holes in a segment hold the demand in
-    /// as many pieces as it allows. Other holes of the segment would help, and
-    /// are not counted on.
-    fn fits_in_pieces(&self, id: SegmentId, charged: u64, demand: &Demand<'_>) -> bool {
-        let mut rooms: Vec<u64> = self
+    /// Returns whether the largest of the holes in the registration of a buffer
+    /// hold the demand in as many pieces as it allows. Other holes there would
+    /// help, and are not counted on.
+    fn fits_in_pieces(&self, buffer: &PlacedBuffer, demand: &Demand<'_>) -> bool {
+        let (id, segment, registration) =
+            (buffer.segment_id(), buffer.segment(), buffer.registration());
+        let step = segment.step(demand.align);
+        let room = |start: u64, end: u64| {
+            let first = (start - registration.start).next_multiple_of(step);
+            let bytes = (end - registration.start).saturating_sub(first);
+            segment.largest_extent(bytes, step)
+        };
+        let holes = self
             .holes
-            .range((id, 0)..=(id, u64::MAX))
-            .map(|(&(_, start), &end)| demand.room(start, end))
-            .collect();
+            .range((id, registration.start)..(id, registration.end));
+        let mut rooms: Vec<u64> = holes.map(|(&(_, start), &end)| room(start, end)).collect();
         rooms.sort_unstable_by(|a, b| b.cmp(a));
         let pieces = rooms.iter().take(demand.extents_max as usize);
-        pieces.map(|&room| u128::from(room)).sum::<u128>() >= u128::from(charged)
+        pieces.map(|&room| u128::from(room)).sum::<u128>() >= u128::from(demand.size)
     }
 }

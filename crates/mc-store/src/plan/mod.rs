@@ -13,7 +13,7 @@ mod window;
 
 use std::sync::Arc;
 
-use mc_segment::{PlacedBuffer, SegmentId, SegmentPool, SegmentView};
+use mc_segment::{PlacedBuffer, SegmentId, SegmentInfo, SegmentPool, SegmentView};
 
 pub(crate) use self::{freed::Freed, window::WindowSearch};
 use crate::object::Object;
@@ -41,8 +41,29 @@ impl Demand<'_> {
     #[inline]
     pub(crate) fn may_use(&self, buffer: &PlacedBuffer) -> bool {
         buffer.is_placeable()
+            && self.is_aligned(buffer.registration().start)
             && !self.excluded.contains(&buffer.segment_id())
             && !self.has_name(&buffer.segment().name)
+    }
+
+    /// Returns whether a registration that begins at an address is one that the
+    /// demand may be placed in.
+    pub(crate) fn is_aligned(&self, start: u64) -> bool {
+        start.is_multiple_of(self.align)
+    }
+
+    /// Returns the bytes that a hole in a segment needs from its first address on
+    /// that is aligned as demanded, if there can be such a hole: what is charged,
+    /// and what lies before the next place where the granule lets it begin.
+    pub(crate) fn needed_in(&self, segment: &SegmentInfo) -> Option<u64> {
+        let step = segment.step(self.align);
+        let granule = segment.options.granule;
+        // Mostly one of the two is a multiple of the other.
+        let before = match step > self.align.max(granule) {
+            true => step - self.align,
+            false => 0,
+        };
+        segment.charged_size(self.size)?.checked_add(before)
     }
 
     /// Returns whether some place of an object could serve the demand.

@@ -154,11 +154,11 @@ impl Room<'_> {
                 .replicas()
                 .filter(|buffer| self.demand.may_use(buffer))
             {
-                let charged = buffer.segment().charged_size(size).unwrap_or(u64::MAX);
+                let needed = self.demand.needed_in(buffer.segment()).unwrap_or(u64::MAX);
                 for hole in buffer.holes_if_dropped() {
                     let room = self.demand.room(hole.address, hole.address + hole.size);
                     let is_better = best.is_none_or(|(least, ..)| hole.size < least);
-                    if room >= charged && hole.size <= snug && is_better {
+                    if room >= needed && hole.size <= snug && is_better {
                         best = Some((hole.size, object, buffer.segment_id()));
                     }
                 }

@@ -1,5 +1,7 @@
 //! Where a hole can be made: of the next objects, around them, or anywhere.
 
+use std::ops::Range;
+
 use mc_segment::{Block, SegmentId};
 
 use super::{PAGE_BLOCKS, Room};
@@ -59,10 +61,10 @@ impl Room<'_> {
                 continue;
             }
             let id = buffer.segment_id();
-            let Some(charged) = buffer.segment().charged_size(self.demand.size) else {
+            let Some(needed) = self.demand.needed_in(buffer.segment()) else {
                 continue;
             };
-            let reach = charged.saturating_add(self.demand.align);
+            let reach = needed.saturating_add(self.demand.align);
             for (piece, extent) in buffer.extents().enumerate() {
                 let is_seen = seen.iter().any(|&(other, start, end)| {
                     other == id && (start..end).contains(&extent.address)
@@ -75,7 +77,7 @@ impl Room<'_> {
                     continue;
                 };
                 left = left.saturating_sub(blocks.len());
-                search.look(id, charged, &blocks, &self.weigh(id, &blocks));
+                search.look(id, needed, &blocks, &self.weigh(id, &blocks));
                 // Only what has its own surroundings in the list was looked at.
                 seen.push((id, extent.address, extent.address + extent.size));
             }
@@ -88,17 +90,22 @@ impl Room<'_> {
         let mut left = self.shared.options.search_blocks_max;
         for id in self.demand.segments(&self.shared.pool) {
             let info = self.shared.pool.info(id);
-            let Some(charged) = info.and_then(|info| info.charged_size(self.demand.size)) else {
+            let Some(needed) = info.and_then(|info| self.demand.needed_in(&info)) else {
                 continue;
             };
             let mut run = Run::default();
             let mut cursor = None;
             while let Some(page) = self.shared.pool.blocks(id, cursor.as_ref(), PAGE_BLOCKS) {
                 left = left.saturating_sub(page.blocks.len());
-                run.extend(page.blocks, |blocks| self.weigh(id, blocks));
-                if run.has_enough_new() || page.next.is_none() {
-                    search.look(id, charged, &run.blocks, &run.worths);
-                    run.forget_before(charged.saturating_add(self.demand.align));
+                let end = page.registration.end;
+                if self.demand.is_aligned(page.registration.start) {
+                    run.extend(page.registration, page.blocks, |blocks| {
+                        self.weigh(id, blocks)
+                    });
+                }
+                if run.has_enough_new() || run.end() == Some(end) || page.next.is_none() {
+                    search.look(id, needed, &run.blocks, &run.worths);
+                    run.forget_before(needed.saturating_add(self.demand.align));
                 }
                 if left == 0 && search.has_found() {
                     return;
@@ -143,9 +150,11 @@ impl Room<'_> {
     }
 }
 
-/// Blocks that touch, page after page, as many as a window may need.
+/// Blocks of one registration that touch, page after page, as many as a window
+/// may need.
 #[derive(Default)]
 struct Run {
+    registration: Range<u64>,
     blocks: Vec<Block>,
     worths: Vec<Option<(Object, f64)>>,
     /// How many of them have been looked at.
@@ -153,18 +162,28 @@ struct Run {
 }
 
 impl Run {
-    /// Adds a page; forgets what was before if it does not touch.
+    /// Adds a page; forgets what was before if it does not touch, or is of
+    /// another registration.
     fn extend(
         &mut self,
+        registration: Range<u64>,
         blocks: Vec<Block>,
         weigh: impl FnOnce(&[Block]) -> Vec<Option<(Object, f64)>>,
     ) {
-        let end = self.blocks.last().map(|last| last.address + last.size);
-        if blocks.first().map(|first| first.address) != end {
-            *self = Self::default();
+        let is_next = blocks.first().map(|first| first.address) == self.end();
+        if self.registration != registration || !is_next {
+            *self = Self {
+                registration,
+                ..Self::default()
+            };
         }
         self.worths.extend(weigh(&blocks));
         self.blocks.extend(blocks);
+    }
+
+    /// Returns the address behind the last block, if there is one.
+    fn end(&self) -> Option<u64> {
+        self.blocks.last().map(|last| last.address + last.size)
     }
 
     /// Returns whether so much is new since blocks were last forgotten that
@@ -176,11 +195,7 @@ impl Run {
     /// Forgets blocks that lie farther before the end than some bytes: windows
     /// with blocks that are still to come begin later.
     fn forget_before(&mut self, bytes: u64) {
-        let end = self
-            .blocks
-            .last()
-            .map_or(0, |last| last.address + last.size);
-        let needed_from = end.saturating_sub(bytes);
+        let needed_from = self.end().unwrap_or(0).saturating_sub(bytes);
         let is_before = |block: &Block| block.address + block.size <= needed_from;
         let first = self.blocks.partition_point(is_before);
         self.blocks.drain(..first);

@@ -95,4 +95,56 @@ impl Program {
             Err(_) => assert!(before.is_some()),
         }
     }
+
+    /// Moves objects together ahead of need.
+    pub(super) fn compact(&mut self) {
+        let budget = self.random.random_range(0..40_000);
+        let before = self.store.stats().moved.bytes;
+        let compacted = self.store.compact(budget);
+        let moved = self.store.stats().moved.bytes - before;
+        assert_eq!(moved, compacted.bytes, "no lease ended a move");
+        assert!(moved <= budget, "{moved} of {budget} bytes");
+        assert!(self.follow().is_empty(), "nobody leaves for order");
+        self.check_bytes();
+    }
+
+    /// Takes the end of a segment away, and gives it back.
+    pub(super) fn shrink(&mut self) {
+        let id = self.random.random_range(1..=4);
+        let size = SIZES[usize::try_from(id).unwrap() - 1];
+        let capacity = self.random.random_range(1..=size);
+        if self.random.random_range(0..4) > 0 {
+            // What is held is waited for, in vain.
+            self.held.clear();
+        }
+        let shrunk = self.store.shrink(SegmentId(id), capacity);
+        let evicted = self.follow();
+        let is_shrunk = |&(_, _, cause): &(u64, Known, Cause)| cause == Cause::Shrunk;
+        assert!(evicted.iter().all(is_shrunk), "{evicted:?}");
+        match shrunk {
+            Ok(shrunk) => assert_eq!(shrunk.evicted.objects, evicted.len() as u64),
+            Err(ShrinkError::InTheWay { .. }) => {
+                let is_busy = self.seconds < self.busy_until || !self.in_flight.is_empty();
+                let is_used = !self.held.is_empty() || !self.pinned.is_empty();
+                assert!(is_busy || is_used, "what is in the way?");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        self.check_bytes();
+        let pieces = self.store.keys().into_iter().filter_map(|key| {
+            let lease = self.store.get(&key)?;
+            let here = lease
+                .descriptors()
+                .into_iter()
+                .filter(|at| at.segment.0 == id);
+            here.flat_map(|at| at.extents)
+                .map(|at| at.address + at.size)
+                .max()
+        });
+        let end = pieces.max().unwrap_or(0);
+        let base = info(id, size).base;
+        assert!(shrunk.is_err() || end <= base + capacity, "{end} is behind");
+        let grown = self.store.grow(SegmentId(id), size);
+        assert_eq!(grown.is_ok(), shrunk.is_ok() && capacity < size);
+    }
 }
