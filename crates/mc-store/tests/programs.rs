@@ -566,7 +566,6 @@ fn run_programs(watermarks: Option<Watermarks>, compaction: Compaction, steps: u
                     has_checksums: more % 2 == 0,
                     ..StoreOptions::default()
                 };
-                println!("{policy:?} {eviction:?} {strategy:?} {}", seed << 8 | more);
                 let mut program = Program::new(&options, strategy, seed << 8 | more);
                 (0..steps).for_each(|_| program.step());
                 program.end();

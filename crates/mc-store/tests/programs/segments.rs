@@ -113,9 +113,13 @@ impl Program {
         let id = self.random.random_range(1..=4);
         let size = SIZES[usize::try_from(id).unwrap() - 1];
         let capacity = self.random.random_range(1..=size);
-        if self.random.random_range(0..4) > 0 {
-            // What is held is waited for, in vain.
+        if self.random.random_range(0..8) > 0 {
+            // What is in use is waited for, in vain: that takes its time.
             self.held.clear();
+            self.in_flight.retain(|flight| flight.put.is_none());
+            if self.seconds < self.busy_until || !self.in_flight.is_empty() {
+                return;
+            }
         }
         let shrunk = self.store.shrink(SegmentId(id), capacity);
         let evicted = self.follow();
