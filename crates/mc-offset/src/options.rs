@@ -82,6 +82,31 @@ impl Options {
         (charge <= self.capacity).then_some(charge)
     }
 
+    /// Returns the bytes that a hole has from its first multiple of `align`, a
+    /// power of two, on, if a request of `size` bytes is sure to be given it
+    /// where no other will do; `None` if there can be no such hole.
+    ///
+    /// They are those [charged](Self::charged_size), and more where the granule
+    /// lets no place begin at that multiple, or where the fit takes no hole
+    /// but those of bins whose every hole has room.
+    pub fn hole_size(&self, size: u64, align: u64) -> Option<u64> {
+        let charge = self.charged_size(size)?;
+        let step = self.step(align);
+        let room = match self.fit {
+            Fit::BinExact | Fit::BinCeil => {
+                let padded = charge.checked_add(step - self.granule)?;
+                let scale = self.fit.scale(self.granule);
+                scale.bin_size(scale.bin_ceil(padded))?
+            }
+            // Mostly one of the two is a multiple of the other.
+            Fit::Good { .. } | Fit::Adaptive if step > self.granule.max(align) => {
+                charge.checked_add(step - align)?
+            }
+            Fit::Good { .. } | Fit::Adaptive => charge,
+        };
+        (room <= self.capacity).then_some(room)
+    }
+
     /// Returns how many of the bytes of a hole, from a multiple of
     /// [`step`](Self::step) on, a piece of an object may have that another piece
     /// follows.

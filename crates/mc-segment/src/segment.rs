@@ -145,6 +145,18 @@ impl SegmentInfo {
         self.allocator_options().charged_size(size)
     }
 
+    /// Returns the bytes that a hole has from its first multiple of `align`, a
+    /// power of two, on, if a request of `size` bytes is sure to be given it
+    /// where no other will do; `None` if there can be no such hole.
+    ///
+    /// # Panics
+    ///
+    /// May panic for options that no segment can be mounted with.
+    #[must_use]
+    pub fn hole_size(&self, size: u64, align: u64) -> Option<u64> {
+        self.allocator_options().hole_size(size, align)
+    }
+
     /// Returns the bytes, from the start of a registration on, at whose multiples
     /// a request with an alignment may begin: those of `align`, a power of two,
     /// and of the granule.

@@ -11,13 +11,12 @@ mod segments;
 use std::{collections::BTreeSet, time::Duration};
 
 use common::{
-    info, memory,
     objects::{EVICTIONS, Hand, POLICIES, key, number_of, numbers, placed_bytes},
     pattern::{PATTERN_MIN, owner, pattern},
     pool,
     shadow::{Known, Pieces, Shadow, places},
 };
-use mc_segment::{Memory, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
+use mc_segment::{ReplicaPolicy, Replicas, SegmentId, Strategy};
 use mc_store::{
     Cause, CommitError, Compaction, Events, Eviction, Lease, ObjectStore, Put, PutError,
     PutRequest, Quota, Removal, RemoveError, ShrinkError, StoreOptions, Watermarks, copy_bytes,
@@ -105,25 +104,6 @@ impl Program {
         };
         program.store.tenant(LIMITED, quota).unwrap();
         program
-    }
-
-    /// Mounts the next incarnation of a segment.
-    fn mount(&mut self, id: u128) {
-        let size = SIZES[usize::try_from(id).unwrap() - 1];
-        let epoch = self.shadow.epochs.get(&id).map_or(0, |epoch| epoch + 1);
-        self.mount_epoch(id, size, epoch);
-    }
-
-    fn mount_epoch(&mut self, id: u128, size: u64, epoch: u64) {
-        let info = SegmentInfo {
-            epoch,
-            host: format!("host-{}", id % 2),
-            ..info(id, size)
-        };
-        let segment = Segment::local(info, Memory::pool(memory(size)));
-        self.store.pool().mount(segment).unwrap();
-        self.shadow.epochs.insert(id, epoch);
-        self.closed.remove(&id);
     }
 
     fn step(&mut self) {

@@ -13,7 +13,7 @@ use common::{
     },
     pool,
 };
-use mc_segment::{RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
+use mc_segment::{Fit, RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
 /// Refuses a put and checks that nothing has changed.
@@ -345,6 +345,26 @@ fn nobody_leaves_where_the_granule_lets_no_aligned_place_begin() {
             store.get(&key(100)).unwrap().descriptors()[0].address % 48,
             (1 << 40) % 48
         );
+    }
+}
+
+#[test]
+fn nobody_leaves_for_a_hole_that_a_fit_of_bins_does_not_find() {
+    for options in all_options() {
+        // A hole of 1,000 bytes is in the bin from 960 on; where one of 1,024 begins is not looked at.
+        for (fit, size, align) in [(Fit::BinExact, 500, 1), (Fit::BinCeil, 512, 16)] {
+            let mut bins = info(1, 32 * size + size / 5);
+            bins.options.fit = fit;
+            let store = full_but([bins], size, 4..6, &options);
+            let request = PutRequest {
+                align,
+                ..PutRequest::new(2 * size)
+            };
+            refuse(&store, &request);
+            store.unpin(&key(6));
+            put_as(&store, 100, &request).unwrap();
+            assert_all_space_is_of_objects(&store);
+        }
     }
 }
 

@@ -53,17 +53,9 @@ impl Demand<'_> {
     }
 
     /// Returns the bytes that a hole in a segment needs from its first address on
-    /// that is aligned as demanded, if there can be such a hole: what is charged,
-    /// and what lies before the next place where the granule lets it begin.
+    /// that is aligned as demanded, if there can be such a hole.
     pub(crate) fn needed_in(&self, segment: &SegmentInfo) -> Option<u64> {
-        let step = segment.step(self.align);
-        let granule = segment.options.granule;
-        // Mostly one of the two is a multiple of the other.
-        let before = match step > self.align.max(granule) {
-            true => step - self.align,
-            false => 0,
-        };
-        segment.charged_size(self.size)?.checked_add(before)
+        segment.hole_size(self.size, self.align)
     }
 
     /// Returns whether some place of an object could serve the demand.
@@ -77,7 +69,12 @@ impl Demand<'_> {
         let only = single(object.replicas())?;
         let place = single(only.extents())?;
         let serves = place.size >= self.size && place.address.is_multiple_of(self.align);
-        (serves && self.may_use(only)).then(|| only.segment_id())
+        let is_found = || {
+            let segment = only.segment();
+            let needed = self.needed_in(segment);
+            needed.is_some_and(|needed| segment.charged_size(place.size) >= Some(needed))
+        };
+        (serves && self.may_use(only) && is_found()).then(|| only.segment_id())
     }
 
     /// Returns the segments that may be used.

@@ -22,12 +22,12 @@ impl<'a> WindowSearch<'a> {
 
     /// Looks for a window among blocks of a segment that touch. `worths` has
     /// the object of each block and what is lost with it, or nothing where
-    /// nobody may leave; holes are not looked up. `charged` is what the demand
-    /// takes there.
+    /// nobody may leave; holes are not looked up. `needed` are the bytes of the
+    /// hole.
     pub(crate) fn look(
         &mut self,
         segment: SegmentId,
-        charged: u64,
+        needed: u64,
         blocks: &[Block],
         worths: &[Option<(Object, f64)>],
     ) {
@@ -37,7 +37,7 @@ impl<'a> WindowSearch<'a> {
         let largest = all.fold(f64::MIN_POSITIVE, f64::max);
         // Asked about in the order of the blocks.
         let mut costs = blocks.iter().zip(worths);
-        let window = cheapest_window(blocks, charged, self.demand.align, |block| {
+        let window = cheapest_window(blocks, needed, self.demand.align, |block| {
             let (_, worth) = costs.find(|(other, _)| other.address == block.address)?;
             let (_, worth) = worth.as_ref()?;
             Some(whole(worth / largest * COST_MAX))

@@ -51,7 +51,8 @@ const SEGMENTS_TRIED: usize = 4;
 #[derive(Clone, Copy, Debug)]
 struct Site {
     segment: SegmentId,
-    charged: u64,
+    /// Bytes of the hole.
+    needed: u64,
     free_bytes: u64,
 }
 
@@ -193,7 +194,7 @@ impl Room<'_> {
     fn may_suffice(&self, spares: &[Object], sites: &[Site]) -> bool {
         sites.iter().any(|site| {
             let here = self.leaving_in(site.segment, spares);
-            site.free_bytes.saturating_add(bytes(&here)) >= site.charged
+            site.free_bytes.saturating_add(bytes(&here)) >= site.needed
         })
     }
 
@@ -226,9 +227,9 @@ impl Room<'_> {
     }
 
     /// Returns how many blocks a plan may look at.
-    fn nodes_visited_max(&self, charged: u64) -> u32 {
+    fn nodes_visited_max(&self, needed: u64) -> u32 {
         let (objects, in_flight) = self.shared.index.counts();
-        let blocks = u128::from(objects + in_flight) * u128::from(charged);
+        let blocks = u128::from(objects + in_flight) * u128::from(needed);
         let in_window = blocks / u128::from(self.shared.pool.placeable_bytes().max(1));
         let in_window = u64::try_from(in_window).unwrap_or(u64::MAX);
         let nodes = NODES_VISITED.saturating_add(in_window.saturating_mul(NODES_OF_WINDOW_FACTOR));
@@ -261,10 +262,10 @@ impl Room<'_> {
         }
         let site = |segment: SegmentId| {
             let view = views.iter().find(|view| view.id == segment)?;
-            let charged = pool.info(segment)?.charged_size(self.demand.size)?;
+            let needed = self.demand.needed_in(&pool.info(segment)?)?;
             Some(Site {
                 segment,
-                charged,
+                needed,
                 free_bytes: view.free_bytes,
             })
         };
@@ -282,15 +283,15 @@ impl Room<'_> {
         let mut best: Option<(SegmentId, BlockPlan)> = None;
         for site in sites {
             let here = self.leaving_in(site.segment, spares);
-            if site.free_bytes.saturating_add(bytes(&here)) < site.charged {
+            if site.free_bytes.saturating_add(bytes(&here)) < site.needed {
                 continue;
             }
             let options = HoleOptions {
                 align: self.demand.align,
                 moved_bytes_max: self.budget,
-                nodes_visited_max: self.nodes_visited_max(site.charged),
+                nodes_visited_max: self.nodes_visited_max(site.needed),
                 preference: self.preference(),
-                ..HoleOptions::new(self.demand.size)
+                ..HoleOptions::new(site.needed)
             };
             let weigh = |blocks: &[Block]| {
                 let mut costs = self.shared.movable(site.segment, blocks, self.now);

@@ -1,8 +1,46 @@
 //! What happens to segments under a program: they are drained, closed, lost and made up for.
 
+use mc_segment::{Fit, Memory, RegistrationLimit, Segment, SegmentInfo};
+
 use super::*;
+use crate::common::{info, memory};
 
 impl Program {
+    /// Mounts the next incarnation of a segment.
+    pub(super) fn mount(&mut self, id: u128) {
+        let size = SIZES[usize::try_from(id).unwrap() - 1];
+        let epoch = self.shadow.epochs.get(&id).map_or(0, |epoch| epoch + 1);
+        self.mount_epoch(id, size, epoch);
+    }
+
+    /// Mounts a segment whose options are those of no other.
+    pub(super) fn mount_epoch(&mut self, id: u128, size: u64, epoch: u64) {
+        let mut info = SegmentInfo {
+            epoch,
+            host: format!("host-{}", id % 2),
+            ..info(id, size)
+        };
+        match id {
+            1 if epoch % 2 == 1 => info.options.fit = Fit::BinExact,
+            2 => info.options.granule = 7,
+            3 => {
+                info.options.registration = Some(RegistrationLimit {
+                    max_bytes: 1 << 16,
+                    align: 1 << 12,
+                });
+            }
+            4 => {
+                info.base += 64;
+                info.options.fit = Fit::BinCeil;
+            }
+            _ => {}
+        }
+        let segment = Segment::local(info, Memory::pool(memory(size)));
+        self.store.pool().mount(segment).unwrap();
+        self.shadow.epochs.insert(id, epoch);
+        self.closed.remove(&id);
+    }
+
     pub(super) fn move_out(&mut self) {
         let id = SegmentId(self.random.random_range(1..=4));
         if self.closed.contains(&id.0) {
@@ -112,7 +150,14 @@ impl Program {
     pub(super) fn shrink(&mut self) {
         let id = self.random.random_range(1..=4);
         let size = SIZES[usize::try_from(id).unwrap() - 1];
-        let capacity = self.random.random_range(1..=size);
+        let granule = self
+            .store
+            .pool()
+            .info(SegmentId(id))
+            .unwrap()
+            .options
+            .granule;
+        let capacity = granule * self.random.random_range(1..=size / granule);
         if self.random.random_range(0..8) > 0 {
             // What is in use is waited for, in vain: that takes its time.
             self.held.clear();
@@ -146,7 +191,7 @@ impl Program {
                 .max()
         });
         let end = pieces.max().unwrap_or(0);
-        let base = info(id, size).base;
+        let base = self.store.pool().info(SegmentId(id)).unwrap().base;
         assert!(shrunk.is_err() || end <= base + capacity, "{end} is behind");
         let grown = self.store.grow(SegmentId(id), size);
         assert_eq!(grown.is_ok(), shrunk.is_ok() && capacity < size);
