@@ -6,14 +6,14 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use mc_arena::PoolBytes;
+use mc_arena::{ClaimError, PoolBytes};
 use mc_cluster::{
     Client, ClientOptions, Node,
     client::{Direct, DirectCounts},
@@ -26,9 +26,9 @@ use crate::common::{
     calls, commit, contents, members, options, reserve, runtime, soon, start, stats, write_request,
 };
 
-/// Tells the address of the memory.
-#[derive(Debug)]
-struct Local;
+/// Tells the address of the memory, and keeps it.
+#[derive(Debug, Default)]
+struct Local(Mutex<Option<PoolBytes>>);
 
 impl Engine for Local {
     fn name(&self) -> &str {
@@ -37,6 +37,7 @@ impl Engine for Local {
 
     fn register(&self, memory: PoolBytes) -> Result<RegisteredMemory, EngineError> {
         let address = memory.pool().as_ptr() as u64;
+        *self.0.lock().unwrap() = Some(memory.clone());
         Ok(RegisteredMemory::new(
             address.to_le_bytes().to_vec(),
             memory,
@@ -165,7 +166,7 @@ fn len(range: &Range<u64>) -> usize {
 
 async fn start_reachable() -> Node {
     let mut options = options("a");
-    options.engine = Some(Arc::new(Local));
+    options.engine = Some(Arc::new(Local::default()));
     Node::start(options).await.unwrap()
 }
 
@@ -320,7 +321,7 @@ fn a_write_that_nobody_waits_for_is_not_given_up_at_the_node() {
 fn nothing_is_written_after_the_deadline_that_the_node_granted() {
     runtime().block_on(async {
         let mut options = options("a");
-        options.engine = Some(Arc::new(Local));
+        options.engine = Some(Arc::new(Local::default()));
         options.limits.put_deadline_max = Duration::from_millis(50);
         let node = Node::start(options).await.unwrap();
         let it = reacher(&node, ClientOptions::default());
@@ -356,7 +357,7 @@ fn the_next_life_of_a_node_is_connected_to_anew() {
         let it = reacher(&first, ClientOptions::default());
         it.client.put(b"key", contents(b"key", 500)).await.unwrap();
         let mut again = options("a");
-        again.engine = Some(Arc::new(Local));
+        again.engine = Some(Arc::new(Local::default()));
         again.listen = first.address();
         first.stop().await;
         let node = Node::start(again).await.unwrap();
@@ -376,9 +377,16 @@ fn the_next_life_of_a_node_is_connected_to_anew() {
 #[test]
 fn the_node_writes_to_space_that_an_engine_may_write_to_and_commits_it() {
     runtime().block_on(async {
-        let node = start_reachable().await;
+        let engine = Arc::new(Local::default());
+        let mut options = options("a");
+        options.engine = Some(engine.clone());
+        let node = Node::start(options).await.unwrap();
         let mut calls = calls(&node);
         let reserved = reserve(&mut calls, b"key", 100, 5000).await;
+        let memory = engine.0.lock().unwrap().take().unwrap();
+        let start = usize::try_from(reserved.items[0].extents[0].address).unwrap();
+        let slice = memory.read(start..start + 100).map(drop);
+        assert!(matches!(slice, Err(ClaimError::OfDevice { .. })), "a slice");
         let bytes = contents(b"key", 100);
         let request = write_request(&reserved, 0, &bytes);
         let written = calls.write(futures_util::stream::iter([request])).await;
