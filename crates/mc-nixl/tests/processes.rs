@@ -2,6 +2,7 @@
 //!
 //! Without it, one line says that a test did not run, unless `MC_REQUIRE_NIXL` is set: then it fails.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+#![expect(clippy::print_stdout, reason = "says what did not run")]
 
 use std::{
     io::{BufRead, BufReader},
