@@ -17,6 +17,7 @@ mod hugepages;
 mod links;
 mod mutants;
 mod native;
+mod nixl;
 mod packages;
 mod page;
 mod regression;
@@ -141,6 +142,12 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         trace: Option<PathBuf>,
     },
+    /// Check the engine NIXL for mc-cluster, where its library and what builds it can be had
+    Nixl {
+        /// Measure a block by NIXL and by gRPC instead
+        #[arg(long)]
+        bench: bool,
+    },
     /// Check the files that deploy nodes, and the dashboard against a Prometheus that scrapes one
     Deploy,
     /// Compile and run the programs in C, C++ and Python
@@ -187,6 +194,8 @@ fn main() -> anyhow::Result<()> {
             objects,
         } => simulate::run(seeds, nodes, objects),
         Task::Simulators { trace } => simulators::run(trace),
+        Task::Nixl { bench: false } => nixl::run(nixl::Work::Check),
+        Task::Nixl { bench: true } => nixl::run(nixl::Work::Measure),
         Task::Deploy => deploy::run(),
         Task::Native => native::run(&workspace::shell()?),
         Task::Dist => dist::run(),

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod engine;
 mod flow;
 mod limits;
 pub mod members;

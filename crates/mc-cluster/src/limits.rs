@@ -24,7 +24,8 @@ pub struct Limits {
     pub pause_max: Duration,
     /// Time from the reservation of a put to its commit.
     pub put_deadline_max: Duration,
-    /// How long after its deadline the space of a put stays taken.
+    /// How long after its deadline the space of a put stays taken; at least 30 s
+    /// where clients write to it by an engine.
     pub put_margin: Duration,
     /// Puts in flight.
     pub puts_max: usize,

@@ -1,10 +1,10 @@
 //! Where keys are: lookups on all hosts at once, and the leases that they bring.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{
     ClientError, Shared, count,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     members::Member,
-    time::millis,
+    time::{after, millis},
     wire::{LookupRequest, LookupResponse, ReleaseRequest, lookup_response},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct LookedUp<'a, T: Transport> {
     indices: Vec<usize>,
     /// One for each batch, up to the first that ended early.
     answers: Answers,
+    /// Before the first was asked for.
+    since: Instant,
     /// Whether keys behind one that is missing were answered for.
     all_keys: bool,
     /// Those that the answers grant, so that they are given back whatever becomes
@@ -119,6 +121,7 @@ async fn lookup<'a, T: Transport>(
 ) -> LookedUp<'a, T> {
     let all_keys = wants_all_keys(wanted);
     let requests = requests(shared, &indices, wanted, all_keys);
+    let since = Instant::now();
     let answers = ask(shared, member, requests).await;
     let mut leases = Leases::new(shared);
     let granted = answers.iter().flatten();
@@ -126,6 +129,7 @@ async fn lookup<'a, T: Transport>(
     LookedUp {
         all_keys,
         answers,
+        since,
         leases,
         member,
         indices,
@@ -142,6 +146,7 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
 ) -> LookedUp<'a, T> {
     let all_keys = wants_all_keys(wanted);
     let requests = requests(shared, &indices, wanted, all_keys);
+    let since = Instant::now();
     let (sender, answers) = oneshot::channel();
     let (owned, host) = (Arc::clone(shared), member.clone());
     tokio::spawn(async move {
@@ -158,6 +163,7 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
     LookedUp {
         all_keys,
         answers,
+        since,
         leases,
         member,
         indices,
@@ -261,6 +267,7 @@ impl<'a, T: Transport> LookedUp<'a, T> {
             false => 1,
         };
         leases.extend(self.leases);
+        let since = self.since;
         let mut keys = self.indices.into_iter();
         let mut all = Vec::with_capacity(keys.len());
         for answer in self.answers {
@@ -269,7 +276,8 @@ impl<'a, T: Transport> LookedUp<'a, T> {
                 Err(_) => break,
                 Ok(answer) => answer,
             };
-            let space = Space::new(answer.life, answer.epoch, usize::MAX);
+            let until = after(since, Duration::from_millis(answer.granted_ms));
+            let space = Space::new(answer.life, answer.epoch, usize::MAX, until);
             // More objects than keys are none of ours.
             for ((number, object), index) in (0..).zip(answer.objects).zip(&mut keys) {
                 let found = found(object, number, answer.lease, space);

@@ -1,5 +1,6 @@
 //! A client of a cluster: keys to hosts, bytes to keys.
 
+mod direct;
 mod fetch;
 mod hedge;
 mod host;
@@ -29,6 +30,7 @@ use tonic::Status;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use self::host::{Answer, Carrier};
 pub use self::{
+    direct::{Direct, DirectCounts},
     host::{Calls, Connection, Link},
     route::Route,
     transport::{Incoming, Outgoing, Space, Streams, Transport},

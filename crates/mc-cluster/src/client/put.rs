@@ -1,9 +1,10 @@
 //! Putting objects: a batch for each host, and again where that failed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     members::Member,
-    time::millis,
+    time::{after, millis},
     wire::{
         AbortRequest, CommitRequest, CommitResponse, Outcome, ReserveRequest, ReserveResponse,
         commit_request, reserve_request,
@@ -135,12 +136,17 @@ pub(super) async fn put_batch<T: Transport>(
         items: items.collect(),
         deadline_ms: millis(deadline),
     };
+    let since = Instant::now();
     let reserve = async move |mut calls: Calls| calls.reserve(request).await;
     let reserved = shared.call(member, 0, reserve).await?;
     let fits = check_answer(reserved.items.len(), objects.len());
     fits.map_err(|status| ClientError::call(member, status))?;
-    let written = fill(shared, member, objects, &reserved).await;
-    if written.is_err() {
+    let granted = Duration::from_millis(reserved.granted_ms);
+    let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
+    let until = after(since, granted);
+    let space = Space::new(reserved.life, reserved.epoch, chunk_bytes_max, until);
+    let written = fill(shared, member, objects, &reserved, &space).await;
+    if written.is_err() && !shared.transport.may_write_late(&space) {
         abort(shared, member, &reserved);
     }
     written
@@ -152,6 +158,7 @@ async fn fill<T: Transport>(
     member: &Member,
     objects: &[Checked],
     reserved: &ReserveResponse,
+    space: &Space,
 ) -> Result<Vec<Outcome>, ClientError> {
     let mut outcomes: Vec<_> = reserved.items.iter().map(|item| item.outcome()).collect();
     let is_done = |&place: &usize| outcomes[place] == Outcome::Done;
@@ -165,10 +172,8 @@ async fn fill<T: Transport>(
     });
     let outgoing: Vec<_> = outgoing.collect();
     let bytes = outgoing.iter().map(|object| object.bytes.len()).sum();
-    let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
-    let space = Space::new(reserved.life, reserved.epoch, chunk_bytes_max);
     let write = async |calls| {
-        let written = shared.transport.write(calls, &space, outgoing).await;
+        let written = shared.transport.write(calls, space, outgoing).await;
         written.map(tonic::Response::new)
     };
     shared.call(member, bytes, write).await?;

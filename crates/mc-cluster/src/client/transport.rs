@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::host::Calls;
@@ -30,6 +31,16 @@ pub trait Transport: Send + Sync + 'static {
         lease: u64,
         objects: Vec<Incoming>,
     ) -> impl Future<Output = Result<Vec<Bytes>, Status>> + Send;
+
+    /// Says whether bytes of a write may still arrive that failed, or that
+    /// nobody waited for. If so, the client leaves its space to the deadline of
+    /// the put instead of giving it back.
+    ///
+    /// No by default, as nodes check for each message whether the put is over.
+    fn may_write_late(&self, space: &Space) -> bool {
+        let _ = space;
+        false
+    }
 }
 
 /// Whose memory objects are in.
@@ -42,6 +53,9 @@ pub struct Space {
     pub epoch: u64,
     /// Bytes of an object that it accepts in one message.
     pub chunk_bytes_max: usize,
+    /// Until when the objects are where they are: the deadline of the puts, or
+    /// the end of the lease, counted from before it was asked for.
+    pub until: Instant,
 }
 
 /// An object on its way to a node.
@@ -73,11 +87,12 @@ pub struct Incoming {
 pub struct Streams;
 
 impl Space {
-    pub(crate) fn new(life: u64, epoch: u64, chunk_bytes_max: usize) -> Self {
+    pub(crate) fn new(life: u64, epoch: u64, chunk_bytes_max: usize, until: Instant) -> Self {
         Self {
             life,
             epoch,
             chunk_bytes_max,
+            until,
         }
     }
 }

@@ -11,7 +11,7 @@ use mc_segment::{
 };
 use mc_store::{Clock, ObjectStore, StoreOptions};
 
-use super::NodeError;
+use super::{NodeError, reachable::LATE_MAX};
 use crate::limits::Limits;
 
 /// What memory a node serves.
@@ -41,6 +41,16 @@ pub(crate) struct Opened {
     pub(crate) store: ObjectStore,
     pub(crate) epoch: u64,
     pub(crate) bytes: u64,
+    pub(crate) memory: PoolBytes,
+}
+
+/// Who writes to the memory of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// The node, which checks each write.
+    Node,
+    /// Clients as well, by an engine.
+    Clients,
 }
 
 impl NodeMemory {
@@ -58,6 +68,7 @@ impl NodeMemory {
         &self,
         name: &str,
         limits: &Limits,
+        writers: Writers,
         clock: Clock,
     ) -> Result<Opened, NodeError> {
         let mut options = PoolOptions::new(self.bytes).pages(self.pages);
@@ -75,11 +86,16 @@ impl NodeMemory {
             },
             ..SegmentInfo::new(SEGMENT, name, 0, bytes)
         };
-        let segment = Segment::local(info, Memory::pool(PoolBytes::new(pool)));
+        let memory = PoolBytes::new(pool);
+        let segment = Segment::local(info, Memory::pool(memory.clone()));
+        let put_margin = match writers {
+            Writers::Node => limits.put_margin,
+            Writers::Clients => limits.put_margin.max(LATE_MAX),
+        };
         let options = StoreOptions {
             key_bytes_max: limits.key_bytes_max,
             put_deadline: limits.put_deadline_max,
-            put_margin: limits.put_margin,
+            put_margin,
             clock,
             ..StoreOptions::default()
         };
@@ -88,6 +104,7 @@ impl NodeMemory {
             store,
             epoch,
             bytes,
+            memory,
         })
     }
 

@@ -8,6 +8,7 @@ mod leases;
 mod memory;
 mod outcome;
 mod puts;
+mod reachable;
 mod reading;
 mod service;
 mod socket;
@@ -32,13 +33,17 @@ use tonic::{
 
 pub(crate) use self::drain::drain;
 pub(crate) use self::service::Service;
-use self::{drain::Progress, leases::Leases, puts::Puts, socket::Taken};
+use self::{
+    drain::Progress, leases::Leases, memory::Writers, puts::Puts, reachable::Reachable,
+    socket::Taken,
+};
 pub use self::{
     drain::{DrainOptions, Drained},
     memory::NodeMemory,
 };
 use crate::{
     client::Connection,
+    engine::{Engine, EngineError},
     flow::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, STREAM_WINDOW_BYTES},
     limits::Limits,
     members::{Etcd, EtcdError, Member, Registration},
@@ -70,6 +75,10 @@ pub struct NodeOptions {
     pub etcd: Option<Etcd>,
     /// Where others reach it, as host and port; where it listens by default.
     pub advertise: Option<String>,
+    /// Moves bytes between its memory and clients that have the other end of it;
+    /// without one they go through the node. It asks for no token and encrypts
+    /// nothing unless it says so.
+    pub engine: Option<Arc<dyn Engine>>,
     /// Certificates, without which nothing is encrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::Tls>,
@@ -99,6 +108,9 @@ pub enum NodeError {
     /// The memory cannot be a segment.
     #[error("the memory of the node cannot be mounted")]
     Mount(#[from] mc_segment::MountError),
+    /// The engine does not take the memory.
+    #[error("the memory of the node cannot be registered with its engine")]
+    Engine(#[source] EngineError),
     /// The store cannot be made.
     #[error("the store of the node cannot be made")]
     Store(#[from] mc_store::StoreOptionsError),
@@ -140,6 +152,8 @@ pub(crate) struct Shared {
     /// Of the bytes of the memory.
     epoch: u64,
     capacity_bytes: u64,
+    /// Ends before the store, which has the memory.
+    reachable: Option<Reachable>,
     store: ObjectStore,
     puts: Puts,
     leases: Leases,
@@ -179,6 +193,7 @@ impl NodeOptions {
             limits: Limits::default(),
             etcd: None,
             advertise: None,
+            engine: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -331,14 +346,20 @@ impl Shared {
         clock: Clock,
     ) -> Result<Self, NodeError> {
         let limits = &options.limits;
-        let opened = options.memory.open(&options.name, limits, clock)?;
+        let engine = options.engine.as_deref();
+        let writers = engine.map_or(Writers::Node, |_| Writers::Clients);
+        let opened = options.memory.open(&options.name, limits, writers, clock)?;
+        let reachable = engine.map(|engine| Reachable::new(engine, opened.memory.clone()));
+        let reachable = reachable.transpose().map_err(NodeError::Engine)?;
+        let lent = reachable.is_some().then_some(opened.memory);
         Ok(Self {
             name: options.name.clone(),
             life,
             epoch: opened.epoch,
             capacity_bytes: opened.bytes,
+            reachable,
             store: opened.store,
-            puts: Puts::new(limits.puts_max),
+            puts: Puts::new(limits.puts_max, lent),
             leases: Leases::new(limits.leased_max),
             limits: limits.clone(),
             standing,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mc_arena::{ClaimError, DeviceBytes, PoolBytes};
 use mc_store::{ObjectStore, Put, PutRequest};
 use parking_lot::Mutex;
 use tokio::{task::yield_now, time::Instant};
@@ -13,12 +14,22 @@ use crate::wire::{Extent, Outcome, commit_request, reserve_request, reserve_resp
 #[derive(Debug)]
 pub(crate) struct Puts {
     puts_max: usize,
+    /// What clients write to by an engine, if they do.
+    memory: Option<PoolBytes>,
     /// Held for one look-up each. A put is taken out of its own lock by whoever
     /// ends it, so that nobody writes to it afterwards.
     puts: Mutex<Timed<Shared>>,
 }
 
-type Shared = Arc<Mutex<Option<Put>>>;
+type Shared = Arc<Mutex<Option<Reserved>>>;
+
+#[derive(Debug)]
+struct Reserved {
+    /// The space, as long as only an engine may write to it: nobody else gets a
+    /// slice of it meanwhile.
+    lent: Vec<DeviceBytes>,
+    put: Put,
+}
 
 /// Why bytes were not written to a put.
 #[derive(Debug)]
@@ -30,9 +41,10 @@ pub(crate) enum WriteRefused {
 }
 
 impl Puts {
-    pub(crate) fn new(puts_max: usize) -> Self {
+    pub(crate) fn new(puts_max: usize, memory: Option<PoolBytes>) -> Self {
         Self {
             puts_max,
+            memory,
             puts: Mutex::new(Timed::new()),
         }
     }
@@ -68,7 +80,10 @@ impl Puts {
             Err(error) => return refused(outcome::of_put(&error)),
         };
         let extents = extents(&put);
-        let put = Arc::new(Mutex::new(Some(put)));
+        let Ok(lent) = self.lend(&extents) else {
+            return refused(Outcome::Failed);
+        };
+        let put = Arc::new(Mutex::new(Some(Reserved { lent, put })));
         let mut puts = self.puts.lock();
         if puts.len() >= self.puts_max {
             // Other calls came first. The put ends when the lock is released.
@@ -93,7 +108,9 @@ impl Puts {
         let shared = shared.ok_or(WriteRefused::Unknown)?;
         let mut put = shared.lock();
         let put = put.as_mut().ok_or(WriteRefused::Unknown)?;
-        let mut space = put.replicas_mut();
+        // The client has no engine, or does not reach the node by it.
+        put.lent.clear();
+        let mut space = put.put.replicas_mut();
         let replica = space.first_mut().ok_or(WriteRefused::Unknown)?;
         let written = replica.write_at(offset, bytes);
         written.map_err(WriteRefused::Bytes)
@@ -131,7 +148,20 @@ impl Puts {
 
     fn take(&self, put: u64) -> Option<Put> {
         let shared = self.puts.lock().remove(put)?;
-        shared.lock().take()
+        let reserved = shared.lock().take()?;
+        Some(reserved.put)
+    }
+
+    fn lend(&self, extents: &[Extent]) -> Result<Vec<DeviceBytes>, ClaimError> {
+        let Some(memory) = &self.memory else {
+            return Ok(Vec::new());
+        };
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let lend = |extent: &Extent| {
+            let end = extent.address.saturating_add(extent.bytes);
+            memory.lend_to_device(place(extent.address)..place(end))
+        };
+        extents.iter().map(lend).collect()
     }
 }
 

@@ -20,9 +20,10 @@ use crate::{
     time::{after, millis},
     wire::{
         AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
-        Outcome, ReadRequest, ReadResponse, ReleaseRequest, ReleaseResponse, RemoveRequest,
-        RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest, StatsResponse, WriteRequest,
-        WriteResponse, node_server, remove_request::Mode,
+        MemoryRequest, MemoryResponse, Outcome, ReadRequest, ReadResponse, ReleaseRequest,
+        ReleaseResponse, RemoveRequest, RemoveResponse, ReserveRequest, ReserveResponse,
+        StatsRequest, StatsResponse, WriteRequest, WriteResponse, node_server,
+        remove_request::Mode,
     },
 };
 
@@ -52,6 +53,7 @@ impl node_server::Node for Service {
             life: node.life,
             epoch: node.epoch,
             chunk_bytes_max: node.limits.chunk_bytes_max as u64,
+            granted_ms: millis(until - now),
         }))
     }
 
@@ -198,6 +200,24 @@ impl node_server::Node for Service {
         self.0.check_life(request.life)?;
         let stream = reading::read(Arc::clone(&self.0), request)?;
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn memory(
+        &self,
+        request: Request<MemoryRequest>,
+    ) -> Result<Response<MemoryResponse>, Status> {
+        let node = &*self.0;
+        node.check_life(request.into_inner().life)?;
+        let mut response = MemoryResponse {
+            epoch: node.epoch,
+            bytes: node.capacity_bytes,
+            ..Default::default()
+        };
+        if let Some(reachable) = &node.reachable {
+            response.engine.clone_from(&reachable.engine);
+            response.description = reachable.description();
+        }
+        Ok(Response::new(response))
     }
 }
 

@@ -12,9 +12,10 @@ use crate::{
     node::Service,
     wire::{
         AbortRequest, AbortResponse, CommitRequest, CommitResponse, Extent, LookupRequest,
-        LookupResponse, Outcome, ReadRequest, ReadResponse, ReleaseRequest, ReleaseResponse,
-        RemoveRequest, RemoveResponse, ReserveRequest, ReserveResponse, StatsRequest,
-        StatsResponse, WriteRequest, WriteResponse, node_server::Node,
+        LookupResponse, MemoryRequest, MemoryResponse, Outcome, ReadRequest, ReadResponse,
+        ReleaseRequest, ReleaseResponse, RemoveRequest, RemoveResponse, ReserveRequest,
+        ReserveResponse, StatsRequest, StatsResponse, WriteRequest, WriteResponse,
+        node_server::Node,
     },
 };
 
@@ -263,6 +264,13 @@ impl Node for Watched {
         request: Request<StatsRequest>,
     ) -> Result<Response<StatsResponse>, Status> {
         self.service.stats(request).await
+    }
+
+    async fn memory(
+        &self,
+        request: Request<MemoryRequest>,
+    ) -> Result<Response<MemoryResponse>, Status> {
+        self.service.memory(request).await
     }
 
     async fn write(

@@ -1,0 +1,196 @@
+//! `mc-nixl bench`: a block by NIXL and by gRPC, beside raw TCP and a copy within memory.
+
+use std::{
+    error::Error,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mc_cluster::{
+    Client, ClientOptions, Members,
+    client::{Direct, Streams, Transport},
+};
+use mc_nixl::{NixlOptions, NixlReach};
+
+use crate::tell;
+
+/// A block of keys and values of a model, as in the published comparisons.
+const BLOCK_BYTES: usize = 3_274_752;
+
+/// How often each way takes its turn.
+const ROUNDS: usize = 5;
+
+const NODE_SIZE: &str = "512mb";
+
+/// The times of a way in one direction and the other.
+type Times = (Duration, Duration);
+
+/// A node in a process of its own, killed at the end.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) async fn run(seconds: u64) -> Result<(), Box<dyn Error>> {
+    let time = Duration::from_secs(seconds.max(1));
+    let (_node, address) = start_node()?;
+    let members = Members::parse(&format!("bench={address}"))?;
+    let block: Vec<u8> = (0..=250).cycle().take(BLOCK_BYTES).collect();
+    let block = Bytes::from(block);
+    let direct = Direct::new(NixlReach::new(&NixlOptions::default())?);
+    let clients = (
+        Client::with_transport(members.clone(), ClientOptions::default(), direct.clone()),
+        Client::with_transport(members, ClientOptions::default(), Streams),
+    );
+    let mut rounds: Vec<[Times; 3]> = Vec::new();
+    for _ in 0..ROUNDS {
+        let nixl = served(&clients.0, &block, time).await?;
+        let grpc = served(&clients.1, &block, time).await?;
+        rounds.push([nixl, grpc, raw_tcp(block.clone(), time)?]);
+    }
+    let counts = direct.counts();
+    if counts.streamed + counts.failed > 0 {
+        return Err(format!("not all went by NIXL: {counts:?}").into());
+    }
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let mut environment = std::env::vars_os()
+        .filter(|(name, _)| name == "UCX_TLS" || name == "UCX_NET_DEVICES")
+        .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+        .collect::<Vec<_>>();
+    environment.sort();
+    tell(&format!(
+        "{BLOCK_BYTES} bytes, one node and one client on this host, {processors} processors, {}",
+        environment.join(" ")
+    ))?;
+    tell("way  put  get  put and get, of raw TCP")?;
+    for (way, name) in ["NIXL", "gRPC", "raw TCP"].into_iter().enumerate() {
+        let put = median(rounds.iter().map(|round| round[way].0));
+        let get = median(rounds.iter().map(|round| round[way].1));
+        let sum = |times: Times| (times.0 + times.1).as_secs_f64();
+        let mut shares: Vec<f64> = rounds
+            .iter()
+            .map(|round| sum(round[2]) / sum(round[way]))
+            .collect();
+        shares.sort_by(f64::total_cmp);
+        tell(&format!(
+            "{name}  {put:?} ({:.2} GB/s)  {get:?} ({:.2} GB/s)  {:.2} ({:.2} to {:.2})",
+            rate(put),
+            rate(get),
+            shares[ROUNDS / 2],
+            shares[0],
+            shares[ROUNDS - 1]
+        ))?;
+    }
+    let copy = copies(&block, time);
+    tell(&format!("memcpy  {copy:?} ({:.2} GB/s)", rate(copy)))?;
+    Ok(())
+}
+
+fn rate(time: Duration) -> f64 {
+    BLOCK_BYTES as f64 / time.as_secs_f64() / 1e9
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn start_node() -> Result<(Served, String), Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["node", "--name", "bench", "--size", NODE_SIZE]);
+    command.args(["--listen", "127.0.0.1:0"]);
+    let mut node = Served(command.stdout(Stdio::piped()).spawn()?);
+    let output = node.0.stdout.take().ok_or("the node has no output")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let address = line.trim().strip_prefix("listening on ");
+    let address = address.ok_or_else(|| format!("the node said {line:?}"))?;
+    Ok((node, address.to_owned()))
+}
+
+/// Returns the median times in which a block is put and read, its bytes compared.
+async fn served<T: Transport>(
+    client: &Client<T>,
+    block: &Bytes,
+    time: Duration,
+) -> Result<Times, Box<dyn Error>> {
+    let (client, block) = (client.clone(), block.clone());
+    // On a thread of the runtime, as callers are that are tasks themselves.
+    let served = tokio::spawn(async move {
+        let (mut puts, mut gets) = (Vec::new(), Vec::new());
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let start = Instant::now();
+            client.put(b"block", block.clone()).await?;
+            puts.push(start.elapsed());
+            let start = Instant::now();
+            let read = client.get(b"block").await?.ok_or("the block is gone")?;
+            gets.push(start.elapsed());
+            if read != block {
+                return Err("the block has other bytes".into());
+            }
+            client.remove(b"block").await?;
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>((median(puts.into_iter()), median(gets.into_iter())))
+    });
+    Ok(served.await?.map_err(|error| error.to_string())?)
+}
+
+/// Returns the median times of a block sent over TCP and acknowledged, and of one asked for and received.
+fn raw_tcp(block: Bytes, time: Duration) -> Result<Times, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    let (mut other, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    other.set_nodelay(true)?;
+    let answers = block.clone();
+    let server = thread::spawn(move || {
+        let mut bytes = vec![0; BLOCK_BYTES];
+        // Ends with the connection.
+        while other.read_exact(&mut bytes).is_ok() && other.write_all(&answers[..1]).is_ok() {
+            let asked = other.read_exact(&mut bytes[..1]);
+            if asked.is_err() || other.write_all(&answers).is_err() {
+                break;
+            }
+        }
+    });
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    let mut bytes = vec![0; BLOCK_BYTES];
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let start = Instant::now();
+        stream.write_all(&block)?;
+        stream.read_exact(&mut bytes[..1])?;
+        sent.push(start.elapsed());
+        let start = Instant::now();
+        stream.write_all(&block[..1])?;
+        stream.read_exact(&mut bytes)?;
+        received.push(start.elapsed());
+    }
+    drop(stream);
+    server.join().map_err(|_| "the other end failed")?;
+    Ok((median(sent.into_iter()), median(received.into_iter())))
+}
+
+/// Returns the median time of a copy within memory.
+fn copies(block: &Bytes, time: Duration) -> Duration {
+    let mut into = vec![0; BLOCK_BYTES];
+    let mut times = Vec::new();
+    let end = Instant::now() + time.min(Duration::from_secs(1));
+    while Instant::now() < end {
+        let start = Instant::now();
+        into.copy_from_slice(block);
+        std::hint::black_box(&mut into);
+        times.push(start.elapsed());
+    }
+    median(times.into_iter())
+}
