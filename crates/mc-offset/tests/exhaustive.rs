@@ -30,6 +30,9 @@ fn explore(options: Options, program: &mut Vec<Step>, depth: u32) {
         steps.push(Step::AllocateAt(offset, options.granule));
     }
     steps.push(Step::AllocateExtents(units.div_ceil(2) * options.granule));
+    for capacity in [units / 2, units + 1] {
+        steps.push(Step::SetCapacity(capacity * options.granule));
+    }
     for step in steps {
         program.push(step);
         explore(options, program, depth - 1);
@@ -45,6 +48,7 @@ enum Step {
     AllocateExtents(u64),
     Free(u64),
     Resize(u64, u64),
+    SetCapacity(u64),
 }
 
 fn replay(options: Options, program: &[Step]) -> Shadowed {
@@ -56,6 +60,7 @@ fn replay(options: Options, program: &[Step]) -> Shadowed {
             Step::AllocateExtents(size) => shadowed.allocate_extents(size, u32::MAX, 1),
             Step::Free(offset) => shadowed.free(offset),
             Step::Resize(offset, size) => shadowed.resize(offset, size),
+            Step::SetCapacity(capacity) => shadowed.set_capacity(capacity),
         }
     }
     shadowed

@@ -5,7 +5,8 @@
 //! request is refused only if no hole fits it (fits that round excepted), and
 //! a refusal states the exact free bytes and largest hole; an allocation at an
 //! offset is refused only for what is in the way; resizing never moves and is
-//! refused only for want of room; objects in pieces have the fewest.
+//! refused only for want of room; objects in pieces have the fewest; the end of
+//! the range moves wherever no live range is in the way.
 
 mod common;
 #[path = "common/placing.rs"]
@@ -61,6 +62,16 @@ fn run(options: Options, sizes: Sizes, seed: u64, steps: u32) {
                 let granule_start = offset / options.granule * options.granule;
                 shadowed.allocate_at(granule_start, size);
             }
+            (_, 2) if step % 8 == 0 => {
+                let capacity = rng.random_range(0..=options.capacity);
+                let is_granular = rng.random_ratio(7, 8);
+                let over = if is_granular {
+                    capacity % options.granule
+                } else {
+                    0
+                };
+                shadowed.set_capacity(capacity - over);
+            }
             (_, 2) => {
                 let large = size.saturating_mul(3);
                 shadowed.allocate_extents(large, rng.random_range(1..6), align);
@@ -74,6 +85,7 @@ fn run(options: Options, sizes: Sizes, seed: u64, steps: u32) {
         shadowed.free(offset);
     }
     shadowed.check();
+    shadowed.set_capacity(options.capacity);
     assert_eq!(shadowed.allocator.free_bytes(), options.capacity);
     assert_eq!(shadowed.allocator.hole_count(), 1);
 }
