@@ -94,6 +94,7 @@ pub(super) fn together<W: Send, R: Send>(
 }
 
 /// Times what the calling thread does.
+#[inline]
 pub(super) fn timed<R>(work: impl FnOnce() -> R) -> (Span, R) {
     let (start, used) = (Instant::now(), thread_time());
     let result = work();

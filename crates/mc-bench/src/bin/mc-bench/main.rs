@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     status.unwrap_or_else(|status| status)
 }
 
-/// The status to end with, or that of a command line that is answered without being run.
+/// The status to end with; what ends a command early is the error.
 type Status = Result<ExitCode, ExitCode>;
 
 /// Tells what went wrong, if anything, and returns the status to end with.

@@ -37,12 +37,15 @@ impl Burst {
         // By value: the loop must not read them from memory after every allocation.
         let (ops, size_bytes) = (self.ops, self.size_bytes);
         let spans = together(vec![(); self.threads], |_, (), _| {
-            let mut hand = hand();
+            let mine = hand();
             start.arrive_and_wait();
-            let (span, ()) = timed(|| {
+            // By value in and out: it is a local variable of the loop, and dropped after the time.
+            let (span, _mine) = timed(move || {
+                let mut mine = mine;
                 for _ in 0..ops {
-                    black_box(hand.allocate(size_bytes));
+                    black_box(mine.allocate(size_bytes));
                 }
+                mine
             });
             span
         });
