@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::native::link_flags;
-use crate::workspace::{root, say, shell};
+use crate::workspace::{cargo, root, say};
 
 /// Times each program runs each workload.
 const TURNS: usize = 25;
@@ -45,17 +45,12 @@ struct Compared {
     refusals_per_operation: f64,
 }
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let shell = shell()?;
-    cmd!(
-        shell,
-        "cargo build --locked --quiet --release --package mc-capi --lib --example boundary --target-dir target"
-    )
-    .run()?;
-    let (release, cpp) = (
-        root().join("target/release"),
-        root().join("target/boundary"),
-    );
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
+    let targets = "--lib --example boundary --target-dir target";
+    let package = "--locked --quiet --release --package mc-capi";
+    cargo(shell, &format!("build {package} {targets}"))?;
+    let target = root().join("target");
+    let (release, cpp) = (target.join("release"), target.join("boundary"));
     let link = link_flags(&release);
     cmd!(
         shell,
@@ -64,13 +59,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     .quiet()
     .run()?;
     let rust = release.join("examples/boundary");
-    let refusal = compare(&shell, &rust, &cpp, REFUSAL)?.more_nanoseconds;
+    let refusal = compare(shell, &rust, &cpp, REFUSAL)?.more_nanoseconds;
     say(&format!(
         "C++ - Rust of a refusal alone: {refusal:.1} ns; of an operation, in ns:"
     ));
     say("workload              Rust  C++ more  without refusals");
     for workload in WORKLOADS {
-        let compared = compare(&shell, &rust, &cpp, workload)?;
+        let compared = compare(shell, &rust, &cpp, workload)?;
         let more = compared.more_nanoseconds;
         say(&format!(
             "{workload:<16}{:>10.1}{more:>10.1}{:>18.1}",

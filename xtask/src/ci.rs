@@ -1,7 +1,5 @@
 //! `cargo xtask ci`: everything that has to hold before a change is merged.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -10,9 +8,9 @@ use xshell::{Shell, cmd};
 
 use crate::packages::Archive;
 use crate::regression::Compared;
-use crate::workspace::{root, say, shell};
+use crate::workspace::{cargo, root, say};
 use crate::{
-    bench, deploy, drill, freshness, hugepages, native, packages, report, soak, supply, tidy, wheel,
+    bench, deploy, freshness, hugepages, long, native, packages, report, supply, tidy, wheel,
 };
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
@@ -31,60 +29,55 @@ type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 
 /// The steps, the quickest to fail first.
 const STEPS: &[Step] = &[
-    ("tidy", |_| tidy::run()),
+    ("tidy", tidy::run),
     ("dependencies", supply::run),
     ("format", format),
-    ("packages", |_| packages::package(Archive::List)),
+    ("packages", |shell| packages::package(shell, Archive::List)),
     ("lints", lints),
     ("feature sets", packages::lint_feature_sets),
     ("build and test", test),
-    ("deployment", deploy::check),
+    ("deployment", deploy::run),
     ("C, C++ and Python", native::run),
     ("wheel", wheel::check),
     ("loom", loom),
     ("documentation", documentation),
     ("age of the times", freshness::check),
-    ("utilization as stored", |_| {
-        bench::check(Compared::Decisions)
+    ("utilization as stored", |shell| {
+        bench::check(shell, Compared::Decisions)
     }),
     ("benchmark smoke run", smoke),
     ("HTML report", report::run),
     ("kill drill", |shell| {
-        drill::drill(shell, DRILL_KILLS, DRILL_SEED)
+        long::drill(shell, DRILL_KILLS, DRILL_SEED)
     }),
-    ("soak", |shell| soak::soak(shell, SOAK_SECONDS, SOAK_SEED)),
+    ("soak", |shell| {
+        long::soak(shell, SOAK_SECONDS, Some(SOAK_SEED))
+    }),
 ];
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let shell = shell()?;
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let start = Instant::now();
     for (name, step) in STEPS {
         let step_start = Instant::now();
         say(&format!("== {name}"));
-        step(&shell).with_context(|| format!("{name} failed"))?;
-        say(&format!(
-            "== {name}: passed in {} s",
-            step_start.elapsed().as_secs()
-        ));
+        step(shell).with_context(|| format!("{name} failed"))?;
+        let seconds = step_start.elapsed().as_secs();
+        say(&format!("== {name}: passed in {seconds} s"));
     }
     say(&format!("all passed in {} s", start.elapsed().as_secs()));
     Ok(())
 }
 
+/// Checks all files: cargo alone would pass over the workloads, whose modules a macro declares.
 fn format(shell: &Shell) -> anyhow::Result<()> {
-    cmd!(shell, "cargo fmt --all --check")
-        .run()
-        .map_err(Into::into)
+    let files = cmd!(shell, "git ls-files *.rs").quiet().read()?;
+    let files = files.lines();
+    Ok(cmd!(shell, "cargo fmt --all --check -- {files...}").run()?)
 }
 
 fn lints(shell: &Shell) -> anyhow::Result<()> {
-    let warnings = ["--deny", "warnings"];
-    cmd!(
-        shell,
-        "cargo clippy --locked --quiet --workspace --all-targets --all-features -- {warnings...}"
-    )
-    .run()
-    .map_err(Into::into)
+    let all = "--locked --quiet --workspace --all-targets --all-features";
+    cargo(shell, &format!("clippy {all} -- --deny warnings"))
 }
 
 /// Builds everything as tests need it and runs unit, integration and documentation tests; criterion
@@ -100,17 +93,9 @@ fn test(shell: &Shell) -> anyhow::Result<()> {
             None
         }
     };
-    cmd!(
-        shell,
-        "cargo test --locked --quiet --workspace --all-targets --all-features"
-    )
-    .run()?;
-    cmd!(
-        shell,
-        "cargo test --locked --quiet --workspace --doc --all-features"
-    )
-    .run()
-    .map_err(Into::into)
+    let all = "--locked --quiet --workspace --all-features";
+    cargo(shell, &format!("test {all} --all-targets"))?;
+    cargo(shell, &format!("test {all} --doc"))
 }
 
 /// Runs every test target named `loom*` under the model checker.
@@ -124,62 +109,41 @@ fn loom(shell: &Shell) -> anyhow::Result<()> {
     let _units = shell.push_env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     let _target = shell.push_env("CARGO_TARGET_DIR", root().join("target/loom"));
     for (package, target) in loom_targets(shell)? {
-        cmd!(
-            shell,
-            "cargo test --locked --quiet --release --package {package} --all-features --test {target}"
-        )
-        .run()?;
+        let test = format!("--package {package} --all-features --test {target}");
+        cargo(shell, &format!("test --locked --quiet --release {test}"))?;
     }
     Ok(())
 }
 
 /// Returns package and target of every `tests/loom*.rs`; a package is named as its directory.
 fn loom_targets(shell: &Shell) -> anyhow::Result<Vec<(String, String)>> {
-    let name = |path: &PathBuf| {
-        path.file_stem()
-            .and_then(OsStr::to_str)
-            .map(str::to_owned)
-            .unwrap_or_default()
+    let files = cmd!(shell, "git ls-files crates/*/tests/loom*.rs")
+        .quiet()
+        .read()?;
+    let target = |file: &str| {
+        let (package, target) = file.strip_prefix("crates/")?.split_once("/tests/")?;
+        Some((package.to_owned(), target.strip_suffix(".rs")?.to_owned()))
     };
-    let mut targets = Vec::new();
-    for package in shell.read_dir("crates")? {
-        let tests = package.join("tests");
-        if !tests.is_dir() {
-            continue;
-        }
-        let files = shell.read_dir(tests)?;
-        let loom = files
-            .iter()
-            .map(name)
-            .filter(|target| target.starts_with("loom"));
-        targets.extend(loom.map(|target| (name(&package), target)));
-    }
-    Ok(targets)
+    Ok(files.lines().filter_map(target).collect())
 }
 
 fn documentation(shell: &Shell) -> anyhow::Result<()> {
     let _flags = shell.push_env("RUSTDOCFLAGS", "--deny warnings");
-    cmd!(
+    cargo(
         shell,
-        "cargo doc --locked --quiet --workspace --no-deps --all-features"
+        "doc --locked --quiet --workspace --no-deps --all-features",
     )
-    .run()
-    .map_err(Into::into)
 }
 
 /// Runs the workloads that measure time alone, with few operations, and throws the documents away.
 ///
 /// The others have run in the comparison with the stored figures.
 fn smoke(shell: &Shell) -> anyhow::Result<()> {
+    let command = bench::build(shell)?;
     for workload in WORKLOADS.iter().filter(|workload| !workload.is_seeded) {
-        let workload = workload.name;
-        let arguments = "--quick --ops 2000 --format csv".split(' ');
-        cmd!(
-            shell,
-            "cargo run --locked --quiet --release --package mc-bench -- {workload} {arguments...}"
-        )
-        .ignore_stdout()
-        .run()?;
+        let name = workload.name;
+        let run = cmd!(shell, "{command} {name} --quick --ops 2000 --format csv");
+        run.ignore_stdout().run()?;
     }
     Ok(())
 }

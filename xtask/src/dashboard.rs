@@ -37,16 +37,12 @@ pub(crate) fn check(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     let programs = programs.map(|program| debian::program(shell, "prometheus", program));
     let [Ok(promtool), Ok(prometheus)] = &programs else {
         let reason = programs.into_iter().find_map(Result::err);
-        say(&format!(
-            "the dashboard is not checked: {:#}",
-            reason.context("no reason")?
-        ));
+        let reason = reason.context("no reason")?;
+        say(&format!("the dashboard is not checked: {reason:#}"));
         return Ok(());
     };
-    cmd!(shell, "{promtool} check config {PROMETHEUS}")
-        .quiet()
-        .ignore_stdout()
-        .run()?;
+    let check = cmd!(shell, "{promtool} check config {PROMETHEUS}");
+    check.quiet().ignore_stdout().run()?;
     let (_node, figures) = start_node(shell, node)?;
     let directory = shell.create_temp_dir()?;
     let server = start_prometheus(shell, prometheus, directory.path(), &figures)?;
@@ -55,35 +51,26 @@ pub(crate) fn check(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     let looks = r#"min(count_over_time(up{job="mc-cluster"}[1m])) >= 3"#;
     let end = Instant::now() + WAIT;
     while ask(looks).unwrap_or_default().is_empty() {
-        ensure!(
-            Instant::now() < end,
-            "Prometheus did not look within {WAIT:?}"
-        );
+        let is_late = Instant::now() >= end;
+        ensure!(!is_late, "Prometheus did not look within {WAIT:?}");
         sleep(Duration::from_millis(200));
     }
-    ensure!(
-        !ask("up == 1")?.is_empty(),
-        "Prometheus cannot read the figures"
-    );
+    let can_read = !ask("up == 1")?.is_empty();
+    ensure!(can_read, "Prometheus cannot read the figures");
     for expression in &expressions {
         ensure!(!ask(expression)?.is_empty(), "nothing answers {expression}");
     }
     let alerts = shell.read_file(ALERTS)?;
-    let alerts = alerts
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("expr: "));
-    let alerts: Vec<_> = alerts.map(str::to_owned).collect();
-    let mut names = BTreeSet::new();
-    for expression in expressions.iter().chain(&alerts) {
-        names.extend(series(expression));
-    }
+    let alerts = alerts.lines();
+    let alerts = alerts.filter_map(|line| line.trim().strip_prefix("expr: "));
+    let asked = expressions.iter().map(String::as_str).chain(alerts);
+    let names: BTreeSet<String> = asked.flat_map(series).collect();
     for name in &names {
         ensure!(!ask(name)?.is_empty(), "no node has {name}");
     }
+    let (queries, series) = (expressions.len(), names.len());
     say(&format!(
-        "{} queries of the dashboard and {} series have answers",
-        expressions.len(),
-        names.len()
+        "{queries} queries of the dashboard and {series} series have answers"
     ));
     Ok(())
 }
@@ -130,10 +117,8 @@ fn start_node(shell: &Shell, node: &Path) -> anyhow::Result<(Process, String)> {
         let put = cmd!(shell, "{node} put {key} --members {members}");
         put.stdin(&object).quiet().ignore_stdout().run()?;
     }
-    cmd!(shell, "{node} get 6 --members {members}")
-        .quiet()
-        .ignore_stdout()
-        .run()?;
+    let get = cmd!(shell, "{node} get 6 --members {members}");
+    get.quiet().ignore_stdout().run()?;
     Ok((process, figures))
 }
 
@@ -159,11 +144,8 @@ fn start_prometheus(
     command.arg(option("config.file", file));
     command.arg(option("storage.tsdb.path", directory.join("data")));
     command.arg(format!("--web.listen-address={address}"));
-    let process = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    Ok((Process(process), format!("http://{address}")))
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((Process(command.spawn()?), format!("http://{address}")))
 }
 
 /// Returns what Prometheus answers: a series a line.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use mc_bench::record::{Document, Role, Run, SCHEMA};
-use mc_bench::workload::{WORKLOADS, Workload};
+use mc_bench::record::{Document, Field, Role, Run, SCHEMA};
+use mc_bench::workload::{WORKLOADS, Workload, by_name};
 
 /// Everything measured, one document per workload, in the order of the table of workloads.
 #[derive(Debug, Default)]
@@ -35,16 +35,8 @@ impl Data {
 
     /// Fails, naming it, if a workload has no document.
     pub(crate) fn check_complete(&self) -> anyhow::Result<()> {
-        let is_missing = |workload: &&Workload| {
-            self.documents
-                .iter()
-                .all(|(one, _)| one.name != workload.name)
-        };
-        let missing: Vec<&str> = WORKLOADS
-            .iter()
-            .filter(is_missing)
-            .map(|workload| workload.name)
-            .collect();
+        let mut missing: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        missing.retain(|name| self.documents.iter().all(|(one, _)| one.name != *name));
         ensure!(
             missing.is_empty(),
             "no data of {}; `cargo xtask bench --workload {}` measures it",
@@ -59,10 +51,8 @@ impl Data {
 pub(crate) fn parse(text: &str) -> anyhow::Result<Document> {
     let document: Document = serde_json::from_str(text)?;
     let schema = document.schema;
-    ensure!(
-        schema == SCHEMA,
-        "schema {schema} where {SCHEMA} is expected"
-    );
+    let is_ours = schema == SCHEMA;
+    ensure!(is_ours, "schema {schema} where {SCHEMA} is expected");
     Ok(document)
 }
 
@@ -87,12 +77,9 @@ fn check_fields(workload: &Workload, runs: &[Run]) -> anyhow::Result<()> {
 pub(crate) fn key(run: &Run) -> String {
     let name = run.text("workload").unwrap_or_default();
     let mut key = format!("{name} {}", run.text("subject").unwrap_or_default());
-    let declared =
-        mc_bench::workload::by_name(name).map_or_else(Vec::new, |known| (known.fields)());
-    for field in declared
-        .iter()
-        .filter(|field| field.role == Role::Row && field.name != "subject")
-    {
+    let declared = by_name(name).map_or_else(Vec::new, |known| (known.fields)());
+    let is_row = |field: &&Field| field.role == Role::Row && field.name != "subject";
+    for field in declared.iter().filter(is_row) {
         match run.value(field.name) {
             Some(value) if !value.is_null() => key += &format!(" {}={value}", field.name),
             _ => {}
@@ -114,23 +101,14 @@ mod tests {
         let file = directory.join("evict.json");
         fs::write(&file, &text).unwrap();
         let whole = Data::read(&directory).unwrap();
-        assert!(
-            whole
-                .check_complete()
-                .unwrap_err()
-                .to_string()
-                .contains("no data of uniform")
-        );
-        fs::write(
-            &file,
-            text.replacen("\"utilization_mean\"", "\"utilization\"", 1),
-        )
-        .unwrap();
+        let missing = whole.check_complete().unwrap_err().to_string();
+        assert!(missing.contains("no data of uniform"), "{missing}");
+        let renamed = text.replacen("\"utilization_mean\"", "\"utilization\"", 1);
+        fs::write(&file, renamed).unwrap();
         let error = format!("{:#}", Data::read(&directory).unwrap_err());
         fs::remove_dir_all(&directory).unwrap();
-        assert!(
-            error.contains("evict.json") && error.contains("no field \"utilization_mean\""),
-            "{error}"
-        );
+        for part in ["evict.json", "no field \"utilization_mean\""] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -28,13 +28,10 @@ pub(crate) fn program(shell: &Shell, package: &str, program: &str) -> anyhow::Re
         let is_package = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "deb");
         let file = files.iter().find(is_package);
         let file = file.with_context(|| format!("there is no package {package}"))?;
-        cmd!(shell, "dpkg-deb --extract {file} {directory}")
-            .quiet()
-            .run()?;
+        let extract = cmd!(shell, "dpkg-deb --extract {file} {directory}");
+        extract.quiet().run()?;
     }
-    ensure!(
-        shell.path_exists(&unpacked),
-        "the package {package} has no {program}"
-    );
+    let is_there = shell.path_exists(&unpacked);
+    ensure!(is_there, "the package {package} has no {program}");
     Ok(unpacked)
 }

@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::dashboard;
-use crate::workspace::{metadata, say, shell};
+use crate::workspace::{answers, cargo, has_tool, metadata, say};
 
 const UNIT: &str = "deploy/mc-cluster.service";
 const UNIT_VALUES: &str = "deploy/node.env";
@@ -21,12 +21,7 @@ const PROGRAM: &str = "/usr/local/bin/mc-cluster";
 /// How long calls under way may take once objects are moved.
 const STOP_SECONDS: u64 = 5;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    check(&shell()?)
-}
-
-/// The same, as a step of others.
-pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let node = node(shell)?;
     check_unit(shell, &node).with_context(|| UNIT)?;
     check_compose(shell, &node).with_context(|| COMPOSE)?;
@@ -36,11 +31,11 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
 
 /// Builds the command as the tests do, so that it is built once, and returns where it is.
 fn node(shell: &Shell) -> anyhow::Result<PathBuf> {
-    cmd!(
+    let command = "--package mc-cluster --all-features --bin mc-cluster";
+    cargo(
         shell,
-        "cargo build --locked --quiet --profile test --package mc-cluster --all-features --bin mc-cluster"
-    )
-    .run()?;
+        &format!("build --locked --quiet --profile test {command}"),
+    )?;
     let target = metadata()?.target_directory;
     Ok(target.join("debug/mc-cluster").into())
 }
@@ -50,9 +45,8 @@ fn check_unit(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     let value = |name: &str| {
         let mut lines = unit.lines().filter_map(|line| line.split_once('='));
         let found = lines.find(|(key, _)| *key == name);
-        found
-            .map(|(_, value)| value)
-            .with_context(|| format!("no {name}"))
+        let value = found.map(|(_, value)| value);
+        value.with_context(|| format!("no {name}"))
     };
     let start = value("ExecStart")?.strip_prefix(PROGRAM);
     let start = start.with_context(|| format!("does not start {PROGRAM}"))?;
@@ -60,10 +54,8 @@ fn check_unit(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     let values = values.lines().filter_map(|line| line.split_once('='));
     let values: BTreeMap<_, _> = values.collect();
     let arguments = start.split_whitespace().map(|argument| {
-        let name = argument
-            .strip_prefix("${")
-            .and_then(|rest| rest.strip_suffix('}'));
-        match name {
+        let name = argument.strip_prefix("${");
+        match name.and_then(|rest| rest.strip_suffix('}')) {
             Some(name) => values.get(name).map(ToString::to_string),
             None => Some(argument.to_owned()),
         }
@@ -71,31 +63,20 @@ fn check_unit(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     });
     let arguments: Vec<_> = arguments.collect::<anyhow::Result<_>>()?;
     check_arguments(shell, node, &arguments, value("TimeoutStopSec")?)?;
-    if cmd!(shell, "systemd-analyze --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_err()
-    {
-        say("the unit is not verified: there is no systemd-analyze");
+    if !has_tool(shell, "systemd-analyze", "checks of the unit") {
         return Ok(());
     }
     // It wants the program to be there.
     let directory = shell.create_temp_dir()?;
     let copy = directory.path().join("mc-cluster.service");
-    let program = node
-        .to_str()
-        .context("the path of the command is no text")?;
+    let program = node.to_str();
+    let program = program.context("the path of the command is no text")?;
     shell.write_file(&copy, unit.replace(PROGRAM, program))?;
-    let verified = cmd!(shell, "systemd-analyze verify {copy}")
-        .quiet()
-        .output()?;
+    let verify = cmd!(shell, "systemd-analyze verify {copy}").quiet();
+    let verified = verify.output()?;
     let said = String::from_utf8_lossy(&verified.stderr);
-    ensure!(
-        verified.status.success() && !said.contains("mc-cluster.service"),
-        "{said}"
-    );
+    let is_right = verified.status.success() && !said.contains("mc-cluster.service");
+    ensure!(is_right, "{said}");
     Ok(())
 }
 
@@ -108,27 +89,17 @@ fn check_compose(shell: &Shell, node: &Path) -> anyhow::Result<()> {
         let grace = text(&common["stop_grace_period"])?;
         check_arguments(shell, node, &arguments, grace)?;
         let memory = bytes(text(&common["mem_limit"])?)?;
-        ensure!(
-            memory > size(&arguments)?,
-            "the limit is not above the size"
-        );
+        let size = size(&arguments)?;
+        ensure!(memory > size, "the limit is not above the size");
         let test = texts(&common["healthcheck"]["test"])?.join(" ");
         ensure!(test.contains("/healthz"), "no look at /healthz");
     }
-    if cmd!(shell, "docker compose version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_err()
-    {
+    if !answers(shell, "docker compose version") {
         say("the compose file is parsed, and no more: there is no docker compose");
         return Ok(());
     }
-    cmd!(shell, "docker compose --file {COMPOSE} config --quiet")
-        .quiet()
-        .run()?;
-    Ok(())
+    let config = cmd!(shell, "docker compose --file {COMPOSE} config --quiet");
+    Ok(config.quiet().run()?)
 }
 
 fn check_kubernetes(shell: &Shell, node: &Path) -> anyhow::Result<()> {
@@ -137,10 +108,7 @@ fn check_kubernetes(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     let set = sets.find(|document| document["kind"].as_str() == Some("StatefulSet"));
     let pod = &set.context("no StatefulSet")?["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
-    let values = ["$(NAME)", "$(MEMBERS)"]
-        .into_iter()
-        .zip(["a", "a=h:1,b=h:2"]);
-    let values: BTreeMap<_, _> = values.collect();
+    let values = BTreeMap::from([("$(NAME)", "a"), ("$(MEMBERS)", "a=h:1,b=h:2")]);
     let arguments = texts(&container["args"])?.into_iter().map(|argument| {
         let (option, value) = argument.split_once('=').unwrap_or((&argument, ""));
         match (values.get(value), value) {
@@ -151,21 +119,14 @@ fn check_kubernetes(shell: &Shell, node: &Path) -> anyhow::Result<()> {
     });
     let arguments: Vec<_> = arguments.collect();
     let grace = pod["terminationGracePeriodSeconds"].as_i64();
-    let grace = grace
-        .context("no terminationGracePeriodSeconds")?
-        .to_string();
-    check_arguments(shell, node, &arguments, &grace)?;
+    let grace = grace.context("no terminationGracePeriodSeconds")?;
+    check_arguments(shell, node, &arguments, &grace.to_string())?;
     let resources = &container["resources"];
     let asked = |kind: &str, what: &str| text(&resources[kind][what]).and_then(bytes);
     let pages = asked("limits", "hugepages-2Mi")?;
-    ensure!(
-        pages == asked("requests", "hugepages-2Mi")?,
-        "huge pages differ"
-    );
-    ensure!(
-        pages >= size(&arguments)?,
-        "the size is above the huge pages"
-    );
+    let (requested, size) = (asked("requests", "hugepages-2Mi")?, size(&arguments)?);
+    ensure!(pages == requested, "huge pages differ");
+    ensure!(pages >= size, "the size is above the huge pages");
     asked("limits", "memory")?;
     let ready = &container["readinessProbe"]["httpGet"]["path"];
     ensure!(ready.as_str() == Some("/healthz"), "ready without /healthz");
@@ -186,9 +147,8 @@ fn check_arguments(
     grace: &str,
 ) -> anyhow::Result<()> {
     // It reads all that comes before, and then starts nothing.
-    let read = cmd!(shell, "{node} {arguments...} --help")
-        .quiet()
-        .output()?;
+    let read = cmd!(shell, "{node} {arguments...} --help").quiet();
+    let read = read.output()?;
     let said = String::from_utf8_lossy(&read.stderr);
     ensure!(read.status.success(), "{said}");
     let drain: u64 = option(arguments, "--drain")?.parse()?;
@@ -236,9 +196,8 @@ fn text(yaml: &Yaml) -> anyhow::Result<&str> {
 }
 
 fn texts(yaml: &Yaml) -> anyhow::Result<Vec<String>> {
-    let all = yaml
-        .as_vec()
-        .with_context(|| format!("no list: {yaml:?}"))?;
+    let all = yaml.as_vec();
+    let all = all.with_context(|| format!("no list: {yaml:?}"))?;
     all.iter().map(|one| Ok(text(one)?.to_owned())).collect()
 }
 

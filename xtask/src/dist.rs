@@ -7,8 +7,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, TempDir, cmd};
 
 use crate::sbom;
-use crate::tool::has_tool;
-use crate::workspace::{relative, root, say, shell};
+use crate::workspace::{cargo, has_tool, relative, root, say};
 
 const CRATE: &str = "crates/mc-capi";
 
@@ -53,19 +52,16 @@ endif()
 unset(_mc_alloc_prefix)
 "#;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let dist = assemble(&shell()?)?;
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
+    let dist = assemble(shell)?;
     say(&format!("assembled {}", relative(&dist)));
     Ok(())
 }
 
 /// Assembles the tree and returns where it is.
 fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
-    cmd!(
-        shell,
-        "cargo build --locked --quiet --release --package mc-capi --target-dir target"
-    )
-    .run()?;
+    let library = "--release --package mc-capi --target-dir target";
+    cargo(shell, &format!("build --locked --quiet {library}"))?;
     let dist = root().join("target/dist");
     shell.remove_path(&dist)?;
     let copy = |from: &str, to: &str| -> anyhow::Result<()> {
@@ -84,10 +80,10 @@ fn assemble(shell: &Shell) -> anyhow::Result<PathBuf> {
     shell.write_file(dist.join("share/doc/mc_alloc/mc_alloc.cdx.json"), parts)?;
     let version = env!("CARGO_PKG_VERSION");
     shell.write_file(dist.join("lib/pkgconfig/mc_alloc.pc"), pkg_config(version))?;
-    let cmake = dist.join("lib/cmake/mc_alloc");
-    shell.write_file(cmake.join("mc_alloc-config.cmake"), CMAKE_CONFIG)?;
+    let cmake = |file: &str| dist.join("lib/cmake/mc_alloc").join(file);
+    shell.write_file(cmake("mc_alloc-config.cmake"), CMAKE_CONFIG)?;
     shell.write_file(
-        cmake.join("mc_alloc-config-version.cmake"),
+        cmake("mc_alloc-config-version.cmake"),
         cmake_version(version),
     )?;
     Ok(dist)
@@ -110,12 +106,8 @@ fn link_shared(shell: &Shell, lib: &Path) -> anyhow::Result<()> {
     let script = script.display();
     let names = format!("-Wl,-soname,{soname},--version-script={script},--gc-sections");
     let whole = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"];
-    cmd!(
-        shell,
-        "cc -shared -o {library} {whole...} {names} -lpthread -ldl -lm"
-    )
-    .quiet()
-    .run()?;
+    let link = cmd!(shell, "cc -shared -o {library} {whole...} {names}");
+    link.args(["-lpthread", "-ldl", "-lm"]).quiet().run()?;
     for name in [soname.as_str(), "libmc_alloc.so"] {
         let target = library.file_name().context("a library has a name")?;
         std::os::unix::fs::symlink(target, lib.join(name))?;
@@ -137,12 +129,13 @@ pub(crate) fn check(shell: &Shell, has_cpp: bool) -> anyhow::Result<()> {
     shell.write_file(&source, OUTSIDER)?;
     let program = outside.path().join("outsider");
     let (include, lib) = (moved.join("include"), moved.join("lib"));
-    cmd!(
-        shell,
-        "c++ -std=c++17 {source} -o {program} -I {include} -L {lib} -lmc_alloc"
-    )
-    .quiet()
-    .run()?;
+    let compile = cmd!(shell, "c++ -std=c++17 {source} -o {program} -I {include}");
+    compile
+        .arg("-L")
+        .arg(&lib)
+        .arg("-lmc_alloc")
+        .quiet()
+        .run()?;
     expect_version(shell, &program, &lib)?;
     if has_tool(shell, "pkg-config", "programs that ask pkg-config") {
         check_pkg_config(shell, &source, &program, &lib)?;
@@ -160,17 +153,12 @@ fn check_pkg_config(
     lib: &Path,
 ) -> anyhow::Result<()> {
     let _path = shell.push_env("PKG_CONFIG_PATH", lib.join("pkgconfig"));
-    for linking in [
-        &["--cflags", "--libs"][..],
-        &["--cflags", "--libs", "--static"],
-    ] {
-        let flags = cmd!(shell, "pkg-config {linking...} mc_alloc")
-            .quiet()
-            .read()?;
+    for linking in [None, Some("--static")] {
+        let flags = cmd!(shell, "pkg-config --cflags --libs {linking...} mc_alloc").quiet();
+        let flags = flags.read()?;
         let flags = flags.split_whitespace();
-        cmd!(shell, "c++ -std=c++17 {source} -o {program} {flags...}")
-            .quiet()
-            .run()?;
+        let compile = cmd!(shell, "c++ -std=c++17 {source} -o {program} {flags...}");
+        compile.quiet().run()?;
         expect_version(shell, program, lib)?;
     }
     Ok(())
@@ -180,17 +168,13 @@ fn check_cmake(shell: &Shell, outside: &TempDir, moved: &Path) -> anyhow::Result
     let source = outside.path();
     shell.write_file(source.join("CMakeLists.txt"), OUTSIDER_CMAKE)?;
     let build = source.join("build");
-    cmd!(
+    let configure = cmd!(
         shell,
         "cmake -S {source} -B {build} -DCMAKE_PREFIX_PATH={moved}"
-    )
-    .quiet()
-    .ignore_stdout()
-    .run()?;
-    cmd!(shell, "cmake --build {build}")
-        .quiet()
-        .ignore_stdout()
-        .run()?;
+    );
+    configure.quiet().ignore_stdout().run()?;
+    let make = cmd!(shell, "cmake --build {build}");
+    make.quiet().ignore_stdout().run()?;
     expect_version(shell, &build.join("outsider"), &moved.join("lib"))
 }
 
@@ -198,10 +182,8 @@ fn expect_version(shell: &Shell, program: &Path, lib: &Path) -> anyhow::Result<(
     let _path = shell.push_env("LD_LIBRARY_PATH", lib);
     let version = cmd!(shell, "{program}").quiet().read();
     let version = version.context("a program outside the repository does not run")?;
-    ensure!(
-        version == env!("CARGO_PKG_VERSION"),
-        "the library says that it is {version}"
-    );
+    let is_ours = version == env!("CARGO_PKG_VERSION");
+    ensure!(is_ours, "the library says that it is {version}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use anyhow::ensure;
 use xshell::{Shell, cmd};
 
 use crate::data::Data;
-use crate::workspace::{root, say};
+use crate::workspace::{answers, root, say};
 
 /// Crates whose changes no time waits for: what measures and reports.
 const MAY_BE_NEWER: [&str; 1] = ["mc-bench"];
@@ -22,16 +22,12 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
     for (workload, document) in &data.documents {
         let (name, commit) = (workload.name, &document.machine.commit);
         if !has_commit(shell, commit) {
-            say(&format!(
-                "docs/data/{name}.json is not checked: this clone has no commit {commit}"
-            ));
+            let reason = format!("this clone has no commit {commit}");
+            say(&format!("docs/data/{name}.json is not checked: {reason}"));
             continue;
         }
-        let timed = workload
-            .times
-            .iter()
-            .filter(|one| !MAY_BE_NEWER.contains(one));
-        for package in timed {
+        let timed = workload.times.iter();
+        for package in timed.filter(|one| !MAY_BE_NEWER.contains(one)) {
             let lines = lines_changed(shell, commit, package)?;
             if lines > LINES_MAX {
                 faults.push(format!("docs/data/{name}.json is of {commit}; {package} has changed since, by {lines} lines"));
@@ -48,9 +44,7 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn has_commit(shell: &Shell, commit: &str) -> bool {
-    let object = format!("{commit}^{{commit}}");
-    let known = cmd!(shell, "git cat-file -e {object}").quiet();
-    !commit.is_empty() && known.ignore_stderr().run().is_ok()
+    !commit.is_empty() && answers(shell, &format!("git cat-file -e {commit}^{{commit}}"))
 }
 
 /// Returns how many lines of a crate were added and taken away since a commit, without those that are not timed.
@@ -63,11 +57,8 @@ fn lines_changed(shell: &Shell, commit: &str, package: &str) -> anyhow::Result<u
 /// Says whether a line of a diff adds or takes away more than a comment.
 fn is_code(line: &str) -> bool {
     let is_file = line.starts_with("+++") || line.starts_with("---");
-    let changed = line
-        .strip_prefix(['+', '-'])
-        .filter(|_| !is_file)
-        .map(str::trim);
-    changed.is_some_and(|text| !text.is_empty() && !text.starts_with("//"))
+    let changed = line.strip_prefix(['+', '-']).map(str::trim);
+    !is_file && changed.is_some_and(|text| !text.is_empty() && !text.starts_with("//"))
 }
 
 #[cfg(test)]

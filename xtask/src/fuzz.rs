@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use anyhow::Context;
-use xshell::{Shell, cmd};
+use anyhow::ensure;
+use xshell::Shell;
 
-use crate::workspace::shell;
+use crate::workspace::{answers, cargo};
 
 /// Crates with targets in `fuzz`, a workspace of its own because they need nightly. Bytes on which a run
 /// builds are in `tests/corpus`, which `cargo test` replays.
@@ -20,18 +20,13 @@ const TARGETS: [(&str, &str); 4] = [
 const MAX_BYTES: &str = "256";
 
 /// Runs every target for `seconds`, and adds what reached new code to the corpus.
-pub(crate) fn run(seconds: NonZeroU32) -> anyhow::Result<()> {
-    let shell = shell()?;
-    cmd!(shell, "cargo +nightly fuzz --version")
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .context(
-            "fuzzing needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`",
-        )?;
-    TARGETS
-        .iter()
-        .try_for_each(|(crate_dir, target)| fuzz(&shell, crate_dir, target, seconds))
+pub(crate) fn run(shell: &Shell, seconds: NonZeroU32) -> anyhow::Result<()> {
+    ensure!(
+        answers(shell, "cargo +nightly fuzz --version"),
+        "fuzzing needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`"
+    );
+    let mut targets = TARGETS.iter();
+    targets.try_for_each(|(crate_dir, target)| fuzz(shell, crate_dir, target, seconds))
 }
 
 fn fuzz(shell: &Shell, crate_dir: &str, target: &str, seconds: NonZeroU32) -> anyhow::Result<()> {
@@ -40,23 +35,9 @@ fn fuzz(shell: &Shell, crate_dir: &str, target: &str, seconds: NonZeroU32) -> an
     let kept = format!("{crate_dir}/tests/corpus/{target}");
     shell.create_dir(&found)?;
     // The code has no `unsafe`, so that the address sanitizer would only slow it down.
-    let fuzz = [
-        "+nightly",
-        "fuzz",
-        "run",
-        "--sanitizer",
-        "none",
-        "--fuzz-dir",
-        &fuzz_dir,
-        target,
-    ];
-    let time = format!("-max_total_time={seconds}");
-    let length = format!("-max_len={MAX_BYTES}");
-    cmd!(shell, "cargo {fuzz...} {found} {kept} -- {time} {length}").run()?;
-    cmd!(
-        shell,
-        "cargo {fuzz...} {kept} {found} -- -merge=1 -use_counters=0"
-    )
-    .run()?;
-    Ok(())
+    let fuzz = format!("+nightly fuzz run --sanitizer none --fuzz-dir {fuzz_dir} {target}");
+    let limits = format!("-max_total_time={seconds} -max_len={MAX_BYTES}");
+    cargo(shell, &format!("{fuzz} {found} {kept} -- {limits}"))?;
+    let merging = "-merge=1 -use_counters=0";
+    cargo(shell, &format!("{fuzz} {kept} {found} -- {merging}"))
 }

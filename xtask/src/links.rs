@@ -14,12 +14,11 @@ pub(crate) fn faults(path: &Path, text: &str) -> Vec<String> {
         if file.is_empty() {
             return !has_heading(text, anchor);
         }
-        let is_document = linked
-            .extension()
-            .is_some_and(|extension| extension == "md");
-        let lacks_heading =
-            || !fs::read_to_string(&linked).is_ok_and(|text| has_heading(&text, anchor));
-        !linked.exists() || (is_document && !anchor.is_empty() && lacks_heading())
+        if !anchor.is_empty() && file.ends_with(".md") {
+            let linked = fs::read_to_string(&linked);
+            return !linked.is_ok_and(|text| has_heading(&text, anchor));
+        }
+        !linked.exists()
     };
     let relative = targets(text).filter(|target| !target.contains("://"));
     let dead = relative.filter(is_dead);
@@ -38,22 +37,17 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn has_heading(text: &str, anchor: &str) -> bool {
-    let headings = text.lines().filter(|line| line.starts_with('#'));
-    headings
-        .map(|heading| slug(heading.trim_start_matches('#')))
-        .any(|slug| slug == anchor)
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.any(|heading| slug(heading.trim_start_matches('#')) == anchor)
 }
 
 /// Returns the anchor that a renderer gives a heading: in small letters, spaces as hyphens, without other
 /// punctuation.
-fn slug(heading: &str) -> String {
+pub(crate) fn slug(heading: &str) -> String {
     let kept = |character: &char| character.is_alphanumeric() || " -_".contains(*character);
     let lower = heading.trim().to_lowercase();
-    lower
-        .chars()
-        .filter(kept)
-        .collect::<String>()
-        .replace(' ', "-")
+    let slug: String = lower.chars().filter(kept).collect();
+    slug.replace(' ', "-")
 }
 
 #[cfg(test)]

@@ -3,18 +3,17 @@
 mod bench;
 mod boundary;
 mod ci;
-mod cluster;
 mod dashboard;
 mod data;
 mod debian;
 mod deploy;
 mod dist;
-mod drill;
 mod figures;
 mod freshness;
 mod fuzz;
 mod hugepages;
 mod links;
+mod long;
 mod mutants;
 mod native;
 mod nixl;
@@ -24,12 +23,9 @@ mod regression;
 mod report;
 mod sbom;
 mod semver;
-mod simulate;
 mod simulators;
-mod soak;
 mod supply;
 mod tidy;
-mod tool;
 mod wheel;
 mod workspace;
 
@@ -165,9 +161,11 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Bench { check: true, .. } => bench::check(Compared::DecisionsAndTimes),
-        Task::Bench { accept: true, .. } => bench::accept(),
+    let task = Task::parse();
+    let shell = &workspace::shell()?;
+    match task {
+        Task::Bench { check: true, .. } => bench::check(shell, Compared::DecisionsAndTimes),
+        Task::Bench { accept: true, .. } => bench::accept(shell),
         Task::Bench {
             quick,
             workloads,
@@ -175,31 +173,31 @@ fn main() -> anyhow::Result<()> {
             ..
         } => {
             let effort = if quick { Effort::Quick } else { Effort::Full };
-            bench::run(effort, &workloads, out)
+            bench::run(shell, effort, &workloads, out)
         }
         Task::Page { out } => page::regenerate(out),
-        Task::Ci => ci::run(),
-        Task::Package => packages::package(Archive::Build),
-        Task::Tidy => tidy::run(),
-        Task::Soak { minutes, seed } => soak::run(minutes, seed),
-        Task::Mutants { shard } => mutants::run(shard.as_deref()),
-        Task::Fuzz { seconds } => fuzz::run(seconds),
-        Task::Drill { kills, seed } => drill::run(kills, seed),
-        Task::Cluster { kills, seed } => cluster::run(kills, seed),
-        Task::Semver { since } => semver::run(&since),
-        Task::Report => report::run(&workspace::shell()?),
+        Task::Ci => ci::run(shell),
+        Task::Package => packages::package(shell, Archive::Build),
+        Task::Tidy => tidy::run(shell),
+        Task::Soak { minutes, seed } => long::soak(shell, minutes * 60, seed),
+        Task::Mutants { shard } => mutants::run(shell, shard.as_deref()),
+        Task::Fuzz { seconds } => fuzz::run(shell, seconds),
+        Task::Drill { kills, seed } => long::drill(shell, kills, seed),
+        Task::Cluster { kills, seed } => long::cluster(shell, kills, seed),
+        Task::Semver { since } => semver::run(shell, &since),
+        Task::Report => report::run(shell),
         Task::Simulate {
             seeds,
             nodes,
             objects,
-        } => simulate::run(seeds, nodes, objects),
-        Task::Simulators { trace } => simulators::run(trace),
-        Task::Nixl { bench: false } => nixl::run(nixl::Work::Check),
-        Task::Nixl { bench: true } => nixl::run(nixl::Work::Measure),
-        Task::Deploy => deploy::run(),
-        Task::Native => native::run(&workspace::shell()?),
-        Task::Dist => dist::run(),
-        Task::Boundary => boundary::run(),
-        Task::Wheel { python } => wheel::run(&workspace::shell()?, &python),
+        } => long::simulate(shell, [seeds, nodes, objects]),
+        Task::Simulators { trace } => simulators::run(shell, trace),
+        Task::Nixl { bench: false } => nixl::run(shell, nixl::Work::Check),
+        Task::Nixl { bench: true } => nixl::run(shell, nixl::Work::Measure),
+        Task::Deploy => deploy::run(shell),
+        Task::Native => native::run(shell),
+        Task::Dist => dist::run(shell),
+        Task::Boundary => boundary::run(shell),
+        Task::Wheel { python } => wheel::run(shell, &python),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use xshell::cmd;
+use anyhow::ensure;
+use xshell::{Shell, cmd};
 
-use crate::workspace::{root, shell};
+use crate::workspace::{answers, root};
 
 /// What is changed: all of mc-offset, and of mc-arena the file that hands out memory.
 const FILES: [&str; 2] = [
@@ -16,13 +16,11 @@ const FILES: [&str; 2] = [
 /// Runs the mutants of one shard, such as `0/8`, or all of them; into `target/mutants`.
 ///
 /// Mutants that no test caught before are tried again: a second run after sharper tests is short.
-pub(crate) fn run(shard: Option<&str>) -> anyhow::Result<()> {
-    let shell = shell()?;
-    cmd!(shell, "cargo mutants --version")
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .context("mutation testing needs `cargo install cargo-mutants`")?;
+pub(crate) fn run(shell: &Shell, shard: Option<&str>) -> anyhow::Result<()> {
+    ensure!(
+        answers(shell, "cargo mutants --version"),
+        "mutation testing needs `cargo install cargo-mutants`"
+    );
     let out: PathBuf = root().join("target/mutants");
     shell.create_dir(&out)?;
     let files = FILES.iter().flat_map(|file| ["--file", file]);
@@ -30,10 +28,6 @@ pub(crate) fn run(shard: Option<&str>) -> anyhow::Result<()> {
         // Every file in every shard, so that one of them is a sample of all.
         ["--sharding", "round-robin", "--shard", shard]
     });
-    cmd!(
-        shell,
-        "cargo mutants --iterate --output {out} {files...} {shard...}"
-    )
-    .run()
-    .map_err(Into::into)
+    let mutants = cmd!(shell, "cargo mutants --iterate --output {out}");
+    Ok(mutants.args(files).args(shard).run()?)
 }

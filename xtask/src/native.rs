@@ -10,8 +10,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::dist;
-use crate::tool::has_tool;
-use crate::workspace::{relative, root, say};
+use crate::workspace::{cargo, has_tool, relative, root, say};
 
 /// Where programs are built.
 const OUT: &str = "target/native";
@@ -36,87 +35,39 @@ enum Way {
     Valgrind,
 }
 
-/// A program and the ways it is run.
-struct Program {
-    source: &'static str,
-    ways: &'static [Way],
-}
-
 const SEQUENTIAL: &[Way] = &[Way::Plain, Way::Address, Way::Valgrind];
 const THREADED: &[Way] = &[Way::Plain, Way::Address, Way::Thread, Way::Valgrind];
 
-const PROGRAMS: &[Program] = &[
-    Program {
-        source: "crates/mc-capi/tests/native/interface.c",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/offset.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/arena.cpp",
-        ways: THREADED,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/buffers.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/fork.c",
-        // Valgrind does not know that mappings can be kept from children.
-        ways: &[Way::Plain, Way::Address],
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/sequences.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/threads.cpp",
-        ways: THREADED,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/store.c",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/store.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/store_model.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/store_restart.cpp",
-        ways: SEQUENTIAL,
-    },
-    Program {
-        source: "crates/mc-capi/tests/native/store_threads.cpp",
-        ways: THREADED,
-    },
-    Program {
-        source: "examples/c/segment.c",
-        ways: &[Way::Plain],
-    },
-    Program {
-        source: "examples/cpp/object_store.cpp",
-        ways: &[Way::Plain, Way::Thread],
-    },
+/// The programs and the ways they are run.
+const PROGRAMS: &[(&str, &[Way])] = &[
+    ("crates/mc-capi/tests/native/interface.c", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/offset.cpp", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/arena.cpp", THREADED),
+    ("crates/mc-capi/tests/native/buffers.cpp", SEQUENTIAL),
+    // Valgrind does not know that mappings can be kept from children.
+    (
+        "crates/mc-capi/tests/native/fork.c",
+        &[Way::Plain, Way::Address],
+    ),
+    ("crates/mc-capi/tests/native/sequences.cpp", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/threads.cpp", THREADED),
+    ("crates/mc-capi/tests/native/store.c", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/store.cpp", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/store_model.cpp", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/store_restart.cpp", SEQUENTIAL),
+    ("crates/mc-capi/tests/native/store_threads.cpp", THREADED),
+    ("examples/c/segment.c", &[Way::Plain]),
+    ("examples/cpp/object_store.cpp", &[Way::Plain, Way::Thread]),
 ];
 
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     // The profile of the tests: what `cargo test` built is used again, debug assertions included.
-    cmd!(
-        shell,
-        "cargo build --locked --quiet --package mc-capi --profile test --target-dir target"
-    )
-    .run()?;
+    let library = "--package mc-capi --profile test --target-dir target";
+    cargo(shell, &format!("build --locked --quiet {library}"))?;
     shell.create_dir(OUT)?;
     let guide = extract_guide(shell)?;
-    let programs = PROGRAMS
-        .iter()
-        .map(|program| (PathBuf::from(program.source), program.ways));
+    let programs = PROGRAMS.iter();
+    let programs = programs.map(|&(source, ways)| (PathBuf::from(source), ways));
     let guide = guide.into_iter().map(|path| (path, &[Way::Plain][..]));
     let programs = programs.chain(guide);
     let tools = Tools::find(shell)?;
@@ -131,10 +82,8 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     if tools.python {
         let library = library_dir().join("libmc_alloc.so");
         for program in ["segment.py", "fork.py"] {
-            cmd!(shell, "python3 examples/python/{program} {library}")
-                .quiet()
-                .ignore_stdout()
-                .run()?;
+            let example = cmd!(shell, "python3 examples/python/{program} {library}");
+            example.quiet().ignore_stdout().run()?;
         }
     }
     dist::check(shell, tools.cpp)
@@ -162,9 +111,8 @@ impl Tools {
             let works = build(shell, &empty, way)
                 .and_then(|program| Ok(cmd!(shell, "{program}").quiet().run()?));
             if works.is_err() {
-                say(&format!(
-                    "programs under {what} do not run: the compiler has no runtime for it"
-                ));
+                let reason = "the compiler has no runtime for it";
+                say(&format!("programs under {what} do not run: {reason}"));
             }
             works.is_ok()
         };
@@ -215,10 +163,8 @@ impl Way {
 fn run_program(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<()> {
     let program = build(shell, source, way)?;
     let suppressions = root().join(THREAD_SUPPRESSIONS);
-    let _options = shell.push_env(
-        "TSAN_OPTIONS",
-        format!("suppressions={}", suppressions.display()),
-    );
+    let suppressions = format!("suppressions={}", suppressions.display());
+    let _options = shell.push_env("TSAN_OPTIONS", suppressions);
     let known = root().join(VALGRIND_SUPPRESSIONS);
     let known = format!("--suppressions={}", known.display());
     let (runner, options): (&str, &[&str]) = match way {
@@ -242,16 +188,10 @@ fn run_program(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<()> {
         Way::Valgrind if source.ends_with("store_model.cpp") => &["1"],
         _ => &[],
     };
-    let output = cmd!(shell, "{runner} {options...} {program} {seeds...}")
-        .quiet()
-        .ignore_status()
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let run = cmd!(shell, "{runner} {options...} {program} {seeds...}");
+    let output = run.quiet().ignore_status().output()?;
+    let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+    ensure!(output.status.success(), "{said}");
     Ok(())
 }
 
@@ -268,13 +208,14 @@ fn build(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<PathBuf> {
     } else {
         ("cc", "-std=c99")
     };
-    cmd!(
+    let compile = cmd!(
         shell,
-        "{compiler} {standard} -g {WARNINGS...} {flags...} -I {INCLUDE} -I {TESTS} {source} -o {program}
-         {link...} -pthread"
-    )
-    .quiet()
-    .run()?;
+        "{compiler} {standard} -g {WARNINGS...} {flags...} {source}"
+    );
+    let compile = compile
+        .args(["-I", INCLUDE, "-I", TESTS, "-o"])
+        .arg(&program);
+    compile.args(link).arg("-pthread").quiet().run()?;
     Ok(program)
 }
 
@@ -293,9 +234,7 @@ pub(crate) fn link_flags(library: &Path) -> [String; 4] {
 }
 
 fn is_cpp(source: &Path) -> bool {
-    source
-        .extension()
-        .is_some_and(|extension| extension == "cpp")
+    source.extension().is_some_and(|own| own == "cpp")
 }
 
 /// Writes the blocks of the guide as programs, each of which ends with the block that has `main`, and returns
@@ -310,17 +249,14 @@ fn extract_guide(shell: &Shell) -> anyhow::Result<Vec<PathBuf>> {
         program.push_str(block);
         program.push('\n');
         if block.contains("int main()") {
-            let path = root()
-                .join(OUT)
-                .join(format!("guide{}.cpp", paths.len() + 1));
+            let name = format!("guide{}.cpp", paths.len() + 1);
+            let path = root().join(OUT).join(name);
             shell.write_file(&path, std::mem::take(&mut program))?;
             paths.push(PathBuf::from(relative(&path)));
         }
     }
     ensure!(!paths.is_empty(), "{GUIDE} holds no program");
-    ensure!(
-        program.is_empty(),
-        "the last block of {GUIDE} is part of no program"
-    );
+    let has_all = program.is_empty();
+    ensure!(has_all, "the last block of {GUIDE} is part of no program");
     Ok(paths)
 }

@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
-use crate::workspace::{root, say, shell};
+use crate::workspace::{answers, cargo, root, say};
 
 /// What is done with the engine.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,9 +35,8 @@ const LIBRARIES: &str = ".nixl_cu12.mesonpy.libs";
 const WAYS: [Option<&str>; 2] = [None, Some("tcp,self")];
 
 /// Checks or measures the engine; one line says what is missing if that cannot be.
-pub(crate) fn run(work: Work) -> anyhow::Result<()> {
-    let shell = shell()?;
-    let libraries = match needed(&shell) {
+pub(crate) fn run(shell: &Shell, work: Work) -> anyhow::Result<()> {
+    let libraries = match needed(shell) {
         Ok(libraries) => libraries,
         Err(reason) => {
             say(&format!("the engine NIXL does not run: {reason:#}"));
@@ -48,28 +47,27 @@ pub(crate) fn run(work: Work) -> anyhow::Result<()> {
     let _libraries = shell.push_env("LD_LIBRARY_PATH", &libraries);
     let _devices = shell.push_env("UCX_NET_DEVICES", "lo");
     match work {
-        Work::Check => check(&shell),
-        Work::Measure => measure(&shell),
+        Work::Check => check(shell),
+        Work::Measure => measure(shell),
     }
 }
 
 fn check(shell: &Shell) -> anyhow::Result<()> {
-    cmd!(shell, "cargo fmt --manifest-path {MANIFEST} --check").run()?;
-    let warnings = ["--deny", "warnings"];
-    cmd!(
+    cargo(shell, &format!("fmt --manifest-path {MANIFEST} --check"))?;
+    cargo(
         shell,
-        "cargo clippy --locked --quiet --manifest-path {MANIFEST} --all-targets -- {warnings...}"
-    )
-    .run()?;
+        &format!(
+            "clippy --locked --quiet --manifest-path {MANIFEST} --all-targets -- --deny warnings"
+        ),
+    )?;
     // Tests fail then instead of not running.
     let _require = shell.push_env("MC_REQUIRE_NIXL", "1");
     for way in WAYS {
         let _way = way.map(|way| shell.push_env("UCX_TLS", way));
-        cmd!(
+        cargo(
             shell,
-            "cargo test --locked --quiet --manifest-path {MANIFEST}"
-        )
-        .run()?;
+            &format!("test --locked --quiet --manifest-path {MANIFEST}"),
+        )?;
     }
     Ok(())
 }
@@ -77,20 +75,15 @@ fn check(shell: &Shell) -> anyhow::Result<()> {
 fn measure(shell: &Shell) -> anyhow::Result<()> {
     for way in WAYS {
         let _way = way.map(|way| shell.push_env("UCX_TLS", way));
-        cmd!(
-            shell,
-            "cargo run --locked --quiet --release --manifest-path {MANIFEST} -- bench"
-        )
-        .run()?;
+        let run = "run --locked --quiet --release";
+        cargo(shell, &format!("{run} --manifest-path {MANIFEST} -- bench"))?;
     }
     Ok(())
 }
 
 /// Returns where the libraries are, once all that is needed is there.
 fn needed(shell: &Shell) -> anyhow::Result<PathBuf> {
-    let has_compiler = cmd!(shell, "g++ --version").quiet();
-    let has_compiler = has_compiler.ignore_stdout().ignore_stderr().run();
-    has_compiler.context("there is no g++")?;
+    ensure!(answers(shell, "g++ --version"), "there is no g++");
     if !has_libclang(shell) {
         let install = cmd!(
             shell,
@@ -139,6 +132,6 @@ fn libraries(shell: &Shell, python: &Path) -> anyhow::Result<PathBuf> {
         .ignore_stderr();
     let libraries = PathBuf::from(packages.read()?).join(LIBRARIES);
     let library = libraries.join("libnixl_capi.so");
-    anyhow::ensure!(library.exists(), "{} is not there", library.display());
+    ensure!(library.exists(), "{} is not there", library.display());
     Ok(libraries)
 }

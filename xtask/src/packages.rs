@@ -4,7 +4,7 @@ use anyhow::ensure;
 use cargo_metadata::Package;
 use xshell::{Shell, cmd};
 
-use crate::workspace::{metadata, say, shell};
+use crate::workspace::{cargo, metadata, say};
 
 /// Files that every published archive holds.
 const NEEDED_FILES: [&str; 3] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -24,15 +24,13 @@ pub(crate) enum Archive {
 pub(crate) fn lint_feature_sets(shell: &Shell) -> anyhow::Result<()> {
     for package in published()? {
         let name = package.name.as_str();
-        let mut sets = vec![Vec::new()];
+        let mut sets = vec![String::new()];
         let features = package.features.keys().filter(|name| *name != "default");
-        sets.extend(features.map(|feature| vec!["--features", feature]));
+        sets.extend(features.map(|feature| format!(" --features {feature}")));
         for set in sets {
-            cmd!(
-                shell,
-                "cargo clippy --locked --quiet --package {name} --no-default-features {set...} -- --deny warnings"
-            )
-            .run()?;
+            let linted = format!("--package {name} --no-default-features{set}");
+            let lint = format!("clippy --locked --quiet {linted} -- --deny warnings");
+            cargo(shell, &lint)?;
         }
     }
     Ok(())
@@ -41,25 +39,22 @@ pub(crate) fn lint_feature_sets(shell: &Shell) -> anyhow::Result<()> {
 /// Writes the archive of every crate and checks what is in it.
 ///
 /// All in one call, because cargo then finds the crates that are not in any registry among the archives.
-pub(crate) fn package(archive: Archive) -> anyhow::Result<()> {
-    let shell = shell()?;
+pub(crate) fn package(shell: &Shell, archive: Archive) -> anyhow::Result<()> {
     let packages = published()?;
-    let names: Vec<[&str; 2]> = packages
-        .iter()
-        .map(|package| ["--package", package.name.as_str()])
+    let names = packages.iter();
+    let names: String = names
+        .map(|package| format!(" --package {}", package.name))
         .collect();
-    let names = names.as_flattened();
-    let options: &[&str] = match archive {
-        Archive::List => &["--no-verify", "--offline"],
-        Archive::Build => &[],
+    let options = match archive {
+        Archive::List => " --no-verify --offline",
+        Archive::Build => "",
     };
-    cmd!(
+    cargo(
         shell,
-        "cargo package --quiet --allow-dirty {options...} {names...}"
-    )
-    .run()?;
+        &format!("package --quiet --allow-dirty{options}{names}"),
+    )?;
     for package in &packages {
-        check_files(&shell, package)?;
+        check_files(shell, package)?;
     }
     say(&format!("{} archives written", packages.len()));
     Ok(())
@@ -67,12 +62,9 @@ pub(crate) fn package(archive: Archive) -> anyhow::Result<()> {
 
 fn check_files(shell: &Shell, package: &Package) -> anyhow::Result<()> {
     let name = package.name.as_str();
-    let list = cmd!(
-        shell,
-        "cargo package --locked --quiet --allow-dirty --list --package {name}"
-    )
-    .quiet()
-    .read()?;
+    let options = ["--locked", "--quiet", "--allow-dirty", "--list"];
+    let list = cmd!(shell, "cargo package {options...} --package {name}");
+    let list = list.quiet().read()?;
     for file in NEEDED_FILES {
         let is_packed = list.lines().any(|line| line == file);
         ensure!(is_packed, "the archive of {name} has no {file}");
@@ -83,12 +75,7 @@ fn check_files(shell: &Shell, package: &Package) -> anyhow::Result<()> {
 /// Returns the members of the workspace that are meant for a registry.
 pub(crate) fn published() -> anyhow::Result<Vec<Package>> {
     let metadata = metadata()?;
-    let is_published =
-        |package: &&Package| package.publish.as_ref().is_none_or(|to| !to.is_empty());
-    Ok(metadata
-        .workspace_packages()
-        .into_iter()
-        .filter(is_published)
-        .cloned()
-        .collect())
+    let mut packages: Vec<Package> = metadata.workspace_packages().into_iter().cloned().collect();
+    packages.retain(|package| package.publish.as_ref().is_none_or(|to| !to.is_empty()));
+    Ok(packages)
 }

@@ -51,19 +51,14 @@ pub(crate) fn check(shell: &Shell, command: &Path, compared: Compared) -> anyhow
     for workload in seeded() {
         let measured = measure(shell, command, workload)?;
         let stored = of_workload(&stored.runs, workload);
-        faults.extend(decision_faults(
-            &stored,
-            &of_workload(&measured.runs, workload),
-        ));
+        let decided = of_workload(&measured.runs, workload);
+        faults.extend(decision_faults(&stored, &decided));
         if compared == Compared::DecisionsAndTimes {
-            faults.extend(confirmed_time_faults(
-                shell, command, workload, &stored, measured,
-            )?);
+            let slow = confirmed_time_faults(shell, command, workload, &stored, &measured)?;
+            faults.extend(slow);
         }
     }
-    for fault in &faults {
-        say(fault);
-    }
+    faults.iter().for_each(|fault| say(fault));
     ensure!(
         faults.is_empty(),
         "{} differences from {}; if they are meant, run `cargo xtask bench`, or `cargo xtask bench --accept` for this file alone",
@@ -79,11 +74,11 @@ fn confirmed_time_faults(
     command: &Path,
     workload: &'static str,
     stored: &BTreeMap<String, &Run>,
-    measured: Document,
+    measured: &Document,
 ) -> anyhow::Result<Vec<String>> {
     let faults_in =
         |document: &Document| time_faults(workload, stored, &of_workload(&document.runs, workload));
-    let mut faults = faults_in(&measured);
+    let mut faults = faults_in(measured);
     for _ in 1..TIME_RUNS {
         if !faults.is_empty() {
             let again = faults_in(&measure(shell, command, workload)?);
@@ -152,9 +147,8 @@ fn measure(shell: &Shell, command: &Path, workload: &'static str) -> anyhow::Res
 
 /// Returns the runs of a workload by subject and row.
 fn of_workload<'a>(runs: &'a [Run], workload: &str) -> BTreeMap<String, &'a Run> {
-    let runs = runs
-        .iter()
-        .filter(|run| run.text("workload") == Some(workload));
+    let runs = runs.iter();
+    let runs = runs.filter(|run| run.text("workload") == Some(workload));
     runs.map(|run| (key(run), run)).collect()
 }
 
@@ -168,9 +162,8 @@ fn kept_fields(run: &Run) -> impl Iterator<Item = (String, Value)> {
         let is_decided = declared.is_none_or(|known| known.role != Role::Timed);
         !value.is_array() && !value.is_null() && (is_decided || field == TIME_FIELD)
     };
-    let kept = run
-        .fields()
-        .filter(move |(field, value)| is_kept(field, value));
+    let kept = run.fields();
+    let kept = kept.filter(move |(field, value)| is_kept(field, value));
     kept.map(|(field, value)| (field.to_owned(), value.clone()))
 }
 
@@ -192,9 +185,8 @@ fn decision_faults(
             .filter(|(field, _)| !(places_by_stack && field == "checksum"));
         for (field, value) in decisions {
             if stored.value(&field) != Some(&value) {
-                let stored = stored
-                    .value(&field)
-                    .map_or("nothing".to_owned(), Value::to_string);
+                let stored = stored.value(&field);
+                let stored = stored.map_or("nothing".to_owned(), Value::to_string);
                 faults.push(format!("{key}: {field} is {value}, stored {stored}"));
             }
         }
@@ -274,15 +266,9 @@ mod tests {
         check_decisions(&stored, &stored, &[]);
         let slower = runs(&[("good-fit", 32, 0.875, 99.0), ("good-fit", 64, 1.0, 10.0)]);
         check_decisions(&stored, &slower, &[]);
-        let less = runs(&[
-            ("good-fit", 32, 0.874_999, 10.0),
-            ("good-fit", 64, 1.0, 10.0),
-        ]);
-        check_decisions(
-            &stored,
-            &less,
-            &["uniform good-fit alloc_size=32: utilization_mean is 0.874999, stored 0.875"],
-        );
+        let less = runs(&[("good-fit", 32, 0.874_9, 10.0), ("good-fit", 64, 1.0, 10.0)]);
+        let fault = "uniform good-fit alloc_size=32: utilization_mean is 0.8749, stored 0.875";
+        check_decisions(&stored, &less, &[fault]);
     }
 
     #[test]
@@ -294,19 +280,13 @@ mod tests {
             vec![serde_json::from_value(run).expect("a run is a map")]
         };
         check_decisions(&run("slots", "a"), &run("slots", "b"), &[]);
-        check_decisions(
-            &run("shared", "a"),
-            &run("shared", "b"),
-            &["uniform shared: checksum is \"b\", stored \"a\""],
-        );
+        let fault = "uniform shared: checksum is \"b\", stored \"a\"";
+        check_decisions(&run("shared", "a"), &run("shared", "b"), &[fault]);
     }
 
     #[test]
     fn rows_that_only_one_side_has_are_faults() {
-        let (one, two) = (
-            runs(&[("good-fit", 32, 1.0, 10.0)]),
-            runs(&[("good-fit", 64, 1.0, 10.0)]),
-        );
+        let [one, two] = [32, 64].map(|size| runs(&[("good-fit", size, 1.0, 10.0)]));
         check_decisions(
             &one,
             &two,
@@ -338,13 +318,7 @@ mod tests {
     fn curves_and_other_times_are_not_stored() {
         let runs = runs(&[("good-fit", 32, 1.0, 10.0)]);
         let kept: Vec<String> = kept_fields(&runs[0]).map(|(field, _)| field).collect();
-        let expected = [
-            "workload",
-            "subject",
-            "alloc_size",
-            "utilization_mean",
-            "ns_per_op",
-        ];
-        assert_eq!(kept, expected);
+        let expected = "workload subject alloc_size utilization_mean ns_per_op";
+        assert_eq!(kept.join(" "), expected);
     }
 }

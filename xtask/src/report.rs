@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::bench;
-use crate::workspace::{relative, root, say};
+use crate::workspace::{answers, relative, root, say};
 
 /// Where report and pictures are.
 const OUT: &str = "target/report";
@@ -61,10 +61,8 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let report = out.join("report.html");
     let command = bench::build(shell)?;
     let row = ["--capacity-percent", "5", "--layout", "blocks"];
-    cmd!(shell, "{command} report --quick {row...} --out {report}")
-        .quiet()
-        .ignore_stderr()
-        .run()?;
+    let write = cmd!(shell, "{command} report --quick {row...} --out {report}");
+    write.quiet().ignore_stderr().run()?;
     let Some(browser) = browser(shell) else {
         say("the report is not looked at: there is no chromium");
         return Ok(());
@@ -75,10 +73,8 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         take_picture(shell, browser, &report, &picture, number).map(|()| picture)
     });
     let (light, dark) = (light?, dark?);
-    ensure!(
-        fs::read(&light)? != fs::read(&dark)?,
-        "the report looks the same in both color schemes"
-    );
+    let differ = fs::read(&light)? != fs::read(&dark)?;
+    ensure!(differ, "the report looks the same in both color schemes");
     for file in [report, light, dark] {
         say(&relative(&file));
     }
@@ -86,11 +82,8 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn browser(shell: &Shell) -> Option<&'static str> {
-    let answers = |browser: &&str| {
-        let version = cmd!(shell, "{browser} --version").quiet();
-        version.ignore_stdout().ignore_stderr().run().is_ok()
-    };
-    BROWSERS.iter().copied().find(answers)
+    let is_here = |browser: &&str| answers(shell, &format!("{browser} --version"));
+    BROWSERS.into_iter().find(is_here)
 }
 
 /// Has a browser use a copy of the report.
@@ -135,18 +128,11 @@ fn browse(shell: &Shell, browser: &str, page: &Path, options: &[String]) -> anyh
         "--virtual-time-budget=10000",
     ];
     let url = format!("file://{}", page.display());
-    let output = cmd!(shell, "{browser} {fixed...} {options...} {url}")
-        .quiet()
-        .output()?;
+    let open = cmd!(shell, "{browser} {fixed...} {options...} {url}").quiet();
+    let output = open.output()?;
     let log = String::from_utf8_lossy(&output.stderr);
-    let console: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("CONSOLE"))
-        .collect();
-    ensure!(
-        console.is_empty(),
-        "the console says {}",
-        console.join("\n")
-    );
+    let console = log.lines().filter(|line| line.contains("CONSOLE"));
+    let said: Vec<&str> = console.collect();
+    ensure!(said.is_empty(), "the console says {}", said.join("\n"));
     Ok(String::from_utf8(output.stdout)?)
 }

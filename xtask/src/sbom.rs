@@ -43,12 +43,8 @@ struct Locked {
 /// Returns the document for what a release build of `package` links.
 pub(crate) fn of_package(shell: &Shell, package: &str) -> anyhow::Result<String> {
     let options = ["--edges", "normal", "--prefix", "depth", "--no-dedupe"];
-    let tree = cmd!(
-        shell,
-        "cargo tree --locked --quiet --package {package} {options...} --format {LINE}"
-    )
-    .quiet()
-    .read()?;
+    let tree = cmd!(shell, "cargo tree --locked --quiet --package {package}");
+    let tree = tree.args(options).args(["--format", LINE]).quiet().read()?;
     let (main, components) = read_tree(&tree)?;
     let lock = fs::read_to_string(root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let lock: Lock = toml::from_str(&lock).context("in Cargo.lock")?;
@@ -75,12 +71,8 @@ fn read_tree(tree: &str) -> anyhow::Result<(Id, BTreeMap<Id, Component>)> {
         let mut words = package.split(' ');
         let name = words.next().unwrap_or_default().to_owned();
         let version = words.next().and_then(|word| word.strip_prefix('v'));
-        let id = (
-            name,
-            version
-                .with_context(|| format!("{line:?} has no version"))?
-                .to_owned(),
-        );
+        let version = version.with_context(|| format!("{line:?} has no version"))?;
+        let id = (name, version.to_owned());
         path.truncate(depth.parse()?);
         if let Some(above) = path.last().and_then(|above| components.get_mut(above)) {
             above.needs.insert(id.clone());
@@ -90,10 +82,8 @@ fn read_tree(tree: &str) -> anyhow::Result<(Id, BTreeMap<Id, Component>)> {
         repository.clone_into(&mut component.repository);
         path.push(id);
     }
-    let main = path
-        .into_iter()
-        .next()
-        .context("cargo tree lists nothing")?;
+    let main = path.into_iter().next();
+    let main = main.context("cargo tree lists nothing")?;
     Ok((main, components))
 }
 
@@ -128,10 +118,8 @@ fn described(
     checksums: &BTreeMap<Id, String>,
 ) -> anyhow::Result<Value> {
     let (name, version) = id;
-    ensure!(
-        !component.licence.is_empty(),
-        "{name} {version} states no licence"
-    );
+    let has_licence = !component.licence.is_empty();
+    ensure!(has_licence, "{name} {version} states no licence");
     let mut described = json!({
         "type": "library",
         "bom-ref": reference(id),

@@ -6,28 +6,23 @@ use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::packages::published;
-use crate::workspace::{say, shell};
+use crate::workspace::{answers, say};
 
 /// Reports on every published library that the revision has too.
-pub(crate) fn run(since: &str) -> anyhow::Result<()> {
-    let shell = shell()?;
-    cmd!(shell, "cargo semver-checks --version")
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .context("the report needs `cargo install cargo-semver-checks`")?;
+pub(crate) fn run(shell: &Shell, since: &str) -> anyhow::Result<()> {
+    ensure!(
+        answers(shell, "cargo semver-checks --version"),
+        "the report needs `cargo install cargo-semver-checks`"
+    );
     let mut reported = 0;
     for package in published()? {
         let name = package.name.as_str();
         let manifest = format!("{since}:crates/{name}/Cargo.toml");
-        let has_it = cmd!(shell, "git cat-file -e {manifest}")
-            .quiet()
-            .ignore_stderr();
-        if has_it.run().is_err() {
+        if !answers(shell, &format!("git cat-file -e {manifest}")) {
             say(&format!("{name} is new since {since}"));
             continue;
         }
-        say(&format!("== {name}\n{}", compare(&shell, name, since)?));
+        say(&format!("== {name}\n{}", compare(shell, name, since)?));
         reported += 1;
     }
     ensure!(reported > 0, "{since} has none of the libraries");
@@ -39,13 +34,11 @@ pub(crate) fn run(since: &str) -> anyhow::Result<()> {
 fn compare(shell: &Shell, name: &str, since: &str) -> anyhow::Result<String> {
     // As for a release that must break nothing, so that nothing is left out.
     let options = ["--all-features", "--release-type", "minor"];
-    let result = cmd!(
+    let compare = cmd!(
         shell,
-        "cargo semver-checks --package {name} --baseline-rev {since} {options...}"
-    )
-    .quiet()
-    .ignore_status()
-    .output()?;
+        "cargo semver-checks --package {name} --baseline-rev {since}"
+    );
+    let result = compare.args(options).quiet().ignore_status().output()?;
     let progress = String::from_utf8_lossy(&result.stderr);
     let summary = progress.lines().find(|line| line.contains("Summary"));
     let summary = summary.with_context(|| format!("{name} cannot be compared: {progress}"))?;

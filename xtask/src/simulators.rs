@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
-use crate::{wheel, workspace::shell};
+use crate::{wheel, workspace::cargo};
 
 /// The packages, each of a version whose results were looked at.
 const PACKAGES: [&str; 2] = ["kvcache-simulator==0.1.3", "libcachesim==0.3.5"];
@@ -13,16 +13,11 @@ const PACKAGES: [&str; 2] = ["kvcache-simulator==0.1.3", "libcachesim==0.3.5"];
 const PROGRAM: &str = "crates/mc-bench/tests/simulators.py";
 
 /// Replays a trace here and there; it fails where hits differ.
-pub(crate) fn run(trace: Option<PathBuf>) -> anyhow::Result<()> {
-    let shell = shell()?;
+pub(crate) fn run(shell: &Shell, trace: Option<PathBuf>) -> anyhow::Result<()> {
     let trace =
         trace.unwrap_or_else(|| PathBuf::from("crates/mc-bench/traces/conversations.jsonl"));
-    cmd!(
-        shell,
-        "cargo build --locked --quiet --release --package mc-bench"
-    )
-    .run()?;
-    let python = wheel::environment(&shell, "python3", "simulators")?;
+    cargo(shell, "build --locked --quiet --release --package mc-bench")?;
+    let python = wheel::environment(shell, "python3", "simulators")?;
     cmd!(
         shell,
         "{python} -m pip install --quiet --disable-pip-version-check {PACKAGES...}"

@@ -1,24 +1,18 @@
 //! What the workspace depends on: licences, bans and sources, by the rules of `deny.toml`.
 
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use crate::workspace::say;
+use crate::workspace::{cargo, has_tool};
 
 /// Has cargo-deny check the dependencies. Building it takes longer than all other checks: where it is not installed, a
 /// line says so. Advisories need the network and are left to `cargo deny check advisories`.
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
-    let has_tool = cmd!(shell, "cargo deny --version").quiet();
-    if has_tool.ignore_stdout().ignore_stderr().run().is_err() {
-        say(
-            "licences and sources of the dependencies are not checked: cargo-deny is not installed",
-        );
+    if !has_tool(shell, "cargo-deny", "checks of licences and sources") {
         return Ok(());
     }
-    let checks = ["licenses", "bans", "sources"];
-    cmd!(
+    let checks = "check licenses bans sources";
+    cargo(
         shell,
-        "cargo deny --log-level error --offline --locked check {checks...}"
+        &format!("deny --log-level error --offline --locked {checks}"),
     )
-    .run()
-    .map_err(Into::into)
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::links;
 use crate::page;
-use crate::workspace::{root, say, shell};
+use crate::workspace::{root, say};
 
 /// Lines beyond which a source file holds more than one concept.
 const LINES_MAX: usize = 600;
@@ -42,8 +42,8 @@ const TEXT: [&str; 11] = [
 /// Directories whose files have to be referred to by a document.
 const ASSETS: [&str; 2] = ["docs/figures", "docs/data"];
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let files = tracked_files()?;
+pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
+    let files = tracked_files(shell)?;
     let mut faults = Vec::new();
     for path in &files {
         // Bytes that are no text belong to figures and test inputs.
@@ -53,40 +53,35 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     faults.extend(asset_faults(&files));
     faults.extend(page_faults()?);
-    for fault in &faults {
-        say(fault);
-    }
+    faults.iter().for_each(|fault| say(fault));
     ensure!(faults.is_empty(), "{} faults", faults.len());
     Ok(())
 }
 
 /// Returns the files of the repository, new ones included and ignored ones not.
-fn tracked_files() -> anyhow::Result<Vec<PathBuf>> {
-    let shell = shell()?;
-    let list = cmd!(shell, "git ls-files --cached --others --exclude-standard")
-        .quiet()
-        .read();
-    let list = list.context("tidy needs the git repository")?;
-    Ok(list
-        .lines()
-        .map(PathBuf::from)
-        .filter(|path| root().join(path).is_file())
-        .collect())
+fn tracked_files(shell: &Shell) -> anyhow::Result<Vec<PathBuf>> {
+    let list = cmd!(shell, "git ls-files --cached --others --exclude-standard").quiet();
+    let list = list.read().context("tidy needs the git repository")?;
+    let mut files: Vec<PathBuf> = list.lines().map(PathBuf::from).collect();
+    files.retain(|path| root().join(path).is_file());
+    Ok(files)
 }
 
 fn read_text(path: &Path) -> Option<String> {
-    let extension = path.extension()?.to_str()?;
-    if !TEXT.contains(&extension) {
-        return None;
-    }
-    fs::read_to_string(root().join(path)).ok()
+    let is_text = TEXT.iter().any(|extension| has_extension(path, extension));
+    let text = is_text.then(|| fs::read_to_string(root().join(path)));
+    text?.ok()
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|own| own == extension)
 }
 
 /// Returns what is wrong with one file.
 fn file_faults(path: &Path, text: &str) -> Vec<String> {
     let name = path.display();
     let mut faults = Vec::new();
-    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    let is_rust = has_extension(path, "rs");
     if is_rust && !text.starts_with("//!") && !text.starts_with("#!/") {
         faults.push(format!("{name}:1: no module documentation"));
     }
@@ -94,10 +89,9 @@ fn file_faults(path: &Path, text: &str) -> Vec<String> {
     if is_rust && lines > LINES_MAX {
         faults.push(format!("{name}: {lines} lines, more than {LINES_MAX}"));
     }
-    if path.ends_with("ARCHITECTURE.md") && lines > ARCHITECTURE_LINES_MAX {
-        faults.push(format!(
-            "{name}: {lines} lines, more than {ARCHITECTURE_LINES_MAX}"
-        ));
+    let most = ARCHITECTURE_LINES_MAX;
+    if path.ends_with("ARCHITECTURE.md") && lines > most {
+        faults.push(format!("{name}: {lines} lines, more than {most}"));
     }
     for (index, line) in text.lines().enumerate() {
         let words = BANNED_WORDS
@@ -109,7 +103,7 @@ fn file_faults(path: &Path, text: &str) -> Vec<String> {
             faults.push(format!("{name}:{}: trailing space", index + 1));
         }
     }
-    if path.extension().is_some_and(|extension| extension == "md") {
+    if has_extension(path, "md") {
         faults.extend(links::faults(path, text));
     }
     faults
@@ -117,16 +111,10 @@ fn file_faults(path: &Path, text: &str) -> Vec<String> {
 
 /// Returns a fault per figure or data file that no document refers to.
 fn asset_faults(files: &[PathBuf]) -> Vec<String> {
-    let documents: String = files
-        .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .filter_map(|path| read_text(path))
-        .collect();
+    let documents = files.iter().filter(|path| has_extension(path, "md"));
+    let documents: String = documents.filter_map(|path| read_text(path)).collect();
     let is_asset = |path: &&PathBuf| ASSETS.iter().any(|directory| path.starts_with(directory));
-    let name = |path: &PathBuf| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
+    let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.to_owned());
     let assets = files.iter().filter(is_asset).filter_map(name);
     let dead = assets.filter(|asset| !documents.contains(asset.as_str()));
     dead.map(|asset| format!("no document refers to {asset}"))
@@ -157,21 +145,12 @@ mod tests {
     fn faults_name_file_line_and_word() {
         check("a.rs", "//! Documented.\nfn f() {}\n", &[]);
         check("a.rs", "fn f() {}\n", &["a.rs:1: no module documentation"]);
-        check(
-            "a.rs",
-            &format!("//! D.\n\n// {} it\n", BANNED_WORDS[0]),
-            &["a.rs:3"],
-        );
-        check(
-            "a.toml",
-            &format!("p = \"{}x\"\n", MACHINE_PATHS[0]),
-            &["a.toml:1"],
-        );
-        check(
-            "a.rs",
-            &format!("//! D.\n{}", "\n".repeat(LINES_MAX)),
-            &["601 lines"],
-        );
+        let banned = format!("//! D.\n\n// {} it\n", BANNED_WORDS[0]);
+        check("a.rs", &banned, &["a.rs:3"]);
+        let of_a_machine = format!("p = \"{}x\"\n", MACHINE_PATHS[0]);
+        check("a.toml", &of_a_machine, &["a.toml:1"]);
+        let long = format!("//! D.\n{}", "\n".repeat(LINES_MAX));
+        check("a.rs", &long, &["601 lines"]);
         check("a.md", "b \n", &["a.md:1: trailing space"]);
     }
 }

@@ -33,31 +33,22 @@ enum Build {
 
 /// Makes wheel and sdist, installs each into an empty environment, and runs all tests there.
 pub(crate) fn run(shell: &Shell, python: &str) -> anyhow::Result<()> {
-    ensure!(
-        has_python(shell, python),
-        "{python} is no Python from 3.9 on"
-    );
+    let is_served = has_python(shell, python);
+    ensure!(is_served, "{python} is no Python from 3.9 on");
     let maturin = maturin(shell, python)?;
     let dist = root().join(OUT).join("dist");
     shell.remove_path(&dist)?;
     let wheel = build(shell, &maturin, Build::Release, &dist)?;
-    cmd!(
+    let sdist = cmd!(
         shell,
         "{maturin} sdist --manifest-path {CRATE}/Cargo.toml --out {dist}"
-    )
-    .quiet()
-    .ignore_stderr()
-    .run()?;
+    );
+    sdist.quiet().ignore_stderr().run()?;
     let installed = environment(shell, python, "installed")?;
-    install(shell, &installed, &wheel)?;
+    pip_install(shell, &installed, &["--no-index"], &wheel)?;
     session(shell, &installed)?;
     let wheel_and_tests = format!("{}[test]", wheel.display());
-    cmd!(
-        shell,
-        "{installed} -m pip install --quiet --disable-pip-version-check {wheel_and_tests}"
-    )
-    .quiet()
-    .run()?;
+    pip_install(shell, &installed, &[], Path::new(&wheel_and_tests))?;
     cmd!(shell, "{installed} -m pytest --quiet {CRATE}/tests").run()?;
     run_torch_tests(shell, python, &installed)?;
     check_sdist(shell, python, &dist)?;
@@ -83,7 +74,7 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
     shell.remove_path(&out)?;
     let wheel = build(shell, &maturin, Build::Quick, &out)?;
     let installed = environment(shell, python, "check-installed")?;
-    install(shell, &installed, &wheel)?;
+    pip_install(shell, &installed, &["--no-index"], &wheel)?;
     session(shell, &installed)
 }
 
@@ -102,23 +93,16 @@ fn maturin(shell: &Shell, python: &str) -> anyhow::Result<PathBuf> {
     }
     let pip = environment(shell, python, "tools")?;
     let patience = ["--timeout", "10", "--retries", "1"];
-    cmd!(
-        shell,
-        "{pip} -m pip install --quiet --disable-pip-version-check {patience...} maturin>=1.8,<2"
-    )
-    .quiet()
-    .ignore_stderr()
-    .run()
-    .context("maturin cannot be fetched")?;
+    let fetched = pip_install(shell, &pip, &patience, Path::new("maturin>=1.8,<2"));
+    fetched.context("maturin cannot be fetched")?;
     Ok(maturin)
 }
 
 /// Makes an empty environment and returns its interpreter.
 pub(crate) fn environment(shell: &Shell, python: &str, name: &str) -> anyhow::Result<PathBuf> {
     let directory = root().join(OUT).join(name);
-    cmd!(shell, "{python} -m venv --clear {directory}")
-        .quiet()
-        .run()?;
+    let make = cmd!(shell, "{python} -m venv --clear {directory}");
+    make.quiet().run()?;
     Ok(directory.join("bin/python"))
 }
 
@@ -128,12 +112,14 @@ fn build(shell: &Shell, maturin: &Path, build: Build, out: &Path) -> anyhow::Res
         Build::Release => &["--release"],
         Build::Quick => &["--profile", "dev", "--target-dir", "target"],
     };
-    cmd!(
+    let build = cmd!(
         shell,
-        "{maturin} build --quiet --locked {profile...} --manifest-path {CRATE}/Cargo.toml --out {out}"
-    )
-    .quiet()
-    .run()?;
+        "{maturin} build --quiet --locked {profile...} --out {out}"
+    );
+    let build = build
+        .arg("--manifest-path")
+        .arg(format!("{CRATE}/Cargo.toml"));
+    build.quiet().run()?;
     archive(shell, out, "whl")
 }
 
@@ -144,22 +130,18 @@ fn archive(shell: &Shell, directory: &Path, extension: &str) -> anyhow::Result<P
     archive.with_context(|| format!("{} has no .{extension}", relative(directory)))
 }
 
-fn install(shell: &Shell, python: &Path, archive: &Path) -> anyhow::Result<()> {
-    cmd!(
+/// Installs what an archive or a requirement names into the environment of an interpreter.
+fn pip_install(shell: &Shell, python: &Path, options: &[&str], what: &Path) -> anyhow::Result<()> {
+    let install = cmd!(
         shell,
-        "{python} -m pip install --quiet --disable-pip-version-check --no-index {archive}"
-    )
-    .quiet()
-    .run()
-    .map_err(Into::into)
+        "{python} -m pip install --quiet --disable-pip-version-check"
+    );
+    Ok(install.args(options).arg(what).quiet().run()?)
 }
 
 fn session(shell: &Shell, python: &Path) -> anyhow::Result<()> {
-    cmd!(shell, "{python} {CRATE}/tests/session.py")
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .map_err(Into::into)
+    let session = cmd!(shell, "{python} {CRATE}/tests/session.py");
+    Ok(session.quiet().ignore_stdout().run()?)
 }
 
 /// Runs the tests that need `PyTorch`, where the interpreter of the system has it and the others have not.
@@ -170,21 +152,25 @@ fn run_torch_tests(shell: &Shell, python: &str, installed: &Path) -> anyhow::Res
     let has_torch = cmd!(shell, "{of_system} -c {TORCH_IMPORT}").quiet();
     let is_same = version_of(of_system).ok() == version_of(installed).ok();
     if !is_same || has_torch.ignore_stderr().run().is_err() {
+        let system = of_system.display();
         say(&format!(
-            "tests with PyTorch do not run: {} has none for {python}",
-            of_system.display()
+            "tests with PyTorch do not run: {system} has none for {python}"
         ));
         return Ok(());
     }
     let packages = "import sysconfig; print(sysconfig.get_paths()['purelib'])";
     let packages = cmd!(shell, "{installed} -c {packages}").quiet().read()?;
     let _path = shell.push_env("PYTHONPATH", packages);
-    cmd!(
-        shell,
-        "{of_system} -m pytest --quiet -p no:cacheprovider -W ignore -k {TORCH_TESTS} {CRATE}/tests"
-    )
-    .run()
-    .map_err(Into::into)
+    let options = [
+        "--quiet",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore",
+        "-k",
+        TORCH_TESTS,
+    ];
+    Ok(cmd!(shell, "{of_system} -m pytest {options...} {CRATE}/tests").run()?)
 }
 
 /// Builds the package from its source archive in an environment of its own, and runs the session.
@@ -192,12 +178,7 @@ fn check_sdist(shell: &Shell, python: &str, dist: &Path) -> anyhow::Result<()> {
     let sdist = archive(shell, dist, "gz")?;
     let built = environment(shell, python, "from-sdist")?;
     let _target = shell.push_env("CARGO_TARGET_DIR", root().join(OUT).join("sdist-target"));
-    cmd!(
-        shell,
-        "{built} -m pip install --quiet --disable-pip-version-check --no-deps {sdist}"
-    )
-    .quiet()
-    .run()
-    .context("the source archive does not build")?;
+    let installed = pip_install(shell, &built, &["--no-deps"], &sdist);
+    installed.context("the source archive does not build")?;
     session(shell, &built)
 }

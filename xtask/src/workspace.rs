@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 /// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -20,6 +20,29 @@ pub(crate) fn shell() -> anyhow::Result<Shell> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     Ok(shell)
+}
+
+/// Runs cargo with arguments that have a space between two.
+pub(crate) fn cargo(shell: &Shell, arguments: &str) -> anyhow::Result<()> {
+    let arguments = arguments.split(' ');
+    Ok(cmd!(shell, "cargo {arguments...}").run()?)
+}
+
+/// Says whether a command, of words with a space between two, ends well.
+pub(crate) fn answers(shell: &Shell, command: &str) -> bool {
+    let mut words = command.split(' ');
+    let command = shell.cmd(words.next().unwrap_or_default()).args(words);
+    let command = command.quiet().ignore_stdout().ignore_stderr();
+    command.run().is_ok()
+}
+
+/// Says whether a tool answers, and if not, what does not run without it.
+pub(crate) fn has_tool(shell: &Shell, tool: &str, programs: &str) -> bool {
+    let answers = answers(shell, &format!("{tool} --version"));
+    if !answers {
+        say(&format!("{programs} do not run: there is no {tool}"));
+    }
+    answers
 }
 
 /// Returns what cargo knows of the workspace and of everything it depends on, with all features.

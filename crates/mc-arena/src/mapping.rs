@@ -43,11 +43,7 @@ use nix::{
 
 use self::{claims::Claims, extent::Worker, raw::unmap};
 
-pub use self::{
-    claims::ClaimError,
-    other_process::OtherProcess,
-    process::Process,
-};
+pub use self::{claims::ClaimError, other_process::OtherProcess, process::Process};
 pub(crate) use self::{
     claims::{Access, ClaimedRange},
     descriptor::OwnFile,

@@ -152,15 +152,13 @@ impl Plan {
         }
         let [operations, live_bytes, evicted, refused] = counts;
         let capacity_bytes = self.pool.capacity_bytes;
+        let utilization = live_bytes as f64 / capacity_bytes as f64;
         let mut map = Map::new(capacity_bytes, CELLS);
         let mut add = |placed: Placement| map.add(placed.offset_bytes, placed.size_bytes);
         let has_map = subject.visit(&mut add);
         let figures = [
             ("operations_moments", operations as f64),
-            (
-                "utilization_moments",
-                live_bytes as f64 / capacity_bytes as f64,
-            ),
+            ("utilization_moments", utilization),
             ("evicted_on_demand_moments", evicted as f64),
             ("refused_moments", refused as f64),
         ];
@@ -260,10 +258,7 @@ impl<S: Subject> Store<S> {
     }
 
     fn into_outcome(self, took: Vec<Took>, moments: Moments) -> Outcome {
-        let mut checksum = Checksum::new();
-        self.samples
-            .iter()
-            .for_each(|&live_bytes| checksum.add(live_bytes));
+        let mut checksum = Checksum::of(&self.samples);
         checksum.add(self.refused);
         checksum.add(self.evicted);
         for Slot(token) in &self.live {
@@ -286,6 +281,14 @@ impl Checksum {
     #[must_use]
     pub const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    /// Creates the digest of samples.
+    #[must_use]
+    pub fn of(samples: &[u64]) -> Self {
+        let mut checksum = Self::new();
+        samples.iter().for_each(|&sample| checksum.add(sample));
+        checksum
     }
 
     /// Appends a number by one FNV-1a step over 64-bit words.

@@ -94,6 +94,26 @@ impl<'a> Label<'a> {
             round,
         }
     }
+
+    /// Runs every lane in every round, so that a slow minute of the machine slows all of them; returns what each lane
+    /// gave.
+    pub(crate) fn in_turns<L, R>(
+        self,
+        lanes: &[L],
+        name: impl Fn(&L) -> &'static str,
+        rounds: usize,
+        observer: Observer<'_>,
+        mut run: impl FnMut(&L) -> R,
+    ) -> Vec<Vec<R>> {
+        let mut results: Vec<Vec<R>> = lanes.iter().map(|_| Vec::new()).collect();
+        for round in 0..rounds {
+            for (lane, results) in lanes.iter().zip(&mut results) {
+                observer(self.step(name(lane), round));
+                results.push(run(lane));
+            }
+        }
+        results
+    }
 }
 
 impl Row<'_> {
@@ -153,19 +173,17 @@ impl Lane {
 
 fn summarize(lanes: Vec<Lane>, subjects: &[&'static str]) -> Vec<Measured> {
     let oracle = lanes.iter().find(|lane| lane.entry.name == ORACLE);
-    let harness = oracle.map(|lane| timing(&lane.rounds));
+    let harness = oracle.map(|lane| timing(lane.rounds.iter()));
     let harness_ns_per_op = harness.expect("every row runs the oracle").ns_per_op;
-    let requested = lanes
-        .into_iter()
-        .filter(|lane| subjects.contains(&lane.entry.name));
-    requested
-        .map(|lane| Measured {
-            subject: lane.entry.name,
-            time: timing(&lane.rounds),
-            harness_ns_per_op,
-            outcome: lane.first.expect("every lane ran at least once"),
-        })
-        .collect()
+    let mut requested = lanes;
+    requested.retain(|lane| subjects.contains(&lane.entry.name));
+    let measured = requested.into_iter().map(|lane| Measured {
+        subject: lane.entry.name,
+        time: timing(lane.rounds.iter()),
+        harness_ns_per_op,
+        outcome: lane.first.expect("every lane ran at least once"),
+    });
+    measured.collect()
 }
 
 /// Panics unless all rounds of a subject have the checksum of the first.
@@ -176,10 +194,10 @@ pub(crate) fn check_agreement(subject: &str, mut rounds: impl Iterator<Item = Ch
 }
 
 /// Returns the times of rounds, or those of the parts of the only one.
-pub(crate) fn timing(rounds: &[Vec<Took>]) -> Timing {
-    match rounds {
-        [parts] => Timing::of(parts),
-        _ => Timing::of(&rounds.iter().map(|parts| whole(parts)).collect::<Vec<_>>()),
+pub(crate) fn timing<'a>(mut rounds: impl ExactSizeIterator<Item = &'a Vec<Took>>) -> Timing {
+    match rounds.len() {
+        1 => Timing::of(rounds.next().expect("there is one")),
+        _ => Timing::of(&rounds.map(|parts| whole(parts)).collect::<Vec<_>>()),
     }
 }
 

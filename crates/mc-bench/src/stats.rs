@@ -23,18 +23,20 @@ pub struct Utilization {
 impl Utilization {
     /// Returns the statistics of samples of live bytes in a pool, or nothing without samples.
     #[must_use]
-    pub fn of(sorted_live_bytes: &[u64], pool_bytes: u64) -> Option<Self> {
-        let (&min, &max) = (sorted_live_bytes.first()?, sorted_live_bytes.last()?);
+    pub fn of(live_bytes: &[u64], pool_bytes: u64) -> Option<Self> {
+        let mut sorted = live_bytes.to_vec();
+        sorted.sort_unstable();
+        let (&min, &max) = (sorted.first()?, sorted.last()?);
         let share = |live_bytes: u64| live_bytes as f64 / pool_bytes as f64;
-        let sum: u128 = sorted_live_bytes.iter().map(|&live| u128::from(live)).sum();
-        let at = |hundredths| share(lower_tail(sorted_live_bytes, hundredths));
+        let sum: u128 = sorted.iter().map(|&live| u128::from(live)).sum();
+        let at = |hundredths| share(lower_tail(&sorted, hundredths));
         Some(Self {
             min: share(min),
             p99: at(1),
             p90: at(10),
             p50: at(50),
             max: share(max),
-            mean: sum as f64 / sorted_live_bytes.len() as f64 / pool_bytes as f64,
+            mean: sum as f64 / sorted.len() as f64 / pool_bytes as f64,
         })
     }
 }
@@ -84,7 +86,7 @@ mod tests {
         let hundred: Vec<u64> = (0..100).collect();
         let two_hundred: Vec<u64> = (0..200).collect();
         check(&[7], [0.007; 5], 0.007);
-        check(&[1, 3], [0.001, 0.001, 0.001, 0.003, 0.003], 0.002);
+        check(&[3, 1], [0.001, 0.001, 0.001, 0.003, 0.003], 0.002);
         check(&[1, 2, 3], [0.001, 0.001, 0.001, 0.002, 0.003], 0.002);
         check(&hundred, [0.0, 0.001, 0.010, 0.050, 0.099], 0.0495);
         check(&two_hundred, [0.0, 0.002, 0.020, 0.100, 0.199], 0.0995);

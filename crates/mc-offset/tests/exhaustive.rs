@@ -3,6 +3,8 @@
 //! The claims are those of `model.rs`; here they hold for each state that a
 //! short program can reach, rather than for sampled ones.
 
+#[path = "common/capacity.rs"]
+mod capacity;
 mod common;
 #[path = "common/placing.rs"]
 mod placing;

@@ -8,6 +8,8 @@
 //! refused only for want of room; objects in pieces have the fewest; the end of
 //! the range moves wherever no live range is in the way.
 
+#[path = "common/capacity.rs"]
+mod capacity;
 mod common;
 #[path = "common/placing.rs"]
 mod placing;

@@ -237,8 +237,8 @@ fn draw_ends(
         let least = heights.last().map_or(ys.start, |above| above + LABEL_STEP);
         heights.push((*y).max(least));
     }
-    // What has been pushed below the axis pushes back.
-    let mut most = ys.end;
+    // What has been pushed onto the axis or below it pushes back.
+    let mut most = ys.end - LABEL_STEP / 2;
     for height in heights.iter_mut().rev() {
         *height = (*height).min(most);
         most = *height - LABEL_STEP;

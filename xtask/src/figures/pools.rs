@@ -56,9 +56,9 @@ fn draw_cells(figure: &Area<'_>, mut top: i32, cells: &[Cell]) -> anyhow::Result
 fn color(cell: Cell) -> RGBColor {
     match cell {
         Cell::Free => GRID,
-        Cell::Stays => RGBColor(150, 190, 225),
-        Cell::Moves => style::GREEN,
-        Cell::Placed => style::BLUE,
+        Cell::Stays => RGBColor(196, 188, 236),
+        Cell::Moves => style::STORE[2],
+        Cell::Placed => style::STORE[0],
     }
 }
 

@@ -1,7 +1,7 @@
-//! The common look: one colour and one marker mean one name in every figure.
+//! The common look: one colour means one thing in every figure, and one marker with it one name.
 //!
-//! Colours are those of Okabe and Ito with some of Tol's, which stay distinct under the common kinds of colour
-//! blindness; markers tell the series apart in black and white.
+//! What has no look of its own is grey. All colours can be read on white; markers and the names beside the lines tell
+//! the series apart without them.
 
 use anyhow::anyhow;
 use plotters::coord::Shift;
@@ -20,17 +20,14 @@ pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
 const LINE_WIDTH: u32 = 2;
 const MARKER_RADIUS: i32 = 4;
 
-pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
-const VERMILLION: RGBColor = RGBColor(213, 94, 0);
-const ORANGE: RGBColor = RGBColor(230, 159, 0);
-pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
-const PURPLE: RGBColor = RGBColor(204, 121, 167);
-const SKY: RGBColor = RGBColor(86, 180, 233);
-const WINE: RGBColor = RGBColor(136, 34, 85);
-const INDIGO: RGBColor = RGBColor(51, 34, 136);
-const OLIVE: RGBColor = RGBColor(140, 125, 20);
-const BROWN: RGBColor = RGBColor(150, 60, 0);
-const GREY: RGBColor = RGBColor(130, 130, 130);
+/// Shades of the store, from dark to light.
+pub(super) const STORE: [RGBColor; 5] = [
+    RGBColor(45, 25, 120),
+    RGBColor(80, 60, 165),
+    RGBColor(112, 95, 195),
+    RGBColor(140, 125, 215),
+    RGBColor(190, 110, 220),
+];
 
 /// The shape at a data point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +42,19 @@ pub(super) enum Marker {
     OpenSquare,
 }
 
+impl Marker {
+    const ALL: [Self; 8] = [
+        Self::Circle,
+        Self::Square,
+        Self::Triangle,
+        Self::Diamond,
+        Self::Cross,
+        Self::Plus,
+        Self::Ring,
+        Self::OpenSquare,
+    ];
+}
+
 /// How one name is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style {
@@ -52,77 +62,103 @@ pub(super) struct Style {
     pub(super) marker: Marker,
 }
 
-/// Every name that has a look of its own.
-const STYLES: [(&str, RGBColor, Marker); 39] = [
-    ("bin-exact", VERMILLION, Marker::Square),
-    ("bin-ceil", ORANGE, Marker::Triangle),
-    ("good-fit", BLUE, Marker::Circle),
-    ("adaptive", WINE, Marker::Plus),
-    ("shared", SKY, Marker::Diamond),
-    ("extents-2", GREEN, Marker::Circle),
-    ("extents-4", GREEN, Marker::Diamond),
-    ("slots", OLIVE, Marker::Square),
-    ("offset-allocator", PURPLE, Marker::Cross),
-    ("range-alloc", GREEN, Marker::OpenSquare),
-    ("buddy", GREY, Marker::Ring),
-    ("oracle", INK, Marker::Cross),
-    ("bound", INK, Marker::Plus),
-    ("mutex", VERMILLION, Marker::OpenSquare),
-    ("published", BROWN, Marker::Triangle),
-    ("default", INDIGO, Marker::Diamond),
-    ("random-bin-ceil", ORANGE, Marker::Diamond),
-    ("random-segment", GREY, Marker::Circle),
-    ("free-ratio-first", VERMILLION, Marker::Triangle),
-    ("local-first", GREEN, Marker::Plus),
-    ("capacity-weighted", BLUE, Marker::Triangle),
-    ("best-hole", WINE, Marker::Square),
-    ("mc-store", INDIGO, Marker::Circle),
-    ("quick_cache", VERMILLION, Marker::Circle),
-    ("moka", GREEN, Marker::Square),
-    ("foyer-memory", PURPLE, Marker::Square),
-    ("longest wait", BLUE, Marker::OpenSquare),
-    ("99.9 % of the calls", VERMILLION, Marker::Plus),
-    ("control, longest wait", GREY, Marker::OpenSquare),
-    ("control, 99.9 %", GREY, Marker::Plus),
-    ("layout dsa-pair", BLUE, Marker::Plus),
-    ("layout blocks", INDIGO, Marker::Triangle),
-    ("layout pages", SKY, Marker::Circle),
-    ("layout mixed", PURPLE, Marker::Circle),
-    ("layout hybrid", OLIVE, Marker::Triangle),
-    ("sizes random", SKY, Marker::Triangle),
-    ("sizes loguniform", PURPLE, Marker::Diamond),
-    ("sizes bimodal", OLIVE, Marker::Circle),
-    ("sizes pages", INDIGO, Marker::OpenSquare),
-];
+/// A thing: its colour, and the names of what is drawn of it.
+type Thing = (RGBColor, &'static [(&'static str, Marker)]);
 
-/// Looks that no name has, for those that are not in the table.
-const SPARE: [(RGBColor, Marker); 6] = [
-    (BROWN, Marker::Circle),
-    (INDIGO, Marker::Square),
-    (OLIVE, Marker::Diamond),
-    (SKY, Marker::Ring),
-    (WINE, Marker::Triangle),
-    (GREY, Marker::Cross),
-];
+/// Every thing that has a look of its own.
+const THINGS: [Thing; 25] = {
+    use Marker::{Circle, Cross, Diamond, OpenSquare, Plus, Ring, Square, Triangle};
+    [
+        // What no subject can be expected to exceed.
+        (
+            INK,
+            &[
+                ("oracle", Cross),
+                ("bound", Cross),
+                ("control, longest wait", OpenSquare),
+                ("control, 99.9 %", Plus),
+            ],
+        ),
+        // The published design.
+        (
+            RGBColor(200, 120, 0),
+            &[
+                ("bin-ceil", Triangle),
+                ("random-bin-ceil", Triangle),
+                ("published", Triangle),
+            ],
+        ),
+        (RGBColor(215, 15, 15), &[("bin-exact", Square)]),
+        (RGBColor(0, 60, 110), &[("good-fit", Square)]),
+        (RGBColor(0, 114, 178), &[("adaptive", Circle)]),
+        (RGBColor(0, 156, 180), &[("shared", Diamond)]),
+        (
+            RGBColor(0, 145, 105),
+            &[("extents-2", Circle), ("extents-4", Diamond)],
+        ),
+        (RGBColor(85, 80, 0), &[("slots", Square)]),
+        (RGBColor(245, 84, 132), &[("mutex", OpenSquare)]),
+        (RGBColor(180, 0, 120), &[("offset-allocator", Cross)]),
+        (RGBColor(115, 150, 0), &[("range-alloc", OpenSquare)]),
+        (RGBColor(144, 144, 144), &[("buddy", Ring)]),
+        (RGBColor(0, 108, 0), &[("moka", Square)]),
+        (RGBColor(132, 12, 36), &[("quick_cache", Circle)]),
+        (RGBColor(132, 72, 24), &[("foyer-memory", Diamond)]),
+        (RGBColor(150, 75, 130), &[("random-segment", Circle)]),
+        (RGBColor(150, 130, 30), &[("free-ratio-first", Diamond)]),
+        (RGBColor(0, 100, 75), &[("local-first", Plus)]),
+        (RGBColor(220, 40, 200), &[("capacity-weighted", Circle)]),
+        (RGBColor(190, 125, 95), &[("best-hole", Square)]),
+        // The store: in the layouts of a trace, with mixtures of sizes, as it is, beside an aggressor.
+        (
+            STORE[0],
+            &[("layout blocks", Triangle), ("sizes random", Diamond)],
+        ),
+        (
+            STORE[1],
+            &[
+                ("mc-store", Circle),
+                ("default", Circle),
+                ("layout dsa-pair", Plus),
+                ("sizes pages", Square),
+            ],
+        ),
+        (
+            STORE[2],
+            &[
+                ("longest wait", OpenSquare),
+                ("99.9 % of the calls", Plus),
+                ("layout hybrid", Square),
+                ("sizes loguniform", Triangle),
+            ],
+        ),
+        (
+            STORE[3],
+            &[("layout pages", Cross), ("sizes bimodal", OpenSquare)],
+        ),
+        (STORE[4], &[("layout mixed", Circle)]),
+    ]
+};
+
+/// The look of what is in no thing, a marker for each name of a chart.
+const SPARE: RGBColor = RGBColor(95, 95, 95);
 
 impl Style {
-    /// Returns the look of a name; of the names of a chart that have none of their own each gets another.
+    /// Returns the look of a name; `unknown` has the names of the chart so far that have none of their own.
     pub(super) fn of(name: &str, unknown: &mut Vec<String>) -> Self {
-        let known = STYLES.iter().find(|(known, ..)| *known == name);
-        let (color, marker) = known.map_or_else(
-            || {
-                let place = unknown
-                    .iter()
-                    .position(|known| known == name)
-                    .unwrap_or_else(|| {
-                        unknown.push(name.to_owned());
-                        unknown.len() - 1
-                    });
-                SPARE[place % SPARE.len()]
-            },
-            |&(_, color, marker)| (color, marker),
-        );
-        Self { color, marker }
+        for (color, names) in THINGS {
+            if let Some(&(_, marker)) = names.iter().find(|(known, _)| *known == name) {
+                return Self { color, marker };
+            }
+        }
+        if !unknown.iter().any(|known| known == name) {
+            unknown.push(name.to_owned());
+        }
+        let place = unknown.iter().position(|known| known == name);
+        Self {
+            color: SPARE,
+            marker: Marker::ALL[place.unwrap_or_default() % Marker::ALL.len()],
+        }
     }
 }
 
@@ -248,24 +284,63 @@ pub(super) fn mark(area: &Area<'_>, style: Style, (x, y): Pixel) -> anyhow::Resu
 mod tests {
     use super::*;
 
+    /// Returns how different two colours look, from 0 to about 765: their distance in red, green and blue, weighted
+    /// as the eye does (Riemersma's approximation).
+    fn difference(one: RGBColor, other: RGBColor) -> f64 {
+        let [red, green, blue] = [(one.0, other.0), (one.1, other.1), (one.2, other.2)]
+            .map(|(one, other)| f64::from(one) - f64::from(other));
+        let mean = f64::midpoint(one.0.into(), other.0.into()) / 256.0;
+        ((2.0 + mean) * red * red + 4.0 * green * green + (3.0 - mean) * blue * blue).sqrt()
+    }
+
+    /// Returns the contrast to white (WCAG 2).
+    fn contrast(RGBColor(red, green, blue): RGBColor) -> f64 {
+        let linear = |part: u8| (f64::from(part) / 255.0).powf(2.2);
+        1.05 / (0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue) + 0.05)
+    }
+
     #[test]
-    fn no_two_names_look_alike() {
-        let table = STYLES
+    fn no_two_things_have_a_colour_in_common_and_all_can_be_read() {
+        let colors: Vec<RGBColor> = THINGS
             .iter()
-            .map(|(name, color, marker)| (*name, *color, *marker));
-        let spare = SPARE
-            .iter()
-            .map(|(color, marker)| ("spare", *color, *marker));
-        let all: Vec<_> = table.chain(spare).collect();
-        for (index, (name, color, marker)) in all.iter().enumerate() {
-            let before = all[..index]
+            .map(|(color, _)| *color)
+            .chain([SPARE])
+            .collect();
+        for (index, &color) in colors.iter().enumerate() {
+            let alike = colors[..index]
                 .iter()
-                .find(|(_, one, other)| (one, other) == (color, marker));
-            assert_eq!(
-                before.map(|(before, ..)| before),
-                None,
-                "{name} looks like another"
-            );
+                .find(|other| difference(color, **other) < 75.0);
+            assert_eq!(alike, None, "{color:?} looks like another");
+            assert!(contrast(color) >= 3.0, "{color:?} cannot be read on white");
         }
+    }
+
+    #[test]
+    fn names_of_a_thing_have_markers_of_their_own_or_are_one() {
+        // The published design and the store whose options nobody has set, by the names of several workloads.
+        let same = [
+            &["bin-ceil", "random-bin-ceil", "published"][..],
+            &["mc-store", "default"],
+            &["oracle", "bound"],
+        ];
+        let mut seen: Vec<(&str, Style)> = Vec::new();
+        for (name, _) in THINGS.iter().flat_map(|(_, names)| *names) {
+            let style = Style::of(name, &mut Vec::new());
+            for (other, _) in seen.iter().filter(|(_, known)| *known == style) {
+                let is_one = same
+                    .iter()
+                    .any(|same| same.contains(name) && same.contains(other));
+                assert!(is_one, "{name} looks like {other}");
+            }
+            seen.push((name, style));
+        }
+    }
+
+    #[test]
+    fn names_without_a_look_are_grey_and_differ() {
+        let mut unknown = Vec::new();
+        let [one, other, again] = ["a", "b", "a"].map(|name| Style::of(name, &mut unknown));
+        assert_eq!((one.color, other.color), (SPARE, SPARE));
+        assert!(one == again && one != other);
     }
 }

@@ -75,9 +75,8 @@ pub(super) fn headline(data: &Data) -> anyhow::Result<String> {
     }
     lines.sort_by_key(|line| line.measure);
     for line in lines {
-        let cells = line
-            .cells
-            .map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
+        let cells = line.cells;
+        let cells = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
         let title = format!("{:?}: {}", line.measure, line.title);
         table.row(&[&[title], &cells[..]].concat());
     }
@@ -87,10 +86,10 @@ pub(super) fn headline(data: &Data) -> anyhow::Result<String> {
 /// Returns the guide's table of workloads.
 fn workloads() -> String {
     let lines = WORKLOADS.iter().map(|workload| {
-        let (name, omits) = (workload.name, workload.page.omits);
+        let (summary, omits) = (workload.summary, workload.page.omits);
         vec![
-            format!("`{name}`"),
-            workload.summary.to_owned(),
+            format!("`{}`", workload.name),
+            summary.to_owned(),
             omits.to_owned(),
         ]
     });

@@ -12,8 +12,8 @@ use mc_bench::page::across::{self, Across};
 use mc_bench::page::{Figure, Place};
 
 use crate::data::Data;
-use crate::figures;
 use crate::workspace::{relative, root, say};
+use crate::{figures, links};
 
 /// Names of page and appendix within their directory.
 const RESULTS: &str = "allocator-performance.md";
@@ -68,13 +68,11 @@ pub(crate) fn stale_files() -> anyhow::Result<Vec<String>> {
 /// Returns name and text of each file that is generated as a whole.
 fn generated(data: &Data) -> anyhow::Result<Vec<(String, String)>> {
     let across = across(data)?;
+    let figure = figures::svg(&across::drawing(&across))?;
     let mut files = vec![
         (RESULTS.to_owned(), results(data)?),
         (TABLES.to_owned(), tables(data, &across)?),
-        (
-            format!("figures/{ACROSS}"),
-            figures::svg(&across::drawing(&across))?,
-        ),
+        (format!("figures/{ACROSS}"), figure),
     ];
     for (workload, document) in &data.documents {
         for figure in workload.page.figures {
@@ -109,7 +107,7 @@ fn results(data: &Data) -> anyhow::Result<String> {
         }
         page.push_str(&format!(
             "[Method and tables]({TABLES}#{})\n",
-            anchor(heading)
+            links::slug(heading)
         ));
         page.push_str(&shown(workload.page.figures, Place::Results));
     }
@@ -146,14 +144,6 @@ fn shown(figures: &[Figure], place: Place) -> String {
         .collect()
 }
 
-/// Returns the anchor that a renderer gives a heading.
-fn anchor(heading: &str) -> String {
-    let kept = heading
-        .chars()
-        .filter(|one| one.is_alphanumeric() || " -".contains(*one));
-    kept.collect::<String>().to_lowercase().replace(' ', "-")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,16 +160,12 @@ mod tests {
         let text = |name: &str| &files.iter().find(|(file, _)| file == name).unwrap().1;
         for (workload, _) in &data.documents {
             let heading = format!("\n## {}\n", workload.page.heading);
-            assert!(
-                text(RESULTS).contains(&heading) && text(TABLES).contains(&heading),
-                "{heading}"
-            );
+            for file in [RESULTS, TABLES] {
+                assert!(text(file).contains(&heading), "{heading} is not in {file}");
+            }
         }
-        assert_eq!(
-            files,
-            generated(&data).unwrap(),
-            "the documents are not deterministic"
-        );
+        let again = generated(&data).unwrap();
+        assert!(files == again, "the documents are not deterministic");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mc_bench::machine::Machine;
 use mc_bench::page::markdown::{Table, glossary};
 use mc_bench::subject::entries;
 
@@ -96,24 +97,25 @@ pub(super) fn introduction(data: &Data) -> String {
 
 /// Returns a line per machine and commit, with the workloads that were measured there.
 fn machines(data: &Data) -> String {
-    let mut machines: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    let mut machines: BTreeMap<[String; 6], Vec<String>> = BTreeMap::new();
     for (workload, document) in &data.documents {
-        let machine = &document.machine;
-        let cells = vec![
-            machine.commit.clone(),
-            machine.cpu.clone(),
-            machine.cores.to_string(),
-            machine.kernel.clone(),
-            machine.transparent_hugepages.clone(),
-            machine.rustc.clone(),
-        ];
+        let Machine {
+            commit,
+            cpu,
+            cores,
+            kernel,
+            transparent_hugepages,
+            rustc,
+        } = &document.machine;
+        let cores = &cores.to_string();
+        let cells = [commit, cpu, cores, kernel, transparent_hugepages, rustc].map(String::clone);
         let link = format!("[{0}](data/{0}.json)", workload.name);
         machines.entry(cells).or_default().push(link);
     }
     let headings = "Data | Commit | Processor | Cores | Linux | Huge pages | Compiler";
     let lines = machines
         .into_iter()
-        .map(|(cells, links)| [vec![links.join(", ")], cells].concat());
+        .map(|(cells, links)| [&[links.join(", ")], &cells[..]].concat());
     format!(
         "{}\nAll draws are from the seed 42.\n",
         Table::of(headings, lines)

@@ -47,13 +47,11 @@ pub(super) fn churn<S: Subject>(subject: S, plan: &Plan, classes: Classes) -> Ou
             samples.push(store.live_bytes);
         }
         took.push(watch.stop(part.len() as u64));
-        let refused = store.refused_budgeted + store.refused_others;
-        let counts = [
+        let (done, refused) = (
             samples.len() as u64,
-            store.live_bytes,
-            store.evicted,
-            refused,
-        ];
+            store.refused_budgeted + store.refused_others,
+        );
+        let counts = [done, store.live_bytes, store.evicted, refused];
         plan.keep_moment(&mut moments, &store.subject, counts);
     }
     Outcome {
@@ -126,8 +124,7 @@ impl<S: Subject> Store<S> {
     }
 
     fn checksum(&self, samples: &[u64]) -> Checksum {
-        let mut checksum = Checksum::new();
-        samples.iter().for_each(|&sample| checksum.add(sample));
+        let mut checksum = Checksum::of(samples);
         checksum.add(self.refused_budgeted);
         checksum.add(self.refused_others);
         checksum.add(self.evicted);

@@ -57,12 +57,6 @@ pub const MODELS: &[Model] = &[
     },
 ];
 
-/// Returns the model of a name.
-#[must_use]
-pub fn model(name: &str) -> Option<Model> {
-    MODELS.iter().copied().find(|model| model.name == name)
-}
-
 /// How requests become objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -308,9 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_layouts_and_models_have_no_name() {
+    fn unknown_layouts_have_no_name() {
         assert_eq!(Layout::named("block", 1), None);
-        assert_eq!(model("gpt"), None);
         assert!(LAYOUTS.iter().all(|name| Layout::named(name, 1).is_some()));
     }
 }

@@ -6,12 +6,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::churn::{Classes, Eviction, Plan, Sampling, sizes};
 use crate::page::{Page, no_headlines};
 use crate::record::{Run, fields, record};
-use crate::row::Observer;
+use crate::row::{Label, Observer};
 use crate::subject::Pool;
 use crate::subject::entries;
 
 use super::placed::{self, Mixed};
-use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Workload, mixed};
+use super::{ONE_SIZE_ONLY, Request, Sizes, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -89,12 +89,10 @@ pub(super) const POOL: Pool = Pool {
 
 fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let plan = plan(request);
-    let huge = plan
-        .timed
-        .iter()
-        .filter(|&&size| size == HUGE_BYTES)
-        .count();
-    let measured = mixed::measure(WORKLOAD.name, "256 B to 1.25 GiB", &plan, request, observer);
+    let is_huge = |size: &&u64| **size == HUGE_BYTES;
+    let huge = plan.timed.iter().filter(is_huge).count();
+    let label = Label::new(WORKLOAD.name, "256 B to 1.25 GiB", 0, 1);
+    let measured = mixed::measure(label, &plan, request, observer);
     let runs = measured.iter().map(|measured| {
         let outcome = &measured.outcome;
         let record = Bimodal {
@@ -108,11 +106,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
 }
 
 fn plan(request: &Request) -> Plan {
-    let ops = request.ops.unwrap_or(match request.effort {
-        Effort::Full => OPS,
-        Effort::Quick => OPS_QUICK,
-    });
-    let (warm_up, timed) = draw(request.seed, ops);
+    let (warm_up, timed) = draw(request.seed, request.ops_or(OPS, OPS_QUICK));
     Plan {
         pool: POOL,
         warm_up,

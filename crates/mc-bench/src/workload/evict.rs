@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::churn::{Checksum, sizes, victims};
+use crate::churn::{Checksum, victims};
 use crate::number::{cell, share, short_share, with_spread};
 use crate::page::markdown::Table;
 use crate::page::{Made, Page, no_headlines};
@@ -16,8 +16,8 @@ use crate::stats::Utilization;
 use crate::subject::{Described, Placement};
 use crate::timing::{Timing, Took, in_parts};
 
-use super::random::{POOL, draw};
-use super::{Effort, Request, Sizes, Workload, mixed};
+use super::random::{self, POOL};
+use super::{Request, Sizes, Workload};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -108,46 +108,29 @@ struct Tally {
 
 fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let _pinned = pin::to_one_core();
-    let ops = request.ops.unwrap_or(match request.effort {
-        Effort::Full => OPS,
-        Effort::Quick => OPS_QUICK,
-    });
-    let mut generator = sizes(request.seed);
-    let warm_up = mixed::filling(POOL.capacity_bytes, || draw(&mut generator));
-    let timed: Vec<u64> = (0..ops).map(|_| draw(&mut generator)).collect();
-    let mut outcomes: Vec<Vec<Outcome>> = request.subjects.iter().map(|_| Vec::new()).collect();
-    for round in 0..request.repeats_max() {
-        for (&subject, outcomes) in request.subjects.iter().zip(&mut outcomes) {
-            let label = Label::new(WORKLOAD.name, "1 KiB to 64 MiB", 0, 1);
-            observer(label.step(subject, round));
-            let store = Store::new(subject, request.seed);
-            outcomes.push(store.run(&warm_up, &timed));
-        }
-    }
-    let lanes = request.subjects.iter().zip(&outcomes);
+    let (warm_up, timed) = random::MIX.sizes(request.seed, request.ops_or(OPS, OPS_QUICK));
+    let (subjects, rounds, seed) = (&request.subjects, request.repeats_max(), request.seed);
+    let label = Label::new(WORKLOAD.name, random::MIX.row, 0, 1);
+    let run = |subject: &&'static str| Store::new(subject, seed).run(&warm_up, &timed);
+    let outcomes = label.in_turns(subjects, |subject| subject, rounds, observer, run);
+    let lanes = subjects.iter().zip(&outcomes);
     lanes
-        .map(|(subject, outcomes)| Run::of(WORKLOAD.name, &record(subject, outcomes, request.seed)))
+        .map(|(subject, outcomes)| Run::of(WORKLOAD.name, &record(subject, outcomes, seed)))
         .collect()
 }
 
 fn record(subject: &str, outcomes: &[Outcome], seed: u64) -> Evict {
     let first = &outcomes[0];
     check_agreement(subject, outcomes.iter().map(|one| one.checksum));
-    let rounds: Vec<Vec<Took>> = outcomes
-        .iter()
-        .map(|outcome| outcome.took.clone())
-        .collect();
-    let mut sorted = first.live_bytes_samples.clone();
-    sorted.sort_unstable();
-    let utilization =
-        Utilization::of(&sorted, POOL.capacity_bytes).expect("operations are sampled");
+    let utilization = Utilization::of(&first.live_bytes_samples, POOL.capacity_bytes);
+    let utilization = utilization.expect("operations are sampled");
     let tally = first.tally;
     Evict {
         subject: subject.to_owned(),
         victim: subject.to_owned(),
         ops: first.live_bytes_samples.len() as u64,
         seed,
-        time: timing(&rounds),
+        time: timing(outcomes.iter().map(|outcome| &outcome.took)),
         evicted: tally.evicted,
         checksum: first.checksum.to_string(),
         pool_bytes: POOL.capacity_bytes,
@@ -232,9 +215,7 @@ impl Store {
             self.put(size_bytes);
             live_bytes_samples.push(self.allocator.live_bytes());
         });
-        let mut checksum = Checksum::new();
-        let samples = live_bytes_samples.iter();
-        samples.for_each(|&live_bytes| checksum.add(live_bytes));
+        let mut checksum = Checksum::of(&live_bytes_samples);
         for allocation in self.by_birth.values() {
             checksum.add_placement(Placement {
                 offset_bytes: allocation.offset(),
@@ -267,14 +248,9 @@ impl Store {
         let births = match self.victim {
             "random" => {
                 let index = self.victims.random_range(0..self.by_birth.len());
-                self.by_birth
-                    .keys()
-                    .nth(index)
-                    .copied()
-                    .into_iter()
-                    .collect()
+                self.by_birth.keys().copied().skip(index).take(1).collect()
             }
-            "lru" => self.by_birth.keys().next().copied().into_iter().collect(),
+            "lru" => self.by_birth.keys().copied().take(1).collect(),
             _ => self.window(size_bytes),
         };
         births.into_iter().for_each(|birth| self.evict(birth));

@@ -11,7 +11,7 @@ use crate::subject::Pool;
 use crate::subject::entries;
 
 use super::placed::{self, Mixed};
-use super::{Effort, ONE_SIZE_ONLY, Request, RunOf, Sizes, Workload};
+use super::{ONE_SIZE_ONLY, Request, RunOf, Sizes, Workload};
 
 /// A workload of one row whose sizes are drawn independently.
 pub(super) struct Mix {
@@ -77,7 +77,8 @@ impl Mix {
     /// Returns the run of every subject of a request.
     pub(super) fn runs(&self, request: &Request, observer: Observer<'_>) -> Vec<Run> {
         let plan = self.plan(request);
-        let measured = measure(self.name, self.row, &plan, request, observer);
+        let label = Label::new(self.name, self.row, 0, 1);
+        let measured = measure(label, &plan, request, observer);
         let run = |measured: &Measured| {
             let record = Mixed::of(measured, request, &plan);
             placed::run(self.name, &record, &measured.outcome)
@@ -86,10 +87,7 @@ impl Mix {
     }
 
     fn plan(&self, request: &Request) -> Plan {
-        let ops = request.ops.unwrap_or(match request.effort {
-            Effort::Full => self.ops,
-            Effort::Quick => self.ops_quick,
-        });
+        let ops = request.ops_or(self.ops, self.ops_quick);
         let (warm_up, timed) = self.sizes(request.seed, ops);
         Plan {
             pool: self.pool,
@@ -111,23 +109,20 @@ impl Mix {
     }
 }
 
-/// Measures the subjects of a request on the only row of a workload.
+/// Measures the subjects of a request on a row.
 pub(super) fn measure(
-    workload: &'static str,
-    row: &str,
+    label: Label<'_>,
     plan: &Plan,
     request: &Request,
     observer: Observer<'_>,
 ) -> Vec<Measured> {
-    let label = Label::new(workload, row, 0, 1);
-    let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
-    Row {
+    let row = Row {
         label,
         plan,
-        subjects,
-        repeats_max,
-    }
-    .measure(observer)
+        subjects: &request.subjects,
+        repeats_max: request.repeats_max(),
+    };
+    row.measure(observer)
 }
 
 /// Draws sizes until they sum up to a pool.

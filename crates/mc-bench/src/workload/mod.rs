@@ -1,33 +1,16 @@
 //! Workloads: which requests arrive, what is evicted, and what is reported.
 //!
 //! [`WORKLOADS`] is the one table that makes a workload known to the command, to `all`, to the generated
-//! documents and to the check of a quick run. A new workload is a file with a `WORKLOAD` constant and one line
-//! here: the constant declares what it models, its subjects, its fields, its tables and its figures.
+//! documents and to the check of a quick run. A new workload is a file with a `WORKLOAD` constant and its name in
+//! `workloads!`: the constant declares what it models, its subjects, its fields, its tables and its figures.
 
-pub mod arena;
-mod bimodal;
-mod compact;
-mod concurrency;
-mod evict;
-mod loguniform;
 mod mixed;
-mod no_bytes;
-mod pages;
-mod paired;
 mod placed;
-mod plan;
-pub mod populate;
-mod random;
-mod refill;
-pub mod replay;
+mod remote;
 mod request;
 mod shortage;
-mod stall;
-pub mod store;
-mod strategies;
 mod threads;
 mod tier;
-mod uniform;
 
 pub use self::request::{
     ALL, Effort, OPS_MAX, Request, RequestError, SEED, Selection, named, select,
@@ -38,26 +21,35 @@ use crate::record::{Field, Run};
 use crate::row::Observer;
 use crate::subject::Described;
 
-/// Every workload, in the order `all` runs them.
-pub const WORKLOADS: &[Workload] = &[
-    uniform::WORKLOAD,
-    random::WORKLOAD,
-    paired::WORKLOAD,
-    pages::WORKLOAD,
-    loguniform::WORKLOAD,
-    bimodal::WORKLOAD,
-    refill::WORKLOAD,
-    evict::WORKLOAD,
-    compact::WORKLOAD,
-    plan::WORKLOAD,
-    replay::WORKLOAD,
-    concurrency::WORKLOAD,
-    arena::WORKLOAD,
-    populate::WORKLOAD,
-    strategies::WORKLOAD,
-    store::WORKLOAD,
-    stall::WORKLOAD,
-];
+/// Declares the modules of the workloads, and the table of them.
+macro_rules! workloads {
+    ($($visibility:vis $module:ident,)+) => {
+        $($visibility mod $module;)+
+
+        /// Every workload, in the order `all` runs them.
+        pub const WORKLOADS: &[Workload] = &[$($module::WORKLOAD,)+];
+    };
+}
+
+workloads! {
+    uniform,
+    random,
+    paired,
+    pages,
+    loguniform,
+    bimodal,
+    refill,
+    evict,
+    compact,
+    plan,
+    pub replay,
+    concurrency,
+    pub arena,
+    pub populate,
+    strategies,
+    pub store,
+    stall,
+}
 
 /// One workload of the table.
 #[derive(Clone, Copy, Debug)]

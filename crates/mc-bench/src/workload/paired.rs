@@ -6,12 +6,12 @@ use crate::churn::{Eviction, Plan, Sampling, sizes};
 use crate::page::{Page, no_headlines};
 use crate::published;
 use crate::record::{Run, fields, record};
-use crate::row::Observer;
+use crate::row::{Label, Observer};
 use crate::subject::Pool;
 use crate::subject::entries;
 
 use super::placed::{self, Mixed};
-use super::{Effort, ONE_SIZE_ONLY, Request, Sizes, Skipped, Workload, mixed};
+use super::{ONE_SIZE_ONLY, Request, Sizes, Skipped, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -85,13 +85,8 @@ const POOL: Pool = Pool {
 
 fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let (plan, rounds) = plan(request);
-    let measured = mixed::measure(
-        WORKLOAD.name,
-        "3,274,752 B + 658,432 B",
-        &plan,
-        request,
-        observer,
-    );
+    let label = Label::new(WORKLOAD.name, "3,274,752 B + 658,432 B", 0, 1);
+    let measured = mixed::measure(label, &plan, request, observer);
     let runs = measured.iter().map(|measured| {
         let record = Paired {
             mixed: Mixed::of(measured, request, &plan),
@@ -112,29 +107,25 @@ fn plan(request: &Request) -> (Plan, u64) {
     for _ in 0..ROUNDS_WARM_UP {
         append_round(&mut warm_up, generator.random_range(1..=PAIRS_MAX));
     }
-    let (rounds_max, ops_min) = match (request.ops, request.effort) {
-        (Some(ops), _) => (u64::MAX, ops),
-        (None, Effort::Full) => (ROUNDS, u64::MAX),
-        (None, Effort::Quick) => (ROUNDS_QUICK, u64::MAX),
+    let (rounds_max, ops_min) = match request.ops {
+        Some(ops) => (u64::MAX, ops),
+        None => (request.effort.choose(ROUNDS, ROUNDS_QUICK), u64::MAX),
     };
     let (mut timed, mut rounds) = (Vec::new(), 0);
     while rounds < rounds_max && (timed.len() as u64) < ops_min {
         append_round(&mut timed, generator.random_range(1..=PAIRS_MAX));
         rounds += 1;
     }
-    let (eviction, sampling) = (Eviction::Percent(5), Sampling::Failure);
-    (
-        Plan {
-            pool: POOL,
-            warm_up,
-            timed,
-            eviction,
-            sampling,
-            seed: request.seed,
-            moments: request.moments,
-        },
-        rounds,
-    )
+    let plan = Plan {
+        pool: POOL,
+        warm_up,
+        timed,
+        eviction: Eviction::Percent(5),
+        sampling: Sampling::Failure,
+        seed: request.seed,
+        moments: request.moments,
+    };
+    (plan, rounds)
 }
 
 fn append_round(sizes: &mut Vec<u64>, pairs: u64) {

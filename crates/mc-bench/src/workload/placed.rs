@@ -67,9 +67,7 @@ impl Churned {
 impl Mixed {
     pub(super) fn of(measured: &Measured, request: &Request, plan: &Plan) -> Self {
         let pool_bytes = plan.pool.capacity_bytes;
-        let mut sorted = measured.outcome.live_bytes_samples.clone();
-        sorted.sort_unstable();
-        let statistics = Utilization::of(&sorted, pool_bytes);
+        let statistics = Utilization::of(&measured.outcome.live_bytes_samples, pool_bytes);
         let figure = |figure: fn(&Utilization) -> f64| statistics.as_ref().map(figure);
         Self {
             churned: Churned::of(measured, request, plan),

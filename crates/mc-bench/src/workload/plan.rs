@@ -3,10 +3,7 @@
 use std::num::NonZeroU32;
 
 use hdrhistogram::Histogram;
-use mc_segment::{
-    BlockCost, BlockPlan, HoleOptions, PlacedBuffer, Preference, Segment, SegmentId, SegmentInfo,
-    SegmentPool, SegmentPoolOptions,
-};
+use mc_segment::{BlockCost, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentPool};
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -20,7 +17,8 @@ use crate::record::{Document, Run, fields, record, records};
 use crate::row::{Label, Observer};
 use crate::subject::Described;
 
-use super::{Effort, Request, Sizes, Workload, random};
+use super::remote::{self, SEGMENT};
+use super::{Request, Sizes, Workload, random};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -75,7 +73,6 @@ record! {
 }
 
 const SUBJECT: &str = "mc-segment";
-const SEGMENT: SegmentId = SegmentId(1);
 
 /// Blocks that fill a segment, and the most in a quick run.
 const BLOCKS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -101,16 +98,10 @@ const MOVED_PERCENT: u32 = 10;
 
 fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let _pinned = pin::to_one_core();
-    let (blocks_max, requests) = match request.effort {
-        Effort::Full => (u64::MAX, REQUESTS),
-        Effort::Quick => (BLOCKS_QUICK, REQUESTS_QUICK),
-    };
-    let requests = request.ops.unwrap_or(requests);
+    let blocks_max = request.effort.choose(u64::MAX, BLOCKS_QUICK);
+    let requests = request.ops_or(REQUESTS, REQUESTS_QUICK);
     let mut runs = Vec::new();
-    for (row, blocks) in (0..).zip(BLOCKS) {
-        if blocks > blocks_max {
-            continue;
-        }
+    for (row, blocks) in (0..).zip(BLOCKS).filter(|row| row.1 <= blocks_max) {
         let label = format!("{} blocks", grouped(blocks));
         observer(Label::new(WORKLOAD.name, &label, row, BLOCKS.len()).step(SUBJECT, 0));
         let mut full = Full::new(blocks, request.seed);
@@ -147,12 +138,8 @@ struct Tally {
 
 impl Full {
     fn new(blocks: u64, seed: u64) -> Self {
-        let pool = SegmentPool::new(SegmentPoolOptions::default());
-        let info = SegmentInfo::new(SEGMENT, "full", 0, blocks * BLOCK_BYTES_MEAN);
-        pool.mount(Segment::remote(info))
-            .expect("a segment with bytes can be mounted");
         let mut full = Self {
-            pool,
+            pool: remote::pool(blocks * BLOCK_BYTES_MEAN),
             generator: sizes(seed),
             held: Vec::new(),
             vacant: Vec::new(),

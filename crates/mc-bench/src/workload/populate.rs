@@ -1,6 +1,6 @@
 //! Populate: the time until a pool is mapped, backed with zeroed memory and checked.
 
-use mc_arena::{PagePolicy, PageSize, PoolError, PoolOptions, Population, Tier};
+use mc_arena::{PagePolicy, PageSize, PoolError, PoolOptions, Population};
 use std::num::NonZeroUsize;
 
 use crate::number::{cell, with_spread};
@@ -10,7 +10,7 @@ use crate::published;
 use crate::record::{Document, Run, fields, record, records};
 use crate::row::{Label, Observer};
 use crate::subject::Described;
-use crate::timing::{Stopwatch, Took, middle};
+use crate::timing::{Stopwatch, middle};
 
 use super::tier::{BASE, HUGETLB, TRANSPARENT, tier_name};
 use super::{Effort, Request, RequestError, Sizes, Workload};
@@ -98,26 +98,13 @@ const REPEATS_QUICK: usize = 3;
 
 /// Returns the size of the pool.
 pub(super) fn pool_bytes(effort: Effort) -> u64 {
-    match effort {
-        Effort::Full => 1 << 30,
-        Effort::Quick => 128 << 20,
-    }
+    effort.choose(1 << 30, 128 << 20)
 }
 
-/// One subject's populations with one number of workers.
-struct Lane {
-    entry: Entry,
-    workers: NonZeroUsize,
-    times: Vec<Took>,
-}
-
-/// Runs one subject after the other, its numbers of workers in turns, so that a slow moment of the
-/// machine slows both of them.
+/// Runs one subject after the other, its numbers of workers in turns.
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    let asked: Vec<Entry> = SUBJECTS
-        .into_iter()
-        .filter(|entry| request.subjects.contains(&entry.described.name))
-        .collect();
+    let is_asked = |entry: &Entry| request.subjects.contains(&entry.described.name);
+    let asked: Vec<Entry> = SUBJECTS.into_iter().filter(is_asked).collect();
     let mut runs = Vec::new();
     for (index, &entry) in asked.iter().enumerate() {
         let label = Label::new(WORKLOAD.name, entry.described.name, index, asked.len());
@@ -133,27 +120,33 @@ fn measure(
     label: Label<'_>,
     observer: Observer<'_>,
 ) -> Result<Vec<Run>, PoolError> {
-    let mut lanes = WORKERS.map(|workers| Lane {
-        entry,
-        workers,
-        times: Vec::new(),
-    });
     // Not timed: the host of a virtual machine backs memory when the guest first uses it.
     let tier = options(entry, effort, NonZeroUsize::MIN).map()?.tier();
-    let repeats = match effort {
-        Effort::Full => REPEATS,
-        Effort::Quick => REPEATS_QUICK,
-    };
-    for round in 0..repeats {
-        for lane in &mut lanes {
-            observer(label.step(entry.described.name, round));
-            let watch = Stopwatch::start();
-            let pool = options(entry, effort, lane.workers).map()?;
-            lane.times.push(watch.stop(1));
-            assert_eq!(pool.tier(), tier, "the pages of a subject are the same");
-        }
-    }
-    Ok(lanes.iter().map(|lane| lane.record(effort, tier)).collect())
+    let repeats = effort.choose(REPEATS, REPEATS_QUICK);
+    let name = |_: &NonZeroUsize| entry.described.name;
+    let lanes = label.in_turns(&WORKERS, name, repeats, observer, |&workers| {
+        let watch = Stopwatch::start();
+        let pool = options(entry, effort, workers).map()?;
+        let took = watch.stop(1);
+        assert_eq!(pool.tier(), tier, "the pages of a subject are the same");
+        Ok(took.wall.as_secs_f64() * 1e3)
+    });
+    let runs = WORKERS.iter().zip(lanes).map(|(workers, times)| {
+        let times: Vec<f64> = times.into_iter().collect::<Result<_, PoolError>>()?;
+        let repeats = times.len() as u64;
+        let (milliseconds, milliseconds_spread) = middle(times.into_iter());
+        let record = Populate {
+            subject: entry.described.name.to_owned(),
+            bytes: pool_bytes(effort),
+            workers: workers.get() as u64,
+            tier: tier_name(tier).to_owned(),
+            milliseconds,
+            milliseconds_spread,
+            repeats,
+        };
+        Ok(Run::of(WORKLOAD.name, &record))
+    });
+    runs.collect()
 }
 
 fn options(entry: Entry, effort: Effort, workers: NonZeroUsize) -> PoolOptions {
@@ -165,30 +158,11 @@ fn options(entry: Entry, effort: Effort, workers: NonZeroUsize) -> PoolOptions {
         })
 }
 
-impl Lane {
-    fn record(&self, effort: Effort, tier: Tier) -> Run {
-        let times = self.times.iter().map(|took| took.wall.as_secs_f64() * 1e3);
-        let (milliseconds, milliseconds_spread) = middle(times);
-        let record = Populate {
-            subject: self.entry.described.name.to_owned(),
-            bytes: pool_bytes(effort),
-            workers: self.workers.get() as u64,
-            tier: tier_name(tier).to_owned(),
-            milliseconds,
-            milliseconds_spread,
-            repeats: self.times.len() as u64,
-        };
-        Run::of(WORKLOAD.name, &record)
-    }
-}
-
 /// Returns the rows of a tier, by its workers.
 fn lanes<'a>(rows: &'a [Populate], tier: &str) -> [Option<&'a Populate>; 2] {
-    let is_of = |row: &&Populate| row.subject == tier;
     WORKERS.map(|workers| {
-        rows.iter()
-            .filter(is_of)
-            .find(|row| row.workers == workers.get() as u64)
+        let mut rows = rows.iter().filter(|row| row.subject == tier);
+        rows.find(|row| row.workers == workers.get() as u64)
     })
 }
 
@@ -216,13 +190,8 @@ fn tables(document: &Document) -> Made<String> {
     let rows: Vec<Populate> = records(&document.runs)?;
     let mut table = Table::new(headings);
     let published = format!("{:.0}", published::POPULATION_MS);
-    table.row(&[
-        "*published allocator, measured*",
-        "base",
-        &published,
-        "–",
-        "–",
-    ]);
+    let measured = "*published allocator, measured*";
+    table.row(&[measured, "base", &published, "–", "–"]);
     for entry in SUBJECTS {
         let Described { name, summary } = entry.described;
         let [Some(one), two] = lanes(&rows, name) else {

@@ -45,6 +45,16 @@ pub enum Effort {
     Quick,
 }
 
+impl Effort {
+    /// Returns what a full run has, or what a quick one has instead.
+    pub(super) fn choose<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
 /// Why a request cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -148,9 +158,8 @@ impl RequestError {
 
 impl Default for Request {
     fn default() -> Self {
-        let subjects = Vec::new();
         Self {
-            subjects,
+            subjects: Vec::new(),
             sizes: Vec::new(),
             ops: None,
             seed: SEED,
@@ -165,10 +174,12 @@ impl Request {
     /// Returns how often the rows of this request are repeated at most.
     #[must_use]
     pub fn repeats_max(&self) -> usize {
-        match self.effort {
-            Effort::Full => REPEATS,
-            Effort::Quick => 1,
-        }
+        self.effort.choose(REPEATS, 1)
+    }
+
+    /// Returns the timed operations: as many as are asked for, or what the workload has for its efforts.
+    pub(super) fn ops_or(&self, full: u64, quick: u64) -> u64 {
+        self.ops.unwrap_or(self.effort.choose(full, quick))
     }
 }
 
@@ -244,29 +255,21 @@ pub fn select(
             .skipped
             .extend(left_out.into_iter().map(skipped_run));
         if !subjects.is_empty() {
-            let sizes = match workload.sizes {
-                Sizes::Chosen => request.sizes.clone(),
-                Sizes::Fixed => Vec::new(),
-            };
-            selection.requests.push((
-                workload,
-                Request {
-                    subjects,
-                    sizes,
-                    ..request.clone()
-                },
-            ));
+            let mut request = request.clone();
+            request.subjects = subjects;
+            if workload.sizes == Sizes::Fixed {
+                request.sizes.clear();
+            }
+            selection.requests.push((workload, request));
         }
     }
     Ok(selection)
 }
 
 fn check_ops(ops: Option<u64>) -> Result<(), RequestError> {
+    let ops_max = OPS_MAX;
     match ops {
-        Some(ops) if ops == 0 || ops > OPS_MAX => Err(RequestError::OpsOutOfRange {
-            ops,
-            ops_max: OPS_MAX,
-        }),
+        Some(ops) if ops == 0 || ops > ops_max => Err(RequestError::OpsOutOfRange { ops, ops_max }),
         Some(_) | None => Ok(()),
     }
 }
@@ -291,28 +294,21 @@ fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestErr
 }
 
 fn check_skipped(workload: &'static Workload, name: &str) -> Result<(), RequestError> {
-    let Some(skipped) = workload
-        .skipped
-        .iter()
-        .find(|skipped| skipped.subject == name)
-    else {
-        return Ok(());
-    };
-    let &Skipped { subject, reason } = skipped;
-    let (accepted, workload) = (accepted_by(&[workload]), workload.name);
-    Err(RequestError::SkippedSubject {
-        workload,
-        subject,
-        reason,
-        accepted,
-    })
+    let mut skipped = workload.skipped.iter();
+    match skipped.find(|skipped| skipped.subject == name) {
+        None => Ok(()),
+        Some(&Skipped { subject, reason }) => Err(RequestError::SkippedSubject {
+            workload: workload.name,
+            subject,
+            reason,
+            accepted: accepted_by(&[workload]),
+        }),
+    }
 }
 
 fn check_known(workloads: &[&'static Workload], name: &str) -> Result<(), RequestError> {
-    if workloads
-        .iter()
-        .any(|workload| workload.accepted().any(|known| known == name))
-    {
+    let takes = |workload: &&Workload| workload.accepted().any(|known| known == name);
+    if workloads.iter().any(takes) {
         return Ok(());
     }
     Err(RequestError::UnknownSubject {

@@ -1,5 +1,6 @@
 //! What the workloads of several threads share: threads that start together, their record, tables and figures.
 
+use std::iter::Sum;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::number::{cell, grouped, rough, with_spread};
 use crate::page::chart::{Axis, Chart, Drawing, Mark, Panel, Series, Unit};
 use crate::page::markdown::Table;
 use crate::pin;
-use crate::probe::{Clocked, histogram, thread_time};
+use crate::probe::{Clocked, Unclocked, histogram, thread_time};
 use crate::record::{Document, record};
 use crate::timing::{Rate, Timing, Took};
 
@@ -36,6 +37,35 @@ pub(super) struct Span {
     start: Instant,
     end: Instant,
     processor: Duration,
+}
+
+/// How calls ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Keys that were looked up.
+    pub(super) reads: u64,
+    /// Of these, those that were found.
+    pub(super) hits: u64,
+    /// Calls that did not end as the scenario expects.
+    pub(super) unexpected: u64,
+}
+
+/// What one thread did: when, how its calls ended, and its probe.
+pub(super) type Part<P> = (Span, Tally, P);
+
+/// What a phase without clocks in its loop gives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Throughput {
+    /// From the first call of the first thread to the last of the last.
+    pub(super) took: Took,
+    pub(super) tally: Tally,
+}
+
+/// What a phase gives that times each call.
+#[derive(Clone, Debug)]
+pub(super) struct Latency {
+    pub(super) times: Histogram<u64>,
+    pub(super) tally: Tally,
 }
 
 /// Runs workers on threads of their own, pinned to the cores in turn; each waits at the barrier before it is timed, so
@@ -64,6 +94,7 @@ pub(super) fn together<W: Send, R: Send>(
 }
 
 /// Times what the calling thread does.
+#[inline]
 pub(super) fn timed<R>(work: impl FnOnce() -> R) -> (Span, R) {
     let (start, used) = (Instant::now(), thread_time());
     let result = work();
@@ -88,11 +119,36 @@ pub(super) fn took(spans: impl Iterator<Item = Span> + Clone, ops: u64) -> Took 
     }
 }
 
-/// Returns the times of all threads.
-pub(super) fn merged<'a>(probes: impl Iterator<Item = &'a Clocked>) -> Histogram<u64> {
-    let mut times = histogram();
-    probes.for_each(|probe| times += &probe.0);
-    times
+impl Throughput {
+    /// Returns what threads gave for so many operations together.
+    pub(super) fn of(parts: &[Part<Unclocked>], ops: u64) -> Self {
+        Self {
+            took: took(parts.iter().map(|(span, ..)| *span), ops),
+            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
+        }
+    }
+}
+
+impl Latency {
+    /// Returns the times of all threads.
+    pub(super) fn of(parts: &[Part<Clocked>]) -> Self {
+        let mut times = histogram();
+        parts.iter().for_each(|(.., probe)| times += &probe.0);
+        Self {
+            times,
+            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
+        }
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), |sum, tally| Self {
+            reads: sum.reads + tally.reads,
+            hits: sum.hits + tally.hits,
+            unexpected: sum.unexpected + tally.unexpected,
+        })
+    }
 }
 
 impl Threaded {

@@ -3,9 +3,9 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
-#[path = "../../tests/common/placing.rs"]
-mod placing;
 #[path = "../../tests/programs/operations.rs"]
 mod operations;
+#[path = "../../tests/common/placing.rs"]
+mod placing;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| operations::run(bytes));

@@ -72,15 +72,13 @@ impl RunArgs {
         } else {
             Effort::Full
         };
-        let (sizes, ops, seed) = (self.sizes.clone(), self.ops, self.seed);
         Request {
-            subjects: Vec::new(),
-            sizes,
-            ops,
-            seed,
+            sizes: self.sizes.clone(),
+            ops: self.ops,
+            seed: self.seed,
             effort,
-            moments: 0,
             replay: self.replay.clone(),
+            ..Request::default()
         }
     }
 }

@@ -14,7 +14,7 @@ use mc_arena::hugepage::HugepageInventory;
 use mc_arena::size::HumanBytes;
 use mc_bench::record::SCHEMA;
 
-use crate::{fail, parse_after, print};
+use crate::{Status, fail, parse_after, print};
 
 /// First argument that asks for the budget instead of a run.
 pub(crate) const HUGEPAGES: &str = "hugepages";
@@ -59,22 +59,17 @@ enum Format {
 }
 
 /// Answers a command line whose words after `hugepages` are `words`.
-pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args: Args = match parse_after(HUGEPAGES, words, EXIT_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    let request = match BudgetRequest::parse(&args.arguments()) {
-        Ok(request) => request,
-        Err(error) => return fail(&error.to_string(), EXIT_USAGE),
-    };
+pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
+    let args: Args = parse_after(HUGEPAGES, words, EXIT_USAGE)?;
+    let request = BudgetRequest::parse(&args.arguments());
+    let request = request.map_err(|error| fail(&error.to_string(), EXIT_USAGE))?;
     let budget = request.plan(&HugepageInventory::read(&SystemRoot::default()));
     let status = ExitCode::from(budget.verdict.exit_code());
     let answer = Answer { request, budget };
-    match args.format {
+    Ok(match args.format {
         Format::Table => print(&answer, status),
         Format::Json => print(&answer.json(), status),
-    }
+    })
 }
 
 impl Args {
@@ -124,13 +119,8 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { request, budget } = self;
-        writeln!(
-            f,
-            "{}: {}",
-            budget.verdict.as_str(),
-            meaning(budget.verdict)
-        )?;
-        let page = HumanBytes(request.page_bytes);
+        let (verdict, page) = (budget.verdict, HumanBytes(request.page_bytes));
+        writeln!(f, "{}: {}", verdict.as_str(), meaning(verdict))?;
         writeln!(f, "\nranks: {}, huge pages of {page}", request.ranks)?;
         self.bytes_line(f, "caches and segments", budget.baseline_bytes)?;
         self.bytes_line(f, "with the arenas", budget.clean_bytes)?;

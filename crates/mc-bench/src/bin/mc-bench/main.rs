@@ -47,19 +47,23 @@ const LIST: &str = "list";
 
 fn main() -> ExitCode {
     let mut words = env::args_os().skip(1);
-    match words.next() {
-        Some(word) if word == HUGEPAGES => return hugepages::run(words),
-        Some(word) if word == SOAK => return soak::run(words),
-        Some(word) if word == COMMAND => return store_memory::run(words),
-        Some(word) if word == TRACE => return trace::run(words),
-        Some(word) if word == REPORT => return report::run(words),
-        _ => {}
-    }
-    let args: Args = match parse_after(COMMAND_NAME, env::args_os().skip(1), STATUS_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
+    let status = match words.next() {
+        Some(word) if word == HUGEPAGES => hugepages::run(words),
+        Some(word) if word == SOAK => soak::run(words),
+        Some(word) if word == COMMAND => store_memory::run(words),
+        Some(word) if word == TRACE => trace::run(words),
+        Some(word) if word == REPORT => report::run(words),
+        _ => parse_after(COMMAND_NAME, env::args_os().skip(1), STATUS_USAGE)
+            .map(|args| status_of(dispatch(&args))),
     };
-    let result = dispatch(&args);
+    status.unwrap_or_else(|status| status)
+}
+
+/// The status to end with; what ends a command early is the error.
+type Status = Result<ExitCode, ExitCode>;
+
+/// Tells what went wrong, if anything, and returns the status to end with.
+fn status_of(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -72,11 +76,8 @@ fn dispatch(args: &Args) -> anyhow::Result<()> {
     if args.workload == LIST {
         return list(&mut io::stdout().lock()).map_err(Into::into);
     }
-    let selection = select(
-        &named(&args.workload)?,
-        &args.run.subjects,
-        &args.run.request(),
-    )?;
+    let workloads = named(&args.workload)?;
+    let selection = select(&workloads, &args.run.subjects, &args.run.request())?;
     let out_file = args.out.as_deref().map(open).transpose()?;
     let document = measure(&selection)?;
     match out_file {
@@ -94,11 +95,8 @@ fn measure(selection: &Selection) -> anyhow::Result<Document> {
     let runs = run(requests)?;
     // Only now, because a request that cannot be run ends with one line.
     for left_out in skipped {
-        let (workload, subject) = (&left_out.workload, &left_out.subject);
-        tell(&format!(
-            "skipped: {subject} on {workload}: {}",
-            left_out.reason
-        ));
+        let (workload, subject, reason) = (&left_out.workload, &left_out.subject, &left_out.reason);
+        tell(&format!("skipped: {subject} on {workload}: {reason}"));
     }
     Ok(Document {
         schema: SCHEMA,

@@ -17,16 +17,13 @@ impl Progress {
     }
 
     pub(crate) fn show(&mut self, step: Step<'_>) {
-        let Step {
-            label,
-            subject,
-            round,
-        } = step;
+        let Step { label, subject, .. } = step;
         self.0.set_prefix(label.workload);
         self.0.set_length(label.rows as u64);
         self.0.set_position(label.index as u64);
+        let (row, round) = (label.row, step.round + 1);
         self.0
-            .set_message(format!("{}: {subject}, round {}", label.row, round + 1));
+            .set_message(format!("{row}: {subject}, round {round}"));
     }
 
     pub(crate) fn finish(&mut self) {

@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Parser;
 use mc_bench::report;
-use mc_bench::workload::{Request, RequestError, named, select};
+use mc_bench::workload::{Request, named, select};
 
 use crate::args::RunArgs;
-use crate::{STATUS_USAGE, fail, measure, open, parse_after, tell};
+use crate::{STATUS_USAGE, Status, measure, open, parse_after, status_of, tell};
 
 /// First argument that asks for a report instead of a document.
 pub(crate) const REPORT: &str = "report";
@@ -34,16 +33,9 @@ struct Args {
 }
 
 /// Answers a command line whose words after `report` are `words`.
-pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Args = match parse_after(REPORT, words, STATUS_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match write(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<RequestError>() => fail(&format!("{error:#}"), STATUS_USAGE),
-        Err(error) => fail(&format!("{error:#}"), 1),
-    }
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Status {
+    let args: Args = parse_after(REPORT, words, STATUS_USAGE)?;
+    Ok(status_of(write(&args)))
 }
 
 fn write(args: &Args) -> anyhow::Result<()> {

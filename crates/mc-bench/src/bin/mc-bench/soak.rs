@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use mc_bench::soak::{self, LAYERS, Tally};
 
-use crate::{STATUS_USAGE, fail, parse_after, print};
+use crate::{STATUS_USAGE, Status, fail, parse_after, print};
 
 /// First argument that asks for a long run instead of a measurement.
 pub(crate) const SOAK: &str = "soak";
@@ -28,21 +28,15 @@ struct Args {
 }
 
 /// Answers a command line whose words after `soak` are `words`.
-pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args: Args = match parse_after(SOAK, words, STATUS_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match soak::run(args.seed, Duration::from_secs(args.seconds)) {
-        Ok(Tally { rounds, operations }) => {
-            let layers: Vec<&str> = LAYERS.iter().map(|layer| layer.name).collect();
-            let layers = layers.join(", ");
-            let seed = args.seed;
-            let summary = format!(
-                "{rounds} rounds of {layers} from seed {seed}: {operations} operations, nothing wrong\n"
-            );
-            print(&summary, ExitCode::SUCCESS)
-        }
-        Err(failure) => fail(&failure.to_string(), 1),
-    }
+pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
+    let args: Args = parse_after(SOAK, words, STATUS_USAGE)?;
+    let Args { seconds, seed } = args;
+    let tally = soak::run(seed, Duration::from_secs(seconds));
+    let Tally { rounds, operations } = tally.map_err(|failure| fail(&failure.to_string(), 1))?;
+    let layers: Vec<&str> = LAYERS.iter().map(|layer| layer.name).collect();
+    let layers = layers.join(", ");
+    let summary = format!(
+        "{rounds} rounds of {layers} from seed {seed}: {operations} operations, nothing wrong\n"
+    );
+    Ok(print(&summary, ExitCode::SUCCESS))
 }

@@ -8,7 +8,7 @@ use clap::Parser;
 use mc_bench::workload::by_name;
 use mc_bench::workload::store::{measure_here, memory::COMMAND};
 
-use crate::{STATUS_USAGE, fail, parse_after, print};
+use crate::{STATUS_USAGE, Status, fail, parse_after, print};
 
 /// Measures the memory of one subject of the workload `store`, and prints it as JSON.
 #[derive(Debug, Parser)]
@@ -22,25 +22,16 @@ struct Args {
     objects: u64,
 }
 
-pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Args = match parse_after(COMMAND, words, STATUS_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Status {
+    let args: Args = parse_after(COMMAND, words, STATUS_USAGE)?;
     let Some(memory) = measure_here(&args.subject, args.objects) else {
-        let names: Vec<&str> = by_name("store")
-            .into_iter()
-            .flat_map(|store| store.accepted())
-            .collect();
-        let line = format!(
-            "unknown subject \"{}\"; accepted: {}",
-            args.subject,
-            names.join(", ")
-        );
-        return fail(&line, STATUS_USAGE);
+        let store = by_name("store").into_iter();
+        let names: Vec<&str> = store.flat_map(|store| store.accepted()).collect();
+        let (subject, accepted) = (args.subject, names.join(", "));
+        let line = format!("unknown subject \"{subject}\"; accepted: {accepted}");
+        return Err(fail(&line, STATUS_USAGE));
     };
-    match serde_json::to_string(&memory) {
-        Ok(line) => print(&line, ExitCode::SUCCESS),
-        Err(error) => fail(&error.to_string(), 1),
-    }
+    let line = serde_json::to_string(&memory);
+    let line = line.map_err(|error| fail(&error.to_string(), 1))?;
+    Ok(print(&line, ExitCode::SUCCESS))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mc_bench::trace::generate::Conversations;
 
-use crate::{STATUS_USAGE, parse_after, print};
+use crate::{STATUS_USAGE, Status, parse_after, print};
 
 /// First argument that asks for a trace.
 pub(crate) const TRACE: &str = "trace";
@@ -23,16 +23,15 @@ struct Args {
 }
 
 /// Answers a command line whose words after `trace` are `words`.
-pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let args: Args = match parse_after(TRACE, words, STATUS_USAGE) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    let Args { requests, seed } = args;
+pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
+    let Args { requests, seed } = parse_after(TRACE, words, STATUS_USAGE)?;
     let conversations = Conversations {
         requests,
         seed,
         ..Conversations::SHIPPED
     };
-    print(&conversations.generate().to_text(), ExitCode::SUCCESS)
+    Ok(print(
+        &conversations.generate().to_text(),
+        ExitCode::SUCCESS,
+    ))
 }

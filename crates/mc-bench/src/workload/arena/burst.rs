@@ -3,11 +3,9 @@
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::pin;
-use crate::probe::thread_time;
 use crate::timing::Took;
+use crate::workload::threads::{timed, together, took};
 
 /// What every thread of a burst does.
 #[derive(Clone, Copy, Debug)]
@@ -38,39 +36,26 @@ impl Burst {
         let start = Start::new(self.threads);
         // By value: the loop must not read them from memory after every allocation.
         let (ops, size_bytes) = (self.ops, self.size_bytes);
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads)
-                .map(|thread| {
-                    let (start, hand) = (&start, &hand);
-                    scope.spawn(move || {
-                        pin::in_turn(thread);
-                        let mut hand = hand();
-                        start.arrive_and_wait();
-                        let (began, used) = (Instant::now(), thread_time());
-                        for _ in 0..ops {
-                            black_box(hand.allocate(size_bytes));
-                        }
-                        let ended = Instant::now();
-                        (began, ended, thread_time() - used)
-                    })
-                })
-                .collect();
-            let spans: Vec<(Instant, Instant, Duration)> = threads
-                .into_iter()
-                .map(|thread| thread.join().expect("a burst does not panic"))
-                .collect();
-            let first = spans.iter().map(|(began, ..)| *began).min();
-            let last = spans.iter().map(|(_, ended, _)| *ended).max();
-            let used: Duration = spans.iter().map(|(.., used)| *used).sum();
-            Took {
-                wall: last
-                    .zip(first)
-                    .map_or(Duration::ZERO, |(last, first)| last - first),
-                // Of one thread, as the time is.
-                processor: Some(used / u32::try_from(spans.len()).unwrap_or(1)),
-                ops: ops as u64,
-            }
-        })
+        let spans = together(vec![(); self.threads], |_, (), _| {
+            let mine = hand();
+            start.arrive_and_wait();
+            // By value in and out: it is a local variable of the loop, and dropped after the time.
+            let (span, _mine) = timed(move || {
+                let mut mine = mine;
+                for _ in 0..ops {
+                    black_box(mine.allocate(size_bytes));
+                }
+                mine
+            });
+            span
+        });
+        let whole = took(spans.iter().copied(), ops as u64);
+        let threads = u32::try_from(self.threads).unwrap_or(1);
+        Took {
+            // Of one thread, as the time is.
+            processor: whole.processor.map(|used| used / threads),
+            ..whole
+        }
     }
 }
 

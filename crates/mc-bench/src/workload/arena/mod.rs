@@ -76,17 +76,13 @@ const CALLS_QUICK_DIVISOR: usize = 10;
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let sizes = sizes_bytes(request)?;
     let mut arena = arena(request.effort)?;
-    let rows: Vec<(usize, usize)> = sizes
-        .iter()
-        .flat_map(|&size_bytes| THREADS.map(|threads| (size_bytes, threads)))
-        .collect();
+    let of_size = |&size_bytes: &usize| THREADS.map(|threads| (size_bytes, threads));
+    let rows: Vec<(usize, usize)> = sizes.iter().flat_map(of_size).collect();
     let mut runs = Vec::new();
-    for (index, &(size_bytes, threads)) in rows.iter().enumerate() {
-        let name = format!("{size_bytes} B, threads: {threads}");
+    for (index, &row) in rows.iter().enumerate() {
+        let name = format!("{} B, threads: {}", row.0, row.1);
         let label = Label::new(WORKLOAD.name, &name, index, rows.len());
-        for lane in measure(&mut arena, request, (size_bytes, threads), label, observer) {
-            runs.push(record(&lane, &arena));
-        }
+        runs.extend(measure(&mut arena, request, row, label, observer));
     }
     Ok(runs)
 }
@@ -97,24 +93,19 @@ fn sizes_bytes(request: &Request) -> Result<Vec<usize>, RequestError> {
     } else {
         &request.sizes
     };
-    let in_range = |&size_bytes: &u64| {
-        usize::try_from(size_bytes)
-            .ok()
-            .filter(|_| (1..=SIZE_BYTES_MAX).contains(&size_bytes))
-            .ok_or(RequestError::SizeOutOfRange {
-                size_bytes,
-                size_bytes_max: SIZE_BYTES_MAX,
-            })
+    let in_range = |&size_bytes: &u64| match usize::try_from(size_bytes) {
+        Ok(size) if (1..=SIZE_BYTES_MAX).contains(&size_bytes) => Ok(size),
+        _ => Err(RequestError::SizeOutOfRange {
+            size_bytes,
+            size_bytes_max: SIZE_BYTES_MAX,
+        }),
     };
     sizes.iter().map(in_range).collect()
 }
 
 /// Maps the pool in transparent huge pages: reserved ones stay free for the subject that needs them.
 fn arena(effort: Effort) -> Result<Arena, RequestError> {
-    let bytes = match effort {
-        Effort::Full => POOL_BYTES,
-        Effort::Quick => POOL_BYTES_QUICK,
-    };
+    let bytes = effort.choose(POOL_BYTES, POOL_BYTES_QUICK);
     let options = PoolOptions::new(bytes).pages(PagePolicy::Transparent);
     let pool = options
         .map()
@@ -122,46 +113,35 @@ fn arena(effort: Effort) -> Result<Arena, RequestError> {
     Ok(Arena::new(pool).expect("the pool holds many units of the default alignment"))
 }
 
-/// One subject's rounds of a row.
-struct Lane {
-    entry: &'static Entry,
-    burst: Burst,
-    times: Vec<Took>,
-}
+/// One subject of a row, and what it is to do.
+type Lane = (&'static Entry, Burst);
 
-/// Runs the subjects of a row in turns, so that a slow moment of the machine slows all of them.
+/// Runs the subjects of a row in turns.
 fn measure(
     arena: &mut Arena,
     request: &Request,
     (size_bytes, threads): (usize, usize),
     label: Label<'_>,
     observer: Observer<'_>,
-) -> Vec<Lane> {
-    let asked = SUBJECTS
-        .iter()
-        .filter(|entry| request.subjects.contains(&entry.name));
-    let mut lanes: Vec<Lane> = asked
-        .map(|entry| Lane {
-            entry,
-            burst: Burst {
-                size_bytes,
-                threads,
-                ops: ops(entry.supply, arena, (size_bytes, threads), request),
-            },
-            times: Vec::new(),
-        })
-        .collect();
-    let repeats = match request.effort {
-        Effort::Full => REPEATS,
-        Effort::Quick => REPEATS_QUICK,
+) -> Vec<Run> {
+    let is_asked = |entry: &&Entry| request.subjects.contains(&entry.name);
+    let lane = |entry: &'static Entry| {
+        let ops = ops(entry.supply, arena, (size_bytes, threads), request);
+        let burst = Burst {
+            size_bytes,
+            threads,
+            ops,
+        };
+        (entry, burst)
     };
-    for round in 0..repeats {
-        for lane in &mut lanes {
-            observer(label.step(lane.entry.name, round));
-            lane.times.push((lane.entry.run)(&lane.burst, arena));
-        }
-    }
+    let lanes: Vec<Lane> = SUBJECTS.iter().filter(is_asked).map(lane).collect();
+    let repeats = request.effort.choose(REPEATS, REPEATS_QUICK);
+    let run = |(entry, burst): &Lane| (entry.run)(burst, arena);
+    let times = label.in_turns(&lanes, |lane| lane.0.name, repeats, observer, run);
+    let lanes = lanes.into_iter().zip(times);
     lanes
+        .map(|(lane, times)| record(lane, &times, arena))
+        .collect()
 }
 
 /// Returns the allocations of one thread in a burst.
@@ -171,26 +151,18 @@ fn ops(
     (size_bytes, threads): (usize, usize),
     request: &Request,
 ) -> usize {
-    let ops = match (supply, request.effort) {
-        (Supply::Pool | Supply::Own, _) => {
+    let ops = match supply {
+        Supply::Pool | Supply::Own => {
             let slice_bytes = size_bytes.next_multiple_of(arena.align());
             subject::burst_bytes(arena) / slice_bytes / threads
         }
-        (Supply::Calls(calls), Effort::Full) => calls,
-        (Supply::Calls(calls), Effort::Quick) => calls / CALLS_QUICK_DIVISOR,
+        Supply::Calls(calls) => calls / request.effort.choose(1, CALLS_QUICK_DIVISOR),
     };
-    let asked = request
-        .ops
-        .map(|ops| usize::try_from(ops).unwrap_or(usize::MAX));
+    let asked = request.ops.and_then(|ops| usize::try_from(ops).ok());
     ops.min(asked.unwrap_or(usize::MAX))
 }
 
-fn record(lane: &Lane, arena: &Arena) -> Run {
-    let Lane {
-        entry,
-        burst,
-        times,
-    } = lane;
+fn record((entry, burst): Lane, times: &[Took], arena: &Arena) -> Run {
     let tier = match entry.supply {
         Supply::Pool => tier_name(arena.pool().tier()),
         Supply::Own | Supply::Calls(_) => UNTOUCHED,

@@ -26,6 +26,9 @@ const _: () = assert!(
     "the tail of the pool must hold a chunk per thread"
 );
 
+/// Calls of a burst that ask the kernel, each of which takes microseconds: the shortest burst takes milliseconds.
+const CALLS_OF_KERNEL: usize = 5_000;
+
 /// One row of the subject table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -81,13 +84,13 @@ pub(super) const SUBJECTS: &[Entry] = &[
     Entry {
         name: "mmap",
         summary: "a private anonymous mapping per call, unmapped before the next; not populated",
-        supply: Supply::Calls(20_000),
+        supply: Supply::Calls(CALLS_OF_KERNEL),
         run: |burst, _| burst.run(|| Mapping),
     },
     Entry {
         name: HUGEPAGE_RS,
         summary: "crate hugepage-rs 0.1: a reserved huge page per call, unmapped before the next",
-        supply: Supply::Calls(20_000),
+        supply: Supply::Calls(CALLS_OF_KERNEL),
         run: |burst, _| burst.run(|| HugePage),
     },
     Entry {

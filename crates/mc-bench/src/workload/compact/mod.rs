@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
 use mc_store::policy::Policy;
 use mc_store::{Compaction, ObjectStore, PutRequest, Removal, StoreOptions};
 
@@ -25,8 +24,9 @@ use crate::timing::{Timing, Took, in_parts};
 
 use self::order::Ordered;
 use self::picture::{Before, Picture};
-use super::no_bytes::NoBytes;
-use super::{Effort, Request, Sizes, Workload, bimodal, loguniform, pages, random};
+use super::mixed::Mix;
+use super::remote::{self, NoBytes, SEGMENT};
+use super::{Request, Sizes, Workload, bimodal, loguniform, pages, random};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -122,24 +122,12 @@ struct Mixture {
 }
 
 const MIXTURES: [Mixture; 4] = [
-    Mixture {
-        name: "random",
-        capacity_bytes: random::MIX.pool.capacity_bytes,
-        ops: 20_000,
-        ops_quick: 1_000,
-        draw: |seed, ops| random::MIX.sizes(seed, ops),
-        policy: Ordered::at_random,
-        budgeted_bytes_min: u64::MAX,
-    },
-    Mixture {
-        name: "loguniform",
-        capacity_bytes: loguniform::MIX.pool.capacity_bytes,
-        ops: 20_000,
-        ops_quick: 1_000,
-        draw: |seed, ops| loguniform::MIX.sizes(seed, ops),
-        policy: Ordered::at_random,
-        budgeted_bytes_min: u64::MAX,
-    },
+    Mixture::of(&random::MIX, 1_000, |seed, ops| {
+        random::MIX.sizes(seed, ops)
+    }),
+    Mixture::of(&loguniform::MIX, 1_000, |seed, ops| {
+        loguniform::MIX.sizes(seed, ops)
+    }),
     Mixture {
         name: "bimodal",
         capacity_bytes: bimodal::POOL.capacity_bytes,
@@ -149,16 +137,23 @@ const MIXTURES: [Mixture; 4] = [
         policy: Ordered::payloads_by_age,
         budgeted_bytes_min: bimodal::HUGE_BYTES,
     },
-    Mixture {
-        name: "pages",
-        capacity_bytes: pages::MIX.pool.capacity_bytes,
-        ops: 20_000,
-        ops_quick: 500,
-        draw: |seed, ops| pages::MIX.sizes(seed, ops),
-        policy: Ordered::at_random,
-        budgeted_bytes_min: u64::MAX,
-    },
+    Mixture::of(&pages::MIX, 500, |seed, ops| pages::MIX.sizes(seed, ops)),
 ];
+
+impl Mixture {
+    /// Returns the sizes of another workload, in which each object is as likely as any other to leave next.
+    const fn of(mix: &Mix, ops_quick: u64, draw: fn(u64, u64) -> (Vec<u64>, Vec<u64>)) -> Self {
+        Self {
+            name: mix.name,
+            capacity_bytes: mix.pool.capacity_bytes,
+            ops: 20_000,
+            ops_quick,
+            draw,
+            policy: Ordered::at_random,
+            budgeted_bytes_min: u64::MAX,
+        }
+    }
+}
 
 /// One row: a mixture under a budget.
 #[derive(Debug)]
@@ -189,10 +184,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Vec<Run> {
     let rows = MIXTURES.len() * BUDGETS.len();
     let mut runs = Vec::new();
     for mixture in MIXTURES {
-        let ops = request.ops.unwrap_or(match request.effort {
-            Effort::Full => mixture.ops,
-            Effort::Quick => mixture.ops_quick,
-        });
+        let ops = request.ops_or(mixture.ops, mixture.ops_quick);
         let (warm_up, timed) = (mixture.draw)(request.seed, ops);
         for budget in BUDGETS {
             let row = Row {
@@ -242,9 +234,7 @@ impl Row {
             live_bytes_samples.push(churn.store.pool().placed_bytes_in_placeable());
         });
         let after = churn.store.stats();
-        let mut checksum = Checksum::new();
-        let samples = live_bytes_samples.iter();
-        samples.for_each(|&live_bytes| checksum.add(live_bytes));
+        let mut checksum = Checksum::of(&live_bytes_samples);
         checksum.add(after.moved.bytes);
         Outcome {
             took,
@@ -263,13 +253,8 @@ impl Row {
         let first = &outcomes[0];
         check_agreement(self.mixture.name, outcomes.iter().map(|one| one.checksum));
         let capacity_bytes = self.mixture.capacity_bytes;
-        let rounds: Vec<Vec<Took>> = outcomes
-            .iter()
-            .map(|outcome| outcome.took.clone())
-            .collect();
-        let mut sorted = first.live_bytes_samples.clone();
-        sorted.sort_unstable();
-        let utilization = Utilization::of(&sorted, capacity_bytes).expect("operations are sampled");
+        let utilization = Utilization::of(&first.live_bytes_samples, capacity_bytes);
+        let utilization = utilization.expect("operations are sampled");
         let by_stored = |bytes: u64| bytes as f64 / first.stored_bytes.max(1) as f64;
         Compact {
             subject: SUBJECT.to_owned(),
@@ -277,7 +262,7 @@ impl Row {
             budget: self.budget,
             ops: first.live_bytes_samples.len() as u64,
             seed: self.seed,
-            time: timing(&rounds),
+            time: timing(outcomes.iter().map(|outcome| &outcome.took)),
             refused: first.refused,
             checksum: first.checksum.to_string(),
             pool_bytes: capacity_bytes,
@@ -371,14 +356,9 @@ struct Churn {
     picture: Picture,
 }
 
-const SEGMENT: SegmentId = SegmentId(1);
-
 impl Churn {
     fn new(row: &Row) -> Self {
-        let pool = SegmentPool::new(SegmentPoolOptions::default());
-        let info = SegmentInfo::new(SEGMENT, "pool", 0, row.mixture.capacity_bytes);
-        pool.mount(Segment::remote(info))
-            .expect("a segment with bytes can be mounted");
+        let pool = remote::pool(row.mixture.capacity_bytes);
         let options = StoreOptions {
             compaction: Compaction {
                 moved_per_placed: row.budget,

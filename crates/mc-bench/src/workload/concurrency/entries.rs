@@ -6,10 +6,11 @@ use ::offset_allocator::Allocator;
 use mc_offset::{OffsetAllocator, SharedAllocator, SlotAllocator};
 
 use crate::workload::RequestError;
+use crate::workload::threads::{Latency, Throughput};
 
 use super::scenario::Load;
 use super::subject::Shareable;
-use super::together::{self, Latency, Throughput};
+use super::together;
 
 /// One row of the subject table.
 pub(super) struct Entry {

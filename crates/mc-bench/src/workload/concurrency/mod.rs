@@ -17,12 +17,11 @@ use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::{REPEATS, Took};
 
-use super::threads::Threaded;
+use super::threads::{Latency, Threaded};
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
 
 use self::entries::{ENTRIES, Entry};
 use self::scenario::{Load, SCENARIOS, Scenario};
-use self::together::Latency;
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -95,24 +94,17 @@ fn lanes(scenario: Scenario, request: &Request) -> Vec<Lane> {
     let is_run = |entry: &&Entry| {
         request.subjects.contains(&entry.name) && (scenario.has_one_size() || !entry.is_fixed_size)
     };
-    let lane = |threads| {
-        let iterations = match (request.ops, request.effort) {
-            (Some(ops), _) => ops,
-            (None, Effort::Full) => ITERATIONS,
-            (None, Effort::Quick) => ITERATIONS_QUICK,
-        };
+    let of_threads = |threads| {
         let load = Load {
             scenario,
             threads,
-            iterations,
+            iterations: request.ops_or(ITERATIONS, ITERATIONS_QUICK),
             seed: request.seed,
         };
-        ENTRIES
-            .iter()
-            .filter(is_run)
-            .map(move |entry| Lane::new(entry, load))
+        let entries = ENTRIES.iter().filter(is_run);
+        entries.map(move |entry| Lane::new(entry, load))
     };
-    THREADS.into_iter().flat_map(lane).collect()
+    THREADS.into_iter().flat_map(of_threads).collect()
 }
 
 /// One subject and one number of threads, over the rounds.
@@ -152,7 +144,7 @@ impl Lane {
             throughput = (self.entry.throughput)(&self.load)?;
         }
         self.times.push(throughput.took);
-        self.unexpected += throughput.unexpected;
+        self.unexpected += throughput.tally.unexpected;
         Ok(())
     }
 
@@ -164,7 +156,7 @@ impl Lane {
             threaded: Threaded::of(row, request.seed, &self.times, &latency.times),
             iterations_per_thread: self.load.iterations,
             throughput_unexpected_results: self.unexpected,
-            latency_unexpected_results: latency.unexpected,
+            latency_unexpected_results: latency.tally.unexpected,
             pool_bytes: self.load.pool_bytes(),
         };
         Run::of(WORKLOAD.name, &record)

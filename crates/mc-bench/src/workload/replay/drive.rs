@@ -155,16 +155,12 @@ impl Outcome {
 
     fn keep_moment(&mut self, requests: usize, tally: Tally, extent: Extent, map: Option<&Map>) {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let utilization = share(tally.live_bytes, extent.capacity_bytes);
+        let rate = share(self.hit_tokens, self.tokens);
         let figures = [
             ("requests_moments", requests as f64),
-            (
-                "token_hit_rate_moments",
-                share(self.hit_tokens, self.tokens),
-            ),
-            (
-                "utilization_moments",
-                share(tally.live_bytes, extent.capacity_bytes),
-            ),
+            ("token_hit_rate_moments", rate),
+            ("utilization_moments", utilization),
             ("evicted_on_demand_moments", tally.victims as f64),
             ("evicted_by_watermark_moments", tally.by_watermark as f64),
             ("refused_moments", self.refused as f64),
@@ -173,8 +169,7 @@ impl Outcome {
     }
 
     fn digest(&mut self) {
-        let samples = self.live_bytes_samples.iter();
-        samples.for_each(|&live_bytes| self.checksum.add(live_bytes));
+        self.checksum = Checksum::of(&self.live_bytes_samples);
         self.checksum.add(self.hit_tokens);
         self.checksum.add(self.refused);
         self.checksum.add(self.tally.evicted_bytes);

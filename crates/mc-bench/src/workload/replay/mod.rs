@@ -24,8 +24,8 @@ use crate::trace::layout::Layout;
 use self::bound::Future;
 use self::cache::{Oracle, Store};
 use self::drive::{Extent, Order, Outcome, Storing, replay};
-use self::options::{Placing, Policy};
-use super::no_bytes::NoBytes;
+use self::options::{Placing, name_of};
+use super::remote::NoBytes;
 use super::{Request, RequestError, Sizes, Workload};
 
 pub use self::options::{ReplayError, ReplayOptions};
@@ -129,21 +129,17 @@ struct Row<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     subject: &'static str,
-    policy: Policy,
+    policy: PolicyKind,
     eviction: &'static str,
 }
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let options = &request.replay;
     options.validate()?;
-    let lanes = lanes(
-        &request.subjects,
-        &options.policies()?,
-        &options.evictions()?,
-    );
-    let (layouts, segments, placing) =
-        (options.layouts()?, options.segments()?, options.placing()?);
-    let compaction = options.compaction()?;
+    let (policies, evictions) = (options.policies()?, options.evictions()?);
+    let lanes = lanes(&request.subjects, &policies, &evictions);
+    let (layouts, segments) = (options.layouts()?, options.segments()?);
+    let (placing, compaction) = (options.placing()?, options.compaction()?);
     let (trace, trace_name) = options.read()?;
     let _pinned = pin::to_one_core();
     let mut rows = Vec::new();
@@ -181,28 +177,27 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
 fn capacities(options: &ReplayOptions, unique_bytes: u64) -> Vec<u64> {
     let share = |percent: f64| ((unique_bytes as f64 / 100.0 * percent) as u64).max(1);
     let given = options.capacities_bytes.iter().copied();
-    let shares = options
-        .capacities_percent
-        .iter()
-        .map(|percent| share(*percent));
-    let asked: Vec<u64> = given.chain(shares).collect();
+    let shares = options.capacities_percent.iter();
+    let shares = shares.map(|percent| share(*percent));
+    let mut asked: Vec<u64> = given.chain(shares).collect();
     if asked.is_empty() {
-        return SHARES_PERCENT
-            .map(|share| (unique_bytes / 100 * share).max(1))
-            .to_vec();
+        asked.extend(SHARES_PERCENT.map(|share| (unique_bytes / 100 * share).max(1)));
     }
     asked
 }
 
 /// Returns what to run. The oracle has no holes, so that a window means nothing to it, and knows one
 /// order; published and default are what they are.
-fn lanes(subjects: &[&'static str], policies: &[Policy], evictions: &[&'static str]) -> Vec<Lane> {
-    let default = Policy::of(PolicyKind::default());
+fn lanes(
+    subjects: &[&'static str],
+    policies: &[PolicyKind],
+    evictions: &[&'static str],
+) -> Vec<Lane> {
     let of_subject = |&subject: &&'static str| {
         let (policies, evictions) = match subject {
-            ORACLE | PUBLISHED => (vec![Policy::LRU], &["lru"][..]),
-            DEFAULT => (vec![default], &["window"][..]),
-            _ if policies.is_empty() => (vec![Policy::LRU], evictions),
+            ORACLE | PUBLISHED => (vec![PolicyKind::Lru], &["lru"][..]),
+            DEFAULT => (vec![PolicyKind::default()], &["window"][..]),
+            _ if policies.is_empty() => (vec![PolicyKind::Lru], evictions),
             _ => (policies.to_vec(), evictions),
         };
         policies.into_iter().flat_map(move |policy| {
@@ -237,19 +232,15 @@ impl Row<'_> {
         label: Label<'_>,
         observer: Observer<'_>,
     ) -> Vec<Run> {
-        let mut outcomes: Vec<Vec<Outcome>> = lanes.iter().map(|_| Vec::new()).collect();
-        for round in 0..request.repeats_max() {
-            for (lane, outcomes) in lanes.iter().zip(&mut outcomes) {
-                let subject = lane.subject;
-                observer(label.step(subject, round));
-                let extent = Extent {
-                    lookups: request.ops.unwrap_or(u64::MAX),
-                    moments: request.moments,
-                    capacity_bytes: self.capacity_bytes,
-                };
-                outcomes.push(self.replay(*lane, extent));
-            }
-        }
+        let extent = Extent {
+            lookups: request.ops.unwrap_or(u64::MAX),
+            moments: request.moments,
+            capacity_bytes: self.capacity_bytes,
+        };
+        let (rounds, run) = (request.repeats_max(), |lane: &Lane| {
+            self.replay(*lane, extent)
+        });
+        let outcomes = label.in_turns(lanes, |lane| lane.subject, rounds, observer, run);
         let lanes = lanes.iter().zip(&outcomes);
         lanes
             .map(|(lane, outcomes)| self.record(*lane, outcomes))
@@ -275,12 +266,12 @@ impl Row<'_> {
         let options = match lane.subject {
             DEFAULT => options,
             _ => StoreOptions {
-                policy: lane.policy.kind,
+                policy: lane.policy,
                 eviction,
                 ..options
             },
         };
-        let order = if lane.policy == Policy::LRU {
+        let order = if lane.policy == PolicyKind::Lru {
             Order::Prompt
         } else {
             Order::PrefixFirst
@@ -306,10 +297,9 @@ impl Row<'_> {
         let tally = first.tally;
         // Utilization counts from the first eviction on; a pool that is never full has none.
         let full = &first.live_bytes_samples[first.requests_until_full..];
-        let full = if full.is_empty() {
-            &first.live_bytes_samples
-        } else {
-            full
+        let full = match full {
+            [] => &first.live_bytes_samples,
+            _ => full,
         };
         let live: u128 = full.iter().map(|&live| u128::from(live)).sum();
         let utilization = live as f64 / full.len().max(1) as f64 / self.capacity_bytes as f64;
@@ -323,7 +313,7 @@ impl Row<'_> {
             capacity_percent: 100.0 * share(self.capacity_bytes, self.unique_bytes),
             segments: u64::from(self.segments),
             replicas: u64::from(self.placing.replicas),
-            policy: lane.policy.name.to_owned(),
+            policy: name_of(lane.policy).to_owned(),
             eviction: lane.eviction.to_owned(),
             requests: first.live_bytes_samples.len() as u64,
             skipped_lines: self.trace.skipped_lines,

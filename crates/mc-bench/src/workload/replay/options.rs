@@ -9,7 +9,7 @@ use mc_arena::size::parse_bytes;
 use mc_segment::Strategy;
 use mc_store::{Compaction, PolicyKind};
 
-use crate::trace::layout::{LAYOUTS, Layout, MODELS, Model, model};
+use crate::trace::layout::{LAYOUTS, Layout, MODELS, Model};
 use crate::trace::{BLOCK_TOKENS, BadLines, SHIPPED_NAME, Trace, TraceError};
 
 /// What to replay, and against how much room: what only `replay` takes.
@@ -40,7 +40,7 @@ pub struct ReplayOptions {
     pub extents: Option<u32>,
     /// Strategy that chooses segments, such as best-hole
     #[arg(long, value_name = "NAME")]
-    pub strategy: Option<String>,
+    pub strategy: Option<Strategy>,
     /// Policy of bin-ceil and adaptive, such as tail-first, repeatable; without it lru
     #[arg(long = "policy", value_name = "NAME")]
     pub policies: Vec<String>,
@@ -120,47 +120,21 @@ pub(super) const EVICTIONS: [&str; 2] = ["lru", "window"];
 /// Model of the layouts of one model where none is named.
 const DEFAULT_MODEL: Model = MODELS[2];
 
-/// A policy by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Policy {
-    pub(super) name: &'static str,
-    pub(super) kind: PolicyKind,
-}
-
 /// The policies that can be named.
-const POLICIES: [Policy; 6] = {
-    const fn policy(name: &'static str, kind: PolicyKind) -> Policy {
-        Policy { name, kind }
-    }
-    [
-        policy("lru", PolicyKind::Lru),
-        policy("tail-first", PolicyKind::TailFirst),
-        policy("s3-fifo", PolicyKind::S3Fifo),
-        policy("gdsf", PolicyKind::Gdsf),
-        policy("reuse-age", PolicyKind::ReuseAge),
-        policy("auto", PolicyKind::Auto),
-    ]
-};
-
-impl Policy {
-    /// Least recently used, which the published design has.
-    pub(super) const LRU: Self = POLICIES[0];
-
-    /// Returns the policy of a kind.
-    pub(super) fn of(kind: PolicyKind) -> Self {
-        let found = POLICIES.iter().find(|policy| policy.kind == kind);
-        *found.expect("a test names all kinds")
-    }
-}
-
-/// The strategies that can be named.
-const STRATEGIES: [(&str, Strategy); 5] = [
-    ("random", Strategy::Random),
-    ("free-ratio-first", Strategy::FreeRatioFirst),
-    ("local-first", Strategy::LocalFirst),
-    ("capacity-weighted", Strategy::CapacityWeighted),
-    ("best-hole", Strategy::BestHole),
+const POLICIES: [(&str, PolicyKind); 6] = [
+    ("lru", PolicyKind::Lru),
+    ("tail-first", PolicyKind::TailFirst),
+    ("s3-fifo", PolicyKind::S3Fifo),
+    ("gdsf", PolicyKind::Gdsf),
+    ("reuse-age", PolicyKind::ReuseAge),
+    ("auto", PolicyKind::Auto),
 ];
+
+/// Returns the name of a policy.
+pub(super) fn name_of(policy: PolicyKind) -> &'static str {
+    let found = POLICIES.iter().find(|(_, kind)| *kind == policy);
+    found.expect("a test names all kinds").0
+}
 
 /// How objects are placed.
 #[derive(Clone, Copy, Debug)]
@@ -271,8 +245,8 @@ impl ReplayOptions {
             names => names.iter().map(String::as_str).collect(),
         };
         let layout = |name: &str| {
-            let layout = Layout::named(name, token_bytes)
-                .ok_or_else(|| refused("layout", name, &LAYOUTS.join(", ")))?;
+            let layout = Layout::named(name, token_bytes);
+            let layout = layout.ok_or_else(|| refused("layout", name, &LAYOUTS.join(", ")))?;
             match sized_by {
                 Some(option) if !Layout::is_sized(name) => Err(ReplayError::FixedSizes {
                     layout: layout.name,
@@ -292,8 +266,7 @@ impl ReplayOptions {
             return Ok(DEFAULT_MODEL.token_bytes);
         };
         let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
-        let found = model(name).map(|model| model.token_bytes);
-        found.ok_or_else(|| refused("model", name, &names.join(", ")))
+        Ok(MODELS[place_of("model", name, &names)?].token_bytes)
     }
 
     pub(super) fn segments(&self) -> Result<u32, ReplayError> {
@@ -322,41 +295,29 @@ impl ReplayOptions {
         Ok(Placing {
             replicas: within("replicas", self.replicas.unwrap_or(1), 1, COUNT_MAX)?,
             extents: within("extents", self.extents.unwrap_or(1), 1, COUNT_MAX)?,
-            strategy: self.strategy()?,
-        })
-    }
-
-    fn strategy(&self) -> Result<Strategy, ReplayError> {
-        let Some(name) = &self.strategy else {
-            return Ok(Strategy::default());
-        };
-        let found = STRATEGIES.iter().find(|(known, _)| known == name);
-        found.map(|(_, strategy)| *strategy).ok_or_else(|| {
-            let names: Vec<&str> = STRATEGIES.iter().map(|(name, _)| *name).collect();
-            refused("strategy", name, &names.join(", "))
+            strategy: self.strategy.unwrap_or_default(),
         })
     }
 
     /// Returns the policies that are asked for, none of which stands for the subject's own.
-    pub(super) fn policies(&self) -> Result<Vec<Policy>, ReplayError> {
-        let policy = |name: &String| {
-            let found = POLICIES.iter().find(|policy| policy.name == name);
-            found.copied().ok_or_else(|| {
-                let names: Vec<&str> = POLICIES.iter().map(|policy| policy.name).collect();
-                refused("policy", name, &names.join(", "))
-            })
-        };
+    pub(super) fn policies(&self) -> Result<Vec<PolicyKind>, ReplayError> {
+        let names = POLICIES.map(|(name, _)| name);
+        let policy = |name: &String| Ok(POLICIES[place_of("policy", name, &names)?].1);
         self.policies.iter().map(policy).collect()
     }
 
     pub(super) fn evictions(&self) -> Result<Vec<&'static str>, ReplayError> {
-        let Some(name) = &self.eviction else {
-            return Ok(EVICTIONS.to_vec());
-        };
-        let known = EVICTIONS.iter().copied().find(|known| known == name);
-        let known = known.ok_or_else(|| refused("eviction", name, &EVICTIONS.join(", ")))?;
-        Ok(vec![known])
+        match &self.eviction {
+            None => Ok(EVICTIONS.to_vec()),
+            Some(name) => Ok(vec![EVICTIONS[place_of("eviction", name, &EVICTIONS)?]]),
+        }
     }
+}
+
+/// Returns where an option's value is in the list of what is accepted.
+fn place_of(option: &'static str, value: &str, accepted: &[&str]) -> Result<usize, ReplayError> {
+    let place = accepted.iter().position(|known| *known == value);
+    place.ok_or_else(|| refused(option, value, &accepted.join(", ")))
 }
 
 /// Returns a value that lies within its limits.
@@ -391,12 +352,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_default_of_the_store_has_a_name() {
-        assert_eq!(
-            Policy::of(PolicyKind::default()).kind,
-            PolicyKind::default()
-        );
-        let options = ReplayOptions::default();
-        assert_eq!(options.placing().unwrap().strategy, Strategy::default());
+    fn the_default_of_the_store_has_a_name() {
+        assert_eq!(name_of(PolicyKind::default()), "auto");
     }
 }

@@ -38,8 +38,11 @@ pub(super) struct Aggressor {
 pub(super) struct Attack {
     pub(super) store: ObjectStore,
     /// Makes the call of a number, counted from 0; returns whether there is another one.
-    pub(super) call: Box<dyn FnMut(u64) -> bool + Send>,
+    pub(super) call: Box<Call>,
 }
+
+/// One call to a store.
+type Call = dyn FnMut(&ObjectStore, u64) -> bool + Send;
 
 /// Every aggressor, in the order of the output.
 pub(super) const AGGRESSORS: &[Aggressor] = &[
@@ -110,14 +113,10 @@ fn skewed_put(objects: usize) -> Attack {
         }
     };
     (0..GIANTS).for_each(|_| put_both(&store));
-    let call = {
-        let store = store.clone();
-        move |_| {
-            put_both(&store);
-            true
-        }
-    };
-    attack(store, call)
+    attack(store, move |store, _| {
+        put_both(store);
+        true
+    })
 }
 
 /// The most pieces of one put.
@@ -125,27 +124,23 @@ const PIECES_MAX: usize = 50_000;
 
 /// A put in as many pieces as the options allow, between objects of which every other has left.
 fn put_in_pieces(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let store = filled(objects, StoreOptions::default());
     for number in (0..objects as u64).step_by(2) {
         remove(&store, number);
     }
     let pieces = PIECES_MAX
         .min(store.options().extents_max as usize)
         .min(objects / 2);
-    let call = {
-        let store = store.clone();
-        move |number: u64| {
-            let request = PutRequest {
-                max_extents: u32::MAX,
-                excluded: &[VICTIM],
-                ..PutRequest::new(pieces as u64 * OBJECT_BYTES)
-            };
-            let put = store.put(&key(objects as u64 + number), &request);
-            drop(put.expect("there are as many holes"));
-            true
-        }
-    };
-    attack(store, call)
+    attack(store, move |store, number| {
+        let request = PutRequest {
+            max_extents: u32::MAX,
+            excluded: &[VICTIM],
+            ..PutRequest::new(pieces as u64 * OBJECT_BYTES)
+        };
+        let put = store.put(&key(objects as u64 + number), &request);
+        drop(put.expect("there are as many holes"));
+        true
+    })
 }
 
 /// Sizes of objects that move, and the bytes that they fill.
@@ -163,8 +158,7 @@ fn moving_bytes(number: u64) -> u64 {
 }
 
 /// Puts that may move a byte for each that they store, until one of them does, into memory of this process that
-/// is full: beside small objects, which are pinned, of large ones of
-/// different sizes, of which every other has left.
+/// is full: beside small objects, which are pinned, of large ones of different sizes, of which every other has left.
 ///
 /// A call ends after [`MOVING`] puts also where none has moved.
 fn put_that_moves(objects: usize) -> Attack {
@@ -197,53 +191,46 @@ fn put_that_moves(objects: usize) -> Attack {
     for number in (0..next).step_by(2) {
         remove(&store, number);
     }
-    let call = {
-        let store = store.clone();
-        move |_| {
-            let moved = store.stats().moved;
-            for _ in 0..MOVING {
-                commit(put(&store, &key(next), moving_bytes(next)));
-                next += 1;
-                if store.stats().moved != moved {
-                    break;
-                }
+    attack(store, move |store, _| {
+        let moved = store.stats().moved;
+        for _ in 0..MOVING {
+            commit(put(store, &key(next), moving_bytes(next)));
+            next += 1;
+            if store.stats().moved != moved {
+                break;
             }
-            true
         }
-    };
-    attack(store, call)
+        true
+    })
 }
 
 /// A put into a full segment whose objects are all leased.
 fn refused_put_leased(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let store = filled(objects, StoreOptions::default());
     let leases: Vec<_> = (0..objects as u64)
         .map(|number| store.get(&key(number)))
         .collect();
     assert!(leases.iter().all(Option::is_some), "all objects are stored");
-    let mut refuse = refused_put(&store, objects);
-    attack(store, move |number| {
+    attack(store, move |store, number| {
         black_box(&leases);
-        refuse(number)
+        refused_put(store, objects as u64 + number)
     })
 }
 
 /// A put into a full segment whose objects are all pinned.
 fn refused_put_pinned(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
+    let store = filled(objects, StoreOptions::default());
     let pinned = (0..objects as u64).filter(|&number| store.pin(&key(number)));
     assert_eq!(pinned.count(), objects, "all objects are stored");
-    let refuse = refused_put(&store, objects);
-    attack(store, refuse)
+    attack(store, move |store, number| {
+        refused_put(store, objects as u64 + number)
+    })
 }
 
-fn refused_put(store: &ObjectStore, objects: usize) -> impl FnMut(u64) -> bool + Send + use<> {
-    let store = store.clone();
-    move |number| {
-        let put = put(&store, &key(objects as u64 + number), OBJECT_BYTES);
-        assert!(put.is_err(), "nobody may leave");
-        true
-    }
+fn refused_put(store: &ObjectStore, number: u64) -> bool {
+    let put = put(store, &key(number), OBJECT_BYTES);
+    assert!(put.is_err(), "nobody may leave");
+    true
 }
 
 /// Puts that pass the high watermark again and again.
@@ -256,72 +243,57 @@ fn watermark(objects: usize) -> Attack {
         watermarks: Some(watermarks),
         ..StoreOptions::default()
     };
-    let store = filled(objects, OBJECT_BYTES, options);
-    let call = {
-        let store = store.clone();
-        move |number: u64| {
-            commit(put(&store, &key(objects as u64 + number), OBJECT_BYTES));
-            true
-        }
-    };
-    attack(store, call)
+    let store = filled(objects, options);
+    attack(store, move |store, number| {
+        commit(put(store, &key(objects as u64 + number), OBJECT_BYTES));
+        true
+    })
 }
 
 /// The keys of all objects.
 fn snapshot(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
-    let call = {
-        let store = store.clone();
-        move |_| {
-            black_box(store.keys());
-            true
-        }
-    };
-    attack(store, call)
+    let store = filled(objects, StoreOptions::default());
+    attack(store, |store, _| {
+        black_box(store.keys());
+        true
+    })
 }
 
 /// The end of the segment that all objects are in.
 fn unmount(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
-    let call = {
-        let store = store.clone();
-        move |_| {
-            let unmounted = store.unmount(MAIN);
-            let unmounted = unmounted.expect("the segment is mounted");
-            assert_eq!(unmounted.lost.len(), objects, "all had one replica");
-            false
-        }
-    };
-    attack(store, call)
+    let store = filled(objects, StoreOptions::default());
+    attack(store, move |store, _| {
+        let unmounted = store.unmount(MAIN);
+        let unmounted = unmounted.expect("the segment is mounted");
+        assert_eq!(unmounted.lost.len(), objects, "all had one replica");
+        false
+    })
 }
 
 /// Many new segments.
 fn mount(objects: usize) -> Attack {
-    let store = filled(objects, OBJECT_BYTES, StoreOptions::default());
-    let call = {
-        let store = store.clone();
-        move |_| {
-            for id in MOUNTED..MOUNTED + MOUNTS {
-                mount_one(store.pool(), SegmentId(id), OBJECT_BYTES);
-            }
-            false
+    let store = filled(objects, StoreOptions::default());
+    attack(store, |store, _| {
+        for id in MOUNTED..MOUNTED + MOUNTS {
+            mount_one(store.pool(), SegmentId(id), OBJECT_BYTES);
         }
-    };
-    attack(store, call)
+        false
+    })
 }
 
-fn attack(store: ObjectStore, call: impl FnMut(u64) -> bool + Send + 'static) -> Attack {
-    Attack {
-        store,
-        call: Box::new(call),
-    }
+fn attack(
+    store: ObjectStore,
+    call: impl FnMut(&ObjectStore, u64) -> bool + Send + 'static,
+) -> Attack {
+    let call = Box::new(call);
+    Attack { store, call }
 }
 
 /// Makes a store with so many objects in a segment that they fill.
-fn filled(objects: usize, object_bytes: u64, options: StoreOptions) -> ObjectStore {
-    let store = store(objects as u64 * object_bytes, options);
+fn filled(objects: usize, options: StoreOptions) -> ObjectStore {
+    let store = store(objects as u64 * OBJECT_BYTES, options);
     for number in 0..objects as u64 {
-        commit(put(&store, &key(number), object_bytes));
+        commit(put(&store, &key(number), OBJECT_BYTES));
     }
     store
 }
@@ -347,12 +319,8 @@ fn mount_one(pool: &SegmentPool, id: SegmentId, bytes: u64) {
 
 fn mount_in(pool: &SegmentPool, id: SegmentId, bytes: u64, memory: Memory) {
     let number = u64::try_from(id.0).expect("ids are small");
-    let info = SegmentInfo::new(
-        id,
-        format!("segment-{number}"),
-        number * SEGMENT_STRIDE,
-        bytes,
-    );
+    let (name, base) = (format!("segment-{number}"), number * SEGMENT_STRIDE);
+    let info = SegmentInfo::new(id, name, base, bytes);
     pool.mount(Segment::local(info, memory))
         .expect("no two segments have an id or an address in common");
 }
@@ -390,7 +358,7 @@ mod tests {
 
     #[test]
     fn calls_end_although_the_victim_has_done_its_last_read() {
-        let Attack { mut call, .. } = put_that_moves(1_000);
-        assert!((0..200).all(|number| call(number)));
+        let Attack { store, mut call } = put_that_moves(1_000);
+        assert!((0..200).all(|number| call(&store, number)));
     }
 }

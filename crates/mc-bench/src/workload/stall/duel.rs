@@ -67,7 +67,7 @@ impl Duel {
 
     /// Times the victim beside a thread that only computes.
     pub(super) fn control(&self, store: &ObjectStore) -> Felt {
-        self.meet(store, |_| false)
+        self.meet(store, |_, _| false)
     }
 
     /// Times the victim beside the aggressor.
@@ -83,7 +83,11 @@ impl Duel {
 
     /// Runs both threads. The other one calls until it is told that there is nothing left to do, and
     /// computes from then on.
-    fn meet(&self, store: &ObjectStore, mut call: impl FnMut(u64) -> bool + Send) -> Felt {
+    fn meet(
+        &self,
+        store: &ObjectStore,
+        mut call: impl FnMut(&ObjectStore, u64) -> bool + Send,
+    ) -> Felt {
         let start = Barrier::new(2);
         let (tell, told) = mpsc::channel();
         // Hints between the two, so `Relaxed`: nothing else is read because of them.
@@ -99,7 +103,7 @@ impl Duel {
                 while !is_over.load(Ordering::Relaxed) {
                     if has_more {
                         let before = thread_time();
-                        has_more = call(calls);
+                        has_more = call(store, calls);
                         call_max_ns = call_max_ns.max(nanoseconds(thread_time() - before));
                         calls += 1;
                         has_called.store(true, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::Timing;
 
-use super::{Effort, Request, RequestError, Sizes, Workload};
+use super::{Request, RequestError, Sizes, Workload};
 
 use self::aggressor::{AGGRESSORS, Aggressor};
 use self::duel::{Duel, Felt};
@@ -76,7 +76,7 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     for (index, aggressor) in AGGRESSORS.iter().enumerate() {
         let label = Label::new(NAME, aggressor.name, index, AGGRESSORS.len());
         for objects in OBJECTS {
-            if request.effort == Effort::Quick && objects > OBJECTS_QUICK {
+            if objects > request.effort.choose(usize::MAX, OBJECTS_QUICK) {
                 continue;
             }
             let mut row = Row::default();

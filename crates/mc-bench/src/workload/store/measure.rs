@@ -1,12 +1,7 @@
 //! Threads that start together on one filled subject, and what a phase of them gives.
 
-use std::iter::Sum;
-
-use hdrhistogram::Histogram;
-
 use crate::probe::{Clocked, Probe, Unclocked, histogram};
-use crate::timing::Took;
-use crate::workload::threads::{Span, merged, timed, together, took};
+use crate::workload::threads::{Latency, Part, Tally, Throughput, timed, together};
 
 use super::plan::{Asked, Key, Load, Scenario};
 use super::subject::Subject;
@@ -33,35 +28,6 @@ pub(super) struct Filled<'k, S> {
     subject: S,
     keys: &'k [Key],
 }
-
-/// What a phase without clocks gives.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Throughput {
-    /// From the first call of the first thread to the last of the last.
-    pub(super) took: Took,
-    pub(super) tally: Tally,
-}
-
-/// What a phase gives that times each call.
-#[derive(Clone, Debug)]
-pub(super) struct Latency {
-    pub(super) times: Histogram<u64>,
-    pub(super) tally: Tally,
-}
-
-/// How the calls ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    /// Keys that were looked up.
-    pub(super) reads: u64,
-    /// Of these, those that were found.
-    pub(super) hits: u64,
-    /// Calls that did not end as the scenario expects.
-    pub(super) unexpected: u64,
-}
-
-/// What one thread did: when, how its calls ended, and its probe.
-type Part<P> = (Span, Tally, P);
 
 /// Makes a subject and fills it.
 pub(super) fn filled<S: Subject + 'static>(filling: Filling<'_>) -> Box<dyn Measure + '_> {
@@ -124,29 +90,11 @@ impl<S: Subject> Filled<'_, S> {
 
 impl<S: Subject> Measure for Filled<'_, S> {
     fn throughput(&self, load: &Load) -> Throughput {
-        let parts = self.phase(load, || Unclocked);
         let ops = load.threads * load.calls * load.scenario.keys_per_call();
-        Throughput {
-            took: took(parts.iter().map(|(span, ..)| *span), ops as u64),
-            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
-        }
+        Throughput::of(&self.phase(load, || Unclocked), ops as u64)
     }
 
     fn latency(&self, load: &Load) -> Latency {
-        let parts = self.phase(load, || Clocked(histogram()));
-        Latency {
-            times: merged(parts.iter().map(|(.., probe)| probe)),
-            tally: parts.iter().map(|(_, tally, _)| *tally).sum(),
-        }
-    }
-}
-
-impl Sum for Tally {
-    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
-        tallies.fold(Self::default(), |sum, tally| Self {
-            reads: sum.reads + tally.reads,
-            hits: sum.hits + tally.hits,
-            unexpected: sum.unexpected + tally.unexpected,
-        })
+        Latency::of(&self.phase(load, || Clocked(histogram())))
     }
 }

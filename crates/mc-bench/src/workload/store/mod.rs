@@ -15,11 +15,11 @@ use crate::row::{Label, Observer};
 use crate::subject::Described;
 use crate::timing::{REPEATS, Took};
 
-use super::threads::Threaded;
-use super::{Effort, Request, RequestError, Sizes, Workload};
+use super::threads::{Latency, Tally, Threaded, Throughput};
+use super::{Request, RequestError, Sizes, Workload};
 
 use self::entries::{Entry, SUBJECTS};
-use self::measure::{Filling, Latency, Measure, Tally, Throughput};
+use self::measure::{Filling, Measure};
 use self::memory::MemoryUse;
 use self::plan::{Key, Load, SCENARIOS, Scenario, keys};
 
@@ -71,49 +71,34 @@ struct Extent {
 
 impl Extent {
     fn of(request: &Request) -> Self {
-        let extent = match request.effort {
-            Effort::Full => Self {
-                objects: 100_000,
-                memory_objects: 1_000_000,
-                ops: 1 << 17,
-            },
-            Effort::Quick => Self {
-                objects: 10_000,
-                memory_objects: 100_000,
-                ops: 1 << 14,
-            },
-        };
         let asked = request.ops.and_then(|ops| usize::try_from(ops).ok());
         Self {
-            ops: asked.unwrap_or(extent.ops),
-            ..extent
+            objects: request.effort.choose(100_000, 10_000),
+            memory_objects: request.effort.choose(1_000_000, 100_000),
+            ops: asked.unwrap_or(request.effort.choose(1 << 17, 1 << 14)),
         }
     }
 }
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let extent = Extent::of(request);
-    let entries: Vec<&Entry> = SUBJECTS
-        .iter()
-        .filter(|entry| request.subjects.contains(&entry.name))
-        .collect();
+    let is_asked = |entry: &&Entry| request.subjects.contains(&entry.name);
+    let entries: Vec<&Entry> = SUBJECTS.iter().filter(is_asked).collect();
     let memory = |entry: &&Entry| memory::measure_apart(entry.name, extent.memory_objects);
     let memory: Vec<MemoryUse> = entries.iter().map(memory).collect::<Result<_, _>>()?;
     let keys = keys(extent.objects, request.seed);
     let mut runs = Vec::new();
     for (index, &scenario) in SCENARIOS.iter().enumerate() {
         let label = Label::new(NAME, scenario.name(), index, SCENARIOS.len());
-        let mut lanes: Vec<Lane<'_>> = entries
-            .iter()
-            .zip(&memory)
+        let lanes = entries.iter().zip(&memory);
+        let mut lanes: Vec<Lane<'_>> = lanes
             .map(|(entry, memory)| Lane::new(entry, *memory, scenario, &keys))
             .collect();
         for threads in THREADS {
             let load = load(extent, scenario, threads, request.seed);
             for round in 0..REPEATS {
                 for lane in &mut lanes {
-                    let subject = lane.entry.name;
-                    observer(label.step(subject, round));
+                    observer(label.step(lane.entry.name, round));
                     lane.run(&load);
                 }
             }

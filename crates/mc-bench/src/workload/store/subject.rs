@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 
-use mc_segment::{
-    BufferDescriptor, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions,
-};
+use mc_segment::BufferDescriptor;
 use mc_store::{ObjectStore, PutError, PutRequest, Removal, StoreOptions};
+
+use crate::workload::remote;
 
 use super::plan::Key;
 
@@ -39,11 +39,7 @@ pub(super) trait Subject: Send + Sync + Sized {
 
 impl Subject for ObjectStore {
     fn new(capacity: usize) -> Self {
-        let pool = SegmentPool::new(SegmentPoolOptions::default());
-        let bytes = capacity as u64 * OBJECT_BYTES;
-        let info = SegmentInfo::new(SegmentId(1), "memory", 0, bytes);
-        pool.mount(Segment::remote(info))
-            .expect("the pool has no other segment");
+        let pool = remote::pool(capacity as u64 * OBJECT_BYTES);
         Self::new(pool, StoreOptions::default()).expect("the default options are valid")
     }
 

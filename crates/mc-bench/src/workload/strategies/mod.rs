@@ -130,13 +130,9 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let mut runs = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let label = Label::new(WORKLOAD.name, row.scenario.name(), index, rows.len());
-        let mut outcomes: Vec<Vec<Outcome>> = entries.iter().map(|_| Vec::new()).collect();
-        for round in 0..request.repeats_max() {
-            for (entry, outcomes) in entries.iter().zip(&mut outcomes) {
-                observer(label.step(entry.described.name, round));
-                outcomes.push(measure(row, entry, request));
-            }
-        }
+        let name = |entry: &&Entry| entry.described.name;
+        let run = |entry: &&Entry| measure(row, entry, request);
+        let outcomes = label.in_turns(&entries, name, request.repeats_max(), observer, run);
         let lanes = entries.iter().zip(&outcomes);
         runs.extend(lanes.map(|(entry, outcomes)| record(row, entry, request, outcomes)));
     }
@@ -144,15 +140,8 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
 }
 
 fn measure(row: &Row, entry: &Entry, request: &Request) -> Outcome {
-    let puts = match (request.ops, request.effort) {
-        (Some(ops), _) => ops,
-        (None, Effort::Full) => PUTS,
-        (None, Effort::Quick) => PUTS_QUICK,
-    };
-    let bytes = match request.effort {
-        Effort::Full => SEGMENT_BYTES,
-        Effort::Quick => SEGMENT_BYTES / 4,
-    };
+    let puts = request.ops_or(PUTS, PUTS_QUICK);
+    let bytes = request.effort.choose(SEGMENT_BYTES, SEGMENT_BYTES / 4);
     let cluster = Cluster::new(row.segments, bytes, entry, request.seed);
     match row.scenario {
         Scenario::Fillup { size } => fill::up(cluster, size, row.replicas, puts),
@@ -174,9 +163,8 @@ fn rows(request: &Request) -> Vec<Row> {
     let mut rows = Vec::new();
     let churned: &[usize] = match request.effort {
         Effort::Full => {
-            rows.extend(
-                (1..=3).map(|replicas| row(Scenario::Fillup { size: filled }, 100, replicas)),
-            );
+            let fillup = Scenario::Fillup { size: filled };
+            rows.extend((1..=3).map(|replicas| row(fillup, 100, replicas)));
             rows.extend([10, 100].map(|segments| row(Scenario::Scaleout { size }, segments, 1)));
             &[1, 10, 100]
         }
@@ -190,16 +178,13 @@ fn rows(request: &Request) -> Vec<Row> {
     };
     for pattern in churn::Pattern::ALL {
         for eviction in churn::Eviction::ALL {
-            // Windows are searched in each segment by itself: more of them would only repeat the row.
-            let most = if eviction == churn::Eviction::Window {
-                10
-            } else {
-                100
-            };
-            let segments = churned.iter().filter(|segments| **segments <= most);
-            rows.extend(
-                segments.map(|&segments| row(Scenario::Churn(pattern, eviction), segments, 1)),
-            );
+            let churn = Scenario::Churn(pattern, eviction);
+            let mut segments = churned.to_vec();
+            if eviction == churn::Eviction::Window {
+                // Windows are searched in each segment by itself: more of them would only repeat the row.
+                segments.retain(|segments| *segments <= 10);
+            }
+            rows.extend(segments.into_iter().map(|segments| row(churn, segments, 1)));
         }
     }
     rows

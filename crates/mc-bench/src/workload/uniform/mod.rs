@@ -5,13 +5,13 @@ mod report;
 use crate::churn::{Eviction, Plan, Sampling};
 use crate::published;
 use crate::record::{Run, fields, record};
-use crate::row::{Label, Observer, Row};
+use crate::row::{Label, Observer};
 use crate::stats::Utilization;
 use crate::subject::Pool;
 use crate::subject::entries;
 
 use super::placed::{self, Churned};
-use super::{Effort, Request, RequestError, Sizes, Skipped, Workload};
+use super::{Effort, Request, RequestError, Sizes, Skipped, Workload, mixed};
 
 /// Entry of the table of workloads.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -64,14 +64,10 @@ const POOL_BYTES: u64 = 2 << 30;
 const SMALL_BELOW_BYTES: u64 = 1_024;
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
-    let sizes = if request.sizes.is_empty() {
-        published::UNIFORM
-            .iter()
-            .map(|row| row.size_bytes)
-            .collect()
-    } else {
-        request.sizes.clone()
-    };
+    let mut sizes = request.sizes.clone();
+    if sizes.is_empty() {
+        sizes.extend(published::UNIFORM.map(|row| row.size_bytes));
+    }
     for &size_bytes in &sizes {
         if size_bytes == 0 || size_bytes > POOL_BYTES {
             return Err(RequestError::SizeOutOfRange {
@@ -85,18 +81,10 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
         let name = format!("{size_bytes} B");
         let label = Label::new(WORKLOAD.name, &name, index, sizes.len());
         let plan = plan(size_bytes, request);
-        let (subjects, repeats_max) = (&request.subjects, request.repeats_max());
-        let row = Row {
-            label,
-            plan: &plan,
-            subjects,
-            repeats_max,
-        };
-        runs.extend(row.measure(observer).iter().map(|measured| {
+        let row = mixed::measure(label, &plan, request, observer);
+        runs.extend(row.iter().map(|measured| {
             let pool_bytes = plan.pool.capacity_bytes;
-            let mut live_bytes = measured.outcome.live_bytes_samples.clone();
-            live_bytes.sort_unstable();
-            let statistics = Utilization::of(&live_bytes, pool_bytes);
+            let statistics = Utilization::of(&measured.outcome.live_bytes_samples, pool_bytes);
             let statistics = statistics.expect("every operation is sampled");
             let bound = plan.pool.objects_max() * size_bytes;
             let record = Uniform {
@@ -113,20 +101,15 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
 }
 
 fn plan(size_bytes: u64, request: &Request) -> Plan {
-    let capacity_bytes = pool_bytes(size_bytes, request.effort);
-    let ops = match request.effort {
-        Effort::Full => OPS,
-        Effort::Quick => OPS_QUICK,
-    };
     let pool = Pool {
-        capacity_bytes,
+        capacity_bytes: pool_bytes(size_bytes, request.effort),
         smallest_bytes: size_bytes,
     };
     let list = |count: u64| (0..count).map(|_| size_bytes).collect();
     Plan {
         pool,
         warm_up: list(pool.objects_max()),
-        timed: list(request.ops.unwrap_or(ops)),
+        timed: list(request.ops_or(OPS, OPS_QUICK)),
         eviction: Eviction::One,
         sampling: Sampling::Operation,
         seed: request.seed,
@@ -154,11 +137,7 @@ mod tests {
     #[test]
     fn pool_is_small_below_one_kibibyte() {
         for (size_bytes, pool) in [(1_023, 128 << 20), (1_024, 2 << 30), (32 << 20, 2 << 30)] {
-            assert_eq!(
-                pool_bytes(size_bytes, Effort::Full),
-                pool,
-                "size {size_bytes}"
-            );
+            assert_eq!(pool_bytes(size_bytes, Effort::Full), pool, "{size_bytes} B");
         }
     }
 
@@ -167,16 +146,8 @@ mod tests {
         for row in published::UNIFORM {
             let objects = pool_bytes(row.size_bytes, Effort::Quick) / row.size_bytes;
             let full = pool_bytes(row.size_bytes, Effort::Full) / row.size_bytes;
-            assert!(
-                objects <= OBJECTS_QUICK,
-                "size {}: {objects} objects",
-                row.size_bytes
-            );
-            assert!(
-                objects >= full.min(OBJECTS_QUICK / 2),
-                "size {}",
-                row.size_bytes
-            );
+            let expected = full.min(OBJECTS_QUICK / 2)..=OBJECTS_QUICK;
+            assert!(expected.contains(&objects), "{objects} of {row:?}");
         }
     }
 }

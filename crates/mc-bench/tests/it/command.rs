@@ -1,37 +1,15 @@
 //! The command line: what goes to standard output, what to standard error, and the exit status.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use mc_bench::workload::WORKLOADS;
 use serde_json::Value;
 
-const USAGE: i32 = 2;
-
-fn command(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-bench"));
-    command.args(arguments.split_whitespace());
-    command
-}
-
-fn output(arguments: &str) -> Output {
-    command(arguments).output().expect("the command starts")
-}
+use super::{command, output};
 
 #[track_caller]
 fn refuses(arguments: &str, parts: &[&str]) {
-    let output = output(arguments);
-    let line = String::from_utf8(output.stderr).expect("errors are UTF-8");
-    assert_eq!(output.status.code(), Some(USAGE), "{arguments}: {line}");
-    assert!(
-        output.stdout.is_empty(),
-        "{arguments} wrote to standard output"
-    );
-    assert_eq!(line.lines().count(), 1, "{arguments}: {line}");
-    for part in parts {
-        assert!(
-            line.contains(part),
-            "{arguments}: \"{part}\" is not in: {line}"
-        );
-    }
+    super::refuses(arguments, 2, parts);
 }
 
 #[test]
@@ -86,18 +64,14 @@ fn json_is_one_document_with_the_documented_fields() {
     let runs = document["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 1);
     let run = &runs[0];
-    assert_eq!(
-        (&run["workload"], &run["subject"]),
-        (&"uniform".into(), &"good-fit".into())
-    );
+    assert_eq!(run["workload"], "uniform");
+    assert_eq!(run["subject"], "good-fit");
     for name in ["alloc_size", "pool_bytes", "ops", "seed"] {
         assert!(run[name].is_u64(), "{name} in {run}");
     }
-    let numbers = ["utilization_min", "utilization_mean", "utilization_bound"];
-    for name in numbers
-        .into_iter()
-        .chain(["ns_per_op", "harness_ns_per_op"])
-    {
+    let shares = ["utilization_min", "utilization_mean", "utilization_bound"];
+    let times = ["ns_per_op", "harness_ns_per_op"];
+    for name in shares.into_iter().chain(times) {
         assert!(run[name].is_number(), "{name} in {run}");
     }
     assert_eq!(run["checksum"].as_str().map(str::len), Some(16));
@@ -110,22 +84,16 @@ fn all_gives_each_workload_what_concerns_it_and_names_what_it_leaves_out() {
     );
     assert!(output.status.success());
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let is_paired = |run: &&Value| run["workload"] == "paired";
-    let runs = document["runs"].as_array().unwrap();
-    assert_eq!(
-        runs.iter()
-            .filter(|run| run["workload"] == "uniform")
-            .count(),
-        2
-    );
-    assert_eq!(runs.iter().filter(is_paired).count(), 1);
-    let skipped = document["skipped"].as_array().unwrap();
-    assert!(
-        skipped
-            .iter()
-            .filter(is_paired)
-            .any(|left_out| left_out["subject"] == "range-alloc")
-    );
+    let of = |list: &str, workload: &str| -> Vec<Value> {
+        let list = document[list].as_array().unwrap().iter();
+        list.filter(|run| run["workload"] == workload)
+            .cloned()
+            .collect()
+    };
+    assert_eq!(of("runs", "uniform").len(), 2);
+    assert_eq!(of("runs", "paired").len(), 1);
+    let mut left_out = of("skipped", "paired").into_iter();
+    assert!(left_out.any(|left_out| left_out["subject"] == "range-alloc"));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("skipped: range-alloc on paired"), "{told}");
 }
@@ -137,32 +105,19 @@ fn csv_has_as_many_cells_as_columns() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3);
     let columns = lines[0].split(',').count();
-    assert!(
-        lines.iter().all(|line| line.split(',').count() == columns),
-        "{text}"
-    );
+    let mut counts = lines.iter().map(|line| line.split(',').count());
+    assert!(counts.all(|count| count == columns), "{text}");
     assert!(lines[0].ends_with(",cpu,cores,kernel,rustc,commit"));
 }
 
 #[test]
 fn list_names_every_workload_and_subject() {
     let text = String::from_utf8(output("list").stdout).unwrap();
-    for name in [
-        "uniform",
-        "random",
-        "paired",
-        "pages",
-        "loguniform",
-        "bimodal",
-        "evict",
-        "good-fit",
-        "extents-4",
-        "slots",
-        "window",
-        "range-alloc",
-        "oracle",
-    ] {
-        assert!(text.contains(name), "{name} is not listed");
+    for workload in WORKLOADS {
+        let subjects = workload.accepted();
+        for name in subjects.chain([workload.name]) {
+            assert!(text.contains(name), "{name} is not listed");
+        }
     }
 }
 
@@ -182,13 +137,8 @@ fn out_replaces_the_file_and_leaves_standard_output_empty() {
 
 #[test]
 fn unwritable_out_fails_before_the_run() {
-    let output = output("random --out /nonexistent/directory/file");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("/nonexistent/directory/file")
-    );
+    let path = "/nonexistent/directory/file";
+    super::refuses(&format!("random --out {path}"), 1, &[path]);
 }
 
 #[test]
@@ -201,9 +151,6 @@ fn closed_pipe_is_not_an_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.is_empty(), "{told}");
 }

@@ -2,20 +2,16 @@
 //!
 //! Every budget names what is available, so that none depends on the machine.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-
-const USAGE: i32 = 64;
 
 /// Two ranks with 32 MiB of caches and segments, 40 MiB with arenas.
 const RANKS: &str =
     "--tp-size 2 --hicache-size 10mb --global-segment-size 6MiB --arena-pool-size 4m";
 
 fn hugepages(arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-bench"));
-    command.arg("hugepages").args(arguments.split_whitespace());
-    command.output().expect("the command starts")
+    super::output(&format!("hugepages {arguments}"))
 }
 
 #[track_caller]
@@ -57,10 +53,8 @@ fn nothing_is_known_about_a_page_size_that_no_machine_has() {
     let output = hugepages(&format!("{RANKS} --hugepage-size 8tb"));
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(
-        text.starts_with("planning_only: ") && text.contains("unknown"),
-        "{text}"
-    );
+    let is_unknown = text.starts_with("planning_only: ") && text.contains("unknown");
+    assert!(is_unknown, "{text}");
 }
 
 #[test]
@@ -72,20 +66,7 @@ fn without_an_arena_the_baseline_is_all_there_is() {
 
 #[track_caller]
 fn refuses(arguments: &str, parts: &[&str]) {
-    let output = hugepages(arguments);
-    let line = String::from_utf8(output.stderr).expect("errors are UTF-8");
-    assert_eq!(output.status.code(), Some(USAGE), "{arguments}: {line}");
-    assert!(output.stdout.is_empty());
-    assert!(
-        line.starts_with("error: ") && line.lines().count() == 1,
-        "{line}"
-    );
-    for part in parts {
-        assert!(
-            line.contains(part),
-            "{arguments}: \"{part}\" is not in: {line}"
-        );
-    }
+    super::refuses(&format!("hugepages {arguments}"), 64, parts);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The concurrency workload at smoke size: every row is there, and nothing ends unexpectedly.
 
 use mc_bench::record::Run;
-use mc_bench::workload::{self, Effort, Request};
+use mc_bench::workload::Request;
+
+use super::{number, run};
 
 const SCENARIOS: [&str; 7] = [
     "capacity_failed",
@@ -18,17 +20,6 @@ const THREADS: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 /// Not a multiple of a batch, so that the last batch is a short one.
 const OPS: u64 = 200;
 
-fn smoke() -> Vec<Run> {
-    let concurrency = workload::by_name("concurrency").expect("it is in the table");
-    let request = Request {
-        subjects: concurrency.accepted().collect(),
-        ops: Some(OPS),
-        effort: Effort::Quick,
-        ..Request::default()
-    };
-    (concurrency.run)(&request, &mut |_| {}).expect("the smoke request is valid")
-}
-
 fn subjects_of(scenario: &str) -> &'static [&'static str] {
     match scenario {
         "successful_allocate_free" | "remote_free" => {
@@ -40,7 +31,11 @@ fn subjects_of(scenario: &str) -> &'static [&'static str] {
 
 #[test]
 fn every_scenario_runs_as_expected_on_every_number_of_threads() {
-    let runs = smoke();
+    let request = Request {
+        ops: Some(OPS),
+        ..Request::default()
+    };
+    let runs = run("concurrency", request);
     let mut rows = runs.iter();
     for scenario in SCENARIOS {
         for threads in THREADS {
@@ -58,10 +53,7 @@ fn every_scenario_runs_as_expected_on_every_number_of_threads() {
 
 #[track_caller]
 fn check(run: &Run, threads: f64) {
-    let number = |name| {
-        run.number(name)
-            .unwrap_or_else(|| panic!("{name} in {run:?}"))
-    };
+    let number = |name| number(run, name);
     assert_eq!(number("ops"), threads * OPS as f64);
     assert_eq!(number("throughput_unexpected_results"), 0.0, "{run:?}");
     assert_eq!(number("latency_unexpected_results"), 0.0, "{run:?}");

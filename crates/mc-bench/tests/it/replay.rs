@@ -1,23 +1,20 @@
 //! Replays of the shipped trace: hit rates by placement and eviction, and what is refused.
-#![expect(clippy::unwrap_used, reason = "a run that fails fails the test")]
 
 use std::io::Write;
-use std::process::{Command, Output};
 
 use mc_bench::record::Run;
 use mc_bench::subject::ORACLE;
+use mc_bench::workload::Request;
 use mc_bench::workload::replay::ReplayOptions;
-use mc_bench::workload::{Effort, Request, by_name};
+
+use super::{checksums, number, output, refuses};
 
 fn replay(replay: ReplayOptions) -> Vec<Run> {
-    let workload = by_name("replay").unwrap();
     let request = Request {
-        subjects: workload.accepted().collect(),
-        effort: Effort::Quick,
         replay,
         ..Request::default()
     };
-    (workload.run)(&request, &mut |_| {}).unwrap()
+    super::run("replay", request)
 }
 
 fn of_layout(layout: &str) -> Vec<Run> {
@@ -32,7 +29,7 @@ fn curve(runs: &[Run], subject: &str, eviction: &str, field: &str) -> Vec<f64> {
     let is_asked =
         |run: &&Run| run.text("subject") == Some(subject) && run.text("eviction") == Some(eviction);
     let runs = runs.iter().filter(is_asked);
-    runs.map(|run| run.number(field).unwrap()).collect()
+    runs.map(|run| number(run, field)).collect()
 }
 
 #[test]
@@ -46,7 +43,7 @@ fn ours_hits_at_least_as_often_as_the_published_design_at_every_capacity() {
         assert!(ours > published, "{ours} against {published}");
         assert!(
             ours > &(oracle - 0.005),
-            "{ours} against {oracle} without holes"
+            "{ours} where {oracle} is possible"
         );
     }
 }
@@ -68,15 +65,13 @@ fn a_store_without_options_never_has_fewer_hits_than_the_published_design() {
 fn nothing_that_fits_is_refused_and_no_more_leaves_than_comes() {
     for layout in ["mixed", "blocks"] {
         let runs = of_layout(layout);
-        for run in runs
-            .iter()
-            .filter(|run| run.text("subject") != Some("bin-ceil"))
-        {
+        let is_ours = |run: &&Run| run.text("subject") != Some("bin-ceil");
+        for run in runs.iter().filter(is_ours) {
             // A prompt that is larger than the store is stored as far as it fits.
             if run.text("subject") != Some("default") {
-                assert_eq!(run.number("refused"), Some(0.0), "{run:?}");
+                assert_eq!(number(run, "refused"), 0.0, "{run:?}");
             }
-            assert!(run.number("evicted_bytes_per_stored_byte").unwrap() <= 1.0);
+            assert!(number(run, "evicted_bytes_per_stored_byte") <= 1.0);
         }
         let rates = |subject, eviction| curve(&runs, subject, eviction, "token_hit_rate");
         let (lru, window) = (rates("adaptive", "lru"), rates("adaptive", "window"));
@@ -103,19 +98,8 @@ fn several_segments_hold_nearly_what_one_holds() {
 
 #[test]
 fn equal_replays_decide_equally() {
-    let checksums = || {
-        let runs = of_layout("blocks");
-        let texts = runs
-            .iter()
-            .map(|run| run.text("checksum").unwrap().to_owned());
-        texts.collect::<Vec<_>>()
-    };
-    assert_eq!(checksums(), checksums());
-}
-
-fn command(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-bench"));
-    command.args(arguments).output().unwrap()
+    let [first, again] = [(); 2].map(|()| of_layout("blocks"));
+    assert_eq!(checksums(&first), checksums(&again));
 }
 
 #[test]
@@ -124,25 +108,12 @@ fn malformed_lines_end_with_their_number_or_are_counted() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{good}\nnonsense\n{good}").unwrap();
     let path = file.path().to_str().unwrap();
-    let replay = [
-        "replay",
-        "--trace",
-        path,
-        "--capacity",
-        "1GiB",
-        "--layout",
-        "blocks",
-    ];
-    let output = command(&replay);
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains(path) && told.contains("line 2"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
-
-    let mut skipping = replay.to_vec();
-    skipping.extend(["--skip-bad", "--format", "json", "--subject", "oracle"]);
-    let output = command(&skipping);
-    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let replay = format!("replay --trace {path} --capacity 1GiB --layout blocks");
+    refuses(&replay, 2, &[path, "line 2"]);
+    let skipping = output(&format!(
+        "{replay} --skip-bad --format json --subject oracle"
+    ));
+    let document: serde_json::Value = serde_json::from_slice(&skipping.stdout).unwrap();
     let run = &document["runs"][0];
     assert_eq!(
         (&run["skipped_lines"], &run["requests"]),
@@ -153,37 +124,35 @@ fn malformed_lines_end_with_their_number_or_are_counted() {
 
 #[test]
 fn options_that_are_not_accepted_end_with_one_line() {
-    let cases: [(&[&str], &str); 9] = [
-        (&["replay", "--trace", "absent.jsonl"], "absent.jsonl"),
-        (&["replay", "--capacity", "0"], "at least 1 byte"),
-        (&["replay", "--capacity", "ten"], "ten"),
-        (&["replay", "--segments", "0"], "1 to 4096"),
+    let cases = [
+        ("replay --trace absent.jsonl", "absent.jsonl"),
+        ("replay --capacity 0", "at least 1 byte"),
+        ("replay --capacity ten", "ten"),
+        ("replay --segments 0", "1 to 4096"),
         (
-            &["replay", "--layout", "rows"],
+            "replay --layout rows",
             "dsa-pair, blocks, pages, mixed, hybrid",
         ),
-        (&["replay", "--model", "gpt"], "deepseek-v3, llama-3-8b"),
-        (&["replay", "--eviction", "fifo"], "lru, window"),
+        ("replay --model gpt", "deepseek-v3, llama-3-8b"),
+        ("replay --policy fifo", "lru, tail-first, s3-fifo"),
         (
-            &["replay", "--layout", "dsa-pair", "--model", "llama-3-8b"],
-            "fixed",
+            "replay --strategy worst-hole",
+            "local-first, capacity-weighted",
         ),
-        (&["random", "--segments", "2"], "only replay does"),
+        ("replay --eviction fifo", "lru, window"),
+        ("replay --layout dsa-pair --model llama-3-8b", "fixed"),
+        ("random --segments 2", "only replay does"),
     ];
     for (arguments, part) in cases {
-        let output = command(arguments);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(part), "{arguments:?}: {told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        refuses(arguments, 2, &[part]);
     }
 }
 
 #[test]
 fn the_trace_command_writes_the_shipped_trace() {
-    let output = command(&["trace"]);
-    assert!(output.status.success());
-    assert_eq!(output.stdout, mc_bench::trace::SHIPPED.as_bytes());
-    let other = command(&["trace", "--seed", "43", "--requests", "10"]);
+    let shipped = output("trace");
+    assert!(shipped.status.success());
+    assert_eq!(shipped.stdout, mc_bench::trace::SHIPPED.as_bytes());
+    let other = output("trace --seed 43 --requests 10");
     assert_eq!(String::from_utf8(other.stdout).unwrap().lines().count(), 10);
 }

@@ -1,8 +1,8 @@
 //! The store workload at smoke size, through the command, which starts itself again for memory.
 
-use std::process::Command;
-
 use serde_json::Value;
+
+use super::output;
 
 const SUBJECTS: [&str; 4] = ["mc-store", "moka", "quick_cache", "foyer-memory"];
 
@@ -13,16 +13,9 @@ const THREADS: [u64; 3] = [1, 2, 16];
 /// Not a multiple of the threads, nor of the keys of one call.
 const OPS: u64 = 1_001;
 
-fn command(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mc-bench"));
-    command.args(arguments.split_whitespace());
-    command
-}
-
 #[test]
 fn every_scenario_runs_as_expected_on_every_number_of_threads() {
-    let output = command(&format!("store --quick --ops {OPS} --format json")).output();
-    let output = output.expect("the command starts");
+    let output = output(&format!("store --quick --ops {OPS} --format json"));
     assert!(output.status.success(), "{output:?}");
     let document: Value = serde_json::from_slice(&output.stdout).expect("it is a document");
     let mut rows = document["runs"].as_array().expect("it has runs").iter();
@@ -42,11 +35,7 @@ fn every_scenario_runs_as_expected_on_every_number_of_threads() {
 
 #[track_caller]
 fn check(run: &Value, scenario: &str) {
-    let number = |name: &str| {
-        run[name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{name} in {run}"))
-    };
+    let number = |name: &str| run[name].as_f64().expect(name);
     assert!(number("ops") >= OPS as f64, "{run}");
     assert_eq!(number("unexpected_results"), 0.0, "{run}");
     for positive in ["ops_per_second", "ns_per_op", "cpu_ns_per_op"] {
@@ -69,14 +58,11 @@ fn check(run: &Value, scenario: &str) {
 
 #[test]
 fn memory_is_measured_for_one_subject_that_is_known() {
-    let output = command("store-memory quick_cache 10000").output();
-    let output = output.expect("the command starts");
-    let memory: Value = serde_json::from_slice(&output.stdout).expect("it is a document");
+    let told = output("store-memory quick_cache 10000").stdout;
+    let memory: Value = serde_json::from_slice(&told).expect("it is a document");
     assert_eq!(memory["objects"], 10_000);
     assert!(memory["full_bytes"].as_u64() > memory["empty_bytes"].as_u64());
     for wrong in ["store-memory lru 10", "store-memory moka 0", "store-memory"] {
-        let output = command(wrong).output().expect("the command starts");
-        assert_eq!(output.status.code(), Some(2), "{wrong}: {output:?}");
-        assert!(output.stdout.is_empty(), "{wrong}: {output:?}");
+        super::refuses(wrong, 2, &[]);
     }
 }

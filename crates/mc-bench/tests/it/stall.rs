@@ -1,7 +1,9 @@
 //! The stall workload at smoke size: a row for each aggressor and number of objects, with a control.
 
 use mc_bench::record::Run;
-use mc_bench::workload::{self, Effort, Request};
+use mc_bench::workload::Request;
+
+use super::{number, run};
 
 const AGGRESSORS: [&str; 9] = [
     "skewed_put",
@@ -21,14 +23,11 @@ const OPS: u64 = 200;
 
 #[test]
 fn every_aggressor_is_felt_beside_a_control() {
-    let stall = workload::by_name("stall").expect("it is in the table");
     let request = Request {
-        subjects: stall.accepted().collect(),
         ops: Some(OPS),
-        effort: Effort::Quick,
         ..Request::default()
     };
-    let runs = (stall.run)(&request, &mut |_| {}).expect("the smoke request is valid");
+    let runs = run("stall", request);
     let mut rows = runs.iter();
     for aggressor in AGGRESSORS {
         for objects in OBJECTS {
@@ -37,7 +36,7 @@ fn every_aggressor_is_felt_beside_a_control() {
             assert_eq!(run.text("aggressor"), Some(aggressor), "{run:?}");
             assert_eq!(run.number("objects"), Some(objects), "{run:?}");
             check(run);
-            let has_moved = run.number("moved_bytes").is_some_and(|bytes| bytes > 0.0);
+            let has_moved = number(run, "moved_bytes") > 0.0;
             assert_eq!(has_moved, aggressor == "put_that_moves", "{run:?}");
         }
     }
@@ -46,21 +45,16 @@ fn every_aggressor_is_felt_beside_a_control() {
 
 #[track_caller]
 fn check(run: &Run) {
-    let number = |name| {
-        run.number(name)
-            .unwrap_or_else(|| panic!("{name} in {run:?}"))
-    };
+    let number = |name: &str| number(run, name);
     assert!(number("ops") >= OPS as f64, "{run:?}");
     assert!(number("aggressor_calls") >= 1.0, "{run:?}");
     assert!(number("aggressor_cpu_ns") > 0.0, "{run:?}");
     assert!(number("ns_per_op") > 0.0 && number("cpu_ns_per_op") > 0.0);
     for of in ["victim", "control"] {
         let percentiles = ["p99", "p999", "max"].map(|name| format!("{of}_{name}_ns"));
-        let percentiles = percentiles.map(|name| run.number(&name).unwrap_or_default());
+        let percentiles = percentiles.map(|name| number(&name));
         assert!(percentiles.is_sorted() && percentiles[0] > 0.0, "{run:?}");
     }
-    assert!(
-        number("victim_get_max_ns") <= number("victim_max_ns"),
-        "{run:?}"
-    );
+    let [get, any] = ["victim_get_max_ns", "victim_max_ns"].map(number);
+    assert!(get <= any, "{run:?}");
 }

@@ -2,7 +2,9 @@
 
 use mc_bench::record::Run;
 use mc_bench::subject::ORACLE;
-use mc_bench::workload::{Effort, Request, Sizes, WORKLOADS, Workload, by_name};
+use mc_bench::workload::{Request, Sizes, WORKLOADS, Workload, by_name};
+
+use super::{checksums, number, run};
 
 /// Enough operations for evictions in the timed section of every workload.
 const OPS: u64 = 2_000;
@@ -22,16 +24,17 @@ fn smoke(workload: &Workload, seed: u64) -> Vec<Run> {
         Sizes::Chosen => SIZES.to_vec(),
         Sizes::Fixed => Vec::new(),
     };
-    let subjects = workload.accepted().collect();
     let request = Request {
-        subjects,
         sizes,
         ops: Some(OPS),
         seed,
-        effort: Effort::Quick,
         ..Request::default()
     };
-    (workload.run)(&request, &mut |_| {}).expect("the smoke request is valid")
+    run(workload.name, request)
+}
+
+fn smoke_of(workload: &str) -> Vec<Run> {
+    smoke(by_name(workload).expect("it is in the table"), 7)
 }
 
 #[test]
@@ -43,19 +46,12 @@ fn same_seed_makes_the_same_decisions_and_another_seed_does_not() {
             let Some(checksum) = first.text("checksum") else {
                 continue;
             };
-            assert_eq!(
-                again.text("checksum"),
-                Some(checksum),
-                "{name} is not deterministic"
-            );
+            let [again, other] = [again, other].map(|run| run.text("checksum"));
+            assert_eq!(again, Some(checksum), "{name} is not deterministic");
             // The oracle places nothing and objects of one size are alike, so on fixed sizes
             // their decisions are the same whoever leaves.
             if !name.ends_with(ORACLE) {
-                assert_ne!(
-                    other.text("checksum"),
-                    Some(checksum),
-                    "{name} ignores its seed"
-                );
+                assert_ne!(other, Some(checksum), "{name} ignores its seed");
             }
         }
     }
@@ -70,32 +66,12 @@ fn no_allocator_holds_more_than_the_oracle() {
             let is_reference = |other: &&Run| {
                 other.text("subject") == Some(ORACLE) && other.number("alloc_size") == row
             };
-            let oracle = runs
-                .iter()
-                .find(is_reference)
-                .expect("the oracle runs every row");
+            let oracle = runs.iter().find(is_reference);
+            let oracle = oracle.expect("the oracle runs every row");
             let mean = |run: &Run| run.number("utilization_mean").unwrap_or_default();
             // Two percent: after different evictions the next requests need not be equal.
             assert!(mean(run) <= mean(oracle) * 1.02, "{run:?}");
         }
-    }
-}
-
-#[test]
-fn good_fit_holds_the_bound_of_every_smoke_size() {
-    let uniform = by_name("uniform").unwrap();
-    let runs = smoke(uniform, 7);
-    let good_fit: Vec<&Run> = runs
-        .iter()
-        .filter(|run| run.text("subject") == Some("good-fit"))
-        .collect();
-    assert_eq!(good_fit.len(), SIZES.len());
-    for run in good_fit {
-        let bound = run.number("utilization_bound").unwrap();
-        assert!(
-            (run.number("utilization_min").unwrap() - bound).abs() < 1e-12,
-            "{run:?}"
-        );
     }
 }
 
@@ -107,20 +83,22 @@ fn figure(runs: &[Run], subject: &str, field: &str) -> f64 {
 }
 
 #[test]
-fn slots_hold_the_bound_of_every_smoke_size() {
-    let runs = smoke(by_name("uniform").unwrap(), 7);
-    let is_slots = |run: &&Run| run.text("subject") == Some("slots");
-    let slots: Vec<&Run> = runs.iter().filter(is_slots).collect();
-    assert_eq!(slots.len(), SIZES.len());
-    for run in slots {
-        let (min, bound) = ("utilization_min", "utilization_bound");
-        assert_eq!(run.number(min), run.number(bound), "{run:?}");
+fn good_fit_and_slots_hold_the_bound_of_every_smoke_size() {
+    let runs = smoke_of("uniform");
+    for subject in ["good-fit", "slots"] {
+        let is_of = |run: &&Run| run.text("subject") == Some(subject);
+        let rows: Vec<&Run> = runs.iter().filter(is_of).collect();
+        assert_eq!(rows.len(), SIZES.len());
+        for run in rows {
+            let (min, bound) = ("utilization_min", "utilization_bound");
+            assert_eq!(number(run, min), number(run, bound), "{run:?}");
+        }
     }
 }
 
 #[test]
 fn pieces_raise_the_utilization_of_random_sizes() {
-    let runs = smoke(by_name("random").unwrap(), 7);
+    let runs = smoke_of("random");
     let mean = |subject| figure(&runs, subject, "utilization_mean");
     assert!(mean("extents-2") > mean("adaptive") + 0.05);
     assert!(mean("extents-4") > mean("extents-2") + 0.01);
@@ -128,7 +106,7 @@ fn pieces_raise_the_utilization_of_random_sizes() {
 
 #[test]
 fn long_lived_metadata_cost_bin_ceil_more_than_adaptive() {
-    let runs = smoke(by_name("bimodal").unwrap(), 7);
+    let runs = smoke_of("bimodal");
     let mean = |subject| figure(&runs, subject, "utilization_mean");
     // Short of the full run, in which the metadata gather at one end.
     assert!(mean("adaptive") > mean("bin-ceil") + 0.02);
@@ -139,15 +117,7 @@ fn long_lived_metadata_cost_bin_ceil_more_than_adaptive() {
 
 #[test]
 fn windows_hold_more_than_single_victims() {
-    let evict = by_name("evict").unwrap();
-    let request = Request {
-        subjects: evict.accepted().collect(),
-        ops: Some(OPS),
-        seed: 7,
-        effort: Effort::Quick,
-        ..Request::default()
-    };
-    let runs = (evict.run)(&request, &mut |_| {}).expect("the request is valid");
+    let runs = smoke_of("evict");
     let mean = |victim| figure(&runs, victim, "utilization_mean");
     assert!(mean("window") > 0.96);
     assert!(mean("window") > mean("lru") + 0.08);
@@ -155,24 +125,19 @@ fn windows_hold_more_than_single_victims() {
 
 #[test]
 fn plans_follow_from_the_seed_and_where_moves_do_not_do_some_may_leave() {
-    let plan = by_name("plan").unwrap();
-    let runs = |seed| {
+    let [first, again, other] = [7, 7, 8].map(|seed| {
         let request = Request {
-            subjects: plan.accepted().collect(),
             ops: Some(30),
             seed,
-            effort: Effort::Quick,
             ..Request::default()
         };
-        (plan.run)(&request, &mut |_| {}).expect("the request is valid")
-    };
-    let (first, again, other) = (runs(7), runs(7), runs(8));
-    let checksum = |run: &Run| run.text("checksum").map(str::to_owned);
-    assert!(first.iter().map(checksum).eq(again.iter().map(checksum)));
-    assert!(first.iter().map(checksum).ne(other.iter().map(checksum)));
+        run("plan", request)
+    });
+    assert_eq!(checksums(&first), checksums(&again));
+    assert_ne!(checksums(&first), checksums(&other));
     let mut found_where_some_may_leave = 0.0;
     for rows in first.chunks(2) {
-        let number = |row: usize, name| rows[row].number(name).unwrap();
+        let number = |row: usize, name| number(&rows[row], name);
         assert!(number(0, "looked_at") > 0.0, "{rows:?}");
         let not_found = number(0, "plans") - number(0, "found");
         assert_eq!(number(1, "plans"), not_found, "{rows:?}");
@@ -189,9 +154,9 @@ fn runs_have_the_declared_fields_in_order_and_several_repeats() {
             let names: Vec<&str> = run.fields().map(|(name, _)| name).collect();
             assert_eq!(names[0], "workload");
             assert_eq!(names[1..], declared, "{run:?}");
-            assert!(run.number("repeats").unwrap() >= 3.0, "{run:?}");
-            assert!(run.number("ns_per_op_spread").unwrap() >= 0.0, "{run:?}");
-            assert!(run.number("cpu_ns_per_op").unwrap() > 0.0, "{run:?}");
+            assert!(number(&run, "repeats") >= 3.0, "{run:?}");
+            assert!(number(&run, "ns_per_op_spread") >= 0.0, "{run:?}");
+            assert!(number(&run, "cpu_ns_per_op") > 0.0, "{run:?}");
         }
     }
 }
