@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     path::Path,
     sync::{
@@ -293,6 +294,18 @@ fn a_compaction_waits_for_nobody_who_writes_and_knows_what_he_has() {
         assert!(Instant::now() < deadline, "no compaction came");
         put(&store, &number.to_le_bytes(), &PutRequest::new(1_000)).unwrap();
         number += 1;
+    }
+    // Another compaction may be under way, and takes files away.
+    let files = || {
+        let entries = std::fs::read_dir(store.directory().unwrap()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name())
+            .collect::<BTreeSet<_>>()
+    };
+    let mut before = BTreeSet::new();
+    while before != files() {
+        before = files();
+        std::thread::sleep(Duration::from_millis(300));
     }
     copy_of_directory(&store, at);
     let again = open_with(&at.join("copy"), options).store;
