@@ -57,6 +57,10 @@ impl Options {
 
     /// Returns the bytes at whose multiples both the granule and `align`, a
     /// power of two, allow an allocation to begin.
+    ///
+    /// # Panics
+    ///
+    /// May panic if `align` is no power of two.
     #[inline]
     pub const fn step(&self, align: u64) -> u64 {
         debug_assert!(align.is_power_of_two());
@@ -82,13 +86,18 @@ impl Options {
         (charge <= self.capacity).then_some(charge)
     }
 
-    /// Returns the bytes that a hole has from its first multiple of `align`, a
-    /// power of two, on, if a request of `size` bytes is sure to be given it
-    /// where no other will do; `None` if there can be no such hole.
+    /// Returns how many bytes a hole must have, from its first multiple of `align`
+    /// on, for a request of `size` bytes to be sure of a place; `None` if no hole
+    /// can. `align` is a power of two.
     ///
     /// They are those [charged](Self::charged_size), and more where the granule
     /// lets no place begin at that multiple, or where the fit takes no hole
     /// but those of bins whose every hole has room.
+    ///
+    /// # Panics
+    ///
+    /// May panic for options that no allocator can have, and if `align` is no
+    /// power of two.
     pub fn hole_size(&self, size: u64, align: u64) -> Option<u64> {
         let charge = self.charged_size(size)?;
         let step = self.step(align);
@@ -107,9 +116,13 @@ impl Options {
         (room <= self.capacity).then_some(room)
     }
 
-    /// Returns how many of the bytes of a hole, from a multiple of
-    /// [`step`](Self::step) on, a piece of an object may have that another piece
-    /// follows.
+    /// Returns how many of `bytes` in a hole, from a multiple of `step` on, a piece
+    /// of an object may take if another piece follows it; [`step`](Self::step)
+    /// tells the step.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `step` is 0, and may for options that no allocator can have.
     pub const fn largest_extent(&self, bytes: u64, step: u64) -> u64 {
         let request = self.fit.largest_request(bytes, self.granule);
         request - request % step

@@ -85,8 +85,8 @@ impl PlacedBuffer {
         })
     }
 
-    /// Returns the addresses of the registration that all pieces are in. A request
-    /// with an alignment is placed in it only if it begins at such a multiple.
+    /// Returns the addresses of the registration that all pieces are in. It serves
+    /// requests for an alignment only if its first address is such a multiple.
     #[must_use]
     pub fn registration(&self) -> Range<u64> {
         let home = self.home();

@@ -145,13 +145,14 @@ impl SegmentInfo {
         self.allocator_options().charged_size(size)
     }
 
-    /// Returns the bytes that a hole has from its first multiple of `align`, a
-    /// power of two, on, if a request of `size` bytes is sure to be given it
-    /// where no other will do; `None` if there can be no such hole.
+    /// Returns how many bytes a hole must have, from its first multiple of `align`
+    /// on, for a request of `size` bytes to be sure of a place; `None` if no hole
+    /// can. `align` is a power of two.
     ///
     /// # Panics
     ///
-    /// May panic for options that no segment can be mounted with.
+    /// May panic for options that no segment can be mounted with, and if `align`
+    /// is no power of two.
     #[must_use]
     pub fn hole_size(&self, size: u64, align: u64) -> Option<u64> {
         self.allocator_options().hole_size(size, align)
@@ -160,18 +161,23 @@ impl SegmentInfo {
     /// Returns the bytes, from the start of a registration on, at whose multiples
     /// a request with an alignment may begin: those of `align`, a power of two,
     /// and of the granule.
+    ///
+    /// # Panics
+    ///
+    /// May panic if `align` is no power of two.
     #[must_use]
     pub fn step(&self, align: u64) -> u64 {
         self.allocator_options().step(align)
     }
 
-    /// Returns how many of the bytes of a hole, from a multiple of
-    /// [`step`](Self::step) on, a piece of a buffer may have that another piece
-    /// follows.
+    /// Returns how many of `bytes` in a hole, from a multiple of `step` on, a piece
+    /// of a buffer may take if another piece follows it; [`step`](Self::step) tells
+    /// the step.
     ///
     /// # Panics
     ///
-    /// May panic for options that no segment can be mounted with.
+    /// Panics if `step` is 0, and may for options that no segment can be mounted
+    /// with.
     #[must_use]
     pub fn largest_extent(&self, bytes: u64, step: u64) -> u64 {
         self.allocator_options().largest_extent(bytes, step)

@@ -96,9 +96,9 @@ impl Freed {
             (buffer.segment_id(), buffer.segment(), buffer.registration());
         let step = segment.step(demand.align);
         let room = |start: u64, end: u64| {
-            let first = (start - registration.start).next_multiple_of(step);
-            let bytes = (end - registration.start).saturating_sub(first);
-            segment.largest_extent(bytes, step)
+            let first = (start - registration.start).checked_next_multiple_of(step);
+            let bytes = first.and_then(|first| (end - registration.start).checked_sub(first));
+            segment.largest_extent(bytes.unwrap_or(0), step)
         };
         let holes = self
             .holes

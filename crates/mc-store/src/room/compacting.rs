@@ -51,7 +51,7 @@ const SEGMENTS_TRIED: usize = 4;
 #[derive(Clone, Copy, Debug)]
 struct Site {
     segment: SegmentId,
-    /// Bytes of the hole.
+    /// Bytes of a hole that the request is sure to be given.
     needed: u64,
     free_bytes: u64,
 }

@@ -5,10 +5,12 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser};
 use mc_arena::{PagePolicy, size::parse_bytes};
 use mc_cluster::{
-    Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions, Token, client::Connection,
+    Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions, client::Connection,
 };
 
-use crate::read;
+#[cfg(feature = "tls")]
+use crate::console::read;
+use crate::console::token;
 
 /// The argument that makes the command one attempt: what follows are the address
 /// of a node, a key, and the step to wait at.
@@ -212,7 +214,7 @@ impl NodeArguments {
             options.memory.pages = PagePolicy::Off;
         }
         options.limits.put_deadline_max = Duration::from_secs(self.put_deadline.max(1));
-        options.token = self.secrets.token()?;
+        options.token = token(self.secrets.token_file.as_deref())?;
         #[cfg(feature = "tls")]
         {
             options.tls = self.secrets.tls()?;
@@ -236,17 +238,8 @@ impl EtcdArguments {
     }
 }
 
+#[cfg(feature = "tls")]
 impl SecretArguments {
-    fn token(&self) -> Result<Option<Token>, Box<dyn Error>> {
-        let Some(file) = &self.token_file else {
-            return Ok(None);
-        };
-        let token = Token::new(&String::from_utf8_lossy(&read(file)?));
-        let token = token.map_err(|error| format!("in {}: {error}", file.display()))?;
-        Ok(Some(token))
-    }
-
-    #[cfg(feature = "tls")]
     fn tls(&self) -> Result<Option<mc_cluster::tls::Tls>, Box<dyn Error>> {
         let identity = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
@@ -266,7 +259,7 @@ impl SecretArguments {
 impl ClientArguments {
     pub(crate) async fn client(self) -> Result<Client, Box<dyn Error>> {
         let mut connection = Connection::default();
-        connection.token = self.secrets.token()?;
+        connection.token = token(self.secrets.token_file.as_deref())?;
         #[cfg(feature = "tls")]
         {
             connection.tls = self.secrets.tls()?;

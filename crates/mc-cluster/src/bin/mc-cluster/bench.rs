@@ -3,8 +3,6 @@
 
 use std::{
     error::Error,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -23,7 +21,12 @@ use mc_cluster::{
 };
 use tonic::Status;
 
-use crate::{arguments::BenchArguments, process::Process, tell};
+use crate::{
+    arguments::BenchArguments,
+    baseline::{BLOCK_BYTES, copies, median, raw_tcp},
+    console::tell,
+    process::Process,
+};
 
 /// Items of one call.
 const BATCH: u64 = 64;
@@ -33,9 +36,6 @@ const PLACED_BYTES: u64 = 1024;
 
 /// The objects that lookups ask for.
 const LOOKED_UP: u64 = 1 << 16;
-
-/// A block of keys and values of a model, as in the published comparisons.
-const BLOCK_BYTES: usize = 3_274_752;
 
 /// How often blocks are moved in each way, one way after the other.
 const ROUNDS: usize = 5;
@@ -254,60 +254,4 @@ async fn served(
         calls.remove(request).await?;
     }
     Ok((median(puts), median(gets)))
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Returns the median times of a block sent over TCP and acknowledged, and of
-/// one asked for and received.
-fn raw_tcp(block: Bytes, time: Duration) -> Result<(Duration, Duration), Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut stream = TcpStream::connect(listener.local_addr()?)?;
-    let (mut other, _) = listener.accept()?;
-    stream.set_nodelay(true)?;
-    other.set_nodelay(true)?;
-    let answers = block.clone();
-    let server = thread::spawn(move || {
-        let mut bytes = vec![0; BLOCK_BYTES];
-        // Ends with the connection.
-        while other.read_exact(&mut bytes).is_ok() && other.write_all(&answers[..1]).is_ok() {
-            let asked = other.read_exact(&mut bytes[..1]);
-            if asked.is_err() || other.write_all(&answers).is_err() {
-                break;
-            }
-        }
-    });
-    let (mut sent, mut received) = (Vec::new(), Vec::new());
-    let mut bytes = vec![0; BLOCK_BYTES];
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        let start = Instant::now();
-        stream.write_all(&block)?;
-        stream.read_exact(&mut bytes[..1])?;
-        sent.push(start.elapsed());
-        let start = Instant::now();
-        stream.write_all(&block[..1])?;
-        stream.read_exact(&mut bytes)?;
-        received.push(start.elapsed());
-    }
-    drop(stream);
-    server.join().map_err(|_| "the other end failed")?;
-    Ok((median(sent), median(received)))
-}
-
-/// Returns the median time of a copy within memory.
-fn copies(block: &Bytes, time: Duration) -> Duration {
-    let mut into = vec![0; BLOCK_BYTES];
-    let mut times = Vec::new();
-    let end = Instant::now() + time.min(Duration::from_secs(1));
-    while Instant::now() < end {
-        let start = Instant::now();
-        into.copy_from_slice(block);
-        std::hint::black_box(&mut into);
-        times.push(start.elapsed());
-    }
-    median(times)
 }

@@ -1,23 +1,22 @@
 //! The command `mc-cluster`: a node, and a client for the command line.
 
 mod arguments;
+mod baseline;
 mod bench;
+mod console;
 mod drill;
 mod node;
 mod objects;
 mod process;
 
-use std::{
-    error::Error,
-    fs,
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 
-use self::arguments::Command;
+use self::{
+    arguments::Command,
+    console::{describe, say},
+};
 
 fn main() -> ExitCode {
     let command = Command::parse();
@@ -47,31 +46,4 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Drill(options) => drill::run(options).await,
         Command::Attempt { address, key, step } => drill::attempt(&address, &key, &step).await,
     }
-}
-
-/// Returns an error with all of its causes.
-fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// Reads a file; an error names it.
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
-}
-
-/// Writes a line to standard error; a closed one is no reason to fail.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-/// Writes a line to standard output.
-fn tell(line: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
 }

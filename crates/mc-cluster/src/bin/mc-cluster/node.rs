@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     arguments::{Leaving, NodeArguments},
-    describe, say, tell,
+    console::{describe, say, tell},
 };
 
 /// What asks the process to stop.

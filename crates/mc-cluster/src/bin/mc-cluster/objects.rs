@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     arguments::{ClientArguments, ObjectArguments},
-    describe, read, tell,
+    console::{describe, read, tell},
 };
 
 pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {

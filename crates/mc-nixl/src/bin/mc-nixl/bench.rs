@@ -2,8 +2,7 @@
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,10 +15,10 @@ use mc_cluster::{
 };
 use mc_nixl::{NixlOptions, NixlReach};
 
-use crate::tell;
-
-/// A block of keys and values of a model, as in the published comparisons.
-const BLOCK_BYTES: usize = 3_274_752;
+use crate::{
+    baseline::{BLOCK_BYTES, copies, median, raw_tcp},
+    console::tell,
+};
 
 /// How often each way takes its turn.
 const ROUNDS: usize = 5;
@@ -72,8 +71,8 @@ pub(crate) async fn run(seconds: u64) -> Result<(), Box<dyn Error>> {
     ))?;
     tell("way  put  get  put and get, of raw TCP")?;
     for (way, name) in ["NIXL", "gRPC", "raw TCP"].into_iter().enumerate() {
-        let put = median(rounds.iter().map(|round| round[way].0));
-        let get = median(rounds.iter().map(|round| round[way].1));
+        let put = median(rounds.iter().map(|round| round[way].0).collect());
+        let get = median(rounds.iter().map(|round| round[way].1).collect());
         let sum = |times: Times| (times.0 + times.1).as_secs_f64();
         let mut shares: Vec<f64> = rounds
             .iter()
@@ -96,12 +95,6 @@ pub(crate) async fn run(seconds: u64) -> Result<(), Box<dyn Error>> {
 
 fn rate(time: Duration) -> f64 {
     BLOCK_BYTES as f64 / time.as_secs_f64() / 1e9
-}
-
-fn median(times: impl Iterator<Item = Duration>) -> Duration {
-    let mut times: Vec<_> = times.collect();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 fn start_node() -> Result<(Served, String), Box<dyn Error>> {
@@ -140,57 +133,7 @@ async fn served<T: Transport>(
             }
             client.remove(b"block").await?;
         }
-        Ok::<_, Box<dyn Error + Send + Sync>>((median(puts.into_iter()), median(gets.into_iter())))
+        Ok::<_, Box<dyn Error + Send + Sync>>((median(puts), median(gets)))
     });
     Ok(served.await?.map_err(|error| error.to_string())?)
-}
-
-/// Returns the median times of a block sent over TCP and acknowledged, and of one asked for and received.
-fn raw_tcp(block: Bytes, time: Duration) -> Result<Times, Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut stream = TcpStream::connect(listener.local_addr()?)?;
-    let (mut other, _) = listener.accept()?;
-    stream.set_nodelay(true)?;
-    other.set_nodelay(true)?;
-    let answers = block.clone();
-    let server = thread::spawn(move || {
-        let mut bytes = vec![0; BLOCK_BYTES];
-        // Ends with the connection.
-        while other.read_exact(&mut bytes).is_ok() && other.write_all(&answers[..1]).is_ok() {
-            let asked = other.read_exact(&mut bytes[..1]);
-            if asked.is_err() || other.write_all(&answers).is_err() {
-                break;
-            }
-        }
-    });
-    let (mut sent, mut received) = (Vec::new(), Vec::new());
-    let mut bytes = vec![0; BLOCK_BYTES];
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        let start = Instant::now();
-        stream.write_all(&block)?;
-        stream.read_exact(&mut bytes[..1])?;
-        sent.push(start.elapsed());
-        let start = Instant::now();
-        stream.write_all(&block[..1])?;
-        stream.read_exact(&mut bytes)?;
-        received.push(start.elapsed());
-    }
-    drop(stream);
-    server.join().map_err(|_| "the other end failed")?;
-    Ok((median(sent.into_iter()), median(received.into_iter())))
-}
-
-/// Returns the median time of a copy within memory.
-fn copies(block: &Bytes, time: Duration) -> Duration {
-    let mut into = vec![0; BLOCK_BYTES];
-    let mut times = Vec::new();
-    let end = Instant::now() + time.min(Duration::from_secs(1));
-    while Instant::now() < end {
-        let start = Instant::now();
-        into.copy_from_slice(block);
-        std::hint::black_box(&mut into);
-        times.push(start.elapsed());
-    }
-    median(times.into_iter())
 }

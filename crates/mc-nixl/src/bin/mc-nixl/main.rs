@@ -1,15 +1,18 @@
 //! The command `mc-nixl`: a node, and clients, whose bytes go by NIXL.
 
+#[path = "../../../../mc-cluster/src/bin/mc-cluster/baseline.rs"]
+mod baseline;
 mod bench;
+#[path = "../../../../mc-cluster/src/bin/mc-cluster/console.rs"]
+mod console;
 
 use std::{
     error::Error,
     ffi::OsString,
-    fs,
-    io::{self, Write},
+    fs, io,
     net::SocketAddr,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command as Process, ExitCode},
     sync::Arc,
 };
@@ -17,11 +20,13 @@ use std::{
 use clap::{Args, Parser};
 use mc_arena::{PagePolicy, size::parse_bytes};
 use mc_cluster::{
-    Client, ClientOptions, Members, Node, NodeOptions, Token,
+    Client, ClientOptions, Members, Node, NodeOptions,
     client::{Direct, Streams, Transport},
 };
 use mc_nixl::{NixlEngine, NixlOptions, NixlReach};
 use tokio::signal::unix::{SignalKind, signal};
+
+use self::console::{describe, read, say, tell, token};
 
 /// Serves and reads the memory of hosts by NIXL.
 ///
@@ -136,8 +141,7 @@ async fn put<T: Transport>(
     transport: T,
     tell_way: impl FnOnce() -> io::Result<()>,
 ) -> Result<(), Box<dyn Error>> {
-    let bytes = fs::read(&arguments.file)
-        .map_err(|error| format!("cannot read {}: {error}", arguments.file.display()))?;
+    let bytes = read(&arguments.file)?;
     let client = arguments.client(transport)?;
     let copies = client.put(arguments.key.as_bytes(), bytes.into()).await?;
     tell(&format!("{copies} copies"))?;
@@ -183,35 +187,4 @@ impl ObjectArguments {
         let members = Members::parse(&self.members)?;
         Ok(Client::with_transport(members, options, transport))
     }
-}
-
-fn token(file: Option<&Path>) -> Result<Option<Token>, Box<dyn Error>> {
-    let Some(file) = file else {
-        return Ok(None);
-    };
-    let text = fs::read(file);
-    let text = text.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    Ok(Some(Token::new(&String::from_utf8_lossy(&text))?))
-}
-
-/// Returns an error with all of its causes.
-fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// Writes a line to standard error; a closed one is no reason to fail.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-/// Writes a line to standard output.
-fn tell(line: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
 }

@@ -16,7 +16,7 @@ use self::{
     round::{Fault, Victim},
     witness::Witness,
 };
-use crate::{arguments::DrillArguments, tell};
+use crate::{arguments::DrillArguments, console::tell};
 
 pub(crate) use self::attempt::run as attempt;
 
