@@ -8,8 +8,8 @@
 //! keeps at once. Magazines are looked at while requests use up whole
 //! holes, as they do where sizes repeat. Nothing is ever refused because of
 //! what lies in magazines: they are emptied into the core first, and the
-//! refusal without the lock is taken only if [one word](flags) shows that all
-//! are empty.
+//! refusal without the lock is taken only if all are empty, as [one
+//! word](flags) shows for most of them.
 
 mod ask;
 mod capacity;
@@ -33,9 +33,9 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, ptr};
 
 use self::{
-    flags::FLAG_COUNT,
+    flags::{FLAG_COUNT, Snapshot},
     locked::{Core, settle_free},
-    magazine::Put,
+    magazine::{Magazine, Magazines, Put},
     state::State,
     thread::thread_number,
 };
@@ -97,16 +97,19 @@ const STOCK_SHARE: u64 = STOCK_LEN as u64;
 #[derive(Clone)]
 pub struct SharedAllocator {
     core: &'static Core,
-    /// Closes the core with the last clone.
-    _open: Arc<Open>,
+    open: Arc<Open>,
 }
 
-/// An allocator that may be asked for more.
-struct Open(&'static Core);
+/// An allocator that may be asked for more; closes the core with the last
+/// clone.
+struct Open {
+    core: &'static Core,
+    magazines: Arc<Magazines>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        frame::close(self.0);
+        frame::close(self.core);
     }
 }
 
@@ -163,10 +166,10 @@ impl SharedAllocator {
 
     /// Makes an allocator of one whose tokens nobody else has.
     fn from_core(allocator: OffsetAllocator) -> Self {
-        let core = frame::around(allocator);
+        let (core, magazines) = frame::around(allocator);
         Self {
             core,
-            _open: Arc::new(Open(core)),
+            open: Arc::new(Open { core, magazines }),
         }
     }
 
@@ -245,12 +248,12 @@ impl SharedAllocator {
     ) -> Result<Handle, AllocError> {
         let core = self.core;
         let is_keeping = core.flags.is_keeping();
-        if is_keeping && let Some(allocation) = seat::take(core.id, size, align) {
+        if is_keeping && let Some(allocation) = self.own_magazine().take(size, align) {
             return Ok(self.handle(allocation));
         }
         self.refuse_early(size)?;
         let mut state = core.lock();
-        if is_keeping && let Some(allocation) = self.take_over(&mut state, size, align) {
+        if is_keeping && let Some(allocation) = self.take_over(size, align) {
             return Ok(self.handle(allocation));
         }
         let allocated = allocate(state.allocator());
@@ -266,38 +269,42 @@ impl SharedAllocator {
         }
     }
 
-    /// Gets a request of a size that the thread's magazine is for what that
-    /// keeps, if another allocator had the thread's seat, or another thread.
-    fn take_over(&self, state: &mut State, size: u64, align: u64) -> Option<Allocation> {
-        let magazines = state.magazines();
-        let own = magazines.get(thread_number());
+    #[inline]
+    fn own_magazine(&self) -> &Magazine {
+        self.open.magazines.get(thread_number())
+    }
+
+    /// Gets a request of a size that the thread's magazine is for what another
+    /// keeps.
+    fn take_over(&self, size: u64, align: u64) -> Option<Allocation> {
+        let own = self.own_magazine();
         if !own.is_for(size) {
             return None;
         }
-        seat::sit_down(self.core.id, magazines);
-        if let Some(kept) = own.take(size, align) {
-            return Some(kept);
-        }
         let flags = self.core.flags.snapshot();
-        let others = flags.raised().map(|other| magazines.get(other));
-        let mut others = others.filter(|other| !ptr::eq(*other, own));
+        let mut others = self.magazines_of(flags);
         others.find_map(|other| {
-            own.take_over(other, size);
+            if !ptr::eq(other, own) {
+                own.take_over(other, size);
+            }
             own.take(size, align)
         })
+    }
+
+    /// Returns the magazines that may hold blocks.
+    fn magazines_of(&self, flags: Snapshot) -> impl Iterator<Item = &Magazine> {
+        flags.raised().map(|number| self.open.magazines.get(number))
     }
 
     /// Makes the thread's magazine one for a size that comes again; stocks one
     /// that is for the size and empty, while other threads want the lock too.
     fn learn(&self, state: &mut State, size: u64) {
-        if state.magazines().get(thread_number()).is_for(size) {
+        if self.own_magazine().is_for(size) {
             if state.is_for_several() {
                 self.stock(state, size);
             }
         } else if state.recent.comes_again(size) {
-            let magazines = Arc::clone(state.magazines());
-            self.core.adopt(state, &magazines, size);
-            seat::sit_down(self.core.id, &magazines);
+            self.core.adopt(state, &self.open.magazines, size);
         }
     }
 
@@ -305,7 +312,6 @@ impl SharedAllocator {
     /// unless they would take much of what is left.
     #[cold]
     fn stock(&self, state: &mut State, size: u64) {
-        let magazines = Arc::clone(state.magazines());
         let allocator = state.allocator();
         let charge = allocator.space().charge(size);
         if charge.saturating_mul(STOCK_SHARE) > allocator.largest_bound() {
@@ -314,7 +320,7 @@ impl SharedAllocator {
         let stock = [(); STOCK_LEN].map(|()| allocator.allocate(size).ok());
         // What is put in last is taken first: the one at the lowest offset.
         for block in stock.into_iter().rev().flatten() {
-            if magazines.get(thread_number()).put(block) != Put::Kept {
+            if self.own_magazine().put(block) != Put::Kept {
                 settle_free(allocator.free(block));
             }
         }
@@ -357,7 +363,7 @@ impl SharedAllocator {
         };
         let flags = self.core.flags.snapshot();
         let (mut blocks, mut bytes, mut puts) = (0_u64, 0_u64, 0_u64);
-        for magazine in flags.raised().map(|number| state.magazines().get(number)) {
+        for magazine in self.magazines_of(flags) {
             let kept = magazine.most_kept(|size| state.charge(size))?;
             blocks += kept.blocks;
             bytes = bytes.saturating_add(kept.bytes);
@@ -366,11 +372,7 @@ impl SharedAllocator {
         if blocks == 0 {
             return None;
         }
-        let mut puts_again = 0_u64;
-        for magazine in flags.raised().map(|number| state.magazines().get(number)) {
-            puts_again = puts_again.wrapping_add(magazine.puts()?);
-        }
-        let is_same = puts_again == puts && self.core.flags.snapshot() == flags;
+        let is_same = self.is_nothing_put(flags, puts);
         let allocator = state.allocator();
         let free = allocator.free_bytes().saturating_add(bytes);
         let merged = (blocks + 1).saturating_mul(allocator.largest_bound());
@@ -401,18 +403,28 @@ impl SharedAllocator {
 
     /// Returns a bound on all holes that was true at one moment of the call,
     /// when no block was kept back; `None` if there need not have been one.
-    ///
-    /// The flags are looked at before and after the bound is read: they count
-    /// their changes, so that two equal answers mean that no magazine had a
-    /// block in between.
     #[inline]
     fn bound_of_all(&self) -> Option<u64> {
-        let before = self.core.flags.snapshot();
-        if !before.is_clear() {
-            return None;
+        let flags = self.core.flags.snapshot();
+        let mut puts = 0_u64;
+        for magazine in self.magazines_of(flags) {
+            puts = puts.wrapping_add(magazine.puts_if_empty()?);
         }
         let bound = self.core.largest_bound.load(Ordering::Acquire);
-        (self.core.flags.snapshot() == before).then_some(bound)
+        self.is_nothing_put(flags, puts).then_some(bound)
+    }
+
+    /// Returns whether no block came into any magazine since the flags were
+    /// read, and after them from each magazine what it has been given, `puts`
+    /// in sum. Flags count their changes, as magazines count blocks, so that
+    /// none came and went unnoticed.
+    #[inline]
+    fn is_nothing_put(&self, flags: Snapshot, puts: u64) -> bool {
+        let mut magazines = self.magazines_of(flags);
+        let puts_now = magazines.try_fold(0_u64, |sum, magazine| {
+            Some(sum.wrapping_add(magazine.puts()?))
+        });
+        puts_now == Some(puts) && self.core.flags.snapshot() == flags
     }
 
     /// Runs `allocate` under the lock until it succeeds or fails with all

@@ -6,12 +6,13 @@
 //! Instead the core, without its tables, stays for the rest of the process:
 //! when an allocator and all of its handles are gone, it serves the next one.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{
     frame_id::{FrameId, NUMBER_BITS},
     locked::{Core, take_idle},
+    magazine::Magazines,
     seat,
 };
 use crate::allocator::OffsetAllocator;
@@ -30,10 +31,9 @@ const BYTES_LEFT: usize = size_of::<Core>() + 4 * size_of::<&Core>();
 const _: () = assert!(BYTES_LEFT < 1024, "less than a KiB stays of an allocator");
 
 /// Gives an allocator a core, one that is idle if there is any.
-pub(super) fn around(allocator: OffsetAllocator) -> &'static Core {
+pub(super) fn around(allocator: OffsetAllocator) -> (&'static Core, Arc<Magazines>) {
     let core = take_idle().unwrap_or_else(|| register(Core::new));
-    core.open(allocator);
-    core
+    (core, core.open(allocator))
 }
 
 /// Ends an allocator, of which nothing but handles may be left.

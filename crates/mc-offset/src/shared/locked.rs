@@ -76,14 +76,16 @@ impl Core {
         }
     }
 
-    /// Takes an allocator in; there is none.
-    pub(super) fn open(&'static self, allocator: OffsetAllocator) {
+    /// Takes an allocator in, where there is none, and returns its magazines.
+    pub(super) fn open(&'static self, allocator: OffsetAllocator) -> Arc<Magazines> {
+        let magazines = Arc::new(Magazines::new(&self.flags));
         let mut state = self.lock();
-        *state = State::open(allocator, Magazines::new(&self.flags));
+        *state = State::open(allocator, Arc::clone(&magazines));
         self.set_capacity(state.allocator().capacity());
         self.set_base(0);
         self.is_open.store(true, Ordering::Relaxed);
         self.publish(state.allocator());
+        magazines
     }
 
     /// Takes note that nothing but handles is left of the allocator: what

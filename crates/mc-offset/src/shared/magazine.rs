@@ -217,7 +217,18 @@ impl Magazine {
         (0..SIZES).map(|at| self.len(at) as u64).sum()
     }
 
+    /// Returns the blocks ever put in, if none is left. The magazine stays empty
+    /// for as long as [`puts`](Self::puts) answers the same, by the reasons of
+    /// [`most_kept`](Self::most_kept).
+    #[inline]
+    pub(super) fn puts_if_empty(&self) -> Option<u64> {
+        let puts = self.puts()?;
+        let is_empty = |len: &AtomicUsize| len.load(Ordering::Acquire) == 0;
+        self.lens.iter().all(is_empty).then_some(puts)
+    }
+
     /// Returns the blocks ever put in, unless the magazine is occupied.
+    #[inline]
     pub(super) fn puts(&self) -> Option<u64> {
         let state = self.state.load(Ordering::Acquire);
         (state & OCCUPIED == 0).then_some(state)

@@ -1,10 +1,9 @@
 //! Where a thread finds its magazines: a few allocators by number.
 //!
 //! A magazine belongs to its allocator, which lists it under the lock. A
-//! thread that uses one keeps a reference in one of its seats, so that neither
-//! allocating nor freeing asks the allocator for it. A seat that another
-//! allocator of the thread takes over costs a look into the list when the
-//! first one is used again.
+//! thread that frees into one keeps a reference in one of its seats, so that it
+//! need not ask for it. A seat that another allocator of the thread takes over
+//! costs a look into the list when the first one is used again.
 
 use alloc::sync::Arc;
 use core::cell::RefCell;
@@ -12,10 +11,9 @@ use core::cell::RefCell;
 use super::{
     frame_id::FrameId,
     held::Held,
-    magazine::{Magazine, Magazines, Put},
+    magazine::{Magazines, Put},
     thread::thread_number,
 };
-use crate::allocation::Allocation;
 
 /// Allocators whose magazines a thread finds at once, if their numbers differ
 /// in the low bits.
@@ -43,31 +41,17 @@ loom::thread_local! {
     static SEATS: RefCell<[Option<Seat>; SEAT_COUNT]> = RefCell::new([const { None }; SEAT_COUNT]);
 }
 
-/// Runs `operate` with the thread's magazine of an allocator, if it has one at
-/// hand; a thread that is ending has none.
-#[inline(always)]
-fn with_magazine<R>(frame: FrameId, operate: impl FnOnce(&Magazine) -> R) -> Option<R> {
-    SEATS
-        .try_with(|seats| match &seats.borrow()[frame.number() % SEAT_COUNT] {
-            Some(seat) if seat.frame == frame => Some(operate(seat.magazines.get(seat.number))),
-            _ => None,
-        })
-        .ok()?
-}
-
-/// Takes a block of exactly `size` bytes at a multiple of `align` out of the
-/// thread's magazine.
-#[inline(always)]
-pub(super) fn take(frame: FrameId, size: u64, align: u64) -> Option<Allocation> {
-    with_magazine(frame, |magazine| magazine.take(size, align))?
-}
-
-/// Puts the block of a handle into the thread's magazine.
+/// Puts the block of a handle into the thread's magazine, if the thread has it
+/// at hand; one that is ending has none.
 // Never, and by reference, as in `Core::free`: dropping a handle saves no
 // registers then, and what it frees is not copied on the way.
 #[inline(never)]
 pub(super) fn put(frame: FrameId, held: &Held) -> Put {
-    with_magazine(frame, |magazine| magazine.put(held.allocation())).unwrap_or(Put::Declined)
+    let put = SEATS.try_with(|seats| match &seats.borrow()[frame.number() % SEAT_COUNT] {
+        Some(seat) if seat.frame == frame => seat.magazines.get(seat.number).put(held.allocation()),
+        _ => Put::Declined,
+    });
+    put.unwrap_or(Put::Declined)
 }
 
 /// Gives the thread's seat for an allocator to its magazines.

@@ -36,10 +36,10 @@ impl State {
     };
 
     /// Returns the state around an allocator without allocations.
-    pub(super) fn open(allocator: OffsetAllocator, magazines: Magazines) -> Self {
+    pub(super) fn open(allocator: OffsetAllocator, magazines: Arc<Magazines>) -> Self {
         Self {
             allocator: Some(Box::new(allocator)),
-            magazines: Some(Arc::new(magazines)),
+            magazines: Some(magazines),
             ..Self::IDLE
         }
     }
