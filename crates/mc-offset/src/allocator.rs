@@ -288,6 +288,29 @@ impl OffsetAllocator {
         if self.space.is_at_limit() {
             return 0;
         }
+        self.largest_hole_below_limit()
+    }
+
+    /// Returns what [`largest_hole`](Self::largest_hole) would say if one more
+    /// allocation than [`max_allocations`](Options::max_allocations) could be
+    /// live, in constant time.
+    ///
+    /// At the limit a request for no more than that is refused for the number
+    /// of allocations alone, and any that is freed makes room for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mc_offset::{OffsetAllocator, Options};
+    ///
+    /// let options = Options { max_allocations: Some(1), ..Options::new(100) };
+    /// let mut allocator = OffsetAllocator::with_options(options)?;
+    /// allocator.allocate(30)?;
+    /// assert_eq!(allocator.largest_hole(), 0);
+    /// assert_eq!(allocator.largest_hole_below_limit(), 70);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn largest_hole_below_limit(&self) -> u64 {
         let Options { fit, granule, .. } = *self.options();
         fit.largest_request(self.space.largest(), granule)
     }

@@ -172,6 +172,17 @@ impl PlacedBuffer {
         self.home().holes_without(&self.pieces).into_iter()
     }
 
+    /// Returns the bytes of the largest hole in the registration that only its
+    /// limit of allocations keeps from being used, so that it can be when the
+    /// buffer is dropped; `None` where there is no limit, or it is not reached.
+    ///
+    /// Takes the lock of the registration for a constant time, if there is a
+    /// limit.
+    #[must_use]
+    pub fn hole_below_limit(&self) -> Option<u64> {
+        self.mounted.hole_below_limit(self.home())
+    }
+
     /// Copies `into.len()` bytes out, from the byte `offset` of the buffer on,
     /// across its pieces.
     ///

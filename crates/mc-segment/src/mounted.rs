@@ -166,6 +166,16 @@ impl Mounted {
         &self.chunks
     }
 
+    /// Returns the bytes of the largest hole in a chunk if that has as many
+    /// allocations as it may, which `None` denies.
+    pub(crate) fn hole_below_limit(&self, chunk: &Chunk) -> Option<u64> {
+        let limit = self.info().options.max_allocations?;
+        chunk.allocator.inspect(|core| {
+            let is_at_limit = core.allocation_count() == limit;
+            is_at_limit.then(|| core.largest_hole_below_limit())
+        })
+    }
+
     #[inline]
     pub(crate) fn state(&self) -> SegmentState {
         SegmentState::from_index(self.state.load(Ordering::SeqCst))

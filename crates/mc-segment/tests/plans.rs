@@ -44,3 +44,28 @@ fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
         "{weighed} weighed"
     );
 }
+
+#[test]
+fn no_move_makes_room_where_the_number_of_allocations_is_in_the_way() {
+    let pool = pool(Strategy::Random, 1);
+    let mut three = info(1, 1000);
+    three.options.max_allocations = Some(3);
+    pool.mount(Segment::remote(three)).unwrap();
+    let place = |_| pool.place_in(ID, 200, 1);
+    let mut buffers: Vec<PlacedBuffer> = (0..3).map(place).collect::<Result<_, _>>().unwrap();
+    let plan = |size: u64| {
+        let options = HoleOptions {
+            moved_bytes_max: u64::MAX,
+            ..HoleOptions::new(size)
+        };
+        let weigh = |blocks: &[mc_segment::Block]| vec![BlockCost::movable(); blocks.len()];
+        pool.plan_hole(ID, &options, &[], weigh)
+    };
+    assert_eq!(buffers[0].hole_below_limit(), Some(400));
+    assert!(pool.blocks(ID, None, 10).unwrap().is_at_limit);
+    assert!(plan(300).is_none());
+    drop(buffers.remove(1));
+    assert_eq!(buffers[0].hole_below_limit(), None);
+    assert!(!pool.blocks(ID, None, 10).unwrap().is_at_limit);
+    assert_eq!(plan(600).map(|plan| plan.moved_bytes), Some(200));
+}

@@ -234,7 +234,10 @@ impl Program {
                 self.begin(number, (size, request.parts), ends_in, put);
             }
             Err(error) => {
-                assert!(evicted.is_empty(), "{error} and {evicted:?}");
+                assert!(
+                    evicted.is_empty(),
+                    "{error} and {evicted:?} for {request:?}"
+                );
                 self.check_refusal(number, error);
             }
         }

@@ -369,6 +369,31 @@ fn nobody_leaves_for_a_hole_that_a_fit_of_bins_does_not_find() {
 }
 
 #[test]
+fn one_leaves_where_a_segment_may_have_no_more_and_has_room() {
+    for options in all_options() {
+        for (count, size, align) in [(10, 20, 1), (100, 5_000, 1), (100, 5_000, 64)] {
+            let mut few = info(1, 100_000);
+            few.options.max_allocations = Some(count);
+            let pool = pool(Strategy::default(), 1);
+            pool.mount(Segment::remote(few)).unwrap();
+            let store = ObjectStore::new(pool, options.clone()).unwrap();
+            let count = u64::from(count);
+            (0..count).for_each(|number| put(&store, number, 10));
+            let request = PutRequest {
+                align,
+                ..PutRequest::new(size)
+            };
+            let events = store.events(100);
+            for number in count..count + 5 {
+                put_as(&store, number, &request).unwrap();
+                let left = left(&events);
+                assert_eq!(left.len(), 1, "{left:?} left for {size}: {options:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn objects_leave_where_a_segment_may_have_no_more() {
     for options in all_options() {
         let mut ten = info(1, 100_000);

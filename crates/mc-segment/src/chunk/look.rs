@@ -27,6 +27,9 @@ pub struct BlockPage {
     /// The blocks, in address order and without gaps. May be empty where
     /// buffers were dropped since the page before.
     pub blocks: Vec<Block>,
+    /// Whether the registration has as many allocations as it may, so that no
+    /// hole serves a request before one is dropped.
+    pub is_at_limit: bool,
     /// Where the next page begins, unless this is the last one.
     pub next: Option<BlockCursor>,
 }

@@ -38,6 +38,7 @@ impl SegmentPool {
         Some(BlockPage {
             registration: chunk.base..chunk.end(),
             blocks,
+            is_at_limit: mounted.hole_below_limit(chunk).is_some(),
             next: next.or_else(next_chunk),
         })
     }

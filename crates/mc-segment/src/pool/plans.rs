@@ -63,6 +63,10 @@ impl SegmentPool {
             if !align.is_power_of_two() || !chunk.could_take(size, align) {
                 continue;
             }
+            // No move lowers the number of allocations.
+            if mounted.hole_below_limit(chunk).is_some() {
+                continue;
+            }
             let here = spares
                 .iter()
                 .filter(|spare| Arc::ptr_eq(spare.mounted(), &mounted));

@@ -58,6 +58,14 @@ impl Freed {
                     });
                 }
             }
+            let below_limit = buffer.hole_below_limit();
+            let sure_of_aligned = needed.saturating_add(demand.align - 1);
+            if room.is_none() && below_limit.is_some_and(|hole| hole >= sure_of_aligned) {
+                room = Some(Room {
+                    segment: id,
+                    addresses: registration.clone(),
+                });
+            }
             if room.is_none() && demand.extents_max > 1 && self.fits_in_pieces(buffer, demand) {
                 room = Some(Room {
                     segment: id,

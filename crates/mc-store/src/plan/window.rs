@@ -1,5 +1,7 @@
 //! The neighbors that are worth least together.
 
+use std::ops::Range;
+
 use mc_segment::{Block, SegmentId, cheapest_window};
 
 use super::{Demand, Found, whole};
@@ -23,13 +25,15 @@ impl<'a> WindowSearch<'a> {
     /// Looks for a window among blocks of a segment that touch. `worths` has
     /// the object of each block and what is lost with it, or nothing where
     /// nobody may leave; holes are not looked up. `needed` are the bytes of the
-    /// hole.
+    /// hole. At the limit of allocations a hole alone is not enough: somebody
+    /// has to leave.
     pub(crate) fn look(
         &mut self,
         segment: SegmentId,
         needed: u64,
         blocks: &[Block],
         worths: &[Option<(Object, f64)>],
+        is_at_limit: bool,
     ) {
         // The search counts in whole numbers, which lose no digits to one
         // another; they are shares of the largest worth.
@@ -45,12 +49,21 @@ impl<'a> WindowSearch<'a> {
         let Some(window) = window else {
             return;
         };
-        let leaving = || worths[window.blocks.clone()].iter().flatten();
-        let cost = leaving().map(|(_, worth)| worth).sum();
+        let mut range = window.blocks;
+        let leaving = |range: &Range<usize>| worths[range.clone()].iter().flatten();
+        if is_at_limit && leaving(&range).next().is_none() {
+            let all = (0..).zip(worths);
+            let may_leave = all.filter_map(|(place, one)| Some((place, one.as_ref()?.1)));
+            let Some((least, _)) = may_leave.min_by(|(_, a), (_, b)| a.total_cmp(b)) else {
+                return;
+            };
+            range = least..least + 1;
+        }
+        let cost = leaving(&range).map(|(_, worth)| worth).sum();
         if self.best.as_ref().is_some_and(|(least, _)| *least <= cost) {
             return;
         }
-        let mut victims: Vec<Object> = leaving().map(|(object, _)| object.clone()).collect();
+        let mut victims: Vec<Object> = leaving(&range).map(|(object, _)| object.clone()).collect();
         victims.sort_unstable_by_key(|object| object.id);
         victims.dedup_by_key(|object| object.id);
         // A hole without victims is one that came while the search went on.

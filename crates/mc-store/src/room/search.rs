@@ -77,7 +77,9 @@ impl Room<'_> {
                     continue;
                 };
                 left = left.saturating_sub(blocks.len());
-                search.look(id, needed, &blocks, &self.weigh(id, &blocks));
+                let is_at_limit = buffer.hole_below_limit().is_some();
+                let worths = self.weigh(id, &blocks);
+                search.look(id, needed, &blocks, &worths, is_at_limit);
                 // Only what has its own surroundings in the list was looked at.
                 seen.push((id, extent.address, extent.address + extent.size));
             }
@@ -104,7 +106,7 @@ impl Room<'_> {
                     });
                 }
                 if run.has_enough_new() || run.end() == Some(end) || page.next.is_none() {
-                    search.look(id, needed, &run.blocks, &run.worths);
+                    search.look(id, needed, &run.blocks, &run.worths, page.is_at_limit);
                     run.forget_before(needed.saturating_add(self.demand.align));
                 }
                 if left == 0 && search.has_found() {
