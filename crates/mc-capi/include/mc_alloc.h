@@ -1734,6 +1734,23 @@ enum mc_status mc_store_remove(struct mc_store store,
                                struct mc_key key,
                                uint32_t mode);
 
+// Removes several objects, as one of the `MC_REMOVE_` constants says, and writes to `results`, which has
+// room for `key_count`, what `mc_store_remove` would have returned for each. Objects that are freed together
+// cost less than one by one.
+//
+// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT`, `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`; nothing changed then, and `results` were not written.
+//
+// # Safety
+//
+// `key_count` keys begin at `keys`, as for `mc_store_exists`; room for as many statuses begins at `results`,
+// and nobody else uses it during the call.
+enum mc_status mc_store_remove_many(struct mc_store store,
+                                    const struct mc_key *keys,
+                                    size_t key_count,
+                                    uint32_t mode,
+                                    enum mc_status *results);
+
 // Keeps an object from leaving until it is unpinned.
 //
 // Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_STALE_HANDLE` or

@@ -166,6 +166,13 @@ namespace detail {
 
 inline mc_key key(std::string_view key) noexcept { return {key.data(), key.size()}; }
 
+inline std::vector<mc_key> all(const std::vector<std::string_view> &keys) {
+  std::vector<mc_key> passed;
+  passed.reserve(keys.size());
+  for (const auto each : keys) passed.push_back(key(each));
+  return passed;
+}
+
 inline std::string text(mc_key key) {
   return std::string(static_cast<const char *>(key.start), key.bytes);
 }
@@ -880,9 +887,7 @@ class [[nodiscard]] Store {
 
   /// Returns leases of the objects of the first keys, up to the first that is not stored.
   [[nodiscard]] Result<std::vector<Lease>> get_many(const std::vector<std::string_view> &keys) {
-    std::vector<mc_key> passed;
-    passed.reserve(keys.size());
-    for (const auto key : keys) passed.push_back(detail::key(key));
+    const auto passed = detail::all(keys);
     std::vector<mc_lease> found(keys.size());
     std::vector<Lease> leases;
     leases.reserve(keys.size());
@@ -914,6 +919,17 @@ class [[nodiscard]] Store {
   }
   [[nodiscard]] mc_status remove(std::string_view key, Removal removal = Removal::kIfIdle) noexcept {
     return mc_store_remove(handle(), detail::key(key), static_cast<std::uint32_t>(removal));
+  }
+  /// Removes several objects; returns what remove() would have returned for each.
+  [[nodiscard]] Result<std::vector<mc_status>> remove_many(
+      const std::vector<std::string_view> &keys, Removal removal = Removal::kIfIdle) {
+    const auto passed = detail::all(keys);
+    std::vector<mc_status> results(keys.size());
+    const mc_status status =
+        mc_store_remove_many(handle(), passed.data(), passed.size(),
+                             static_cast<std::uint32_t>(removal), results.data());
+    if (status != MC_STATUS_OK) return status;
+    return results;
   }
   [[nodiscard]] mc_status pin(std::string_view key) noexcept {
     return mc_store_pin(handle(), detail::key(key));

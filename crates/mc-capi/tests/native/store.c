@@ -482,6 +482,15 @@ static void nonsense_is_refused_and_changes_nothing(void) {
 
   CHECK(!mc_store_exists(stale, key) && !mc_store_exists(store, null_key));
   CHECK(mc_store_remove(stale, key, 0) == MC_STATUS_STALE_HANDLE);
+  const mc_key keys[] = {key, null_key};
+  mc_status removed[] = {MC_STATUS_BUSY, MC_STATUS_BUSY};
+  CHECK(mc_store_remove_many(stale, keys, 1, 0, removed) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_remove_many(store, keys, 1, 3, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, keys, 2, 0, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, keys, 1, 0, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, NULL, 1, 0, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, NULL, 0, 0, NULL) == MC_STATUS_OK);
+  CHECK(removed[0] == MC_STATUS_BUSY && mc_store_exists(store, key));
   CHECK(mc_store_pin(store, null_key) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_unpin(stale, key) == MC_STATUS_STALE_HANDLE);
   CHECK(mc_store_tenant(store, NULL, 0, 0) == MC_STATUS_INVALID_ARGUMENT);

@@ -210,6 +210,11 @@ void the_oldest_leave_and_leased_and_pinned_objects_stay() {
   CHECK((left == std::vector<std::string>{"c", "d"}) && events->poll().empty());
   CHECK(events->missed() == 0);
 
+  const std::vector<mc_status> each = {MC_STATUS_LEASED, MC_STATUS_PINNED, MC_STATUS_NOT_STORED,
+                                       MC_STATUS_OK, MC_STATUS_NOT_STORED};
+  CHECK(*store.remove_many({"a", "b", "c", "f", "f"}) == each && !store.exists("f"));
+  CHECK(store.remove_many({})->empty());
+
   // What is detached is gone for all but the lease.
   CHECK(store.remove("a", mc::Removal::kDetach) == MC_STATUS_OK && !store.exists("a"));
   CHECK(*lease->read() == page && store.stats().on_demand.objects == 2);
