@@ -280,7 +280,7 @@ typedef enum mc_status {
   MC_STATUS_NOT_MOUNTED = 26,
   // The segment is in a state, or of an epoch, that does not allow it. Nothing changed.
   MC_STATUS_WRONG_STATE = 27,
-  // Somebody uses the segment, its bytes or the directory. It may be tried again.
+  // Somebody uses the object, the segment, its bytes or the directory. It may be tried again.
   MC_STATUS_BUSY = 28,
   // The caller's function that copies bytes has failed.
   MC_STATUS_COPY_FAILED = 29,
@@ -709,9 +709,9 @@ typedef void (*mc_key_visitor)(void *context, struct mc_key key);
 // A function that is told texts, one with each call. They are valid during the call. It must not throw.
 typedef void (*mc_text_visitor)(void *context, const char *text);
 
-// A function that is told the objects that an unmount cost a replica, one with each call: how many
-// replicas can be read, 0 for an object that is lost, and how many were asked for, 0 where that is not
-// known any more. It must not throw.
+// A function that is told objects with fewer replicas than their puts asked for, one with each call: how
+// many can be read, 0 for an object that an unmount has lost, and how many were asked for, 0 where that is
+// not known any more. It is called without a lock, and may use the library. It must not throw.
 typedef void (*mc_replica_visitor)(void *context,
                                    struct mc_key key,
                                    uint32_t readable,
@@ -768,6 +768,14 @@ typedef struct mc_shrink_report {
   // Bytes of the pages that the system has back.
   uint64_t released_bytes;
 } mc_shrink_report;
+
+// Names a thread that compacts a store. A value with `id` 0 names none.
+//
+// Copies name the same thread; `mc_idle_compactor_stop` makes all of them stale.
+typedef struct mc_idle_compactor {
+  // A number that names nothing else in this process, ever.
+  uint64_t id;
+} mc_idle_compactor;
 
 // What an object needs, for as long as it lives.
 //
@@ -842,6 +850,24 @@ typedef struct mc_put_report {
 // It is called by the thread that passed it, without a lock, and may use the library. It must not
 // throw.
 typedef void (*mc_descriptor_visitor)(void *context, const struct mc_descriptor *descriptor);
+
+// A put that is neither committed nor given back.
+typedef struct mc_in_flight_report {
+  // Its key.
+  struct mc_key key;
+  // The time since the put.
+  double age_seconds;
+  // The time until its deadline; 0 if that has passed.
+  double left_seconds;
+  // Where its replicas are, one descriptor for each with all of its parts.
+  const struct mc_descriptor *replicas;
+  // How many there are; 0 at a moment when they are written here, or are still looked for.
+  size_t replica_count;
+} mc_in_flight_report;
+
+// A function that is told puts, one with each call. What `put` points to is valid during the call. It is
+// called without a lock, and may use the library. It must not throw.
+typedef void (*mc_in_flight_visitor)(void *context, const struct mc_in_flight_report *put);
 
 // Names space without a key. A value with `id` 0 names none.
 //
@@ -1708,6 +1734,23 @@ enum mc_status mc_store_remove(struct mc_store store,
                                struct mc_key key,
                                uint32_t mode);
 
+// Removes several objects, as one of the `MC_REMOVE_` constants says, and writes to `results`, which has
+// room for `key_count`, what `mc_store_remove` would have returned for each. Objects that are freed together
+// cost less than one by one.
+//
+// Any thread may call this. Fails with `MC_STATUS_INVALID_ARGUMENT`, `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`; nothing changed then, and `results` were not written.
+//
+// # Safety
+//
+// `key_count` keys begin at `keys`, as for `mc_store_exists`; room for as many statuses begins at `results`,
+// and nobody else uses it during the call.
+enum mc_status mc_store_remove_many(struct mc_store store,
+                                    const struct mc_key *keys,
+                                    size_t key_count,
+                                    uint32_t mode,
+                                    enum mc_status *results);
+
 // Keeps an object from leaving until it is unpinned.
 //
 // Any thread may call this. Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_STALE_HANDLE` or
@@ -1743,6 +1786,51 @@ enum mc_status mc_store_end_lease(struct mc_store store, struct mc_key key);
 //
 // `visit` may be called with `context`.
 enum mc_status mc_store_keys(struct mc_store store, mc_key_visitor visit, void *context);
+
+// Adds a replica to an object, where the options of its put allow and no segment of the same name has one;
+// others leave for it as for a put. It may get more than were asked for. That is no use of the object.
+//
+// `copy` copies the bytes; null copies within memory of this process. No lock is held meanwhile. Takes the
+// time of a put and of the copy. Any thread may call this.
+//
+// Fails with `MC_STATUS_NOT_STORED`, `MC_STATUS_BUSY` if the object is leased, or was moved or removed
+// meanwhile, `MC_STATUS_NO_SPACE` if all that may leave would not make room, `MC_STATUS_TOO_LARGE` if no
+// segment of another name could ever take it, `MC_STATUS_QUOTA_EXCEEDED`, `MC_STATUS_COPY_FAILED` if
+// `copy` does, `MC_STATUS_UNREADABLE` without one for memory of another host, `MC_STATUS_JOURNAL`, and with
+// `MC_STATUS_INVALID_ARGUMENT`, `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; the object is as it
+// was then. `mc_error_figures` has the numbers.
+//
+// # Safety
+//
+// As `mc_store_exists`; unless it is null, `copy` may be called with `copy_context`.
+enum mc_status mc_store_add_replica(struct mc_store store,
+                                    struct mc_key key,
+                                    mc_copy_callback copy,
+                                    void *copy_context);
+
+// Tells `visit` the objects that have fewer readable replicas than their puts asked for, but at least one,
+// in no order, in time linear in the objects of the store.
+//
+// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+//
+// # Safety
+//
+// `visit` may be called with `context`.
+enum mc_status mc_store_under_replicated(struct mc_store store,
+                                         mc_replica_visitor visit,
+                                         void *context);
+
+// Drops the objects none of whose segments is readable any more, and tells `visit`, unless that is null,
+// their keys. A get drops the one that it meets; this drops all, in time linear in the objects of the store.
+//
+// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+//
+// # Safety
+//
+// Unless it is null, `visit` may be called with `context`.
+enum mc_status mc_store_drop_unreadable(struct mc_store store,
+                                        mc_key_visitor visit,
+                                        void *context);
 
 // Adds a segment and opens it to placement; one of the constants `MC_MOUNTED`, `MC_ALREADY_MOUNTED` and
 // `MC_REPLACED` is written to `mounting`, unless that is null.
@@ -1858,6 +1946,30 @@ enum mc_status mc_store_shrink(struct mc_store store,
 // Any thread may call this. Fails as `mc_store_shrink`.
 enum mc_status mc_store_grow(struct mc_store store, struct mc_segment_id id, uint64_t size);
 
+// Starts a thread that makes larger holes ahead of need, as `mc_store_compact` does, and copies
+// `bytes_per_second` at most.
+//
+// It works while nothing is put or removed, a twentieth of a second after the last change at the earliest,
+// and makes one move at a time; objects larger than what it may copy in a second stay where they are. With
+// nothing to do, it looks at a few counts 20 times a second. What is in memory of another host moves by
+// `copy` of the options of the store, or stays.
+//
+// The caller owns the thread and ends it with `mc_idle_compactor_stop`; until then the objects of the store
+// stay in memory, and its directory stays open, also when the store has been destroyed. Any thread may call
+// this. Fails with `MC_STATUS_SYSTEM` if there is no thread to be had, and with `MC_STATUS_STALE_HANDLE` or
+// `MC_STATUS_OTHER_PROCESS`.
+enum mc_status mc_store_compact_when_idle(struct mc_store store,
+                                          uint64_t bytes_per_second,
+                                          struct mc_idle_compactor *out);
+
+// Ends a thread that compacts, after the move that it is about to make, and waits for that. The handle is
+// stale from then on.
+//
+// Any thread may call this, but for a function that the compacting thread calls: that would wait for
+// itself. Fails with `MC_STATUS_STALE_HANDLE`, and with `MC_STATUS_OTHER_PROCESS` in a child, which has no
+// such thread.
+enum mc_status mc_idle_compactor_stop(struct mc_idle_compactor compactor);
+
 // Returns the defaults for one copy of `size` bytes in one piece anywhere.
 //
 // Any thread may call this.
@@ -1936,6 +2048,19 @@ enum mc_status mc_put_commit(struct mc_put put);
 // Any thread may call this; it waits for writes in progress. Fails with `MC_STATUS_STALE_HANDLE` or
 // `MC_STATUS_OTHER_PROCESS`.
 enum mc_status mc_put_abort(struct mc_put put);
+
+// Tells `visit` the puts, also those of a prompt, that are neither committed nor given back, the one whose
+// deadline comes first before others: writers that are late, or lost. Puts whose deadline has passed end
+// first. The age shows how long a writer takes; at most time `n log n` in the puts.
+//
+// Any thread may call this. Fails with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`.
+//
+// # Safety
+//
+// `visit` may be called with `context`.
+enum mc_status mc_store_in_flight(struct mc_store store,
+                                  mc_in_flight_visitor visit,
+                                  void *context);
 
 // Finds space for replicas in the segments of a store, without a key: it is neither found nor evicted nor
 // moved, and nobody leaves for it.

@@ -91,13 +91,39 @@ struct Descriptor {
   std::vector<Extent> extents;
 };
 
-/// An object that an unmount cost a replica.
-struct Unmounted {
+/// An object with fewer replicas than its put asked for.
+struct UnderReplicated {
   std::string key;
-  /// Replicas that can be read; 0 for an object that is lost.
+  /// Replicas that can be read; 0 for an object that an unmount has lost.
   std::uint32_t readable = 0;
   /// Replicas that were asked for; 0 for an object that is lost.
   std::uint32_t wanted = 0;
+};
+
+/// A put that is neither committed nor given back.
+struct InFlight {
+  std::string key;
+  /// The time since the put.
+  double age_seconds = 0;
+  /// The time until its deadline.
+  double left_seconds = 0;
+  /// Where its replicas are, one for each; empty at a moment when they are written here.
+  std::vector<Descriptor> replicas;
+};
+
+/// What a tenant has, and what became of it.
+struct Tenant {
+  std::string name;
+  /// Bytes that it is sure of.
+  std::uint64_t guaranteed_bytes = 0;
+  /// The most bytes that it may have, or MC_NO_LIMIT.
+  std::uint64_t most_bytes = 0;
+  /// Bytes that it has, of objects and puts.
+  std::uint64_t used_bytes = 0;
+  mc_amount stored{};
+  mc_amount evicted{};
+  /// Its puts that were refused because of its limit.
+  std::uint64_t refused = 0;
 };
 
 /// What moving the objects of a segment did.
@@ -140,6 +166,13 @@ namespace detail {
 
 inline mc_key key(std::string_view key) noexcept { return {key.data(), key.size()}; }
 
+inline std::vector<mc_key> all(const std::vector<std::string_view> &keys) {
+  std::vector<mc_key> passed;
+  passed.reserve(keys.size());
+  for (const auto each : keys) passed.push_back(key(each));
+  return passed;
+}
+
 inline std::string text(mc_key key) {
   return std::string(static_cast<const char *>(key.start), key.bytes);
 }
@@ -148,20 +181,24 @@ inline const char *text_or_null(const std::string &text) noexcept {
   return text.empty() ? nullptr : text.c_str();
 }
 
+inline Descriptor descriptor(const mc_descriptor &told) {
+  Descriptor descriptor;
+  descriptor.segment = told.segment;
+  descriptor.epoch = told.epoch;
+  descriptor.address = told.address;
+  descriptor.size = told.size;
+  descriptor.protocol = told.protocol;
+  descriptor.endpoint = told.endpoint;
+  for (std::size_t at = 0; at < told.extent_count; ++at) {
+    descriptor.extents.push_back({told.extents[at].address, told.extents[at].size});
+  }
+  return descriptor;
+}
+
 /// Visitors of C that collect what they are told. They do not throw: a heap that is exhausted ends the
 /// program, as no exception may pass the library.
 inline void collect_descriptor(void *context, const mc_descriptor *told) noexcept {
-  Descriptor descriptor;
-  descriptor.segment = told->segment;
-  descriptor.epoch = told->epoch;
-  descriptor.address = told->address;
-  descriptor.size = told->size;
-  descriptor.protocol = told->protocol;
-  descriptor.endpoint = told->endpoint;
-  for (std::size_t at = 0; at < told->extent_count; ++at) {
-    descriptor.extents.push_back({told->extents[at].address, told->extents[at].size});
-  }
-  static_cast<std::vector<Descriptor> *>(context)->push_back(std::move(descriptor));
+  static_cast<std::vector<Descriptor> *>(context)->push_back(descriptor(*told));
 }
 
 inline void collect_key(void *context, mc_key key) noexcept {
@@ -172,9 +209,23 @@ inline void collect_text(void *context, const char *text) noexcept {
   static_cast<std::vector<std::string> *>(context)->push_back(text);
 }
 
-inline void collect_unmounted(void *context, mc_key key, std::uint32_t readable,
-                              std::uint32_t wanted) noexcept {
-  static_cast<std::vector<Unmounted> *>(context)->push_back({text(key), readable, wanted});
+inline void collect_replicas(void *context, mc_key key, std::uint32_t readable,
+                             std::uint32_t wanted) noexcept {
+  static_cast<std::vector<UnderReplicated> *>(context)->push_back({text(key), readable, wanted});
+}
+
+inline void collect_in_flight(void *context, const mc_in_flight_report *told) noexcept {
+  InFlight put{text(told->key), told->age_seconds, told->left_seconds, {}};
+  for (std::size_t at = 0; at < told->replica_count; ++at) {
+    put.replicas.push_back(descriptor(told->replicas[at]));
+  }
+  static_cast<std::vector<InFlight> *>(context)->push_back(std::move(put));
+}
+
+inline void collect_tenant(void *context, const mc_tenant_report *told) noexcept {
+  static_cast<std::vector<Tenant> *>(context)->push_back(
+      {told->name, told->guaranteed_bytes, told->most_bytes, told->used_bytes, told->stored,
+       told->evicted, told->refused});
 }
 
 inline void collect_event(void *context, const mc_event *told) noexcept {
@@ -296,6 +347,10 @@ struct SegmentOptions {
   Fit fit = Fit::kAdaptive;
   /// 0 for no limit.
   std::uint32_t max_allocations = 0;
+  /// The most bytes that a device registers at once, which no object straddles; 0 for no limit.
+  std::uint64_t registration_bytes_max = 0;
+  /// Registrations are cut at multiples of this power of two.
+  std::uint64_t registration_align = 1;
 
   /// Returns a segment of another host's memory.
   [[nodiscard]] static SegmentOptions remote(SegmentId id, std::uint64_t base, std::uint64_t size) {
@@ -328,6 +383,8 @@ struct SegmentOptions {
     options.fit = static_cast<std::uint32_t>(fit);
     options.probes = fit == Fit::kGood ? 4 : 0;
     options.max_allocations = max_allocations;
+    options.registration_bytes_max = registration_bytes_max;
+    options.registration_align = registration_align;
     return options;
   }
 };
@@ -604,6 +661,23 @@ class [[nodiscard]] Events {
   std::uint64_t missed_ = 0;
 };
 
+/// A thread that compacts a store while nothing is put or removed. It ends when this is destroyed, after the
+/// move that it is about to make; until then it keeps the objects and the directory of its store.
+class [[nodiscard]] IdleCompactor {
+ public:
+  /// Ends the thread, and waits for that.
+  void stop() noexcept { compactor_ = {}; }
+
+  mc_idle_compactor native_handle() const noexcept { return compactor_.get(); }
+
+ private:
+  friend class Store;
+
+  explicit IdleCompactor(mc_idle_compactor compactor) noexcept : compactor_(compactor) {}
+
+  detail::Owned<mc_idle_compactor, mc_idle_compactor_stop> compactor_;
+};
+
 /// Which part of an object in use is removed.
 enum class Removal : std::uint32_t {
   /// Nothing.
@@ -653,9 +727,9 @@ class [[nodiscard]] Store {
   }
 
   /// Unmounts a segment; returns the objects that lost a replica.
-  [[nodiscard]] Result<std::vector<Unmounted>> unmount(SegmentId id) {
-    std::vector<Unmounted> unmounted;
-    const mc_status status = mc_store_unmount(handle(), id, detail::collect_unmounted, &unmounted);
+  [[nodiscard]] Result<std::vector<UnderReplicated>> unmount(SegmentId id) {
+    std::vector<UnderReplicated> unmounted;
+    const mc_status status = mc_store_unmount(handle(), id, detail::collect_replicas, &unmounted);
     if (status != MC_STATUS_OK) return status;
     return unmounted;
   }
@@ -690,12 +764,41 @@ class [[nodiscard]] Store {
     return moved;
   }
 
+  /// Adds a replica to an object in a segment of another name, copied in this process or by `copy`;
+  /// MC_STATUS_BUSY while the object is leased.
+  [[nodiscard]] mc_status add_replica(std::string_view key, mc_copy_callback copy = nullptr,
+                                      void *copy_context = nullptr) noexcept {
+    return mc_store_add_replica(handle(), detail::key(key), copy, copy_context);
+  }
+
+  /// Returns the objects that can be read and have fewer replicas than were asked for.
+  std::vector<UnderReplicated> under_replicated() const {
+    std::vector<UnderReplicated> objects;
+    static_cast<void>(mc_store_under_replicated(handle(), detail::collect_replicas, &objects));
+    return objects;
+  }
+
+  /// Drops the objects none of whose segments is readable any more; returns their keys.
+  std::vector<std::string> drop_unreadable() {
+    std::vector<std::string> keys;
+    static_cast<void>(mc_store_drop_unreadable(handle(), detail::collect_key, &keys));
+    return keys;
+  }
+
   /// Makes larger holes by moving at most so many bytes; returns the bytes that were copied.
   [[nodiscard]] Result<std::uint64_t> compact(std::uint64_t budget_bytes) noexcept {
     std::uint64_t copied = 0;
     const mc_status status = mc_store_compact(handle(), budget_bytes, &copied);
     if (status != MC_STATUS_OK) return status;
     return copied;
+  }
+
+  /// Starts a thread that makes larger holes while the store is idle, and copies so many bytes at most.
+  [[nodiscard]] Result<IdleCompactor> compact_when_idle(std::uint64_t bytes_per_second) noexcept {
+    mc_idle_compactor compactor{};
+    const mc_status status = mc_store_compact_when_idle(handle(), bytes_per_second, &compactor);
+    if (status != MC_STATUS_OK) return status;
+    return IdleCompactor(compactor);
   }
 
   /// Leaves a segment `size` bytes.
@@ -723,6 +826,13 @@ class [[nodiscard]] Store {
     PutOptions options;
     options.size = size;
     return put(key, options);
+  }
+
+  /// Returns the puts that are neither committed nor given back, the one that ends first before others.
+  std::vector<InFlight> in_flight() const {
+    std::vector<InFlight> puts;
+    static_cast<void>(mc_store_in_flight(handle(), detail::collect_in_flight, &puts));
+    return puts;
   }
 
   /// Finds space without a key; nobody leaves for it.
@@ -777,9 +887,7 @@ class [[nodiscard]] Store {
 
   /// Returns leases of the objects of the first keys, up to the first that is not stored.
   [[nodiscard]] Result<std::vector<Lease>> get_many(const std::vector<std::string_view> &keys) {
-    std::vector<mc_key> passed;
-    passed.reserve(keys.size());
-    for (const auto key : keys) passed.push_back(detail::key(key));
+    const auto passed = detail::all(keys);
     std::vector<mc_lease> found(keys.size());
     std::vector<Lease> leases;
     leases.reserve(keys.size());
@@ -812,6 +920,17 @@ class [[nodiscard]] Store {
   [[nodiscard]] mc_status remove(std::string_view key, Removal removal = Removal::kIfIdle) noexcept {
     return mc_store_remove(handle(), detail::key(key), static_cast<std::uint32_t>(removal));
   }
+  /// Removes several objects; returns what remove() would have returned for each.
+  [[nodiscard]] Result<std::vector<mc_status>> remove_many(
+      const std::vector<std::string_view> &keys, Removal removal = Removal::kIfIdle) {
+    const auto passed = detail::all(keys);
+    std::vector<mc_status> results(keys.size());
+    const mc_status status =
+        mc_store_remove_many(handle(), passed.data(), passed.size(),
+                             static_cast<std::uint32_t>(removal), results.data());
+    if (status != MC_STATUS_OK) return status;
+    return results;
+  }
   [[nodiscard]] mc_status pin(std::string_view key) noexcept {
     return mc_store_pin(handle(), detail::key(key));
   }
@@ -827,6 +946,13 @@ class [[nodiscard]] Store {
   [[nodiscard]] mc_status tenant(const std::string &name, std::uint64_t guaranteed_bytes,
                                  std::uint64_t bytes_max = MC_NO_LIMIT) noexcept {
     return mc_store_tenant(handle(), name.c_str(), guaranteed_bytes, bytes_max);
+  }
+
+  /// Returns the tenants that were named so far, in the order of their names.
+  std::vector<Tenant> tenants() const {
+    std::vector<Tenant> tenants;
+    static_cast<void>(mc_store_tenants(handle(), detail::collect_tenant, &tenants));
+    return tenants;
   }
 
   /// Returns the keys of all objects, in no order.

@@ -84,6 +84,11 @@ impl Told {
         }
     }
 
+    /// Returns the descriptor; what it points to is valid for as long as this is there.
+    pub(crate) fn description(&self) -> Description {
+        self.description
+    }
+
     /// Returns the descriptor for as long as this is there.
     pub(crate) fn as_ptr(&self) -> *const Description {
         ptr::from_ref(&self.description)

@@ -24,4 +24,6 @@ pub(crate) enum Kind {
     Events = 9,
     /// Space without a key.
     Placement = 10,
+    /// A thread that compacts a store.
+    IdleCompactor = 11,
 }

@@ -87,11 +87,14 @@ mod store;
 mod store_chain;
 mod store_events;
 mod store_fault;
+mod store_idle;
+mod store_in_flight;
 mod store_keys;
 mod store_lease;
 mod store_options;
 mod store_place;
 mod store_put;
+mod store_replicas;
 mod store_segments;
 mod store_stats;
 mod version;
@@ -100,6 +103,6 @@ pub use self::{
     arena::*, arena_options::*, buffers::*, call::*, descriptor::*, figures::*, key::*, log::*,
     offset::*, offset_options::*, offset_report::*, offset_restore::*, owned::*, pool::*,
     segment_options::*, slots::*, status::*, store::*, store_chain::*, store_events::*,
-    store_keys::*, store_lease::*, store_options::*, store_place::*, store_put::*,
-    store_segments::*, store_stats::*, version::*,
+    store_idle::*, store_in_flight::*, store_keys::*, store_lease::*, store_options::*,
+    store_place::*, store_put::*, store_replicas::*, store_segments::*, store_stats::*, version::*,
 };

@@ -70,7 +70,7 @@ pub enum Status {
     NotMounted = 26,
     /// The segment is in a state, or of an epoch, that does not allow it. Nothing changed.
     WrongState = 27,
-    /// Somebody uses the segment, its bytes or the directory. It may be tried again.
+    /// Somebody uses the object, the segment, its bytes or the directory. It may be tried again.
     Busy = 28,
     /// The caller's function that copies bytes has failed.
     CopyFailed = 29,

@@ -1,11 +1,13 @@
 //! What calls of a store can fail of, and the status of each.
 
+use std::io;
+
 use mc_arena::ClaimError;
 use mc_offset::OptionsError;
 use mc_segment::{BytesError, MountError, PlacementError, SegmentResizeError, TransitionError};
 use mc_store::{
-    CommitError, PutError, ReadError, RemoveError, ShrinkError, StoreOpenError, StoreOptionsError,
-    TenantError, WriteError,
+    AddReplicaError, CommitError, CopyFailed, PutError, ReadError, RemoveError, ShrinkError,
+    StoreOpenError, StoreOptionsError, TenantError, WriteError,
     journal::{JournalError, OpenError},
 };
 
@@ -16,8 +18,12 @@ use crate::{figures::Figures, status::Status};
 pub(crate) enum StoreFault {
     #[error("the function that copies bytes has failed")]
     CopyFailed,
+    #[error("the system gives no thread")]
+    Thread(#[source] io::Error),
     #[error(transparent)]
     Put(#[from] PutError),
+    #[error(transparent)]
+    AddReplica(#[from] AddReplicaError),
     #[error(transparent)]
     Place(#[from] PlacementError),
     #[error(transparent)]
@@ -53,7 +59,9 @@ impl StoreFault {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::CopyFailed => Status::CopyFailed,
+            Self::Thread(_) => Status::System,
             Self::Put(error) => put(error),
+            Self::AddReplica(error) => add_replica(error),
             Self::Place(error) => placement(error),
             Self::Commit(error) => commit(*error),
             Self::Write(WriteError::Expired) => Status::Expired,
@@ -75,21 +83,19 @@ impl StoreFault {
 
     /// Returns the numbers of a refusal.
     pub(crate) fn figures(&self) -> Figures {
-        match *self {
-            Self::Place(error)
-            | Self::Put(PutError::Place(error) | PutError::NoRoom { place: error, .. }) => {
-                placement_figures(error)
+        match self {
+            Self::Place(error) => placement_figures(*error),
+            Self::Put(error) | Self::AddReplica(AddReplicaError::NoRoom(error)) => {
+                put_figures(error)
             }
-            Self::Put(PutError::QuotaExceeded {
-                asked, used, most, ..
-            }) => Figures {
-                asked,
-                used,
-                most,
-                ..Figures::default()
-            },
             _ => Figures::default(),
         }
+    }
+}
+
+impl From<CopyFailed> for StoreFault {
+    fn from(_: CopyFailed) -> Self {
+        Self::CopyFailed
     }
 }
 
@@ -104,6 +110,31 @@ fn put(error: &PutError) -> Status {
         PutError::Place(error) | PutError::NoRoom { place: error, .. } => placement(error),
         PutError::QuotaExceeded { .. } => Status::QuotaExceeded,
         PutError::Journal => Status::Journal,
+        _ => Status::Internal,
+    }
+}
+
+fn put_figures(error: &PutError) -> Figures {
+    match *error {
+        PutError::Place(error) | PutError::NoRoom { place: error, .. } => placement_figures(error),
+        PutError::QuotaExceeded {
+            asked, used, most, ..
+        } => Figures {
+            asked,
+            used,
+            most,
+            ..Figures::default()
+        },
+        _ => Figures::default(),
+    }
+}
+
+fn add_replica(error: &AddReplicaError) -> Status {
+    match error {
+        AddReplicaError::NotStored => Status::NotStored,
+        AddReplicaError::Changed => Status::Busy,
+        AddReplicaError::Journal => Status::Journal,
+        AddReplicaError::NoRoom(error) => put(error),
         _ => Status::Internal,
     }
 }

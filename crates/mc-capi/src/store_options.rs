@@ -87,6 +87,10 @@ pub type CopyCallback = Option<
     ) -> bool,
 >;
 
+/// A `CopyCallback` that is there.
+type CopyFunction =
+    unsafe extern "C" fn(*mut c_void, *const Description, *const Description, u64, u64) -> bool;
+
 /// A function that tells the time in nanoseconds since some fixed moment, as where a test turns the
 /// clock by hand. Steps back count for nothing. It must not throw.
 pub type ClockCallback = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
@@ -316,8 +320,7 @@ unsafe impl Sync for Context {}
 /// Copies by a function of the caller.
 #[derive(Debug)]
 struct ForeignCopier {
-    copy:
-        unsafe extern "C" fn(*mut c_void, *const Description, *const Description, u64, u64) -> bool,
+    copy: CopyFunction,
     context: Context,
 }
 
@@ -329,13 +332,29 @@ impl Copier for ForeignCopier {
         offset: u64,
         len: u64,
     ) -> Result<(), CopyFailed> {
-        let [from, to] = [from, &*to].map(|buffer| Told::new(&buffer.descriptor()));
-        // SAFETY: (1) any thread may call the function with this context: the clause of whoever made the
-        // options; (2) both descriptors live through the call.
-        let is_done =
-            unsafe { (self.copy)(self.context.get(), from.as_ptr(), to.as_ptr(), offset, len) };
-        if is_done { Ok(()) } else { Err(CopyFailed) }
+        // SAFETY: any thread may call the function with this context: the clause of whoever made the
+        // options.
+        unsafe { copy_by(self.copy, self.context.get(), from, to, offset, len) }
     }
+}
+
+/// Copies bytes of a replica by a function of the caller.
+///
+/// # Safety
+///
+/// `copy` may be called with `context`.
+pub(crate) unsafe fn copy_by(
+    copy: CopyFunction,
+    context: *mut c_void,
+    from: &PlacedBuffer,
+    to: &PlacedBuffer,
+    offset: u64,
+    bytes: u64,
+) -> Result<(), CopyFailed> {
+    let [from, to] = [from, to].map(|buffer| Told::new(&buffer.descriptor()));
+    // SAFETY: (1) the caller's clause; (2) both descriptors live through the call.
+    let is_done = unsafe { copy(context, from.as_ptr(), to.as_ptr(), offset, bytes) };
+    if is_done { Ok(()) } else { Err(CopyFailed) }
 }
 
 #[cfg(test)]

@@ -11,19 +11,18 @@ use std::{
 };
 
 use mc_segment::{Mounting, PlacedBuffer, SegmentPool, SegmentState, TransitionError};
-use mc_store::copy_bytes;
 
 use crate::{
     call::run,
-    descriptor::{Told, c_text},
+    descriptor::c_text,
     fault::Fault,
     key::{Key, KeyVisitor, tell_keys},
     raw::required,
     segment_options::{SegmentNumber, SegmentTerms},
     status::Status,
     store::StoreHandle,
-    store_fault::StoreFault,
     store_options::CopyCallback,
+    store_replicas::{ReplicaVisitor, copy_replica, tell_under_replicated},
 };
 
 /// The segment is readable and open to placement.
@@ -76,12 +75,6 @@ pub struct SegmentReport {
 /// call. It is called without a lock, and may use the library. It must not throw.
 pub type SegmentVisitor =
     Option<unsafe extern "C" fn(context: *mut c_void, segment: *const SegmentReport)>;
-
-/// A function that is told the objects that an unmount cost a replica, one with each call: how many
-/// replicas can be read, 0 for an object that is lost, and how many were asked for, 0 where that is not
-/// known any more. It must not throw.
-pub type ReplicaVisitor =
-    Option<unsafe extern "C" fn(context: *mut c_void, key: Key, readable: u32, wanted: u32)>;
 
 /// What moving the objects of a segment did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,11 +167,8 @@ pub unsafe extern "C" fn mc_store_unmount(
             // SAFETY: the caller's clause.
             unsafe { visit(context, Key::of(key), 0, 0) };
         }
-        for survivor in &unmounted.survivors {
-            let key = Key::of(&survivor.key);
-            // SAFETY: the caller's clause.
-            unsafe { visit(context, key, survivor.readable, survivor.wanted) };
-        }
+        // SAFETY: the caller's clause.
+        unsafe { tell_under_replicated(&unmounted.survivors, Some(visit), context) };
         Ok(())
     })
 }
@@ -280,19 +270,9 @@ pub unsafe extern "C" fn mc_store_move_out(
     out: Option<&mut MaybeUninit<MoveReport>>,
 ) -> Status {
     run(|| {
-        let copy = |from: &PlacedBuffer, to: &mut PlacedBuffer| -> Result<(), StoreFault> {
-            let Some(copy) = copy else {
-                return Ok(copy_bytes(from, to)?);
-            };
-            let bytes = from.size();
-            let [from, to] = [from, &*to].map(|buffer| Told::new(&buffer.descriptor()));
-            // SAFETY: (1) the caller's clause; (2) both descriptors live through the call.
-            let is_done = unsafe { copy(copy_context, from.as_ptr(), to.as_ptr(), 0, bytes) };
-            if is_done {
-                Ok(())
-            } else {
-                Err(StoreFault::CopyFailed)
-            }
+        let copy = |from: &PlacedBuffer, to: &mut PlacedBuffer| {
+            // SAFETY: the caller's clause.
+            unsafe { copy_replica(copy, copy_context, from, to) }
         };
         let moved = store.with(|store| Ok(store.move_out(id.id(), copy)?))?;
         if let Some(out) = out {

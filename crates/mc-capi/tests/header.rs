@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The files that export something, in the order of the header.
-const SOURCES: [&str; 28] = [
+const SOURCES: [&str; 31] = [
     "version.rs",
     "status.rs",
     "figures.rs",
@@ -31,8 +31,11 @@ const SOURCES: [&str; 28] = [
     "store_options.rs",
     "store.rs",
     "store_keys.rs",
+    "store_replicas.rs",
     "store_segments.rs",
+    "store_idle.rs",
     "store_put.rs",
+    "store_in_flight.rs",
     "store_place.rs",
     "store_chain.rs",
     "store_lease.rs",

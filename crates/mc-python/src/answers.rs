@@ -1,7 +1,7 @@
 //! What calls of a store return, as the dicts that `mc_alloc/_types.py` describes.
 
 use mc_segment::BufferDescriptor;
-use mc_store::{Moved, Shrunk, Unmounted};
+use mc_store::{Moved, Shrunk, UnderReplicated, Unmounted};
 use pyo3::{
     intern,
     prelude::*,
@@ -40,18 +40,26 @@ pub(crate) fn unmounted<'py>(
     py: Python<'py>,
     unmounted: &Unmounted,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let survivors = PyList::empty(py);
-    for survivor in &unmounted.survivors {
-        let dict = PyDict::new(py);
-        dict.set_item("key", PyBytes::new(py, &survivor.key))?;
-        dict.set_item("readable", survivor.readable)?;
-        dict.set_item("wanted", survivor.wanted)?;
-        survivors.append(dict)?;
-    }
     let dict = PyDict::new(py);
     dict.set_item("lost", keys(py, &unmounted.lost)?)?;
-    dict.set_item("survivors", survivors)?;
+    dict.set_item("survivors", under_replicated(py, &unmounted.survivors)?)?;
     Ok(dict)
+}
+
+/// Returns the objects that have fewer replicas than were asked for.
+pub(crate) fn under_replicated<'py>(
+    py: Python<'py>,
+    objects: &[UnderReplicated],
+) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for object in objects {
+        let dict = PyDict::new(py);
+        dict.set_item("key", PyBytes::new(py, &object.key))?;
+        dict.set_item("readable", object.readable)?;
+        dict.set_item("wanted", object.wanted)?;
+        list.append(dict)?;
+    }
+    Ok(list)
 }
 
 /// Returns what moving the objects of a segment did.

@@ -7,7 +7,9 @@ use std::error::Error as StdError;
 use mc_arena::{ClaimError, OtherProcess as OtherProcessError, PoolError, Process};
 use mc_offset::{AllocError, PlaceError, Report};
 use mc_segment::{BytesError, MountError, PlacementError, SegmentPool};
-use mc_store::{CommitError, PutError, ReadError, RemoveError, TenantError, WriteError};
+use mc_store::{
+    AddReplicaError, CommitError, PutError, ReadError, RemoveError, TenantError, WriteError,
+};
 use pyo3::{PyErr, PyResult};
 
 use self::exceptions::{
@@ -189,6 +191,15 @@ pub(crate) fn remove(cause: RemoveError, key: &[u8]) -> Option<PyErr> {
         RemoveError::NotStored => None,
         RemoveError::Pinned => Some(Pinned::new_err((key.to_vec(),))),
         RemoveError::Leased => Some(Leased::new_err((key.to_vec(),))),
+        cause => Some(error(cause)),
+    }
+}
+
+/// Returns the exception, or `None` if nothing is stored under the key.
+pub(crate) fn add_replica(cause: AddReplicaError, key: &[u8], pool: &SegmentPool) -> Option<PyErr> {
+    match cause {
+        AddReplicaError::NotStored => None,
+        AddReplicaError::NoRoom(cause) => Some(put(cause, key, pool)),
         cause => Some(error(cause)),
     }
 }

@@ -367,13 +367,47 @@ impl Store {
     ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
         let copy = copy.as_ref();
-        let moved = py.detach(|| {
-            store.move_out(SegmentId(id), |from, to| match copy {
-                Some(copy) => copy_by(copy, from, to),
-                None => copy_bytes(from, to).map_err(errors::bytes),
-            })
-        })?;
+        let moved =
+            py.detach(|| store.move_out(SegmentId(id), |from, to| copy_replica(copy, from, to)))?;
         answers::moved(py, &moved)
+    }
+
+    /// Adds a replica to an object in a segment of another name, where others leave if need be; returns
+    /// whether the object is stored.
+    ///
+    /// The bytes are copied as by `move_out`. Raises `NoSpace` if all that may leave does not make room or no
+    /// segment of another name could take it, `QuotaExceeded`, and `Error` if it is leased or was removed or
+    /// moved meanwhile; the object is as it was then.
+    #[pyo3(signature = (key, copy=None))]
+    fn add_replica(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        copy: Option<Py<PyAny>>,
+    ) -> PyResult<bool> {
+        let store = self.store(py)?;
+        let key = Key::of(key)?;
+        let key = key.as_ref();
+        let copy = copy.as_ref();
+        let added =
+            py.detach(|| store.add_replica(key, |from, to| copy_replica(copy, from, to)))?;
+        match added {
+            Ok(()) => Ok(true),
+            Err(error) => errors::add_replica(error, key, store.pool()).map_or(Ok(false), Err),
+        }
+    }
+
+    /// Returns the objects that can be read and have fewer replicas than were asked for: a dict of `key`,
+    /// `readable` and `wanted` for each.
+    fn under_replicated<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let store = self.store(py)?;
+        answers::under_replicated(py, &py.detach(|| store.under_replicated()))
+    }
+
+    /// Drops the objects none of whose segments is readable any more; returns their keys.
+    fn drop_unreadable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let store = self.store(py)?;
+        answers::keys(py, &py.detach(|| store.drop_unreadable()))
     }
 
     /// Makes larger holes ahead of need by moving at most so many bytes; nobody leaves. Returns the bytes
@@ -494,8 +528,15 @@ impl Store {
     }
 }
 
-/// Calls a function of Python that copies the bytes of a replica.
-fn copy_by(copy: &Py<PyAny>, from: &PlacedBuffer, to: &PlacedBuffer) -> PyResult<()> {
+/// Copies the bytes of a replica by a function of Python, or in this process if there is none.
+fn copy_replica(
+    copy: Option<&Py<PyAny>>,
+    from: &PlacedBuffer,
+    to: &mut PlacedBuffer,
+) -> PyResult<()> {
+    let Some(copy) = copy else {
+        return copy_bytes(from, to).map_err(errors::bytes);
+    };
     Python::attach(|py| {
         let both = answers::descriptors(py, &[from.descriptor(), to.descriptor()])?;
         copy.call1(py, (both.get_item(0)?, both.get_item(1)?))?;

@@ -355,6 +355,45 @@ def test_survivors_of_an_unmount_are_named():
     }
 
 
+def test_replicas_that_are_missed_are_added(clock):
+    pools = [mc_alloc.Pool(MIB, pages="off") for _ in range(3)]
+    store = Store(clock=clock)
+    for id, pool in enumerate(pools[:2], 1):
+        store.mount(id, MIB, name=f"node-{id}", memory=pool)
+    with store.put(b"both", 5, replicas=2) as put:
+        put.write(b"bytes")
+    store.put(b"once", 5).commit()
+    assert store.under_replicated() == []
+    store.unmount(1)
+    lacking = [{"key": b"both", "readable": 1, "wanted": 2}]
+    assert store.under_replicated() == lacking
+    with pytest.raises(mc_alloc.NoSpace) as refused:
+        store.add_replica(b"both")
+    assert refused.value.asked == 5
+    store.mount(3, MIB, name="node-3", memory=pools[2])
+    with store.get(b"both"):
+        with pytest.raises(mc_alloc.Error, match="leased, or has changed"):
+            store.add_replica(b"both")
+    with pytest.raises(ZeroDivisionError):
+        store.add_replica(b"both", copy=lambda old, new: 1 // 0)
+    assert store.under_replicated() == lacking
+    assert store.add_replica("both") and not store.add_replica(b"none")
+    assert store.under_replicated() == []
+    assert [place["segment"] for place in store.get(b"both").descriptors] == [2, 3]
+    store.unmount(2)
+    assert store.get(b"both").read() == b"bytes"
+    store.check_invariants()
+
+
+def test_objects_of_an_older_epoch_are_dropped():
+    store = remote()
+    store.put(b"key", 5).commit()
+    assert store.drop_unreadable() == []
+    assert store.mount(1, MIB, name="node-1", host="host-1", base=1 << 32, epoch=1) == "replaced"
+    assert store.drop_unreadable() == [b"key"]
+    assert store.drop_unreadable() == [] and store.keys() == []
+
+
 def test_a_suspended_segment_takes_nothing_new():
     store = remote()
     store.put(b"key", 5).commit()

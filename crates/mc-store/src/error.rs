@@ -181,8 +181,8 @@ pub enum AddReplicaError {
     /// No object is stored under the key.
     #[error("the key is not stored")]
     NotStored,
-    /// The object has been removed, moved or replaced meanwhile.
-    #[error("the object has changed meanwhile")]
+    /// The object is leased, or has been removed, moved or replaced meanwhile.
+    #[error("the object is leased, or has changed meanwhile")]
     Changed,
     /// The journal takes no more records; see
     /// [`journal_error`](crate::ObjectStore::journal_error).

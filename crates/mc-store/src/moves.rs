@@ -107,7 +107,8 @@ impl ObjectStore {
     }
 
     /// Adds a replica to an object, where the terms of its put allow, and
-    /// copies the bytes with `copy` as [`move_out`](Self::move_out) does.
+    /// copies the bytes with `copy` as [`move_out`](Self::move_out) does. An
+    /// object that is leased, or becomes so while it is copied, stays as it is.
     ///
     /// # Errors
     ///

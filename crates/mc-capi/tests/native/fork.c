@@ -123,6 +123,22 @@ int main(void) {
   }
   check_child(child);
 
+  /* A child has no thread of its parent: it neither ends it nor waits for it. */
+  mc_store store;
+  mc_idle_compactor compactor;
+  const mc_store_options chosen = mc_store_options_default();
+  CHECK(mc_store_create(&chosen, &store) == MC_STATUS_OK);
+  CHECK(mc_store_compact_when_idle(store, 1000, &compactor) == MC_STATUS_OK);
+  child = fork();
+  if (child == 0) {
+    check_said(mc_idle_compactor_stop(compactor));
+    _exit(0);
+  }
+  check_child(child);
+  CHECK(mc_store_destroy(store) == MC_STATUS_OK);
+  CHECK(mc_idle_compactor_stop(compactor) == MC_STATUS_OK);
+  CHECK(mc_idle_compactor_stop(compactor) == MC_STATUS_STALE_HANDLE);
+
   CHECK(mc_buffer_allocate(BYTES, 0, &buffer) == MC_STATUS_OK);
   child = fork();
   if (child == 0) {

@@ -40,9 +40,18 @@ static mc_segment_options local(uint64_t number, mc_pool pool) {
   return options;
 }
 
+/* Time that stands still until it is turned. */
+static uint64_t clock_nanoseconds = 0;
+
+static uint64_t read_clock(void *context) {
+  (void)context;
+  return clock_nanoseconds;
+}
+
 static mc_store make_store(uint64_t segments) {
   mc_store store;
-  const mc_store_options options = mc_store_options_default();
+  mc_store_options options = mc_store_options_default();
+  options.clock = read_clock;
   CHECK(mc_store_create(&options, &store) == MC_STATUS_OK);
   for (uint64_t number = 1; number <= segments; ++number) {
     uint32_t mounting = 9;
@@ -167,6 +176,142 @@ static void a_refusal_has_a_message_and_figures(void) {
   CHECK(mc_put_abort(put) == MC_STATUS_STALE_HANDLE);
   CHECK(mc_error_figures(&figures) == MC_STATUS_OK && figures.asked == 0);
   CHECK(mc_error_figures(NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_destroy(store) == MC_STATUS_OK);
+}
+
+/* Objects that lack replicas, and the numbers of the last one. */
+struct lacking {
+  size_t objects;
+  uint32_t readable;
+  uint32_t wanted;
+};
+
+static void note_lacking(void *context, mc_key key, uint32_t readable, uint32_t wanted) {
+  struct lacking *lacking = context;
+  CHECK(key.bytes == 1 && memcmp(key.start, "k", 1) == 0);
+  ++lacking->objects;
+  lacking->readable = readable;
+  lacking->wanted = wanted;
+}
+
+static struct lacking lacking_of(mc_store store) {
+  struct lacking lacking = {0, 0, 0};
+  CHECK(mc_store_under_replicated(store, note_lacking, &lacking) == MC_STATUS_OK);
+  return lacking;
+}
+
+static bool fail_to_copy(void *context, const mc_descriptor *from, const mc_descriptor *to,
+                         uint64_t offset, uint64_t bytes) {
+  CHECK(from->segment.low != to->segment.low && offset == 0 && bytes == 5 && to->size == 5);
+  ++*(size_t *)context;
+  return false;
+}
+
+static void note_dropped(void *context, mc_key key) {
+  CHECK(key.bytes == 1 && memcmp(key.start, "k", 1) == 0);
+  ++*(size_t *)context;
+}
+
+static void replicas_are_added_missed_and_dropped(void) {
+  const mc_store store = make_store(2);
+  const mc_key key = key_of("k");
+  mc_put put;
+  mc_lease lease;
+  mc_lease_report report;
+  mc_figures figures;
+  uint32_t mounting = 9;
+  size_t calls = 0;
+  mc_put_options options = mc_put_options_default(5);
+  options.replicas = 2;
+  options.replicas_least = 1;
+  CHECK(mc_store_suspend(store, segment_id(2)) == MC_STATUS_OK);
+  CHECK(mc_store_put(store, key, &options, &put) == MC_STATUS_OK);
+  CHECK(mc_put_write(put, 0, "value", 5) == MC_STATUS_OK && mc_put_commit(put) == MC_STATUS_OK);
+  put_bytes(store, "once", "needs no other");
+  struct lacking lacking = lacking_of(store);
+  CHECK(lacking.objects == 1 && lacking.readable == 1 && lacking.wanted == 2);
+  CHECK(mc_store_add_replica(store, key, NULL, NULL) == MC_STATUS_TOO_LARGE);
+  CHECK(mc_error_figures(&figures) == MC_STATUS_OK && figures.asked == 5);
+
+  /* What is leased stays as it is, and so does what is not copied. */
+  CHECK(mc_store_resume(store, segment_id(2)) == MC_STATUS_OK);
+  CHECK(mc_store_get(store, key, &lease) == MC_STATUS_OK);
+  CHECK(mc_store_add_replica(store, key, NULL, NULL) == MC_STATUS_BUSY);
+  CHECK(strstr(mc_error_message(), "leased") != NULL);
+  CHECK(mc_lease_release(lease) == MC_STATUS_OK);
+  CHECK(mc_store_add_replica(store, key, fail_to_copy, &calls) == MC_STATUS_COPY_FAILED);
+  CHECK(calls == 1 && lacking_of(store).objects == 1);
+
+  CHECK(mc_store_add_replica(store, key, NULL, NULL) == MC_STATUS_OK);
+  CHECK(lacking_of(store).objects == 0);
+  CHECK(mc_store_add_replica(store, key, NULL, NULL) == MC_STATUS_TOO_LARGE);
+  CHECK(mc_store_get(store, key, &lease) == MC_STATUS_OK);
+  CHECK(mc_lease_describe(lease, &report) == MC_STATUS_OK && report.readable == 2);
+  CHECK(mc_lease_release(lease) == MC_STATUS_OK);
+  CHECK(mc_store_unmount(store, segment_id(1), NULL, NULL) == MC_STATUS_OK);
+  lacking = lacking_of(store);
+  CHECK(lacking.objects == 1 && lacking.readable == 1 && lacking.wanted == 2);
+  char bytes[5];
+  size_t length = 0;
+  CHECK(mc_store_read(store, key, bytes, sizeof bytes, &length) == MC_STATUS_OK);
+  CHECK(length == 5 && memcmp(bytes, "value", 5) == 0);
+
+  /* The memory of a newer epoch has none of the older one's bytes. */
+  const mc_pool pool = make_pool();
+  mc_segment_options newer = local(2, pool);
+  newer.epoch = 1;
+  CHECK(mc_store_mount(store, &newer, &mounting) == MC_STATUS_OK && mounting == MC_REPLACED);
+  calls = 0;
+  CHECK(mc_store_drop_unreadable(store, note_dropped, &calls) == MC_STATUS_OK && calls == 1);
+  CHECK(mc_store_drop_unreadable(store, NULL, NULL) == MC_STATUS_OK);
+  CHECK(mc_store_add_replica(store, key, NULL, NULL) == MC_STATUS_NOT_STORED);
+  CHECK(mc_pool_destroy(pool) == MC_STATUS_OK && mc_store_destroy(store) == MC_STATUS_OK);
+}
+
+/* Puts under way that are told, and what they have to be. */
+struct under_way {
+  size_t told;
+  const char *keys[2];
+  double ages[2];
+  double left[2];
+  uint64_t addresses[2];
+};
+
+static void compare_in_flight(void *context, const mc_in_flight_report *put) {
+  struct under_way *expected = context;
+  const size_t at = expected->told++;
+  CHECK(at < 2 && put->key.bytes == strlen(expected->keys[at]));
+  CHECK(memcmp(put->key.start, expected->keys[at], put->key.bytes) == 0);
+  CHECK(put->age_seconds == expected->ages[at] && put->left_seconds == expected->left[at]);
+  CHECK(put->replica_count == 1 && put->replicas[0].address == expected->addresses[at]);
+  CHECK(put->replicas[0].size == 10 && put->replicas[0].extent_count == 1);
+  CHECK(strcmp(put->replicas[0].protocol, "tcp") == 0);
+}
+
+static void puts_under_way_are_told(void) {
+  const mc_store store = make_store(1);
+  mc_put early, late;
+  mc_put_report report;
+  mc_put_options options = mc_put_options_default(10);
+  CHECK(mc_store_put(store, key_of("early"), &options, &early) == MC_STATUS_OK);
+  CHECK(mc_put_describe(early, &report) == MC_STATUS_OK);
+  const uint64_t early_address = report.address;
+  clock_nanoseconds += 1500000000;
+  options.deadline_seconds = 5;
+  CHECK(mc_store_put(store, key_of("late"), &options, &late) == MC_STATUS_OK);
+  CHECK(mc_put_describe(late, &report) == MC_STATUS_OK);
+  clock_nanoseconds += 2000000000;
+  struct under_way both = {
+      0, {"late", "early"}, {2, 3.5}, {3, 596.5}, {report.address, early_address}};
+  CHECK(mc_store_in_flight(store, compare_in_flight, &both) == MC_STATUS_OK && both.told == 2);
+
+  /* A deadline ends a put; what was committed is under way no more. */
+  clock_nanoseconds += 3000000000;
+  struct under_way one = {0, {"early", ""}, {6.5, 0}, {593.5, 0}, {early_address, 0}};
+  CHECK(mc_store_in_flight(store, compare_in_flight, &one) == MC_STATUS_OK && one.told == 1);
+  CHECK(mc_put_commit(late) == MC_STATUS_EXPIRED && mc_put_commit(early) == MC_STATUS_OK);
+  one.told = 0;
+  CHECK(mc_store_in_flight(store, compare_in_flight, &one) == MC_STATUS_OK && one.told == 0);
   CHECK(mc_store_destroy(store) == MC_STATUS_OK);
 }
 
@@ -337,6 +482,15 @@ static void nonsense_is_refused_and_changes_nothing(void) {
 
   CHECK(!mc_store_exists(stale, key) && !mc_store_exists(store, null_key));
   CHECK(mc_store_remove(stale, key, 0) == MC_STATUS_STALE_HANDLE);
+  const mc_key keys[] = {key, null_key};
+  mc_status removed[] = {MC_STATUS_BUSY, MC_STATUS_BUSY};
+  CHECK(mc_store_remove_many(stale, keys, 1, 0, removed) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_remove_many(store, keys, 1, 3, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, keys, 2, 0, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, keys, 1, 0, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, NULL, 1, 0, removed) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_remove_many(store, NULL, 0, 0, NULL) == MC_STATUS_OK);
+  CHECK(removed[0] == MC_STATUS_BUSY && mc_store_exists(store, key));
   CHECK(mc_store_pin(store, null_key) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_unpin(stale, key) == MC_STATUS_STALE_HANDLE);
   CHECK(mc_store_tenant(store, NULL, 0, 0) == MC_STATUS_INVALID_ARGUMENT);
@@ -347,6 +501,18 @@ static void nonsense_is_refused_and_changes_nothing(void) {
   CHECK(mc_store_tenants(store, NULL, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_describe(store, NULL) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_store_sync(stale) == MC_STATUS_STALE_HANDLE && mc_store_now(stale) == 0);
+
+  mc_idle_compactor compactor = {0};
+  CHECK(mc_store_add_replica(stale, key, NULL, NULL) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_add_replica(store, null_key, NULL, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_under_replicated(store, NULL, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_under_replicated(stale, note_lacking, NULL) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_drop_unreadable(stale, NULL, NULL) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_in_flight(store, NULL, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_in_flight(stale, compare_in_flight, NULL) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_store_compact_when_idle(store, 1, NULL) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_store_compact_when_idle(stale, 1, &compactor) == MC_STATUS_STALE_HANDLE);
+  CHECK(mc_idle_compactor_stop(compactor) == MC_STATUS_STALE_HANDLE);
 
   const mc_segment_id nowhere = segment_id(77);
   CHECK(mc_store_suspend(store, nowhere) == MC_STATUS_NOT_MOUNTED);
@@ -415,6 +581,7 @@ static void a_child_has_stores_of_its_own(void) {
     CHECK(mc_lease_describe(lease, &report) == MC_STATUS_OTHER_PROCESS);
     CHECK(mc_lease_release(lease) == MC_STATUS_OTHER_PROCESS);
     CHECK(mc_events_destroy(events) == MC_STATUS_OTHER_PROCESS);
+    CHECK(mc_store_add_replica(store, key_of("k"), NULL, NULL) == MC_STATUS_OTHER_PROCESS);
     const mc_store own = make_store(1);
     put_bytes(own, "k", "mine");
     CHECK(mc_store_get(own, key_of("k"), &other) == MC_STATUS_OK && other.id != lease.id);
@@ -433,6 +600,8 @@ static void a_child_has_stores_of_its_own(void) {
 int main(void) {
   objects_are_put_read_and_removed();
   a_refusal_has_a_message_and_figures();
+  replicas_are_added_missed_and_dropped();
+  puts_under_way_are_told();
   nonsense_is_refused_and_changes_nothing();
   memory_of_an_arena_serves_as_a_segment();
   a_child_has_stores_of_its_own();

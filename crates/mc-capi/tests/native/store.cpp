@@ -4,9 +4,11 @@
 #include "mc_store.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,6 +28,8 @@ static_assert(!std::is_copy_constructible_v<Store> && std::is_nothrow_move_const
 static_assert(!std::is_copy_constructible_v<mc::Put> && std::is_move_assignable_v<mc::Put>);
 static_assert(!std::is_copy_constructible_v<mc::Lease> && std::is_move_assignable_v<mc::Lease>);
 static_assert(!std::is_copy_constructible_v<mc::Chain> && !std::is_copy_constructible_v<Pool>);
+static_assert(!std::is_copy_constructible_v<mc::IdleCompactor> &&
+              std::is_nothrow_move_constructible_v<mc::IdleCompactor>);
 
 Pool make_pool(std::uint64_t bytes = kPoolBytes) {
   Pool::Options options;
@@ -206,6 +210,11 @@ void the_oldest_leave_and_leased_and_pinned_objects_stay() {
   CHECK((left == std::vector<std::string>{"c", "d"}) && events->poll().empty());
   CHECK(events->missed() == 0);
 
+  const std::vector<mc_status> each = {MC_STATUS_LEASED, MC_STATUS_PINNED, MC_STATUS_NOT_STORED,
+                                       MC_STATUS_OK, MC_STATUS_NOT_STORED};
+  CHECK(*store.remove_many({"a", "b", "c", "f", "f"}) == each && !store.exists("f"));
+  CHECK(store.remove_many({})->empty());
+
   // What is detached is gone for all but the lease.
   CHECK(store.remove("a", mc::Removal::kDetach) == MC_STATUS_OK && !store.exists("a"));
   CHECK(*lease->read() == page && store.stats().on_demand.objects == 2);
@@ -324,6 +333,127 @@ void replicas_are_in_segments_of_other_names() {
     CHECK(one.readable == 1 && one.wanted == (one.key == "k" ? 2u : 3u));
   }
   CHECK(read(store, "k") == "twice" && read(store, "l") == "thrice");
+
+  // What was lost is there again in a segment of a third name.
+  CHECK(store.under_replicated().size() == 2);
+  CHECK(store.mount(SegmentOptions::of(3, make_pool())));
+  for (const auto &one : store.under_replicated()) {
+    auto lease = store.get(one.key);
+    CHECK(store.add_replica(one.key) == MC_STATUS_BUSY && lease->descriptors().size() == 1);
+    lease->release();
+    CHECK(store.add_replica(one.key) == MC_STATUS_OK);
+    places = store.get(one.key)->descriptors();
+    CHECK(places.size() == 2 && places[0].segment != places[1].segment);
+  }
+  const auto lacking = store.under_replicated();
+  CHECK(lacking.size() == 1 && lacking[0].key == "l");
+  CHECK(lacking[0].readable == 2 && lacking[0].wanted == 3);
+  CHECK(store.unmount(2)->size() == 2 && read(store, "k") == "twice" && read(store, "l") == "thrice");
+  CHECK(store.add_replica("none") == MC_STATUS_NOT_STORED);
+
+  const Pool pool = make_pool();
+  auto newer = SegmentOptions::of(3, pool);
+  newer.epoch = 1;
+  const auto mounted = store.mount(newer);
+  CHECK(mounted && *mounted == MC_REPLACED);
+  CHECK(store.drop_unreadable().size() == 2);
+  CHECK(store.drop_unreadable().empty() && store.keys().empty());
+}
+
+void puts_under_way_have_ages() {
+  HandClock clock;
+  mc_store_options options = mc_store_options_default();
+  options.clock = HandClock::read;
+  options.clock_context = &clock;
+  options.put_deadline_seconds = 60;
+  Store store = make_store(2, options);
+  PutOptions two;
+  two.size = 10;
+  two.replicas = 2;
+  auto put = store.put("k", two);
+  clock.advance(5);
+  auto chain = store.put_many({{"p/0", 10}, {"p/1", 10}});
+  clock.advance(2);
+  const auto puts = store.in_flight();
+  CHECK(puts.size() == 3 && puts[0].key == "k");
+  CHECK(puts[0].age_seconds == 7 && puts[0].left_seconds == 53 && puts[1].age_seconds == 2);
+  const auto places = put->descriptors();
+  CHECK(puts[0].replicas.size() == 2 && puts[0].replicas[1].address == places[1].address);
+  CHECK(puts[0].replicas[0].segment == places[0].segment);
+  CHECK(chain->commit() && store.in_flight().size() == 1);
+  clock.advance(60);
+  CHECK(store.in_flight().empty() && put->commit() == MC_STATUS_EXPIRED);
+}
+
+void policies_choose_who_leaves() {
+  const std::string page(kPoolBytes / 4, 'p');
+  // Returns who of four is there after two more, all used once but "a", which costs most to compute again.
+  const auto left_of = [&](std::uint32_t policy) {
+    mc_store_options options = mc_store_options_default();
+    options.policy = policy;
+    Store store = make_store(1, options);
+    for (const char *key : {"a", "b", "c", "d", "e", "f"}) {
+      PutOptions put;
+      put.cost_seconds = *key == 'a' ? 1000 : 0.001;
+      CHECK(store.put_bytes(key, page, put) == MC_STATUS_OK);
+      if (*key != 'a') CHECK(store.get(key));
+    }
+    CHECK(store.stats().on_demand.objects == 2 && store.exists("f"));
+    return store;
+  };
+  for (std::uint32_t policy = MC_POLICY_AUTO; policy <= MC_POLICY_REUSE_AGE; ++policy) {
+    const Store store = left_of(policy);
+    CHECK(store.exists("a") == (policy == MC_POLICY_GDSF || policy == MC_POLICY_REUSE_AGE));
+  }
+  mc_store_options unknown = mc_store_options_default();
+  unknown.policy = MC_POLICY_REUSE_AGE + 1;
+  CHECK(Store::create(unknown).status() == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc::last_error() == "policy is 6; accepted is one of the MC_POLICY_ constants");
+
+  // Eight old objects between young ones leave in their order before a hole for two appears; neighbors make
+  // it with fewer.
+  const std::string sixteenth(kPoolBytes / 16, 's');
+  for (const std::uint32_t eviction : {MC_EVICT_WINDOW, MC_EVICT_IN_ORDER}) {
+    mc_store_options options = mc_store_options_default();
+    options.policy = MC_POLICY_LRU;
+    options.eviction = eviction;
+    Store store = make_store(1, options);
+    for (int at = 0; at < 16; ++at) {
+      CHECK(store.put_bytes(std::to_string(at), sixteenth) == MC_STATUS_OK);
+    }
+    for (int at = 0; at < 16; at += 2) CHECK(store.get(std::to_string(at)));
+    CHECK(store.put("pair", 2 * sixteenth.size()));
+    const std::uint64_t left = store.stats().on_demand.objects;
+    CHECK(eviction == MC_EVICT_WINDOW ? left < 9 : left == 9);
+  }
+}
+
+void a_thread_makes_holes_while_the_store_is_idle() {
+  mc::Result<mc::IdleCompactor> compactor = MC_STATUS_NOT_STORED;
+  {
+    Store store = make_store();
+    const std::string page(kPoolBytes / 8, 'i');
+    for (int at = 0; at < 8; ++at) {
+      CHECK(store.put_bytes(std::to_string(at), page) == MC_STATUS_OK);
+    }
+    for (const char *key : {"1", "3", "5", "7"}) CHECK(store.remove(key) == MC_STATUS_OK);
+    const auto before = store.stats();
+    CHECK(before.free_bytes == kPoolBytes / 2 && before.largest_hole < kPoolBytes / 2);
+    compactor = store.compact_when_idle(1 << 30);
+    CHECK(compactor);
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (store.stats().largest_hole < kPoolBytes / 2) {
+      CHECK(std::chrono::steady_clock::now() < patience);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    CHECK(store.stats().moved.bytes > 0 && store.stats().on_demand.objects == 0);
+    for (const char *key : {"0", "2", "4", "6"}) CHECK(read(store, key) == page);
+    compactor->stop();
+    CHECK(mc_idle_compactor_stop(compactor->native_handle()) == MC_STATUS_STALE_HANDLE);
+    compactor = store.compact_when_idle(1);
+  }
+  // It may outlive its store.
+  CHECK(compactor);
 }
 
 /// Counts what is to be copied.
@@ -401,13 +531,6 @@ void segments_shrink_and_grow() {
   CHECK(store.put_bytes("again", page) == MC_STATUS_OK);
 }
 
-void count_tenant(void *context, const mc_tenant_report *tenant) {
-  if (std::string(tenant->name) != "a") return;
-  CHECK(tenant->guaranteed_bytes == 1000 && tenant->most_bytes == 3000);
-  CHECK(tenant->used_bytes == 2000 && tenant->stored.objects == 2 && tenant->evicted.objects == 2);
-  ++*static_cast<int *>(context);
-}
-
 void tenants_have_their_bytes() {
   Store store = make_store();
   CHECK(store.tenant("a", 1000, 3000) == MC_STATUS_OK);
@@ -429,8 +552,11 @@ void tenants_have_their_bytes() {
   }
   CHECK(store.exists("a3") && store.stats().refused.quota == 1);
   CHECK(store.put_bytes("a5", std::string(1000, 'a'), options) == MC_STATUS_OK);
-  int seen = 0;
-  CHECK(mc_store_tenants(store.native_handle(), count_tenant, &seen) == MC_STATUS_OK && seen == 1);
+  const auto tenants = store.tenants();
+  CHECK(tenants.size() == 1 && tenants[0].name == "a" && tenants[0].refused == 1);
+  CHECK(tenants[0].guaranteed_bytes == 1000 && tenants[0].most_bytes == 3000);
+  CHECK(tenants[0].used_bytes == 2000 && tenants[0].stored.objects == 2);
+  CHECK(tenants[0].evicted.objects == 2);
 }
 
 void leases_and_puts_may_outlive_their_store() {
@@ -475,6 +601,9 @@ int main() {
   damaged_bytes_are_found_by_their_checksum();
   segments_are_drained_moved_out_of_and_unmounted();
   replicas_are_in_segments_of_other_names();
+  puts_under_way_have_ages();
+  policies_choose_who_leaves();
+  a_thread_makes_holes_while_the_store_is_idle();
   memory_of_other_hosts_is_placed_in_and_copied_by_the_caller();
   segments_shrink_and_grow();
   tenants_have_their_bytes();

@@ -63,6 +63,7 @@ class Program {
       case 5: case 6: return lease();
       case 7: return release();
       case 8: return call_with_nonsense();
+      case 9: return add_replica();
       default: return put();
     }
   }
@@ -81,7 +82,9 @@ class Program {
       const auto bytes = store_.read(key);
       CHECK(bytes && *bytes == expected->second);
       auto lease = store_.get(key);
-      add_places(taken, lease->descriptors());
+      const auto places = lease->descriptors();
+      add_places(taken, places);
+      for (const auto &place : places) CHECK(bytes_at(place) == expected->second);
       ++expected;
     }
     for (const auto &held : leases_) {
@@ -93,8 +96,18 @@ class Program {
       const auto known = taken.find(places[0].address);
       if (known == taken.end()) add_places(taken, places);
     }
+    for (const auto &lacking : store_.under_replicated()) {
+      CHECK(stored_.count(lacking.key) == 1 && lacking.readable == 1 && lacking.wanted == 2);
+      CHECK(store_.get(lacking.key)->descriptors().size() == 1);
+    }
+    const auto in_flight = store_.in_flight();
+    CHECK(in_flight.size() == puts_.size());
     for (const auto &pending : puts_) {
       auto places = pending.put.descriptors();
+      const auto told = std::find_if(in_flight.begin(), in_flight.end(),
+                                     [&](const auto &put) { return put.key == pending.key; });
+      CHECK(told != in_flight.end() && told->replicas.size() == places.size());
+      CHECK(told->replicas[0].address == places[0].address);
       // Memory that was unmounted may be another segment's by now.
       const auto is_gone = [&](const mc::Descriptor &place) {
         return place.epoch != epochs_.at(place.segment.low);
@@ -133,6 +146,16 @@ class Program {
         taken.emplace(extent.address, extent.size);
       }
     }
+  }
+
+  /// Returns the bytes of a replica, whose addresses are pointers here.
+  static std::string bytes_at(const mc::Descriptor &place) {
+    std::string bytes;
+    for (const auto &extent : place.extents) {
+      bytes.append(reinterpret_cast<const char *>(static_cast<std::uintptr_t>(extent.address)),
+                   static_cast<std::size_t>(extent.size));
+    }
+    return bytes;
   }
 
   /// Forgets what the store says has left; only what may leave does.
@@ -261,6 +284,26 @@ class Program {
     }
     note_events();
     CHECK((status == MC_STATUS_OK) == (is_stored && stored_.count(key) == 0));
+  }
+
+  void add_replica() {
+    const std::string key = any_key();
+    const bool is_stored = stored_.count(key) != 0;
+    bool is_leased = false;
+    for (const auto &held : leases_) is_leased |= held.key == key && !detached(held);
+    std::size_t before = is_stored ? store_.get(key)->descriptors().size() : 0;
+    const mc_status status = store_.add_replica(key);
+    note_events();
+    CHECK(is_stored == (status != MC_STATUS_NOT_STORED));
+    if (!is_stored) return;
+    // It may have left itself for its replica.
+    if (status == MC_STATUS_BUSY) CHECK(is_leased || stored_.count(key) == 0);
+    if (status == MC_STATUS_OK) CHECK(!is_leased);
+    if (status == MC_STATUS_OK) ++before;
+    CHECK(status == MC_STATUS_OK || status == MC_STATUS_BUSY || status == MC_STATUS_NO_SPACE ||
+          status == MC_STATUS_TOO_LARGE);
+    if (stored_.count(key) == 0) return;
+    CHECK(store_.get(key)->descriptors().size() == before);
   }
 
   void pin() {

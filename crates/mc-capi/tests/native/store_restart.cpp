@@ -158,6 +158,9 @@ void a_store_is_closed_and_opened_again() {
   // A put that is not over keeps the directory.
   CHECK(put && open_store(place, pool).status() == MC_STATUS_BUSY);
   put->abort();
+  auto compactor = open_store(place, pool)->compact_when_idle(1);
+  CHECK(compactor && open_store(place, pool).status() == MC_STATUS_BUSY);
+  compactor->stop();
   CHECK(open_store(place, pool)->keys().size() == 3);
 }
 

@@ -97,6 +97,53 @@ void readers_see_whole_objects_of_their_keys() {
   CHECK(store.stats().in_flight == 0);
 }
 
+void replicas_come_while_others_read_and_compact() {
+  mc::Store store = make_store(3, 64 << 10);
+  auto compactor = store.compact_when_idle(1 << 20);
+  CHECK(compactor);
+  std::atomic<std::uint64_t> added{0};
+  run_threads([&](int number) {
+    for (int at = 0; at < kOperations / 4; ++at) {
+      const std::string key = key_of((at / 4 * 7 + number) % 40);
+      switch ((at + number) % 4) {
+        case 0: {
+          const mc_status status = store.put_bytes(key, bytes_of(key, 'r'));
+          CHECK(status == MC_STATUS_OK || status == MC_STATUS_EXISTS ||
+                status == MC_STATUS_IN_FLIGHT || status == MC_STATUS_NO_SPACE);
+          break;
+        }
+        case 1: {
+          const mc_status status = store.add_replica(key);
+          CHECK(status == MC_STATUS_OK || status == MC_STATUS_BUSY ||
+                status == MC_STATUS_NOT_STORED || status == MC_STATUS_TOO_LARGE ||
+                status == MC_STATUS_NO_SPACE);
+          if (status == MC_STATUS_OK) ++added;
+          break;
+        }
+        case 2: {
+          auto lease = store.get(key);
+          if (!lease) break;
+          const auto bytes = lease->read();
+          CHECK(bytes && are_of(key, *bytes));
+          for (const auto &place : lease->descriptors()) {
+            const auto *start = reinterpret_cast<const char *>(static_cast<std::uintptr_t>(place.address));
+            CHECK(std::memcmp(start, bytes->data(), kBytes) == 0);
+          }
+          break;
+        }
+        default: {
+          if (at % 5 == 0) static_cast<void>(store.remove(key));
+          for (const auto &put : store.in_flight()) CHECK(put.replicas.size() <= 1);
+          CHECK(store.under_replicated().empty() && store.drop_unreadable().empty());
+        }
+      }
+    }
+  });
+  CHECK(added > 0);
+  compactor->stop();
+  CHECK(mc_store_check_invariants(store.native_handle()) == MC_STATUS_OK);
+}
+
 void leases_and_puts_are_ended_by_other_threads() {
   mc::Store store = make_store(1, 1 << 20);
   std::mutex mutex;
@@ -229,6 +276,7 @@ void a_store_may_go_while_it_is_used() {
 
 int main() {
   readers_see_whole_objects_of_their_keys();
+  replicas_come_while_others_read_and_compact();
   leases_and_puts_are_ended_by_other_threads();
   handles_end_once();
   segments_change_beside_puts_and_gets();
