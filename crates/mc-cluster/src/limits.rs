@@ -22,7 +22,9 @@ pub struct Limits {
     pub streams_max: u32,
     /// How long a stream of bytes may pause.
     pub pause_max: Duration,
-    /// Time from the reservation of a put to its commit.
+    /// Time from the reservation of a put to its commit. A call whose request
+    /// has not ended after so long and one more pause is ended; a stream of
+    /// writes serves no put then that was reserved before it.
     pub put_deadline_max: Duration,
     /// How long after its deadline the space of a put stays taken; at least 30 s
     /// where clients write to it by an engine.

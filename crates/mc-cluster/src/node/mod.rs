@@ -407,7 +407,9 @@ fn serve(
         .max_decoding_message_size(limits.message_bytes_max)
         .max_encoding_message_size(limits.message_bytes_max);
     let service = InterceptedService::new(service, Want(options.token.clone()));
+    let call_max = limits.put_deadline_max.saturating_add(limits.pause_max);
     let mut server = Server::builder()
+        .timeout(call_max)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)

@@ -11,19 +11,20 @@ use crate::common::{
     soon, start, stats, write_request,
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use mc_cluster::{
     Client, ClientOptions, Node, Token,
     client::Calls,
     wire::{
         AbortRequest, CommitRequest, LookupRequest, Outcome, ReadRequest, ReleaseRequest,
-        RemoveRequest, ReserveRequest, WriteRequest, commit_request, remove_request::Mode,
-        reserve_request,
+        RemoveRequest, ReserveRequest, ReserveResponse, WriteRequest, commit_request,
+        remove_request::Mode, reserve_request,
     },
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic_prost::ProstCodec;
 
 #[test]
 fn batches_keys_and_messages_beyond_the_limits_are_refused() {
@@ -200,13 +201,37 @@ fn streams_that_pause_or_never_end_are_ended() {
         let reserved = reserve(&mut calls, b"pause", 100, 0).await;
         let bytes = contents(b"pause", 100);
         let first = write_request(&reserved, 0, &bytes);
-        let pausing = futures_util::StreamExt::chain(stream::iter([first]), stream::pending());
+        let pausing = stream::iter([first]).chain(stream::pending());
         let refused = timeout(Duration::from_secs(5), calls.write(pausing)).await;
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
         let reserved = reserve(&mut calls, b"endless", 100, 0).await;
         let again = write_request(&reserved, 0, &bytes);
         let refused = timeout(Duration::from_secs(5), calls.write(stream::repeat(again))).await;
         assert_eq!(refused.unwrap().unwrap_err().code(), Code::NotFound);
+    });
+}
+
+#[test]
+fn a_call_whose_request_never_ends_is_ended() {
+    runtime().block_on(async {
+        let mut options = options("a");
+        options.limits.pause_max = Duration::from_millis(200);
+        options.limits.put_deadline_max = Duration::from_millis(300);
+        let node = Node::start(options).await.unwrap();
+        let address = format!("http://{}", node.address());
+        let channel = Endpoint::from_shared(address).unwrap().connect().await;
+        let mut calls = Grpc::new(channel.unwrap());
+        for messages in 0..2 {
+            calls.ready().await.unwrap();
+            let begun = stream::iter(vec![ReserveRequest::default(); messages]);
+            let endless = begun.chain(stream::pending());
+            let path = PathAndQuery::from_static("/mc.cluster.v1.Node/Reserve");
+            let codec = ProstCodec::<_, ReserveResponse>::default();
+            let refused = calls.client_streaming(Request::new(endless), path, codec);
+            let refused = timeout(Duration::from_secs(5), refused).await;
+            let refused = refused.expect("the node ends it").unwrap_err();
+            assert_eq!(refused.code(), Code::Cancelled, "{refused}");
+        }
     });
 }
 
