@@ -1,7 +1,7 @@
 //! What a store counts, as a dict of numbers.
 
 use mc_segment::SpaceStats;
-use mc_store::{Histogram, ObjectStore};
+use mc_store::{ObjectStore, TimeHistogram};
 use pyo3::{prelude::*, types::PyDict};
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ fn flatten(dict: &Bound<'_, PyDict>, prefix: &str, value: &Value) -> PyResult<()
     }
 }
 
-fn quantiles(dict: &Bound<'_, PyDict>, name: &str, histogram: &Histogram) -> PyResult<()> {
+fn quantiles(dict: &Bound<'_, PyDict>, name: &str, histogram: &TimeHistogram) -> PyResult<()> {
     dict.set_item(format!("{name}_count"), histogram.count())?;
     for (suffix, share) in [("p50", 0.5), ("p99", 0.99)] {
         let time = histogram.quantile(share).unwrap_or_default();

@@ -74,7 +74,7 @@ pub use crate::{
     put::Put,
     request::PutRequest,
     shrink::{ShrinkError, Shrunk},
-    stats::{Cause, Counted, Histogram, Refusals, StoreStats, TenantStats},
+    stats::{Cause, Counted, Refusals, StoreStats, TenantStats, TimeHistogram},
     store::{ObjectStore, Removal},
     tenants::Quota,
     unmounted::{UnderReplicated, Unmounted},

@@ -4,15 +4,15 @@ use metrics::{counter, gauge, histogram};
 
 use crate::{
     ObjectStore,
-    stats::{Counted, Histogram},
+    stats::{Counted, TimeHistogram},
 };
 
 /// What was published so far of the histograms, which the facade adds to.
 #[derive(Clone, Debug, Default)]
 pub struct StoreMetrics {
-    lifetime: Histogram,
-    idle_before_eviction: Histogram,
-    reuse_gap: Histogram,
+    lifetime: TimeHistogram,
+    idle_before_eviction: TimeHistogram,
+    reuse_gap: TimeHistogram,
 }
 
 impl StoreMetrics {
@@ -108,10 +108,10 @@ fn publish_evictions(cause: &'static str, evictions: &Counted) {
 
 /// Publishes the times that were added since a histogram was published last,
 /// each as the upper end of its bucket.
-fn publish_since(name: &'static str, now: &Histogram, before: &Histogram) {
+fn publish_since(name: &'static str, now: &TimeHistogram, before: &TimeHistogram) {
     let series = histogram!(name);
     for (place, (now, before)) in now.counts.iter().zip(before.counts).enumerate() {
         let added = usize::try_from(now - before).unwrap_or(usize::MAX);
-        series.record_many(Histogram::upper_end(place).as_secs_f64(), added);
+        series.record_many(TimeHistogram::upper_end(place).as_secs_f64(), added);
     }
 }

@@ -60,11 +60,11 @@ pub struct StoreStats {
     /// Figures of each tenant that was named, by its name.
     pub tenants: BTreeMap<String, TenantStats>,
     /// From commit to leaving.
-    pub lifetime: Histogram,
+    pub lifetime: TimeHistogram,
     /// From the last use to leaving by eviction.
-    pub idle_before_eviction: Histogram,
+    pub idle_before_eviction: TimeHistogram,
     /// From one use of an object to the next.
-    pub reuse_gap: Histogram,
+    pub reuse_gap: TimeHistogram,
 }
 
 /// Why an object left.
@@ -134,7 +134,7 @@ pub struct Counted {
 
 /// Times by powers of two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Histogram {
+pub struct TimeHistogram {
     /// How many times were below 2^i hundredths of a second and not counted
     /// before, for each i.
     pub counts: [u64; 32],
@@ -157,7 +157,7 @@ impl Counted {
     }
 }
 
-impl Histogram {
+impl TimeHistogram {
     #[inline]
     pub(crate) fn add(&mut self, time: Tick) {
         let bucket = (u32::BITS - time.0.leading_zeros()) as usize;
@@ -206,9 +206,9 @@ pub(crate) struct Figures {
     pub(crate) by_shrinking: Counted,
     pub(crate) unreadable: Counted,
     pub(crate) corrupt: Counted,
-    pub(crate) lifetime: Histogram,
-    pub(crate) idle: Histogram,
-    pub(crate) reuse_gap: Histogram,
+    pub(crate) lifetime: TimeHistogram,
+    pub(crate) idle: TimeHistogram,
+    pub(crate) reuse_gap: TimeHistogram,
 }
 
 impl Figures {
