@@ -456,8 +456,9 @@ impl Store {
         Ok(self.store(py)?.now().as_secs_f64())
     }
 
-    /// Returns what the store holds and has done so far: a dict of numbers. Those of a tenant begin with
-    /// `tenants_` and its name, as `tenants_a_used_bytes`.
+    /// Returns what the store holds and has done so far: a flat dict of numbers, such as `objects`, `hits`, and
+    /// `on_demand_objects`, which left for a put. Those of a tenant begin with `tenants_` and its name, as
+    /// `tenants_a_used_bytes`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats::dict(py, self.store(py)?)
     }

@@ -245,3 +245,30 @@ fn those_whose_turn_has_come_leave_with_a_plan() {
     // None if the oldest makes the hole.
     assert_eq!(left_by_a_put(&[free(4), PIN, free(1), free(4)]), [1, 2, 3]);
 }
+
+#[test]
+fn an_object_off_the_alignment_stays_though_its_turn_has_come() {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, &[8 * KIB]);
+    let options = StoreOptions {
+        policy: PolicyKind::Lru,
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    for (number, size) in (0..).zip([1_000, 300, 2_796, 300, 3_796]) {
+        put(&store, number, size).unwrap();
+    }
+    for number in [0_u64, 2, 4] {
+        assert!(store.pin(&number.to_le_bytes()));
+    }
+    let (off, on) = (1_u64.to_le_bytes(), 3_u64.to_le_bytes());
+    let address = |key: &[u8]| store.get(key).unwrap().descriptors()[0].address;
+    assert!(!address(&off).is_multiple_of(4 * KIB) && address(&on).is_multiple_of(4 * KIB));
+    let request = PutRequest {
+        align: 4 * KIB,
+        ..PutRequest::new(100)
+    };
+    let put = store.put(&9_u64.to_le_bytes(), &request).unwrap();
+    put.commit().unwrap();
+    assert_eq!((store.exists(&off), store.exists(&on)), (true, false));
+}

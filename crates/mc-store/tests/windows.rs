@@ -5,8 +5,8 @@ mod common;
 
 use std::ops::Range;
 
-use common::objects::{key, local_store_of, numbers, put, refusal, store_of};
-use mc_store::{Compaction, ObjectStore, PolicyKind, PutError, PutRequest, StoreOptions};
+use common::objects::{Hand, key, local_store_of, numbers, put, put_in, refusal, store_of};
+use mc_store::{Compaction, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions};
 
 const BLOCK: u64 = 10;
 
@@ -101,18 +101,22 @@ fn of_two_windows_the_one_used_longest_ago_leaves() {
 
 const SEGMENT: u64 = 1 << 20;
 
-/// Returns a full segment in which objects may move, with objects of these sizes in this order.
-fn moving(sizes: impl IntoIterator<Item = u64>) -> ObjectStore {
-    let sizes: Vec<u64> = sizes.into_iter().collect();
-    let options = StoreOptions {
+/// Returns options of a store in which objects may move.
+fn moving_options() -> StoreOptions {
+    StoreOptions {
         policy: PolicyKind::Lru,
         compaction: Compaction {
             moved_per_placed: 1.0,
             bytes_per_call_max: u64::MAX,
         },
         ..StoreOptions::default()
-    };
-    let store = local_store_of(&[sizes.iter().sum()], options);
+    }
+}
+
+/// Returns a full segment in which objects may move, with objects of these sizes in this order.
+fn moving(sizes: impl IntoIterator<Item = u64>) -> ObjectStore {
+    let sizes: Vec<u64> = sizes.into_iter().collect();
+    let store = local_store_of(&[sizes.iter().sum()], moving_options());
     for (number, size) in (0..).zip(sizes) {
         put(&store, number, size);
     }
@@ -158,6 +162,52 @@ fn one_that_fits_does_not_leave_before_its_turn_is_near() {
 }
 
 #[test]
+fn two_that_are_old_leave_and_the_young_one_between_them_moves() {
+    let (size, hand) = (SEGMENT / 32, Hand::default());
+    let policies = [PolicyKind::Lru, PolicyKind::Gdsf];
+    let all = policies.map(|policy| [[0, 2], [10, 12], [29, 31]].map(|old| (policy, old)));
+    for (policy, old) in all.into_iter().flatten() {
+        let options = StoreOptions {
+            policy,
+            clock: hand.clock(),
+            ..moving_options()
+        };
+        let store = local_store_of(&[SEGMENT], options);
+        for number in 0..32 {
+            put(&store, number, size);
+        }
+        hand.pass_seconds(100);
+        for number in (0..32).filter(|number| !old.contains(number)) {
+            drop(store.get(&key(number)).unwrap());
+        }
+        hand.pass_seconds(1);
+        assert_eq!(gone_for(&store, 32, 2 * size), old, "{policy:?}");
+        assert_eq!(store.stats().moved.objects, 1, "{policy:?}");
+    }
+}
+
+#[test]
+fn of_two_segments_the_hole_is_made_where_less_moves() {
+    let size = SEGMENT / 10;
+    // Free places of ten: one move makes a hole of three, or two do.
+    let (near, far) = ([0, 2, 8], [0, 3, 6]);
+    for free in [[near, far], [far, near]] {
+        let store = local_store_of(&[10 * size; 2], moving_options());
+        for number in 0..20 {
+            put_in(&store, 1 + u128::from(number / 10), number, size);
+        }
+        for (first, places) in [0, 10].into_iter().zip(free) {
+            for place in places {
+                store.remove(&key(first + place), Removal::Now).unwrap();
+            }
+        }
+        put(&store, 100, 3 * size);
+        let stats = store.stats();
+        assert_eq!((stats.on_demand.objects, stats.moved.objects), (0, 1));
+    }
+}
+
+#[test]
 fn a_huge_object_leaves_for_small_ones_when_eight_times_its_bytes_were_placed_instead() {
     let small = SEGMENT / 64;
     let huge = 16 * small;
@@ -165,8 +215,9 @@ fn a_huge_object_leaves_for_small_ones_when_eight_times_its_bytes_were_placed_in
     let mut placed = 0;
     while store.exists(&key(0)) {
         assert!(placed < 20 * huge, "it never leaves");
-        put(&store, 1_000 + placed, small);
-        placed += small;
+        // Of sizes that add up to no multiple of its bytes.
+        put(&store, 1_000 + placed, small - 24);
+        placed += small - 24;
     }
     assert!((8 * huge..9 * huge).contains(&placed), "{placed} of {huge}");
     // One that is a little smaller is not huge, and leaves in its turn.
