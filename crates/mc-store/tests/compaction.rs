@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{info, memory, mount_local, mount_sizes, pool};
+use common::{memory, mount_local, mount_sizes, pool};
 use mc_segment::{Memory, PlacedBuffer, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
     Compaction, Copier, CopyFailed, EventKind, Eviction, NotABudget, ObjectStore, PutError,
@@ -116,25 +116,6 @@ fn a_hole_is_made_of_what_is_free_and_nobody_leaves() {
         check(&store, number, SEGMENT / 10);
     }
     check(&store, 100, SEGMENT * 3 / 10);
-    store.check_invariants();
-}
-
-#[test]
-fn one_leaves_and_nothing_moves_where_only_the_number_of_allocations_is_in_the_way() {
-    let pool = pool(Strategy::default(), 1);
-    let mut few = info(1, SEGMENT);
-    few.options.max_allocations = Some(10);
-    let memory = Memory::pool(memory(SEGMENT));
-    pool.mount(Segment::local(few, memory)).unwrap();
-    let store = ObjectStore::new(pool, options(1.0)).unwrap();
-    for number in 0..10 {
-        put(&store, number, SEGMENT / 100).unwrap();
-    }
-    for number in 10..15 {
-        put(&store, number, SEGMENT / 10).unwrap();
-        assert_eq!(store.stats().on_demand.objects, number - 9);
-    }
-    assert_eq!(store.stats().moved.objects, 0);
     store.check_invariants();
 }
 

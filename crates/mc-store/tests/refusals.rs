@@ -6,15 +6,17 @@ mod common;
 use std::{collections::BTreeSet, time::Duration};
 
 use common::{
-    info,
+    info, memory,
     objects::{
         Hand, all_options, assert_all_space_is_of_objects, key, left, numbers, put, put_as, put_in,
         refusal, store_of,
     },
     pool,
 };
-use mc_segment::{Fit, RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
-use mc_store::{InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
+use mc_segment::{
+    Fit, Memory, RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy,
+};
+use mc_store::{Compaction, InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
 
 /// Refuses a put and checks that nothing has changed.
 #[track_caller]
@@ -391,6 +393,27 @@ fn one_leaves_where_a_segment_may_have_no_more_and_has_room() {
             }
         }
     }
+}
+
+#[test]
+fn nothing_moves_where_only_the_number_of_allocations_is_in_the_way() {
+    let pool = pool(Strategy::default(), 1);
+    let mut few = info(1, 100_000);
+    few.options.max_allocations = Some(10);
+    let memory = Memory::pool(memory(100_000));
+    pool.mount(Segment::local(few, memory)).unwrap();
+    let options = StoreOptions {
+        compaction: Compaction::moving(1.0),
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    (0..10).for_each(|number| put(&store, number, 1_000));
+    for number in 10..15 {
+        put(&store, number, 10_000);
+        assert_eq!(store.stats().on_demand.objects, number - 9);
+    }
+    assert_eq!(store.stats().moved.objects, 0);
+    store.check_invariants();
 }
 
 #[test]
