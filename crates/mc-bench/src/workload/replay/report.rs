@@ -167,10 +167,14 @@ fn result(document: &Document) -> Made<Option<String>> {
             saved.iter().copied().reduce(f64::min)?,
             saved.iter().copied().reduce(f64::max)?,
         );
+        let least = match least < 0.0 {
+            true => format!("{:.1} % more", -least),
+            false => format!("{least:.1} % less"),
+        };
         Some(format!(
             "With memory for 5 % of the blocks of two models, `default` finds {ours:.3} of the tokens, the published \
-             design {published:.3}; who knows the future finds {bound:.3}. For equal hits `default` needs {least:.0} to \
-             {most:.0} % less memory, by layout and capacity."
+             design {published:.3}; who knows the future finds {bound:.3}. For equal hits `default` needs between \
+             {least} and {most:.1} % less memory, by layout and capacity."
         ))
     };
     Ok(line())
