@@ -37,6 +37,10 @@ impl OffsetAllocator {
     /// Returns `None` if pinned allocations leave no such window, if `size` is
     /// zero or exceeds the capacity, or if `align` is not a power of two.
     ///
+    /// A window is about bytes: at the limit of live allocations one without
+    /// victims is no room yet, as
+    /// [`largest_hole_below_limit`](Self::largest_hole_below_limit) tells.
+    ///
     /// # Examples
     ///
     /// ```

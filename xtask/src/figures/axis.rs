@@ -24,20 +24,20 @@ impl<'a> Laid<'a> {
     pub(super) fn out(axis: &'a Axis, values: &[f64]) -> Self {
         let least = values.iter().copied().fold(f64::MAX, f64::min);
         let most = values.iter().copied().fold(f64::MIN, f64::max);
+        let (from, to) = axis.ends;
         // Without data any range will do.
         let (least, most) = if least <= most {
             (least, most)
         } else {
-            (1.0, 10.0)
+            (from.unwrap_or(1.0), to.unwrap_or(10.0))
         };
-        let (from, to) = axis.ends;
         let (range, ticks) = match &axis.scale {
             Scale::Rows(names) => (0.0..names.len().max(1) as f64, Vec::new()),
             Scale::Linear => {
-                let from = from.unwrap_or(least);
-                let to = to
-                    .unwrap_or(most + (most - from).abs() * 0.08)
-                    .max(from + 1e-9);
+                // No value is left out because an end was chosen before it was measured.
+                let from = from.map_or(least, |from| from.min(least));
+                let to = to.map_or(most + (most - from).abs() * 0.08, |to| to.max(most));
+                let to = to.max(from + 1e-9);
                 (from..to, linear_ticks(from, to))
             }
             Scale::Log => {
@@ -193,6 +193,11 @@ mod tests {
             &Axis::linear("", 0.0, None),
             &[30.0],
             &["0", "10", "20", "30"],
+        );
+        check(
+            &Axis::linear("", 0.0, Some(1.0)),
+            &[-2.0, 3.0],
+            &["-2", "-1", "0", "1", "2", "3"],
         );
         check(
             &Axis::log("", Unit::Number),

@@ -67,7 +67,7 @@ pub struct Axis {
     pub scale: Scale,
     /// How values are written.
     pub unit: Unit,
-    /// Its ends; what is not given follows from the data.
+    /// Its ends, unless values lie beyond them; what is not given follows from the data.
     pub ends: (Option<f64>, Option<f64>),
 }
 

@@ -77,7 +77,8 @@ pub enum PlacementError {
         segments: usize,
         /// Free bytes in all of them, beside those replicas.
         free_bytes: u64,
-        /// The most bytes of a hole, or a few more.
+        /// The most bytes of a hole, or a few more; a registration with as many
+        /// allocations as it may have counts as one without holes.
         largest_hole: u64,
     },
 }

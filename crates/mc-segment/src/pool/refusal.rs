@@ -18,7 +18,10 @@ pub(super) fn refusal(table: &Table, request: &PlaceRequest<'_>, placed: usize) 
     for mounted in able() {
         segments += 1;
         free_bytes = free_bytes.saturating_add(mounted.recent_free_bytes());
-        largest_hole = largest_hole.max(mounted.recent_largest_hole());
+        let chunks = mounted.chunks().iter();
+        let usable = chunks.filter(|chunk| mounted.hole_below_limit(chunk).is_none());
+        let holes = usable.map(|chunk| chunk.allocator.recent_largest_hole());
+        largest_hole = largest_hole.max(holes.max().unwrap_or(0));
     }
     if segments == 0 {
         let largest = open().map(|mounted| mounted.largest_chunk()).max();

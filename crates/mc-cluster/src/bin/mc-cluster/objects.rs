@@ -22,7 +22,7 @@ pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>
     };
     let client = arguments.client.client().await?;
     let copies = client.put(arguments.key.as_bytes(), bytes.into()).await?;
-    tell(&format!("{copies} copies"))?;
+    tell(&format!("copies: {copies}"))?;
     Ok(())
 }
 

@@ -144,7 +144,7 @@ async fn put<T: Transport>(
     let bytes = read(&arguments.file)?;
     let client = arguments.client(transport)?;
     let copies = client.put(arguments.key.as_bytes(), bytes.into()).await?;
-    tell(&format!("{copies} copies"))?;
+    tell(&format!("copies: {copies}"))?;
     Ok(tell_way()?)
 }
 
