@@ -4,7 +4,8 @@ mod common;
 
 use common::{info, pool};
 use mc_segment::{
-    BlockCost, HoleOptions, PlaceRequest, PlacedBuffer, PlacementError, Segment, SegmentId, Strategy,
+    BlockCost, HoleOptions, PlaceRequest, PlacedBuffer, PlacementError, Segment, SegmentId,
+    Strategy,
 };
 
 const ID: SegmentId = SegmentId(1);
@@ -67,7 +68,13 @@ fn no_move_makes_room_where_the_number_of_allocations_is_in_the_way() {
     assert!(pool.blocks(ID, None, 10).unwrap().is_at_limit);
     assert!(plan(300).is_none());
     let refused = pool.place(&PlaceRequest::new(300)).unwrap_err();
-    let no_hole = matches!(refused, PlacementError::NoSpace { largest_hole: 0, .. });
+    let no_hole = matches!(
+        refused,
+        PlacementError::NoSpace {
+            largest_hole: 0,
+            ..
+        }
+    );
     assert!(no_hole, "{refused}");
     drop(buffers.remove(1));
     assert_eq!(buffers[0].hole_below_limit(), None);
