@@ -39,6 +39,24 @@ impl Process {
         kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Stops all threads; each goes on until it sees the signal.
+    fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        let tasks = format!("/proc/{}/task", self.0.id());
+        let is_stopped = || {
+            fs::read_dir(&tasks).unwrap().all(|task| {
+                let stat = fs::read_to_string(task.unwrap().path().join("stat"));
+                // What comes after the name in parentheses is the state.
+                stat.is_ok_and(|stat| stat.contains(") T "))
+            })
+        };
+        let start = Instant::now();
+        while !is_stopped() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Waits for a good end, and returns what the process complained about.
     fn end(&mut self) -> String {
         let mut text = String::new();
@@ -181,7 +199,7 @@ fn a_second_signal_ends_a_drain_at_once() {
     let ([mut first, second, third], left) = three(&addresses, &members, 12);
     assert!(left > 0);
     for frozen in [&second, &third] {
-        frozen.signal(Signal::SIGSTOP);
+        frozen.freeze();
     }
     let start = Instant::now();
     first.signal(Signal::SIGTERM);
