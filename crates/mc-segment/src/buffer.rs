@@ -172,9 +172,9 @@ impl PlacedBuffer {
         self.home().holes_without(&self.pieces).into_iter()
     }
 
-    /// Returns the bytes of the largest hole in the registration that only its
-    /// limit of allocations keeps from being used, so that it can be when the
-    /// buffer is dropped; `None` where there is no limit, or it is not reached.
+    /// Returns the bytes of the largest hole in the registration, if only the
+    /// limit of allocations keeps it from use: dropping the buffer makes it
+    /// usable. `None` where there is no limit, or it is not reached.
     ///
     /// Takes the lock of the registration for a constant time, if there is a
     /// limit.

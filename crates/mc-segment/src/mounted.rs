@@ -166,8 +166,8 @@ impl Mounted {
         &self.chunks
     }
 
-    /// Returns the bytes of the largest hole in a chunk if that has as many
-    /// allocations as it may, which `None` denies.
+    /// Returns the bytes of the largest hole in a chunk that has as many
+    /// allocations as it may; `None` if it may have more.
     pub(crate) fn hole_below_limit(&self, chunk: &Chunk) -> Option<u64> {
         let limit = self.info().options.max_allocations?;
         chunk.allocator.inspect(|core| {

@@ -235,13 +235,19 @@ struct HandClock {
 
   void advance(double seconds) { nanoseconds += static_cast<std::uint64_t>(seconds * 1e9); }
   static std::uint64_t read(void *clock) { return static_cast<HandClock *>(clock)->nanoseconds; }
+
+  /// Returns the default options of a store, with this clock.
+  mc_store_options options() {
+    mc_store_options options = mc_store_options_default();
+    options.clock = read;
+    options.clock_context = this;
+    return options;
+  }
 };
 
 void leases_and_puts_end_by_the_clock() {
   HandClock clock;
-  mc_store_options options = mc_store_options_default();
-  options.clock = HandClock::read;
-  options.clock_context = &clock;
+  mc_store_options options = clock.options();
   options.lease_max_seconds = 100;
   Store store = make_store(1, options);
   clock.advance(5);
@@ -362,9 +368,7 @@ void replicas_are_in_segments_of_other_names() {
 
 void puts_under_way_have_ages() {
   HandClock clock;
-  mc_store_options options = mc_store_options_default();
-  options.clock = HandClock::read;
-  options.clock_context = &clock;
+  mc_store_options options = clock.options();
   options.put_deadline_seconds = 60;
   Store store = make_store(2, options);
   PutOptions two;

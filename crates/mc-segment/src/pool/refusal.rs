@@ -6,8 +6,9 @@ use crate::{error::PlacementError, mounted::Mounted, request::PlaceRequest, tabl
 
 /// Says why too few replicas were placed.
 ///
-/// Reads a few numbers of each segment once; only where several replicas are
-/// demanded, it also collects their names.
+/// Reads a few numbers of each segment once, under its lock if it has a limit of
+/// allocations; only where several replicas are demanded, it also collects their
+/// names.
 #[cold]
 pub(super) fn refusal(table: &Table, request: &PlaceRequest<'_>, placed: usize) -> PlacementError {
     let (asked, align, required) = (request.size, request.align, request.replicas.least());

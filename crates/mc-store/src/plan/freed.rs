@@ -58,9 +58,9 @@ impl Freed {
                     });
                 }
             }
-            let below_limit = buffer.hole_below_limit();
             let sure_of_aligned = needed.saturating_add(demand.align - 1);
-            if room.is_none() && below_limit.is_some_and(|hole| hole >= sure_of_aligned) {
+            let fits = |hole| hole >= sure_of_aligned;
+            if room.is_none() && buffer.hole_below_limit().is_some_and(fits) {
                 room = Some(Room {
                     segment: id,
                     addresses: registration.clone(),
