@@ -31,22 +31,19 @@ use crate::{
 pub struct PlacedBuffer {
     /// Dropped before the segment that it is in.
     pieces: Pieces,
-    /// The chunk of the segment that all pieces are in.
-    chunk: u32,
     mounted: Arc<Mounted>,
 }
 
 const _: () = assert!(
-    size_of::<PlacedBuffer>() <= 48,
+    size_of::<PlacedBuffer>() <= 40,
     "a store has one for every replica"
 );
 
 impl PlacedBuffer {
     #[inline]
-    pub(crate) fn new(mounted: &Arc<Mounted>, chunk: u32, pieces: Pieces) -> Self {
+    pub(crate) fn new(mounted: &Arc<Mounted>, pieces: Pieces) -> Self {
         let buffer = Self {
             pieces,
-            chunk,
             mounted: Arc::clone(mounted),
         };
         mounted.placed.add(buffer.size());
@@ -68,7 +65,7 @@ impl PlacedBuffer {
     /// Returns the address of the first byte.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.address_of(self.pieces.first())
+        self.pieces.first().address()
     }
 
     /// Returns the bytes in all pieces: the size asked for.
@@ -80,7 +77,7 @@ impl PlacedBuffer {
     /// Returns the pieces in the order of the bytes; nearly always one.
     pub fn extents(&self) -> impl ExactSizeIterator<Item = Extent> {
         self.pieces.iter().map(|piece| Extent {
-            address: self.address_of(piece),
+            address: piece.address(),
             size: piece.size(),
         })
     }
@@ -277,16 +274,22 @@ impl PlacedBuffer {
 
     /// Returns the chunk that all pieces are in.
     fn home(&self) -> &Chunk {
-        &self.mounted.chunks()[self.chunk as usize]
+        match self.mounted.chunks() {
+            [only] => only,
+            _ => {
+                let chunk = self.mounted.chunk_of(self.address());
+                chunk.expect("a buffer is in a chunk of its segment")
+            }
+        }
     }
 
     pub(crate) fn mounted(&self) -> &Arc<Mounted> {
         &self.mounted
     }
 
-    /// Returns the pieces, if they are in the chunk of a number.
-    pub(crate) fn pieces_in(&self, chunk: u32) -> &[Handle] {
-        if self.chunk == chunk {
+    /// Returns the pieces, if they are in a chunk of their segment.
+    pub(crate) fn pieces_in(&self, chunk: &Chunk) -> &[Handle] {
+        if self.home().number == chunk.number {
             &self.pieces
         } else {
             &[]
@@ -339,11 +342,7 @@ impl PlacedBuffer {
 
     /// Returns how far behind the base of the segment a piece is.
     fn offset_of(&self, piece: &Handle) -> u64 {
-        self.address_of(piece) - self.mounted.info().base
-    }
-
-    fn address_of(&self, piece: &Handle) -> u64 {
-        self.home().base + piece.offset()
+        piece.address() - self.mounted.info().base
     }
 }
 

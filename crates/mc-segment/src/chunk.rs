@@ -82,8 +82,9 @@ pub(crate) fn chunks(info: &SegmentInfo, memory: &Memory) -> Result<Chunks, Moun
             max_allocations: info.options.max_allocations,
             ..Options::new(range.end - range.start)
         };
-        let allocator = SharedAllocator::with_options(options)
-            .map_err(|source| MountError::Options { id, source })?;
+        let refused = |source| MountError::Options { id, source };
+        let allocator = SharedAllocator::with_options(options).map_err(refused)?;
+        allocator.set_base(range.start).map_err(refused)?;
         Ok(Chunk {
             number,
             base: range.start,
@@ -115,7 +116,7 @@ pub(crate) fn allocate_in_any(
     size: u64,
     align: u64,
     max_extents: u32,
-) -> Result<(u32, Pieces), AllocError> {
+) -> Result<Pieces, AllocError> {
     let mut refusal = AllocError::TooLarge {
         asked: size,
         capacity: chunks
@@ -131,7 +132,7 @@ pub(crate) fn allocate_in_any(
                 continue;
             }
             match allocate_pieces(&chunk.allocator, size, align, max_extents) {
-                Ok(pieces) => return Ok((chunk.number, pieces)),
+                Ok(pieces) => return Ok(pieces),
                 Err(error) => refusal = error,
             }
         }

@@ -213,19 +213,16 @@ impl Mounted {
     }
 
     /// Finds a place for `size` bytes in at most `max_extents` pieces of one
-    /// chunk; returns the chunk's number and the pieces.
+    /// chunk.
     #[inline]
     pub(crate) fn allocate(
         &self,
         size: u64,
         align: u64,
         max_extents: u32,
-    ) -> Result<(u32, Pieces), AllocError> {
+    ) -> Result<Pieces, AllocError> {
         match &*self.chunks {
-            [chunk] => {
-                let pieces = allocate_pieces(&chunk.allocator, size, align, max_extents)?;
-                Ok((0, pieces))
-            }
+            [chunk] => allocate_pieces(&chunk.allocator, size, align, max_extents),
             chunks => allocate_in_any(chunks, size, align, max_extents),
         }
     }
@@ -319,11 +316,11 @@ impl Mounted {
         self.is_fresh.store(false, Ordering::Relaxed);
     }
 
-    /// Returns the number of the chunk that holds an address, if one does.
-    pub(crate) fn chunk_of(&self, address: u64) -> Option<usize> {
+    /// Returns the chunk that holds an address, if one does.
+    pub(crate) fn chunk_of(&self, address: u64) -> Option<&Chunk> {
         let after = self.chunks.partition_point(|chunk| chunk.base <= address);
-        let at = after.checked_sub(1)?;
-        (address < self.chunks[at].end()).then_some(at)
+        let chunk = &self.chunks[after.checked_sub(1)?];
+        (address < chunk.end()).then_some(chunk)
     }
 }
 

@@ -107,9 +107,7 @@ impl SegmentTail {
     /// Takes a place that has come free, as far as it is in the tail.
     pub fn take(&mut self, place: Extent) {
         let mounted = Arc::clone(&self.mounted);
-        let number = mounted.chunk_of(place.address);
-        let chunk = number.and_then(|number| mounted.chunks().get(number));
-        if let Some(chunk) = chunk
+        if let Some(chunk) = mounted.chunk_of(place.address)
             && self.address() < place.address + place.size
         {
             self.take_hole(chunk, place);

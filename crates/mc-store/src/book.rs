@@ -237,7 +237,7 @@ impl Book {
                 Moment(0) => Duration::ZERO,
                 until => self.wall_time(until),
             },
-            cost: Duration::try_from_secs_f32(object.cost).unwrap_or(Duration::MAX),
+            cost: Duration::try_from_secs_f32(object.cost()).unwrap_or(Duration::MAX),
         }
     }
 

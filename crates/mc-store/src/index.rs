@@ -1,16 +1,19 @@
 //! Keys to objects, in shards.
 //!
-//! A shard's lock guards its table and slots. Held for reading it keeps objects
+//! A shard's lock guards its objects and slots. Held for reading it keeps objects
 //! from leaving; nothing is waited for while it is held, and the work under it
 //! is one look-up or change, but for slices of at most [`SLICE`] slots.
 
-use std::{collections::HashMap, hash::BuildHasher, num::NonZeroU32, sync::Arc};
+mod pages;
+
+use std::{hash::BuildHasher, num::NonZeroU32, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use self::pages::{Code, Pages};
 use crate::{object::Object, pending::Pending, policy::ObjectId};
 
 /// Shards of an index: enough that threads seldom meet in one.
@@ -29,21 +32,13 @@ pub(crate) struct Index {
 /// The keys whose hashes fall into one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
-    table: HashTable<Entry>,
-    /// The object in each slot, if there is one.
-    objects: Vec<Option<Object>>,
-    /// Puts that have not been committed, by their slots: few beside the objects.
-    puts: HashMap<u32, Arc<Pending>, FixedState>,
+    objects: Pages<Object>,
+    /// Puts that have not been committed: few beside the objects.
+    puts: HashTable<Arc<Pending>>,
+    /// The code of the key of each slot: what finds the object or put in it.
+    codes: Vec<Code>,
     /// Slots that neither an object nor a put has; the last one is used next.
     vacant: Vec<u32>,
-}
-
-/// A slot and the hash of its key: a table that grows reads no key again, and
-/// few slots are looked at that have another.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    slot: u32,
-    hash: u32,
 }
 
 /// What a key stands for.
@@ -66,6 +61,14 @@ pub(crate) enum Taken {
 pub(crate) struct Hashed<'a> {
     pub(crate) key: &'a [u8],
     hash: u64,
+}
+
+impl Hashed<'_> {
+    /// Returns the bits in which keys of one shard differ.
+    #[inline]
+    fn code(self) -> Code {
+        Code::of_hash(self.hash)
+    }
 }
 
 impl Index {
@@ -103,37 +106,36 @@ impl Index {
         Writing {
             shard: self.shards[number].write(),
             number,
-            hasher: &self.hasher,
         }
     }
 
     /// Returns the object of an id, if it is stored.
     pub(crate) fn object(&self, id: ObjectId) -> Option<Object> {
         let shard = self.shards.get(id.shard())?.read();
-        shard.objects.get(id.slot())?.clone()
+        shard.object(id).cloned()
     }
 
     /// Returns whether a put is neither committed nor over.
     pub(crate) fn is_in_flight(&self, pending: &Arc<Pending>) -> bool {
         let shard = self.shards[pending.id.shard()].read();
-        let put = shard.puts.get(&pending.id.place());
+        let put = shard.put(pending.id);
         put.is_some_and(|other| Arc::ptr_eq(other, pending))
     }
 
     /// Visits every object, some at a time under the lock of their shard. What
     /// comes or goes meanwhile may be missed.
     pub(crate) fn for_each_object(&self, mut visit: impl FnMut(&Object)) {
-        for shard in &self.shards {
+        for (number, shard) in self.shards.iter().enumerate() {
             let mut from = 0;
             loop {
                 let shard = shard.read();
-                let rest = shard.objects.get(from..).unwrap_or_default();
-                let slice = &rest[..rest.len().min(SLICE)];
-                if slice.is_empty() {
+                let end = shard.codes.len().min(from + SLICE);
+                if from >= end {
                     break;
                 }
-                slice.iter().flatten().for_each(&mut visit);
-                from += slice.len();
+                let ids = (from..end).map(|slot| ObjectId::at(number, slot));
+                ids.filter_map(|id| shard.object(id)).for_each(&mut visit);
+                from = end;
             }
         }
     }
@@ -153,11 +155,11 @@ impl Index {
     pub(crate) fn in_flight(&self) -> Vec<Arc<Pending>> {
         let mut pending = Vec::new();
         for shard in &self.shards {
-            let mut places: Vec<u32> = shard.read().puts.keys().copied().collect();
-            places.sort_unstable();
-            for slice in places.chunks(SLICE) {
+            let mut ids: Vec<_> = shard.read().puts.iter().map(|put| put.id).collect();
+            ids.sort_unstable();
+            for slice in ids.chunks(SLICE) {
                 let shard = shard.read();
-                let puts = slice.iter().filter_map(|place| shard.puts.get(place));
+                let puts = slice.iter().filter_map(|id| shard.put(*id));
                 pending.extend(puts.cloned());
             }
         }
@@ -168,13 +170,12 @@ impl Index {
     pub(crate) fn counts(&self) -> (u64, u64) {
         self.shards.iter().fold((0, 0), |(objects, puts), shard| {
             let shard = shard.read();
-            let in_flight = shard.puts.len() as u64;
-            let keys = shard.table.len() as u64;
-            (objects + keys - in_flight, puts + in_flight)
+            let (stored, in_flight) = (shard.objects.len(), shard.puts.len());
+            (objects + stored as u64, puts + in_flight as u64)
         })
     }
 
-    /// Checks that tables and slots agree.
+    /// Checks that objects, puts and slots agree.
     ///
     /// # Panics
     ///
@@ -182,29 +183,33 @@ impl Index {
     pub(crate) fn check_invariants(&self) {
         for (number, shard) in self.shards.iter().enumerate() {
             let shard = shard.read();
-            for (place, object) in shard.objects.iter().enumerate() {
-                let Some(object) = object else { continue };
-                let id = object.id;
-                assert_eq!((id.shard(), id.slot()), (number, place), "id of {object:?}");
-                let found = shard.find(self.hash(object.key()));
-                assert_eq!(found, Some(id.place()), "slot {place} of shard {number}");
-            }
-            for (&place, pending) in &shard.puts {
-                let found = shard.find(self.hash(pending.key()));
-                assert_eq!(found, Some(place), "put {place} of shard {number}");
-                assert!(shard.objects[place as usize].is_none(), "slot {place}");
-            }
-            let mut vacant = shard.vacant.clone();
-            vacant.sort_unstable();
-            vacant.dedup();
-            for &place in &vacant {
-                let is_vacant = shard.slot(place).is_none();
-                assert!(is_vacant, "slot {place} of shard {number} is listed");
+            let mut taken = Vec::new();
+            shard.objects.check_invariants(|object| {
+                let code = self.hash(object.key()).code();
+                assert_eq!(object.id.shard(), number, "shard of {object:?}");
+                assert_eq!(shard.codes[object.id.slot()], code, "code of {object:?}");
+                code
+            });
+            for slot in 0..shard.codes.len() {
+                let id = ObjectId::at(number, slot);
+                let found = usize::from(shard.object(id).is_some());
+                let found = found + usize::from(shard.put(id).is_some());
+                assert!(found <= 1, "{id:?} stands for an object and a put");
+                taken.extend((found == 1).then_some(id.place()));
             }
             assert_eq!(
-                shard.table.len() + vacant.len(),
-                shard.objects.len(),
-                "slots of shard {number}"
+                taken.len(),
+                shard.objects.len() + shard.puts.len(),
+                "slots of shard {number} with objects or puts"
+            );
+            taken.extend(&shard.vacant);
+            taken.sort_unstable();
+            taken.dedup();
+            assert_eq!(taken.len(), shard.codes.len(), "slots of shard {number}");
+            assert_eq!(
+                shard.objects.len() + shard.puts.len() + shard.vacant.len(),
+                shard.codes.len(),
+                "slots of shard {number} that are listed as vacant"
             );
         }
     }
@@ -214,38 +219,37 @@ impl Shard {
     /// Returns what a key stands for.
     #[inline]
     pub(crate) fn get(&self, key: Hashed<'_>) -> Option<Slot<'_>> {
-        self.slot(self.find(key)?)
-    }
-
-    fn slot(&self, place: u32) -> Option<Slot<'_>> {
-        match &self.objects[place as usize] {
-            Some(object) => Some(Slot::Stored(object)),
-            None => self.puts.get(&place).map(Slot::InFlight),
+        if let Some(object) = self.stored(key) {
+            return Some(Slot::Stored(object));
         }
+        let code = key.code();
+        let put = self.puts.find(code.hash(), |put| put.key() == key.key);
+        put.map(Slot::InFlight)
     }
 
     /// Returns the object of a key.
     #[inline]
     pub(crate) fn stored(&self, key: Hashed<'_>) -> Option<&Object> {
-        self.objects[self.find(key)? as usize].as_ref()
+        let is_it = |object: &Object| object.key() == key.key;
+        self.objects.find(key.code(), is_it)
     }
 
-    #[inline]
-    fn find(&self, key: Hashed<'_>) -> Option<u32> {
-        let hash = low_half(key.hash);
-        let is_own = |entry: &Entry| entry.hash == hash && self.key(entry.slot) == key.key;
-        self.table
-            .find(spread(hash), is_own)
-            .map(|entry| entry.slot)
+    /// Returns the object of an id, if it is stored.
+    fn object(&self, id: ObjectId) -> Option<&Object> {
+        let code = *self.codes.get(id.slot())?;
+        self.objects.find(code, |object| object.id == id)
     }
 
-    /// Returns the key of a slot that is not vacant.
-    #[inline]
-    fn key(&self, place: u32) -> &[u8] {
-        match &self.objects[place as usize] {
-            Some(object) => object.key(),
-            None => self.puts[&place].key(),
-        }
+    /// Returns the put of an id, if it is in flight.
+    fn put(&self, id: ObjectId) -> Option<&Arc<Pending>> {
+        let code = *self.codes.get(id.slot())?;
+        self.puts.find(code.hash(), |put| put.id == id)
+    }
+
+    fn take_put(&mut self, id: ObjectId) -> Option<Arc<Pending>> {
+        let hash = self.codes[id.slot()].hash();
+        let put = self.puts.find_entry(hash, |put| put.id == id).ok()?;
+        Some(put.remove().0)
     }
 }
 
@@ -253,7 +257,6 @@ impl Shard {
 pub(crate) struct Writing<'a> {
     shard: RwLockWriteGuard<'a, Shard>,
     number: usize,
-    hasher: &'a FixedState,
 }
 
 impl Writing<'_> {
@@ -263,10 +266,14 @@ impl Writing<'_> {
         key: Hashed<'_>,
         make: impl FnOnce(ObjectId) -> Arc<Pending>,
     ) -> Arc<Pending> {
-        let (place, id) = self.vacant_place();
+        let (id, code) = (self.next_id(), key.code());
         let pending = make(id);
-        self.fill(key, place, None);
-        self.shard.puts.insert(place, Arc::clone(&pending));
+        self.fill(key, id);
+        let shard = &mut *self.shard;
+        let rehash = |put: &Arc<Pending>| shard.codes[put.id.slot()].hash();
+        shard
+            .puts
+            .insert_unique(code.hash(), Arc::clone(&pending), rehash);
         pending
     }
 
@@ -276,86 +283,70 @@ impl Writing<'_> {
         key: Hashed<'_>,
         make: impl FnOnce(ObjectId) -> Object,
     ) -> Object {
-        let (place, id) = self.vacant_place();
+        let id = self.next_id();
         let object = make(id);
-        self.fill(key, place, Some(object.clone()));
+        self.fill(key, id);
+        self.enter(object.clone());
         object
     }
 
-    /// Returns the place of the next slot and the id that goes with it.
-    fn vacant_place(&self) -> (u32, ObjectId) {
-        let place = self.shard.vacant.last().copied().unwrap_or_else(|| {
-            u32::try_from(self.shard.objects.len()).expect("fewer than 2^32 slots in a shard")
-        });
-        (place, ObjectId::at(self.number, place))
+    /// Returns the id that goes with the next slot.
+    fn next_id(&self) -> ObjectId {
+        let vacant = self.shard.vacant.last().map(|slot| *slot as usize);
+        ObjectId::at(self.number, vacant.unwrap_or(self.shard.codes.len()))
     }
 
-    fn fill(&mut self, key: Hashed<'_>, place: u32, object: Option<Object>) {
+    /// Gives a key the next slot.
+    fn fill(&mut self, key: Hashed<'_>, id: ObjectId) {
         let shard = &mut *self.shard;
-        debug_assert!(shard.find(key).is_none(), "the key is free");
+        debug_assert!(shard.get(key).is_none(), "the key is free");
         if shard.vacant.pop().is_some() {
-            shard.objects[place as usize] = object;
+            shard.codes[id.slot()] = key.code();
         } else {
-            shard.objects.push(object);
+            shard.codes.push(key.code());
         }
-        let entry = Entry {
-            slot: place,
-            hash: low_half(key.hash),
-        };
-        let rehash = |entry: &Entry| spread(entry.hash);
-        shard.table.insert_unique(rehash(&entry), entry, rehash);
+    }
+
+    fn enter(&mut self, object: Object) {
+        let Shard { objects, codes, .. } = &mut *self.shard;
+        let code = codes[object.id.slot()];
+        objects.insert(code, object, |other| codes[other.id.slot()]);
     }
 
     /// Turns a put into an object.
     pub(crate) fn commit(&mut self, object: Object) {
-        let put = self.shard.puts.remove(&object.id.place());
+        let put = self.shard.take_put(object.id);
         debug_assert!(put.is_some(), "the put is in flight");
-        let slot = object.id.slot();
-        self.shard.objects[slot] = Some(object);
+        self.enter(object);
     }
 
     /// Puts another object with the same key and id in the place of one, if
     /// there is one.
     pub(crate) fn replace(&mut self, id: ObjectId, next: impl FnOnce(Object) -> Object) {
-        if let Some(slot) = self.shard.objects.get_mut(id.slot()) {
-            *slot = slot.take().map(next);
+        let Shard { objects, codes, .. } = &mut *self.shard;
+        if let Some(code) = codes.get(id.slot()) {
+            objects.replace(*code, |object| object.id == id, next);
         }
     }
 
     /// Takes an object or a put out.
     pub(crate) fn take(&mut self, id: ObjectId) -> Taken {
         let shard = &mut *self.shard;
-        let place = id.place();
-        let hash = low_half(self.hasher.hash_one(shard.key(place)));
-        let entry = shard
-            .table
-            .find_entry(spread(hash), |entry| entry.slot == place);
-        entry.expect("the key is in the table").remove();
-        shard.vacant.push(place);
-        let taken = match shard.objects[id.slot()].take() {
+        let code = shard.codes[id.slot()];
+        let taken = match shard.objects.remove(code, |object| object.id == id) {
             Some(object) => Taken::Stored(object),
             None => {
-                shard.puts.remove(&place);
+                let put = shard.take_put(id);
+                debug_assert!(put.is_some(), "an object or a put is there");
                 Taken::InFlight
             }
         };
-        self.shrink();
+        shard.vacant.push(id.place());
+        let is_empty = shard.vacant.len() == shard.codes.len();
+        if is_empty && shard.codes.capacity() > SLICE {
+            *shard = Shard::default();
+        }
         taken
-    }
-
-    /// Gives memory back that the shard has far too much of.
-    fn shrink(&mut self) {
-        let shard = &mut *self.shard;
-        if shard.table.is_empty() {
-            if shard.objects.capacity() > SLICE {
-                *shard = Shard::default();
-            }
-            return;
-        }
-        let (len, capacity) = (shard.table.len(), shard.table.capacity());
-        if capacity > SLICE && len < capacity / 8 {
-            shard.table.shrink_to(2 * len, |entry| spread(entry.hash));
-        }
     }
 }
 
@@ -368,10 +359,9 @@ impl std::ops::Deref for Writing<'_> {
 }
 
 impl ObjectId {
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 shards")]
-    fn at(shard: usize, slot: u32) -> Self {
-        let slot = slot.checked_mul(SHARDS as u32);
-        Self(slot.expect("fewer than 2^26 objects in a shard") + shard as u32)
+    fn at(shard: usize, slot: usize) -> Self {
+        let id = u32::try_from(slot * SHARDS + shard);
+        Self(id.expect("fewer than 2^26 objects in a shard"))
     }
 
     fn shard(self) -> usize {
@@ -402,18 +392,4 @@ impl ObjectId {
 #[inline]
 fn shard_of(hash: u64) -> usize {
     usize::try_from(hash >> 32).unwrap_or_default() % SHARDS
-}
-
-/// Returns the part of a hash that keys of one shard differ in.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the half is what is meant")]
-fn low_half(hash: u64) -> u32 {
-    hash as u32
-}
-
-/// Returns the hash as a table wants it, with something in the upper bits: a
-/// multiple of 2^64 divided by the golden ratio.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -37,15 +37,24 @@ pub(crate) struct Record {
     pub(crate) committed: Tick,
     used: AtomicU32,
     /// Of the bytes, if one was taken.
-    checksum: Option<u32>,
+    checksum: u32,
+    traits: Traits,
     root_hash: u64,
-    depth: u32,
-    /// Seconds to compute it again; 0 if nobody has told. Beside a number of the
-    /// same size, so that it takes no memory.
-    pub(crate) cost: f32,
     pub(crate) terms: Arc<Terms>,
     pub(crate) replicas: Replicas,
 }
+
+const _: () = assert!(
+    size_of::<Record>() <= 88,
+    "with two counts and a key of 32 bytes a block of the heap that has 136"
+);
+
+/// Whether an object has a checksum, what it costs to compute it again, and its
+/// depth, in one word.
+///
+/// The highest bit, the 15 below the sign of an `f32`, and 16.
+#[derive(Clone, Copy)]
+struct Traits(u32);
 
 /// The replicas of an object; nearly always one.
 pub(crate) enum Replicas {
@@ -66,9 +75,12 @@ struct ReplicasIter<'a> {
 pub(crate) struct Lineage {
     /// Hash of the key of the first object of the prompt.
     pub(crate) root_hash: u64,
-    /// Objects before it.
+    /// Objects before it; [`DEPTH_MAX`] stands for more.
     pub(crate) depth: u32,
 }
+
+/// The depth that is told from others, at most.
+const DEPTH_MAX: u32 = 0xFFFF;
 
 impl Lineage {
     /// That of an object that nothing comes before.
@@ -82,7 +94,7 @@ impl Lineage {
     /// That of an object right after one with this lineage.
     pub(crate) fn next(self) -> Self {
         Self {
-            depth: self.depth.saturating_add(1),
+            depth: DEPTH_MAX.min(self.depth + 1),
             ..self
         }
     }
@@ -97,6 +109,29 @@ pub(crate) struct Contents {
     pub(crate) cost: f32,
 }
 
+impl Traits {
+    const HAS_CHECKSUM: u32 = 1 << 31;
+    const COST: u32 = !(Self::HAS_CHECKSUM | DEPTH_MAX);
+
+    fn new(has_checksum: bool, cost: f32, depth: u32) -> Self {
+        let has_checksum = if has_checksum { Self::HAS_CHECKSUM } else { 0 };
+        let nearest_cost = cost.to_bits() + DEPTH_MAX.div_ceil(2);
+        Self(has_checksum | nearest_cost & Self::COST | depth & DEPTH_MAX)
+    }
+
+    fn has_checksum(self) -> bool {
+        self.0 & Self::HAS_CHECKSUM != 0
+    }
+
+    fn cost(self) -> f32 {
+        f32::from_bits(self.0 & Self::COST)
+    }
+
+    fn depth(self) -> u32 {
+        self.0 & DEPTH_MAX
+    }
+}
+
 impl Object {
     pub(crate) fn new(id: ObjectId, key: &[u8], contents: Contents, now: Moment) -> Self {
         let record = Record {
@@ -105,10 +140,13 @@ impl Object {
             leased_until: AtomicU64::new(0),
             committed: Tick::from(now),
             used: AtomicU32::new(Tick::from(now).0),
-            checksum: contents.checksum,
+            checksum: contents.checksum.unwrap_or_default(),
+            traits: Traits::new(
+                contents.checksum.is_some(),
+                contents.cost,
+                contents.lineage.depth,
+            ),
             root_hash: contents.lineage.root_hash,
-            depth: contents.lineage.depth,
-            cost: contents.cost,
             terms: contents.terms,
             replicas: contents.replicas.into(),
         };
@@ -127,9 +165,8 @@ impl Object {
             committed: self.committed,
             used: AtomicU32::new(self.used.load(Ordering::Relaxed)),
             checksum: self.checksum,
+            traits: self.traits,
             root_hash: self.root_hash,
-            depth: self.depth,
-            cost: self.cost,
             terms: Arc::clone(&self.terms),
             replicas,
         };
@@ -214,13 +251,21 @@ impl Object {
     pub(crate) fn lineage(&self) -> Lineage {
         Lineage {
             root_hash: self.root_hash,
-            depth: self.depth,
+            depth: self.traits.depth(),
         }
+    }
+
+    /// Returns the seconds to compute it again, as [`PutRequest`] rounds them; 0
+    /// if nobody has told.
+    ///
+    /// [`PutRequest`]: crate::PutRequest
+    pub(crate) fn cost(&self) -> f32 {
+        self.traits.cost()
     }
 
     /// Returns the [`stable_hash`] of the key.
     pub(crate) fn key_hash(&self) -> u64 {
-        match self.depth {
+        match self.traits.depth() {
             0 => self.root_hash,
             _ => stable_hash(self.key()),
         }
@@ -271,7 +316,7 @@ impl Object {
     }
 
     pub(crate) fn checksum(&self) -> Option<u32> {
-        self.checksum
+        self.traits.has_checksum().then_some(self.checksum)
     }
 
     /// Returns what stands in the way of letting the object go.
@@ -385,5 +430,35 @@ impl fmt::Debug for Object {
             .field("key", &self.key().escape_ascii().to_string())
             .field("replicas", &self.replicas().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shares_a_word_does_not_mix() {
+        for has_checksum in [false, true] {
+            for depth in [0, 1, DEPTH_MAX - 1, DEPTH_MAX] {
+                for cost in [0.0, 0.005, 1.0, 3.0, 1_000.0, 1.8e19] {
+                    let traits = Traits::new(has_checksum, cost, depth);
+                    assert_eq!(traits.has_checksum(), has_checksum);
+                    assert_eq!(traits.depth(), depth);
+                    let error = (traits.cost() - cost).abs();
+                    assert!(error <= cost * 0.005, "{} for {cost}", traits.cost());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_depth_that_is_too_large_to_tell_stays_where_it_is() {
+        let deepest = Lineage {
+            root_hash: 7,
+            depth: DEPTH_MAX,
+        };
+        assert_eq!(deepest.next(), deepest);
+        assert_eq!(Lineage::of_first(7).next().depth, 1);
     }
 }

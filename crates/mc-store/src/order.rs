@@ -240,7 +240,7 @@ impl Ranks {
             parent,
             root_hash: object.lineage().root_hash,
             depth: object.lineage().depth,
-            cost: object.cost,
+            cost: object.cost(),
         };
         let hints = &object.terms.hints;
         let key = GroupKey {

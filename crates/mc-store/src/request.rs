@@ -63,7 +63,8 @@ pub struct PutRequest<'a> {
     /// for nothing beyond [`StoreOptions::keep_percent`](crate::StoreOptions::keep_percent).
     pub keep_until: Option<Duration>,
     /// The time to compute the object again; zero if it is not known. `Gdsf`,
-    /// `ReuseAge` and `Auto` weigh it; under the others it counts for nothing.
+    /// `ReuseAge` and `Auto` weigh it, to within half a percent; under the others
+    /// it counts for nothing.
     pub cost: Duration,
     /// Segments to be tried first, in this order.
     pub preferred: &'a [SegmentId],

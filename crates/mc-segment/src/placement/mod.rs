@@ -154,8 +154,8 @@ impl<'a> Search<'a> {
         } = *self.request;
         self.has_barred = true;
         match segment.allocate(size, align, max_extents) {
-            Ok((chunk, pieces)) => {
-                let buffer = PlacedBuffer::new(segment, chunk, pieces);
+            Ok(pieces) => {
+                let buffer = PlacedBuffer::new(segment, pieces);
                 // The state is read after space was taken: whoever closes the
                 // segment either is seen here, or sees the space taken.
                 if buffer.is_placeable() {

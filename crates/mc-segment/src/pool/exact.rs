@@ -35,8 +35,8 @@ impl SegmentPool {
         if is_possible && !mounted.could_take(size, align) {
             return Err(ExactError::Misaligned { id, align });
         }
-        let (chunk, pieces) = mounted.allocate(size, align, 1)?;
-        let buffer = PlacedBuffer::new(&mounted, chunk, pieces);
+        let pieces = mounted.allocate(size, align, 1)?;
+        let buffer = PlacedBuffer::new(&mounted, pieces);
         check_open(&mounted, SegmentState::is_placeable)?;
         Ok(buffer)
     }
@@ -55,8 +55,8 @@ impl SegmentPool {
         size: u64,
     ) -> Result<PlacedBuffer, ExactError> {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
-        let (chunk, handle) = occupy(&mounted, Extent { address, size })?;
-        let buffer = PlacedBuffer::new(&mounted, chunk, Pieces::One(handle));
+        let handle = occupy(&mounted, Extent { address, size })?;
+        let buffer = PlacedBuffer::new(&mounted, Pieces::One(handle));
         check_open(&mounted, SegmentState::is_placeable)?;
         Ok(buffer)
     }
@@ -131,13 +131,10 @@ fn adopt_into(
 ) -> Result<PlacedBuffer, AdoptCause> {
     check_descriptor(mounted, descriptor)?;
     let mut handles = Vec::with_capacity(descriptor.extents.len());
-    let (mut home, mut obstacle) = (0, None);
+    let mut obstacle = None;
     for &extent in &descriptor.extents {
         match occupy(mounted, extent) {
-            Ok((chunk, handle)) => {
-                home = chunk;
-                handles.push(handle);
-            }
+            Ok(handle) => handles.push(handle),
             Err(error) => {
                 obstacle = Some(error);
                 break;
@@ -145,7 +142,7 @@ fn adopt_into(
         }
     }
     // A buffer even if it has to go again, as its drop tells that there is room.
-    let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, home, pieces));
+    let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, pieces));
     if let Some(error) = obstacle {
         return Err(error.into());
     }
@@ -204,8 +201,8 @@ fn check_descriptor(mounted: &Mounted, descriptor: &BufferDescriptor) -> Result<
     if extent_bytes != u128::from(size) {
         return Err(AdoptCause::SizeMismatch { size, extent_bytes });
     }
-    let home = mounted.chunk_of(address);
-    let is_elsewhere = |extent: &&Extent| mounted.chunk_of(extent.address) != home;
+    let home = |address| mounted.chunk_of(address).map(|chunk| chunk.number);
+    let is_elsewhere = |extent: &&Extent| home(extent.address) != home(address);
     match extents.iter().find(is_elsewhere) {
         None => Ok(()),
         Some(other) => Err(AdoptCause::Scattered {
@@ -215,8 +212,8 @@ fn check_descriptor(mounted: &Mounted, descriptor: &BufferDescriptor) -> Result<
     }
 }
 
-/// Takes exactly the bytes of an extent; returns the number of their chunk.
-fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError> {
+/// Takes exactly the bytes of an extent.
+fn occupy(mounted: &Mounted, extent: Extent) -> Result<Handle, ExactError> {
     let Extent { address, size } = extent;
     let info = mounted.info();
     let out_of_segment = ExactError::OutOfSegment {
@@ -226,8 +223,7 @@ fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError
         base: info.base,
         segment_size: mounted.capacity(),
     };
-    let number = mounted.chunk_of(address).ok_or(out_of_segment)?;
-    let chunk = &mounted.chunks()[number];
+    let chunk = mounted.chunk_of(address).ok_or(out_of_segment)?;
     match address.checked_add(size) {
         Some(end) if end <= chunk.end() => {}
         Some(end) if end <= info.base + info.size => {
@@ -240,7 +236,7 @@ fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError
         _ => return Err(out_of_segment),
     }
     let placed = chunk.allocator.allocate_at(address - chunk.base, size);
-    let handle = placed.map_err(|error| match error {
+    placed.map_err(|error| match error {
         OffsetError::Occupied { by } => ExactError::Occupied {
             address,
             size,
@@ -254,6 +250,5 @@ fn occupy(mounted: &Mounted, extent: Extent) -> Result<(u32, Handle), ExactError
         OffsetError::Refused(refusal) => ExactError::Refused(refusal),
         // Only the charge can pass the end, as the bytes do not.
         _ => out_of_segment,
-    })?;
-    Ok((chunk.number, handle))
+    })
 }

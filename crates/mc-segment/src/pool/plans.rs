@@ -70,7 +70,7 @@ impl SegmentPool {
             let here = spares
                 .iter()
                 .filter(|spare| Arc::ptr_eq(spare.mounted(), &mounted));
-            let pieces = here.flat_map(|spare| spare.pieces_in(chunk.number));
+            let pieces = here.flat_map(|spare| spare.pieces_in(chunk));
             let spares: Vec<Allocation> = pieces.map(Handle::allocation).collect();
             let plan = chunk.plan_hole(options, &spares, &mut weigh);
             best = match (best, plan) {

@@ -82,7 +82,7 @@ pub struct Facts {
     pub parent: Parent,
     /// The hash of the key of the first object of its prompt; its own without a parent.
     pub root_hash: u64,
-    /// Objects before it in its prompt.
+    /// Objects before it in its prompt; 65,535 stands for more.
     pub depth: u32,
     /// Seconds to compute it again; 0 if nobody has told.
     pub cost: f32,

@@ -21,11 +21,11 @@ const NONE: u32 = u32::MAX;
 /// below leaves next, as it is orphaned.
 const DESCENT_MAX: usize = 64;
 
-/// Objects by what comes before them: 4 bytes per object and 24 more for each that has a parent or a
-/// child.
+/// Objects by what comes before them: 28 bytes for each that has a parent or a child, 4 for one that
+/// is hidden, and none for others.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The node of each object that has one, and whether it is hidden.
+    /// The objects that have a node or are hidden.
     objects: Table<Member>,
     nodes: Table<Node>,
     vacant: Vec<u32>,
@@ -38,7 +38,7 @@ pub(super) struct Tree {
 }
 
 /// The node of an object, and a bit that is set iff the object is hidden.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Member(u32);
 
 /// A place in the tree of prompts.
@@ -65,6 +65,9 @@ enum End {
 
 impl Member {
     const HIDDEN: u32 = 1 << 31;
+
+    /// A visible object without a node, about which there is nothing to know.
+    const PLAIN: Self = Self::new(NONE, false);
 
     const fn new(node: u32, is_hidden: bool) -> Self {
         let hidden = if is_hidden { Self::HIDDEN } else { 0 };
@@ -96,12 +99,10 @@ impl Tree {
     }
 
     pub(super) fn insert(&mut self, object: ObjectId, key_hash: u64, parent: Parent) {
-        let before = self.objects.insert(object.0, Member::new(NONE, false));
-        assert!(before.is_none(), "object {} is already here", object.0);
         if let Some(gap) = self.gaps.remove(&key_hash) {
             self.gap_hashes.remove(&gap);
             self.node_mut(gap).object = object.0;
-            self.objects.insert(object.0, Member::new(gap, false));
+            self.set_member(object.0, Member::new(gap, false));
         }
         if let Some(parent) = self.parent_node(parent) {
             let node = match self.member(object.0).node() {
@@ -146,7 +147,7 @@ impl Tree {
 
     pub(super) fn set_hidden(&mut self, object: ObjectId, is_hidden: bool) {
         let node = self.member(object.0).node();
-        self.objects.insert(object.0, Member::new(node, is_hidden));
+        self.set_member(object.0, Member::new(node, is_hidden));
         if node == NONE || self.node(node).next == node {
             return;
         }
@@ -171,8 +172,15 @@ impl Tree {
     }
 
     fn member(&self, object: u32) -> Member {
-        let member = self.objects.get(object);
-        member.unwrap_or_else(|| panic!("object {object} is not here"))
+        self.objects.get(object).unwrap_or(Member::PLAIN)
+    }
+
+    fn set_member(&mut self, object: u32, member: Member) {
+        if member == Member::PLAIN {
+            self.objects.remove(object);
+        } else {
+            self.objects.insert(object, member);
+        }
     }
 
     fn node(&self, at: u32) -> Node {
@@ -197,7 +205,7 @@ impl Tree {
         self.nodes.insert(at, node);
         if object != NONE {
             let is_hidden = self.member(object).is_hidden();
-            self.objects.insert(object, Member::new(at, is_hidden));
+            self.set_member(object, Member::new(at, is_hidden));
         }
         at
     }
@@ -213,8 +221,7 @@ impl Tree {
             self.gaps.remove(&hash);
         } else {
             let is_hidden = self.member(node.object).is_hidden();
-            self.objects
-                .insert(node.object, Member::new(NONE, is_hidden));
+            self.set_member(node.object, Member::new(NONE, is_hidden));
         }
         self.nodes.remove(at);
         self.vacant.push(at);
