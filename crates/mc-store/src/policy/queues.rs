@@ -211,7 +211,9 @@ impl<T: Copy + Default> Queues<T> {
     /// Reads what is known of objects and of their neighbors, so that memory is waited for once and not
     /// for each of them when they are renewed.
     pub(super) fn touch(&self, ids: &[ObjectId]) {
-        let ticks = |neighbor| self.entries.get(neighbor).map_or(0, |entry| entry.packed.0);
+        // A hidden object's neighbors may have gone.
+        let entry = |neighbor| self.entries.glance(neighbor);
+        let ticks = |neighbor| entry(neighbor).map_or(0, |entry| entry.packed.0);
         let known = ids.iter().map(|id| self.entry(id.0).packed.0);
         hint::black_box(known.fold(0, BitXor::bitxor));
         let neighbors = ids.iter().map(|id| self.entry(id.0));

@@ -54,6 +54,15 @@ impl<T: Copy + Default> Table<T> {
         chunk.has(at % CHUNK).then(|| &mut chunk.values[at % CHUNK])
     }
 
+    /// Returns what is at a position, without a look whether it is a value: any may be returned where
+    /// there is none, but for positions far from all values.
+    #[inline]
+    pub(super) fn glance(&self, at: u32) -> Option<&T> {
+        let at = at as usize;
+        let chunk = self.chunks.get(at / CHUNK)?.as_ref()?;
+        Some(&chunk.values[at % CHUNK])
+    }
+
     /// Returns the value at a position that has one, without a look whether it has.
     ///
     /// # Panics
