@@ -77,7 +77,7 @@ impl ObjectStore {
         request: &PutRequest<'_>,
         now: Moment,
     ) -> Result<(), PutError> {
-        if let Some(lease) = self.shared.lease_quietly(key) {
+        if let Some(lease) = self.shared.lease_quietly(key, now) {
             chain.found.push(lease);
             return Ok(());
         }

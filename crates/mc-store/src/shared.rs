@@ -152,6 +152,7 @@ impl Shared {
 
     /// Drops an object none of whose replicas can be read; returns whether this
     /// call did.
+    #[cold]
     pub(crate) fn drop_dead(&self, object: Object, now: Moment) -> bool {
         let is_own = object.claims.leave_now().is_ok();
         if is_own {

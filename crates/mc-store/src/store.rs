@@ -456,37 +456,37 @@ impl Shared {
     /// Takes a lease of the object of a key.
     #[inline]
     fn lease(&self, key: &[u8], now: Moment) -> Option<Lease> {
-        let lease = self.lease_quietly(key);
+        let lease = self.lease_quietly(key, now);
         match &lease {
             Some(lease) => self.order.note_use(lease.object(), Tick::from(now)),
-            None => self.note_miss(key, now),
+            None => self.order.note_miss(),
         }
         lease
     }
 
-    /// Takes a lease of the object of a key, if it can be read; that is no use.
+    /// Takes a lease of the object of a key, dropping it if nobody can read it;
+    /// that is no use.
     #[inline]
-    pub(crate) fn lease_quietly(&self, key: &[u8]) -> Option<Lease> {
-        let hashed = self.index.hash(key);
-        let shard = self.index.read(hashed);
-        let stored = shard.stored(hashed);
-        let readable = stored.filter(|object| object.is_readable());
-        readable.and_then(Lease::take)
-    }
-
-    #[cold]
-    fn note_miss(&self, key: &[u8], now: Moment) {
-        self.order.note_miss();
-        // Drops what nobody can read any more.
-        self.find(self.index.hash(key), now);
+    pub(crate) fn lease_quietly(&self, key: &[u8], now: Moment) -> Option<Lease> {
+        let key = self.index.hash(key);
+        let dead = {
+            let shard = self.index.read(key);
+            let object = shard.stored(key)?;
+            if object.is_readable() {
+                return Lease::take(object);
+            }
+            object.clone()
+        };
+        self.drop_dead(dead, now);
+        None
     }
 
     fn lease_prefix<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Lease> {
         let now = self.now_coarsely();
         let mut leases = Vec::new();
         for key in keys {
-            let Some(lease) = self.lease_quietly(key.as_ref()) else {
-                self.note_miss(key.as_ref(), now);
+            let Some(lease) = self.lease_quietly(key.as_ref(), now) else {
+                self.order.note_miss();
                 break;
             };
             leases.push(lease);

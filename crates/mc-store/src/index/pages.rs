@@ -17,6 +17,9 @@ const PAGE_MAX: usize = 192;
 /// Values per page below which two are joined, on average.
 const PAGE_MIN: usize = 48;
 
+/// Groups that a page keeps however few values it has.
+const GROUPS_MIN: usize = 4;
+
 /// Pages at most: more are not told apart by a hash.
 const PAGES_MAX: usize = 1 << 16;
 
@@ -142,17 +145,20 @@ impl<T> Page<T> {
 
     #[inline]
     fn place(&self, tag: u16, is_it: impl Fn(&T) -> bool) -> Option<Place> {
-        for group in self.path(tag) {
-            let Group { values, passed, .. } = &self.groups[group];
-            let mut lanes = self.groups[group].lanes_with(tag);
+        for number in self.path(tag) {
+            let group = &self.groups[number];
+            let mut lanes = group.lanes_with(tag);
             while lanes != 0 {
                 let lane = lanes.trailing_zeros() as usize;
-                if values[lane].as_ref().is_some_and(&is_it) {
-                    return Some(Place { group, lane });
+                if group.values[lane].as_ref().is_some_and(&is_it) {
+                    return Some(Place {
+                        group: number,
+                        lane,
+                    });
                 }
                 lanes &= lanes - 1;
             }
-            if *passed == 0 {
+            if group.passed == 0 {
                 break;
             }
         }
@@ -257,7 +263,7 @@ impl<T> Pages<T> {
         let place = page.place(code.tag(), is_it)?;
         let value = page.take(code.tag(), place);
         self.len -= usize::from(value.is_some());
-        if page.len < page.room() / 4 {
+        if page.len < page.room() / 4 && page.groups.len() > GROUPS_MIN {
             page.resize(2 * page.len);
         }
         if self.len < self.pages.len() * PAGE_MIN && self.pages.len() > 1 {
