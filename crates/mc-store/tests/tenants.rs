@@ -121,6 +121,27 @@ fn at_the_limit_where_there_is_room_the_oldest_own_objects_leave_wherever_they_a
 }
 
 #[test]
+fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_others() {
+    for options in options() {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            clock: hand.clock(),
+            ..options
+        };
+        let store = store_of(&[1_000], options);
+        store.tenant("a", quota(1_000, None)).unwrap();
+        let kept = PutRequest {
+            keep_until: Some(Duration::from_secs(100)),
+            ..PutRequest::new(100)
+        };
+        (0..2).for_each(|number| put_as(&store, number, &kept).unwrap());
+        (2..13).for_each(|number| put_as(&store, number, &of("a", 100)).unwrap());
+        let there = numbers(&store);
+        assert!(there.contains(&0) && there.contains(&1), "{there:?}");
+    }
+}
+
+#[test]
 fn a_put_that_is_late_gives_its_tenants_bytes_back() {
     for options in options() {
         let hand = Hand::default();
