@@ -158,7 +158,10 @@ fn an_occupant_is_walked_to_once() {
         let entries = (0..objects).map(|object| (10 * object, 10));
         let options = Options::new(10 * objects);
         let (mut allocator, tokens) = OffsetAllocator::restore_from(options, entries).unwrap();
-        let _ = allocator.allocate_at(10 * objects - 5, 1);
+        // In two walks, of which the second goes on where the first ended.
+        for at in [objects / 4, objects - 1] {
+            let _ = allocator.allocate_at(10 * at + 5, 1);
+        }
         for at in [objects / 2, objects / 3, objects - 1, 0] {
             let (refused, taken) = steps::of(|| allocator.allocate_at(10 * at + 5, 1));
             assert_eq!(

@@ -217,6 +217,11 @@ fn memory_is_reported_as_the_heap_gave_it() {
         let _ = allocator.allocate_at(offset, 50).expect("it is free");
     }
     check(&allocator);
+    for align in [64, 4096] {
+        // So does looking for one that is aligned, and what is found is kept up for each alignment.
+        let _ = allocator.allocate_aligned(60, align);
+        check(&allocator);
+    }
     drop(allocator);
     for slots in [1, 10_000, 1 << 20] {
         let slots = SlotAllocator::new(4096, slots).expect("valid layout");

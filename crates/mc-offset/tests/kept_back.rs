@@ -95,6 +95,30 @@ fn a_refusal_leaves_kept_blocks_that_cannot_help() {
 }
 
 #[test]
+fn a_kept_block_between_two_holes_makes_one_with_both() {
+    let allocator = SharedAllocator::new(300).unwrap();
+    let [first, between, last] = [(); 3].map(|()| allocator.allocate(100).unwrap());
+    drop(between);
+    allocator.free_batch([first, last]);
+    assert_eq!(allocator.recent_free_bytes(), 200, "one is kept back");
+    assert_eq!(allocator.allocate(300).unwrap().offset(), 0);
+}
+
+#[test]
+fn an_allocation_grows_over_a_kept_block_behind_it() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    for _ in 0..2 {
+        drop(allocator.allocate(100).unwrap());
+    }
+    let [mut grown, behind] = [(); 2].map(|()| allocator.allocate(100).unwrap());
+    assert_eq!((grown.offset(), behind.offset()), (0, 100));
+    drop(behind);
+    assert_eq!(allocator.recent_free_bytes(), 800, "one is kept back");
+    allocator.resize_in_place(&mut grown, 1000).unwrap();
+    assert_eq!((grown.size(), allocator.free_bytes()), (1000, 0));
+}
+
+#[test]
 fn a_batch_is_freed_without_keeping_any_back() {
     let allocator = with_one_kept();
     let handles: Vec<Handle> = (0..5).map(|_| allocator.allocate(100).unwrap()).collect();

@@ -2,7 +2,7 @@
 //! directions, and begin at nothing that is not live.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-use mc_offset::{Allocation, Fit, Neighbor, OffsetAllocator, Options};
+use mc_offset::{Allocation, Fit, Neighbor, OffsetAllocator, Options, PlaceError};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -111,4 +111,26 @@ fn an_empty_range_is_one_hole() {
         (hole.offset, hole.size, hole.allocation),
         (0, CAPACITY, None)
     );
+}
+
+#[test]
+fn what_is_in_the_way_is_named_though_all_before_it_was_replaced() {
+    const BLOCKS: u64 = 1_000;
+    let mut allocator = OffsetAllocator::new(10 * BLOCKS).unwrap();
+    let mut place = |at: u64| allocator.allocate_at(10 * at, 10).unwrap();
+    let mut blocks: Vec<Allocation> = (0..BLOCKS).map(&mut place).collect();
+    for at in [999, 500, 999, 64, 700] {
+        let by = blocks[at];
+        assert_eq!(
+            allocator.allocate_at(by.offset() + 5, 1),
+            Err(PlaceError::Occupied { by })
+        );
+        // Where walks came by, others are now.
+        for block in &mut blocks {
+            let offset = block.offset();
+            allocator.free(*block).unwrap();
+            *block = allocator.allocate_at(offset, 10).unwrap();
+        }
+    }
+    allocator.check_invariants();
 }

@@ -48,6 +48,24 @@ fn what_outlives_an_allocator_is_nothing_to_the_next() {
 }
 
 #[test]
+fn a_handle_outlives_its_allocator_whatever_tokens_were_freed() {
+    let earlier = SharedAllocator::new(1000).unwrap();
+    let token = earlier.allocate(100).unwrap().into_token();
+    earlier.free(token).unwrap();
+    let held = earlier.allocate(100).unwrap();
+    drop(earlier);
+    // Whoever comes next has other parts: those of the first are in use.
+    let next = SharedAllocator::new(100).unwrap();
+    let object = next.allocate(100).unwrap();
+    drop(held);
+    assert_eq!(next.report().live_bytes, 100);
+    assert!(next.allocate(1).is_err());
+    drop(object);
+    assert_eq!(next.report().free_bytes, 100);
+    next.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
 fn an_allocator_decides_like_the_one_before_it() {
     let run = || {
         let allocator = SharedAllocator::new(40_000).unwrap();

@@ -190,3 +190,61 @@ fn a_plan_makes_a_hole_by_moves_of_handles() {
     let start = plan.window.start;
     assert_eq!(allocator.allocate_at(start, 30).unwrap().offset(), start);
 }
+
+#[test]
+fn a_plan_with_spares_lets_one_go_elsewhere_for_what_moves() {
+    let allocator = SharedAllocator::new(100).unwrap();
+    let blocks = [(); 10].map(|()| allocator.allocate(10).unwrap().into_token());
+    let spares = [blocks[0], blocks[5]];
+    // Of the two at the front, one may leave, and one may move.
+    let cost = |block: &Allocation| match block.offset() {
+        0 | 50 => BlockCost::evictable(1),
+        10 => BlockCost::movable(),
+        _ => BlockCost::IMMOVABLE,
+    };
+    let options = HoleOptions {
+        moved_bytes_max: 10,
+        ..HoleOptions::new(20)
+    };
+    assert_eq!(allocator.plan_hole(&options, cost), None);
+    let plan = allocator
+        .plan_hole_with_spares(&options, &spares, cost)
+        .unwrap();
+    assert_eq!(plan.window, 0..20);
+    let moves: Vec<_> = plan
+        .moves
+        .iter()
+        .map(|step| (step.allocation.offset(), step.to))
+        .collect();
+    assert_eq!(moves, [(10, 50)]);
+    let mut gone = plan.evictions;
+    gone.sort_unstable_by_key(Allocation::offset);
+    assert_eq!(gone, spares);
+}
+
+#[test]
+fn the_end_moves_over_handles_that_are_given_up_for_it() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let mut handles = [(); 4].map(|()| allocator.allocate(200).unwrap());
+    handles.sort_unstable_by_key(Handle::offset);
+    let [low, in_the_way, high, higher] = handles;
+    let mut freed = vec![higher, high];
+    let occupied = CapacityError::Occupied {
+        asked: 300,
+        by: in_the_way.allocation(),
+    };
+    assert_eq!(allocator.shrink_with(300, &mut freed), Err(occupied));
+    assert_eq!((freed.len(), allocator.capacity()), (2, 1000));
+    allocator.shrink_with(400, &mut freed).unwrap();
+    assert!(freed.is_empty());
+    assert_eq!((allocator.capacity(), allocator.free_bytes()), (400, 0));
+    drop((low, in_the_way));
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+#[should_panic(expected = "another allocator's handle")]
+fn the_end_moves_over_no_handle_of_another_allocator() {
+    let [one, other] = [(); 2].map(|()| SharedAllocator::new(1000).unwrap());
+    let _ = one.shrink_with(500, &mut vec![other.allocate(1000).unwrap()]);
+}

@@ -203,7 +203,6 @@ impl Shared {
             },
             now,
             claimed: Vec::new(),
-            holes_missing: holes,
             has_several: request.replicas.count > 1,
             budget: *budget,
             has_moved: false,
@@ -301,11 +300,10 @@ struct Room<'a> {
     now: Moment,
     /// The victims of the plans so far.
     claimed: Vec<Object>,
-    /// Holes that are to be found in all.
-    holes_missing: usize,
     /// Whether the request asks for several replicas, so that names matter.
     has_several: bool,
-    /// Bytes that may yet be moved.
+    /// Bytes that may yet be moved; none for several replicas, or where a tenant
+    /// is short. While there are any, nobody was claimed for another hole.
     budget: u64,
     /// Whether anything was moved, or left so that something could be.
     has_moved: bool,

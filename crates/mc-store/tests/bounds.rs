@@ -227,6 +227,26 @@ fn a_put_that_replaces_the_oldest_visits_few() {
 }
 
 #[test]
+fn a_put_that_finds_neighbors_beside_the_oldest_looks_no_further() {
+    for count in [3_000, 30_000] {
+        let counted = Counted::of(&[count * 10], StoreOptions::default());
+        let store = &counted.store;
+        (0..count).for_each(|number| put(store, number, 10));
+        // Beside the oldest, which lies far back, is one of the youngest; all others are alone.
+        let old = count - 100;
+        for number in (0..count).filter(|number| number % 2 == 0 && *number != old) {
+            assert!(store.pin(&key(number)));
+        }
+        for number in (0..count).filter(|number| *number != old + 1) {
+            drop(store.get(&key(number)).unwrap());
+        }
+        let (visits, _) = counted.during(|store| put(store, count, 20));
+        assert!(!store.exists(&key(old)) && !store.exists(&key(old + 1)));
+        assert!(visits <= 1_000, "{visits} of {count}");
+    }
+}
+
+#[test]
 fn crossing_a_watermark_costs_one_put_no_more_than_a_slice() {
     for options in all_options() {
         for count in [1_000, 30_000] {

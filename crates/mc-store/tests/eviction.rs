@@ -7,7 +7,7 @@ mod common;
 use std::collections::HashMap;
 
 use common::{mount_sizes, pool};
-use mc_segment::Strategy;
+use mc_segment::{SegmentId, Strategy};
 use mc_store::{
     Cause, EventKind, Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal,
     StoreOptions,
@@ -244,6 +244,30 @@ fn those_whose_turn_has_come_leave_with_a_plan() {
     assert_eq!(left_by_a_put(&sizes), stay);
     // None if the oldest makes the hole.
     assert_eq!(left_by_a_put(&[free(4), PIN, free(1), free(4)]), [1, 2, 3]);
+}
+
+#[test]
+fn those_whose_turn_has_come_stay_where_the_plan_is_for_another_segment() {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, &[8 * MIB; 2]);
+    let options = StoreOptions {
+        policy: PolicyKind::Lru,
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    // The oldest is in one segment, beside one that is pinned; the next makes a hole in the other.
+    for (number, segment, size) in [(0_u64, 1, MIB), (1, 1, 7 * MIB), (2, 2, 8 * MIB)] {
+        let request = PutRequest {
+            preferred: &[SegmentId(segment)],
+            ..PutRequest::new(size)
+        };
+        let put = store.put(&number.to_le_bytes(), &request).unwrap();
+        put.commit().unwrap();
+    }
+    assert!(store.pin(&1_u64.to_le_bytes()));
+    put(&store, 3, 4 * MIB).unwrap();
+    let is_stored = |number: u64| store.exists(&number.to_le_bytes());
+    assert_eq!((is_stored(0), is_stored(2)), (true, false));
 }
 
 #[test]

@@ -16,7 +16,9 @@ use common::{
 use mc_segment::{
     Fit, Memory, RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy,
 };
-use mc_store::{Compaction, InTheWay, ObjectStore, PutError, PutRequest, Removal, StoreOptions};
+use mc_store::{
+    Compaction, InTheWay, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions,
+};
 
 /// Refuses a put and checks that nothing has changed.
 #[track_caller]
@@ -393,6 +395,50 @@ fn one_leaves_where_a_segment_may_have_no_more_and_has_room() {
             }
         }
     }
+}
+
+#[test]
+fn one_leaves_where_a_segment_may_have_no_more_and_has_just_the_room() {
+    for options in all_options() {
+        let (size, align) = (5_000, 64);
+        // Wherever the hole begins, there is room from an aligned address on.
+        let mut few = info(1, 100 * 10 + size + align - 1);
+        few.options.max_allocations = Some(100);
+        let pool = pool(Strategy::default(), 1);
+        pool.mount(Segment::remote(few)).unwrap();
+        let store = ObjectStore::new(pool, options.clone()).unwrap();
+        (0..100).for_each(|number| put(&store, number, 10));
+        let request = PutRequest {
+            align,
+            ..PutRequest::new(size)
+        };
+        put_as(&store, 100, &request).unwrap();
+        assert_eq!(store.stats().on_demand.objects, 1, "{options:?}");
+    }
+}
+
+#[test]
+fn one_leaves_where_a_segment_may_have_no_more_though_older_ones_elsewhere_make_no_hole() {
+    let options = StoreOptions {
+        policy: PolicyKind::Lru,
+        ..StoreOptions::default()
+    };
+    let mut few = info(2, 100_000);
+    few.options.max_allocations = Some(10);
+    let store = full_but([info(1, 4_000)], 10, 0..400, &options);
+    store.pool().mount(Segment::remote(few)).unwrap();
+    // Every other one stays, so that none beside another leaves.
+    (0..400)
+        .step_by(2)
+        .for_each(|number| assert!(store.pin(&key(number))));
+    (400..410).for_each(|number| put_in(&store, 2, number, 10));
+    let oldest = 405;
+    for number in (400..410).filter(|number| *number != oldest) {
+        drop(store.get(&key(number)).unwrap());
+    }
+    let events = store.events(100);
+    put(&store, 500, 1_000);
+    assert_eq!(left(&events), [oldest]);
 }
 
 #[test]

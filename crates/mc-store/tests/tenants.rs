@@ -5,6 +5,7 @@
 //! has lent comes back when it puts; sums are right after all that can end an
 //! object or a put; quotas and tenants of objects survive a restart. Holds
 //! under every policy and eviction.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
@@ -16,7 +17,9 @@ use std::{
 
 use common::{
     info,
-    objects::{Hand, all_options, key, local_store_of, numbers, put_as, refusal, store_of},
+    objects::{
+        EVICTIONS, Hand, all_options, key, local_store_of, numbers, put_as, refusal, store_of,
+    },
     pool,
 };
 use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, Strategy};
@@ -72,6 +75,90 @@ fn a_put_beyond_the_limit_lets_the_tenants_own_objects_leave() {
         assert_eq!(there.range(5_000..).count(), 3);
         let own = stats(&store, "a");
         assert_eq!((own.evicted.objects, own.stored.bytes), (7, 300));
+        assert_eq!(store.stats().evicted_bytes_per_placed_byte(), Some(1.0));
+    }
+}
+
+/// Puts objects one behind the other, with the objects of others between those of a tenant of 40 bytes
+/// at most: two of 10 bytes, and then one of 20.
+fn put_beside_others(store: &ObjectStore) {
+    store.tenant("a", quota(0, Some(40))).unwrap();
+    for (number, size) in (0..).zip([20, 10, 20, 10, 20, 20, 20]) {
+        let request = match number % 2 {
+            0 => PutRequest::new(size),
+            _ => of("a", size),
+        };
+        put_as(store, number, &request).unwrap();
+    }
+}
+
+#[test]
+fn at_the_limit_in_a_full_store_an_own_object_that_makes_the_hole_leaves_and_no_older_one_of_others()
+ {
+    for options in options() {
+        let store = store_of(&[120], options);
+        put_beside_others(&store);
+        put_as(&store, 9, &of("a", 20)).unwrap();
+        let there = numbers(&store);
+        assert!([0, 2, 4, 6, 9].iter().all(|other| there.contains(other)));
+        assert!(!there.contains(&5), "{there:?}");
+    }
+}
+
+#[test]
+fn at_the_limit_where_there_is_room_the_oldest_own_objects_leave_wherever_they_are() {
+    for eviction in EVICTIONS {
+        let options = StoreOptions {
+            eviction,
+            policy: PolicyKind::Lru,
+            ..StoreOptions::default()
+        };
+        let store = store_of(&[1_000], options);
+        put_beside_others(&store);
+        put_as(&store, 9, &of("a", 20)).unwrap();
+        assert_eq!(numbers(&store), [0, 2, 4, 5, 6, 9].into());
+    }
+}
+
+#[test]
+fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_others() {
+    for options in options() {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            clock: hand.clock(),
+            ..options
+        };
+        let store = store_of(&[1_000], options);
+        store.tenant("a", quota(1_000, None)).unwrap();
+        let kept = PutRequest {
+            keep_until: Some(Duration::from_secs(100)),
+            ..PutRequest::new(100)
+        };
+        (0..2).for_each(|number| put_as(&store, number, &kept).unwrap());
+        (2..13).for_each(|number| put_as(&store, number, &of("a", 100)).unwrap());
+        let there = numbers(&store);
+        assert!(there.contains(&0) && there.contains(&1), "{there:?}");
+    }
+}
+
+#[test]
+fn a_put_that_is_late_gives_its_tenants_bytes_back() {
+    for options in options() {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            clock: hand.clock(),
+            ..options
+        };
+        let grace = options.put_deadline + options.put_margin;
+        let store = store_of(&[1_000], options);
+        store.tenant("a", quota(0, Some(300))).unwrap();
+        let late = store.put(&key(0), &of("a", 300)).unwrap();
+        let refused = refusal(&store, 1, &of("a", 100));
+        assert!(matches!(refused, PutError::QuotaExceeded { .. }));
+        hand.pass(grace);
+        put_as(&store, 1, &of("a", 100)).unwrap();
+        assert_eq!(stats(&store, "a").used_bytes, 100);
+        assert!(late.commit().is_err());
     }
 }
 

@@ -1,11 +1,16 @@
-//! Which neighbors leave where the next in order make no hole together.
+//! Which neighbors leave where the next in order make no hole together, and what moves instead.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
-use common::objects::{Hand, key, local_store_of, numbers, put, put_in, refusal, store_of};
+use common::{
+    info,
+    objects::{Hand, key, local_store_of, numbers, put, put_as, put_in, refusal, store_of},
+    pool,
+};
+use mc_segment::{RegistrationLimit, Segment, SegmentInfo, Strategy};
 use mc_store::{Compaction, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions};
 
 const BLOCK: u64 = 10;
@@ -14,12 +19,24 @@ const BLOCK: u64 = 10;
 /// other one is pinned, so that none of them makes a hole for more than one block; those inside were
 /// used last.
 fn store_with_one_window(blocks: u64, free: &Range<u64>, search_blocks_max: usize) -> ObjectStore {
+    segment_with_one_window(info(1, blocks * BLOCK), free, search_blocks_max)
+}
+
+/// As [`store_with_one_window`], in a segment of a host.
+fn segment_with_one_window(
+    segment: SegmentInfo,
+    free: &Range<u64>,
+    search_blocks_max: usize,
+) -> ObjectStore {
     let options = StoreOptions {
         policy: PolicyKind::Lru,
         search_blocks_max,
         ..StoreOptions::default()
     };
-    let store = store_of(&[blocks * BLOCK], options);
+    let blocks = segment.size / BLOCK;
+    let pool = pool(Strategy::default(), 1);
+    pool.mount(Segment::remote(segment)).unwrap();
+    let store = ObjectStore::new(pool, options).unwrap();
     for number in 0..blocks {
         put(&store, number, BLOCK);
     }
@@ -56,6 +73,54 @@ fn the_only_window_is_found_wherever_it_is() {
             store.check_invariants();
         }
     }
+}
+
+#[test]
+fn a_window_at_the_end_of_a_registration_is_found() {
+    const BLOCKS: u64 = 2_900;
+    // Larger than what is looked at at once, so that it is looked at in parts.
+    let window = BLOCKS - 1_400..BLOCKS;
+    let mut two = info(1, 2 * BLOCKS * BLOCK);
+    two.options.registration = Some(RegistrationLimit {
+        max_bytes: BLOCKS * BLOCK,
+        align: 8,
+    });
+    let store = segment_with_one_window(two, &window, 100);
+    put(&store, u64::MAX, 1_400 * BLOCK);
+    assert!(window.into_iter().all(|number| !store.exists(&key(number))));
+    store.check_invariants();
+}
+
+#[test]
+fn a_window_is_found_in_a_full_segment_that_may_have_no_more() {
+    for (start, len) in [(1_000, 2), (2_000, 10)] {
+        let mut full = info(1, 3_000 * BLOCK);
+        full.options.max_allocations = Some(3_000);
+        let store = segment_with_one_window(full, &(start..start + len), 100);
+        put(&store, u64::MAX, len * BLOCK);
+        let gone = (0..3_000).filter(|number| !store.exists(&key(*number)));
+        // One alone would not make the hole, and leaves with none in vain.
+        let gone: Vec<u64> = gone.collect();
+        assert!(gone.len() as u64 <= len + 8.min(2 * len), "{gone:?}");
+        assert!((start..start + len).all(|number| gone.contains(&number)));
+    }
+}
+
+#[test]
+fn neighbors_of_the_oldest_leave_before_a_window_elsewhere() {
+    let (old, young) = (2_001..2_007, 101..107);
+    let store = store_with_one_window(3_000, &old, 100);
+    for number in young.clone() {
+        store.unpin(&key(number));
+    }
+    // None of the next few is beside another of them; the first is in one of the windows.
+    let others = (0..3_000).filter(|number| *number != old.start && !young.contains(number));
+    for number in others.chain(young.clone()) {
+        drop(store.get(&key(number)).unwrap());
+    }
+    put(&store, u64::MAX, 6 * BLOCK);
+    let left = |window: Range<u64>| window.filter(|&number| !store.exists(&key(number))).count();
+    assert_eq!((left(old), left(young)), (6, 0));
 }
 
 #[test]
@@ -149,7 +214,153 @@ fn of_the_next_in_order_the_one_leaves_that_fits_best() {
     let first = [size + size / 200, size + size / 100, size + size / 8];
     let first = moving(first.into_iter().chain(others()));
     assert_eq!(gone_for(&first, 31, size), [0]);
+    // Of two that fit equally well, the first in order.
+    let equal = [size + size / 8, size, size];
+    let equal = moving(equal.into_iter().chain(others()));
+    assert_eq!(gone_for(&equal, 31, size), [1]);
     assert_eq!(exact.stats().moved.objects, 0);
+}
+
+#[test]
+fn where_nothing_may_move_the_first_in_order_leaves_however_well_others_fit() {
+    let size = SEGMENT / 32;
+    let sizes = [size + size / 8, size]
+        .into_iter()
+        .chain((0..28).map(|_| size + size / 4));
+    let sizes: Vec<u64> = sizes.collect();
+    let all = [sizes.iter().sum()];
+    let still = StoreOptions {
+        compaction: Compaction::OFF,
+        ..moving_options()
+    };
+    // Without a budget, and without a copier.
+    for store in [
+        local_store_of(&all, still),
+        store_of(&all, moving_options()),
+    ] {
+        for (number, &size) in (0..).zip(&sizes) {
+            put(&store, number, size);
+        }
+        assert_eq!(gone_for(&store, 30, size), [0]);
+    }
+}
+
+#[test]
+fn one_that_fits_leaves_with_a_small_move_before_a_large_one_alone() {
+    let size = SEGMENT / 32;
+    let sizes = [2 * size, size - 1_000, 1_000, 1_000];
+    let store = moving(sizes.into_iter().chain((0..28).map(|_| size + size / 4)));
+    store.remove(&key(3), Removal::Now).unwrap();
+    drop(store.get(&key(2)).unwrap());
+    assert_eq!(gone_for(&store, 3, size), [1]);
+    assert_eq!(store.stats().moved.bytes, 1_000);
+}
+
+#[test]
+fn the_more_may_move_the_less_leaves_instead() {
+    let part = |percent: u64| SEGMENT / 32 * percent / 100;
+    // The oldest makes the hole alone, with what is free beside it. One that has a little less would do
+    // if another moved there. Elsewhere are holes like the one that the oldest would leave over.
+    let first = [16, 86, 15, 125, 15];
+    let percents = first.into_iter().chain([125, 2].repeat(5)).chain([125; 17]);
+    let sizes: Vec<u64> = percents.map(part).collect();
+    let holes = [1, 6, 8, 10, 12, 14];
+    for policy in [PolicyKind::Lru, PolicyKind::Gdsf] {
+        for (moved_per_placed, expected) in [(1.0, 0), (4.0, 4)] {
+            let options = StoreOptions {
+                policy,
+                compaction: Compaction::moving(moved_per_placed),
+                ..moving_options()
+            };
+            let store = local_store_of(&[sizes.iter().sum()], options);
+            for (number, &size) in (0..).zip(&sizes) {
+                // All bytes are worth the same, and that is little.
+                let request = PutRequest {
+                    cost: Duration::from_nanos(size),
+                    ..PutRequest::new(size)
+                };
+                put_as(&store, number, &request).unwrap();
+            }
+            for number in holes {
+                store.remove(&key(number), Removal::Now).unwrap();
+            }
+            // Often, so that the two others are as good as equally old.
+            for _ in 0..20 {
+                for number in [3].into_iter().chain(5..32).chain([2, 2]) {
+                    drop(store.get(&key(number)));
+                }
+            }
+            let before = numbers(&store);
+            put(&store, 100, part(100));
+            let gone: Vec<u64> = before.difference(&numbers(&store)).copied().collect();
+            assert_eq!(gone, [expected], "{policy:?}, {moved_per_placed}");
+        }
+    }
+}
+
+#[test]
+fn many_that_are_old_leave_and_the_young_between_them_move() {
+    let (size, hand) = (SEGMENT / 512, Hand::default());
+    let options = StoreOptions {
+        clock: hand.clock(),
+        ..moving_options()
+    };
+    let store = local_store_of(&[SEGMENT], options);
+    for number in 0..512 {
+        put(&store, number, size);
+    }
+    hand.pass_seconds(100);
+    let is_young = |number: &u64| number % 2 == 1;
+    for number in (0..512).filter(is_young) {
+        drop(store.get(&key(number)).unwrap());
+    }
+    let gone = gone_for(&store, 512, 100 * size);
+    assert!(!gone.iter().any(is_young), "{gone:?}");
+    assert_eq!(gone.len(), 100);
+    assert!(store.stats().moved.objects > 0);
+}
+
+#[test]
+fn the_old_leave_and_the_young_move_though_emptier_segments_can_make_no_hole() {
+    let size = SEGMENT / 10;
+    let store = local_store_of(&[10 * size; 5], moving_options());
+    for number in 0..50 {
+        put_in(&store, 1 + u128::from(number / 10), number, size);
+    }
+    // In four segments, every other place is free, and all else is pinned.
+    for number in 0..40 {
+        match number % 2 {
+            0 => assert!(store.pin(&key(number))),
+            _ => store.remove(&key(number), Removal::Now).map(drop).unwrap(),
+        }
+    }
+    let old = [43, 45];
+    for number in (40..50).filter(|number| !old.contains(number)) {
+        drop(store.get(&key(number)).unwrap());
+    }
+    let before = numbers(&store);
+    put(&store, 100, 2 * size);
+    let gone: Vec<u64> = before.difference(&numbers(&store)).copied().collect();
+    assert_eq!((gone, store.stats().moved.objects), (old.to_vec(), 1));
+}
+
+#[test]
+fn a_hole_that_is_made_by_moves_is_aligned_as_asked() {
+    let size = SEGMENT / 10;
+    let store = moving(std::iter::once(1_000).chain((0..10).map(|_| size)));
+    for number in (1..11).step_by(2) {
+        store.remove(&key(number), Removal::Now).unwrap();
+    }
+    let request = PutRequest {
+        align: 1 << 16,
+        ..PutRequest::new(3 * size)
+    };
+    put_as(&store, 100, &request).unwrap();
+    let address = store.get(&key(100)).unwrap().descriptors()[0].address;
+    assert!(address.is_multiple_of(1 << 16), "{address:#x}");
+    let stats = store.stats();
+    assert_eq!(stats.on_demand.objects, 0);
+    assert!(stats.moved.objects > 0);
 }
 
 #[test]

@@ -193,37 +193,9 @@ impl Room<'_> {
     /// segments.
     fn may_suffice(&self, spares: &[Object], sites: &[Site]) -> bool {
         sites.iter().any(|site| {
-            let here = self.leaving_in(site.segment, spares);
+            let here = leaving_in(site.segment, spares);
             site.free_bytes.saturating_add(bytes(&here)) >= site.needed
         })
-    }
-
-    /// Returns the replicas in a segment of objects that may leave, or do.
-    fn leaving_in<'a>(&'a self, segment: SegmentId, spares: &'a [Object]) -> Vec<&'a PlacedBuffer> {
-        let buffers = spares
-            .iter()
-            .chain(&self.claimed)
-            .flat_map(Object::replicas);
-        buffers.filter(|buffer| is_here(buffer, segment)).collect()
-    }
-
-    /// Returns what is lost with each block that may leave in a segment, by its
-    /// address; nothing where that is its bytes.
-    fn losses_in(
-        &self,
-        segment: SegmentId,
-        spares: &[Object],
-        losses: &[u64],
-    ) -> HashMap<u64, Option<u64>> {
-        let losses = losses.iter().copied().map(Some);
-        let leaving = spares.iter().chain(&self.claimed);
-        let leaving = leaving.zip(losses.chain(std::iter::repeat(None)));
-        let blocks = leaving.flat_map(|(object, loss)| {
-            let here = object.replicas().filter(move |one| is_here(one, segment));
-            let extents = here.flat_map(PlacedBuffer::extents);
-            extents.map(move |extent| (extent.address, loss))
-        });
-        blocks.collect()
     }
 
     /// Returns how many blocks a plan may look at.
@@ -282,7 +254,7 @@ impl Room<'_> {
     ) -> Option<(SegmentId, BlockPlan)> {
         let mut best: Option<(SegmentId, BlockPlan)> = None;
         for site in sites {
-            let here = self.leaving_in(site.segment, spares);
+            let here = leaving_in(site.segment, spares);
             if site.free_bytes.saturating_add(bytes(&here)) < site.needed {
                 continue;
             }
@@ -295,10 +267,10 @@ impl Room<'_> {
             };
             let weigh = |blocks: &[Block]| {
                 let mut costs = self.shared.movable(site.segment, blocks, self.now);
-                let losses = self.losses_in(site.segment, spares, losses);
+                let losses = losses_in(site.segment, spares, losses);
                 for (block, cost) in blocks.iter().zip(&mut costs) {
-                    if let Some(loss) = losses.get(&block.address) {
-                        *cost = cost.or_evictable(loss.unwrap_or(block.size));
+                    if let Some(&loss) = losses.get(&block.address) {
+                        *cost = cost.or_evictable(loss);
                     }
                 }
                 costs
@@ -334,20 +306,15 @@ impl Room<'_> {
 
     /// Claims who leaves, and moves what is in the way.
     fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: Vec<Object>) -> bool {
-        let before = self.claimed.len();
         if !self.claim(Found { segment, victims }) {
             return false;
         }
-        if !plan.moves.iter().all(|step| self.take_step(segment, step)) {
-            let others = self.claimed.split_off(before.min(self.claimed.len()));
+        let is_done = plan.moves.iter().all(|step| self.take_step(segment, step));
+        if !is_done {
+            let others = std::mem::take(&mut self.claimed);
             self.spare(others);
-            return false;
         }
-        // Another replica goes under another name, also where nobody left.
-        let info = self.shared.pool.info(segment);
-        let names = info.map(|info| info.name.as_str().into());
-        self.demand.names.extend(names);
-        true
+        is_done
     }
 
     /// Moves one block; returns whether it is where the plan says.
@@ -371,10 +338,10 @@ impl Room<'_> {
         is_done
     }
 
-    /// Lets those go that were claimed, as long as all that is missing is one
-    /// hole; returns whether any went.
+    /// Lets those go that were claimed, all of them for the one hole that is
+    /// missing; returns whether any went.
     fn let_go_early(&mut self) -> bool {
-        if self.holes_missing > 1 || self.claimed.is_empty() {
+        if self.claimed.is_empty() {
             return false;
         }
         let victims = std::mem::take(&mut self.claimed);
@@ -388,6 +355,24 @@ impl Room<'_> {
 /// where something else may have its addresses now.
 fn is_here(buffer: &PlacedBuffer, segment: SegmentId) -> bool {
     buffer.segment_id() == segment && buffer.is_placeable()
+}
+
+/// Returns the replicas in a segment of objects that may leave.
+fn leaving_in(segment: SegmentId, spares: &[Object]) -> Vec<&PlacedBuffer> {
+    let buffers = spares.iter().flat_map(Object::replicas);
+    buffers.filter(|buffer| is_here(buffer, segment)).collect()
+}
+
+/// Returns what is lost with each block that may leave in a segment, by its
+/// address.
+fn losses_in(segment: SegmentId, spares: &[Object], losses: &[u64]) -> HashMap<u64, u64> {
+    let leaving = spares.iter().zip(losses);
+    let blocks = leaving.flat_map(|(object, &loss)| {
+        let here = object.replicas().filter(move |one| is_here(one, segment));
+        let extents = here.flat_map(PlacedBuffer::extents);
+        extents.map(move |extent| (extent.address, loss))
+    });
+    blocks.collect()
 }
 
 fn is_at(buffer: &PlacedBuffer, block: &Block) -> bool {
