@@ -1029,7 +1029,7 @@ typedef struct mc_store_report {
   struct mc_amount unreadable;
   // Objects that were dropped because of their checksums.
   struct mc_amount corrupt;
-  // Bytes placed by the puts that had to evict.
+  // Bytes placed by the puts that had to let objects go or move them.
   uint64_t placed_bytes_on_demand;
   // From commit to leaving.
   struct mc_times lifetime;

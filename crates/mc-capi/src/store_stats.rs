@@ -97,7 +97,7 @@ pub struct StoreReport {
     pub unreadable: Amount,
     /// Objects that were dropped because of their checksums.
     pub corrupt: Amount,
-    /// Bytes placed by the puts that had to evict.
+    /// Bytes placed by the puts that had to let objects go or move them.
     pub placed_bytes_on_demand: u64,
     /// From commit to leaving.
     pub lifetime: Times,

@@ -54,8 +54,8 @@ pub struct StoreStats {
     /// Objects that were dropped because their bytes were not those that were
     /// committed.
     pub corrupt: Counted,
-    /// Bytes placed by the puts that had to evict; the evicted bytes beside it
-    /// are those of `on_demand`.
+    /// Bytes placed by the puts that had to let objects go or move them; the
+    /// evicted bytes beside it are those of `on_demand`.
     pub placed_bytes_on_demand: u64,
     /// Figures of each tenant that was named, by its name.
     pub tenants: BTreeMap<String, TenantStats>,
@@ -141,8 +141,8 @@ pub struct TimeHistogram {
 }
 
 impl StoreStats {
-    /// Returns the bytes that puts evicted for each byte that they placed;
-    /// nothing before the first eviction on demand.
+    /// Returns the bytes that puts evicted for each byte that they placed, of
+    /// those that had to let objects go or move them; nothing before the first.
     #[must_use]
     pub fn evicted_bytes_per_placed_byte(&self) -> Option<f64> {
         let placed = self.placed_bytes_on_demand;
