@@ -56,8 +56,7 @@ pub(super) fn plan_hops(
         HOLES_GROWN
     };
     let mut starts: Vec<Span> = spares.spans().take(count).collect();
-    let largest = largest.iter().take(count);
-    starts.extend(largest.map(|&hole| space.span_of_hole(hole)));
+    starts.extend(largest.iter().take(count));
     let visits_max = match is_complete {
         true => space.node_count() as usize,
         false => options.nodes_visited_max as usize / (2 * starts.len().max(1)),
@@ -82,7 +81,7 @@ struct Growth<'a> {
     /// All that has been part of it, those that hopped included.
     reach: Range<u64>,
     /// The last span that was looked at on the side.
-    edge: Option<Span>,
+    edge: Span,
     elsewhere: Elsewhere<'a>,
     moves: Vec<Move>,
     moved_bytes: u64,
@@ -105,7 +104,7 @@ impl<'a> Growth<'a> {
             side,
             reach: free.clone(),
             free,
-            edge: Some(start),
+            edge: start,
             elsewhere: Elsewhere::new(ground),
             moves: Vec::new(),
             moved_bytes: 0,
@@ -149,16 +148,15 @@ impl<'a> Growth<'a> {
             if !is_gained {
                 return false;
             }
-            self.edge = Some(next);
+            self.edge = next;
         }
         false
     }
 
     fn next(&self) -> Option<Span> {
-        let edge = self.edge?;
         match self.side {
-            Side::Below => self.ground.space.span_before(&edge),
-            Side::Above => self.ground.space.span_after(&edge),
+            Side::Below => self.ground.space.span_before(&self.edge),
+            Side::Above => self.ground.space.span_after(&self.edge),
         }
     }
 

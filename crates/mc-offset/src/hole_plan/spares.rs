@@ -61,6 +61,10 @@ impl Spares {
         self.spans.iter().map(|(.., span)| *span)
     }
 
+    pub(super) fn span(&self, at: usize) -> Span {
+        self.spans[at].2
+    }
+
     /// Returns the most bytes that they leave in one place.
     pub(super) fn room_bytes_max(&self) -> u64 {
         let rooms = self.rooms.iter().map(|room| room.end - room.start);
