@@ -43,13 +43,16 @@ impl<'a> Ground<'a> {
         let spares = Spares::new(space, spares, block_cost);
         let mut largest = Vec::with_capacity(HOLES_TRIED);
         let indices = holes.iter_down().take(HOLES_TRIED);
-        largest.extend(indices.map(|hole| space.span_of_hole(hole)));
-        largest.sort_by_key(|hole| Reverse(hole.bytes));
+        largest.extend(indices.map(|hole| (holes.hole(hole).size, hole)));
+        largest.sort_by_key(|&(bytes, _)| Reverse(bytes));
+        let spans = largest
+            .into_iter()
+            .map(|(_, hole)| space.span_of_hole(hole));
         Self {
             space,
             room_bytes_max: holes.largest().max(spares.room_bytes_max()),
             spares,
-            largest,
+            largest: spans.collect(),
         }
     }
 

@@ -94,10 +94,9 @@ impl<'a> Growth<'a> {
     /// Begins with a hole, or with an allocation that is as good as one.
     fn new(ground: &'a Ground<'a>, start: Span, side: Side) -> Self {
         let space = ground.space;
-        let free_bytes = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
         let free = match side {
-            Side::Below => start.offset..start.end() + free_bytes(space.span_after(&start)),
-            Side::Above => start.offset - free_bytes(space.span_before(&start))..start.end(),
+            Side::Below => start.offset..start.end() + space.free_after(&start),
+            Side::Above => start.offset - space.free_before(&start)..start.end(),
         };
         Self {
             ground,

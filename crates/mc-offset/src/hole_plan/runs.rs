@@ -133,7 +133,7 @@ impl RunSearch {
     /// Keeps the run of the window if it is among the best.
     fn judge(&mut self, end: u64) {
         let window = &self.window;
-        let Some(&(first, _)) = window.spans.front() else {
+        let Some((first, _)) = window.spans.front() else {
             return;
         };
         if !self.hole.fits(first.offset, end) {
@@ -157,6 +157,7 @@ impl RunSearch {
         }
         let at = self.runs.partition_point(|run| run.least <= least);
         self.runs.truncate(RUNS_TRIED - 1);
+        let first = *first;
         self.runs.insert(at, Run { first, end, least });
     }
 }

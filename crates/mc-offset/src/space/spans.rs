@@ -87,6 +87,28 @@ impl Space {
         self.span_ending(span.prev, span.offset)
     }
 
+    /// Returns the bytes that are free right before a span.
+    pub(crate) fn free_before(&self, span: &Span) -> u64 {
+        self.free_bytes_of(span.prev)
+    }
+
+    /// Returns the bytes that are free right behind a span.
+    pub(crate) fn free_after(&self, span: &Span) -> u64 {
+        self.free_bytes_of(span.next)
+    }
+
+    /// Returns the bytes of a node if it is free; the node of an allocation is
+    /// not read.
+    fn free_bytes_of(&self, node: u32) -> u64 {
+        if self.chain.is_hole(node) {
+            self.holes.hole(self.chain.hole_of(node)).size
+        } else if node == self.parked.node {
+            self.parked.charge()
+        } else {
+            0
+        }
+    }
+
     /// Returns the span of a node that begins at `offset`.
     pub(super) fn span_at(&self, node: u32, offset: u64) -> Option<Span> {
         self.span(node, |_| offset)
@@ -214,8 +236,25 @@ mod tests {
         for pair in spans.windows(2) {
             assert_eq!(space.span_before(&pair[1]), Some(pair[0]));
             assert_eq!(space.span_after(&pair[0]), Some(pair[1]));
+            assert_eq!(space.free_before(&pair[1]), pair[0].free_bytes());
+            assert_eq!(space.free_after(&pair[0]), pair[1].free_bytes());
         }
+        assert_eq!(space.free_before(&spans[0]), 0);
+        assert_eq!(space.free_after(&spans[2]), 0);
         assert_eq!(space.span_before(&spans[0]), None);
         assert_eq!(space.span_after(&spans[2]), None);
+    }
+
+    #[test]
+    fn a_parked_block_is_free_for_those_beside_it() {
+        let mut draft = crate::space::Draft::new(Options::new(100)).unwrap();
+        let below = draft.push_allocation(0, 30).unwrap();
+        let middle = draft.push_allocation(30, 50).unwrap();
+        let above = draft.push_allocation(80, 20).unwrap();
+        let mut space = draft.finish();
+        space.set_sizes_repeat(true);
+        assert!(space.park(middle));
+        assert_eq!(space.free_after(&space.span_of(below)), 50);
+        assert_eq!(space.free_before(&space.span_of(above)), 50);
     }
 }
