@@ -290,7 +290,8 @@ impl OffsetAllocator {
         spares: &[Allocation],
     ) -> Vec<Allocation> {
         let space = self.space();
-        let mut weighed = Vec::new();
+        // Room for two neighbors of each hole that is looked around at, and then for more.
+        let mut weighed = Vec::with_capacity(4 * HOLES_TRIED);
         let mut weigh = |span: &Span| {
             if let Content::Live(allocation) = span.content {
                 weighed.push(allocation);

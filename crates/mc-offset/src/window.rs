@@ -189,9 +189,8 @@ impl WindowSearch {
     /// Reads the victims of the best window and the hole that they leave.
     fn finish(self, space: &Space) -> Option<Window> {
         let Best { cost, first, end } = self.best?;
-        let free_bytes = |span: Option<Span>| span.map_or(0, |span| span.free_bytes());
         // Holes beside the window become part of the hole.
-        let before = free_bytes(space.span_before(&first));
+        let before = space.free_before(&first);
         let mut victims = Vec::new();
         let mut next = Some(first);
         while let Some(span) = next.filter(|span| span.offset < end) {
@@ -202,7 +201,7 @@ impl WindowSearch {
         }
         Some(Window {
             offset: first.offset - before,
-            size: before + (end - first.offset) + free_bytes(next),
+            size: before + (end - first.offset) + next.map_or(0, |span| span.free_bytes()),
             cost,
             victims,
         })

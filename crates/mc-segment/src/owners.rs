@@ -59,10 +59,19 @@ impl Owners {
     /// Returns the owner of a node, if it has one.
     #[inline]
     pub(crate) fn get(&self, node: u32) -> Option<NonZeroU32> {
-        let place = place(node);
-        let parts = self.read()?;
-        let part = parts.part(&place)?;
-        NonZeroU32::new(part.cells[place.index].load(Ordering::Relaxed))
+        self.lookup()(node)
+    }
+
+    /// Returns what tells the owner of a node, if it has one; parts are neither
+    /// made nor given back while it exists.
+    #[inline]
+    pub(crate) fn lookup(&self) -> impl Fn(u32) -> Option<NonZeroU32> + '_ {
+        let parts = self.read();
+        move |node| {
+            let place = place(node);
+            let part = parts.as_ref()?.part(&place)?;
+            NonZeroU32::new(part.cells[place.index].load(Ordering::Relaxed))
+        }
     }
 
     /// Sets or clears the owner of a node.

@@ -53,16 +53,21 @@ impl Chunk {
         weigh: impl FnOnce(&[Block]) -> Vec<BlockCost>,
     ) -> Option<BlockPlan> {
         let allocations = self.allocator.weighed_for_plan(options, spares);
-        let blocks = allocations
-            .iter()
-            .map(|&allocation| self.block_of(allocation));
-        let costs = weigh(&blocks.collect::<Vec<_>>());
+        let costs = weigh(&self.blocks_of(&allocations));
+        let mut next = 0;
         let cost = |allocation: &Allocation| {
-            let at = allocations.binary_search_by_key(&allocation.offset(), Allocation::offset);
-            let known = at.ok().filter(|&at| allocations[at] == *allocation);
-            let cost = known.and_then(|at| costs.get(at));
-            // What came since is somebody else's.
-            cost.copied().unwrap_or(BlockCost::IMMOVABLE)
+            // Most often the neighbor of the one before is asked about.
+            if allocations.get(next) != Some(allocation) {
+                let place =
+                    allocations.partition_point(|known| known.offset() < allocation.offset());
+                // What came since is somebody else's.
+                if allocations.get(place) != Some(allocation) {
+                    return BlockCost::IMMOVABLE;
+                }
+                next = place;
+            }
+            next += 1;
+            costs.get(next - 1).copied().unwrap_or(BlockCost::IMMOVABLE)
         };
         let plan = self
             .allocator
@@ -79,24 +84,22 @@ impl Chunk {
         });
         BlockPlan {
             window: self.base + plan.window.start..self.base + plan.window.end,
-            evictions: plan
-                .evictions
-                .iter()
-                .map(|&allocation| self.block_of(allocation))
-                .collect(),
+            evictions: self.blocks_of(&plan.evictions),
             moves: moves.collect(),
             moved_bytes: plan.moved_bytes,
             cost: plan.cost,
         }
     }
 
-    /// Returns an allocation as a block of the bytes that were asked for.
-    fn block_of(&self, allocation: Allocation) -> Block {
-        Block {
+    /// Returns allocations as blocks of the bytes that were asked for.
+    fn blocks_of(&self, allocations: &[Allocation]) -> Vec<Block> {
+        let owner = self.owners.lookup();
+        let blocks = allocations.iter().map(|allocation| Block {
             address: self.base + allocation.offset(),
             size: allocation.size(),
-            owner: self.owners.get(allocation.node()),
+            owner: owner(allocation.node()),
             is_hole: false,
-        }
+        });
+        blocks.collect()
     }
 }

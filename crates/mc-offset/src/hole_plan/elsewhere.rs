@@ -39,25 +39,23 @@ impl<'a> Elsewhere<'a> {
     /// that is not in a range, or where a spare allocation is.
     pub(super) fn room(&self, outside: &Range<u64>, charge: u64, step: u64) -> Option<u64> {
         let holes = self.ground.space.holes();
-        let rest_of_hole = |hole: u32| {
-            let hole = holes.hole(hole);
-            let is_inside = outside.start <= hole.offset && hole.end() <= outside.end;
-            if is_inside {
-                return 0..0;
-            }
-            self.rest(hole.offset..hole.end())
+        let rest_outside = |hole: Range<u64>| {
+            let is_inside = outside.start <= hole.start && hole.end <= outside.end;
+            if is_inside { 0..0 } else { self.rest(hole) }
         };
         let spares = self.ground.spares.rooms_outside(outside);
         let spares = spares.map(|room| self.rest(room));
         let own = holes.scale().bin_floor(charge);
         let bins = holes.bins().iter_from(own).take(ROOM_BINS);
         let near = bins.flat_map(|bin| holes.in_bin(bin).take(ROOM_PROBES));
-        let found = tightest(near.map(rest_of_hole).chain(spares), charge, step);
+        let near = near.map(|hole| holes.hole(hole).offset..holes.hole(hole).end());
+        let found = tightest(near.map(rest_outside).chain(spares), charge, step);
         if found.is_some() {
             return found;
         }
         let largest = self.ground.largest.iter().take(LARGEST_PROBED);
-        tightest(largest.map(|&hole| rest_of_hole(hole)), charge, step)
+        let largest = largest.map(|hole| hole.offset..hole.end());
+        tightest(largest.map(rest_outside), charge, step)
     }
 
     /// Returns what of a room is behind all that the moves so far have taken

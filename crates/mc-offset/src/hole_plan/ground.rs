@@ -28,7 +28,7 @@ pub(super) struct Ground<'a> {
     pub(super) space: &'a Space,
     pub(super) spares: Spares,
     /// Some of the largest holes as far as bins tell, the largest first.
-    pub(super) largest: Vec<u32>,
+    pub(super) largest: Vec<Span>,
     /// No hole and no room of spares has more bytes.
     pub(super) room_bytes_max: u64,
 }
@@ -41,13 +41,18 @@ impl<'a> Ground<'a> {
     ) -> Self {
         let holes = space.holes();
         let spares = Spares::new(space, spares, block_cost);
-        let mut largest: Vec<u32> = holes.iter_down().take(HOLES_TRIED).collect();
-        largest.sort_by_key(|&hole| Reverse(holes.hole(hole).size));
+        let mut largest = Vec::with_capacity(HOLES_TRIED);
+        let indices = holes.iter_down().take(HOLES_TRIED);
+        largest.extend(indices.map(|hole| (holes.hole(hole).size, hole)));
+        largest.sort_by_key(|&(bytes, _)| Reverse(bytes));
+        let spans = largest
+            .into_iter()
+            .map(|(_, hole)| space.span_of_hole(hole));
         Self {
             space,
             room_bytes_max: holes.largest().max(spares.room_bytes_max()),
             spares,
-            largest,
+            largest: spans.collect(),
         }
     }
 
@@ -66,18 +71,18 @@ impl<'a> Ground<'a> {
             0 => 0,
             _ => nodes_visited_max as usize / 2,
         };
-        let (middles, mut left): (Vec<Span>, _) = match places {
-            Places::Spares => (self.spares.spans().take(HOLES_TRIED).collect(), of_spares),
-            Places::Holes => {
-                let largest = self.largest.iter();
-                let middles = largest.map(|&hole| self.space.span_of_hole(hole));
-                (middles.collect(), nodes_visited_max as usize - of_spares)
-            }
+        let (mut left, count) = match places {
+            Places::Spares => (of_spares, self.spares.spans().len().min(HOLES_TRIED)),
+            Places::Holes => (nodes_visited_max as usize - of_spares, self.largest.len()),
         };
         let mut spans = VecDeque::new();
-        for (done, &middle) in middles.iter().enumerate() {
-            let share = left / (middles.len() - done).min(WHOLE_SURROUNDINGS);
+        for done in 0..count {
+            let share = left / (count - done).min(WHOLE_SURROUNDINGS);
             if share > 0 {
+                let middle = match places {
+                    Places::Spares => self.spares.span(done),
+                    Places::Holes => self.largest[done],
+                };
                 self.surround(&mut spans, middle, reach, share);
                 look(&spans);
                 left -= spans.len();
@@ -101,18 +106,26 @@ impl<'a> Ground<'a> {
     fn surround(&self, spans: &mut VecDeque<Span>, middle: Span, reach: u64, visited_max: usize) {
         spans.clear();
         spans.push_back(middle);
-        let (mut before, mut after) = (Some(middle), Some(middle));
-        while spans.len() + 2 <= visited_max && (before.is_some() || after.is_some()) {
-            before = before.and_then(|span| self.space.span_before(&span));
-            before = before.filter(|span| middle.offset - span.end() < reach);
-            if let Some(span) = before {
-                spans.push_front(span);
+        let (mut goes_down, mut goes_up) = (true, true);
+        while spans.len() + 2 <= visited_max && (goes_down || goes_up) {
+            if goes_down {
+                goes_down = false;
+                if let Some(span) = self.space.span_before(&spans[0])
+                    && middle.offset - span.end() < reach
+                {
+                    goes_down = !self.is_stuck(&span);
+                    spans.push_front(span);
+                }
             }
-            before = before.filter(|span| !self.is_stuck(span));
-            after = after.and_then(|span| self.space.span_after(&span));
-            after = after.filter(|span| span.offset - middle.end() < reach);
-            spans.extend(after);
-            after = after.filter(|span| !self.is_stuck(span));
+            if goes_up {
+                goes_up = false;
+                if let Some(span) = self.space.span_after(&spans[spans.len() - 1])
+                    && span.offset - middle.end() < reach
+                {
+                    goes_up = !self.is_stuck(&span);
+                    spans.push_back(span);
+                }
+            }
         }
     }
 }

@@ -56,8 +56,7 @@ pub(super) fn plan_hops(
         HOLES_GROWN
     };
     let mut starts: Vec<Span> = spares.spans().take(count).collect();
-    let largest = largest.iter().take(count);
-    starts.extend(largest.map(|&hole| space.span_of_hole(hole)));
+    starts.extend(largest.iter().take(count));
     let visits_max = match is_complete {
         true => space.node_count() as usize,
         false => options.nodes_visited_max as usize / (2 * starts.len().max(1)),
@@ -82,7 +81,7 @@ struct Growth<'a> {
     /// All that has been part of it, those that hopped included.
     reach: Range<u64>,
     /// The last span that was looked at on the side.
-    edge: Option<Span>,
+    edge: Span,
     elsewhere: Elsewhere<'a>,
     moves: Vec<Move>,
     moved_bytes: u64,
@@ -95,17 +94,16 @@ impl<'a> Growth<'a> {
     /// Begins with a hole, or with an allocation that is as good as one.
     fn new(ground: &'a Ground<'a>, start: Span, side: Side) -> Self {
         let space = ground.space;
-        let free_bytes = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
         let free = match side {
-            Side::Below => start.offset..start.end() + free_bytes(space.span_after(&start)),
-            Side::Above => start.offset - free_bytes(space.span_before(&start))..start.end(),
+            Side::Below => start.offset..start.end() + space.free_after(&start),
+            Side::Above => start.offset - space.free_before(&start)..start.end(),
         };
         Self {
             ground,
             side,
             reach: free.clone(),
             free,
-            edge: Some(start),
+            edge: start,
             elsewhere: Elsewhere::new(ground),
             moves: Vec::new(),
             moved_bytes: 0,
@@ -149,16 +147,15 @@ impl<'a> Growth<'a> {
             if !is_gained {
                 return false;
             }
-            self.edge = Some(next);
+            self.edge = next;
         }
         false
     }
 
     fn next(&self) -> Option<Span> {
-        let edge = self.edge?;
         match self.side {
-            Side::Below => self.ground.space.span_before(&edge),
-            Side::Above => self.ground.space.span_after(&edge),
+            Side::Below => self.ground.space.span_before(&self.edge),
+            Side::Above => self.ground.space.span_after(&self.edge),
         }
     }
 

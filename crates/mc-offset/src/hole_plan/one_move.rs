@@ -72,11 +72,10 @@ pub(super) fn plan_one_move(
 
 /// Returns what is free once a neighbor of a hole has moved: both, and the hole behind it.
 fn freed(space: &Space, hole: &Span, neighbor: &Span) -> Range<u64> {
-    let free_bytes = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
     if neighbor.offset < hole.offset {
-        neighbor.offset - free_bytes(space.span_before(neighbor))..hole.end()
+        neighbor.offset - space.free_before(neighbor)..hole.end()
     } else {
-        hole.offset..neighbor.end() + free_bytes(space.span_after(neighbor))
+        hole.offset..neighbor.end() + space.free_after(neighbor)
     }
 }
 

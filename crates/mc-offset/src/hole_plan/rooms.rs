@@ -77,8 +77,7 @@ impl Stretch {
         run: &Run,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) -> Self {
-        let before = space.span_before(&run.first);
-        let start = run.first.offset - before.map_or(0, |span| span.free_bytes());
+        let start = run.first.offset - space.free_before(&run.first);
         let mut end = run.end;
         let mut blocks = Vec::new();
         let mut next = Some(run.first);

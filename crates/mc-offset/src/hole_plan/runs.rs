@@ -22,6 +22,10 @@ pub(super) struct Hole {
 impl Hole {
     /// Returns whether there is a place for it from `start` to `end`.
     pub(super) fn fits(&self, start: u64, end: u64) -> bool {
+        // Most ranges are too short wherever the hole begins in them: no division.
+        if end.saturating_sub(start) < self.charge {
+            return false;
+        }
         let aligned = start.checked_next_multiple_of(self.step);
         let room = aligned.and_then(|at| end.checked_sub(at));
         room.is_some_and(|room| room >= self.charge)
@@ -105,8 +109,7 @@ impl RunSearch {
         spans: impl Iterator<Item = Span>,
         block_cost: &mut impl FnMut(&Allocation) -> BlockCost,
     ) {
-        let mut window = core::mem::take(&mut self.window);
-        window.clear();
+        self.window.clear();
         for span in spans {
             let cost = match &span.content {
                 Content::Live(allocation) => block_cost(allocation),
@@ -114,23 +117,23 @@ impl RunSearch {
             };
             let is_large = span.free_bytes() == 0 && span.bytes > self.charge_max;
             if cost == BlockCost::IMMOVABLE || is_large && cost.eviction.is_none() {
-                window.clear();
+                self.window.clear();
                 continue;
             }
-            window.push(span, cost);
-            while let Some((first, _)) = window.spans.front()
+            self.window.push(span, cost);
+            while let Some((first, _)) = self.window.spans.front()
                 && self.hole.fits(first.end(), span.end())
             {
-                window.pop();
+                self.window.pop();
             }
-            self.judge(&window, span.end());
+            self.judge(span.end());
         }
-        self.window = window;
     }
 
-    /// Keeps the run of a window if it is among the best.
-    fn judge(&mut self, window: &Window, end: u64) {
-        let Some(&(first, _)) = window.spans.front() else {
+    /// Keeps the run of the window if it is among the best.
+    fn judge(&mut self, end: u64) {
+        let window = &self.window;
+        let Some((first, _)) = window.spans.front() else {
             return;
         };
         if !self.hole.fits(first.offset, end) {
@@ -154,6 +157,7 @@ impl RunSearch {
         }
         let at = self.runs.partition_point(|run| run.least <= least);
         self.runs.truncate(RUNS_TRIED - 1);
+        let first = *first;
         self.runs.insert(at, Run { first, end, least });
     }
 }
@@ -161,12 +165,9 @@ impl RunSearch {
 impl Window {
     /// Begins again, with the memory that it has.
     fn clear(&mut self) {
-        let mut spans = core::mem::take(&mut self.spans);
-        spans.clear();
-        *self = Self {
-            spans,
-            ..Self::default()
-        };
+        self.spans.clear();
+        (self.eviction_cost, self.moved_bytes) = (0, 0);
+        (self.either_bytes, self.either_cost) = (0, 0);
     }
 
     fn push(&mut self, span: Span, cost: BlockCost) {

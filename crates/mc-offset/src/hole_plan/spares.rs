@@ -37,9 +37,8 @@ impl Spares {
         spans.dedup_by_key(|(.., span)| span.offset);
         let mut rooms: Vec<Range<u64>> = Vec::with_capacity(spans.len());
         for (.., span) in &spans {
-            let free = |beside: Option<Span>| beside.map_or(0, |beside| beside.free_bytes());
-            let start = span.offset - free(space.span_before(span));
-            let end = span.end() + free(space.span_after(span));
+            let start = span.offset - space.free_before(span);
+            let end = span.end() + space.free_after(span);
             match rooms.last_mut() {
                 Some(last) if start <= last.end => last.end = end,
                 _ => rooms.push(start..end),
@@ -59,6 +58,10 @@ impl Spares {
 
     pub(super) fn spans(&self) -> impl ExactSizeIterator<Item = Span> + '_ {
         self.spans.iter().map(|(.., span)| *span)
+    }
+
+    pub(super) fn span(&self, at: usize) -> Span {
+        self.spans[at].2
     }
 
     /// Returns the most bytes that they leave in one place.

@@ -2,7 +2,7 @@
 
 use super::{
     Space,
-    chain::{self, ANCHOR},
+    chain::{self, ANCHOR, Node},
 };
 use crate::{allocation::Allocation, steps};
 
@@ -16,7 +16,9 @@ pub(crate) enum Content {
 /// A stretch of the range, as long as one allocation or one hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    node: u32,
+    /// The nodes before and behind it, so that a walk reads each node once.
+    prev: u32,
+    next: u32,
     pub(crate) offset: u64,
     /// Bytes that it takes.
     pub(crate) bytes: u64,
@@ -54,8 +56,10 @@ impl Space {
     /// Returns the span of a live allocation.
     pub(crate) fn span_of(&self, allocation: Allocation) -> Span {
         debug_assert!(self.is_live(allocation));
+        let &Node { prev, next, .. } = self.chain.node(allocation.node());
         Span {
-            node: allocation.node(),
+            prev,
+            next,
             offset: allocation.offset(),
             bytes: self.charge(allocation.size()),
             content: Content::Live(allocation),
@@ -65,8 +69,10 @@ impl Space {
     /// Returns the span of a hole, by the hole's index.
     pub(crate) fn span_of_hole(&self, hole: u32) -> Span {
         let hole = self.holes.hole(hole);
+        let &Node { prev, next, .. } = self.chain.node(hole.node);
         Span {
-            node: hole.node,
+            prev,
+            next,
             offset: hole.offset,
             bytes: hole.size,
             content: Content::Free,
@@ -74,44 +80,69 @@ impl Space {
     }
 
     pub(crate) fn span_after(&self, span: &Span) -> Option<Span> {
-        self.span_at(self.chain.node(span.node).next, span.end())
+        self.span_at(span.next, span.end())
     }
 
     pub(crate) fn span_before(&self, span: &Span) -> Option<Span> {
-        self.span_ending(self.chain.node(span.node).prev, span.offset)
+        self.span_ending(span.prev, span.offset)
+    }
+
+    /// Returns the bytes that are free right before a span.
+    pub(crate) fn free_before(&self, span: &Span) -> u64 {
+        self.free_bytes_of(span.prev)
+    }
+
+    /// Returns the bytes that are free right behind a span.
+    pub(crate) fn free_after(&self, span: &Span) -> u64 {
+        self.free_bytes_of(span.next)
+    }
+
+    /// Returns the bytes of a node if it is free; the node of an allocation is
+    /// not read.
+    fn free_bytes_of(&self, node: u32) -> u64 {
+        if self.chain.is_hole(node) {
+            self.holes.hole(self.chain.hole_of(node)).size
+        } else if node == self.parked.node {
+            self.parked.charge()
+        } else {
+            0
+        }
     }
 
     /// Returns the span of a node that begins at `offset`.
     pub(super) fn span_at(&self, node: u32, offset: u64) -> Option<Span> {
+        self.span(node, |_| offset)
+    }
+
+    fn span_ending(&self, node: u32, end: u64) -> Option<Span> {
+        self.span(node, |bytes| end - bytes)
+    }
+
+    /// Returns the span of a node, of which its bytes tell where it begins;
+    /// `None` of the anchor.
+    #[inline]
+    fn span(&self, node: u32, offset: impl FnOnce(u64) -> u64) -> Option<Span> {
         steps::note(1);
-        let (bytes, allocation) = self.measure(node)?;
+        let record = self.chain.node(node);
+        let (bytes, allocation) = match record.content() {
+            chain::Content::Allocation { requested, serial } => {
+                (self.charge(requested), Some((requested, serial)))
+            }
+            chain::Content::Hole(hole) => (self.holes.hole(hole).size, None),
+            chain::Content::Parked { requested } => (self.charge(requested), None),
+            chain::Content::Anchor => return None,
+        };
+        let offset = offset(bytes);
         let content = allocation.map_or(Content::Free, |(size, serial)| {
             Content::Live(Allocation::new(offset, size, serial, node))
         });
         Some(Span {
-            node,
+            prev: record.prev,
+            next: record.next,
             offset,
             bytes,
             content,
         })
-    }
-
-    fn span_ending(&self, node: u32, end: u64) -> Option<Span> {
-        let (bytes, _) = self.measure(node)?;
-        self.span_at(node, end - bytes)
-    }
-
-    /// Returns the bytes of a node and, of an allocation, size and serial;
-    /// `None` of the anchor.
-    fn measure(&self, node: u32) -> Option<(u64, Option<(u64, u64)>)> {
-        match self.chain.node(node).content() {
-            chain::Content::Allocation { requested, serial } => {
-                Some((self.charge(requested), Some((requested, serial))))
-            }
-            chain::Content::Hole(hole) => Some((self.holes.hole(hole).size, None)),
-            chain::Content::Parked { requested } => Some((self.charge(requested), None)),
-            chain::Content::Anchor => None,
-        }
     }
 
     /// Returns the token of the live allocation of a node, by its serial and
@@ -137,7 +168,7 @@ impl Space {
         let mut was_free = false;
         for index in self.chain.iter() {
             let content = self.chain.node(index).content();
-            let bytes = self.measure(index).map_or(0, |(bytes, _)| bytes);
+            let bytes = self.span_at(index, offset).map_or(0, |span| span.bytes);
             match content {
                 chain::Content::Hole(record) => {
                     let hole = self.holes.hole(record);
@@ -205,8 +236,25 @@ mod tests {
         for pair in spans.windows(2) {
             assert_eq!(space.span_before(&pair[1]), Some(pair[0]));
             assert_eq!(space.span_after(&pair[0]), Some(pair[1]));
+            assert_eq!(space.free_before(&pair[1]), pair[0].free_bytes());
+            assert_eq!(space.free_after(&pair[0]), pair[1].free_bytes());
         }
+        assert_eq!(space.free_before(&spans[0]), 0);
+        assert_eq!(space.free_after(&spans[2]), 0);
         assert_eq!(space.span_before(&spans[0]), None);
         assert_eq!(space.span_after(&spans[2]), None);
+    }
+
+    #[test]
+    fn a_parked_block_is_free_for_those_beside_it() {
+        let mut draft = crate::space::Draft::new(Options::new(100)).unwrap();
+        let below = draft.push_allocation(0, 30).unwrap();
+        let middle = draft.push_allocation(30, 50).unwrap();
+        let above = draft.push_allocation(80, 20).unwrap();
+        let mut space = draft.finish();
+        space.set_sizes_repeat(true);
+        assert!(space.park(middle));
+        assert_eq!(space.free_after(&space.span_of(below)), 50);
+        assert_eq!(space.free_before(&space.span_of(above)), 50);
     }
 }
