@@ -35,10 +35,12 @@ pub(crate) struct Shard {
     objects: Pages<Object>,
     /// Puts that have not been committed: few beside the objects.
     puts: HashTable<Arc<Pending>>,
-    /// The code of the key of each slot: what finds the object or put in it.
+    /// The code of the key of each slot: what finds the object or put in it. A
+    /// vacant slot has the number of the next one, so that an object leaves
+    /// without a list that grows.
     codes: Vec<Code>,
-    /// Slots that neither an object nor a put has; the last one is used next.
-    vacant: Vec<u32>,
+    /// The slot that neither an object nor a put has and that is used next.
+    vacant: Option<u32>,
 }
 
 /// What a key stands for.
@@ -202,15 +204,15 @@ impl Index {
                 shard.objects.len() + shard.puts.len(),
                 "slots of shard {number} with objects or puts"
             );
-            taken.extend(&shard.vacant);
+            let mut vacant = shard.vacant;
+            while let Some(slot) = vacant {
+                assert!(taken.len() < shard.codes.len(), "vacant slots in a circle");
+                taken.push(slot);
+                vacant = shard.after(slot);
+            }
             taken.sort_unstable();
             taken.dedup();
             assert_eq!(taken.len(), shard.codes.len(), "slots of shard {number}");
-            assert_eq!(
-                shard.objects.len() + shard.puts.len() + shard.vacant.len(),
-                shard.codes.len(),
-                "slots of shard {number} that are listed as vacant"
-            );
         }
     }
 }
@@ -246,6 +248,12 @@ impl Shard {
         self.puts.find(code.hash(), |put| put.id == id)
     }
 
+    /// Returns the vacant slot after one.
+    fn after(&self, vacant: u32) -> Option<u32> {
+        let next = self.codes[vacant as usize].number();
+        (next != vacant).then_some(next)
+    }
+
     fn take_put(&mut self, id: ObjectId) -> Option<Arc<Pending>> {
         let hash = self.codes[id.slot()].hash();
         let put = self.puts.find_entry(hash, |put| put.id == id).ok()?;
@@ -268,7 +276,7 @@ impl Writing<'_> {
     ) -> Arc<Pending> {
         let (id, code) = (self.next_id(), key.code());
         let pending = make(id);
-        self.fill(key, id);
+        self.fill(key);
         let shard = &mut *self.shard;
         let rehash = |put: &Arc<Pending>| shard.codes[put.id.slot()].hash();
         shard
@@ -285,25 +293,27 @@ impl Writing<'_> {
     ) -> Object {
         let id = self.next_id();
         let object = make(id);
-        self.fill(key, id);
+        self.fill(key);
         self.enter(object.clone());
         object
     }
 
     /// Returns the id that goes with the next slot.
     fn next_id(&self) -> ObjectId {
-        let vacant = self.shard.vacant.last().map(|slot| *slot as usize);
+        let vacant = self.shard.vacant.map(|slot| slot as usize);
         ObjectId::at(self.number, vacant.unwrap_or(self.shard.codes.len()))
     }
 
     /// Gives a key the next slot.
-    fn fill(&mut self, key: Hashed<'_>, id: ObjectId) {
+    fn fill(&mut self, key: Hashed<'_>) {
         let shard = &mut *self.shard;
         debug_assert!(shard.get(key).is_none(), "the key is free");
-        if shard.vacant.pop().is_some() {
-            shard.codes[id.slot()] = key.code();
-        } else {
-            shard.codes.push(key.code());
+        match shard.vacant {
+            Some(slot) => {
+                shard.vacant = shard.after(slot);
+                shard.codes[slot as usize] = key.code();
+            }
+            None => shard.codes.push(key.code()),
         }
     }
 
@@ -341,8 +351,11 @@ impl Writing<'_> {
                 Taken::InFlight
             }
         };
-        shard.vacant.push(id.place());
-        let is_empty = shard.vacant.len() == shard.codes.len();
+        // The last one in the list is followed by itself.
+        let next = shard.vacant.unwrap_or(id.place());
+        shard.codes[id.slot()] = Code::of_hash(next.into());
+        shard.vacant = Some(id.place());
+        let is_empty = shard.objects.len() + shard.puts.len() == 0;
         if is_empty && shard.codes.capacity() > SLICE {
             *shard = Shard::default();
         }

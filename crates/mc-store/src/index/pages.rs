@@ -17,9 +17,6 @@ const PAGE_MAX: usize = 192;
 /// Values per page below which two are joined, on average.
 const PAGE_MIN: usize = 48;
 
-/// Groups that a page keeps however few values it has.
-const GROUPS_MIN: usize = 4;
-
 /// Pages at most: more are not told apart by a hash.
 const PAGES_MAX: usize = 1 << 16;
 
@@ -30,7 +27,7 @@ pub(super) struct Code(u32);
 /// Values by their codes, which several may share.
 #[derive(Debug)]
 pub(super) struct Pages<T> {
-    /// At least one.
+    /// None until there is a value.
     pages: Vec<Page<T>>,
     len: usize,
 }
@@ -66,6 +63,10 @@ impl Code {
         Self(hash as u32)
     }
 
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
     /// Returns the code as a hash with something in the upper bits: a multiple of
     /// 2^64 divided by the golden ratio.
     pub(super) fn hash(self) -> u64 {
@@ -78,7 +79,7 @@ impl Code {
         self.0 as u16
     }
 
-    /// Returns the page, of so many.
+    /// Returns the page, of so many; the first if there is none yet.
     fn page(self, pages: usize) -> usize {
         let bits = (self.0 >> 16) as usize;
         let span = pages.next_power_of_two();
@@ -87,7 +88,7 @@ impl Code {
         if page < pages {
             page
         } else {
-            page & (span / 2 - 1)
+            page & ((span - 1) / 2)
         }
     }
 }
@@ -209,7 +210,7 @@ impl<T> Page<T> {
 impl<T> Default for Pages<T> {
     fn default() -> Self {
         Self {
-            pages: Vec::from([Page::default()]),
+            pages: Vec::new(),
             len: 0,
         }
     }
@@ -222,13 +223,16 @@ impl<T> Pages<T> {
 
     #[inline]
     pub(super) fn find(&self, code: Code, is_it: impl Fn(&T) -> bool) -> Option<&T> {
-        let page = &self.pages[code.page(self.pages.len())];
+        let page = self.pages.get(code.page(self.pages.len()))?;
         let Place { group, lane } = page.place(code.tag(), is_it)?;
         page.groups[group].values[lane].as_ref()
     }
 
     /// Adds a value. `code_of` is asked for the codes of values that are there.
     pub(super) fn insert(&mut self, code: Code, value: T, code_of: impl Fn(&T) -> Code) {
+        if self.pages.is_empty() {
+            self.pages.push(Page::default());
+        }
         let number = code.page(self.pages.len());
         let page = &mut self.pages[number];
         if page.len == page.room() {
@@ -249,8 +253,9 @@ impl<T> Pages<T> {
         next: impl FnOnce(T) -> T,
     ) {
         let number = code.page(self.pages.len());
-        let page = &mut self.pages[number];
-        if let Some(Place { group, lane }) = page.place(code.tag(), is_it) {
+        if let Some(page) = self.pages.get_mut(number)
+            && let Some(Place { group, lane }) = page.place(code.tag(), is_it)
+        {
             let value = &mut page.groups[group].values[lane];
             *value = value.take().map(next);
         }
@@ -259,13 +264,10 @@ impl<T> Pages<T> {
     /// Takes a value out.
     pub(super) fn remove(&mut self, code: Code, is_it: impl Fn(&T) -> bool) -> Option<T> {
         let number = code.page(self.pages.len());
-        let page = &mut self.pages[number];
+        let page = self.pages.get_mut(number)?;
         let place = page.place(code.tag(), is_it)?;
         let value = page.take(code.tag(), place);
         self.len -= usize::from(value.is_some());
-        if page.len < page.room() / 4 && page.groups.len() > GROUPS_MIN {
-            page.resize(2 * page.len);
-        }
         if self.len < self.pages.len() * PAGE_MIN && self.pages.len() > 1 {
             self.join();
         }
@@ -293,17 +295,15 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Joins the page that was split last with the one that it came from.
+    /// Joins the page that was split last with the one that it came from, if that
+    /// has room: what goes takes no memory, so that what was last in the heap goes.
     fn join(&mut self) {
-        let Some(mut last) = self.pages.pop() else {
-            return;
-        };
-        let added = self.pages.len();
-        let page = &mut self.pages[added & !(1 << added.ilog2())];
-        page.resize(page.len + last.len);
-        last.drain().for_each(|(tag, value)| page.add(tag, value));
-        if self.pages.capacity() > 4 * self.pages.len() {
-            self.pages.shrink_to(2 * self.pages.len());
+        let last = self.pages.len() - 1;
+        let (pages, added) = self.pages.split_at_mut(last);
+        let (old, added) = (&mut pages[last & !(1 << last.ilog2())], &mut added[0]);
+        if old.len + added.len <= old.room() {
+            added.drain().for_each(|(tag, value)| old.add(tag, value));
+            self.pages.pop();
         }
     }
 

@@ -27,6 +27,8 @@ const DESCENT_MAX: usize = 64;
 pub(super) struct Tree {
     /// The objects that have a node or are hidden.
     objects: Table<Member>,
+    /// All objects, those included of which there is nothing to know.
+    len: usize,
     nodes: Table<Node>,
     vacant: Vec<u32>,
     /// Gaps by the hash of the key that left.
@@ -90,6 +92,7 @@ impl Tree {
     pub(super) fn new() -> Self {
         Self {
             objects: Table::new(),
+            len: 0,
             nodes: Table::new(),
             vacant: Vec::new(),
             gaps: HashMap::default(),
@@ -99,6 +102,7 @@ impl Tree {
     }
 
     pub(super) fn insert(&mut self, object: ObjectId, key_hash: u64, parent: Parent) {
+        self.len += 1;
         if let Some(gap) = self.gaps.remove(&key_hash) {
             self.gap_hashes.remove(&gap);
             self.node_mut(gap).object = object.0;
@@ -126,7 +130,11 @@ impl Tree {
 
     pub(super) fn remove(&mut self, object: ObjectId, key_hash: u64) {
         let at = self.member(object.0).node();
-        self.objects.remove(object.0);
+        self.objects.take(object.0);
+        self.len -= 1;
+        if self.len == 0 {
+            self.objects = Table::new();
+        }
         if at == NONE {
             return;
         }
@@ -177,7 +185,7 @@ impl Tree {
 
     fn set_member(&mut self, object: u32, member: Member) {
         if member == Member::PLAIN {
-            self.objects.remove(object);
+            self.objects.take(object);
         } else {
             self.objects.insert(object, member);
         }
