@@ -206,6 +206,7 @@ impl Shared {
             has_several: request.replicas.count > 1,
             budget: *budget,
             has_moved: false,
+            has_planned_hole: false,
         };
         let is_planned = match shortage {
             0 => room.plan_all(holes, asker.owns()),
@@ -307,6 +308,9 @@ struct Room<'a> {
     budget: u64,
     /// Whether anything was moved, or left so that something could be.
     has_moved: bool,
+    /// Whether the hole is where a plan of moves made it, and not the place of
+    /// one who leaves.
+    has_planned_hole: bool,
 }
 
 impl Room<'_> {
@@ -319,6 +323,7 @@ impl Room<'_> {
         let is_only = |buffer: &PlacedBuffer| buffer.recent_free_bytes() < size;
         object.size() == size
             && !self.has_several
+            && !self.has_planned_hole
             && self.demand.own_place(object).is_some()
             && replicas.all(is_only)
     }

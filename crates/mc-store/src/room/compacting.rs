@@ -310,6 +310,7 @@ impl Room<'_> {
             return false;
         }
         let is_done = plan.moves.iter().all(|step| self.take_step(segment, step));
+        self.has_planned_hole = is_done;
         if !is_done {
             let others = std::mem::take(&mut self.claimed);
             self.spare(others);
