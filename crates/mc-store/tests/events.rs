@@ -270,10 +270,7 @@ fn run(options: &StoreOptions, strategy: Strategy, seed: u64) -> Shown {
     let hand = Hand::default();
     let pool = pool(strategy, seed);
     common::mount_sizes(&pool, &[60_000, 40_000, 50_000, 20_000]);
-    let options = StoreOptions {
-        clock: hand.clock(),
-        ..options.clone()
-    };
+    let options = hand.with(options.clone());
     let store = ObjectStore::new(pool, options).unwrap();
     let events = store.events(1 << 20);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);

@@ -26,11 +26,7 @@ fn options(hand: &Hand) -> Vec<StoreOptions> {
         ..StoreOptions::default()
     });
     let all = all_options().chain(more);
-    let with_clock = |options| StoreOptions {
-        clock: hand.clock(),
-        ..options
-    };
-    all.map(with_clock).collect()
+    all.map(|options| hand.with(options)).collect()
 }
 
 fn of_priority(priority: i8) -> PutRequest<'static> {

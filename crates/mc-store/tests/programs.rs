@@ -75,9 +75,8 @@ impl Program {
     fn new(options: &StoreOptions, strategy: Strategy, seed: u64) -> Self {
         let hand = Hand::default();
         let options = StoreOptions {
-            clock: hand.clock(),
             put_margin: Duration::from_secs(MARGIN_SECONDS),
-            ..options.clone()
+            ..hand.with(options.clone())
         };
         let store = ObjectStore::new(pool(strategy, seed), options.clone()).unwrap();
         let events = store.events(1 << 16);

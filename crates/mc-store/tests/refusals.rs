@@ -64,10 +64,7 @@ fn leases_are_in_the_way_until_they_end() {
     for options in all_options() {
         for count in [100, 700] {
             let hand = Hand::default();
-            let options = StoreOptions {
-                clock: hand.clock(),
-                ..options.clone()
-            };
+            let options = hand.with(options.clone());
             let store = store_of(&[count * 10], options);
             (0..count).for_each(|number| put(&store, number, 10));
             let held: Vec<_> = (0..count / 2)
@@ -214,10 +211,7 @@ fn refused_puts_leave_the_order_of_leaving_as_it_was() {
 fn detached_objects_that_are_held_are_in_the_way() {
     for options in all_options() {
         let hand = Hand::default();
-        let options = StoreOptions {
-            clock: hand.clock(),
-            ..options.clone()
-        };
+        let options = hand.with(options.clone());
         let store = store_of(&[1_000], options);
         (0..10).for_each(|number| put(&store, number, 100));
         drop(store.get_for(&key(0), Duration::from_secs(5)));

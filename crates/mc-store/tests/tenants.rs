@@ -124,10 +124,7 @@ fn at_the_limit_where_there_is_room_the_oldest_own_objects_leave_wherever_they_a
 fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_others() {
     for options in options() {
         let hand = Hand::default();
-        let options = StoreOptions {
-            clock: hand.clock(),
-            ..options
-        };
+        let options = hand.with(options);
         let store = store_of(&[1_000], options);
         store.tenant("a", quota(1_000, None)).unwrap();
         let kept = PutRequest {
@@ -145,10 +142,7 @@ fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_othe
 fn a_put_that_is_late_gives_its_tenants_bytes_back() {
     for options in options() {
         let hand = Hand::default();
-        let options = StoreOptions {
-            clock: hand.clock(),
-            ..options
-        };
+        let options = hand.with(options);
         let grace = options.put_deadline + options.put_margin;
         let store = store_of(&[1_000], options);
         store.tenant("a", quota(0, Some(300))).unwrap();

@@ -301,10 +301,7 @@ fn the_more_may_move_the_less_leaves_instead() {
 #[test]
 fn many_that_are_old_leave_and_the_young_between_them_move() {
     let (size, hand) = (SEGMENT / 512, Hand::default());
-    let options = StoreOptions {
-        clock: hand.clock(),
-        ..moving_options()
-    };
+    let options = hand.with(moving_options());
     let store = local_store_of(&[SEGMENT], options);
     for number in 0..512 {
         put(&store, number, size);
@@ -380,8 +377,7 @@ fn two_that_are_old_leave_and_the_young_one_between_them_moves() {
     for (policy, old) in all.into_iter().flatten() {
         let options = StoreOptions {
             policy,
-            clock: hand.clock(),
-            ..moving_options()
+            ..hand.with(moving_options())
         };
         let store = local_store_of(&[SEGMENT], options);
         for number in 0..32 {

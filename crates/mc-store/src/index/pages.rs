@@ -1,11 +1,11 @@
 //! [`Pages`]: values by hash, found in one cache line, in tables that grow a page at a time.
 //!
 //! A page is a small hash table with open addressing. Its groups are cache lines:
-//! six values, and 16 bits of the hash of each. A page has as many groups as its
-//! values need, and gets an eighth more when they are full. Pages are split one by
-//! one, in the order of their numbers, as values come (linear hashing), and joined
-//! again as they go. So no call moves more than the values of two pages, however
-//! many there are, and memory follows the values closely.
+//! six values, and 16 bits of the hash of each. A page that is full gets an eighth
+//! more of them. Pages are split one by one, in the order of their numbers, as
+//! values come (linear hashing). They are joined in the reverse order, once a
+//! quarter of the values is left. So no call moves more than the values of two
+//! pages, however many there are, and what goes takes no memory.
 
 /// Values in a group.
 const LANES: usize = 6;
@@ -296,7 +296,8 @@ impl<T> Pages<T> {
     }
 
     /// Joins the page that was split last with the one that it came from, if that
-    /// has room: what goes takes no memory, so that what was last in the heap goes.
+    /// has room. Memory that was taken here could hold the end of a heap that is
+    /// empty otherwise.
     fn join(&mut self) {
         let last = self.pages.len() - 1;
         let (pages, added) = self.pages.split_at_mut(last);

@@ -164,11 +164,16 @@ impl Hand {
         Clock::new(move || Duration::from_millis(millis.load(Ordering::Relaxed)))
     }
 
-    /// Returns options with this clock.
+    /// Returns the default options with this clock.
     pub(crate) fn options(&self) -> StoreOptions {
+        self.with(StoreOptions::default())
+    }
+
+    /// Returns other options with this clock.
+    pub(crate) fn with(&self, options: StoreOptions) -> StoreOptions {
         StoreOptions {
             clock: self.clock(),
-            ..StoreOptions::default()
+            ..options
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) struct Tally {
     pub(super) live_bytes: u64,
     pub(super) evicted_bytes: u64,
     pub(super) moved_bytes: u64,
-    /// Bytes stored by the puts that had to evict.
+    /// Bytes stored by the puts that had to evict or move.
     pub(super) placed_by_eviction_bytes: u64,
     /// Sum of the ages of the victims, in lookups and stores since their last use.
     pub(super) victim_ages: u64,

@@ -92,7 +92,7 @@ record! {
         Decided moved_bytes: u64; // Bytes moved.
         Row compaction: f64; // Bytes that a put may move for each that it stores.
         Decided evicted_bytes_per_stored_byte: f64; // Bytes that left for each that was put.
-        Decided evicted_bytes_per_placed_byte: Option<f64>; // Bytes that left for each of the puts that had to evict; null if none had.
+        Decided evicted_bytes_per_placed_byte: Option<f64>; // Bytes that left for each of the puts that had to evict or move; null if none had.
         Decided victim_age_mean: Option<f64>; // Lookups and stores between the last use of an object and its leaving; null if none left.
         Decided refused: u64 = "refused"; // Objects for which there was no room.
         Decided utilization_mean: f64 = "mean"; // Mean from the first eviction on.

@@ -74,9 +74,9 @@ const COMPARED_PERCENT: f64 = 10.0;
 const COMPARISON: &str = "
 ### Evictions and time at 10 %
 
-*Evicted / placed* are the bytes that left for the puts that had to evict, divided by the bytes of these puts: the rest
-of a hole serves later puts, which then need not evict, so that no reference reaches 1. Time is per object looked up,
-stores and evictions included; the oracle's is that of its tables.
+*Evicted / placed* are the bytes that left for the puts that had to evict or move, divided by the bytes of these puts:
+the rest of a hole serves later puts, which then need not evict, so that no reference reaches 1. Time is per object
+looked up, stores and evictions included; the oracle's is that of its tables.
 
 ";
 
