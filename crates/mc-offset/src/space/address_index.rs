@@ -12,6 +12,9 @@
 //!          largest  60  400   10      250   30      an entry is a hole
 //! ```
 //!
+//! Holes that come one after another wait beside the tree, up to
+//! [`WAITING_MAX`] of them, and are put into it together.
+//!
 //! Whoever asks for the holes of an alignment gets a [plane](Plane): for each
 //! node, the most bytes that a hole below it has behind a multiple.
 
@@ -19,7 +22,7 @@ mod shape;
 mod tree_node;
 
 use alloc::{collections::BinaryHeap, vec::Vec};
-use core::ops::ControlFlow;
+use core::{mem, ops::ControlFlow};
 
 use crate::{
     slab::{NIL, SlabFull},
@@ -27,6 +30,9 @@ use crate::{
 };
 
 use self::tree_node::{Entry, FANOUT, Lane, TreeNode};
+
+/// Holes that wait at most, before they are put into the tree.
+const WAITING_MAX: usize = 16;
 
 /// Changes without a lookup that a small index survives.
 const IDLE_CHANGES_MIN: u32 = 64;
@@ -72,8 +78,14 @@ pub(crate) struct AddressIndex {
     root: u32,
     /// Nodes on the way from the root to a leaf.
     levels: u32,
-    /// Where each hole is, by the hole's index.
+    /// Where each hole is, by the hole's index; at [`Lane::NONE`] while it
+    /// waits.
     lanes: Vec<Lane>,
+    /// The holes that came last and are not in the tree yet, and
+    /// [`Entry::VACANT`] behind them. Each change but another hole puts them
+    /// there first, so that the tree is the same as without.
+    waiting: [Entry; WAITING_MAX],
+    waiting_len: usize,
     len: u32,
     /// Changes since the last lookup.
     idle_changes: u32,
@@ -92,6 +104,8 @@ impl AddressIndex {
             root: 0,
             levels: 1,
             lanes: Vec::new(),
+            waiting: [Entry::VACANT; WAITING_MAX],
+            waiting_len: 0,
             len: 0,
             idle_changes: 0,
             planes: Vec::new(),
@@ -115,7 +129,7 @@ impl AddressIndex {
     /// Returns whether one hole with an index below `end` can be added.
     #[inline]
     pub(crate) fn has_room(&self, end: u32) -> bool {
-        self.lanes.len() >= end as usize && self.spare_nodes() > self.levels as usize
+        self.lanes.len() >= end as usize && self.spare_nodes() >= self.nodes_for_one_more()
     }
 
     /// Makes sure that one hole with an index below `end` can be added.
@@ -124,8 +138,9 @@ impl AddressIndex {
         let missing = (end as usize).saturating_sub(self.lanes.len());
         self.lanes.try_reserve_exact(missing)?;
         self.lanes.resize(self.lanes.len() + missing, Lane::NONE);
-        // A split of every level, and a new root.
-        let added = (self.levels as usize + 1).saturating_sub(self.vacant_len as usize);
+        let added = self
+            .nodes_for_one_more()
+            .saturating_sub(self.vacant_len as usize);
         self.nodes.try_reserve(added)?;
         let nodes = self.nodes.capacity();
         // A plane without room can be made anew when it is asked for.
@@ -136,30 +151,68 @@ impl AddressIndex {
         Ok(())
     }
 
+    /// Returns how many nodes it can take to add all holes that wait and one
+    /// more: a split of every level, and a new root.
+    #[inline]
+    fn nodes_for_one_more(&self) -> usize {
+        (self.waiting_len + 1) * (self.levels as usize + 1)
+    }
+
     #[inline]
     fn spare_nodes(&self) -> usize {
         self.nodes.capacity() - self.nodes.len() + self.vacant_len as usize
     }
 
     /// Adds a hole that touches no other; there is [room](Self::has_room).
+    ///
+    /// It waits until something else is asked of the index or too many do: a
+    /// processor that is fetching the node of one victim goes on to the next
+    /// only if few instructions lie between them.
+    #[inline]
     pub(crate) fn insert(&mut self, hole: u32, offset: u64, size: u64) {
-        let leaf = self.leaf_at(offset);
-        let at = self.node(leaf).count_to(offset);
-        let entry = Entry {
+        if self.waiting_len == WAITING_MAX {
+            self.put_waiting();
+        }
+        self.waiting[self.waiting_len] = Entry {
             offset,
             largest: size,
             link: hole,
         };
-        self.insert_entry(leaf, at, entry);
+        self.waiting_len += 1;
         self.len += 1;
         self.note_change();
     }
 
+    /// Puts the holes that wait, if there are any, into the tree.
+    #[inline]
+    fn settle(&mut self) {
+        if self.waiting_len != 0 {
+            self.put_waiting();
+        }
+    }
+
+    #[inline(never)]
+    fn put_waiting(&mut self) {
+        for at in 0..mem::take(&mut self.waiting_len) {
+            let entry = mem::replace(&mut self.waiting[at], Entry::VACANT);
+            let leaf = self.leaf_at(entry.offset);
+            self.insert_hole(leaf, entry);
+        }
+    }
+
+    /// Makes the tree ready for a lookup, and takes note of that.
+    #[inline]
+    fn start_lookup(&mut self) {
+        self.settle();
+        self.idle_changes = 0;
+    }
+
     /// Removes a hole.
+    #[inline]
     pub(crate) fn remove(&mut self, hole: u32) {
-        let Lane { node: leaf, place } = self.lanes[hole as usize];
-        self.lanes[hole as usize] = Lane::NONE;
-        self.remove_entry(leaf, place as usize);
+        self.settle();
+        let lane = mem::replace(&mut self.lanes[hole as usize], Lane::NONE);
+        self.remove_hole(lane);
         self.len -= 1;
         self.note_change();
     }
@@ -167,6 +220,7 @@ impl AddressIndex {
     /// Moves the ends of a hole, which stays between its neighbors.
     #[inline]
     pub(crate) fn reshape(&mut self, hole: u32, offset: u64, size: u64) {
+        self.settle();
         let Lane { node: leaf, place } = self.lanes[hole as usize];
         let entry = Entry {
             offset,
@@ -181,12 +235,13 @@ impl AddressIndex {
     /// Returns the size of the largest hole, 0 if there is none.
     #[inline]
     pub(crate) fn largest(&self) -> u64 {
-        self.node(self.root).most()
+        let waiting = self.waiting.iter().map(|entry| entry.largest);
+        waiting.fold(self.node(self.root).most(), u64::max)
     }
 
     /// Returns the hole with the highest offset that is at most `offset`.
     pub(crate) fn at_or_before(&mut self, offset: u64) -> Option<u32> {
-        self.idle_changes = 0;
+        self.start_lookup();
         let mut at = self.root;
         loop {
             steps::note(1);
@@ -201,7 +256,7 @@ impl AddressIndex {
 
     /// Returns the hole of at least `size` bytes with the lowest offset.
     pub(crate) fn first_fit(&mut self, size: u64) -> Option<u32> {
-        self.idle_changes = 0;
+        self.start_lookup();
         let mut at = self.root;
         loop {
             steps::note(1);
@@ -217,13 +272,13 @@ impl AddressIndex {
     /// Returns the hole of at least `size` bytes with the highest offset.
     #[inline]
     pub(crate) fn last_fit(&mut self, size: u64) -> Option<u32> {
-        self.idle_changes = 0;
+        self.start_lookup();
         self.last_fit_below(self.root, size)
     }
 
     /// As [`last_fit`](Self::last_fit), among the holes before one.
     pub(crate) fn last_fit_before(&mut self, hole: u32, size: u64) -> Option<u32> {
-        self.idle_changes = 0;
+        self.start_lookup();
         let mut lane = self.lanes[hole as usize];
         while lane != Lane::NONE {
             steps::note(1);
@@ -258,7 +313,7 @@ impl AddressIndex {
     /// followed until the step has not been asked for in as many changes as
     /// there are holes.
     pub(crate) fn first_room(&mut self, step: u64, size: u64) -> Result<Option<u32>, SlabFull> {
-        self.idle_changes = 0;
+        self.start_lookup();
         let plane = self.follow(step)?;
         let plane = &self.planes[plane];
         let mut at = self.root;
@@ -296,7 +351,7 @@ impl AddressIndex {
         is_every_offset: bool,
         take: impl FnMut(u64, u32) -> ControlFlow<()>,
     ) -> Result<(), SlabFull> {
-        self.idle_changes = 0;
+        self.start_lookup();
         let plane = if is_every_offset {
             None
         } else {
@@ -441,12 +496,22 @@ impl AddressIndex {
     /// Panics unless the tree holds exactly `holes`, which come in address
     /// order as (index, offset, size).
     pub(crate) fn check_invariants(&self, holes: impl Iterator<Item = (u32, u64, u64)>) {
-        let mut expected = holes;
+        let (waiting, behind) = self.waiting.split_at(self.waiting_len);
+        assert!(behind.iter().all(|&entry| entry == Entry::VACANT));
+        let mut expected = holes.filter(|&(hole, offset, largest)| {
+            let link = hole;
+            !waiting.contains(&Entry {
+                offset,
+                largest,
+                link,
+            })
+        });
         let counted = self.check_subtree(self.root, Lane::NONE, self.levels, &mut expected);
         assert!(
             expected.next().is_none(),
             "a hole is missing from the address index"
         );
+        let counted = counted + index(waiting.len());
         assert_eq!(counted, self.len, "the address index miscounts");
     }
 

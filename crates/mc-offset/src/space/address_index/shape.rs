@@ -25,12 +25,45 @@ impl AddressIndex {
         }
     }
 
-    pub(super) fn insert_entry(&mut self, at: u32, position: usize, entry: Entry) {
-        let (at, position) = if self.node(at).len() == FANOUT {
-            self.split(at, position)
+    /// Adds a hole to a leaf in which it belongs.
+    pub(super) fn insert_hole(&mut self, leaf: u32, entry: Entry) {
+        let place = self.node(leaf).count_to(entry.offset);
+        let (leaf, place) = self.split_if_full(leaf, place);
+        self.nodes[leaf as usize].insert(place, entry);
+        self.tell_lanes(leaf, place);
+        self.refresh_with(leaf, entry);
+    }
+
+    /// Removes the hole at a place of a leaf.
+    #[inline(never)]
+    pub(super) fn remove_hole(&mut self, Lane { node: leaf, place }: Lane) {
+        let node = &mut self.nodes[leaf as usize];
+        let hole = node.entry(place as usize);
+        node.remove(place as usize);
+        let (lane, is_sparse) = (node.lane, node.len() <= SPARSE);
+        self.tell_lanes(leaf, place as usize);
+        if is_sparse || lane == Lane::NONE || !self.planes.is_empty() {
+            self.shrink(leaf);
+            return;
+        }
+        // Most holes are neither the first nor the largest of their leaf.
+        let known = self.node(lane.node).entry(lane.place as usize);
+        if known.offset == hole.offset || known.largest == hole.largest {
+            self.refresh_up(leaf);
+        }
+    }
+
+    fn split_if_full(&mut self, at: u32, place: usize) -> (u32, usize) {
+        if self.node(at).len() == FANOUT {
+            self.split(at, place)
         } else {
-            (at, position)
-        };
+            (at, place)
+        }
+    }
+
+    /// Adds a child to an inner node.
+    fn insert_child(&mut self, at: u32, position: usize, entry: Entry) {
+        let (at, position) = self.split_if_full(at, position);
         self.nodes[at as usize].insert(position, entry);
         self.tell_lanes(at, position);
         self.refresh_up(at);
@@ -48,13 +81,13 @@ impl AddressIndex {
         let upper = self.add_node(is_leaf);
         for from in half..FANOUT {
             let entry = self.node(at).entry(from);
-            self.nodes[upper as usize].insert(from - half, entry);
+            self.nodes[upper as usize].push(entry);
         }
         self.tell_lanes(upper, 0);
         self.nodes[at as usize].truncate(HALF);
         self.refresh_planes(upper);
         let entry = self.summary(upper);
-        self.insert_entry(lane.node, lane.place as usize + 1, entry);
+        self.insert_child(lane.node, lane.place as usize + 1, entry);
         self.refresh_up(at);
         if position > half {
             (upper, position - half)
@@ -68,17 +101,24 @@ impl AddressIndex {
         let old = self.root;
         let root = self.add_node(false);
         let entry = self.summary(old);
-        self.nodes[root as usize].insert(0, entry);
+        self.nodes[root as usize].push(entry);
         self.tell_lanes(root, 0);
         self.root = root;
         self.levels += 1;
         self.refresh_planes(root);
     }
 
-    pub(super) fn remove_entry(&mut self, at: u32, position: usize) {
-        steps::note(1);
+    /// Removes a child of an inner node.
+    fn remove_child(&mut self, at: u32, position: usize) {
         self.nodes[at as usize].remove(position);
         self.tell_lanes(at, position);
+        self.shrink(at);
+    }
+
+    /// Tells those above a node that an entry of it is gone; merges it with one
+    /// beside it, if together they are few.
+    fn shrink(&mut self, at: u32) {
+        steps::note(1);
         let Lane {
             node: parent,
             place,
@@ -99,10 +139,10 @@ impl AddressIndex {
             self.append(lower, upper);
             self.refresh_up(lower);
             self.vacate(upper);
-            self.remove_entry(parent, lower_place + 1);
+            self.remove_child(parent, lower_place + 1);
         } else if len == 0 {
             self.vacate(at);
-            self.remove_entry(parent, place);
+            self.remove_child(parent, place);
         } else {
             self.refresh_up(at);
         }
@@ -126,7 +166,7 @@ impl AddressIndex {
         let start = self.node(lower).len();
         for from in 0..self.node(upper).len() {
             let entry = self.node(upper).entry(from);
-            self.nodes[lower as usize].insert(start + from, entry);
+            self.nodes[lower as usize].push(entry);
         }
         self.tell_lanes(lower, start);
     }
@@ -178,6 +218,37 @@ impl AddressIndex {
             offset: node.entry(0).offset,
             largest: node.most(),
             link: at,
+        }
+    }
+
+    /// Carries a hole that is new in a leaf over to the nodes above it.
+    #[inline]
+    fn refresh_with(&mut self, leaf: u32, hole: Entry) {
+        if !self.planes.is_empty() {
+            self.refresh_planes(leaf);
+        }
+        let mut at = leaf;
+        loop {
+            let Lane {
+                node: parent,
+                place,
+            } = self.node(at).lane;
+            if parent == NIL {
+                return;
+            }
+            steps::note(1);
+            let node = &mut self.nodes[parent as usize];
+            let known = node.entry(place as usize);
+            let entry = Entry {
+                offset: known.offset.min(hole.offset),
+                largest: known.largest.max(hole.largest),
+                link: at,
+            };
+            if entry == known {
+                return;
+            }
+            node.put(place as usize, entry);
+            at = parent;
         }
     }
 

@@ -127,6 +127,31 @@ fn rooms_begin_at_multiples() {
 }
 
 #[test]
+fn a_hole_waits_for_others_until_they_are_too_many_or_something_else_comes() {
+    type Change = fn(&mut AddressIndex);
+    const FULL: u32 = 16;
+    assert_eq!(FULL as usize, WAITING_MAX);
+    let index = comb(FULL);
+    assert_eq!(
+        (index.waiting_len, index.node(index.root).len),
+        (WAITING_MAX, 0)
+    );
+    assert_eq!(index.largest(), 5, "of those that wait");
+    let changes: [(Change, u32); 4] = [
+        (|index| index.insert(FULL, 10 * u64::from(FULL), 5), FULL),
+        (|index| index.remove(0), FULL - 1),
+        (|index| index.reshape(0, 0, 4), FULL),
+        (|index| _ = index.last_fit(1), FULL),
+    ];
+    for (change, in_tree) in changes {
+        let mut index = comb(FULL);
+        index.reserve(FULL + 1).unwrap();
+        change(&mut index);
+        assert_eq!(index.node(index.root).len, in_tree);
+    }
+}
+
+#[test]
 fn idle_after_more_changes_without_a_lookup_than_holes() {
     for (holes, changes) in [(1, 64_u32), (100, 100)] {
         let mut index = comb(holes);

@@ -13,6 +13,9 @@ pub(super) const FANOUT: usize = 20;
 /// Entries that stay when a full node is split.
 pub(super) const HALF: u32 = 10;
 const _: () = assert!(2 * HALF as usize == FANOUT, "a split leaves two halves");
+/// Entries are counted by groups.
+const GROUP: usize = 5;
+const GROUPS: usize = FANOUT / GROUP;
 /// A node of at most so many entries is merged with a neighbor if there is one
 /// that leaves room for a few more.
 pub(super) const SPARSE: usize = FANOUT / 4;
@@ -106,11 +109,14 @@ impl TreeNode {
     /// Returns how many entries begin at or before `offset`.
     #[inline]
     pub(super) fn count_to(&self, offset: u64) -> usize {
-        let before = self
-            .offsets
-            .iter()
-            .map(|&other| usize::from(other <= offset));
-        before.sum()
+        let is_before = |at: usize| usize::from(self.offsets[at] <= offset);
+        // The last of each group tells in which one the count ends.
+        let groups: usize = (0..GROUPS)
+            .map(|group| is_before(group * GROUP + GROUP - 1))
+            .sum();
+        let start = groups.min(GROUPS - 1) * GROUP;
+        let here: usize = (start..start + GROUP).map(is_before).sum();
+        start + here
     }
 
     /// Returns the first entry of at least `size` bytes.
@@ -155,6 +161,13 @@ impl TreeNode {
         open(&mut self.largest, at);
         open(&mut self.links, at);
         self.put(at, entry);
+        self.len += 1;
+    }
+
+    /// Adds an entry behind all others.
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.put(self.len(), entry);
         self.len += 1;
     }
 
