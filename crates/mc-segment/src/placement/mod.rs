@@ -65,7 +65,7 @@ impl<'a> Search<'a> {
             taken_names: SmallVec::new(),
             taken_hosts: SmallVec::new(),
             spread: Spread::Names,
-            refused: PlaceSet(SmallVec::new()),
+            refused: PlaceSet(SmallVec::from_buf([0; 2])),
             has_barred: !request.excluded.is_empty(),
         };
         for buffer in request.beside {

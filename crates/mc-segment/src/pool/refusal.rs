@@ -18,11 +18,12 @@ pub(super) fn refusal(table: &Table, request: &PlaceRequest<'_>, placed: usize) 
     let (mut segments, mut free_bytes, mut largest_hole) = (0, 0_u64, 0);
     for mounted in able() {
         segments += 1;
-        free_bytes = free_bytes.saturating_add(mounted.recent_free_bytes());
-        let chunks = mounted.chunks().iter();
-        let usable = chunks.filter(|chunk| mounted.hole_below_limit(chunk).is_none());
-        let holes = usable.map(|chunk| chunk.allocator.recent_largest_hole());
-        largest_hole = largest_hole.max(holes.max().unwrap_or(0));
+        for chunk in mounted.chunks() {
+            free_bytes = free_bytes.saturating_add(chunk.allocator.recent_free_bytes());
+            if mounted.hole_below_limit(chunk).is_none() {
+                largest_hole = largest_hole.max(chunk.allocator.recent_largest_hole());
+            }
+        }
     }
     if segments == 0 {
         let largest = open().map(|mounted| mounted.largest_chunk()).max();
