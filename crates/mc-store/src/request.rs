@@ -70,7 +70,7 @@ pub struct PutRequest<'a> {
     pub preferred: &'a [SegmentId],
     /// Segments that must not be used, now or later.
     pub excluded: &'a [SegmentId],
-    /// The time until the commit; `None` is
+    /// The time until the commit, to some milliseconds; `None` is
     /// [`StoreOptions::put_deadline`](crate::StoreOptions::put_deadline).
     pub deadline: Option<Duration>,
 }
@@ -172,12 +172,14 @@ impl Terms {
     }
 
     fn matches(&self, request: &PutRequest<'_>, hints: &Hints) -> bool {
+        // One by one: most are empty, and `memcmp` of no bytes reads at an address
+        // that is none, masked, which costs some processors a tenth of a microsecond.
         self.align == request.align
-            && *self.parts == *request.several_parts()
+            && self.parts.iter().eq(request.several_parts())
             && self.max_extents == request.max_extents
             && self.replicas == request.replicas
-            && *self.host == *request.host
-            && *self.excluded == *request.excluded
+            && self.host.bytes().eq(request.host.bytes())
+            && self.excluded.iter().eq(request.excluded)
             && self.hints == *hints
     }
 }
