@@ -46,7 +46,7 @@ impl ObjectStore {
     /// ```
     pub fn put_many<K: AsRef<[u8]>>(&self, chain: &[(K, PutRequest<'_>)]) -> Chain {
         let shared = &self.shared;
-        let now = shared.now();
+        let now = shared.now_coarsely();
         let mut all = Chain {
             found: Vec::new(),
             puts: Vec::new(),

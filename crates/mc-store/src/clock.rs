@@ -146,7 +146,7 @@ impl Stopwatch {
 
     /// As [`now`](Self::now), some milliseconds late: the clock of the system
     /// costs a fraction of the other one, for what is told in hundredths of a
-    /// second. Of both, either may be ahead.
+    /// second and for deadlines. Of both, either may be ahead.
     #[inline]
     pub(crate) fn now_coarsely(&self) -> Moment {
         match &self.clock.0 {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::{
     clock::Moment,
     ledger::Rights,
-    object::Object,
+    object::{Object, Objects},
     order::{Candidates, SLICE},
     shared::Shared,
     stats::Cause,
@@ -38,10 +38,10 @@ impl Shared {
 
     /// Claims the first objects in order that have some bytes together, or as
     /// many as are let go at once.
-    fn first_in_order(&self, bytes: u64, now: Moment) -> Vec<Object> {
+    fn first_in_order(&self, bytes: u64, now: Moment) -> Objects {
         let mut rights = Rights::of_nobody();
-        let mut next = Vec::new();
-        let ranks = self.order.lock().ranks();
+        let mut next = Objects::new();
+        let ranks = self.order.ranks();
         for rank_max in ranks {
             rights.rank_max = rank_max;
             next = self.next_in_order(&rights, now);
@@ -50,7 +50,7 @@ impl Shared {
             }
         }
         let mut left = bytes;
-        let mut victims = Vec::new();
+        let mut victims = Objects::new();
         for object in next {
             if left == 0 {
                 break;
@@ -63,7 +63,7 @@ impl Shared {
         victims
     }
 
-    fn next_in_order(&self, rights: &Rights, now: Moment) -> Vec<Object> {
+    fn next_in_order(&self, rights: &Rights, now: Moment) -> Objects {
         loop {
             let mut ranks = self.order.lock_settled(&self.pool, &self.index, now);
             match ranks.candidates(&self.index, now, SLICE, rights, |_| true) {

@@ -56,6 +56,9 @@ impl Keeping {
     }
 
     pub(crate) fn forget(&mut self, id: ObjectId) {
+        if self.until.is_empty() {
+            return;
+        }
         if let Some((_, bytes)) = self.until.remove(&id.0) {
             self.bytes -= bytes;
         }

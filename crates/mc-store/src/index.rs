@@ -6,7 +6,7 @@
 
 mod pages;
 
-use std::{hash::BuildHasher, num::NonZeroU32, sync::Arc};
+use std::{hash::BuildHasher, num::NonZeroU32};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::FixedState;
@@ -34,7 +34,7 @@ pub(crate) struct Index {
 pub(crate) struct Shard {
     objects: Pages<Object>,
     /// Puts that have not been committed: few beside the objects.
-    puts: HashTable<Arc<Pending>>,
+    puts: HashTable<Pending>,
     /// The code of the key of each slot: what finds the object or put in it. A
     /// vacant slot has the number of the next one, so that an object leaves
     /// without a list that grows.
@@ -47,7 +47,7 @@ pub(crate) struct Shard {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot<'a> {
     /// A put that has not been committed.
-    InFlight(&'a Arc<Pending>),
+    InFlight(&'a Pending),
     Stored(&'a Object),
 }
 
@@ -118,10 +118,10 @@ impl Index {
     }
 
     /// Returns whether a put is neither committed nor over.
-    pub(crate) fn is_in_flight(&self, pending: &Arc<Pending>) -> bool {
+    pub(crate) fn is_in_flight(&self, pending: &Pending) -> bool {
         let shard = self.shards[pending.id.shard()].read();
         let put = shard.put(pending.id);
-        put.is_some_and(|other| Arc::ptr_eq(other, pending))
+        put.is_some_and(|other| other.is_same(pending))
     }
 
     /// Visits every object, some at a time under the lock of their shard. What
@@ -154,7 +154,7 @@ impl Index {
     }
 
     /// Returns the puts that are neither committed nor dropped.
-    pub(crate) fn in_flight(&self) -> Vec<Arc<Pending>> {
+    pub(crate) fn in_flight(&self) -> Vec<Pending> {
         let mut pending = Vec::new();
         for shard in &self.shards {
             let mut ids: Vec<_> = shard.read().puts.iter().map(|put| put.id).collect();
@@ -243,7 +243,7 @@ impl Shard {
     }
 
     /// Returns the put of an id, if it is in flight.
-    fn put(&self, id: ObjectId) -> Option<&Arc<Pending>> {
+    fn put(&self, id: ObjectId) -> Option<&Pending> {
         let code = *self.codes.get(id.slot())?;
         self.puts.find(code.hash(), |put| put.id == id)
     }
@@ -254,7 +254,7 @@ impl Shard {
         (next != vacant).then_some(next)
     }
 
-    fn take_put(&mut self, id: ObjectId) -> Option<Arc<Pending>> {
+    fn take_put(&mut self, id: ObjectId) -> Option<Pending> {
         let hash = self.codes[id.slot()].hash();
         let put = self.puts.find_entry(hash, |put| put.id == id).ok()?;
         Some(put.remove().0)
@@ -272,16 +272,16 @@ impl Writing<'_> {
     pub(crate) fn begin(
         &mut self,
         key: Hashed<'_>,
-        make: impl FnOnce(ObjectId) -> Arc<Pending>,
-    ) -> Arc<Pending> {
+        make: impl FnOnce(ObjectId) -> Pending,
+    ) -> Pending {
         let (id, code) = (self.next_id(), key.code());
         let pending = make(id);
         self.fill(key);
         let shard = &mut *self.shard;
-        let rehash = |put: &Arc<Pending>| shard.codes[put.id.slot()].hash();
+        let rehash = |put: &Pending| shard.codes[put.id.slot()].hash();
         shard
             .puts
-            .insert_unique(code.hash(), Arc::clone(&pending), rehash);
+            .insert_unique(code.hash(), pending.clone(), rehash);
         pending
     }
 

@@ -10,7 +10,7 @@ use std::{
 use mc_segment::PlacedBuffer;
 use parking_lot::Mutex;
 
-use crate::{clock::Moment, object::Object};
+use crate::{clock::Moment, object::Object, pending::Buffers};
 
 /// Things that are kept until a time.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(crate) struct Kept {
 #[derive(Debug)]
 pub(crate) enum KeptSpace {
     Object(Object),
-    Put(Vec<PlacedBuffer>),
+    Put(Buffers),
 }
 
 impl Kept {

@@ -9,12 +9,14 @@ use std::{
 };
 
 use mc_segment::{PlacedBuffer, SegmentId};
+use smallvec::SmallVec;
 use triomphe::ThinArc;
 
 use crate::{
     claims::{Claim, Claims},
     clock::{Moment, Tick},
     parts::Parts,
+    pending::Buffers,
     policy::{ObjectId, stable_hash},
     request::Terms,
 };
@@ -23,6 +25,9 @@ use crate::{
 /// another one.
 #[derive(Clone)]
 pub(crate) struct Object(ThinArc<Record, u8>);
+
+/// Objects that are looked for: often one, for which no memory is taken.
+pub(crate) type Objects = SmallVec<[Object; 2]>;
 
 /// What a store knows about an object beside its key.
 pub(crate) struct Record {
@@ -105,7 +110,7 @@ impl Lineage {
 /// What a record is made of.
 pub(crate) struct Contents {
     pub(crate) terms: Arc<Terms>,
-    pub(crate) replicas: Vec<PlacedBuffer>,
+    pub(crate) replicas: Buffers,
     pub(crate) checksum: Option<u32>,
     pub(crate) lineage: Lineage,
     pub(crate) cost: f32,
@@ -393,8 +398,8 @@ impl std::ops::Deref for Object {
     }
 }
 
-impl From<Vec<PlacedBuffer>> for Replicas {
-    fn from(mut buffers: Vec<PlacedBuffer>) -> Self {
+impl From<Buffers> for Replicas {
+    fn from(mut buffers: Buffers) -> Self {
         match buffers.pop() {
             Some(only) if buffers.is_empty() => Self::One(only),
             last => {

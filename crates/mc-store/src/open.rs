@@ -24,6 +24,7 @@ use crate::{
     limbo::{Kept, KeptSpace},
     object::{Contents, Lineage, Object},
     options::StoreOptions,
+    pending::Buffers,
     policy::{Parent, stable_hash},
     request::PutRequest,
     shared::Shared,
@@ -226,7 +227,7 @@ impl TakenOver {
 }
 
 /// Returns the replicas of one owner in the order that they had.
-fn in_order(mut replicas: Replicas) -> Vec<PlacedBuffer> {
+fn in_order(mut replicas: Replicas) -> Buffers {
     replicas.sort_unstable_by_key(|(number, _)| *number);
     replicas.into_iter().map(|(_, buffer)| buffer).collect()
 }

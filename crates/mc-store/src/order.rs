@@ -10,11 +10,20 @@
 mod id_set;
 mod lifting;
 
-use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, ops::ControlFlow, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    num::NonZeroU64,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use self::id_set::IdSet;
 use crate::{
@@ -23,7 +32,7 @@ use crate::{
     hints::Keeping,
     index::Index,
     ledger::{Ledger, Rights, tenant_of},
-    object::Object,
+    object::{Object, Objects},
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     returned::Returned,
     stats::{Cause, Figures},
@@ -50,6 +59,9 @@ pub(crate) struct Order {
     uses: Uses,
     /// Hidden objects whose last lease has ended.
     returned: Arc<Returned>,
+    /// Set for good with the first object of a tenant or rank: a hint, so
+    /// `Relaxed`.
+    has_groups: Arc<AtomicBool>,
     state: Mutex<Ranks>,
 }
 
@@ -57,6 +69,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Ranks {
     groups: Groups,
+    has_groups: Arc<AtomicBool>,
     pub(crate) ledger: Ledger,
     keeping: Keeping,
     /// The ids that the policy knows.
@@ -77,18 +90,21 @@ pub(crate) struct Ranks {
 #[derive(Debug)]
 pub(crate) enum Candidates {
     /// These; none if there are none, or if too many are of no use.
-    Found(Vec<Object>),
+    Found(Objects),
     /// Many were in use, and are hidden now.
     TryAgain,
 }
 
 impl Order {
     pub(crate) fn new(policy: Box<dyn Policy>) -> Self {
+        let has_groups = Arc::default();
         Self {
             uses: Uses::new(),
             returned: Arc::default(),
+            has_groups: Arc::clone(&has_groups),
             state: Mutex::new(Ranks {
                 groups: Groups::new(policy),
+                has_groups,
                 ledger: Ledger::default(),
                 keeping: Keeping::default(),
                 known: IdSet::default(),
@@ -167,6 +183,14 @@ impl Order {
     /// Returns the reads that found their object, and those that did not.
     pub(crate) fn reads(&self) -> (u64, u64) {
         self.uses.reads()
+    }
+
+    /// Returns the ranks that objects have, the lowest first.
+    pub(crate) fn ranks(&self) -> SmallVec<[Rank; 4]> {
+        if self.has_groups.load(Relaxed) {
+            return self.lock().ranks();
+        }
+        smallvec![Rank::default()]
     }
 
     /// Locks the order; the policy knows what this thread has used.
@@ -254,6 +278,7 @@ impl Ranks {
             && !self.groups.has_several()
         {
             self.groups.begin(self.known.iter());
+            self.has_groups.store(true, Relaxed);
         }
         self.groups.insert(object.id, &facts, key);
         self.known.insert(object.id);
@@ -280,7 +305,9 @@ impl Ranks {
             self.ledger.remove(tenant, bytes, why == Leaving::Evicted);
         }
         self.known.remove(object.id);
-        self.hidden -= u64::from(object.claims.show());
+        if object.claims.is_hidden() {
+            self.hidden -= u64::from(object.claims.show());
+        }
         if self.hidden == 0 && self.asleep.capacity() > SLICE {
             // Those that it names are gone or shown.
             self.asleep = BinaryHeap::new();
@@ -312,7 +339,7 @@ impl Ranks {
             now,
             count_max,
             is_usable,
-            found: Vec::new(),
+            found: Objects::new(),
             unfit: Vec::new(),
             visits: 0,
         };
@@ -338,8 +365,7 @@ impl Ranks {
         Candidates::Found(found)
     }
 
-    /// Returns the ranks that objects have, the lowest first.
-    pub(crate) fn ranks(&self) -> SmallVec<[Rank; 4]> {
+    fn ranks(&self) -> SmallVec<[Rank; 4]> {
         let mut ranks: SmallVec<_> = self.groups.keys().map(|key| key.rank).collect();
         ranks.dedup();
         ranks
@@ -480,7 +506,7 @@ struct Look<'a, F> {
     now: Moment,
     count_max: usize,
     is_usable: F,
-    found: Vec<Object>,
+    found: Objects,
     /// Those that are in use or in closed segments.
     unfit: Vec<Object>,
     visits: usize,

@@ -10,14 +10,20 @@ use mc_segment::{BufferDescriptor, PlacedBuffer};
 use parking_lot::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
+use smallvec::SmallVec;
+use triomphe::ThinArc;
 
 use crate::{clock::Moment, journal::Places, policy::ObjectId, tenants::Charge};
 
-/// A put that is neither committed nor over, shared by the one who puts and
-/// the index, so that the store can take the space back from one who is lost.
+/// A put that is neither committed nor over, and its key. Shared by the one who
+/// puts and the index, so that the store can take the space back from one who is
+/// lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending(ThinArc<Details, u8>);
+
+/// What a store knows about a put beside its key.
 #[derive(Debug)]
-pub(crate) struct Pending {
-    key: Box<[u8]>,
+pub(crate) struct Details {
     pub(crate) id: ObjectId,
     /// Under which the journal knows the put, if there is one.
     number: u64,
@@ -40,10 +46,13 @@ enum Space {
     Over,
 }
 
+/// The space of each replica: nearly always one, for which no memory is taken.
+pub(crate) type Buffers = SmallVec<[PlacedBuffer; 1]>;
+
 /// Space that a put has, and to whom it is charged.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    pub(crate) buffers: Vec<PlacedBuffer>,
+    pub(crate) buffers: Buffers,
     pub(crate) charge: Charge,
 }
 
@@ -78,20 +87,24 @@ impl Pending {
         begun: Moment,
         deadline: Moment,
     ) -> Self {
-        Self {
-            key: key.into(),
+        let details = Details {
             id,
             number,
             begun,
             deadline,
             told: OnceLock::new(),
             space: RwLock::new(Space::Held(Held::default())),
-        }
+        };
+        Self(ThinArc::from_header_and_slice(details, key))
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.heap_ptr() == other.0.heap_ptr()
     }
 
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+        &self.0.slice
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -182,11 +195,20 @@ impl Pending {
             None => &[],
         };
         Some(InFlight {
-            key: self.key.clone(),
+            key: self.key().into(),
             age: now.since(self.begun),
             left: self.deadline.since(now),
             descriptors: buffers.iter().map(PlacedBuffer::descriptor).collect(),
         })
+    }
+}
+
+impl Deref for Pending {
+    type Target = Details;
+
+    #[inline]
+    fn deref(&self) -> &Details {
+        &self.0.header.header
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     index::{Hashed, Slot},
     journal::Position,
     object::{Contents, Lineage, Object},
-    pending::{Held, InFlight, Pending, PutSpace, PutSpaceMut},
+    pending::{Buffers, Held, InFlight, Pending, PutSpace, PutSpaceMut},
     policy::{Parent, stable_hash},
     request::{PutRequest, Terms},
     shared::{Shared, count},
@@ -30,7 +30,7 @@ use crate::{
 #[must_use = "dropping the put gives its space back"]
 pub struct Put {
     shared: Arc<Shared>,
-    pending: Arc<Pending>,
+    pending: Pending,
     terms: Arc<Terms>,
     /// The [`stable_hash`] of the key.
     key_hash: u64,
@@ -42,6 +42,8 @@ pub struct Put {
     is_in_chain: bool,
     /// Of the bytes, from whoever writes them.
     checksum: Option<u32>,
+    /// Implies that the key is not this put's any more.
+    is_over: bool,
 }
 
 impl ObjectStore {
@@ -52,7 +54,7 @@ impl ObjectStore {
     /// A [`PutError`]; nothing has changed then. [`PutError::NoRoom`] means
     /// that all that may leave would not make room.
     pub fn put(&self, key: &[u8], request: &PutRequest<'_>) -> Result<Put, PutError> {
-        let now = self.shared.now();
+        let now = self.shared.now_coarsely();
         let put = begin(&self.shared, key, request, now);
         put.inspect_err(|error| self.shared.count_refusal(error))
     }
@@ -89,6 +91,7 @@ pub(crate) fn begin(
         parent: request.parent.map(Box::from),
         is_in_chain: false,
         checksum: None,
+        is_over: false,
     };
     let placing = PlaceRequest {
         size,
@@ -165,19 +168,14 @@ impl Shared {
     }
 
     /// Takes a key that is free.
-    fn reserve(
-        &self,
-        key: Hashed<'_>,
-        now: Moment,
-        deadline: Moment,
-    ) -> Result<Arc<Pending>, PutError> {
+    fn reserve(&self, key: Hashed<'_>, now: Moment, deadline: Moment) -> Result<Pending, PutError> {
         loop {
             let in_the_way = {
                 let mut shard = self.index.write(key);
                 match shard.get(key) {
                     None => {
                         let number = self.book.as_ref().map_or(0, Book::next_put);
-                        let make = |id| Arc::new(Pending::new(key.key, id, number, now, deadline));
+                        let make = |id| Pending::new(key.key, id, number, now, deadline);
                         let pending = shard.begin(key, make);
                         drop(shard);
                         self.note_deadline(deadline);
@@ -189,7 +187,7 @@ impl Shared {
                     Some(Slot::Stored(object)) if object.is_readable() => {
                         return Err(PutError::Exists);
                     }
-                    Some(Slot::InFlight(other)) => Err(Arc::clone(other)),
+                    Some(Slot::InFlight(other)) => Err(other.clone()),
                     Some(Slot::Stored(object)) => Ok(object.clone()),
                 }
             };
@@ -211,7 +209,7 @@ impl Shared {
 
     /// Makes the object of a put readable.
     fn commit(&self, put: &Put) -> Result<(), CommitError> {
-        let now = self.now();
+        let now = self.now_coarsely();
         let pending = &put.pending;
         if now >= pending.deadline() {
             self.end_late_put(pending, now);
@@ -246,22 +244,33 @@ impl Shared {
     fn enter(
         &self,
         put: &Put,
-        replicas: Vec<PlacedBuffer>,
+        replicas: Buffers,
         checksum: Option<u32>,
         now: Moment,
     ) -> Result<Option<Position>, CommitError> {
         let pending = &put.pending;
         let keep_max = self.keep_max(&put.terms.hints);
-        let mut ranks = self.order.lock();
-        let (parent, lineage) = self.parent_of(put);
-        let contents = Contents {
-            terms: Arc::clone(&put.terms),
-            replicas,
-            checksum,
-            lineage,
-            cost: put.cost,
+        let object = |lineage| {
+            let contents = Contents {
+                terms: Arc::clone(&put.terms),
+                replicas,
+                checksum,
+                lineage,
+                cost: put.cost,
+            };
+            Object::new(pending.id, pending.key(), contents, now)
         };
-        let object = Object::new(pending.id, pending.key(), contents, now);
+        let (mut ranks, parent, object) = match put.parent.as_deref() {
+            None => {
+                let object = object(Lineage::of_first(put.key_hash));
+                (self.order.lock(), Parent::None, object)
+            }
+            Some(key) => {
+                let ranks = self.order.lock();
+                let (parent, lineage) = self.parent_of(key);
+                (ranks, parent, object(lineage))
+            }
+        };
         let mut written = None;
         {
             let mut shard = self.index.write_at(object.id);
@@ -291,12 +300,9 @@ impl Shared {
         Ok(written)
     }
 
-    /// Returns what comes before an object in its prompt, and where in it the
-    /// object is. The order is locked, so that the parent stays.
-    fn parent_of(&self, put: &Put) -> (Parent, Lineage) {
-        let Some(parent) = put.parent.as_deref() else {
-            return (Parent::None, Lineage::of_first(put.key_hash));
-        };
+    /// Returns what comes before an object in its prompt, by its key, and where in
+    /// the prompt the object is. The order is locked, so that the parent stays.
+    fn parent_of(&self, parent: &[u8]) -> (Parent, Lineage) {
         let hashed = self.index.hash(parent);
         let shard = self.index.read(hashed);
         match shard.stored(hashed) {
@@ -385,14 +391,19 @@ impl Put {
     /// # Errors
     ///
     /// A [`CommitError`]; the object is not stored then.
-    pub fn commit(self) -> Result<(), CommitError> {
-        self.shared.commit(&self)
+    pub fn commit(mut self) -> Result<(), CommitError> {
+        let committed = self.shared.commit(&self);
+        self.is_over = !matches!(committed, Err(CommitError::Expired));
+        committed
     }
 }
 
 impl Drop for Put {
     fn drop(&mut self) {
-        // After a commit, or the deadline, the key is not this put's any more.
+        if self.is_over {
+            return;
+        }
+        // After the deadline the key is not this put's any more.
         let Some(Held { buffers: space, .. }) = self.pending.end() else {
             return;
         };

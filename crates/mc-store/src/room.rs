@@ -12,17 +12,17 @@ mod search;
 use std::sync::{Arc, atomic::Ordering};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
-use smallvec::SmallVec;
+use smallvec::smallvec;
 
 use crate::{
     asker::Asker,
     clock::Moment,
     error::{InTheWay, PutError},
     ledger::{Own, Rights, tenant_of},
-    object::Object,
+    object::{Object, Objects},
     options::Eviction,
     order::{Candidates, SLICE},
-    pending::Held,
+    pending::{Buffers, Held},
     plan::{Demand, Found, WindowSearch},
     policy::Rank,
     shared::{Shared, Unclaimed},
@@ -94,8 +94,8 @@ impl Shared {
                 }
             }
             let placed = match exchanged.take() {
-                Some(place) => Ok(vec![place]),
-                None => self.pool.place(request),
+                Some(place) => Ok(smallvec![place]),
+                None => self.pool.place(request).map(Buffers::from_vec),
             };
             match placed {
                 Ok(buffers) => {
@@ -131,7 +131,7 @@ impl Shared {
         match self.pool.place(request) {
             Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
             placed => Ok(Held {
-                buffers: placed?,
+                buffers: placed?.into(),
                 charge,
             }),
         }
@@ -202,11 +202,11 @@ impl Shared {
                 ..Rights::of_nobody()
             },
             now,
-            claimed: Vec::new(),
+            claimed: Objects::new(),
             has_several: request.replicas.count > 1,
             budget: *budget,
             has_moved: false,
-            has_planned_hole: false,
+            hole: Hole::Merged,
         };
         let is_planned = match shortage {
             0 => room.plan_all(holes, asker.owns()),
@@ -242,7 +242,7 @@ impl Shared {
     ) {
         let mut victims = victims.into_iter();
         loop {
-            let slice: SmallVec<[Object; FEW]> = victims.by_ref().take(SLICE).collect();
+            let slice: Objects = victims.by_ref().take(SLICE).collect();
             if slice.is_empty() {
                 return;
             }
@@ -262,9 +262,6 @@ fn name(buffer: &PlacedBuffer) -> Arc<str> {
     buffer.segment().name.as_str().into()
 }
 
-/// Objects that leave together and take no memory for their list.
-const FEW: usize = 8;
-
 /// How far neighbors are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
@@ -273,24 +270,15 @@ enum Reach {
     Anywhere,
 }
 
-/// Returns whose objects are looked at, one after the other, and how far: what
-/// is kept comes last whosever it is.
-fn passes(ranks: &[Rank], owns: &[Own]) -> impl Iterator<Item = (Own, Rank, Reach)> {
-    let kept_from = ranks.partition_point(|rank| !rank.is_kept);
-    let (others, kept) = ranks.split_at(kept_from);
-    [others, kept].into_iter().flat_map(move |ranks| {
-        owns.iter().flat_map(move |&own| {
-            let last = ranks.last();
-            ranks.iter().map(move |rank| {
-                // All is looked at once for all ranks, or few small objects would cost as much.
-                let reach = match Some(rank) == last {
-                    true => Reach::Anywhere,
-                    false => Reach::Near,
-                };
-                (own, *rank, reach)
-            })
-        })
-    })
+/// Where the hole of a request for one replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hole {
+    /// Where somebody leaves whose place is enough, whatever is free beside it.
+    OwnPlace,
+    /// Where some leave, and what is free beside them.
+    Merged,
+    /// Where a plan of moves made it.
+    Planned,
 }
 
 /// The search for the holes of one request.
@@ -300,7 +288,7 @@ struct Room<'a> {
     rights: Rights,
     now: Moment,
     /// The victims of the plans so far.
-    claimed: Vec<Object>,
+    claimed: Objects,
     /// Whether the request asks for several replicas, so that names matter.
     has_several: bool,
     /// Bytes that may yet be moved; none for several replicas, or where a tenant
@@ -308,9 +296,7 @@ struct Room<'a> {
     budget: u64,
     /// Whether anything was moved, or left so that something could be.
     has_moved: bool,
-    /// Whether the hole is where a plan of moves made it, and not the place of
-    /// one who leaves.
-    has_planned_hole: bool,
+    hole: Hole,
 }
 
 impl Room<'_> {
@@ -321,11 +307,12 @@ impl Room<'_> {
         let size = self.demand.size;
         let mut replicas = object.replicas();
         let is_only = |buffer: &PlacedBuffer| buffer.recent_free_bytes() < size;
-        object.size() == size
-            && !self.has_several
-            && !self.has_planned_hole
-            && self.demand.own_place(object).is_some()
-            && replicas.all(is_only)
+        let is_enough = || match self.hole {
+            Hole::OwnPlace => true,
+            Hole::Merged => self.demand.own_place(object).is_some(),
+            Hole::Planned => false,
+        };
+        object.size() == size && !self.has_several && replicas.all(is_only) && is_enough()
     }
 
     /// Finds so many holes, and claims who has to leave for them.
@@ -351,7 +338,7 @@ impl Room<'_> {
         let claimed = self.claimed.iter().map(Object::bytes);
         let mut left = bytes.saturating_sub(claimed.sum());
         self.rights.own = Own::Alone;
-        let ranks = self.shared.order.lock().ranks();
+        let ranks = self.shared.order.ranks();
         for rank_max in ranks {
             self.rights.rank_max = rank_max;
             while left > 0 {
@@ -371,11 +358,30 @@ impl Room<'_> {
     }
 
     /// Finds one more hole, and claims who has to leave for it: objects of the
-    /// lowest ranks first, and the tenant's own in the order that is given.
+    /// lowest ranks first, and the tenant's own in the order that is given. What is
+    /// kept comes last whosever it is.
     fn plan(&mut self, owns: &[Own]) -> bool {
-        let ranks = self.shared.order.lock().ranks();
-        for (own, rank_max, reach) in passes(&ranks, owns) {
+        let ranks = self.shared.order.ranks();
+        let kept_from = ranks.partition_point(|rank| !rank.is_kept);
+        let (others, kept) = ranks.split_at(kept_from);
+        let mut passes = [others, kept]
+            .into_iter()
+            .flat_map(|ranks| owns.iter().map(move |own| (ranks, *own)));
+        passes.any(|(ranks, own)| {
             self.rights.own = own;
+            self.plan_up_to(ranks)
+        })
+    }
+
+    /// Finds one more hole among objects of the lowest of some ranks, then of higher
+    /// ones.
+    fn plan_up_to(&mut self, ranks: &[Rank]) -> bool {
+        for (place, &rank_max) in ranks.iter().enumerate() {
+            // All is looked at once for all ranks, or few small objects would cost as much.
+            let reach = match place + 1 == ranks.len() {
+                true => Reach::Anywhere,
+                false => Reach::Near,
+            };
             self.rights.rank_max = rank_max;
             self.rights.barred.clear();
             if self.plan_as_allowed(reach) {
@@ -401,6 +407,18 @@ impl Room<'_> {
                     return true;
                 }
                 next = self.candidates(1);
+            }
+            // Nearly always one, whose place is enough.
+            if let [only] = &next[..]
+                && let Some(segment) = self.demand.own_place(only)
+            {
+                if !self.take(only) {
+                    continue;
+                }
+                self.claimed.extend(next.pop());
+                self.take_name(segment);
+                self.hole = Hole::OwnPlace;
+                return true;
             }
             let mut found = self.among_first(&next);
             if found.is_none() {
@@ -433,7 +451,7 @@ impl Room<'_> {
                 continue;
             }
             if !self.take(&object) {
-                let others = self.claimed.split_off(before);
+                let others = self.claimed.drain(before..).collect();
                 self.spare(others);
                 return false;
             }
@@ -467,10 +485,10 @@ impl Room<'_> {
     }
 
     /// Lets objects stay that were claimed.
-    fn spare(&self, objects: Vec<Object>) {
+    fn spare(&self, objects: Objects) {
         let mut objects = objects.into_iter();
         loop {
-            let slice: Vec<Object> = objects.by_ref().take(SLICE).collect();
+            let slice: Objects = objects.by_ref().take(SLICE).collect();
             if slice.is_empty() {
                 return;
             }
@@ -539,12 +557,12 @@ impl Room<'_> {
     }
 
     /// Returns the next objects in order whose places may be used.
-    fn candidates(&self, count: usize) -> Vec<Object> {
+    fn candidates(&self, count: usize) -> Objects {
         self.candidates_where(count, |object| self.demand.may_use_any(object))
     }
 
     /// Returns the next objects in order for which `is_usable` holds.
-    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> Vec<Object> {
+    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> Objects {
         let Shared { index, order, .. } = self.shared;
         loop {
             let mut ranks = order.lock_settled(&self.shared.pool, index, self.now);

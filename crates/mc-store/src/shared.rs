@@ -95,7 +95,8 @@ impl Shared {
         self.watch.now()
     }
 
-    /// Returns the moment of a use, which is told in [`Tick`]s.
+    /// Returns the moment of a use, which is told in [`Tick`]s, or of a put, whose
+    /// deadline may be some milliseconds late.
     #[inline]
     pub(crate) fn now_coarsely(&self) -> Moment {
         self.watch.now_coarsely()

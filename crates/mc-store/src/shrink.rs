@@ -315,7 +315,7 @@ impl Shrinking<'_> {
         } = self.shared;
         let id = self.tail.segment_id();
         let mut rights = Rights::of_nobody();
-        let all = order.lock().ranks();
+        let all = order.ranks();
         for rank_max in all {
             rights.rank_max = rank_max;
             loop {

@@ -17,6 +17,7 @@
 use std::{
     cell::Cell,
     num::{NonZeroU32, NonZeroU64},
+    sync::atomic::AtomicUsize,
 };
 
 use crossbeam_utils::CachePadded;
@@ -151,9 +152,10 @@ impl Uses {
         tell(&words);
     }
 
-    /// Hands the uses of all stripes over.
+    /// Hands the uses of all threads over.
     pub fn take_all(&self, mut tell: impl FnMut(&[NonZeroU64])) {
-        for stripe in 0..STRIPES {
+        // Whoever sees a use sees its thread counted, too.
+        for stripe in 0..THREADS.load(Ordering::Relaxed).min(STRIPES) {
             self.take(stripe, &mut tell);
         }
     }
@@ -176,12 +178,13 @@ fn place(ring: &[AtomicU64; STRIPE_LEN], number: u64) -> &AtomicU64 {
     &ring[(number % STRIPE_LEN as u64) as usize]
 }
 
+/// Threads that have a stripe. Which one is no part of the protocol, so this is no
+/// atomic of loom's.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
 /// Returns the stripe of this thread.
 #[inline]
 pub(crate) fn own_stripe() -> usize {
-    // Stripes are no part of the protocol, and this is no constant of loom's.
-    static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };
     }

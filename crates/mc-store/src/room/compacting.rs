@@ -8,10 +8,11 @@
 use std::collections::{HashMap, HashSet};
 
 use mc_segment::{Block, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentId};
+use smallvec::smallvec;
 
-use super::{NEXT, Room};
+use super::{Hole, NEXT, Room};
 use crate::{
-    object::Object,
+    object::{Object, Objects},
     plan::{Found, whole},
     policy::ObjectId,
     relocate::{Relocated, Step},
@@ -61,12 +62,12 @@ impl Room<'_> {
     /// possible; otherwise the next in order leave, no more than that takes.
     ///
     /// Returns whether it is there, or is when those who were claimed have left.
-    pub(super) fn compact(&mut self, first: Vec<Object>) -> bool {
+    pub(super) fn compact(&mut self, first: Objects) -> bool {
         let sites = self.sites(&first);
         if let Some((segment, plan)) = self.find_plan(&[], &[], &sites) {
             // Whoever holds on to an object keeps its place from being free.
             drop(first);
-            return self.carry_out(segment, &plan, Vec::new());
+            return self.carry_out(segment, &plan, Objects::new());
         }
         drop(first);
         let mut next = self.candidates(NEXT);
@@ -106,7 +107,7 @@ impl Room<'_> {
     ///
     /// What fits best may leave out of order, but not the beginning of a prompt
     /// before its end, which is worth nothing then.
-    fn keep_ends(&self, next: &mut Vec<Object>) -> Vec<u64> {
+    fn keep_ends(&self, next: &mut Objects) -> Vec<u64> {
         let ranks = self.shared.order.lock();
         let parents: HashSet<ObjectId> = next
             .iter()
@@ -128,7 +129,7 @@ impl Room<'_> {
     ///
     /// About the bytes of a request leave for it. If a huge object went for a
     /// small one, most of its bytes would serve nobody for a while.
-    fn pass_over(&self, next: &mut Vec<Object>) {
+    fn pass_over(&self, next: &mut Objects) {
         let size = self.demand.size;
         let is_huge = |object: &Object| object.bytes() / HUGE_FACTOR >= size;
         if next.iter().all(is_huge) {
@@ -166,7 +167,7 @@ impl Room<'_> {
             }
         }
         let (_, object, segment) = best?;
-        let victims = vec![object.clone()];
+        let victims = smallvec![object.clone()];
         Some(Found { segment, victims })
     }
 
@@ -305,13 +306,14 @@ impl Room<'_> {
     }
 
     /// Claims who leaves, and moves what is in the way.
-    fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: Vec<Object>) -> bool {
+    fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: Objects) -> bool {
         if !self.claim(Found { segment, victims }) {
             return false;
         }
         let is_done = plan.moves.iter().all(|step| self.take_step(segment, step));
-        self.has_planned_hole = is_done;
-        if !is_done {
+        if is_done {
+            self.hole = Hole::Planned;
+        } else {
             let others = std::mem::take(&mut self.claimed);
             self.spare(others);
         }
@@ -386,7 +388,7 @@ fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
 }
 
 /// Returns the objects that a plan lets go.
-fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Vec<Object> {
+fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Objects {
     let is_named = |object: &&Object| {
         let mut here = object.replicas().filter(|one| is_here(one, segment));
         here.any(|buffer| plan.evictions.iter().any(|block| is_at(buffer, block)))

@@ -21,7 +21,7 @@ impl Room<'_> {
         loop {
             let next = self.candidates(SLICE);
             if next.is_empty() {
-                let others = self.claimed.split_off(before);
+                let others = self.claimed.drain(before..).collect();
                 self.spare(others);
                 return false;
             }

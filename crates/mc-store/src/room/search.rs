@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use mc_segment::{Block, SegmentId};
+use smallvec::smallvec;
 
 use super::{PAGE_BLOCKS, Room};
 use crate::{
-    object::Object,
+    object::{Object, Objects},
     order::SLICE,
     plan::{Found, Freed, WindowSearch},
     policy::ObjectId,
@@ -19,7 +20,7 @@ impl Room<'_> {
         let mut freed = Freed::default();
         for (place, object) in objects.iter().enumerate() {
             if let Some(segment) = self.demand.own_place(object) {
-                let victims = vec![object.clone()];
+                let victims = smallvec![object.clone()];
                 return Some(Found { segment, victims });
             }
             if let Some(room) = freed.add(object, &self.demand) {
@@ -34,7 +35,7 @@ impl Room<'_> {
 
     /// Returns the objects of a list that a hole needs; those that come later
     /// in it stay if there is a choice.
-    pub(super) fn needed(&self, segment: SegmentId, objects: Vec<Object>) -> Vec<Object> {
+    pub(super) fn needed(&self, segment: SegmentId, objects: Objects) -> Objects {
         let mut needed = objects;
         for place in (0..needed.len()).rev() {
             if needed.len() == 1 {
