@@ -48,6 +48,16 @@ pub(crate) enum Own {
     Alone,
 }
 
+/// Why an object was not claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unclaimed {
+    InUse,
+    /// Its tenant is sure of it.
+    Guaranteed {
+        tenant: u32,
+    },
+}
+
 /// The highest rank.
 pub(crate) const RANK_MAX: Rank = Rank {
     is_kept: true,

@@ -31,7 +31,7 @@ use crate::{
     clock::{Moment, Tick},
     hints::Keeping,
     index::Index,
-    ledger::{Ledger, Rights, tenant_of},
+    ledger::{Ledger, Rights, Unclaimed, tenant_of},
     object::{Object, Objects},
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     returned::Returned,
@@ -374,6 +374,26 @@ impl Ranks {
     /// Returns whether an object may leave for somebody.
     pub(crate) fn allows(&self, rights: &Rights, object: &Object) -> bool {
         rights.allow(self.groups.key(object.id), &self.ledger)
+    }
+
+    /// Claims an object that is to be evicted for somebody with some rights.
+    pub(crate) fn claim(
+        &mut self,
+        object: &Object,
+        rights: &Rights,
+        now: Moment,
+    ) -> Result<(), Unclaimed> {
+        let Some(tenant) = tenant_of(object) else {
+            return object.leave(now).map_err(|_| Unclaimed::InUse);
+        };
+        if !self.ledger.claim(tenant, object.bytes(), rights) {
+            let tenant = tenant.number;
+            return Err(Unclaimed::Guaranteed { tenant });
+        }
+        object.leave(now).map_err(|_| {
+            self.ledger.spare(tenant, object.bytes());
+            Unclaimed::InUse
+        })
     }
 
     /// Returns what is lost with an object; more for one that is worth more.

@@ -6,26 +6,28 @@
 //! search starts again.
 
 mod compacting;
+mod exchange;
 mod in_order;
 mod search;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
+use parking_lot::MutexGuard;
 use smallvec::smallvec;
 
 use crate::{
     asker::Asker,
     clock::Moment,
     error::{InTheWay, PutError},
-    ledger::{Own, Rights, tenant_of},
+    ledger::{Own, Rights, Unclaimed, tenant_of},
     object::{Object, Objects},
     options::Eviction,
-    order::{Candidates, SLICE},
+    order::{Candidates, Ranks, SLICE},
     pending::{Buffers, Held},
     plan::{Demand, Found, WindowSearch},
     policy::Rank,
-    shared::{Shared, Unclaimed},
+    shared::Shared,
     stats::Cause,
 };
 
@@ -204,9 +206,11 @@ impl Shared {
             now,
             claimed: Objects::new(),
             has_several: request.replicas.count > 1,
+            may_exchange: request.replicas.count == 1 && shortage == 0,
             budget: *budget,
             has_moved: false,
-            hole: Hole::Merged,
+            has_planned_hole: false,
+            made: None,
         };
         let is_planned = match shortage {
             0 => room.plan_all(holes, asker.owns()),
@@ -214,6 +218,9 @@ impl Shared {
         };
         drop(placed);
         *budget = room.budget;
+        if room.made.is_some() {
+            return room.made;
+        }
         let mut victims = std::mem::take(&mut room.claimed);
         if !is_planned {
             room.spare(victims);
@@ -222,12 +229,11 @@ impl Shared {
         if victims.is_empty() && !room.has_moved {
             return Some(Made::Nothing);
         }
-        if shortage == 0
-            && let [only] = &mut victims[..]
+        if let [only] = &mut victims[..]
             && room.suits(only)
         {
             self.take_out(&mut self.order.lock(), only, Cause::OnDemand, now);
-            return Some(only.take_only_replica().map_or(Made::Room, Made::Place));
+            return Some(exchange::made_of(only));
         }
         self.let_go(victims, Cause::OnDemand, now);
         Some(Made::Room)
@@ -270,17 +276,6 @@ enum Reach {
     Anywhere,
 }
 
-/// Where the hole of a request for one replica is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hole {
-    /// Where somebody leaves whose place is enough, whatever is free beside it.
-    OwnPlace,
-    /// Where some leave, and what is free beside them.
-    Merged,
-    /// Where a plan of moves made it.
-    Planned,
-}
-
 /// The search for the holes of one request.
 struct Room<'a> {
     shared: &'a Shared,
@@ -291,30 +286,21 @@ struct Room<'a> {
     claimed: Objects,
     /// Whether the request asks for several replicas, so that names matter.
     has_several: bool,
+    /// Whether the request is for one replica, and its tenant is not short.
+    may_exchange: bool,
     /// Bytes that may yet be moved; none for several replicas, or where a tenant
     /// is short. While there are any, nobody was claimed for another hole.
     budget: u64,
     /// Whether anything was moved, or left so that something could be.
     has_moved: bool,
-    hole: Hole,
+    /// Whether the hole is where a plan of moves made it, and not the place of
+    /// one who leaves.
+    has_planned_hole: bool,
+    /// What was made by one who left as soon as it was found.
+    made: Option<Made>,
 }
 
-impl Room<'_> {
-    /// Returns whether the place of an object is as if it had been made for the
-    /// request, and no other could be: what is free beside it is less than the
-    /// request, so that nothing is gained if it is freed and looked for again.
-    fn suits(&self, object: &Object) -> bool {
-        let size = self.demand.size;
-        let mut replicas = object.replicas();
-        let is_only = |buffer: &PlacedBuffer| buffer.recent_free_bytes() < size;
-        let is_enough = || match self.hole {
-            Hole::OwnPlace => true,
-            Hole::Merged => self.demand.own_place(object).is_some(),
-            Hole::Planned => false,
-        };
-        object.size() == size && !self.has_several && replicas.all(is_only) && is_enough()
-    }
-
+impl<'a> Room<'a> {
     /// Finds so many holes, and claims who has to leave for them.
     fn plan_all(&mut self, holes: usize, owns: &[Own]) -> bool {
         (0..holes).all(|_| self.plan(owns))
@@ -395,7 +381,10 @@ impl Room<'_> {
     fn plan_as_allowed(&mut self, reach: Reach) -> bool {
         for _ in 0..ATTEMPTS_MAX {
             // Often one is enough; of those that follow, too many may be of no use.
-            let mut next = self.candidates(1);
+            let (ranks, mut next) = self.look(1, |object| self.demand.may_use_any(object));
+            if self.exchange(ranks, &mut next) {
+                return true;
+            }
             if self.budget > 0 && self.can_move(&next) {
                 if self.compact(next) {
                     return true;
@@ -407,18 +396,6 @@ impl Room<'_> {
                     return true;
                 }
                 next = self.candidates(1);
-            }
-            // Nearly always one, whose place is enough.
-            if let [only] = &next[..]
-                && let Some(segment) = self.demand.own_place(only)
-            {
-                if !self.take(only) {
-                    continue;
-                }
-                self.claimed.extend(next.pop());
-                self.take_name(segment);
-                self.hole = Hole::OwnPlace;
-                return true;
             }
             let mut found = self.among_first(&next);
             if found.is_none() {
@@ -563,6 +540,16 @@ impl Room<'_> {
 
     /// Returns the next objects in order for which `is_usable` holds.
     fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> Objects {
+        self.look(count, is_usable).1
+    }
+
+    /// As [`candidates_where`](Self::candidates_where), under the lock that is
+    /// returned.
+    fn look(
+        &self,
+        count: usize,
+        is_usable: impl Fn(&Object) -> bool,
+    ) -> (MutexGuard<'a, Ranks>, Objects) {
         let Shared { index, order, .. } = self.shared;
         loop {
             let mut ranks = order.lock_settled(&self.shared.pool, index, self.now);
@@ -570,7 +557,7 @@ impl Room<'_> {
                 Candidates::Found(objects)
                     if !objects.is_empty() || order.is_settled(&ranks, self.now) =>
                 {
-                    return objects;
+                    return (ranks, objects);
                 }
                 // Some were in use and are hidden now, or are not any more.
                 Candidates::Found(_) | Candidates::TryAgain => {}

@@ -14,7 +14,7 @@ use crate::{
     events::{Event, EventKind, Listeners},
     hints::Hints,
     index::{Hashed, Index, Taken},
-    ledger::{Rights, tenant_of},
+    ledger::{Rights, Unclaimed, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
     object::Object,
     options::{StoreOptions, share},
@@ -74,16 +74,6 @@ pub(crate) struct Counts {
     pub(crate) placed_bytes_on_demand: AtomicU64,
 }
 
-/// Why an object was not claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unclaimed {
-    InUse,
-    /// Its tenant is sure of it.
-    Guaranteed {
-        tenant: u32,
-    },
-}
-
 /// Counts one more.
 pub(crate) fn count(sum: &AtomicU64) {
     sum.fetch_add(1, Ordering::Relaxed);
@@ -109,18 +99,10 @@ impl Shared {
         rights: &Rights,
         now: Moment,
     ) -> Result<(), Unclaimed> {
-        let Some(tenant) = tenant_of(object) else {
-            return object.leave(now).map_err(|_| Unclaimed::InUse);
-        };
-        let mut ranks = self.order.lock();
-        if !ranks.ledger.claim(tenant, object.bytes(), rights) {
-            let tenant = tenant.number;
-            return Err(Unclaimed::Guaranteed { tenant });
+        match tenant_of(object) {
+            None => object.leave(now).map_err(|_| Unclaimed::InUse),
+            Some(_) => self.order.lock().claim(object, rights, now),
         }
-        object.leave(now).map_err(|_| {
-            ranks.ledger.spare(tenant, object.bytes());
-            Unclaimed::InUse
-        })
     }
 
     /// Returns what a request says of when its object leaves.

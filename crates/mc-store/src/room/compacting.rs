@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use mc_segment::{Block, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentId};
 use smallvec::smallvec;
 
-use super::{Hole, NEXT, Room};
+use super::{NEXT, Room};
 use crate::{
     object::{Object, Objects},
     plan::{Found, whole},
@@ -311,9 +311,8 @@ impl Room<'_> {
             return false;
         }
         let is_done = plan.moves.iter().all(|step| self.take_step(segment, step));
-        if is_done {
-            self.hole = Hole::Planned;
-        } else {
+        self.has_planned_hole = is_done;
+        if !is_done {
             let others = std::mem::take(&mut self.claimed);
             self.spare(others);
         }
