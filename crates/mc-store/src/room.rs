@@ -229,11 +229,8 @@ impl Shared {
         if victims.is_empty() && !room.has_moved {
             return Some(Made::Nothing);
         }
-        if let [only] = &mut victims[..]
-            && room.suits(only)
-        {
-            self.take_out(&mut self.order.lock(), only, Cause::OnDemand, now);
-            return Some(exchange::made_of(only));
+        if let Some(made) = room.exchange_claimed(&mut victims) {
+            return Some(made);
         }
         self.let_go(victims, Cause::OnDemand, now);
         Some(Made::Room)

@@ -25,17 +25,32 @@ impl Room<'_> {
         {
             return false;
         }
-        let cause = Cause::OnDemand;
-        self.shared.take_out(&mut ranks, only, cause, self.now);
-        drop(ranks);
-        self.made = Some(made_of(only));
+        self.made = Some(self.take_over(ranks, only));
         true
+    }
+
+    /// Lets the only one of some objects go that were claimed, if its place suits;
+    /// returns what was made then.
+    pub(super) fn exchange_claimed(&self, claimed: &mut [Object]) -> Option<Made> {
+        let [only] = claimed else {
+            return None;
+        };
+        let suits = self.suits(only);
+        suits.then(|| self.take_over(self.shared.order.lock(), only))
+    }
+
+    /// Lets an object go that was claimed; returns what was made.
+    fn take_over(&self, mut ranks: MutexGuard<'_, Ranks>, object: &mut Object) -> Made {
+        let cause = Cause::OnDemand;
+        self.shared.take_out(&mut ranks, object, cause, self.now);
+        drop(ranks);
+        object.take_only_replica().map_or(Made::Room, Made::Place)
     }
 
     /// Returns whether the place of an object is as if it had been made for the
     /// request, and no other could be: what is free beside it is less than the
     /// request, so that nothing is gained if it is freed and looked for again.
-    pub(super) fn suits(&self, object: &Object) -> bool {
+    fn suits(&self, object: &Object) -> bool {
         let size = self.demand.size;
         let mut replicas = object.replicas();
         let is_only = |buffer: &PlacedBuffer| buffer.recent_free_bytes() < size;
@@ -45,9 +60,4 @@ impl Room<'_> {
             && replicas.all(is_only)
             && self.demand.own_place(object).is_some()
     }
-}
-
-/// Returns what was made by an object that has left.
-pub(super) fn made_of(object: &mut Object) -> Made {
-    object.take_only_replica().map_or(Made::Room, Made::Place)
 }
