@@ -2,14 +2,18 @@
 
 use std::ops::ControlFlow;
 
-use super::classes::{Classes, Ranking, Weight};
-use super::reuse::Reuse;
+use super::classes::{Classes, Learned, Ranking, Weight};
 use super::sample::Sample;
 use super::shadow::Shadow;
 use super::{Facts, Leaving, ObjectId, Parent, Policy};
 
-/// The rankings that compete; the first one begins.
-const CANDIDATES: [Ranking; 3] = [Ranking::Recency, Ranking::Probation, Ranking::ReuseAge];
+/// The rankings that compete; the first one begins, and is in use among equals.
+const CANDIDATES: [Ranking; 4] = [
+    Ranking::Recency,
+    Ranking::Probation,
+    Ranking::ReuseAge,
+    Ranking::Merit,
+];
 
 /// Requests to the sample between two looks at the scores, at least.
 const PERIOD_MIN: u32 = 128;
@@ -17,39 +21,31 @@ const PERIOD_MIN: u32 = 128;
 /// What old scores count for after a period, against new ones.
 const DECAY: f64 = 0.95;
 
-/// How much better than the first ranking another one has to be to be chosen, as a share of all
-/// requests: this much, and [`LEAD_NOISE`] by the square root of the objects, but no more than
-/// [`LEAD_MAX`].
-const LEAD: f64 = 0.002;
+/// Stores of fewer objects are small, and [`Ranking::Probation`] is better there than its score says.
+///
+/// Shadows see the objects of a prompt that were stored, and not those for which there was no room. In
+/// a small store these are many: a new prompt would wash all others out if it were not on probation.
+const SMALL: f64 = 128.0;
 
-/// What the lead of one object would be. Scores of few objects tell little. And the first ranking lets
-/// neighbors in age leave, whose places are often neighbors, while the others scatter their victims: of
-/// few large objects that costs room, of which a shadow knows nothing.
-const LEAD_NOISE: f64 = 0.75;
-
-/// The largest lead that is asked for.
-const LEAD_MAX: f64 = 0.02;
-
-/// The share of the lead that keeps a ranking in use.
-const LEAD_KEPT: f64 = 0.4;
+/// What probation is thought to be better by in a store of one object, as a share of all requests; half
+/// of it in one of two, and nothing in one that is not small.
+const SMALL_LEAD: f64 = 2.0;
 
 /// Objects of one prompt that are held until their order is known.
 const RUN_MAX: usize = 256;
 
-/// Least recently used, probation for new objects, or the index of [`ReuseAge`](super::ReuseAge):
-/// whichever would have had the most hits.
+/// Least recently used, probation for new objects, the index of [`ReuseAge`](super::ReuseAge), or uses
+/// and sizes as under [`Gdsf`](super::Gdsf): whichever would have had the most hits lately.
 ///
 /// Each ranking runs in a *shadow*, a cache without bytes that sees a sample of the keys and has the
-/// same share of the capacity. Least recently used is in use unless another one has been better for a
-/// while: clearly so in a small store, a little in a large one. A change moves no object, as all
-/// rankings order the same classes.
+/// same share of the capacity. A change moves no object, as all rankings order the same classes.
 ///
 /// 24 bytes per object, four to eight for keys that have left, and the shadows: 2,048 objects in each
 /// at most, however many are stored.
 #[derive(Debug)]
 pub struct Auto {
     classes: Classes,
-    reuse: Reuse,
+    learned: Learned,
     sample: Sample,
     shadows: [Shadow; CANDIDATES.len()],
     scores: [f64; CANDIDATES.len()],
@@ -77,7 +73,7 @@ impl Auto {
     pub fn new() -> Self {
         Self {
             classes: Classes::new(),
-            reuse: Reuse::new(),
+            learned: Learned::new(),
             sample: Sample::new(),
             shadows: CANDIDATES.map(Shadow::new),
             scores: [0.0; CANDIDATES.len()],
@@ -126,7 +122,7 @@ impl Auto {
         self.score_max += value;
         let mut uses = 0;
         for (shadow, score) in self.shadows.iter_mut().zip(&mut self.scores) {
-            if shadow.access(hash, weight, now, capacity, &self.reuse) {
+            if shadow.access(hash, weight, now, capacity, &mut self.learned) {
                 *score += value;
             }
             if shadow.ranking() == Ranking::ReuseAge {
@@ -135,7 +131,9 @@ impl Auto {
                 uses = shadow.uses(hash);
             }
         }
-        self.reuse.observe(hash, uses, now, self.sample.len());
+        self.learned
+            .reuse
+            .observe(hash, uses, now, self.sample.len());
         self.requests += 1;
         if self.requests as usize > (self.sample.len() / 4).max(PERIOD_MIN as usize) {
             self.requests = 0;
@@ -144,18 +142,15 @@ impl Auto {
     }
 
     fn choose(&mut self) {
-        let best =
-            (1..self.scores.len()).max_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
-        let best = best.unwrap_or_default();
-        let lead = |of: usize| (self.scores[of] - self.scores[0]) / self.score_max;
-        let wanted = LEAD + LEAD_NOISE / (self.classes.len().max(1) as f64).sqrt();
-        let wanted = wanted.min(LEAD_MAX);
-        let kept = LEAD_KEPT * wanted;
-        let is_kept =
-            self.chosen != 0 && lead(self.chosen) > kept && lead(best) < lead(self.chosen) + kept;
-        if !is_kept {
-            self.chosen = if lead(best) > wanted { best } else { 0 };
-        }
+        let objects = self.classes.len().max(1) as f64;
+        let small = (SMALL_LEAD / objects - SMALL_LEAD / SMALL).max(0.0) * self.score_max;
+        let standing = |of: usize| match CANDIDATES[of] {
+            Ranking::Probation => self.scores[of] + small,
+            _ => self.scores[of],
+        };
+        let candidates = (0..CANDIDATES.len()).rev();
+        let best = candidates.max_by(|&a, &b| standing(a).total_cmp(&standing(b)));
+        self.chosen = best.unwrap_or_default();
         self.score_max *= DECAY;
         self.scores.iter_mut().for_each(|score| *score *= DECAY);
     }
@@ -230,11 +225,11 @@ impl Policy for Auto {
 
     fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
         let ranking = self.ranking();
-        self.classes.victims(ranking, &self.reuse, visit);
+        self.classes.victims(ranking, &self.learned, visit);
     }
 
     fn worth(&self, id: ObjectId) -> f64 {
-        self.classes.worth(id, self.ranking(), &self.reuse)
+        self.classes.worth(id, self.ranking(), &self.learned)
     }
 }
 
@@ -244,8 +239,8 @@ mod tests {
     use super::*;
 
     /// Returns what is in use after a look at these scores, of as much as could have been scored,
-    /// where so many objects are stored and a ranking was in use.
-    fn chosen(objects: u32, before: usize, scores: [f64; 3], score_max: f64) -> usize {
+    /// where so many objects are stored.
+    fn chosen(objects: u32, scores: [f64; CANDIDATES.len()], score_max: f64) -> Ranking {
         let mut auto = Auto::new();
         for id in 0..objects {
             let facts = Facts {
@@ -255,41 +250,34 @@ mod tests {
             };
             auto.insert(ObjectId(id), &facts);
         }
-        (auto.chosen, auto.scores, auto.score_max) = (before, scores, score_max);
+        (auto.scores, auto.score_max) = (scores, score_max);
         auto.choose();
         assert!((auto.score_max / score_max - DECAY).abs() < 1e-9);
         for (after, before) in auto.scores.iter().zip(scores) {
             assert!((after / before - DECAY).abs() < 1e-9);
         }
-        auto.chosen
+        auto.ranking()
     }
 
     #[test]
-    fn a_clear_lead_puts_a_ranking_in_use() {
-        // With so many objects: 0.002 and a hundredth.
-        let many = |scores| chosen(5_625, 0, scores, 1.0);
-        assert_eq!(many([0.5, 0.511, 0.5]), 0);
-        assert_eq!(many([0.5, 0.513, 0.5]), 1);
-        assert_eq!(many([0.5, 0.5, 0.513]), 2);
-        assert_eq!(many([0.5, 0.52, 0.514]), 1);
-        assert_eq!(many([0.5, 0.514, 0.52]), 2);
-        assert_eq!(many([0.5, 0.4, 0.4]), 0);
+    fn the_best_is_in_use_and_of_equals_the_first() {
+        let many = |scores| chosen(1_000, scores, 1.0);
+        assert_eq!(many([0.5, 0.5, 0.5, 0.5]), Ranking::Recency);
+        assert_eq!(many([0.4, 0.5, 0.5, 0.5]), Ranking::Probation);
+        assert_eq!(many([0.5, 0.501, 0.5, 0.5]), Ranking::Probation);
+        assert_eq!(many([0.5, 0.5, 0.501, 0.5]), Ranking::ReuseAge);
+        assert_eq!(many([0.5, 0.501, 0.502, 0.503]), Ranking::Merit);
+    }
+
+    #[test]
+    fn in_a_small_store_new_objects_are_on_probation() {
+        // With 32 objects: two in 32, less two in 128.
+        let few = |scores| chosen(32, scores, 1.0);
+        assert_eq!(few([0.5, 0.455, 0.5, 0.5]), Ranking::Probation);
+        assert_eq!(few([0.5, 0.45, 0.5, 0.5]), Ranking::Recency);
         // As a share of all that could have been scored.
-        assert_eq!(chosen(5_625, 0, [1.0, 1.022, 1.0], 2.0), 0);
-        assert_eq!(chosen(5_625, 0, [1.0, 1.026, 1.0], 2.0), 1);
-        // Never more than two in a hundred.
-        assert_eq!(chosen(16, 0, [0.5, 0.519, 0.5], 1.0), 0);
-        assert_eq!(chosen(16, 0, [0.5, 0.521, 0.5], 1.0), 1);
-    }
-
-    #[test]
-    fn a_part_of_that_lead_keeps_it_in_use() {
-        let many = |scores| chosen(5_625, 1, scores, 1.0);
-        assert_eq!(many([0.5, 0.506, 0.5]), 1);
-        assert_eq!(many([0.5, 0.504, 0.5]), 0);
-        // Another one has to be better by as much.
-        assert_eq!(many([0.5, 0.51, 0.514]), 1);
-        assert_eq!(many([0.5, 0.51, 0.516]), 2);
-        assert_eq!(many([0.5, 0.504, 0.511]), 0);
+        assert_eq!(chosen(32, [1.0, 0.91, 1.0, 1.0], 2.0), Ranking::Probation);
+        assert_eq!(chosen(32, [1.0, 0.90, 1.0, 1.0], 2.0), Ranking::Recency);
+        assert_eq!(chosen(128, [0.5, 0.499, 0.5, 0.5], 1.0), Ranking::Recency);
     }
 }

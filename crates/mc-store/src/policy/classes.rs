@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::ops::ControlFlow;
 
+use super::inflation::Inflation;
 use super::queues::{Cursor, Queues};
 use super::recall::{Recall, USES_MAX};
 use super::reuse::{self, Reuse, class_of};
@@ -40,6 +41,25 @@ pub(super) enum Ranking {
     Probation,
     /// By uses per byte and tick, as learned.
     ReuseAge,
+    /// By uses times what one is worth and, as merit fades, by when the last one was; as under
+    /// [`Gdsf`](super::Gdsf).
+    Merit,
+}
+
+/// What the rankings go by.
+#[derive(Debug)]
+pub(super) struct Learned {
+    pub(super) reuse: Reuse,
+    pub(super) inflation: Inflation,
+}
+
+impl Learned {
+    pub(super) fn new() -> Self {
+        Self {
+            reuse: Reuse::new(),
+            inflation: Inflation::new(),
+        }
+    }
 }
 
 /// The objects of a cache in classes.
@@ -206,6 +226,11 @@ impl Classes {
         self.queues.note(id) & USES_MAX
     }
 
+    /// Returns the ticks since an object was stored or used.
+    pub(super) fn age(&self, id: ObjectId) -> u64 {
+        self.now() - self.queues.tick(id)
+    }
+
     pub(super) fn weight(&self, id: ObjectId) -> Weight {
         self.queues.content(id)
     }
@@ -310,10 +335,10 @@ impl Classes {
     pub(super) fn victims(
         &mut self,
         ranking: Ranking,
-        reuse: &Reuse,
+        learned: &Learned,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
-        self.rank_stale(ranking, reuse);
+        self.rank_stale(ranking, learned);
         let heads = || self.standings.heads();
         let Some(&(first, _)) = heads().max_by(|a, b| a.0.cmp(&b.0)) else {
             return;
@@ -334,7 +359,7 @@ impl Classes {
             let cursor = self.queues.cursor(class);
             Some(Step { head, cursor })
         });
-        self.merge(steps.collect(), ranking, reuse, &mut |id| {
+        self.merge(steps.collect(), ranking, learned, &mut |id| {
             if id == first.id || Some(id) == youngest {
                 return ControlFlow::Continue(());
             }
@@ -343,10 +368,15 @@ impl Classes {
     }
 
     /// Returns what the loss of an object costs, for each of its bytes.
-    pub(super) fn worth(&self, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> f64 {
-        let age = (self.now() - self.queues.tick(id)) as f64 + 1.0;
+    pub(super) fn worth(&self, id: ObjectId, ranking: Ranking, learned: &Learned) -> f64 {
+        let age = self.age(id) as f64 + 1.0;
         match ranking {
-            Ranking::ReuseAge => self.density(id, reuse),
+            Ranking::ReuseAge => self.density(id, learned),
+            Ranking::Merit => {
+                let left = self.merit(id, learned) - learned.inflation.now();
+                // An object that is overdue still costs its one use.
+                left.max(f64::from(self.weight(id).gain) / 2.0)
+            }
             Ranking::Recency => age.recip(),
             Ranking::Probation if self.is_on_probation(id) == self.is_probation_full() => {
                 age.recip()
@@ -357,7 +387,7 @@ impl Classes {
     }
 
     /// Ranks the classes that have changed or, from time to time, all.
-    fn rank_stale(&mut self, ranking: Ranking, reuse: &Reuse) {
+    fn rank_stale(&mut self, ranking: Ranking, learned: &Learned) {
         let is_probation_full = self.is_probation_full();
         let standings = &mut self.standings;
         if standings.due == 0
@@ -373,15 +403,15 @@ impl Classes {
             let class = stale.trailing_zeros().to_le_bytes()[0];
             stale &= stale - 1;
             let oldest = self.queues.peek(&self.queues.cursor(class));
-            let head = oldest.map(|id| self.ranked(id, ranking, reuse));
+            let head = oldest.map(|id| self.ranked(id, ranking, learned));
             // In a round of requests that is longer than the cache, all have the same prospects, but
             // the oldest are the next to be asked for: of objects that are worth no more than the
             // oldest, the one that was stored last leaves.
             let newest = match ranking {
                 Ranking::ReuseAge => self.queues.newest(class),
-                Ranking::Recency | Ranking::Probation => None,
+                Ranking::Recency | Ranking::Probation | Ranking::Merit => None,
             };
-            let newest = newest.map(|id| self.ranked(id, ranking, reuse));
+            let newest = newest.map(|id| self.ranked(id, ranking, learned));
             let standings = &mut self.standings;
             standings.heads[usize::from(class)] = head.map(|head| (head, newest));
             standings.present &= !(1 << class);
@@ -390,16 +420,16 @@ impl Classes {
     }
 
     /// Returns the next object after a position.
-    fn step(&self, cursor: Cursor, ranking: Ranking, reuse: &Reuse) -> Option<Step> {
+    fn step(&self, cursor: Cursor, ranking: Ranking, learned: &Learned) -> Option<Step> {
         let id = self.queues.peek(&cursor)?;
-        let head = self.ranked(id, ranking, reuse);
+        let head = self.ranked(id, ranking, learned);
         Some(Step { head, cursor })
     }
 
-    fn ranked(&self, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> Head {
+    fn ranked(&self, id: ObjectId, ranking: Ranking, learned: &Learned) -> Head {
         Head {
             id,
-            rank: self.rank(id, ranking, reuse),
+            rank: self.rank(id, ranking, learned),
             tick: self.queues.tick(id),
         }
     }
@@ -409,7 +439,7 @@ impl Classes {
         &self,
         mut steps: BinaryHeap<Step>,
         ranking: Ranking,
-        reuse: &Reuse,
+        learned: &Learned,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
         while let Some(mut step) = steps.peek_mut() {
@@ -418,7 +448,7 @@ impl Classes {
             }
             let mut cursor = step.cursor;
             self.queues.next(&mut cursor);
-            match self.step(cursor, ranking, reuse) {
+            match self.step(cursor, ranking, learned) {
                 Some(next) => *step = next,
                 None => drop(PeekMut::pop(step)),
             }
@@ -426,18 +456,24 @@ impl Classes {
     }
 
     /// Returns what orders victims; among equals, age does.
-    fn rank(&self, id: ObjectId, ranking: Ranking, reuse: &Reuse) -> f64 {
+    fn rank(&self, id: ObjectId, ranking: Ranking, learned: &Learned) -> f64 {
         match ranking {
             Ranking::Recency => 0.0,
             Ranking::Probation if self.is_on_probation(id) == self.is_probation_full() => 0.0,
             Ranking::Probation => 1.0,
-            Ranking::ReuseAge => self.density(id, reuse),
+            Ranking::ReuseAge => self.density(id, learned),
+            Ranking::Merit => self.merit(id, learned),
         }
     }
 
-    fn density(&self, id: ObjectId, reuse: &Reuse) -> f64 {
-        let age = self.now() - self.queues.tick(id);
-        reuse.index(self.uses(id), age) * f64::from(self.weight(id).gain)
+    /// Returns the merit of an object: the inflation at its last use, and its uses times their gain.
+    pub(super) fn merit(&self, id: ObjectId, learned: &Learned) -> f64 {
+        let uses = f64::from(self.uses(id)) + 1.0;
+        learned.inflation.at(self.queues.tick(id)) + uses * f64::from(self.weight(id).gain)
+    }
+
+    fn density(&self, id: ObjectId, learned: &Learned) -> f64 {
+        learned.reuse.index(self.uses(id), self.age(id)) * f64::from(self.weight(id).gain)
     }
 
     fn is_on_probation(&self, id: ObjectId) -> bool {

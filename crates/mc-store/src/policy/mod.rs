@@ -20,6 +20,7 @@ mod classes;
 mod gdsf;
 mod ghosts;
 mod groups;
+mod inflation;
 mod lru;
 mod queues;
 mod recall;

@@ -2,8 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::classes::{Classes, Ranking};
-use super::reuse::Reuse;
+use super::classes::{Classes, Learned, Ranking};
 use super::sample::Sample;
 use super::{Facts, Leaving, ObjectId, Policy};
 
@@ -18,7 +17,7 @@ use super::{Facts, Leaving, ObjectId, Policy};
 #[derive(Debug)]
 pub struct ReuseAge {
     classes: Classes,
-    reuse: Reuse,
+    learned: Learned,
     sample: Sample,
 }
 
@@ -28,14 +27,16 @@ impl ReuseAge {
     pub fn new() -> Self {
         Self {
             classes: Classes::new(),
-            reuse: Reuse::new(),
+            learned: Learned::new(),
             sample: Sample::new(),
         }
     }
 
     fn observe(&mut self, id: ObjectId, hash: u64) {
         let (uses, now) = (self.classes.uses(id), self.classes.now());
-        self.reuse.observe(hash, uses, now, self.sample.len());
+        self.learned
+            .reuse
+            .observe(hash, uses, now, self.sample.len());
     }
 }
 
@@ -77,10 +78,11 @@ impl Policy for ReuseAge {
     }
 
     fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
-        self.classes.victims(Ranking::ReuseAge, &self.reuse, visit);
+        self.classes
+            .victims(Ranking::ReuseAge, &self.learned, visit);
     }
 
     fn worth(&self, id: ObjectId) -> f64 {
-        self.classes.worth(id, Ranking::ReuseAge, &self.reuse)
+        self.classes.worth(id, Ranking::ReuseAge, &self.learned)
     }
 }

@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 
 use foldhash::fast::FixedState;
 
-use super::classes::{Classes, Ranking, Weight};
-use super::reuse::Reuse;
+use super::classes::{Classes, Learned, Ranking, Weight};
 use super::{Leaving, ObjectId, Parent};
 
 /// A cache of the sample under one ranking.
@@ -42,14 +41,14 @@ impl Shadow {
         weight: Weight,
         now: u64,
         capacity: f64,
-        reuse: &Reuse,
+        learned: &mut Learned,
     ) -> bool {
         self.classes.advance(now);
         if let Some(&id) = self.ids.get(&hash) {
             self.classes.used(ObjectId(id));
             return true;
         }
-        while self.classes.bytes() + f64::from(weight.bytes) > capacity && self.evict(reuse) {}
+        while self.classes.bytes() + f64::from(weight.bytes) > capacity && self.evict(learned) {}
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.hashes.push(0);
             u32::try_from(self.hashes.len() - 1).expect("a sample is small")
@@ -78,12 +77,19 @@ impl Shadow {
         }
     }
 
-    fn evict(&mut self, reuse: &Reuse) -> bool {
+    fn evict(&mut self, learned: &mut Learned) -> bool {
         let mut victim = None;
-        self.classes.victims(self.ranking, reuse, &mut |id| {
+        self.classes.victims(self.ranking, learned, &mut |id| {
             victim = Some(id);
             ControlFlow::Break(())
         });
+        if let Some(id) = victim
+            && self.ranking == Ranking::Merit
+        {
+            let (now, age) = (self.classes.now(), self.classes.age(id));
+            let merit = self.classes.merit(id, learned);
+            learned.inflation.raise(now, age, merit);
+        }
         victim.map(|id| self.drop(id, Leaving::Evicted)).is_some()
     }
 

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::super::classes::{Classes, Ranking, Weight};
-use super::super::reuse::{Reuse, class_of};
+use super::super::classes::{Classes, Learned, Ranking, Weight};
+use super::super::reuse::class_of;
 use super::super::sample::Sample;
 use super::super::{Facts, Leaving, ObjectId, Parent};
 use super::{Random, mix};
@@ -109,6 +109,16 @@ impl Pair {
         }
     }
 
+    /// Shows what is hidden, at its latest use.
+    fn show_all(&mut self) {
+        for at in 0..self.plain.len() {
+            if self.plain[at].is_hidden {
+                self.set_hidden_at(at, false);
+                self.use_at(at);
+            }
+        }
+    }
+
     /// Objects that were never used, and whether they have more than a tenth of the bytes.
     fn is_probation_full(&self) -> bool {
         let bytes = |of: &mut dyn Iterator<Item = &Plain>| {
@@ -118,9 +128,9 @@ impl Pair {
         bytes(&mut self.plain.iter().filter(|object| object.uses == 0)) > all / 10.0
     }
 
-    fn victims(&mut self, ranking: Ranking, reuse: &Reuse) -> Vec<u32> {
+    fn victims(&mut self, ranking: Ranking, learned: &Learned) -> Vec<u32> {
         let mut found = Vec::new();
-        self.classes.victims(ranking, reuse, &mut |id| {
+        self.classes.victims(ranking, learned, &mut |id| {
             found.push(id.0);
             ControlFlow::Continue(())
         });
@@ -131,7 +141,7 @@ impl Pair {
 /// Compares all victims after each step of a program; returns whether new objects were ever few, and
 /// ever many.
 fn compare(ranking: Ranking, seed: u64) -> [bool; 2] {
-    let (mut random, reuse) = (Random(seed), Reuse::new());
+    let (mut random, learned) = (Random(seed), Learned::new());
     let mut pair = Pair::new();
     let mut seen = [false; 2];
     for step in 0..3_000 {
@@ -151,10 +161,10 @@ fn compare(ranking: Ranking, seed: u64) -> [bool; 2] {
             assert_eq!(pair.classes.uses(id), object.uses);
             let age = (pair.now - object.tick + 1) as f64;
             let times = if leaves_first(object) { 1.0 } else { 2.0 };
-            let worth = pair.classes.worth(id, ranking, &reuse);
+            let worth = pair.classes.worth(id, ranking, &learned);
             assert!((worth * age / times - 1.0).abs() < 1e-9, "step {step}");
         }
-        let found = pair.victims(ranking, &reuse);
+        let found = pair.victims(ranking, &learned);
         assert_eq!(found, expected, "seed {seed}, step {step}");
     }
     seen
@@ -177,9 +187,8 @@ fn on_probation_new_objects_leave_first_while_they_have_more_than_a_tenth() {
     assert_eq!(seen, [true; 2]);
 }
 
-/// The order by the model: of each class the oldest remaining one competes by what it is worth; the
-/// first of all is the one stored last in a class, if that is worth no more than the first by rank.
-fn by_reuse(plain: &[Plain], density: impl Fn(&Plain) -> f64) -> Vec<u32> {
+/// Returns the objects of each class, the oldest first.
+fn by_class(plain: &[Plain]) -> Vec<Vec<Plain>> {
     let mut classes: Vec<Vec<Plain>> = Vec::new();
     let mut sorted = plain.to_vec();
     sorted.sort_by_key(|object| object.tick);
@@ -192,22 +201,23 @@ fn by_reuse(plain: &[Plain], density: impl Fn(&Plain) -> f64) -> Vec<u32> {
             None => classes.push(vec![object]),
         }
     }
-    let least = |of: &mut dyn Iterator<Item = Plain>| {
-        of.min_by(|a, b| {
-            let by_age = a.tick.cmp(&b.tick);
-            density(a).total_cmp(&density(b)).then(by_age)
-        })
-    };
-    let Some(first) = least(&mut classes.iter().map(|of| of[0])) else {
-        return Vec::new();
-    };
-    let newest = classes.iter().map(|of| of[of.len() - 1]);
-    let youngest = least(&mut newest.filter(|one| density(one) <= density(&first)));
-    let mut order: Vec<u32> = youngest.iter().map(|object| object.id).collect();
-    while let Some(next) = least(&mut classes.iter().filter_map(|of| of.first().copied())) {
-        if Some(next.id) != youngest.map(|youngest| youngest.id) {
-            order.push(next.id);
-        }
+    classes
+}
+
+/// Returns the object that a ranking lets go first.
+fn least(of: impl Iterator<Item = Plain>, rank: impl Fn(&Plain) -> f64) -> Option<Plain> {
+    of.min_by(|a, b| {
+        let by_age = a.tick.cmp(&b.tick);
+        rank(a).total_cmp(&rank(b)).then(by_age)
+    })
+}
+
+/// The order by the model: of each class the oldest remaining one competes by its rank.
+fn by_rank(plain: &[Plain], rank: impl Fn(&Plain) -> f64) -> Vec<u32> {
+    let mut classes = by_class(plain);
+    let mut order = Vec::new();
+    while let Some(next) = least(classes.iter().filter_map(|of| of.first().copied()), &rank) {
+        order.push(next.id);
         for of in &mut classes {
             of.retain(|object| object.id != next.id);
         }
@@ -215,38 +225,86 @@ fn by_reuse(plain: &[Plain], density: impl Fn(&Plain) -> f64) -> Vec<u32> {
     order
 }
 
+/// As by rank, but the first of all is the one stored last in a class, if that is worth no more than the
+/// first by rank.
+fn by_reuse(plain: &[Plain], density: impl Fn(&Plain) -> f64) -> Vec<u32> {
+    let classes = by_class(plain);
+    let Some(first) = least(classes.iter().map(|of| of[0]), &density) else {
+        return Vec::new();
+    };
+    let newest = classes.iter().map(|of| of[of.len() - 1]);
+    let youngest = least(
+        newest.filter(|one| density(one) <= density(&first)),
+        &density,
+    );
+    let youngest = youngest.map(|object| object.id);
+    let others = by_rank(plain, density);
+    let others = others.into_iter().filter(|id| Some(*id) != youngest);
+    youngest.into_iter().chain(others).collect()
+}
+
 #[test]
 fn by_reuse_those_leave_first_that_are_worth_least_for_their_bytes() {
     for seed in 0..4 {
         let mut random = Random(seed);
-        let mut reuse = Reuse::new();
+        let mut learned = Learned::new();
         for now in 1..4_000_u64 {
             let key = random.below(1 + now % 60);
-            reuse.observe(key, u8::try_from(key % 10).unwrap(), now, 30);
+            learned
+                .reuse
+                .observe(key, u8::try_from(key % 10).unwrap(), now, 30);
         }
         let mut pair = Pair::new();
         for step in 0..400 {
             pair.step(&mut random, 4);
-            for at in 0..pair.plain.len() {
-                if pair.plain[at].is_hidden {
-                    pair.set_hidden_at(at, false);
-                    pair.use_at(at);
-                }
-            }
+            pair.show_all();
             // So many searches later, none of them goes by a rank of before.
-            (0..20).for_each(|_| drop(pair.victims(Ranking::ReuseAge, &reuse)));
+            (0..20).for_each(|_| drop(pair.victims(Ranking::ReuseAge, &learned)));
             let now = pair.now;
             let density = |object: &Plain| {
-                reuse.index(object.uses, now - object.tick) * f64::from(object.weight.gain)
+                learned.reuse.index(object.uses, now - object.tick) * f64::from(object.weight.gain)
             };
             for object in &pair.plain {
                 let worth = pair
                     .classes
-                    .worth(ObjectId(object.id), Ranking::ReuseAge, &reuse);
+                    .worth(ObjectId(object.id), Ranking::ReuseAge, &learned);
                 assert!((worth - density(object)).abs() < 1e-12, "step {step}");
             }
             let expected = by_reuse(&pair.plain, density);
-            let found = pair.victims(Ranking::ReuseAge, &reuse);
+            let found = pair.victims(Ranking::ReuseAge, &learned);
+            assert_eq!(found, expected, "seed {seed}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn by_merit_uses_and_sizes_count_until_they_have_faded() {
+    for seed in 0..4 {
+        let (mut random, mut learned) = (Random(seed), Learned::new());
+        let mut pair = Pair::new();
+        for step in 0..400 {
+            pair.step(&mut random, 4);
+            pair.show_all();
+            if random.below(4) == 0 {
+                let merit = learned.inflation.now() + random.below(100) as f64 / 1e3;
+                learned.inflation.raise(pair.now, 1, merit);
+            }
+            // So many searches later, none of them goes by a rank of before.
+            (0..20).for_each(|_| drop(pair.victims(Ranking::Merit, &learned)));
+            let inflation = &learned.inflation;
+            let merit = |object: &Plain| {
+                let uses = f64::from(object.uses + 1) * f64::from(object.weight.gain);
+                inflation.at(object.tick) + uses
+            };
+            for object in &pair.plain {
+                let left = merit(object) - inflation.now();
+                let least = f64::from(object.weight.gain) / 2.0;
+                let id = ObjectId(object.id);
+                let worth = pair.classes.worth(id, Ranking::Merit, &learned);
+                assert!((worth - left.max(least)).abs() < 1e-12, "step {step}");
+            }
+            let expected = by_rank(&pair.plain, merit);
+            let found = pair.victims(Ranking::Merit, &learned);
             assert_eq!(found, expected, "seed {seed}, step {step}");
         }
     }
