@@ -34,6 +34,9 @@ const MACHINE_PATHS: [&str; 4] = [
     concat!("/Use", "rs/"),
 ];
 
+/// Beginnings of the lines that a merge leaves where it could not decide.
+const MERGE_MARKS: [&str; 2] = ["<<<<<<< ", ">>>>>>> "];
+
 /// Extensions of the text files that are checked.
 const TEXT: [&str; 11] = [
     "rs", "md", "toml", "sh", "py", "pyi", "c", "h", "cpp", "hpp", "yml",
@@ -102,6 +105,9 @@ fn file_faults(path: &Path, text: &str) -> Vec<String> {
         if line.ends_with([' ', '\t']) {
             faults.push(format!("{name}:{}: trailing space", index + 1));
         }
+        if MERGE_MARKS.iter().any(|mark| line.starts_with(mark)) {
+            faults.push(format!("{name}:{}: left by a merge", index + 1));
+        }
     }
     if has_extension(path, "md") {
         faults.extend(links::faults(path, text));
@@ -152,5 +158,6 @@ mod tests {
         let long = format!("//! D.\n{}", "\n".repeat(LINES_MAX));
         check("a.rs", &long, &["601 lines"]);
         check("a.md", "b \n", &["a.md:1: trailing space"]);
+        check("a.md", "b\n<<<<<<< HEAD\nc\n", &["a.md:2: left by a merge"]);
     }
 }
