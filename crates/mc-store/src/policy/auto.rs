@@ -7,7 +7,7 @@ use super::sample::Sample;
 use super::shadow::Shadow;
 use super::{Facts, Leaving, ObjectId, Parent, Policy};
 
-/// The rankings that compete; the first one begins, and is in use among equals.
+/// The rankings that compete; the first one begins, and is in use unless another one is better.
 const CANDIDATES: [Ranking; 4] = [
     Ranking::Recency,
     Ranking::Probation,
@@ -20,6 +20,13 @@ const PERIOD_MIN: u32 = 128;
 
 /// What old scores count for after a period, against new ones.
 const DECAY: f64 = 0.95;
+
+/// How much better than the first ranking another one has to be, as a share of all requests: the first
+/// lets neighbors in age leave, whose places are often neighbors, of which a shadow knows nothing.
+const LEAD: f64 = 0.004;
+
+/// What is added to that, by the square root of the objects: scores of few objects tell little.
+const LEAD_NOISE: f64 = 0.1;
 
 /// Stores of fewer objects are small, and [`Ranking::Probation`] is better there than its score says.
 ///
@@ -143,10 +150,15 @@ impl Auto {
 
     fn choose(&mut self) {
         let objects = self.classes.len().max(1) as f64;
-        let small = (SMALL_LEAD / objects - SMALL_LEAD / SMALL).max(0.0) * self.score_max;
-        let standing = |of: usize| match CANDIDATES[of] {
-            Ranking::Probation => self.scores[of] + small,
-            _ => self.scores[of],
+        let first = LEAD + LEAD_NOISE / objects.sqrt();
+        let small = (SMALL_LEAD / objects - SMALL_LEAD / SMALL).max(0.0);
+        let standing = |of: usize| {
+            let share = match CANDIDATES[of] {
+                Ranking::Recency => first,
+                Ranking::Probation => small,
+                Ranking::ReuseAge | Ranking::Merit => 0.0,
+            };
+            self.scores[of] + share * self.score_max
         };
         let candidates = (0..CANDIDATES.len()).rev();
         let best = candidates.max_by(|&a, &b| standing(a).total_cmp(&standing(b)));
@@ -260,24 +272,33 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_in_use_and_of_equals_the_first() {
-        let many = |scores| chosen(1_000, scores, 1.0);
-        assert_eq!(many([0.5, 0.5, 0.5, 0.5]), Ranking::Recency);
-        assert_eq!(many([0.4, 0.5, 0.5, 0.5]), Ranking::Probation);
-        assert_eq!(many([0.5, 0.501, 0.5, 0.5]), Ranking::Probation);
-        assert_eq!(many([0.5, 0.5, 0.501, 0.5]), Ranking::ReuseAge);
-        assert_eq!(many([0.5, 0.501, 0.502, 0.503]), Ranking::Merit);
+    fn the_best_is_in_use_if_it_is_clearly_better_than_the_first() {
+        // With so many objects: 0.004 and a thousandth.
+        let many = |scores| chosen(10_000, scores, 1.0);
+        assert_eq!(many([0.5, 0.504, 0.504, 0.504]), Ranking::Recency);
+        assert_eq!(many([0.5, 0.506, 0.506, 0.506]), Ranking::Probation);
+        assert_eq!(many([0.5, 0.506, 0.507, 0.506]), Ranking::ReuseAge);
+        assert_eq!(many([0.5, 0.506, 0.507, 0.508]), Ranking::Merit);
+        // As a share of all that could have been scored.
+        assert_eq!(
+            chosen(10_000, [1.0, 1.0, 1.009, 1.0], 2.0),
+            Ranking::Recency
+        );
+        assert_eq!(
+            chosen(10_000, [1.0, 1.0, 1.011, 1.0], 2.0),
+            Ranking::ReuseAge
+        );
+        // With fewer objects: 0.004 and a hundredth.
+        assert_eq!(chosen(400, [0.5, 0.5, 0.508, 0.5], 1.0), Ranking::Recency);
+        assert_eq!(chosen(400, [0.5, 0.5, 0.510, 0.5], 1.0), Ranking::ReuseAge);
     }
 
     #[test]
     fn in_a_small_store_new_objects_are_on_probation() {
-        // With 32 objects: two in 32, less two in 128.
-        let few = |scores| chosen(32, scores, 1.0);
-        assert_eq!(few([0.5, 0.455, 0.5, 0.5]), Ranking::Probation);
-        assert_eq!(few([0.5, 0.45, 0.5, 0.5]), Ranking::Recency);
-        // As a share of all that could have been scored.
-        assert_eq!(chosen(32, [1.0, 0.91, 1.0, 1.0], 2.0), Ranking::Probation);
-        assert_eq!(chosen(32, [1.0, 0.90, 1.0, 1.0], 2.0), Ranking::Recency);
-        assert_eq!(chosen(128, [0.5, 0.499, 0.5, 0.5], 1.0), Ranking::Recency);
+        // With 16 objects: two in 16 less two in 128, against 0.004 and a tenth by four.
+        let few = |scores| chosen(16, scores, 1.0);
+        assert_eq!(few([0.5, 0.421, 0.5, 0.5]), Ranking::Probation);
+        assert_eq!(few([0.5, 0.419, 0.5, 0.5]), Ranking::Recency);
+        assert_eq!(chosen(128, [0.5, 0.5, 0.5, 0.5], 1.0), Ranking::Recency);
     }
 }
