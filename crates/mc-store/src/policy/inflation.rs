@@ -22,10 +22,10 @@ pub(super) struct Inflation {
 
 impl Inflation {
     pub(super) fn new() -> Self {
-        Self {
-            points: VecDeque::from([(0, 0.0)]),
-            now: 0.0,
-        }
+        // At once: a list that grows while objects come would lie between them.
+        let mut points = VecDeque::with_capacity(POINTS_MAX + 1);
+        points.push_back((0, 0.0));
+        Self { points, now: 0.0 }
     }
 
     pub(super) fn now(&self) -> f64 {
