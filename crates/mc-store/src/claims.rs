@@ -106,6 +106,11 @@ impl Claims {
         self.take(|word| word & !PINNED)
     }
 
+    /// Takes the object for leaving though it is leased, unless it is pinned.
+    pub fn leave_leases(&self) -> Result<(), Claim> {
+        self.take(|word| word & !LEASES)
+    }
+
     fn take(&self, that_matters: impl Fn(u32) -> u32) -> Result<(), Claim> {
         let mut seen = self.0.load(Ordering::Acquire);
         loop {
@@ -158,14 +163,18 @@ impl Claims {
         self.0.load(Ordering::Acquire) & HIDDEN != 0
     }
 
-    /// Pins or unpins; returns whether that is a change.
-    pub fn set_pinned(&self, is_pinned: bool) -> bool {
-        let before = if is_pinned {
-            self.0.fetch_or(PINNED, Ordering::AcqRel)
-        } else {
-            self.0.fetch_and(!PINNED, Ordering::AcqRel)
+    /// Pins or unpins, unless the object is leaving; returns whether that is a
+    /// change.
+    pub fn set_pinned(&self, is_pinned: bool) -> Result<bool, Claim> {
+        let next = |word| match is_pinned {
+            true => word | PINNED,
+            false => word & !PINNED,
         };
-        (before & PINNED != 0) != is_pinned
+        let stays = |word| (word & LEAVING == 0).then(|| next(word));
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, stays)
+            .map(|before| next(before) != before)
+            .map_err(|_| Claim::Leaving)
     }
 
     /// Marks the object as hidden. From here on the end of the last lease is

@@ -77,14 +77,12 @@ impl ObjectStore {
                 continue;
             };
             let key: Box<[u8]> = object.key().into();
-            let new = match object.claims.is_leaving() {
-                true => continue,
-                false => {
-                    let asker = Asker::of_move(tenant_of(&object));
-                    shared.place_beside(&object, Some(place), asker, now)
-                }
-            };
-            let Ok((mut new, _)) = new else {
+            let stays = !object.claims.is_leaving();
+            let new = stays.then(|| {
+                let asker = Asker::of_move(tenant_of(&object));
+                shared.place_beside(&object, Some(place), asker, now)
+            });
+            let Some(Ok((mut new, _))) = new else {
                 moved.left.push(key);
                 continue;
             };
@@ -97,12 +95,15 @@ impl ObjectStore {
                     let object = shared.index.object(object_id);
                     kept.extend(object.as_ref().and_then(Lease::take));
                 }
-                Err(_) if self.exists(&key) => moved.left.push(key),
-                Err(_) => {}
+                Err(_) => moved.left.push(key),
             }
         }
-        // Those with other replicas may have left for the others.
-        moved.left.retain(|key| self.exists(key));
+        // Some have left meanwhile, or were moved by somebody else.
+        moved.left.retain(|key| {
+            let hashed = shared.index.hash(key);
+            let shard = shared.index.read(hashed);
+            shard.stored(hashed).is_some_and(|object| object.is_in(id))
+        });
         Ok(moved)
     }
 
@@ -121,7 +122,7 @@ impl ObjectStore {
     ) -> Result<Result<(), AddReplicaError>, E> {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(object) = shared.find(shared.index.hash(key), now) else {
+        let Some(object) = shared.find(shared.index.hash(key), now, Object::clone) else {
             return Ok(Err(AddReplicaError::NotStored));
         };
         let asker = Asker::of_more(tenant_of(&object));
@@ -301,25 +302,15 @@ impl Shared {
         let from = from.map_or(to, PlacedBuffer::segment_id);
         // Locked first: whoever pins meanwhile finds the object before or after, not on its way.
         let mut ranks = self.order.lock();
-        // The only replica can be taken over only if nobody else has the object.
-        let known = if replaced.is_none() && object.replicas().len() == 1 {
-            if take(&object, now).is_err() {
-                return Err(AddReplicaError::Changed);
-            }
-            drop(object);
-            None
-        } else {
-            Some(object)
-        };
         let mut has_switched = false;
         let mut is_written = Ok(());
         self.index.write_at(id).replace(id, |mut old| {
             // Claimed under the lock of the shard, no reader misses the object.
-            if let Some(known) = &known
-                && (!old.is_same(known) || take(&old, now).is_err())
-            {
+            if !old.is_same(&object) || take(&old, now).is_err() {
                 return old;
             }
+            // The only replica can be taken over only if nobody else has the object.
+            drop(object);
             if let Some(book) = &self.book {
                 let from = replaced.and_then(|place| old.replicas().nth(place));
                 is_written = book.moved(&self.pool, old.key(), from, &new).map(|_| ());

@@ -384,7 +384,7 @@ impl Shared {
             {
                 stored.lease_until(book.moment(object.leased_until));
             }
-            if object.is_pinned && stored.claims.set_pinned(true) {
+            if object.is_pinned && stored.claims.set_pinned(true) == Ok(true) {
                 ranks.note_pin(&stored, true, now);
             }
         }

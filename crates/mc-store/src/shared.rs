@@ -123,13 +123,39 @@ impl Shared {
         }
     }
 
-    /// Returns the object of a key, dropping it if nobody can read it.
-    pub(crate) fn find(&self, key: Hashed<'_>, now: Moment) -> Option<Object> {
-        let object = self.index.read(key).stored(key).cloned()?;
-        if object.is_readable() {
-            return (!object.claims.is_leaving()).then_some(object);
-        }
-        self.drop_dead(object, now);
+    /// Returns what `look` says of the object of a key, unless it is leaving; drops
+    /// it if nobody can read it.
+    pub(crate) fn find<T>(
+        &self,
+        key: Hashed<'_>,
+        now: Moment,
+        look: impl FnOnce(&Object) -> T,
+    ) -> Option<T> {
+        let stays = |object: &Object| !object.claims.is_leaving();
+        self.look_up(key, now, |object| stays(object).then(|| look(object)))
+    }
+
+    /// Returns what `take` takes of the object of a key; drops the object if nobody
+    /// can read it.
+    ///
+    /// It is looked at under the lock of its shard: a move, after which it is
+    /// another one, comes before or after that.
+    #[inline]
+    pub(crate) fn look_up<T>(
+        &self,
+        key: Hashed<'_>,
+        now: Moment,
+        take: impl FnOnce(&Object) -> Option<T>,
+    ) -> Option<T> {
+        let dead = {
+            let shard = self.index.read(key);
+            let object = shard.stored(key)?;
+            if object.is_readable() {
+                return take(object);
+            }
+            object.clone()
+        };
+        self.drop_dead(dead, now);
         None
     }
 

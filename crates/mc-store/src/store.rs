@@ -1,11 +1,12 @@
 //! The store as its users see it: reading, removing and pinning objects.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -22,7 +23,7 @@ use crate::{
     lease::Lease,
     ledger::Account,
     limbo::{Kept, KeptSpace, Limbo},
-    object::Object,
+    object::{Object, Objects},
     options::StoreOptions,
     order::{Order, SLICE},
     policy::Policy,
@@ -192,7 +193,8 @@ impl ObjectStore {
     #[must_use]
     pub fn exists(&self, key: &[u8]) -> bool {
         let shared = &*self.shared;
-        shared.find(shared.index.hash(key), shared.now()).is_some()
+        let key = shared.index.hash(key);
+        shared.find(key, shared.now(), |_| ()).is_some()
     }
 
     /// Returns the keys of all objects, in no order. Takes time linear in the
@@ -231,49 +233,18 @@ impl ObjectStore {
         leases
     }
 
-    /// Removes an object.
+    /// Removes an object. While another call decides whether the object leaves,
+    /// this one yields.
     ///
     /// # Errors
     ///
     /// A [`RemoveError`]; nothing has changed then.
     pub fn remove(&self, key: &[u8], removal: Removal) -> Result<(), RemoveError> {
         let now = self.shared.now();
-        let object = self.take_to_remove(key, removal, now)?;
-        self.shared.let_go([object], Cause::Removed, now);
+        let mut leaving = Objects::new();
+        self.take_to_remove(key, removal, now, &mut leaving)?;
+        self.shared.let_go(leaving, Cause::Removed, now);
         Ok(())
-    }
-
-    /// Takes an object for leaving, as the way to remove it demands.
-    fn take_to_remove(
-        &self,
-        key: &[u8],
-        removal: Removal,
-        now: Moment,
-    ) -> Result<Object, RemoveError> {
-        let shared = &*self.shared;
-        let hashed = shared.index.hash(key);
-        let object = shared.find(hashed, now).ok_or(RemoveError::NotStored)?;
-        let taken = match removal {
-            Removal::IfIdle => object.leave(now),
-            Removal::Detach if object.claims.is_pinned() => Err(Claim::Pinned),
-            Removal::Detach | Removal::Now => object.claims.leave_now(),
-        };
-        taken.map_err(|claim| match claim {
-            Claim::Leased => RemoveError::Leased,
-            Claim::Pinned => RemoveError::Pinned,
-            Claim::Leaving => RemoveError::NotStored,
-        })?;
-        let until = object.leased_until();
-        if removal == Removal::Detach && now < until {
-            let book = shared.book.as_ref();
-            let number = book.and_then(|book| book.detached(&object, until).ok());
-            let kept = Kept {
-                space: KeptSpace::Object(object.clone()),
-                number: number.unwrap_or_default(),
-            };
-            shared.limbo.keep(until, kept);
-        }
-        Ok(object)
     }
 
     /// Removes several objects; returns how each went.
@@ -285,14 +256,60 @@ impl ObjectStore {
         let now = self.shared.now();
         let mut results = Vec::with_capacity(keys.len());
         for slice in keys.chunks(SLICE) {
-            let mut leaving = Vec::with_capacity(slice.len());
-            for key in slice {
-                let taken = self.take_to_remove(key.as_ref(), removal, now);
-                results.push(taken.map(|object| leaving.push(object)));
-            }
+            let mut leaving = Objects::new();
+            results.extend(
+                slice
+                    .iter()
+                    .map(|key| self.take_to_remove(key.as_ref(), removal, now, &mut leaving)),
+            );
             self.shared.let_go(leaving, Cause::Removed, now);
         }
         results
+    }
+
+    /// Takes an object for leaving, as the way to remove it demands, and adds it to
+    /// those that were taken before.
+    fn take_to_remove(
+        &self,
+        key: &[u8],
+        removal: Removal,
+        now: Moment,
+        leaving: &mut Objects,
+    ) -> Result<(), RemoveError> {
+        let shared = &*self.shared;
+        let hashed = shared.index.hash(key);
+        let take = |object: &Object| match removal {
+            Removal::IfIdle => object.leave(now),
+            Removal::Detach => object.claims.leave_leases(),
+            Removal::Now => object.claims.leave_now(),
+        };
+        let object = loop {
+            let take = |object: &Object| Some(take(object).map(|()| object.clone()));
+            let taken = shared.look_up(hashed, now, take);
+            match taken.ok_or(RemoveError::NotStored)? {
+                Ok(object) => break object,
+                Err(Claim::Leased) => return Err(RemoveError::Leased),
+                Err(Claim::Pinned) => return Err(RemoveError::Pinned),
+                Err(Claim::Leaving) => {
+                    // Claimed for a plan that comes to nothing, it would stay. Nobody
+                    // waits for what this call has taken, or two could for each other.
+                    shared.let_go(mem::take(leaving), Cause::Removed, now);
+                    thread::yield_now();
+                }
+            }
+        };
+        let until = object.leased_until();
+        if removal == Removal::Detach && now < until {
+            let book = shared.book.as_ref();
+            let number = book.and_then(|book| book.detached(&object, until).ok());
+            let kept = Kept {
+                space: KeptSpace::Object(object.clone()),
+                number: number.unwrap_or_default(),
+            };
+            shared.limbo.keep(until, kept);
+        }
+        leaving.push(object);
+        Ok(())
     }
 
     /// Keeps an object from being evicted until it is unpinned; returns whether
@@ -312,16 +329,17 @@ impl ObjectStore {
     pub fn end_lease(&self, key: &[u8]) -> bool {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(object) = shared.find(shared.index.hash(key), now) else {
+        let hashed = shared.index.hash(key);
+        let end = |object: &Object| (object.id, object.end_timed_lease(now));
+        let Some((id, had_one)) = shared.find(hashed, now, end) else {
             return false;
         };
-        let had_one = object.end_timed_lease(now);
         if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
             // If it is not written, it ends by itself after a restart.
             let _ = book.leased(key, Moment::default());
         }
         let mut ranks = shared.order.lock();
-        ranks.look_again(&shared.index, object.id, now);
+        ranks.look_again(&shared.index, id, now);
         had_one
     }
 
@@ -415,10 +433,10 @@ impl ObjectStore {
             shared.drop_dead(object, now);
             return false;
         }
-        if object.claims.is_leaving() {
+        let Ok(is_changed) = object.claims.set_pinned(is_pinned) else {
             return false;
-        }
-        if object.claims.set_pinned(is_pinned) {
+        };
+        if is_changed {
             ranks.note_pin(&object, is_pinned, now);
             if let Some(book) = &shared.book {
                 // Under the lock of the shard, as all that is written of a key.
@@ -468,17 +486,7 @@ impl Shared {
     /// that is no use.
     #[inline]
     pub(crate) fn lease_quietly(&self, key: &[u8], now: Moment) -> Option<Lease> {
-        let key = self.index.hash(key);
-        let dead = {
-            let shard = self.index.read(key);
-            let object = shard.stored(key)?;
-            if object.is_readable() {
-                return Lease::take(object);
-            }
-            object.clone()
-        };
-        self.drop_dead(dead, now);
-        None
+        self.look_up(self.index.hash(key), now, Lease::take)
     }
 
     fn lease_prefix<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Lease> {

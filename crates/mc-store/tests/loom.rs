@@ -158,6 +158,30 @@ fn of_several_who_let_an_object_go_one_succeeds() {
 }
 
 #[test]
+fn a_pin_holds_an_object_that_is_not_leaving() {
+    loom::model(|| {
+        let object = Object::new();
+        let other = Arc::clone(&object);
+        let thread = thread::spawn(move || other.claims.leave().is_ok());
+        let is_pinned = object.claims.set_pinned(true).is_ok();
+        assert!(is_pinned != thread.join().unwrap());
+    });
+}
+
+#[test]
+fn a_lease_does_not_keep_an_object_from_being_detached_but_a_pin_does() {
+    loom::model(|| {
+        let object = Object::new();
+        object.claims.lease().unwrap();
+        let other = Arc::clone(&object);
+        let thread = thread::spawn(move || other.claims.leave_leases().is_ok());
+        let is_pinned = object.claims.set_pinned(true).is_ok();
+        assert!(is_pinned != thread.join().unwrap());
+        assert!(!object.claims.end_lease());
+    });
+}
+
+#[test]
 fn uses_are_told_once_and_in_order() {
     for taken in [0, 1] {
         loom::model(move || {
