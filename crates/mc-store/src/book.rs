@@ -210,6 +210,15 @@ impl Book {
             .map_err(|error| self.failed(&error))
     }
 
+    /// Waits until all that was told survives what the options of the journal
+    /// say, as before bytes go where others were: who had the place has left it
+    /// in the journal, too.
+    pub(crate) fn settle_all(&self) -> Result<(), NotWritten> {
+        self.journal
+            .settle_all()
+            .map_err(|error| self.failed(&error))
+    }
+
     /// Returns the record of an object as it is.
     pub(crate) fn record<'a>(&self, put: u64, object: &'a Object) -> Record<'a> {
         Record::Committed(ObjectRecord {

@@ -128,6 +128,7 @@ impl ObjectStore {
         let asker = Asker::of_more(tenant_of(&object));
         let (mut new, charge) = match shared.place_beside(&object, None, asker, now) {
             Ok(new) => new,
+            Err(PutError::Journal) => return Ok(Err(AddReplicaError::Journal)),
             Err(error) => return Ok(Err(error.into())),
         };
         let Some(source) = object.replicas().find(|buffer| buffer.is_readable()) else {
@@ -280,6 +281,8 @@ impl Shared {
             key_hash: Some(object.key_hash()),
         };
         let Held { buffers, charge } = self.place(&request, asker, now)?;
+        self.settle_places()
+            .map_err(|NotWritten| PutError::Journal)?;
         let new = buffers.into_iter().next().expect("one was asked for");
         Ok((new, charge))
     }
@@ -309,17 +312,18 @@ impl Shared {
             if !old.is_same(&object) || take(&old, now).is_err() {
                 return old;
             }
-            // The only replica can be taken over only if nobody else has the object.
             drop(object);
-            if let Some(book) = &self.book {
-                let from = replaced.and_then(|place| old.replicas().nth(place));
-                is_written = book.moved(&self.pool, old.key(), from, &new).map(|_| ());
-            }
-            if is_written.is_ok()
-                && let Ok(replicas) = old.replicas_with(new, replaced)
-            {
-                has_switched = true;
-                return old.with_replicas(replicas);
+            if old.may_change(replaced) {
+                // What is written down is done.
+                is_written = self.book.as_ref().map_or(Ok(()), |book| {
+                    let from = replaced.and_then(|place| old.replicas().nth(place));
+                    book.moved(&self.pool, old.key(), from, &new).map(|_| ())
+                });
+                if is_written.is_ok() {
+                    has_switched = true;
+                    let replicas = old.replicas_with(new, replaced);
+                    return old.with_replicas(replicas);
+                }
             }
             old.claims.stay();
             old

@@ -182,29 +182,35 @@ impl Object {
         object
     }
 
+    /// Returns whether the replicas can become others: the only one, which has to
+    /// stay, can be taken over only if nobody else looks at the object.
+    ///
+    /// Nobody begins to while the caller has taken the object out of the index.
+    pub(crate) fn may_change(&self, replaced: Option<usize>) -> bool {
+        let is_kept_only = replaced.is_none() && matches!(self.replicas, Replicas::One(_));
+        !is_kept_only || self.0.with_arc(triomphe::Arc::is_unique)
+    }
+
     /// Returns the replicas with a new one in the place of another, or beside
     /// the others.
     ///
-    /// Hands the new one back if this is the only replica, has to stay, and
-    /// somebody looks at the object.
-    pub(crate) fn replicas_with(
-        &mut self,
-        new: PlacedBuffer,
-        replaced: Option<usize>,
-    ) -> Result<Replicas, PlacedBuffer> {
+    /// # Panics
+    ///
+    /// Panics if they [may not change](Self::may_change).
+    pub(crate) fn replicas_with(&mut self, new: PlacedBuffer, replaced: Option<usize>) -> Replicas {
         match (&self.replicas, replaced) {
-            (Replicas::One(_), Some(_)) => Ok(Replicas::One(new)),
-            (Replicas::One(_), None) => match self.take_only_replica() {
-                Some(only) => Ok(Replicas::Many([only, new].map(Arc::new).into())),
-                None => Err(new),
-            },
+            (Replicas::One(_), Some(_)) => Replicas::One(new),
+            (Replicas::One(_), None) => {
+                let only = self.take_only_replica().expect("nobody else looks");
+                Replicas::Many([only, new].map(Arc::new).into())
+            }
             (Replicas::Many(old), _) => {
                 let mut all: Vec<_> = old.to_vec();
                 match replaced {
                     Some(place) => all[place] = Arc::new(new),
                     None => all.push(Arc::new(new)),
                 }
-                Ok(Replicas::Many(all.into()))
+                Replicas::Many(all.into())
             }
         }
     }

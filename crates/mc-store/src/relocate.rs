@@ -7,6 +7,7 @@
 use mc_segment::{Block, BlockCost, ExactError, PlacedBuffer, SegmentId};
 
 use crate::{
+    book::{Book, NotWritten},
     clock::Moment,
     copier::{Copier, LocalCopier, copy_in_slices},
     object::Object,
@@ -111,6 +112,12 @@ impl Shared {
         }
     }
 
+    /// Lets nothing be copied to a place before the journal is sure to know that it
+    /// is nobody's.
+    pub(crate) fn settle_places(&self) -> Result<(), NotWritten> {
+        self.book.as_ref().map_or(Ok(()), Book::settle_all)
+    }
+
     /// Copies a replica, the one at a place among the others, to where it is to
     /// be, of the same size, and switches; returns whether it is there.
     pub(crate) fn carry(&self, object: Object, place: usize, mut new: PlacedBuffer) -> bool {
@@ -118,7 +125,10 @@ impl Shared {
         let is_idle = || object.claim(self.now()).is_none();
         let is_copied = object.replicas().nth(place).is_some_and(|old| {
             let copier = self.copier_between(old, &new);
-            copier.is_some_and(|copier| copy_in_slices(copier, old, &mut new, is_idle).is_ok())
+            copier.is_some_and(|copier| {
+                self.settle_places().is_ok()
+                    && copy_in_slices(copier, old, &mut new, is_idle).is_ok()
+            })
         });
         let is_switched = is_copied
             && self
@@ -146,4 +156,52 @@ pub(crate) fn single_piece_at(
             && replica.address() == address
             && replica.extents().len() == 1
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+    use mc_segment::{Memory, Segment, SegmentInfo, SegmentPool, SegmentPoolOptions};
+
+    use super::*;
+    use crate::{
+        ObjectStore, PutRequest, StoreOptions,
+        journal::{Durability, JournalOptions},
+    };
+
+    #[test]
+    fn nothing_is_copied_before_the_journal_is_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            journal: JournalOptions {
+                durability: Durability::Power,
+                ..JournalOptions::default()
+            },
+            ..StoreOptions::default()
+        };
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
+        let opened = ObjectStore::open(directory.path(), pool, options, |_| None).unwrap();
+        let store = opened.store;
+        for id in [1_u64, 2] {
+            let memory = PoolOptions::new(1 << 12).pages(PagePolicy::Off).map();
+            let info = SegmentInfo::new(SegmentId(id.into()), format!("{id}"), id << 40, 1 << 12);
+            let memory = Memory::pool(PoolBytes::new(memory.unwrap()));
+            store.pool().mount(Segment::local(info, memory)).unwrap();
+        }
+        let is_synced = || store.shared.book.as_ref().unwrap().journal().is_synced();
+        let mut copies = 0;
+        for key in [b"one", b"two"] {
+            let put = store.put(key, &PutRequest::new(100)).unwrap();
+            put.commit().unwrap();
+            store.pin(key);
+            for id in [1, 2] {
+                let copied = store.move_out(SegmentId(id), |_, _| {
+                    copies += 1;
+                    if is_synced() { Ok(()) } else { Err(()) }
+                });
+                copied.unwrap();
+            }
+        }
+        assert!(copies >= 2, "{copies}");
+    }
 }

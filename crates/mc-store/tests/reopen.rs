@@ -17,8 +17,8 @@ use std::{
 use common::{info, pool};
 use mc_segment::{Memory, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
-    Clock, ObjectStore, Opened, PutError, PutRequest, Removal, RemoveError, StoreOptions,
-    copy_bytes,
+    AddReplicaError, Clock, ObjectStore, Opened, PutError, PutRequest, Removal, RemoveError,
+    StoreOptions, copy_bytes,
     journal::{Durability, JournalOptions},
 };
 
@@ -401,4 +401,25 @@ fn compactions_keep_no_place_from_being_free() {
     assert!(needed > OBJECTS, "{number} puts are too few");
     // The one object that is being written is held for that long.
     assert!(evicted <= needed + 20, "{evicted} for {needed}");
+}
+
+#[test]
+fn a_replica_that_was_not_added_is_not_there_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=2);
+    put(&store, b"one", &PutRequest::new(700)).unwrap();
+    let places = store.get(b"one").unwrap().descriptors();
+    let added = store.add_replica(b"one", |_, _| {
+        // Whoever is about to add another one looks at the object.
+        let added = store.add_replica(b"one", copy_bytes).unwrap();
+        assert_eq!(added, Err(AddReplicaError::Changed));
+        Err(())
+    });
+    assert_eq!(added, Err(()));
+    drop(store);
+    let store = open(at);
+    assert_eq!(store.get(b"one").unwrap().descriptors(), places);
+    check(&store, b"one", 700);
 }

@@ -273,6 +273,18 @@ impl Journal {
         }
     }
 
+    /// As [`settle`](Self::settle), of all records that were appended.
+    ///
+    /// # Errors
+    ///
+    /// A [`JournalError`], as of [`append`](Self::append).
+    pub fn settle_all(&self) -> Result<(), JournalError> {
+        match self.options.durability {
+            Durability::Process => Ok(()),
+            Durability::Power => self.sync(),
+        }
+    }
+
     /// Returns when all records that were appended survive a power failure.
     ///
     /// # Errors
@@ -397,6 +409,13 @@ impl Journal {
         }
         (synced.sequence, synced.file) = (sequence, number);
         Ok(())
+    }
+
+    /// Returns whether all records that were appended survive a power failure.
+    #[cfg(test)]
+    pub(crate) fn is_synced(&self) -> bool {
+        let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.sequence == self.log().sequence
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
