@@ -136,6 +136,17 @@ fn refuse(store: &ObjectStore, size: u64) {
     assert!(matches!(refused, PutError::NoRoom { .. }), "{refused:?}");
 }
 
+/// Returns options of each way of evicting, with few objects and with many.
+fn all_ways() -> impl Iterator<Item = (StoreOptions, u64)> {
+    let of = |eviction| StoreOptions {
+        eviction,
+        ..StoreOptions::default()
+    };
+    EVICTIONS
+        .into_iter()
+        .flat_map(move |eviction| [1_000, 30_000].map(|count| (of(eviction), count)))
+}
+
 #[test]
 fn leased_objects_are_passed_over_once() {
     for eviction in EVICTIONS {
@@ -169,59 +180,41 @@ fn leased_objects_are_passed_over_once() {
 
 #[test]
 fn pinned_objects_are_passed_over_without_a_visit() {
-    for eviction in EVICTIONS {
-        for count in [1_000, 30_000] {
-            let options = StoreOptions {
-                eviction,
-                ..StoreOptions::default()
-            };
-            let counted = Counted::of(&[count * 10], options);
-            for number in 0..count {
-                put(&counted.store, number, 10);
-                assert!(counted.store.pin(&key(number)));
-            }
-            let (visits, changes) = counted.during(|store| refuse(store, 10));
-            assert!(visits <= 64 && changes <= 64, "{visits}, {changes}");
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10], options);
+        for number in 0..count {
+            put(&counted.store, number, 10);
+            assert!(counted.store.pin(&key(number)));
         }
+        let (visits, changes) = counted.during(|store| refuse(store, 10));
+        assert!(visits <= 64 && changes <= 64, "{visits}, {changes}");
     }
 }
 
 #[test]
 fn objects_in_closed_segments_are_passed_over_once() {
-    for eviction in EVICTIONS {
-        for count in [1_000, 30_000] {
-            let options = StoreOptions {
-                eviction,
-                ..StoreOptions::default()
-            };
-            let counted = Counted::of(&[count * 10, 100], options);
-            (0..count).for_each(|number| put_in(&counted.store, 1, number, 10));
-            (0..10).for_each(|number| put_in(&counted.store, 2, count + number, 10));
-            counted.store.pool().suspend(SegmentId(1)).unwrap();
-            counted.during(|store| put(store, 2 * count, 10));
-            for number in 1..20 {
-                let (visits, changes) = counted.during(|store| put(store, 2 * count + number, 10));
-                assert!(visits <= 128 && changes <= 128, "{visits}, {changes}");
-            }
-            assert_eq!(counted.store.stats().on_demand.objects, 20);
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10, 100], options);
+        (0..count).for_each(|number| put_in(&counted.store, 1, number, 10));
+        (0..10).for_each(|number| put_in(&counted.store, 2, count + number, 10));
+        counted.store.pool().suspend(SegmentId(1)).unwrap();
+        counted.during(|store| put(store, 2 * count, 10));
+        for number in 1..20 {
+            let (visits, changes) = counted.during(|store| put(store, 2 * count + number, 10));
+            assert!(visits <= 128 && changes <= 128, "{visits}, {changes}");
         }
+        assert_eq!(counted.store.stats().on_demand.objects, 20);
     }
 }
 
 #[test]
 fn a_put_that_replaces_the_oldest_visits_few() {
-    for eviction in EVICTIONS {
-        for count in [1_000, 30_000] {
-            let options = StoreOptions {
-                eviction,
-                ..StoreOptions::default()
-            };
-            let counted = Counted::of(&[count * 10], options);
-            (0..count).for_each(|number| put(&counted.store, number, 10));
-            for number in count..count + 100 {
-                let (visits, changes) = counted.during(|store| put(store, number, 10));
-                assert!(visits <= 200 && changes <= 200, "{visits}, {changes}");
-            }
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10], options);
+        (0..count).for_each(|number| put(&counted.store, number, 10));
+        for number in count..count + 100 {
+            let (visits, changes) = counted.during(|store| put(store, number, 10));
+            assert!(visits <= 200 && changes <= 200, "{visits}, {changes}");
         }
     }
 }

@@ -112,8 +112,9 @@ fn resident_bytes(address: usize) -> u64 {
     panic!("no mapping at {address:x}");
 }
 
-#[test]
-fn what_fits_the_rest_moves_and_the_pages_are_the_systems() {
+/// Returns a store that is full of objects, the first of which is 0, and the address of
+/// its memory, all of whose pages are there.
+fn full_store() -> (ObjectStore, usize) {
     let bytes = memory(SEGMENT);
     let address = bytes.pool().as_ptr().addr();
     bytes.write(0..1 << 20).unwrap().fill(1);
@@ -124,6 +125,12 @@ fn what_fits_the_rest_moves_and_the_pages_are_the_systems() {
     for number in 0..16 {
         put(&store, number, OBJECT).unwrap();
     }
+    (store, address)
+}
+
+#[test]
+fn what_fits_the_rest_moves_and_the_pages_are_the_systems() {
+    let (store, address) = full_store();
     for number in (0..16_u64).step_by(2) {
         store.remove(&number.to_be_bytes(), Removal::Now).unwrap();
     }
@@ -370,16 +377,7 @@ fn resize_in_rounds(store: &ObjectStore, read: &AtomicU64) {
 
 #[test]
 fn half_of_a_segment_under_load_is_given_back_and_nothing_that_fits_is_lost() {
-    let bytes = memory(SEGMENT);
-    let address = bytes.pool().as_ptr().addr();
-    bytes.write(0..1 << 20).unwrap().fill(1);
-    let segments = pool(Strategy::default(), 1);
-    let segment = Segment::local(info(1, SEGMENT), Memory::pool(bytes));
-    segments.mount(segment).unwrap();
-    let store = ObjectStore::new(segments, options()).unwrap();
-    for number in 0..16 {
-        put(&store, number, OBJECT).unwrap();
-    }
+    let (store, address) = full_store();
     let kept: Vec<u64> = (1..16).step_by(3).collect();
     for number in (0..16_u64).filter(|number| !kept.contains(number)) {
         store.remove(&number.to_be_bytes(), Removal::Now).unwrap();
