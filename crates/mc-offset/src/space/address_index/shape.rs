@@ -227,29 +227,11 @@ impl AddressIndex {
         if !self.planes.is_empty() {
             self.refresh_planes(leaf);
         }
-        let mut at = leaf;
-        loop {
-            let Lane {
-                node: parent,
-                place,
-            } = self.node(at).lane;
-            if parent == NIL {
-                return;
-            }
-            steps::note(1);
-            let node = &mut self.nodes[parent as usize];
-            let known = node.entry(place as usize);
-            let entry = Entry {
-                offset: known.offset.min(hole.offset),
-                largest: known.largest.max(hole.largest),
-                link: at,
-            };
-            if entry == known {
-                return;
-            }
-            node.put(place as usize, entry);
-            at = parent;
-        }
+        self.refresh_above(leaf, |_, known| Entry {
+            offset: known.offset.min(hole.offset),
+            largest: known.largest.max(hole.largest),
+            link: known.link,
+        });
     }
 
     /// Carries what changed in a node over to those above it.
@@ -270,16 +252,15 @@ impl AddressIndex {
         let node = &mut self.nodes[parent as usize];
         node.put(place as usize, entry);
         if node.lane != Lane::NONE {
-            self.refresh_above(parent);
+            self.refresh_above(parent, |index, known| index.summary(known.link));
         }
     }
 
-    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
-    /// something has changed.
-    fn refresh_above(&mut self, from: u32) {
+    /// Replaces what the nodes above one know of those below them, as far up as
+    /// that makes a difference.
+    fn refresh_above(&mut self, from: u32, replace: impl Fn(&Self, Entry) -> Entry) {
         let mut at = from;
         loop {
-            steps::note(1);
             let Lane {
                 node: parent,
                 place,
@@ -287,13 +268,14 @@ impl AddressIndex {
             if parent == NIL {
                 return;
             }
-            let entry = self.summary(at);
-            let node = &mut self.nodes[parent as usize];
+            steps::note(1);
             let place = place as usize;
-            if node.entry(place) == entry {
+            let known = self.node(parent).entry(place);
+            let entry = replace(self, known);
+            if entry == known {
                 return;
             }
-            node.put(place, entry);
+            self.nodes[parent as usize].put(place, entry);
             at = parent;
         }
     }
