@@ -3,52 +3,75 @@
 
 use super::{
     AddressIndex, Entry, TreeNode, index,
-    tree_node::{FANOUT, HALF, Lane, MERGED_MAX, SPARSE},
+    tree_node::{FANOUT, HALF, MERGED_MAX, SPARSE},
 };
 use crate::{slab::NIL, steps};
 
 impl AddressIndex {
-    /// Tells the entries of a node from a position on where they are.
-    fn tell_lanes(&mut self, at: u32, from: usize) {
+    /// Tells the entries of a node from a position on that they are its own.
+    fn claim(&mut self, at: u32, from: usize) {
         let is_leaf = self.node(at).is_leaf;
         for place in from..self.node(at).len() {
             let link = self.node(at).link(place) as usize;
-            let lane = if is_leaf {
-                &mut self.lanes[link]
+            if is_leaf {
+                self.leaves[link] = at;
             } else {
-                &mut self.nodes[link].lane
-            };
-            *lane = Lane {
-                node: at,
-                place: index(place),
-            };
+                self.nodes[link].parent = at;
+            }
         }
     }
 
-    /// Adds a hole to a leaf in which it belongs.
-    pub(super) fn insert_hole(&mut self, leaf: u32, entry: Entry) {
+    /// Adds a hole.
+    pub(super) fn insert_hole(&mut self, entry: Entry) {
+        let leaf = self.leaf_for(entry);
         let place = self.node(leaf).count_to(entry.offset);
+        let is_full = self.node(leaf).len() == FANOUT;
         let (leaf, place) = self.split_if_full(leaf, place);
         self.nodes[leaf as usize].insert(place, entry);
-        self.tell_lanes(leaf, place);
-        self.refresh_with(leaf, entry);
+        self.leaves[entry.link as usize] = leaf;
+        if is_full || !self.planes.is_empty() {
+            self.refresh_up(leaf);
+        }
     }
 
-    /// Removes the hole at a place of a leaf.
+    /// Returns the leaf in which a hole belongs, and tells the nodes above it of
+    /// the hole.
+    fn leaf_for(&mut self, hole: Entry) -> u32 {
+        let mut at = self.root;
+        loop {
+            steps::note(1);
+            let node = &mut self.nodes[at as usize];
+            if node.is_leaf {
+                return at;
+            }
+            let place = node.count_to(hole.offset).saturating_sub(1);
+            let known = node.entry(place);
+            let entry = Entry {
+                offset: known.offset.min(hole.offset),
+                largest: known.largest.max(hole.largest),
+                link: known.link,
+            };
+            node.put(place, entry);
+            at = known.link;
+        }
+    }
+
+    /// Removes a hole from its leaf.
     #[inline(never)]
-    pub(super) fn remove_hole(&mut self, Lane { node: leaf, place }: Lane) {
+    pub(super) fn remove_hole(&mut self, leaf: u32, hole: u32) {
         let node = &mut self.nodes[leaf as usize];
-        let hole = node.entry(place as usize);
-        node.remove(place as usize);
-        let (lane, is_sparse) = (node.lane, node.len() <= SPARSE);
-        self.tell_lanes(leaf, place as usize);
-        if is_sparse || lane == Lane::NONE || !self.planes.is_empty() {
+        let place = node.place_of(hole);
+        let removed = node.entry(place);
+        node.remove(place);
+        let (parent, is_sparse) = (node.parent, node.len() <= SPARSE);
+        if is_sparse || parent == NIL || !self.planes.is_empty() {
             self.shrink(leaf);
             return;
         }
         // Most holes are neither the first nor the largest of their leaf.
-        let known = self.node(lane.node).entry(lane.place as usize);
-        if known.offset == hole.offset || known.largest == hole.largest {
+        let parent = self.node(parent);
+        let known = parent.entry(parent.place_of(leaf));
+        if known.offset == removed.offset || known.largest == removed.largest {
             self.refresh_up(leaf);
         }
     }
@@ -65,7 +88,7 @@ impl AddressIndex {
     fn insert_child(&mut self, at: u32, position: usize, entry: Entry) {
         let (at, position) = self.split_if_full(at, position);
         self.nodes[at as usize].insert(position, entry);
-        self.tell_lanes(at, position);
+        self.nodes[entry.link as usize].parent = at;
         self.refresh_up(at);
     }
 
@@ -74,20 +97,22 @@ impl AddressIndex {
     pub(super) fn split(&mut self, at: u32, position: usize) -> (u32, usize) {
         let half = HALF as usize;
         steps::note(1);
-        if self.node(at).lane == Lane::NONE {
+        if self.node(at).parent == NIL {
             self.grow_root();
         }
-        let &TreeNode { lane, is_leaf, .. } = self.node(at);
+        let &TreeNode {
+            parent, is_leaf, ..
+        } = self.node(at);
         let upper = self.add_node(is_leaf);
         for from in half..FANOUT {
             let entry = self.node(at).entry(from);
             self.nodes[upper as usize].push(entry);
         }
-        self.tell_lanes(upper, 0);
+        self.claim(upper, 0);
         self.nodes[at as usize].truncate(HALF);
         self.refresh_planes(upper);
         let entry = self.summary(upper);
-        self.insert_child(lane.node, lane.place as usize + 1, entry);
+        self.insert_child(parent, self.node(parent).place_of(at) + 1, entry);
         self.refresh_up(at);
         if position > half {
             (upper, position - half)
@@ -102,7 +127,7 @@ impl AddressIndex {
         let root = self.add_node(false);
         let entry = self.summary(old);
         self.nodes[root as usize].push(entry);
-        self.tell_lanes(root, 0);
+        self.nodes[old as usize].parent = root;
         self.root = root;
         self.levels += 1;
         self.refresh_planes(root);
@@ -111,7 +136,6 @@ impl AddressIndex {
     /// Removes a child of an inner node.
     fn remove_child(&mut self, at: u32, position: usize) {
         self.nodes[at as usize].remove(position);
-        self.tell_lanes(at, position);
         self.shrink(at);
     }
 
@@ -119,10 +143,7 @@ impl AddressIndex {
     /// beside it, if together they are few.
     fn shrink(&mut self, at: u32) {
         steps::note(1);
-        let Lane {
-            node: parent,
-            place,
-        } = self.node(at).lane;
+        let parent = self.node(at).parent;
         if parent == NIL {
             self.refresh_planes(at);
             self.lower_root();
@@ -133,7 +154,7 @@ impl AddressIndex {
             self.refresh_up(at);
             return;
         }
-        let place = place as usize;
+        let place = self.node(parent).place_of(at);
         if let Some(lower_place) = self.place_to_merge(parent, place) {
             let [lower, upper] = [0, 1].map(|next| self.node(parent).link(lower_place + next));
             self.append(lower, upper);
@@ -168,7 +189,7 @@ impl AddressIndex {
             let entry = self.node(upper).entry(from);
             self.nodes[lower as usize].push(entry);
         }
-        self.tell_lanes(lower, start);
+        self.claim(lower, start);
     }
 
     /// Takes away roots with one child.
@@ -176,7 +197,7 @@ impl AddressIndex {
         while !self.node(self.root).is_leaf && self.node(self.root).len() == 1 {
             let old = self.root;
             self.root = self.node(old).link(0);
-            self.nodes[self.root as usize].lane = Lane::NONE;
+            self.nodes[self.root as usize].parent = NIL;
             self.levels -= 1;
             self.vacate(old);
         }
@@ -196,7 +217,7 @@ impl AddressIndex {
             return index(self.nodes.len() - 1);
         }
         let at = self.vacant;
-        self.vacant = self.node(at).lane.node;
+        self.vacant = self.node(at).parent;
         self.vacant_len -= 1;
         self.nodes[at as usize] = node;
         at
@@ -204,7 +225,7 @@ impl AddressIndex {
 
     pub(super) fn vacate(&mut self, at: u32) {
         let node = &mut self.nodes[at as usize];
-        node.lane.node = self.vacant;
+        node.parent = self.vacant;
         node.truncate(0);
         self.vacant = at;
         self.vacant_len += 1;
@@ -221,61 +242,42 @@ impl AddressIndex {
         }
     }
 
-    /// Carries a hole that is new in a leaf over to the nodes above it.
-    #[inline]
-    fn refresh_with(&mut self, leaf: u32, hole: Entry) {
-        if !self.planes.is_empty() {
-            self.refresh_planes(leaf);
-        }
-        self.refresh_above(leaf, |_, known| Entry {
-            offset: known.offset.min(hole.offset),
-            largest: known.largest.max(hole.largest),
-            link: known.link,
-        });
-    }
-
     /// Carries what changed in a node over to those above it.
     #[inline]
     pub(super) fn refresh_up(&mut self, from: u32) {
         if !self.planes.is_empty() {
             self.refresh_planes(from);
         }
-        let Lane {
-            node: parent,
-            place,
-        } = self.node(from).lane;
+        let parent = self.node(from).parent;
         if parent == NIL {
             return;
         }
         // Whether something has changed is as good as random: it is written.
         let entry = self.summary(from);
         let node = &mut self.nodes[parent as usize];
-        node.put(place as usize, entry);
-        if node.lane != Lane::NONE {
-            self.refresh_above(parent, |index, known| index.summary(known.link));
+        node.put(node.place_of(from), entry);
+        if node.parent != NIL {
+            self.refresh_above(parent);
         }
     }
 
-    /// Replaces what the nodes above one know of those below them, as far up as
-    /// that makes a difference.
-    fn refresh_above(&mut self, from: u32, replace: impl Fn(&Self, Entry) -> Entry) {
+    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
+    /// something has changed.
+    fn refresh_above(&mut self, from: u32) {
         let mut at = from;
         loop {
-            let Lane {
-                node: parent,
-                place,
-            } = self.node(at).lane;
+            steps::note(1);
+            let parent = self.node(at).parent;
             if parent == NIL {
                 return;
             }
-            steps::note(1);
-            let place = place as usize;
-            let known = self.node(parent).entry(place);
-            let entry = replace(self, known);
-            if entry == known {
+            let entry = self.summary(at);
+            let node = &mut self.nodes[parent as usize];
+            let place = node.place_of(at);
+            if node.entry(place) == entry {
                 return;
             }
-            self.nodes[parent as usize].put(place, entry);
+            node.put(place, entry);
             at = parent;
         }
     }
@@ -298,7 +300,7 @@ impl AddressIndex {
                 return;
             }
             *known = room;
-            at = self.node(at).lane.node;
+            at = self.node(at).parent;
         }
     }
 }
