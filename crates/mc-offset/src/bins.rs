@@ -49,8 +49,8 @@ impl BinScale {
         } else {
             size / self.unit
         };
-        let highest_bit = 63 - (size | 1).leading_zeros();
-        let shift = highest_bit.saturating_sub(self.mantissa_bits);
+        let leaves = 1 << self.mantissa_bits;
+        let shift = (size | leaves).ilog2() - self.mantissa_bits;
         // With shift > 0 the shifted size carries the implicit leading one,
         // which adds exactly the group that the first leaf row occupies.
         #[expect(

@@ -86,6 +86,13 @@ impl<T: Record> Slab<T> {
         self.records.get(index as usize)
     }
 
+    /// Returns all slots. A caller that changes several records borrows them
+    /// once: where they are is not read again after each change.
+    #[inline]
+    pub(crate) fn slots_mut(&mut self) -> &mut [T] {
+        &mut self.records
+    }
+
     /// Returns whether `additional` calls of [`insert`](Self::insert) would
     /// succeed.
     #[inline]

@@ -268,15 +268,17 @@ impl Chain {
     pub(super) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
         debug_assert!(serial >= FIRST_SERIAL);
         let prev = self.nodes[next].prev;
-        assert!(self.nodes[prev].next == next, "{TORN}");
         let index = self.nodes.insert(Node {
             payload: requested,
             serial,
             prev,
             next,
         });
-        self.nodes[prev].next = index;
-        self.nodes[next].prev = index;
+        let nodes = self.nodes.slots_mut();
+        let below = &mut nodes[prev as usize];
+        assert!(below.next == next, "{TORN}");
+        below.next = index;
+        nodes[next as usize].prev = index;
         index
     }
 
@@ -285,13 +287,14 @@ impl Chain {
     #[inline]
     pub(super) fn remove(&mut self, index: u32) {
         debug_assert!(!self.is_hole(index));
-        let Node { prev, next, .. } = self.nodes[index];
+        let nodes = self.nodes.slots_mut();
+        let Node { prev, next, .. } = nodes[index as usize];
         // The loads also fetch the lines of the stores below: a lock that is
         // released waits until every store before it has reached the cache.
-        let links_back = self.nodes[prev].next == index && self.nodes[next].prev == index;
+        let links_back = nodes[prev as usize].next == index && nodes[next as usize].prev == index;
         assert!(links_back, "{TORN}");
-        self.nodes[prev].next = next;
-        self.nodes[next].prev = prev;
+        nodes[prev as usize].next = next;
+        nodes[next as usize].prev = prev;
         self.nodes.remove(index);
     }
 

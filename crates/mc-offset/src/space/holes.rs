@@ -5,7 +5,7 @@
 //! what is written to neighbors that are not there.
 
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
+use core::{mem, ops::ControlFlow};
 
 use super::{
     address_index::{AddressIndex, room_in},
@@ -28,6 +28,8 @@ pub(crate) struct Hole {
     /// The holes before and behind it in the list of its bin.
     prev: u32,
     next: u32,
+    /// The bin of `size`.
+    bin: u32,
 }
 
 const _: () = assert!(
@@ -109,6 +111,7 @@ impl Holes {
             node: NO_NODE,
             prev: NO_HOLE,
             next: NO_HOLE,
+            bin: 0,
         };
         let mut holes = Self {
             scale,
@@ -206,6 +209,7 @@ impl Holes {
             node,
             prev: NIL,
             next: NIL,
+            bin: NIL,
         });
         self.file(index, size);
         if let Some(by_address) = &mut self.by_address {
@@ -427,9 +431,10 @@ impl Holes {
             for index in self.in_bin(bin) {
                 let hole = &self.records[index];
                 assert_eq!(hole.prev, prev, "hole {index} does not link back");
+                let bin_of_size = self.scale.bin_floor(hole.size);
                 assert_eq!(
-                    self.scale.bin_floor(hole.size),
-                    bin,
+                    (hole.bin, bin_of_size),
+                    (bin, bin),
                     "hole {index} is misfiled"
                 );
                 filed += 1;
@@ -469,13 +474,13 @@ impl Holes {
     #[inline(always)]
     fn file(&mut self, index: u32, size: u64) {
         let bin = self.scale.bin_floor(size);
-        let head = &mut self.heads[bin as usize];
-        let first = *head;
-        *head = index;
-        self.records[first].prev = index;
-        let record = &mut self.records[index];
+        let first = mem::replace(&mut self.heads[bin as usize], index);
+        let records = self.records.slots_mut();
+        records[first as usize].prev = index;
+        let record = &mut records[index as usize];
         record.prev = NO_HOLE;
         record.next = first;
+        record.bin = bin;
         self.bins.insert(bin);
         self.is_bound_exact |= size >= self.largest_bound;
         self.largest_bound = self.largest_bound.max(size);
@@ -483,20 +488,24 @@ impl Holes {
 
     #[inline(always)]
     fn unfile(&mut self, index: u32) {
+        let records = self.records.slots_mut();
         // Read field by field: a copy of the whole record in wide registers
         // would have to wait for the narrow stores that filled it.
         let Hole {
-            size, prev, next, ..
-        } = self.records[index];
-        self.records[next].prev = prev;
+            size,
+            prev,
+            next,
+            bin,
+            ..
+        } = records[index as usize];
+        records[next as usize].prev = prev;
         if prev == NO_HOLE {
-            let bin = self.scale.bin_floor(size);
             self.heads[bin as usize] = next;
             if next == NO_HOLE {
                 self.bins.remove(bin);
             }
         } else {
-            self.records[prev].next = next;
+            records[prev as usize].next = next;
         }
         self.is_bound_exact &= size != self.largest_bound;
     }
