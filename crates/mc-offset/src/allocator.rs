@@ -235,7 +235,8 @@ impl OffsetAllocator {
 
     /// Checks a request against everything but the holes and returns its
     /// charge.
-    #[inline]
+    // Always: its result would be returned through memory.
+    #[inline(always)]
     pub(crate) fn admit(&self, size: u64) -> Result<u64, AllocError> {
         let capacity = self.options().capacity;
         if size == 0 {

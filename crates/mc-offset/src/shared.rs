@@ -184,7 +184,8 @@ impl SharedAllocator {
     /// is an upper bound.
     #[inline]
     pub fn allocate(&self, size: u64) -> Result<Handle, AllocError> {
-        self.allocate_by(size, 1, |core| core.serve_with_lock(size))
+        let place = |core: &mut OffsetAllocator| core.serve_with_lock(size);
+        self.allocate_by(size, 1, place, |core| core.allocate(size))
     }
 
     /// Finds a place for `size` bytes at a multiple of `align`, a power of
@@ -197,7 +198,8 @@ impl SharedAllocator {
         if !align.is_power_of_two() {
             return Err(AllocError::AlignNotPowerOfTwo { align });
         }
-        self.allocate_by(size, align, |core| core.allocate_aligned(size, align))
+        let allocate = |core: &mut OffsetAllocator| core.allocate_aligned(size, align);
+        self.allocate_by(size, align, |core| allocate(core).ok(), allocate)
     }
 
     /// Finds places for all `sizes` at the cost of one lock.
@@ -237,6 +239,8 @@ impl SharedAllocator {
             .collect()
     }
 
+    /// Finds a place by `place`; by `allocate`, which does the same and says why
+    /// there is none, if that fails.
     // Always: a handle that a call returns is copied through memory, word by
     // word, which costs as much as finding a kept block.
     #[inline(always)]
@@ -244,7 +248,8 @@ impl SharedAllocator {
         &self,
         size: u64,
         align: u64,
-        mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
+        place: impl FnOnce(&mut OffsetAllocator) -> Option<Allocation>,
+        allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
         let core = self.core;
         let is_keeping = core.flags.is_keeping();
@@ -256,17 +261,15 @@ impl SharedAllocator {
         if is_keeping && let Some(allocation) = self.take_over(size, align) {
             return Ok(self.handle(allocation));
         }
-        let allocated = allocate(state.allocator());
+        let placed = place(state.allocator());
         core.publish(state.allocator());
-        match allocated {
-            Ok(allocation) => {
-                if is_keeping {
-                    self.learn(&mut state, size);
-                }
-                Ok(self.handle(allocation))
-            }
-            Err(error) => self.retry(&mut state, error, allocate),
+        let Some(allocation) = placed else {
+            return self.retry(&mut state, allocate);
+        };
+        if is_keeping {
+            self.learn(&mut state, size);
         }
+        Ok(self.handle(allocation))
     }
 
     #[inline]
@@ -333,21 +336,20 @@ impl SharedAllocator {
     fn retry(
         &self,
         state: &mut State,
-        mut error: AllocError,
         mut allocate: impl FnMut(&mut OffsetAllocator) -> Result<Allocation, AllocError>,
     ) -> Result<Handle, AllocError> {
         loop {
+            let allocated = allocate(state.allocator());
+            self.core.publish(state.allocator());
+            let error = match allocated {
+                Ok(allocation) => return Ok(self.handle(allocation)),
+                Err(error) => error,
+            };
             if let Some(refusal) = self.refuse_all(state, error) {
                 return Err(refusal);
             }
             if !error.is_exhaustion() || !self.core.reclaim(state) {
                 return Err(error);
-            }
-            let allocated = allocate(state.allocator());
-            self.core.publish(state.allocator());
-            match allocated {
-                Ok(allocation) => return Ok(self.handle(allocation)),
-                Err(next) => error = next,
             }
         }
     }

@@ -105,10 +105,15 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         if let Some(frame) = self.0.take_frame() {
+            let core = core_of(frame);
+            // Without a look for the thread's magazine, which would decline.
+            if !core.flags.is_keeping() {
+                return core.free(&self.0);
+            }
             match seat::put(frame, &self.0) {
                 Put::Kept => {}
-                Put::Full => core_of(frame).spill(&self.0),
-                Put::Declined => core_of(frame).free(&self.0),
+                Put::Full => core.spill(&self.0),
+                Put::Declined => core.free(&self.0),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use crate::{allocation::Allocation, allocator::OffsetAllocator, error::AllocError};
+use crate::{allocation::Allocation, allocator::OffsetAllocator};
 
 /// What tells where an allocation is, in as many words as a function returns in
 /// registers.
@@ -13,23 +13,14 @@ struct Placed {
 }
 
 impl OffsetAllocator {
-    /// As `place`, for a caller with a lock, whose release waits for every
-    /// store before it: nothing is returned through memory.
+    /// As `allocate`, for a caller with a lock, whose release waits for every
+    /// store before it: nothing is returned through memory. A caller that has
+    /// to know why there is no place asks once more.
     #[inline]
-    pub(super) fn serve_with_lock(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        match self.try_place(size) {
-            Some(Placed { offset, node }) => {
-                let serial = self.space().last_serial();
-                Ok(Allocation::new(offset, size, serial, node.get()))
-            }
-            None => self.say_why_not(size),
-        }
-    }
-
-    /// Fails once more to find a place.
-    #[cold]
-    fn say_why_not(&mut self, size: u64) -> Result<Allocation, AllocError> {
-        self.place(size)
+    pub(super) fn serve_with_lock(&mut self, size: u64) -> Option<Allocation> {
+        let Placed { offset, node } = self.try_place(size)?;
+        let serial = self.space().last_serial();
+        Some(Allocation::new(offset, size, serial, node.get()))
     }
 
     #[inline(never)]
