@@ -258,7 +258,10 @@ impl SharedAllocator {
         }
         self.refuse_early(size)?;
         let mut state = core.lock();
-        if is_keeping && let Some(allocation) = self.take_over(size, align) {
+        if is_keeping
+            && state.is_for_several()
+            && let Some(allocation) = self.take_over(size, align)
+        {
             return Ok(self.handle(allocation));
         }
         let placed = place(state.allocator());

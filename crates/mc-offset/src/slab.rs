@@ -14,6 +14,8 @@ const GROWTH_DIVISOR: usize = 8;
 
 /// A record that can carry the link of the vacancy list while it is not used.
 pub(crate) trait Record: Copy {
+    /// A vacant record that links to none.
+    const VACANT: Self;
     /// Makes the record vacant and link to `next_vacant`.
     fn vacate(&mut self, next_vacant: u32);
     /// Returns the link of a vacant record.
@@ -105,20 +107,23 @@ impl<T: Record> Slab<T> {
     #[inline]
     pub(crate) fn insert(&mut self, record: T) -> u32 {
         self.len += 1;
-        let index = self.vacant;
-        if index == NIL {
-            return self.append(record);
+        if self.vacant == NIL {
+            self.append_slot();
         }
+        let index = self.vacant;
         self.vacant = self[index].next_vacant();
         self[index] = record;
         index
     }
 
+    /// Adds a vacant slot behind all others; none is vacant.
+    // Without the record that is to be in it: to be handed on here it would be
+    // in memory, written field by field, and waited for by whoever copies it.
     #[cold]
-    fn append(&mut self, record: T) -> u32 {
+    fn append_slot(&mut self) {
         debug_assert!(self.records.len() < self.records.capacity());
-        self.records.push(record);
-        index(self.records.len() - 1)
+        self.vacant = index(self.records.len());
+        self.records.push(T::VACANT);
     }
 
     /// Vacates the record at `index`.
@@ -261,6 +266,8 @@ mod tests {
     }
 
     impl Record for Entry {
+        const VACANT: Self = Self::Vacant(NIL);
+
         fn vacate(&mut self, next_vacant: u32) {
             *self = Self::Vacant(next_vacant);
         }

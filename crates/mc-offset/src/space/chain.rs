@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::{
     allocation::FIRST_SERIAL,
-    slab::{self, Record, Slab, SlabFull},
+    slab::{self, NIL, Record, Slab, SlabFull},
 };
 
 /// The node before the first and after the last one.
@@ -94,6 +94,13 @@ impl Node {
 }
 
 impl Record for Node {
+    const VACANT: Self = Self {
+        payload: 0,
+        serial: SERIAL_VACANT,
+        prev: ANCHOR,
+        next: NIL,
+    };
+
     #[inline]
     fn vacate(&mut self, next_vacant: u32) {
         self.serial = SERIAL_VACANT;

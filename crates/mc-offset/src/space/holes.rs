@@ -68,6 +68,15 @@ pub(crate) const NO_HOLE: u32 = 0;
 const NO_NODE: u32 = 0;
 
 impl Record for Hole {
+    const VACANT: Self = Self {
+        offset: 0,
+        size: 0,
+        node: NIL,
+        prev: NO_HOLE,
+        next: NIL,
+        bin: 0,
+    };
+
     #[inline]
     fn vacate(&mut self, next_vacant: u32) {
         self.node = NIL;
@@ -106,12 +115,9 @@ impl Holes {
     /// Returns an empty set for holes of at most `capacity` bytes.
     pub(super) fn new(scale: BinScale, capacity: u64) -> Result<Self, SlabFull> {
         let no_hole = Hole {
-            offset: 0,
-            size: 0,
             node: NO_NODE,
-            prev: NO_HOLE,
             next: NO_HOLE,
-            bin: 0,
+            ..Hole::VACANT
         };
         let mut holes = Self {
             scale,

@@ -299,8 +299,12 @@ impl Space {
         self.file_parked();
         let (offset, size) = (allocation.offset(), allocation.size());
         let charge = self.charge(size);
-        if self.chain.hole_bit(prev) | self.chain.hole_bit(next) != 0 {
-            self.merge(index, prev, next, offset, charge);
+        let (below, above) = (self.chain.hole_bit(prev), self.chain.hole_bit(next));
+        if below | above != 0 {
+            // Which of them is a hole is as good as random: no branch.
+            let neighbor = select_unpredictable(below != 0, prev, next);
+            let other = (below & above != 0).then_some(next);
+            self.merge(index, offset, charge, neighbor, other);
         } else {
             self.holes.reserve_one()?;
             let hole = self.holes.insert(offset, charge, index);
@@ -311,25 +315,23 @@ impl Space {
         Ok(())
     }
 
-    /// Merges `charge` bytes at `offset`, an allocation's, with the holes
-    /// beside its node, of which there is at least one.
+    /// Merges `charge` bytes at `offset`, an allocation's, with the hole of a
+    /// neighbor of its node, and with that of the `other` above it if there is
+    /// one on each side.
     #[inline]
-    fn merge(&mut self, index: u32, prev: u32, next: u32, offset: u64, charge: u64) {
-        // Which of them is a hole is as good as random: no branch.
-        let (below, above) = (self.chain.hole_bit(prev), self.chain.hole_bit(next));
+    fn merge(&mut self, index: u32, offset: u64, charge: u64, neighbor: u32, other: Option<u32>) {
         self.chain.remove(index);
-        let neighbor = select_unpredictable(below != 0, prev, next);
         let hole = self.chain.hole_of(neighbor);
         let &Hole {
             offset: start,
             size: mut room,
             ..
         } = self.holes.hole(hole);
-        if below & above != 0 {
-            let above = self.chain.hole_of(next);
+        if let Some(node) = other {
+            let above = self.chain.hole_of(node);
             room += self.holes.hole(above).size;
             self.holes.remove(above);
-            self.chain.remove_hole(next);
+            self.chain.remove_hole(node);
         }
         self.holes.reshape(hole, start.min(offset), room + charge);
         if self.chain.is_mostly_vacant() {

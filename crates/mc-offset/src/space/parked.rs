@@ -44,7 +44,7 @@ impl Parked {
 impl Space {
     /// Frees an allocation by parking its block, if it is live and to be
     /// parked; otherwise it is for [`release`](Self::release).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn park(&mut self, allocation: Allocation) -> bool {
         // With room, so that it can be filed when a request cannot wait.
         if !self.sizes_repeat || self.parked.is_some() || !self.holes.has_room() {
