@@ -146,12 +146,11 @@ impl Chooser {
             Regime::Spread { .. } | Regime::Twofold { .. } => {
                 (tightest(space.holes_mut(), charge, SPREAD_PROBES)?, false)
             }
-            Regime::Varied => {
+            Regime::Varied | Regime::Repeating => {
                 let hole = tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?;
-                let leaves_low = space.is_lower_neighbor_larger(hole);
+                let leaves_low = regime == Regime::Varied && space.is_lower_neighbor_larger(hole);
                 (hole, leaves_low && !space.is_open_end(hole))
             }
-            Regime::Repeating => (tightest(space.holes_mut(), charge, ADAPTIVE_PROBES)?, false),
         };
         let &Hole { offset, size, .. } = space.holes().hole(hole);
         self.trend.record(charge, size == charge);
@@ -196,7 +195,8 @@ fn most_recent_above(holes: &Holes, charge: u64) -> Option<u32> {
 
 /// Returns the tightest of the first `probes` holes of the request's own bin;
 /// if none of them fits, of the next bin that has any.
-#[inline]
+// Always: as `choose`, and where it returns to there is little left to do.
+#[inline(always)]
 fn tightest(holes: &mut Holes, charge: u64, probes: u32) -> Option<u32> {
     let bins = holes.bins();
     let own = holes.scale().bin_floor(charge);

@@ -271,7 +271,7 @@ impl Chain {
 
     /// Links a new allocation in before `next` and returns its node. A
     /// [`reserve`](Self::reserve) came before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
         debug_assert!(serial >= FIRST_SERIAL);
         let prev = self.nodes[next].prev;
