@@ -69,10 +69,11 @@ impl AddressIndex {
             return;
         }
         // Most holes are neither the first nor the largest of their leaf.
-        let parent = self.node(parent);
-        let known = parent.entry(parent.place_of(leaf));
+        let above = self.node(parent);
+        let place = above.place_of(leaf);
+        let known = above.entry(place);
         if known.offset == removed.offset || known.largest == removed.largest {
-            self.refresh_up(leaf);
+            self.refresh_entry(parent, place);
         }
     }
 
@@ -249,35 +250,28 @@ impl AddressIndex {
             self.refresh_planes(from);
         }
         let parent = self.node(from).parent;
-        if parent == NIL {
-            return;
-        }
-        // Whether something has changed is as good as random: it is written.
-        let entry = self.summary(from);
-        let node = &mut self.nodes[parent as usize];
-        node.put(node.place_of(from), entry);
-        if node.parent != NIL {
-            self.refresh_above(parent);
+        if parent != NIL {
+            self.refresh_entry(parent, self.node(parent).place_of(from));
         }
     }
 
-    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
-    /// something has changed.
-    fn refresh_above(&mut self, from: u32) {
-        let mut at = from;
+    /// Carries what changed in a child of a node over to its entry and to those
+    /// above the node, as far as that makes a difference.
+    fn refresh_entry(&mut self, mut at: u32, mut place: usize) {
         loop {
             steps::note(1);
-            let parent = self.node(at).parent;
+            let known = self.node(at).entry(place);
+            let entry = self.summary(known.link);
+            if entry == known {
+                return;
+            }
+            let node = &mut self.nodes[at as usize];
+            node.put(place, entry);
+            let parent = node.parent;
             if parent == NIL {
                 return;
             }
-            let entry = self.summary(at);
-            let node = &mut self.nodes[parent as usize];
-            let place = node.place_of(at);
-            if node.entry(place) == entry {
-                return;
-            }
-            node.put(place, entry);
+            place = self.node(parent).place_of(at);
             at = parent;
         }
     }
