@@ -29,7 +29,7 @@ use crate::{
     steps,
 };
 
-use self::tree_node::{Entry, FANOUT, TreeNode};
+use self::tree_node::{Entry, FANOUT, Lane, TreeNode};
 
 /// Holes that wait at most, before they are put into the tree.
 const WAITING_MAX: usize = 16;
@@ -72,15 +72,15 @@ pub(super) fn room_in(offset: u64, size: u64, step: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct AddressIndex {
     nodes: Vec<TreeNode>,
-    /// Head and length of the list of vacant nodes, linked as to parents.
+    /// Head and length of the list of vacant nodes, linked by their lanes.
     vacant: u32,
     vacant_len: u32,
     root: u32,
     /// Nodes on the way from the root to a leaf.
     levels: u32,
-    /// The leaf of each hole, by the hole's index; [`NIL`] while it waits. Where
-    /// in the leaf it is, its link tells: entries move without a note of it.
-    leaves: Vec<u32>,
+    /// Where each hole is, by the hole's index; at [`Lane::NONE`] while it
+    /// waits.
+    lanes: Vec<Lane>,
     /// The holes that came last and are not in the tree yet, and
     /// [`Entry::VACANT`] behind them. Each change but another hole puts them
     /// there first, so that the tree is the same as without.
@@ -103,7 +103,7 @@ impl AddressIndex {
             vacant_len: 0,
             root: 0,
             levels: 1,
-            leaves: Vec::new(),
+            lanes: Vec::new(),
             waiting: [Entry::VACANT; WAITING_MAX],
             waiting_len: 0,
             len: 0,
@@ -115,7 +115,7 @@ impl AddressIndex {
     pub(crate) fn heap_bytes(&self) -> usize {
         let rooms = self.planes.iter().map(|plane| plane.rooms.capacity());
         self.nodes.capacity() * size_of::<TreeNode>()
-            + self.leaves.capacity() * size_of::<u32>()
+            + self.lanes.capacity() * size_of::<Lane>()
             + self.planes.capacity() * size_of::<Plane>()
             + rooms.sum::<usize>() * size_of::<u64>()
     }
@@ -129,15 +129,15 @@ impl AddressIndex {
     /// Returns whether one hole with an index below `end` can be added.
     #[inline]
     pub(crate) fn has_room(&self, end: u32) -> bool {
-        self.leaves.len() >= end as usize && self.spare_nodes() >= self.nodes_for_one_more()
+        self.lanes.len() >= end as usize && self.spare_nodes() >= self.nodes_for_one_more()
     }
 
     /// Makes sure that one hole with an index below `end` can be added.
     #[cold]
     pub(crate) fn reserve(&mut self, end: u32) -> Result<(), SlabFull> {
-        let missing = (end as usize).saturating_sub(self.leaves.len());
-        self.leaves.try_reserve_exact(missing)?;
-        self.leaves.resize(self.leaves.len() + missing, NIL);
+        let missing = (end as usize).saturating_sub(self.lanes.len());
+        self.lanes.try_reserve_exact(missing)?;
+        self.lanes.resize(self.lanes.len() + missing, Lane::NONE);
         let added = self
             .nodes_for_one_more()
             .saturating_sub(self.vacant_len as usize);
@@ -210,8 +210,8 @@ impl AddressIndex {
     #[inline]
     pub(crate) fn remove(&mut self, hole: u32) {
         self.settle();
-        let leaf = mem::replace(&mut self.leaves[hole as usize], NIL);
-        self.remove_hole(leaf, hole);
+        let lane = mem::replace(&mut self.lanes[hole as usize], Lane::NONE);
+        self.remove_hole(lane);
         self.len -= 1;
         self.note_change();
     }
@@ -220,14 +220,13 @@ impl AddressIndex {
     #[inline]
     pub(crate) fn reshape(&mut self, hole: u32, offset: u64, size: u64) {
         self.settle();
-        let leaf = self.leaves[hole as usize];
+        let Lane { node: leaf, place } = self.lanes[hole as usize];
         let entry = Entry {
             offset,
             largest: size,
             link: hole,
         };
-        let node = &mut self.nodes[leaf as usize];
-        node.put(node.place_of(hole), entry);
+        self.nodes[leaf as usize].put(place as usize, entry);
         self.refresh_up(leaf);
         self.note_change();
     }
@@ -279,14 +278,14 @@ impl AddressIndex {
     /// As [`last_fit`](Self::last_fit), among the holes before one.
     pub(crate) fn last_fit_before(&mut self, hole: u32, size: u64) -> Option<u32> {
         self.start_lookup();
-        let (mut below, mut at) = (hole, self.leaves[hole as usize]);
-        while at != NIL {
+        let mut lane = self.lanes[hole as usize];
+        while lane != Lane::NONE {
             steps::note(1);
-            let node = self.node(at);
-            match node.last_of_first(node.place_of(below), size) {
+            let node = self.node(lane.node);
+            match node.last_of_first(lane.place as usize, size) {
                 Some(found) if node.is_leaf => return Some(node.link(found)),
                 Some(found) => return self.last_fit_below(node.link(found), size),
-                None => (below, at) = (at, node.parent),
+                None => lane = node.lane,
             }
         }
         None
@@ -493,7 +492,7 @@ impl AddressIndex {
                 link,
             })
         });
-        let counted = self.check_subtree(self.root, NIL, self.levels, &mut expected);
+        let counted = self.check_subtree(self.root, Lane::NONE, self.levels, &mut expected);
         assert!(
             expected.next().is_none(),
             "a hole is missing from the address index"
@@ -505,12 +504,12 @@ impl AddressIndex {
     fn check_subtree(
         &self,
         at: u32,
-        parent: u32,
+        lane: Lane,
         levels: u32,
         expected: &mut impl Iterator<Item = (u32, u64, u64)>,
     ) -> u32 {
         let node = self.node(at);
-        assert_eq!(node.parent, parent, "tree node {at} is elsewhere");
+        assert_eq!(node.lane, lane, "tree node {at} is elsewhere");
         assert_eq!(node.is_leaf, levels == 1, "leaf {at} is at another level");
         for place in node.len()..FANOUT {
             assert_eq!(node.entry(place), Entry::VACANT, "behind tree node {at}");
@@ -519,19 +518,20 @@ impl AddressIndex {
             let known = plane.rooms[at as usize];
             assert_eq!(known, self.room_below(plane, at), "room below node {at}");
         }
+        let lanes = (0..).map(|place| Lane { node: at, place });
         if node.is_leaf {
-            for entry in node.entries() {
+            for (entry, lane) in node.entries().zip(lanes) {
                 let found = (entry.link, entry.offset, entry.largest);
                 assert_eq!(expected.next(), Some(found), "address index");
-                let known = self.leaves[entry.link as usize];
-                assert_eq!(known, at, "leaf of hole {}", entry.link);
+                let known = self.lanes[entry.link as usize];
+                assert_eq!(known, lane, "lane of hole {}", entry.link);
             }
             return node.len;
         }
         assert!(node.len > 0, "tree node {at} is empty");
         let mut counted = 0;
-        for entry in node.entries() {
-            counted += self.check_subtree(entry.link, at, levels - 1, expected);
+        for (entry, lane) in node.entries().zip(lanes) {
+            counted += self.check_subtree(entry.link, lane, levels - 1, expected);
             let Entry {
                 offset, largest, ..
             } = self.summary(entry.link);

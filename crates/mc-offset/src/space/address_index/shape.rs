@@ -3,32 +3,36 @@
 
 use super::{
     AddressIndex, Entry, TreeNode, index,
-    tree_node::{FANOUT, HALF, MERGED_MAX, SPARSE},
+    tree_node::{FANOUT, HALF, Lane, MERGED_MAX, SPARSE},
 };
 use crate::{slab::NIL, steps};
 
 impl AddressIndex {
-    /// Tells the entries of a node from a position on that they are its own.
-    fn claim(&mut self, at: u32, from: usize) {
+    /// Tells the entries of a node from a position on where they are.
+    fn tell_lanes(&mut self, at: u32, from: usize) {
         let is_leaf = self.node(at).is_leaf;
         for place in from..self.node(at).len() {
             let link = self.node(at).link(place) as usize;
-            if is_leaf {
-                self.leaves[link] = at;
+            let lane = if is_leaf {
+                &mut self.lanes[link]
             } else {
-                self.nodes[link].parent = at;
-            }
+                &mut self.nodes[link].lane
+            };
+            *lane = Lane {
+                node: at,
+                place: index(place),
+            };
         }
     }
 
     /// Adds a hole.
-    pub(super) fn insert_hole(&mut self, entry: Entry) {
-        let leaf = self.leaf_for(entry);
-        let place = self.node(leaf).count_to(entry.offset);
+    pub(super) fn insert_hole(&mut self, hole: Entry) {
+        let leaf = self.leaf_for(hole);
+        let place = self.node(leaf).count_to(hole.offset);
         let is_full = self.node(leaf).len() == FANOUT;
         let (leaf, place) = self.split_if_full(leaf, place);
-        self.nodes[leaf as usize].insert(place, entry);
-        self.leaves[entry.link as usize] = leaf;
+        self.nodes[leaf as usize].insert(place, hole);
+        self.tell_lanes(leaf, place);
         if is_full || !self.planes.is_empty() {
             self.refresh_up(leaf);
         }
@@ -56,24 +60,22 @@ impl AddressIndex {
         }
     }
 
-    /// Removes a hole from its leaf.
+    /// Removes the hole at a place of a leaf.
     #[inline(never)]
-    pub(super) fn remove_hole(&mut self, leaf: u32, hole: u32) {
+    pub(super) fn remove_hole(&mut self, Lane { node: leaf, place }: Lane) {
         let node = &mut self.nodes[leaf as usize];
-        let place = node.place_of(hole);
-        let removed = node.entry(place);
-        node.remove(place);
-        let (parent, is_sparse) = (node.parent, node.len() <= SPARSE);
-        if is_sparse || parent == NIL || !self.planes.is_empty() {
+        let hole = node.entry(place as usize);
+        node.remove(place as usize);
+        let (lane, is_sparse) = (node.lane, node.len() <= SPARSE);
+        self.tell_lanes(leaf, place as usize);
+        if is_sparse || lane == Lane::NONE || !self.planes.is_empty() {
             self.shrink(leaf);
             return;
         }
         // Most holes are neither the first nor the largest of their leaf.
-        let above = self.node(parent);
-        let place = above.place_of(leaf);
-        let known = above.entry(place);
-        if known.offset == removed.offset || known.largest == removed.largest {
-            self.refresh_entry(parent, place);
+        let known = self.node(lane.node).entry(lane.place as usize);
+        if known.offset == hole.offset || known.largest == hole.largest {
+            self.refresh_up(leaf);
         }
     }
 
@@ -89,7 +91,7 @@ impl AddressIndex {
     fn insert_child(&mut self, at: u32, position: usize, entry: Entry) {
         let (at, position) = self.split_if_full(at, position);
         self.nodes[at as usize].insert(position, entry);
-        self.nodes[entry.link as usize].parent = at;
+        self.tell_lanes(at, position);
         self.refresh_up(at);
     }
 
@@ -98,22 +100,20 @@ impl AddressIndex {
     pub(super) fn split(&mut self, at: u32, position: usize) -> (u32, usize) {
         let half = HALF as usize;
         steps::note(1);
-        if self.node(at).parent == NIL {
+        if self.node(at).lane == Lane::NONE {
             self.grow_root();
         }
-        let &TreeNode {
-            parent, is_leaf, ..
-        } = self.node(at);
+        let &TreeNode { lane, is_leaf, .. } = self.node(at);
         let upper = self.add_node(is_leaf);
         for from in half..FANOUT {
             let entry = self.node(at).entry(from);
             self.nodes[upper as usize].push(entry);
         }
-        self.claim(upper, 0);
+        self.tell_lanes(upper, 0);
         self.nodes[at as usize].truncate(HALF);
         self.refresh_planes(upper);
         let entry = self.summary(upper);
-        self.insert_child(parent, self.node(parent).place_of(at) + 1, entry);
+        self.insert_child(lane.node, lane.place as usize + 1, entry);
         self.refresh_up(at);
         if position > half {
             (upper, position - half)
@@ -128,7 +128,7 @@ impl AddressIndex {
         let root = self.add_node(false);
         let entry = self.summary(old);
         self.nodes[root as usize].push(entry);
-        self.nodes[old as usize].parent = root;
+        self.tell_lanes(root, 0);
         self.root = root;
         self.levels += 1;
         self.refresh_planes(root);
@@ -137,6 +137,7 @@ impl AddressIndex {
     /// Removes a child of an inner node.
     fn remove_child(&mut self, at: u32, position: usize) {
         self.nodes[at as usize].remove(position);
+        self.tell_lanes(at, position);
         self.shrink(at);
     }
 
@@ -144,7 +145,10 @@ impl AddressIndex {
     /// beside it, if together they are few.
     fn shrink(&mut self, at: u32) {
         steps::note(1);
-        let parent = self.node(at).parent;
+        let Lane {
+            node: parent,
+            place,
+        } = self.node(at).lane;
         if parent == NIL {
             self.refresh_planes(at);
             self.lower_root();
@@ -155,7 +159,7 @@ impl AddressIndex {
             self.refresh_up(at);
             return;
         }
-        let place = self.node(parent).place_of(at);
+        let place = place as usize;
         if let Some(lower_place) = self.place_to_merge(parent, place) {
             let [lower, upper] = [0, 1].map(|next| self.node(parent).link(lower_place + next));
             self.append(lower, upper);
@@ -190,7 +194,7 @@ impl AddressIndex {
             let entry = self.node(upper).entry(from);
             self.nodes[lower as usize].push(entry);
         }
-        self.claim(lower, start);
+        self.tell_lanes(lower, start);
     }
 
     /// Takes away roots with one child.
@@ -198,7 +202,7 @@ impl AddressIndex {
         while !self.node(self.root).is_leaf && self.node(self.root).len() == 1 {
             let old = self.root;
             self.root = self.node(old).link(0);
-            self.nodes[self.root as usize].parent = NIL;
+            self.nodes[self.root as usize].lane = Lane::NONE;
             self.levels -= 1;
             self.vacate(old);
         }
@@ -218,7 +222,7 @@ impl AddressIndex {
             return index(self.nodes.len() - 1);
         }
         let at = self.vacant;
-        self.vacant = self.node(at).parent;
+        self.vacant = self.node(at).lane.node;
         self.vacant_len -= 1;
         self.nodes[at as usize] = node;
         at
@@ -226,7 +230,7 @@ impl AddressIndex {
 
     pub(super) fn vacate(&mut self, at: u32) {
         let node = &mut self.nodes[at as usize];
-        node.parent = self.vacant;
+        node.lane.node = self.vacant;
         node.truncate(0);
         self.vacant = at;
         self.vacant_len += 1;
@@ -249,29 +253,42 @@ impl AddressIndex {
         if !self.planes.is_empty() {
             self.refresh_planes(from);
         }
-        let parent = self.node(from).parent;
-        if parent != NIL {
-            self.refresh_entry(parent, self.node(parent).place_of(from));
+        let Lane {
+            node: parent,
+            place,
+        } = self.node(from).lane;
+        if parent == NIL {
+            return;
+        }
+        // Whether something has changed is as good as random: it is written.
+        let entry = self.summary(from);
+        let node = &mut self.nodes[parent as usize];
+        node.put(place as usize, entry);
+        if node.lane != Lane::NONE {
+            self.refresh_above(parent);
         }
     }
 
-    /// Carries what changed in a child of a node over to its entry and to those
-    /// above the node, as far as that makes a difference.
-    fn refresh_entry(&mut self, mut at: u32, mut place: usize) {
+    /// As [`refresh_up`](Self::refresh_up), without the planes, as far as
+    /// something has changed.
+    fn refresh_above(&mut self, from: u32) {
+        let mut at = from;
         loop {
             steps::note(1);
-            let known = self.node(at).entry(place);
-            let entry = self.summary(known.link);
-            if entry == known {
-                return;
-            }
-            let node = &mut self.nodes[at as usize];
-            node.put(place, entry);
-            let parent = node.parent;
+            let Lane {
+                node: parent,
+                place,
+            } = self.node(at).lane;
             if parent == NIL {
                 return;
             }
-            place = self.node(parent).place_of(at);
+            let entry = self.summary(at);
+            let node = &mut self.nodes[parent as usize];
+            let place = place as usize;
+            if node.entry(place) == entry {
+                return;
+            }
+            node.put(place, entry);
             at = parent;
         }
     }
@@ -294,7 +311,7 @@ impl AddressIndex {
                 return;
             }
             *known = room;
-            at = self.node(at).parent;
+            at = self.node(at).lane.node;
         }
     }
 }

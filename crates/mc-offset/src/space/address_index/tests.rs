@@ -209,7 +209,7 @@ fn a_missing_hole_is_noticed() {
 fn heap_bytes_are_those_of_the_tables() {
     let mut index = comb(100);
     let tables = |index: &AddressIndex| {
-        index.nodes.capacity() * size_of::<TreeNode>() + 4 * index.leaves.capacity()
+        index.nodes.capacity() * size_of::<TreeNode>() + 8 * index.lanes.capacity()
     };
     assert_eq!(index.heap_bytes(), tables(&index));
     let _ = index.first_room(64, 1).unwrap();

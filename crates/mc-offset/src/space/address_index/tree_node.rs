@@ -42,11 +42,26 @@ impl Entry {
     };
 }
 
+/// Where an entry is: what is known of each child, and of each hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) node: u32,
+    /// The position among the entries of the node.
+    pub(super) place: u32,
+}
+
+impl Lane {
+    pub(super) const NONE: Self = Self {
+        node: NIL,
+        place: 0,
+    };
+}
+
 /// A node of the tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TreeNode {
-    /// [`NIL`] in the root; of a vacant node, the next one in their list.
-    pub(super) parent: u32,
+    /// [`Lane::NONE`] in the root; of a vacant node, it names the next one in their list.
+    pub(super) lane: Lane,
     pub(super) len: u32,
     pub(super) is_leaf: bool,
     /// The entries, and [`Entry::VACANT`] behind them.
@@ -58,7 +73,7 @@ pub(super) struct TreeNode {
 impl TreeNode {
     pub(super) const fn new(is_leaf: bool) -> Self {
         Self {
-            parent: NIL,
+            lane: Lane::NONE,
             len: 0,
             is_leaf,
             offsets: [Entry::VACANT.offset; FANOUT],
@@ -89,17 +104,6 @@ impl TreeNode {
     #[inline]
     pub(super) fn link(&self, at: usize) -> u32 {
         self.links[at]
-    }
-
-    /// Returns the position of the entry with a link, which is one of the node's.
-    #[inline]
-    pub(super) fn place_of(&self, link: u32) -> usize {
-        let places = (0..).zip(&self.links);
-        let place: u32 = places
-            .map(|(place, &known)| if known == link { place } else { 0 })
-            .sum();
-        debug_assert_eq!(self.links[place as usize], link);
-        place as usize
     }
 
     /// Returns how many entries begin at or before `offset`.
