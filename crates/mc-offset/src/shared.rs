@@ -334,7 +334,7 @@ impl SharedAllocator {
     }
 
     /// Serves a request that the core could not serve with what magazines
-    /// hold, or refuses it if that does not help.
+    /// hold, or refuses it if that does not help; first asks the core why.
     #[cold]
     fn retry(
         &self,

@@ -16,6 +16,7 @@ const GROWTH_DIVISOR: usize = 8;
 pub(crate) trait Record: Copy {
     /// A vacant record that links to none.
     const VACANT: Self;
+
     /// Makes the record vacant and link to `next_vacant`.
     fn vacate(&mut self, next_vacant: u32);
     /// Returns the link of a vacant record.

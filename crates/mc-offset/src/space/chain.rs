@@ -271,10 +271,13 @@ impl Chain {
 
     /// Links a new allocation in before `next` and returns its node. A
     /// [`reserve`](Self::reserve) came before.
+    // Always: most of a call is saving registers.
     #[inline(always)]
     pub(super) fn insert_allocation(&mut self, next: u32, requested: u64, serial: u64) -> u32 {
         debug_assert!(serial >= FIRST_SERIAL);
-        let prev = self.nodes[next].prev;
+        let nodes = self.nodes.slots_mut();
+        let prev = nodes[next as usize].prev;
+        assert!(nodes[prev as usize].next == next, "{TORN}");
         let index = self.nodes.insert(Node {
             payload: requested,
             serial,
@@ -282,9 +285,7 @@ impl Chain {
             next,
         });
         let nodes = self.nodes.slots_mut();
-        let below = &mut nodes[prev as usize];
-        assert!(below.next == next, "{TORN}");
-        below.next = index;
+        nodes[prev as usize].next = index;
         nodes[next as usize].prev = index;
         index
     }

@@ -44,6 +44,7 @@ impl Parked {
 impl Space {
     /// Frees an allocation by parking its block, if it is live and to be
     /// parked; otherwise it is for [`release`](Self::release).
+    // Always: the token would be handed on in memory.
     #[inline(always)]
     pub(crate) fn park(&mut self, allocation: Allocation) -> bool {
         // With room, so that it can be filed when a request cannot wait.
