@@ -26,11 +26,11 @@ use crate::{
     id::SegmentId,
     mounted::{Commons, Mounted, is_greater_share},
     options::SegmentPoolOptions,
-    placement::Search,
+    placement::{Met, Search},
     request::PlaceRequest,
     segment::{Segment, SegmentInfo},
     state::{SegmentState, Step, Transition},
-    stats::{PoolStats, RequestCounters, SegmentView, SpaceStats},
+    stats::{PoolStats, RequestCounters, SegmentView},
     table::Table,
 };
 
@@ -43,7 +43,8 @@ use self::{
 /// The segments of a store.
 ///
 /// Clones name the same pool. Any number of threads place at once; changes of
-/// the set of segments exclude one another, and no placement waits for them.
+/// the set of segments exclude one another. No placement waits for them, but one
+/// that met a segment as it was closed and found no room elsewhere.
 ///
 /// # Examples
 ///
@@ -99,8 +100,9 @@ struct Shared {
     registry: Mutex<Registry>,
     commons: Commons,
     /// How often a segment came, went or changed its state. Counted up under
-    /// the lock of `registry` after the change; who reads a new number with
-    /// `Acquire` sees what it counts.
+    /// the lock of `registry`, after a state was stored and before the table is:
+    /// who reads a new number with `Acquire` sees the states that it counts, and
+    /// who finds a segment in the table reads a number that counts it.
     changes: AtomicU64,
     /// Requests so far; each takes the stream of random numbers of its number.
     /// The read-modify-write alone makes numbers unique, so `Relaxed`.
@@ -274,8 +276,10 @@ impl SegmentPool {
 
     /// Places the replicas of an object.
     ///
-    /// Takes no lock of the pool. Returns at least as many buffers as the
-    /// policy of the request demands, under distinct names.
+    /// Takes no lock of the pool, unless it met a segment as it was closed and
+    /// found no room elsewhere: it then waits for that change, and tries once
+    /// more. Returns at least as many buffers as the policy of the request
+    /// demands, under distinct names.
     ///
     /// # Errors
     ///
@@ -287,14 +291,19 @@ impl SegmentPool {
         if let Err(error) = request.validate() {
             return Err(shared.counters.count(error));
         }
-        let table = shared.table.load();
-        let ticket = shared.tickets.fetch_add(1, Ordering::Relaxed);
-        let draw = Draw::new(shared.options.seed, ticket);
-        let buffers = Search::new(&table, request, draw).place(shared.options.strategy);
-        if buffers.len() < request.replicas.count as usize {
-            return self.settle_shortfall(&table, request, buffers);
+        loop {
+            let table = shared.table.load();
+            let ticket = shared.tickets.fetch_add(1, Ordering::Relaxed);
+            let draw = Draw::new(shared.options.seed, ticket);
+            let search = Search::new(&table, request, draw);
+            let (buffers, met) = search.place(shared.options.strategy);
+            if buffers.len() == request.replicas.count as usize {
+                return Ok(buffers);
+            }
+            if !self.has_changed(&table, met) {
+                return self.settle_shortfall(&table, request, buffers);
+            }
         }
-        Ok(buffers)
     }
 
     /// Returns how often a segment came, went or changed its state: as long as
@@ -319,6 +328,16 @@ impl SegmentPool {
     #[must_use]
     pub fn placed_bytes_in_placeable(&self) -> u64 {
         self.shared.commons.placed.bytes()
+    }
+
+    /// Returns whether other segments are open than a search went through. If it
+    /// met a closed one, waits for whoever closed it to open another in its stead.
+    #[cold]
+    fn has_changed(&self, table: &Arc<Table>, met: Met) -> bool {
+        if met == Met::ClosedOnes {
+            drop(self.registry());
+        }
+        !Arc::ptr_eq(table, &self.shared.table.load())
     }
 
     /// Decides whether fewer replicas than asked for are a success.
@@ -357,9 +376,9 @@ impl SegmentPool {
 
     /// Marks a segment that is about to be opened as fresh if the open ones are
     /// fuller.
-    fn mark_fresh(&self, mounted: &Mounted) {
-        let placed = self.placed_bytes_in_placeable();
-        let pool = (placed, self.placeable_bytes());
+    fn mark_fresh(&self, mounted: &Mounted, open: &Table) {
+        let open_bytes = u64::try_from(open.rows.bytes()).unwrap_or(u64::MAX);
+        let pool = (self.placed_bytes_in_placeable(), open_bytes);
         if is_greater_share(pool, (mounted.placed.bytes(), mounted.capacity())) {
             mounted.freshen();
         }
@@ -374,17 +393,20 @@ impl SegmentPool {
         admission: &Admission,
     ) -> Result<Mounting, MountError> {
         registry.check_disjoint(&mounted)?;
-        let mounting = match admission {
+        let table = self.shared.table.load();
+        let without;
+        let (mounting, others) = match admission {
             Admission::Newer(older) => {
                 let replaced = retire(older, registry)?;
-                self.publish(older);
-                Mounting::Replaced(replaced)
+                without = table.without(older);
+                (Mounting::Replaced(replaced), &without)
             }
-            Admission::New | Admission::Mounted(_) => Mounting::Mounted,
+            Admission::New | Admission::Mounted(_) => (Mounting::Mounted, &**table),
         };
-        self.mark_fresh(&mounted);
+        self.mark_fresh(&mounted, others);
         registry.insert(Arc::clone(&mounted));
-        self.publish(&mounted);
+        // In one step, so that one of the two is open to every placement.
+        self.show(Some(others.with(&mounted)));
         Ok(mounting)
     }
 
@@ -414,7 +436,7 @@ impl SegmentPool {
             }
             Step::To(next) => {
                 if next == SegmentState::Ok {
-                    self.mark_fresh(&mounted);
+                    self.mark_fresh(&mounted, &self.shared.table.load());
                 }
                 mounted.set_state(next);
                 // Only now, so that a buffer that is being adopted is either seen
@@ -450,12 +472,20 @@ impl SegmentPool {
     fn publish(&self, mounted: &Arc<Mounted>) {
         let table = self.shared.table.load();
         let is_open = mounted.state().is_placeable();
-        match (is_open, table.contains(mounted)) {
-            (true, false) => self.shared.table.store(Arc::new(table.with(mounted))),
-            (false, true) => self.shared.table.store(Arc::new(table.without(mounted))),
-            (true, true) | (false, false) => {}
-        }
+        self.show(match (is_open, table.contains(mounted)) {
+            (true, false) => Some(table.with(mounted)),
+            (false, true) => Some(table.without(mounted)),
+            (true, true) | (false, false) => None,
+        });
+    }
+
+    /// Counts a change whose states are stored, and then stores the table, if it
+    /// is another one; the caller holds the lock of the registry.
+    fn show(&self, table: Option<Table>) {
         self.shared.changes.fetch_add(1, Ordering::Release);
+        if let Some(table) = table {
+            self.shared.table.store(Arc::new(table));
+        }
     }
 }
 
@@ -470,11 +500,12 @@ impl fmt::Debug for SegmentPool {
 }
 
 fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
-    let SpaceStats {
-        live_bytes,
-        allocations,
-        ..
-    } = mounted.stats().space;
+    let space = mounted.stats().space;
+    // Registrations behind the end keep a granule each.
+    let kept = mounted.granules().len() as u64;
+    let allocations = space.allocations.saturating_sub(kept);
+    let kept_bytes = kept * mounted.info().options.granule;
+    let live_bytes = space.live_bytes.saturating_sub(kept_bytes);
     if allocations == 0 {
         return Ok(());
     }

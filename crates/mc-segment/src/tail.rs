@@ -45,10 +45,11 @@ impl SegmentTail {
         if mounted.resizing.swap(true, Ordering::AcqRel) {
             return Err(SegmentResizeError::Busy { id });
         }
+        let granules = mem::take(&mut *mounted.granules());
         let tail = Self {
             capacity,
             capacity_before: mounted.capacity(),
-            held: BTreeMap::new(),
+            held: granules,
             mounted,
         };
         let before = tail.capacity_before;
@@ -157,6 +158,10 @@ impl SegmentTail {
                 break;
             }
             let kept = kept(&mounted, chunk, self.capacity);
+            // Given up before.
+            if chunk.allocator.capacity() == kept {
+                continue;
+            }
             let is_all_behind = self.is_all_behind(chunk);
             if is_all_behind && !self.held.contains_key(&chunk.base) {
                 self.hold(chunk, 0, kept);
@@ -208,7 +213,11 @@ impl SegmentTail {
 
 impl Drop for SegmentTail {
     fn drop(&mut self) {
+        let end_before = self.mounted.info().base + self.capacity_before;
+        // Registrations that were behind the end before keep their granules.
+        let granules = self.held.split_off(&end_before);
         self.held.clear();
+        self.mounted.granules().extend(granules);
         // It fails if the heap is full, and then the segment stays smaller.
         let _ = grow(&self.mounted, self.capacity_before);
         self.mounted.resizing.store(false, Ordering::Release);

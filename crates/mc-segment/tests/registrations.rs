@@ -151,3 +151,31 @@ fn only_memory_with_pages_is_asked_about_them() {
         .mount(Segment::local(info, file))
         .unwrap();
 }
+
+#[test]
+fn a_segment_shrinks_again_and_drains_though_registrations_behind_the_end_keep_a_granule() {
+    let id = SegmentId(1);
+    let mut info = SegmentInfo::new(id, "node", 4096, 4 * 4096);
+    info.options.registration = Some(RegistrationLimit {
+        max_bytes: 4096,
+        align: 4096,
+    });
+    let pool = pool(Strategy::Random, 1);
+    pool.mount(Segment::remote(info)).unwrap();
+    for registrations in [3, 1] {
+        let mut tail = pool.hold_tail(id, registrations * 4096).unwrap();
+        assert!(tail.take_holes().is_empty(), "{registrations}");
+        pool.shrink(&mut tail).unwrap();
+    }
+    // One that is given up in vain leaves them as they are.
+    drop(pool.hold_tail(id, 2048).unwrap());
+    let held = pool.place_in(id, 4096, 1).unwrap();
+    assert!(pool.place_in(id, 1, 1).is_err());
+    drop(held);
+    pool.drain(id).unwrap();
+    pool.finish_drain(id).unwrap();
+    pool.grow(id, 4 * 4096).unwrap();
+    pool.resume(id).unwrap();
+    let all: Vec<_> = (0..4).map(|_| pool.place_in(id, 4096, 1)).collect();
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}

@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use common::{info, pool};
+use common::{info, mount_sizes, pool};
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
-    Memory, PlaceRequest, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentPool,
-    SegmentState, Strategy,
+    Memory, PlaceRequest, PlacedBuffer, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo,
+    SegmentPool, SegmentState, Strategy,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -228,4 +228,121 @@ fn a_placement_that_reaches_a_segment_after_it_was_closed_goes_elsewhere() {
         }
     });
     assert!(placed.into_inner() > 0);
+}
+
+/// Mounts ever newer epochs of a segment, each in the place of the one before.
+fn renew(pool: &SegmentPool, id: u128, epochs: std::ops::Range<u64>) {
+    for epoch in epochs {
+        let info = SegmentInfo {
+            epoch,
+            ..info(id, SEGMENT_BYTES)
+        };
+        pool.mount(Segment::remote(info)).unwrap();
+    }
+}
+
+#[test]
+fn a_placement_finds_room_while_one_epoch_gives_way_to_the_next() {
+    let pool = pool(Strategy::Random, 4);
+    renew(&pool, 1, 0..1);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(pool.place(&PlaceRequest::new(100)).unwrap());
+                }
+            });
+        }
+        let _over = Over(&is_over);
+        renew(&pool, 1, 1..2_000);
+    });
+    assert_eq!(pool.stats().requests.impossible, 0);
+}
+
+#[test]
+fn a_placement_that_saw_a_segment_close_goes_to_one_that_opened_before() {
+    let pool = pool(Strategy::Random, 5);
+    let ids = [SegmentId(1), SegmentId(2)];
+    for id in ids {
+        pool.mount(segment(id.0)).unwrap();
+    }
+    pool.drain(ids[1]).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(pool.place(&PlaceRequest::new(100)).unwrap());
+                }
+            });
+        }
+        let _over = Over(&is_over);
+        for round in 0..5_000 {
+            // One of them is open at every moment.
+            let opened = ids[(round + 1) % 2];
+            pool.resume(opened).unwrap();
+            pool.drain(ids[round % 2]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn whoever_finds_a_segment_that_came_finds_it_counted_among_the_changes() {
+    let pool = pool(Strategy::Random, 6);
+    // With many, a change takes long enough to be seen on its way.
+    mount_sizes(&pool, &[1 << 10; 200]);
+    let (before, id) = (pool.placeable_bytes(), SegmentId(1));
+    pool.drain(id).unwrap();
+    let (turn, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let wait_for = |round| {
+        while turn.load(Ordering::SeqCst) < round && !is_over.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..500 {
+                wait_for(2 * round + 1);
+                pool.resume(id).unwrap();
+                wait_for(2 * round + 2);
+                pool.drain(id).unwrap();
+            }
+        });
+        let _over = Over(&is_over);
+        for _ in 0..500 {
+            while pool.state(id) == Some(SegmentState::Ok) {
+                thread::yield_now();
+            }
+            let changes = pool.changes();
+            turn.fetch_add(1, Ordering::SeqCst);
+            while pool.placeable_bytes() < before {}
+            assert_ne!(pool.changes(), changes, "{id} came");
+            turn.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+}
+
+#[test]
+fn a_buffer_is_adopted_while_a_drain_is_not_finished() {
+    let pool = pool(Strategy::Random, 7);
+    let id = SegmentId(1);
+    pool.mount(segment(id.0)).unwrap();
+    let _held = pool
+        .place_at(id, info(id.0, SEGMENT_BYTES).base, 100)
+        .unwrap();
+    let other = pool.place_in(id, 100, 1).unwrap().descriptor();
+    pool.drain(id).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                assert!(pool.finish_drain(id).is_err());
+            }
+        });
+        let _over = Over(&is_over);
+        for _ in 0..100_000 {
+            drop(pool.adopt(std::slice::from_ref(&other)).unwrap());
+        }
+    });
 }

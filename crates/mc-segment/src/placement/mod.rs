@@ -45,6 +45,16 @@ pub(crate) struct Search<'a> {
     /// Whether segments may be excluded, taken or refused; if not, none of the
     /// lists needs a look.
     has_barred: bool,
+    met: Met,
+}
+
+/// What a search met on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// All segments that it tried were open.
+    OpenOnes,
+    /// Some were closed after it had begun.
+    ClosedOnes,
 }
 
 /// How far apart replicas have to be.
@@ -67,6 +77,7 @@ impl<'a> Search<'a> {
             spread: Spread::Names,
             refused: PlaceSet(SmallVec::from_buf([0; 2])),
             has_barred: !request.excluded.is_empty(),
+            met: Met::OpenOnes,
         };
         for buffer in request.beside {
             search.take(buffer.mounted());
@@ -76,13 +87,13 @@ impl<'a> Search<'a> {
 
     /// Places as many replicas as asked for, or as many as there is room for.
     #[inline]
-    pub(crate) fn place(mut self, strategy: Strategy) -> Vec<PlacedBuffer> {
+    pub(crate) fn place(mut self, strategy: Strategy) -> (Vec<PlacedBuffer>, Met) {
         for _ in 0..self.request.replicas.count {
             if !self.place_one(strategy) {
                 break;
             }
         }
-        self.placed
+        (self.placed, self.met)
     }
 
     /// Places a replica on a host that has none, or else under a name that has
@@ -169,6 +180,7 @@ impl<'a> Search<'a> {
                     self.placed.push(buffer);
                     return true;
                 }
+                self.met = Met::ClosedOnes;
             }
             Err(error) => segment.refusals.count(&error),
         }

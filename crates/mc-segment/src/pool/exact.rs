@@ -37,7 +37,7 @@ impl SegmentPool {
         }
         let pieces = mounted.allocate(size, align, 1)?;
         let buffer = PlacedBuffer::new(&mounted, pieces);
-        check_open(&mounted, SegmentState::is_placeable)?;
+        self.check_open(&mounted, SegmentState::is_placeable)?;
         Ok(buffer)
     }
 
@@ -57,7 +57,7 @@ impl SegmentPool {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
         let handle = occupy(&mounted, Extent { address, size })?;
         let buffer = PlacedBuffer::new(&mounted, Pieces::One(handle));
-        check_open(&mounted, SegmentState::is_placeable)?;
+        self.check_open(&mounted, SegmentState::is_placeable)?;
         Ok(buffer)
     }
 
@@ -76,7 +76,7 @@ impl SegmentPool {
         adopt_all(descriptors, |descriptor| {
             let id = descriptor.segment;
             let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
-            adopt_into(&mounted, descriptor)
+            self.adopt_into(&mounted, descriptor)
         })
     }
 
@@ -101,7 +101,7 @@ impl SegmentPool {
         }
         let mounted = Arc::new(Mounted::new(segment, &self.shared.commons)?);
         let buffers = adopt_all(descriptors, |descriptor| match descriptor.segment {
-            segment if segment == id => adopt_into(&mounted, descriptor),
+            segment if segment == id => self.adopt_into(&mounted, descriptor),
             id => Err(AdoptCause::OtherSegment { id }),
         })?;
         let mut registry = self.registry();
@@ -113,6 +113,57 @@ impl SegmentPool {
             }
         }
     }
+
+    fn adopt_into(
+        &self,
+        mounted: &Arc<Mounted>,
+        descriptor: &BufferDescriptor,
+    ) -> Result<PlacedBuffer, AdoptCause> {
+        check_descriptor(mounted, descriptor)?;
+        let mut handles = Vec::with_capacity(descriptor.extents.len());
+        let mut obstacle = None;
+        for &extent in &descriptor.extents {
+            match occupy(mounted, extent) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => {
+                    obstacle = Some(error);
+                    break;
+                }
+            }
+        }
+        // A buffer even if it has to go again, as its drop tells that there is room.
+        let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, pieces));
+        if let Some(error) = obstacle {
+            return Err(error.into());
+        }
+        let buffer = buffer.ok_or(AdoptCause::NoExtents)?;
+        // A drained segment was found empty, and has to stay so.
+        self.check_open(mounted, |state| {
+            state.is_readable() && state != SegmentState::Drained
+        })?;
+        Ok(buffer)
+    }
+
+    /// Checks a state after space was taken: a change of the state comes either
+    /// before, and is seen here, or after, and finds the space taken.
+    fn check_open(
+        &self,
+        mounted: &Mounted,
+        is_open: impl Fn(SegmentState) -> bool,
+    ) -> Result<(), ExactError> {
+        if is_open(mounted.state()) {
+            return Ok(());
+        }
+        // A drain that is being finished may yet be refused, for what was taken here.
+        let registry = self.registry();
+        let state = mounted.state();
+        drop(registry);
+        if is_open(state) {
+            return Ok(());
+        }
+        let id = mounted.info().id;
+        Err(ExactError::NotOpen { id, state })
+    }
 }
 
 /// Adopts all descriptors, or names the first that does not fit.
@@ -123,49 +174,6 @@ fn adopt_all(
     let adopt =
         |(position, descriptor)| adopt(descriptor).map_err(|cause| AdoptError { position, cause });
     descriptors.iter().enumerate().map(adopt).collect()
-}
-
-fn adopt_into(
-    mounted: &Arc<Mounted>,
-    descriptor: &BufferDescriptor,
-) -> Result<PlacedBuffer, AdoptCause> {
-    check_descriptor(mounted, descriptor)?;
-    let mut handles = Vec::with_capacity(descriptor.extents.len());
-    let mut obstacle = None;
-    for &extent in &descriptor.extents {
-        match occupy(mounted, extent) {
-            Ok(handle) => handles.push(handle),
-            Err(error) => {
-                obstacle = Some(error);
-                break;
-            }
-        }
-    }
-    // A buffer even if it has to go again, as its drop tells that there is room.
-    let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, pieces));
-    if let Some(error) = obstacle {
-        return Err(error.into());
-    }
-    let buffer = buffer.ok_or(AdoptCause::NoExtents)?;
-    // A drained segment was found empty, and has to stay so.
-    check_open(mounted, |state| {
-        state.is_readable() && state != SegmentState::Drained
-    })?;
-    Ok(buffer)
-}
-
-/// Checks a state after space was taken: a change of the state comes either
-/// before, and is seen here, or after, and finds the space taken.
-fn check_open(
-    mounted: &Mounted,
-    is_open: impl FnOnce(SegmentState) -> bool,
-) -> Result<(), ExactError> {
-    let state = mounted.state();
-    if is_open(state) {
-        return Ok(());
-    }
-    let id = mounted.info().id;
-    Err(ExactError::NotOpen { id, state })
 }
 
 /// Checks what can be known before space is taken.

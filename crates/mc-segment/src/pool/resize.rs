@@ -100,11 +100,8 @@ impl SegmentPool {
     fn publish_capacity(&self, mounted: &Arc<Mounted>) {
         let _registry = self.registry();
         let table = self.shared.table.load();
-        if table.contains(mounted) {
-            let table = table.without(mounted).with(mounted);
-            self.shared.table.store(Arc::new(table));
-        }
-        self.shared.changes.fetch_add(1, Ordering::Release);
+        let is_open = table.contains(mounted);
+        self.show(is_open.then(|| table.without(mounted).with(mounted)));
     }
 }
 
