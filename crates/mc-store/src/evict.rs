@@ -20,13 +20,21 @@ impl Shared {
             return;
         };
         let capacity = self.pool.placeable_bytes();
-        let live = self.pool.placed_bytes_in_placeable();
-        if live > watermarks.high_bytes(capacity) {
-            self.is_above_watermark.store(true, Ordering::Relaxed);
-        }
-        if !self.is_above_watermark.load(Ordering::Relaxed) {
+        let live = || self.pool.placed_bytes_in_placeable();
+        let is_above = || {
+            self.is_above_watermark.load(Ordering::Relaxed)
+                || live() > watermarks.high_bytes(capacity)
+        };
+        if !is_above() {
             return;
         }
+        let _evicting = self.order.lock_evicting();
+        // Others may have let go meanwhile what was too much.
+        if !is_above() {
+            return;
+        }
+        self.is_above_watermark.store(true, Ordering::Relaxed);
+        let live = live();
         let excess = live.saturating_sub(watermarks.low_bytes(capacity));
         let victims = self.first_in_order(excess, now);
         let bytes: u64 = victims.iter().map(placeable_bytes).sum();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     object::Object,
     policy::{GroupKey, Rank},
-    stats::Counted,
+    stats::{Cause, Counted},
     tenants::Tenant,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Account {
     pub(crate) guaranteed: u64,
     pub(crate) stored: Counted,
     pub(crate) evicted: Counted,
-    /// Bytes of those that were claimed to be evicted and have not left.
+    /// Bytes of those that were claimed to make room and have not left.
     leaving_bytes: u64,
 }
 
@@ -93,13 +93,15 @@ impl Ledger {
         self.account_mut(tenant.number).stored.bytes += bytes;
     }
 
-    /// Takes note that an object has left, evicted or not.
-    pub(crate) fn remove(&mut self, tenant: &Tenant, bytes: u64, is_evicted: bool) {
+    /// Takes note that an object has left.
+    pub(crate) fn remove(&mut self, tenant: &Tenant, bytes: u64, cause: Cause) {
         let account = self.account_mut(tenant.number);
         account.stored.objects -= 1;
         account.stored.bytes -= bytes;
-        if is_evicted {
+        if matches!(cause, Cause::OnDemand | Cause::Watermark) {
             account.evicted.add(bytes);
+        }
+        if matches!(cause, Cause::OnDemand | Cause::Watermark | Cause::Shrunk) {
             account.leaving_bytes = account.leaving_bytes.saturating_sub(bytes);
         }
     }

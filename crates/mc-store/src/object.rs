@@ -355,6 +355,10 @@ impl Object {
     fn unless_leased(&self, now: Moment) -> Result<(), Claim> {
         if now < self.leased_until() {
             self.claims.stay();
+            // Whoever passed it over meanwhile took it for leaving, and not for leased.
+            if self.claims.is_hidden() {
+                self.terms.returned.push(self.id);
+            }
             return Err(Claim::Leased);
         }
         Ok(())

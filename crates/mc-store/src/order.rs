@@ -62,6 +62,10 @@ pub(crate) struct Order {
     /// Set for good with the first object of a tenant or rank: a hint, so
     /// `Relaxed`.
     has_groups: Arc<AtomicBool>,
+    /// Held by the one who lets objects go for a watermark, so that nobody counts
+    /// once more what is on its way out. Whatever evicting takes is locked and
+    /// waited for meanwhile, for [`SLICE`] objects at most.
+    evicting: Mutex<()>,
     state: Mutex<Ranks>,
 }
 
@@ -102,6 +106,7 @@ impl Order {
             uses: Uses::new(),
             returned: Arc::default(),
             has_groups: Arc::clone(&has_groups),
+            evicting: Mutex::default(),
             state: Mutex::new(Ranks {
                 groups: Groups::new(policy),
                 has_groups,
@@ -191,6 +196,11 @@ impl Order {
             return self.lock().ranks();
         }
         smallvec![Rank::default()]
+    }
+
+    /// Waits for whoever lets objects go for a watermark.
+    pub(crate) fn lock_evicting(&self) -> MutexGuard<'_, ()> {
+        self.evicting.lock()
     }
 
     /// Locks the order; the policy knows what this thread has used.
@@ -302,7 +312,7 @@ impl Ranks {
         self.groups.remove(object.id, object.key_hash(), why);
         self.keeping.forget(object.id);
         if let Some(tenant) = tenant_of(object) {
-            self.ledger.remove(tenant, bytes, why == Leaving::Evicted);
+            self.ledger.remove(tenant, bytes, cause);
         }
         self.known.remove(object.id);
         if object.claims.is_hidden() {

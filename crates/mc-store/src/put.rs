@@ -222,14 +222,6 @@ impl Shared {
             buffers: replicas,
             charge,
         } = pending.end().ok_or(CommitError::Expired)?;
-        if !replicas.iter().any(PlacedBuffer::is_readable) {
-            let mut shard = self.index.write_at(pending.id);
-            if let Some(book) = &self.book {
-                book.aborted(pending.number());
-            }
-            shard.take(pending.id);
-            return Err(CommitError::Unreadable);
-        }
         let written = self.enter(put, replicas, sum, now)?;
         charge.keep();
         if let (Some(book), Some(position)) = (&self.book, written) {
@@ -274,6 +266,14 @@ impl Shared {
         let mut written = None;
         {
             let mut shard = self.index.write_at(object.id);
+            // Under the lock under which an unmount looks for what is lost.
+            if !object.is_readable() {
+                if let Some(book) = &self.book {
+                    book.aborted(pending.number());
+                }
+                shard.take(pending.id);
+                return Err(CommitError::Unreadable);
+            }
             if let Some(book) = &self.book {
                 let Ok(position) = book.committed(pending.number(), &object) else {
                     shard.take(pending.id);
