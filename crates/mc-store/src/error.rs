@@ -14,7 +14,8 @@ pub enum PutError {
     /// The key is stored.
     #[error("the key is stored")]
     Exists,
-    /// Another put of the key is neither committed nor dropped.
+    /// Another put of the key is neither committed nor dropped, or the object that
+    /// was stored under it is being dropped with its segment.
     #[error("the key is being put")]
     InFlight,
     /// The object is larger than the options allow.

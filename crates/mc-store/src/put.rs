@@ -193,8 +193,13 @@ impl Shared {
             };
             match in_the_way {
                 Ok(dead) => {
-                    if !self.drop_dead(dead, now) {
-                        return Err(PutError::Exists);
+                    let is_there = || {
+                        let object = self.index.object(dead.id);
+                        object.is_some_and(|object| object.is_same(&dead))
+                    };
+                    // Somebody else is about to let it go.
+                    if !self.drop_dead(dead.clone(), now) && is_there() {
+                        return Err(PutError::InFlight);
                     }
                 }
                 Err(late) => {

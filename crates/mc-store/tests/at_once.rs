@@ -1,4 +1,5 @@
 //! Answers that have to be right although others use the store at the same moment.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
@@ -14,12 +15,12 @@ use std::{
 
 use common::{
     mount_sizes,
-    objects::{Hand, key, left, local_store_of, put, put_as, store_of},
+    objects::{Hand, key, left, local_store_of, put, put_as, put_in, store_of},
     pool,
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    CommitError, ObjectStore, PutRequest, Quota, Removal, StoreOptions, Watermarks,
+    CommitError, ObjectStore, PutError, PutRequest, Quota, Removal, StoreOptions, Watermarks,
     policy::{Facts, Leaving, ObjectId, Policy},
 };
 
@@ -140,7 +141,7 @@ fn what_shrinking_took_of_a_tenant_is_not_counted_as_on_its_way_out() {
     assert_eq!(store.stats().tenants["a"].stored.bytes, 200);
 }
 
-/// Lets objects leave in the order in which they came, and waits when a certain one comes.
+/// Lets objects leave in the order in which they came, and waits once, when so many are there.
 #[derive(Debug)]
 struct Waiting {
     order: Vec<ObjectId>,
@@ -153,6 +154,7 @@ impl Policy for Waiting {
     fn insert(&mut self, id: ObjectId, _facts: &Facts) {
         self.order.push(id);
         if self.order.len() == self.waits_at {
+            self.waits_at = 0;
             self.comes.wait();
             self.goes_on.wait();
         }
@@ -177,12 +179,13 @@ impl Policy for Waiting {
     }
 }
 
-#[test]
-fn a_commit_whose_segment_is_unmounted_meanwhile_says_so() {
+/// Returns a store of two segments which waits with its lock held when so many objects are there,
+/// and what tells that it waits, and lets it go on.
+fn waiting_store(waits_at: usize) -> (ObjectStore, Arc<Barrier>, Arc<Barrier>) {
     let (comes, goes_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let policy = Waiting {
         order: Vec::new(),
-        waits_at: 1,
+        waits_at,
         comes: Arc::clone(&comes),
         goes_on: Arc::clone(&goes_on),
     };
@@ -190,6 +193,12 @@ fn a_commit_whose_segment_is_unmounted_meanwhile_says_so() {
     mount_sizes(&segments, &[1_000, 1_000]);
     let options = StoreOptions::default();
     let store = ObjectStore::with_policy(segments, options, Box::new(policy)).unwrap();
+    (store, comes, goes_on)
+}
+
+#[test]
+fn a_commit_whose_segment_is_unmounted_meanwhile_says_so() {
+    let (store, comes, goes_on) = waiting_store(1);
     let put = |number, id| {
         let preferred = [SegmentId(id)];
         let request = PutRequest {
@@ -214,5 +223,28 @@ fn a_commit_whose_segment_is_unmounted_meanwhile_says_so() {
         assert_eq!(committed.join().unwrap(), Err(CommitError::Unreadable));
     });
     assert_eq!(store.stats().objects, 1);
+    store.check_invariants();
+}
+
+#[test]
+fn a_key_whose_object_is_dead_is_never_said_to_be_stored() {
+    let (store, comes, goes_on) = waiting_store(2);
+    put_in(&store, 2, 7, 100);
+    store.pool().begin_unmount(SegmentId(2)).unwrap();
+    let request = PutRequest::new(100);
+    let other = store.put(&key(1), &request).unwrap();
+    thread::scope(|scope| {
+        // Takes the lock under which objects leave, and keeps it.
+        scope.spawn(|| other.commit().unwrap());
+        comes.wait();
+        let reader = scope.spawn(|| store.get(&key(7)).is_some());
+        // It is on its way to the lock.
+        thread::sleep(Duration::from_millis(20));
+        let refused = store.put(&key(7), &request).map(drop);
+        goes_on.wait();
+        assert!(!reader.join().unwrap());
+        assert_eq!(refused, Err(PutError::InFlight));
+    });
+    store.put(&key(7), &request).unwrap().commit().unwrap();
     store.check_invariants();
 }
