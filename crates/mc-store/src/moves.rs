@@ -313,7 +313,8 @@ impl Shared {
                 return old;
             }
             drop(object);
-            if old.may_change(replaced) {
+            // An unmount has looked for what it lost, or will under this lock.
+            if new.is_readable() && old.may_change(replaced) {
                 // What is written down is done.
                 is_written = self.book.as_ref().map_or(Ok(()), |book| {
                     let from = replaced.and_then(|place| old.replicas().nth(place));
@@ -340,11 +341,12 @@ impl Shared {
         }
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);
-        drop(ranks);
         is_written.map_err(|NotWritten| AddReplicaError::Journal)?;
         if !has_switched {
             return Err(AddReplicaError::Changed);
         }
+        // Under the lock under which objects leave, so that the events of a key are
+        // in order.
         self.listeners.tell(|| Event {
             key,
             bytes,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     clock::{Moment, Stopwatch, Tick},
     events::{Event, EventKind, Listeners},
     hints::Hints,
-    index::{Hashed, Index, Taken},
+    index::{Hashed, Index, Shard, Taken},
     ledger::{Rights, Unclaimed, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
     object::Object,
@@ -147,8 +148,29 @@ impl Shared {
         now: Moment,
         take: impl FnOnce(&Object) -> Option<T>,
     ) -> Option<T> {
+        self.look_up_in(self.index.read(key), key, now, take)
+    }
+
+    /// As [`look_up`](Self::look_up), but nobody else looks at the same time.
+    pub(crate) fn look_up_alone<T>(
+        &self,
+        key: Hashed<'_>,
+        now: Moment,
+        take: impl FnOnce(&Object) -> Option<T>,
+    ) -> Option<T> {
+        self.look_up_in(self.index.write(key), key, now, take)
+    }
+
+    #[inline]
+    fn look_up_in<T>(
+        &self,
+        shard: impl Deref<Target = Shard>,
+        key: Hashed<'_>,
+        now: Moment,
+        take: impl FnOnce(&Object) -> Option<T>,
+    ) -> Option<T> {
         let dead = {
-            let shard = self.index.read(key);
+            let shard = shard;
             let object = shard.stored(key)?;
             if object.is_readable() {
                 return take(object);
@@ -225,14 +247,11 @@ impl Shared {
     }
 
     pub(crate) fn end_late_put(&self, pending: &Pending, now: Moment) -> bool {
-        let space = {
-            let mut shard = self.index.write_at(pending.id);
-            let Some(space) = pending.expire(now) else {
-                return false;
-            };
-            shard.take(pending.id);
-            space
+        let mut shard = self.index.write_at(pending.id);
+        let Some(space) = pending.expire(now) else {
+            return false;
         };
+        shard.take(pending.id);
         count(&self.counts.expired);
         let until = pending.deadline().after(self.options.put_margin);
         let kept = Kept {
@@ -240,9 +259,12 @@ impl Shared {
             number: pending.number(),
         };
         if until > now {
+            // Under the lock of the shard, so that a compaction of the journal
+            // finds the space here or there.
             self.limbo.keep(until, kept);
             return false;
         }
+        drop(shard);
         self.give_back(kept);
         true
     }

@@ -132,7 +132,8 @@ impl ObjectStore {
     /// whose segments is readable any more is dropped.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<Lease> {
-        self.shared.lease(key, self.shared.now_coarsely())
+        self.shared
+            .lease(key, self.shared.now_coarsely(), Lease::take)
     }
 
     /// As [`get`](Self::get); the object also stays for a time from now on,
@@ -141,18 +142,21 @@ impl ObjectStore {
     ///
     /// A lease that lasts longer is not shortened.
     pub fn get_for(&self, key: &[u8], time: Duration) -> Option<Lease> {
-        let now = self.shared.now();
-        let lease = self.shared.lease(key, now)?;
-        if !time.is_zero() {
-            let time = time.min(self.shared.options.lease_max);
-            let until = now.after(time);
-            lease.object().lease_until(until);
-            if let Some(book) = &self.shared.book {
-                // If it is not written, nothing is put any more.
-                let _ = book.leased(key, until);
+        let shared = &*self.shared;
+        let now = shared.now();
+        let until = now.after(time.min(shared.options.lease_max));
+        let take = |object: &Object| {
+            let lease = Lease::take(object)?;
+            if until > now {
+                object.lease_until(until);
+                if let Some(book) = &shared.book {
+                    // If it is not written, nothing is put any more.
+                    let _ = book.leased(key, until);
+                }
             }
-        }
-        Some(lease)
+            Some(lease)
+        };
+        shared.lease(key, now, take)
     }
 
     /// Returns leases of the objects of the first keys, up to the first that
@@ -174,7 +178,7 @@ impl ObjectStore {
     pub fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(lease) = shared.lease(key, now) else {
+        let Some(lease) = shared.lease(key, now, Lease::take) else {
             return Ok(None);
         };
         match lease.read() {
@@ -280,12 +284,16 @@ impl ObjectStore {
         let hashed = shared.index.hash(key);
         let take = |object: &Object| match removal {
             Removal::IfIdle => object.leave(now),
-            Removal::Detach => object.claims.leave_leases(),
+            Removal::Detach => object
+                .claims
+                .leave_leases()
+                .map(|()| self.keep_leased(object, now)),
             Removal::Now => object.claims.leave_now(),
         };
         let object = loop {
             let take = |object: &Object| Some(take(object).map(|()| object.clone()));
-            let taken = shared.look_up(hashed, now, take);
+            // Who is given a timed lease is given it before or after.
+            let taken = shared.look_up_alone(hashed, now, take);
             match taken.ok_or(RemoveError::NotStored)? {
                 Ok(object) => break object,
                 Err(Claim::Leased) => return Err(RemoveError::Leased),
@@ -298,18 +306,25 @@ impl ObjectStore {
                 }
             }
         };
+        leaving.push(object);
+        Ok(())
+    }
+
+    /// Keeps the space of an object that is detached as long as its timed lease
+    /// lasts. The caller has locked the shard, so that a compaction of the journal
+    /// finds the space here or there.
+    fn keep_leased(&self, object: &Object, now: Moment) {
+        let shared = &*self.shared;
         let until = object.leased_until();
-        if removal == Removal::Detach && now < until {
+        if now < until {
             let book = shared.book.as_ref();
-            let number = book.and_then(|book| book.detached(&object, until).ok());
+            let number = book.and_then(|book| book.detached(object, until).ok());
             let kept = Kept {
                 space: KeptSpace::Object(object.clone()),
                 number: number.unwrap_or_default(),
             };
             shared.limbo.keep(until, kept);
         }
-        leaving.push(object);
-        Ok(())
     }
 
     /// Keeps an object from being evicted until it is unpinned; returns whether
@@ -330,17 +345,20 @@ impl ObjectStore {
         let shared = &*self.shared;
         let now = shared.now();
         let hashed = shared.index.hash(key);
-        let end = |object: &Object| (object.id, object.end_timed_lease(now));
-        let Some((id, had_one)) = shared.find(hashed, now, end) else {
+        let end = |object: &Object| {
+            let had_one = !object.claims.is_leaving() && object.end_timed_lease(now);
+            if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
+                // If it is not written, it ends by itself after a restart.
+                let _ = book.leased(key, Moment::default());
+            }
+            had_one.then_some(object.id)
+        };
+        let Some(id) = shared.look_up_alone(hashed, now, end) else {
             return false;
         };
-        if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
-            // If it is not written, it ends by itself after a restart.
-            let _ = book.leased(key, Moment::default());
-        }
         let mut ranks = shared.order.lock();
         ranks.look_again(&shared.index, id, now);
-        had_one
+        true
     }
 
     /// Says what a tenant is sure of and what it may have, from now on; see
@@ -473,8 +491,13 @@ impl Shared {
 
     /// Takes a lease of the object of a key.
     #[inline]
-    fn lease(&self, key: &[u8], now: Moment) -> Option<Lease> {
-        let lease = self.lease_quietly(key, now);
+    fn lease(
+        &self,
+        key: &[u8],
+        now: Moment,
+        take: impl FnOnce(&Object) -> Option<Lease>,
+    ) -> Option<Lease> {
+        let lease = self.look_up(self.index.hash(key), now, take);
         match &lease {
             Some(lease) => self.order.note_use(lease.object(), Tick::from(now)),
             None => self.order.note_miss(),

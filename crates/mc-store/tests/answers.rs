@@ -4,12 +4,14 @@
 mod common;
 
 use std::{
+    convert::Infallible,
+    hint,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use common::objects::{key, local_store_of, put, store_of};
+use common::objects::{Hand, key, local_store_of, put, put_in, segments_of, store_of};
 use mc_segment::SegmentId;
 use mc_store::{
     ObjectStore, Put, PutError, PutRequest, Removal, RemoveError, StoreOptions, copy_bytes,
@@ -154,4 +156,70 @@ fn keys_of_several_removals_cross() {
     };
     together(|| remove(&ahead), || remove(&back));
     assert!(store.stats().removed > 10);
+}
+
+#[test]
+fn an_object_stays_where_it_is_if_the_segment_that_it_moves_to_goes() {
+    let store = local_store_of(&[1_000, 1_000], StoreOptions::default());
+    let [from, to] = [1, 2].map(SegmentId);
+    put_in(&store, 1, 7, 100);
+    store.pool().drain(from).unwrap();
+    let mut lost = Vec::new();
+    let Ok(moved) = store.move_out(from, |_, _| {
+        store.pool().begin_unmount(to).unwrap();
+        lost = store.drop_unreadable();
+        Ok::<(), Infallible>(())
+    });
+    assert!(store.exists(&key(7)), "{moved:?}, and lost are {lost:?}");
+    assert_eq!(segments_of(&store, 7), [1]);
+    assert_eq!(moved.left.len(), 1);
+}
+
+#[test]
+fn whoever_is_given_a_timed_lease_keeps_the_space_though_the_object_is_detached_meanwhile() {
+    const ROUNDS: u64 = 10_000;
+    let hand = Hand::default();
+    let store = store_of(&[1 << 20], hand.options());
+    let arrived = AtomicU64::new(0);
+    let ready = |at: u64| {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        let mut looks = 0;
+        while arrived.load(Ordering::SeqCst) < 2 * at {
+            looks += 1;
+            // The other thread may have no core.
+            if looks % 10_000 == 0 {
+                thread::yield_now();
+            }
+        }
+    };
+    let minute = Duration::from_secs(60);
+    let mut without = Vec::new();
+    thread::scope(|scope| {
+        let getter = scope.spawn(|| {
+            let mut leased = Vec::new();
+            for number in 0..ROUNDS {
+                ready(2 * number + 1);
+                leased.push(store.get_for(&key(number), minute).is_some());
+                ready(2 * number + 2);
+            }
+            leased
+        });
+        let mut kept = Vec::new();
+        for number in 0..ROUNDS {
+            put(&store, number, 8);
+            ready(2 * number + 1);
+            (0..number % 64).for_each(|_| hint::spin_loop());
+            store.remove(&key(number), Removal::Detach).unwrap();
+            ready(2 * number + 2);
+            kept.push(store.stats().lingering == 1);
+            hand.pass_seconds(120);
+            let _ = store.stats();
+        }
+        for (number, (leased, kept)) in getter.join().unwrap().into_iter().zip(kept).enumerate() {
+            if leased && !kept {
+                without.push(number);
+            }
+        }
+    });
+    assert!(without.is_empty(), "leased without space: {without:?}");
 }
