@@ -28,7 +28,9 @@ impl Shared {
         if !is_above() {
             return;
         }
-        let _evicting = self.order.lock_evicting();
+        let Some(_evicting) = self.order.begin_evicting() else {
+            return;
+        };
         // Others may have let go meanwhile what was too much.
         if !is_above() {
             return;

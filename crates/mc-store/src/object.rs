@@ -341,19 +341,27 @@ impl Object {
 
     /// Takes the object for leaving if nobody has a claim on it.
     pub(crate) fn leave(&self, now: Moment) -> Result<(), Claim> {
-        self.claims.leave()?;
-        self.unless_leased(now)
+        self.unless_leased(now, Claims::leave)
     }
 
     /// Takes the object for leaving a place, which a pin does not forbid.
     pub(crate) fn leave_place(&self, now: Moment) -> Result<(), Claim> {
-        self.claims.leave_place()?;
-        self.unless_leased(now)
+        self.unless_leased(now, Claims::leave_place)
     }
 
-    /// Lets the object stay that was taken if a timed lease has not ended.
-    fn unless_leased(&self, now: Moment) -> Result<(), Claim> {
-        if now < self.leased_until() {
+    /// Takes the object unless a timed lease has not ended.
+    fn unless_leased(
+        &self,
+        now: Moment,
+        take: impl FnOnce(&Claims) -> Result<(), Claim>,
+    ) -> Result<(), Claim> {
+        let is_leased = || now < self.leased_until();
+        if is_leased() {
+            // Not taken for a moment, in which others would pass it over.
+            return Err(self.claims.claim().unwrap_or(Claim::Leased));
+        }
+        take(&self.claims)?;
+        if is_leased() {
             self.claims.stay();
             // Whoever passed it over meanwhile took it for leaving, and not for leased.
             if self.claims.is_hidden() {

@@ -63,8 +63,7 @@ pub(crate) struct Order {
     /// `Relaxed`.
     has_groups: Arc<AtomicBool>,
     /// Held by the one who lets objects go for a watermark, so that nobody counts
-    /// once more what is on its way out. Whatever evicting takes is locked and
-    /// waited for meanwhile, for [`SLICE`] objects at most.
+    /// once more what is on its way out. Nobody waits for it.
     evicting: Mutex<()>,
     state: Mutex<Ranks>,
 }
@@ -198,9 +197,9 @@ impl Order {
         smallvec![Rank::default()]
     }
 
-    /// Waits for whoever lets objects go for a watermark.
-    pub(crate) fn lock_evicting(&self) -> MutexGuard<'_, ()> {
-        self.evicting.lock()
+    /// Begins to let objects go for a watermark, unless somebody does.
+    pub(crate) fn begin_evicting(&self) -> Option<MutexGuard<'_, ()>> {
+        self.evicting.try_lock()
     }
 
     /// Locks the order; the policy knows what this thread has used.
