@@ -14,8 +14,7 @@ pub enum PutError {
     /// The key is stored.
     #[error("the key is stored")]
     Exists,
-    /// Another put of the key is neither committed nor dropped, or the object that
-    /// was stored under it is being dropped with its segment.
+    /// Another put of the key is neither committed nor dropped.
     #[error("the key is being put")]
     InFlight,
     /// The object is larger than the options allow.

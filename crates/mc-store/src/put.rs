@@ -1,6 +1,6 @@
 //! Putting an object: space first, the key when the bytes are there.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
@@ -193,13 +193,9 @@ impl Shared {
             };
             match in_the_way {
                 Ok(dead) => {
-                    let is_there = || {
-                        let object = self.index.object(dead.id);
-                        object.is_some_and(|object| object.is_same(&dead))
-                    };
-                    // Somebody else is about to let it go.
-                    if !self.drop_dead(dead.clone(), now) && is_there() {
-                        return Err(PutError::InFlight);
+                    if !self.drop_dead(dead, now) {
+                        // Somebody else is about to.
+                        thread::yield_now();
                     }
                 }
                 Err(late) => {
