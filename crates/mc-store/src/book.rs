@@ -190,7 +190,10 @@ impl Book {
 
     /// Tells of the quota that a tenant has, and waits until that is kept.
     pub(crate) fn tenant(&self, tenant: &Tenant) -> Result<(), NotWritten> {
+        // What is told last is the quota that was set last.
+        let told = self.told.lock();
         let position = self.append(&tenant_record(tenant))?;
+        drop(told);
         self.settle(position)
     }
 
