@@ -68,10 +68,10 @@ impl ObjectStore {
     /// What lies there moves: to holes of the segment or of others that the terms of its
     /// put allow, or to such as moves within the segment make. Where there is too little
     /// room, objects of the segment leave in the policy's order, one after another, until
-    /// the rest fits; nobody leaves before all that is there could. From the first moment
-    /// on nothing is placed there, and other threads use the store meanwhile: locks are
-    /// held as for a put. What is leased or in flight is waited for, a tenth of a second at
-    /// most. With a `capacity` of one granule, nearly all of a segment is emptied.
+    /// the rest fits; nobody leaves before all that is there could. Where nobody copies, what
+    /// lies behind the end leaves. From the first moment on nothing is placed there, and
+    /// other threads use the store meanwhile: locks are held as for a put. What is leased or
+    /// in flight is waited for, a tenth of a second at most. With a `capacity` of one granule, nearly all of a segment is emptied.
     ///
     /// The journal has the moves, and not the bytes that the segment has: where the store
     /// is [opened](Self::open) again, mount it with those, or shrink it again. Takes
@@ -179,6 +179,9 @@ impl Shrinking<'_> {
         let Some((object, place)) = self.object_at(block, self.shared.now()) else {
             return Outcome::Stuck;
         };
+        if !self.is_copied(&object, place) {
+            return Outcome::NoRoom;
+        }
         let terms = Arc::clone(&object.terms);
         let Some(new) = self.hole_for(object, place) else {
             return Outcome::NoRoom;
@@ -201,6 +204,12 @@ impl Shrinking<'_> {
         let Block { address, size, .. } = *block;
         self.tail.take(Extent { address, size });
         Outcome::Moved
+    }
+
+    /// Returns whether somebody copies a replica.
+    fn is_copied(&self, object: &Object, place: usize) -> bool {
+        let replica = object.replicas().nth(place);
+        replica.is_some_and(|replica| self.shared.copier_of(replica).is_some())
     }
 
     /// Takes a hole for a replica: of the segment, of another, or one that moves make.
@@ -289,10 +298,12 @@ impl Shrinking<'_> {
                 Outcome::NoRoom => {}
             }
             let now = self.shared.now();
-            let own = || self.object_at(block, now).map(|(object, _)| object);
-            let Some(victim) = self.next_in_order(now).or_else(own) else {
+            let Some((own, place)) = self.object_at(block, now) else {
                 return;
             };
+            // Room is of no use to what nobody copies.
+            let next = self.is_copied(&own, place).then(|| self.next_in_order(now));
+            let victim = next.flatten().unwrap_or(own);
             // Bytes that are not there any more are nobody's for sure.
             let rights = Rights::of_owner(&victim);
             if self.shared.claim(&victim, &rights, now).is_ok() {

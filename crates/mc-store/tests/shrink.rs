@@ -16,7 +16,7 @@ use std::{
     thread,
 };
 
-use common::{info, memory, mount_local, pool};
+use common::{info, memory, mount_local, mount_sizes, pool};
 use mc_segment::{
     Memory, RegistrationLimit, Segment, SegmentId, SegmentInfo, SegmentResizeError, Strategy,
 };
@@ -205,6 +205,30 @@ fn what_does_not_fit_leaves_in_order() {
         check(&store, number, OBJECT);
     }
     check_places(&store, SEGMENT / 4);
+}
+
+#[test]
+fn of_a_segment_that_nobody_copies_what_lies_behind_the_end_leaves_and_nothing_else() {
+    let segments = pool(Strategy::default(), 1);
+    mount_sizes(&segments, &[SEGMENT]);
+    let store = ObjectStore::new(segments, options()).unwrap();
+    for number in 0..16_u64 {
+        let put = store.put(&number.to_be_bytes(), &PutRequest::new(OBJECT));
+        put.unwrap().commit().unwrap();
+    }
+    let end = info(1, SEGMENT).base + SEGMENT / 2;
+    let is_before = |number: &u64| {
+        let lease = store.get(&number.to_be_bytes()).unwrap();
+        lease.descriptors()[0].address < end
+    };
+    let mut before: Vec<u64> = (0..16).filter(is_before).collect();
+    // Room before the end is of no use without a copy.
+    store
+        .remove(&before.remove(0).to_be_bytes(), Removal::Now)
+        .unwrap();
+    let shrunk = store.shrink(ID, SEGMENT / 2).unwrap();
+    assert_eq!((shrunk.evicted.objects, shrunk.moved.objects), (8, 0));
+    assert_eq!(stored(&store), before);
 }
 
 #[test]
