@@ -171,7 +171,8 @@ impl LockedFile {
         let (path, header_bytes) = (self.path.clone(), fresh.page_bytes);
         let total_bytes = fresh.pool_bytes.saturating_add(header_bytes);
         let room = |file: BorrowedFd<'_>, range: Range<u64>| {
-            make_room(file, range).map_err(|errno| {
+            let made = check_free(file, total_bytes).and_then(|()| make_room(file, range));
+            made.map_err(|errno| {
                 io_error(
                     &path,
                     "making room in it (is its file system full?)",
@@ -407,6 +408,19 @@ impl Drop for NamedFile {
             tracing::debug!(%errno, path = %self.path.display(), "a header was not written back");
         }
     }
+}
+
+/// Refuses what the file system has no room for before any of it is taken: step by step it would be full
+/// for a moment, for everybody.
+fn check_free(file: BorrowedFd<'_>, total_bytes: u64) -> Result<(), Errno> {
+    let (status, system) = (fstat(file)?, nix::sys::statvfs::fstatvfs(file)?);
+    let kept_bytes = u64::try_from(status.st_blocks).unwrap_or(0) * BLOCK_BYTES;
+    let free_bytes = system.blocks_free().saturating_mul(system.fragment_size());
+    // One without a limit says that it has no blocks.
+    if system.blocks() > 0 && total_bytes.saturating_sub(kept_bytes) > free_bytes {
+        return Err(Errno::ENOSPC);
+    }
+    Ok(())
 }
 
 /// Makes a file as long as the end of a range, and gives the range its blocks: a touch of a byte that
