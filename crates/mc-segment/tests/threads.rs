@@ -241,10 +241,8 @@ fn renew(pool: &SegmentPool, id: u128, epochs: std::ops::Range<u64>) {
     }
 }
 
-#[test]
-fn a_placement_finds_room_while_one_epoch_gives_way_to_the_next() {
-    let pool = pool(Strategy::Random, 4);
-    renew(&pool, 1, 0..1);
+/// Calls `change` while two threads place, which always find room.
+fn while_two_place(pool: &SegmentPool, change: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -255,8 +253,15 @@ fn a_placement_finds_room_while_one_epoch_gives_way_to_the_next() {
             });
         }
         let _over = Over(&is_over);
-        renew(&pool, 1, 1..2_000);
+        change();
     });
+}
+
+#[test]
+fn a_placement_finds_room_while_one_epoch_gives_way_to_the_next() {
+    let pool = pool(Strategy::Random, 4);
+    renew(&pool, 1, 0..1);
+    while_two_place(&pool, || renew(&pool, 1, 1..2_000));
     assert_eq!(pool.stats().requests.impossible, 0);
 }
 
@@ -268,16 +273,7 @@ fn a_placement_that_saw_a_segment_close_goes_to_one_that_opened_before() {
         pool.mount(segment(id.0)).unwrap();
     }
     pool.drain(ids[1]).unwrap();
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    drop(pool.place(&PlaceRequest::new(100)).unwrap());
-                }
-            });
-        }
-        let _over = Over(&is_over);
+    while_two_place(&pool, || {
         for round in 0..5_000 {
             // One of them is open at every moment.
             let opened = ids[(round + 1) % 2];
