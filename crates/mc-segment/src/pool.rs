@@ -277,8 +277,8 @@ impl SegmentPool {
     /// Places the replicas of an object.
     ///
     /// Takes no lock of the pool, unless it met a segment as it was closed and
-    /// found no room elsewhere: it then waits for that change, and tries once
-    /// more. Returns at least as many buffers as the policy of the request
+    /// found no room elsewhere: it then waits for that change, and searches
+    /// again. Returns at least as many buffers as the policy of the request
     /// demands, under distinct names.
     ///
     /// # Errors
