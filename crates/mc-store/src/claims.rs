@@ -1,8 +1,19 @@
 //! Who has a claim on an object: its leases, its pin, and the one who evicts it.
 //!
-//! One word decides between a reader and an evictor, so that neither waits for
-//! the other: a lease counts itself in and looks whether the object is
-//! leaving; an evictor turns the word from "nobody" to "leaving" in one step.
+//! One word decides between a reader and an evictor: a lease counts itself in and
+//! looks whether the object is leaving; an evictor turns the word from "nobody" to
+//! "leaving" in one step. A plan takes two, as all of its victims leave or none:
+//!
+//! ```text
+//!            mark               close              decide
+//!   nobody ────────► marked ────────────► closed ────────► leaving
+//!      ▲                │                    │
+//!      └────────────────┴──────── stay ──────┘
+//! ```
+//!
+//! Readers, pins and removals come before a mark: closing fails then. Whoever finds
+//! an object closed looks again, as it may stay; that takes some instructions of
+//! the one who has closed it.
 
 #![cfg_attr(
     not(loom),
@@ -14,7 +25,8 @@
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// The object is being evicted or removed: new leases fail.
+/// The object is being evicted or removed: new leases fail. It may stay if it is
+/// marked, too.
 const LEAVING: u32 = 1 << 31;
 
 /// The object is pinned.
@@ -24,8 +36,12 @@ const PINNED: u32 = 1 << 30;
 /// whoever ends the last claim has to show it again.
 const HIDDEN: u32 = 1 << 29;
 
+/// Somebody has the object in mind who will let it go, or stay: nobody else has it
+/// in mind.
+const MARKED: u32 = 1 << 28;
+
 /// The leases that are held.
-const LEASES: u32 = HIDDEN - 1;
+const LEASES: u32 = MARKED - 1;
 
 /// The claims on one object.
 ///
@@ -41,13 +57,23 @@ pub enum Claim {
     Leased,
     /// It is pinned.
     Pinned,
-    /// Somebody else lets it go.
+    /// Somebody else lets it go, or may.
     Leaving,
+}
+
+/// Why an object is not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It has left, or will.
+    Gone,
+    /// It is closed.
+    Undecided,
 }
 
 /// A lease of an object that was leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
+    pub why: Away,
     /// Whether the object is to be shown again, as when a lease ends.
     pub is_to_be_shown: bool,
 }
@@ -76,6 +102,7 @@ impl Claims {
         // Whoever let the object stay meanwhile may have seen this as a lease
         // whose end is told.
         Err(Refused {
+            why: away(before).unwrap_or(Away::Gone),
             is_to_be_shown: self.end_lease(),
         })
     }
@@ -96,28 +123,69 @@ impl Claims {
         before & !PINNED == HIDDEN | 1
     }
 
-    /// Takes the object for leaving if nobody has a claim on it.
-    pub fn leave(&self) -> Result<(), Claim> {
-        self.take(|word| word)
+    /// Marks the object if nobody has a claim on it.
+    pub fn mark(&self) -> Result<(), Claim> {
+        self.step(|word| claim(word).map_or(Ok(word | MARKED), Err))
     }
 
-    /// Takes the object for leaving its place, which a pin does not forbid.
-    pub fn leave_place(&self) -> Result<(), Claim> {
-        self.take(|word| word & !PINNED)
+    /// Closes the object that the caller has marked, if nobody else has a claim on
+    /// it.
+    pub fn close_marked(&self) -> Result<(), Claim> {
+        self.step(|word| claim(word & !MARKED).map_or(Ok(word | LEAVING), Err))
     }
 
-    /// Takes the object for leaving though it is leased, unless it is pinned.
-    pub fn leave_leases(&self) -> Result<(), Claim> {
-        self.take(|word| word & !LEASES)
+    /// Marks and closes the object if nobody has a claim on it.
+    pub fn close(&self) -> Result<(), Claim> {
+        self.step(|word| claim(word).map_or(Ok(word | MARKED | LEAVING), Err))
     }
 
-    fn take(&self, that_matters: impl Fn(u32) -> u32) -> Result<(), Claim> {
+    /// As [`close`](Self::close), for the one who gives the object another place,
+    /// which a pin does not forbid.
+    pub fn close_place(&self) -> Result<(), Claim> {
+        self.step(|word| claim(word & !PINNED).map_or(Ok(word | MARKED | LEAVING), Err))
+    }
+
+    /// Lets the object leave that the caller has closed.
+    pub fn decide(&self) {
+        self.0.fetch_and(!MARKED, Ordering::AcqRel);
+    }
+
+    /// Lets the object stay that the caller has marked or closed, unless somebody
+    /// has removed it since.
+    pub fn stay(&self) {
+        let _ = self.step(|word| match word & MARKED {
+            0 => Err(Claim::Leaving),
+            _ => Ok(word & !(MARKED | LEAVING)),
+        });
+    }
+
+    /// Removes the object if nobody leases or pins it.
+    pub fn remove_idle(&self) -> Result<(), Claim> {
+        self.remove(|word| word)
+    }
+
+    /// Removes the object though it is leased, unless it is pinned.
+    pub fn remove_leased(&self) -> Result<(), Claim> {
+        self.remove(|word| word & !LEASES)
+    }
+
+    /// Removes the object whoever has a claim on it, unless it is leaving.
+    pub fn remove_now(&self) -> Result<(), Claim> {
+        self.remove(|word| word & LEAVING)
+    }
+
+    fn remove(&self, that_matters: impl Fn(u32) -> u32) -> Result<(), Claim> {
+        self.step(|word| match claim(that_matters(word & !MARKED)) {
+            None => Ok(word & !MARKED | LEAVING),
+            Some(claim) => Err(claim),
+        })
+    }
+
+    /// Turns the word into the next one, if there is one.
+    fn step(&self, next: impl Fn(u32) -> Result<u32, Claim>) -> Result<(), Claim> {
         let mut seen = self.0.load(Ordering::Acquire);
         loop {
-            if let Some(claim) = claim(that_matters(seen)) {
-                return Err(claim);
-            }
-            let next = seen | LEAVING;
+            let next = next(seen)?;
             match self
                 .0
                 .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
@@ -128,29 +196,16 @@ impl Claims {
         }
     }
 
-    /// Takes the object for leaving whoever has a claim on it, unless somebody
-    /// has taken it.
-    pub fn leave_now(&self) -> Result<(), Claim> {
-        match self.0.fetch_or(LEAVING, Ordering::AcqRel) & LEAVING {
-            0 => Ok(()),
-            _ => Err(Claim::Leaving),
-        }
-    }
-
-    /// Lets an object stay that was taken for leaving.
-    pub fn stay(&self) {
-        self.0.fetch_and(!LEAVING, Ordering::AcqRel);
-    }
-
     /// Returns what stands in the way of letting the object go.
     #[inline]
     pub fn claim(&self) -> Option<Claim> {
         claim(self.0.load(Ordering::Acquire))
     }
 
-    /// Returns whether somebody lets the object go.
-    pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::Acquire) & LEAVING != 0
+    /// Returns why the object is not to be had, if it is not.
+    #[inline]
+    pub fn away(&self) -> Option<Away> {
+        away(self.0.load(Ordering::Acquire))
     }
 
     /// Returns whether the object is pinned.
@@ -165,7 +220,7 @@ impl Claims {
 
     /// Pins or unpins, unless the object is leaving; returns whether that is a
     /// change.
-    pub fn set_pinned(&self, is_pinned: bool) -> Result<bool, Claim> {
+    pub fn set_pinned(&self, is_pinned: bool) -> Result<bool, Away> {
         let next = |word| match is_pinned {
             true => word | PINNED,
             false => word & !PINNED,
@@ -174,7 +229,7 @@ impl Claims {
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, stays)
             .map(|before| next(before) != before)
-            .map_err(|_| Claim::Leaving)
+            .map_err(|word| away(word).unwrap_or(Away::Gone))
     }
 
     /// Marks the object as hidden. From here on the end of the last lease is
@@ -190,7 +245,7 @@ impl Claims {
 }
 
 fn claim(word: u32) -> Option<Claim> {
-    if word & LEAVING != 0 {
+    if word & (LEAVING | MARKED) != 0 {
         Some(Claim::Leaving)
     } else if word & PINNED != 0 {
         Some(Claim::Pinned)
@@ -198,5 +253,13 @@ fn claim(word: u32) -> Option<Claim> {
         Some(Claim::Leased)
     } else {
         None
+    }
+}
+
+fn away(word: u32) -> Option<Away> {
+    match (word & LEAVING, word & MARKED) {
+        (0, _) => None,
+        (_, 0) => Some(Away::Gone),
+        _ => Some(Away::Undecided),
     }
 }

@@ -65,7 +65,7 @@ impl Shared {
             if left == 0 {
                 break;
             }
-            if self.claim(&object, &rights, now).is_ok() {
+            if self.claim(&object, &rights, now, Object::leave).is_ok() {
                 left = left.saturating_sub(placeable_bytes(&object));
                 victims.push(object);
             }

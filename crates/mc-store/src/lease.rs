@@ -4,7 +4,7 @@ use std::fmt;
 
 use mc_segment::{BufferDescriptor, PlacedBuffer};
 
-use crate::{error::ReadError, object::Object};
+use crate::{claims::Away, error::ReadError, object::Object};
 
 /// An object of a store, which neither evicts, moves nor removes it while it is
 /// held.
@@ -18,16 +18,16 @@ pub struct Lease {
 impl Lease {
     /// Takes a lease, unless the object is leaving.
     #[inline]
-    pub(crate) fn take(object: &Object) -> Option<Self> {
+    pub(crate) fn take(object: &Object) -> Result<Self, Away> {
         match object.claims.lease() {
-            Ok(()) => Some(Self {
+            Ok(()) => Ok(Self {
                 object: object.clone(),
             }),
             Err(refused) => {
                 if refused.is_to_be_shown {
                     object.terms.returned.push(object.id);
                 }
-                None
+                Err(refused.why)
             }
         }
     }

@@ -35,6 +35,7 @@ mod order;
 mod parts;
 mod passed_over;
 mod pending;
+mod pins;
 mod plan;
 pub mod policy;
 mod put;
@@ -84,7 +85,7 @@ pub use crate::{
 #[cfg(loom)]
 pub mod model {
     pub use crate::{
-        claims::{Claim, Claims, Refused},
+        claims::{Away, Claim, Claims, Refused},
         uses::Uses,
     };
 }

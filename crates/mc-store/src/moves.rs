@@ -17,7 +17,7 @@ use crate::{
     object::Object,
     pending::Held,
     policy::ObjectId,
-    shared::Shared,
+    shared::{Shared, Take},
     tenants::Charge,
     unmounted::{UnderReplicated, Unmounted},
 };
@@ -77,7 +77,7 @@ impl ObjectStore {
                 continue;
             };
             let key: Box<[u8]> = object.key().into();
-            let stays = !object.claims.is_leaving();
+            let stays = object.claims.claim() != Some(Claim::Leaving);
             let new = stays.then(|| {
                 let asker = Asker::of_move(tenant_of(&object));
                 shared.place_beside(&object, Some(place), asker, now)
@@ -88,12 +88,12 @@ impl ObjectStore {
             };
             copy(old, &mut new)?;
             let bytes = new.size();
-            match shared.switch(object, new, Some(place), shared.now(), Object::leave_place) {
+            match shared.switch(object, new, Some(place), shared.now(), Object::close_place) {
                 Ok(()) => {
                     moved.replicas += 1;
                     moved.bytes += bytes;
                     let object = shared.index.object(object_id);
-                    kept.extend(object.as_ref().and_then(Lease::take));
+                    kept.extend(object.and_then(|object| Lease::take(&object).ok()));
                 }
                 Err(_) => moved.left.push(key),
             }
@@ -135,7 +135,7 @@ impl ObjectStore {
             return Ok(Err(AddReplicaError::NotStored));
         };
         copy(source, &mut new)?;
-        let switched = shared.switch(object, new, None, shared.now(), Object::leave_place);
+        let switched = shared.switch(object, new, None, shared.now(), Object::close_place);
         if switched.is_ok() {
             charge.keep();
         }
@@ -288,14 +288,14 @@ impl Shared {
     }
 
     /// Gives an object another replica, in the place of an old one or beside
-    /// them, unless it has changed or `take` does not take it.
+    /// them, unless it has changed or `close` does not close it.
     pub(crate) fn switch(
         &self,
         object: Object,
         new: PlacedBuffer,
         replaced: Option<usize>,
         now: Moment,
-        take: fn(&Object, Moment) -> Result<(), Claim>,
+        close: Take,
     ) -> Result<(), AddReplicaError> {
         let (id, key, bytes) = (object.id, Box::from(object.key()), new.size());
         let useful_bytes = object.parts().useful_size();
@@ -308,8 +308,8 @@ impl Shared {
         let mut has_switched = false;
         let mut is_written = Ok(());
         self.index.write_at(id).replace(id, |mut old| {
-            // Claimed under the lock of the shard, no reader misses the object.
-            if !old.is_same(&object) || take(&old, now).is_err() {
+            // Closed under the lock of the shard, no reader misses the object.
+            if !old.is_same(&object) || close(&old, now).is_err() {
                 return old;
             }
             drop(object);

@@ -336,32 +336,66 @@ impl Object {
     pub(crate) fn claim(&self, now: Moment) -> Option<Claim> {
         self.claims
             .claim()
-            .or_else(|| (now < self.leased_until()).then_some(Claim::Leased))
+            .or_else(|| self.is_leased_at(now).then_some(Claim::Leased))
     }
 
-    /// Takes the object for leaving if nobody has a claim on it.
+    /// Marks the object for a plan if nobody has a claim on it.
+    pub(crate) fn mark(&self, now: Moment) -> Result<(), Claim> {
+        if self.is_leased_at(now) {
+            return Err(self.claims.claim().unwrap_or(Claim::Leased));
+        }
+        self.claims.mark()
+    }
+
+    /// Closes the object that the caller has marked, if nobody else has a claim on
+    /// it. It may be closed if not: the caller lets it stay.
+    pub(crate) fn close_marked(&self, now: Moment) -> Result<(), Claim> {
+        self.claims.close_marked()?;
+        match self.is_leased_at(now) {
+            true => Err(Claim::Leased),
+            false => Ok(()),
+        }
+    }
+
+    /// Closes the object if nobody has a claim on it.
+    pub(crate) fn close(&self, now: Moment) -> Result<(), Claim> {
+        self.unless_leased(now, Claims::close)
+    }
+
+    /// As [`close`](Self::close), for the one who gives the object another place,
+    /// which a pin does not forbid.
+    pub(crate) fn close_place(&self, now: Moment) -> Result<(), Claim> {
+        self.unless_leased(now, Claims::close_place)
+    }
+
+    /// Lets the object leave if nobody has a claim on it.
     pub(crate) fn leave(&self, now: Moment) -> Result<(), Claim> {
-        self.unless_leased(now, Claims::leave)
+        self.close(now)?;
+        self.claims.decide();
+        Ok(())
     }
 
-    /// Takes the object for leaving a place, which a pin does not forbid.
-    pub(crate) fn leave_place(&self, now: Moment) -> Result<(), Claim> {
-        self.unless_leased(now, Claims::leave_place)
+    /// Removes the object if nobody leases or pins it. The caller has locked the
+    /// shard, so that nobody is given a timed lease meanwhile.
+    pub(crate) fn remove_idle(&self, now: Moment) -> Result<(), Claim> {
+        match self.is_leased_at(now) {
+            true => Err(Claim::Leased),
+            false => self.claims.remove_idle(),
+        }
     }
 
-    /// Takes the object unless a timed lease has not ended.
+    /// Closes the object unless a timed lease has not ended.
     fn unless_leased(
         &self,
         now: Moment,
-        take: impl FnOnce(&Claims) -> Result<(), Claim>,
+        close: impl FnOnce(&Claims) -> Result<(), Claim>,
     ) -> Result<(), Claim> {
-        let is_leased = || now < self.leased_until();
-        if is_leased() {
-            // Not taken for a moment, in which others would pass it over.
+        if self.is_leased_at(now) {
+            // Not closed for a moment, in which others would pass it over.
             return Err(self.claims.claim().unwrap_or(Claim::Leased));
         }
-        take(&self.claims)?;
-        if is_leased() {
+        close(&self.claims)?;
+        if self.is_leased_at(now) {
             self.claims.stay();
             // Whoever passed it over meanwhile took it for leaving, and not for leased.
             if self.claims.is_hidden() {
@@ -370,6 +404,11 @@ impl Object {
             return Err(Claim::Leased);
         }
         Ok(())
+    }
+
+    /// Returns whether a timed lease has not ended.
+    fn is_leased_at(&self, now: Moment) -> bool {
+        now < self.leased_until()
     }
 
     pub(crate) fn leased_until(&self) -> Moment {

@@ -35,6 +35,7 @@ use crate::{
     object::{Object, Objects},
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     returned::Returned,
+    shared::Take,
     stats::{Cause, Figures},
     uses::{STRIPE_LEN, Use, Uses, own_stripe},
 };
@@ -385,21 +386,23 @@ impl Ranks {
         rights.allow(self.groups.key(object.id), &self.ledger)
     }
 
-    /// Claims an object that is to be evicted for somebody with some rights.
+    /// Claims an object that is to be evicted for somebody with some rights, by
+    /// `take`.
     pub(crate) fn claim(
         &mut self,
         object: &Object,
         rights: &Rights,
         now: Moment,
+        take: Take,
     ) -> Result<(), Unclaimed> {
         let Some(tenant) = tenant_of(object) else {
-            return object.leave(now).map_err(|_| Unclaimed::InUse);
+            return take(object, now).map_err(|_| Unclaimed::InUse);
         };
         if !self.ledger.claim(tenant, object.bytes(), rights) {
             let tenant = tenant.number;
             return Err(Unclaimed::Guaranteed { tenant });
         }
-        object.leave(now).map_err(|_| {
+        take(object, now).map_err(|_| {
             self.ledger.spare(tenant, object.bytes());
             Unclaimed::InUse
         })

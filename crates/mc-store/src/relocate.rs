@@ -132,7 +132,7 @@ impl Shared {
         });
         let is_switched = is_copied
             && self
-                .switch(object, new, Some(place), self.now(), Object::leave)
+                .switch(object, new, Some(place), self.now(), Object::close)
                 .is_ok();
         if !is_switched {
             self.order.lock().figures.moves_ended.add(size);

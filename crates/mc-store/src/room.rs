@@ -222,9 +222,9 @@ impl Shared {
             return room.made;
         }
         let mut victims = std::mem::take(&mut room.claimed);
-        if !is_planned {
+        if !(is_planned && room.close(&victims)) {
             room.spare(victims);
-            return None;
+            return is_planned.then_some(Made::Nothing);
         }
         if victims.is_empty() && !room.has_moved {
             return Some(Made::Nothing);
@@ -437,7 +437,10 @@ impl<'a> Room<'a> {
 
     /// Claims an object, unless somebody uses it or its tenant is sure of it.
     fn take(&mut self, object: &Object) -> bool {
-        match self.shared.claim(object, &self.rights, self.now) {
+        let claimed = self
+            .shared
+            .claim(object, &self.rights, self.now, Object::mark);
+        match claimed {
             Ok(()) => true,
             Err(Unclaimed::InUse) => false,
             Err(Unclaimed::Guaranteed { tenant }) => {
@@ -456,6 +459,17 @@ impl<'a> Room<'a> {
         let victims = self.claimed.iter().flat_map(Object::replicas);
         let mut inside = victims.filter(|buffer| buffer.segment_id() == segment);
         self.demand.names.extend(inside.next().map(name));
+    }
+
+    /// Lets nobody begin to use those who were claimed; returns whether nobody has
+    /// since, so that all leave. Otherwise the caller lets them stay.
+    fn close(&self, claimed: &[Object]) -> bool {
+        let mut each = claimed.iter();
+        let are_closed = each.all(|object| object.close_marked(self.now).is_ok());
+        if are_closed {
+            claimed.iter().for_each(|object| object.claims.decide());
+        }
+        are_closed
     }
 
     /// Lets objects stay that were claimed.
@@ -519,7 +533,8 @@ impl<'a> Room<'a> {
             }
             // Beside a plan, no tenant gives what it is sure of, not for its own request either.
             let rights = Rights::of_nobody();
-            if self.shared.claim(object, &rights, self.now).is_ok() {
+            let claimed = self.shared.claim(object, &rights, self.now, Object::mark);
+            if claimed.is_ok() {
                 left -= object.bytes();
                 self.claimed.push(object.clone());
             }

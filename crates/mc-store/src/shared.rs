@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
 };
 
 use mc_segment::{SegmentId, SegmentPool};
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::{
     book::Book,
+    claims::{Away, Claim},
     clock::{Moment, Stopwatch, Tick},
     events::{Event, EventKind, Listeners},
     hints::Hints,
@@ -75,6 +77,9 @@ pub(crate) struct Counts {
     pub(crate) placed_bytes_on_demand: AtomicU64,
 }
 
+/// How an object is claimed: [`Object::mark`] for a plan, [`Object::leave`] alone.
+pub(crate) type Take = fn(&Object, Moment) -> Result<(), Claim>;
+
 /// Counts one more.
 pub(crate) fn count(sum: &AtomicU64) {
     sum.fetch_add(1, Ordering::Relaxed);
@@ -93,16 +98,18 @@ impl Shared {
         self.watch.now_coarsely()
     }
 
-    /// Claims an object that is to be evicted for somebody with some rights.
+    /// Claims an object that is to be evicted for somebody with some rights, by
+    /// `take`.
     pub(crate) fn claim(
         &self,
         object: &Object,
         rights: &Rights,
         now: Moment,
+        take: Take,
     ) -> Result<(), Unclaimed> {
         match tenant_of(object) {
-            None => object.leave(now).map_err(|_| Unclaimed::InUse),
-            Some(_) => self.order.lock().claim(object, rights, now),
+            None => take(object, now).map_err(|_| Unclaimed::InUse),
+            Some(_) => self.order.lock().claim(object, rights, now, take),
         }
     }
 
@@ -124,20 +131,22 @@ impl Shared {
         }
     }
 
-    /// Returns what `look` says of the object of a key, unless it is leaving; drops
-    /// it if nobody can read it.
+    /// Returns what `look` says of the object of a key; drops the object if nobody
+    /// can read it.
     pub(crate) fn find<T>(
         &self,
         key: Hashed<'_>,
         now: Moment,
-        look: impl FnOnce(&Object) -> T,
+        look: impl Fn(&Object) -> T,
     ) -> Option<T> {
-        let stays = |object: &Object| !object.claims.is_leaving();
-        self.look_up(key, now, |object| stays(object).then(|| look(object)))
+        self.look_up(key, now, |object| match object.claims.away() {
+            None => Ok(look(object)),
+            Some(away) => Err(away),
+        })
     }
 
     /// Returns what `take` takes of the object of a key; drops the object if nobody
-    /// can read it.
+    /// can read it. While it is decided whether the object leaves, this yields.
     ///
     /// It is looked at under the lock of its shard: a move, after which it is
     /// another one, comes before or after that.
@@ -146,9 +155,15 @@ impl Shared {
         &self,
         key: Hashed<'_>,
         now: Moment,
-        take: impl FnOnce(&Object) -> Option<T>,
+        take: impl Fn(&Object) -> Result<T, Away>,
     ) -> Option<T> {
-        self.look_up_in(self.index.read(key), key, now, take)
+        loop {
+            match self.look_up_in(self.index.read(key), key, now, &take) {
+                Ok(taken) => return Some(taken),
+                Err(Away::Gone) => return None,
+                Err(Away::Undecided) => thread::yield_now(),
+            }
+        }
     }
 
     /// As [`look_up`](Self::look_up), but nobody else looks at the same time.
@@ -156,9 +171,15 @@ impl Shared {
         &self,
         key: Hashed<'_>,
         now: Moment,
-        take: impl FnOnce(&Object) -> Option<T>,
+        take: impl Fn(&Object) -> Result<T, Away>,
     ) -> Option<T> {
-        self.look_up_in(self.index.write(key), key, now, take)
+        loop {
+            match self.look_up_in(self.index.write(key), key, now, &take) {
+                Ok(taken) => return Some(taken),
+                Err(Away::Gone) => return None,
+                Err(Away::Undecided) => thread::yield_now(),
+            }
+        }
     }
 
     #[inline]
@@ -167,25 +188,25 @@ impl Shared {
         shard: impl Deref<Target = Shard>,
         key: Hashed<'_>,
         now: Moment,
-        take: impl FnOnce(&Object) -> Option<T>,
-    ) -> Option<T> {
+        take: impl Fn(&Object) -> Result<T, Away>,
+    ) -> Result<T, Away> {
         let dead = {
             let shard = shard;
-            let object = shard.stored(key)?;
+            let object = shard.stored(key).ok_or(Away::Gone)?;
             if object.is_readable() {
                 return take(object);
             }
             object.clone()
         };
         self.drop_dead(dead, now);
-        None
+        Err(Away::Gone)
     }
 
     /// Drops an object none of whose replicas can be read; returns whether this
     /// call did.
     #[cold]
     pub(crate) fn drop_dead(&self, object: Object, now: Moment) -> bool {
-        let is_own = object.claims.leave_now().is_ok();
+        let is_own = object.claims.remove_now().is_ok();
         if is_own {
             self.let_go([object], Cause::Unreadable, now);
         }

@@ -306,7 +306,8 @@ impl Shrinking<'_> {
             let victim = next.flatten().unwrap_or(own);
             // Bytes that are not there any more are nobody's for sure.
             let rights = Rights::of_owner(&victim);
-            if self.shared.claim(&victim, &rights, now).is_ok() {
+            let claimed = self.shared.claim(&victim, &rights, now, Object::leave);
+            if claimed.is_ok() {
                 self.done.evicted.add(victim.bytes());
                 let id = self.tail.segment_id();
                 let here = victim.replicas();

@@ -1,4 +1,4 @@
-//! The store as its users see it: reading, removing and pinning objects.
+//! The store as its users see it: reading and removing objects.
 
 use std::{
     fmt, mem,
@@ -14,7 +14,7 @@ use mc_segment::SegmentPool;
 
 use crate::{
     book::NotWritten,
-    claims::Claim,
+    claims::{Away, Claim},
     clock::{Moment, Stopwatch, Tick},
     error::{ReadError, RemoveError, StoreOptionsError, TenantError},
     events::{Events, Listeners},
@@ -129,7 +129,8 @@ impl ObjectStore {
     /// Returns the object of a key, and notes that it was used.
     ///
     /// It stays where it is as long as the lease is held. An object none of
-    /// whose segments is readable any more is dropped.
+    /// whose segments is readable any more is dropped. Yields for the moment in
+    /// which a put lets the object go, or not.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<Lease> {
         self.shared
@@ -154,7 +155,7 @@ impl ObjectStore {
                     let _ = book.leased(key, until);
                 }
             }
-            Some(lease)
+            Ok(lease)
         };
         shared.lease(key, now, take)
     }
@@ -184,7 +185,7 @@ impl ObjectStore {
         match lease.read() {
             Ok(bytes) => Ok(Some(bytes)),
             Err(ReadError::Checksum { .. }) => {
-                if lease.object().claims.leave_now().is_ok() {
+                if lease.object().claims.remove_now().is_ok() {
                     shared.let_go([lease.object().clone()], Cause::Corrupt, now);
                 }
                 Ok(None)
@@ -283,15 +284,15 @@ impl ObjectStore {
         let shared = &*self.shared;
         let hashed = shared.index.hash(key);
         let take = |object: &Object| match removal {
-            Removal::IfIdle => object.leave(now),
+            Removal::IfIdle => object.remove_idle(now),
             Removal::Detach => object
                 .claims
-                .leave_leases()
+                .remove_leased()
                 .map(|()| self.keep_leased(object, now)),
-            Removal::Now => object.claims.leave_now(),
+            Removal::Now => object.claims.remove_now(),
         };
         let object = loop {
-            let take = |object: &Object| Some(take(object).map(|()| object.clone()));
+            let take = |object: &Object| Ok(take(object).map(|()| object.clone()));
             // Who is given a timed lease is given it before or after.
             let taken = shared.look_up_alone(hashed, now, take);
             match taken.ok_or(RemoveError::NotStored)? {
@@ -299,7 +300,7 @@ impl ObjectStore {
                 Err(Claim::Leased) => return Err(RemoveError::Leased),
                 Err(Claim::Pinned) => return Err(RemoveError::Pinned),
                 Err(Claim::Leaving) => {
-                    // Claimed for a plan that comes to nothing, it would stay. Nobody
+                    // Closed for a plan that comes to nothing, it would stay. Nobody
                     // waits for what this call has taken, or two could for each other.
                     shared.let_go(mem::take(leaving), Cause::Removed, now);
                     thread::yield_now();
@@ -327,18 +328,6 @@ impl ObjectStore {
         }
     }
 
-    /// Keeps an object from being evicted until it is unpinned; returns whether
-    /// it is stored.
-    pub fn pin(&self, key: &[u8]) -> bool {
-        self.set_pinned(key, true)
-    }
-
-    /// Lets a pinned object be evicted again, as if it was used now; returns
-    /// whether it is stored.
-    pub fn unpin(&self, key: &[u8]) -> bool {
-        self.set_pinned(key, false)
-    }
-
     /// Ends the timed lease of an object, whoever took it; returns whether there
     /// was one. Leases that are held stay.
     pub fn end_lease(&self, key: &[u8]) -> bool {
@@ -346,12 +335,15 @@ impl ObjectStore {
         let now = shared.now();
         let hashed = shared.index.hash(key);
         let end = |object: &Object| {
-            let had_one = !object.claims.is_leaving() && object.end_timed_lease(now);
+            if let Some(away) = object.claims.away() {
+                return Err(away);
+            }
+            let had_one = object.end_timed_lease(now);
             if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
                 // If it is not written, it ends by itself after a restart.
                 let _ = book.leased(key, Moment::default());
             }
-            had_one.then_some(object.id)
+            had_one.then_some(object.id).ok_or(Away::Gone)
         };
         let Some(id) = shared.look_up_alone(hashed, now, end) else {
             return false;
@@ -436,34 +428,6 @@ impl ObjectStore {
             assert_eq!(tenant.used(), used, "bytes of {:?}", tenant.name);
         }
     }
-
-    fn set_pinned(&self, key: &[u8], is_pinned: bool) -> bool {
-        let shared = &*self.shared;
-        let now = shared.now();
-        let hashed = shared.index.hash(key);
-        // Looked up under the lock, as a move puts another object there.
-        let mut ranks = shared.order.lock();
-        let Some(object) = shared.index.read(hashed).stored(hashed).cloned() else {
-            return false;
-        };
-        if !object.is_readable() {
-            drop(ranks);
-            shared.drop_dead(object, now);
-            return false;
-        }
-        let Ok(is_changed) = object.claims.set_pinned(is_pinned) else {
-            return false;
-        };
-        if is_changed {
-            ranks.note_pin(&object, is_pinned, now);
-            if let Some(book) = &shared.book {
-                // Under the lock of the shard, as all that is written of a key.
-                let _shard = shared.index.write_at(object.id);
-                let _ = book.pinned(key, is_pinned);
-            }
-        }
-        true
-    }
 }
 
 impl Shared {
@@ -495,7 +459,7 @@ impl Shared {
         &self,
         key: &[u8],
         now: Moment,
-        take: impl FnOnce(&Object) -> Option<Lease>,
+        take: impl Fn(&Object) -> Result<Lease, Away>,
     ) -> Option<Lease> {
         let lease = self.look_up(self.index.hash(key), now, take);
         match &lease {

@@ -6,15 +6,19 @@ mod common;
 use std::{
     convert::Infallible,
     hint,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use common::objects::{Hand, key, local_store_of, put, put_in, segments_of, store_of};
-use mc_segment::SegmentId;
+use mc_segment::{PlacedBuffer, SegmentId};
 use mc_store::{
-    ObjectStore, Put, PutError, PutRequest, Removal, RemoveError, StoreOptions, copy_bytes,
+    Compaction, Copier, CopyFailed, Lease, ObjectStore, PolicyKind, Put, PutError, PutRequest,
+    Removal, RemoveError, StoreOptions, copy_bytes,
 };
 
 /// Long enough for thousands of calls that meet.
@@ -133,6 +137,100 @@ fn what_is_pinned_is_not_evicted() {
     };
     together(pin, evict);
     assert!(store.stats().on_demand.objects > 10);
+}
+
+#[test]
+fn who_stays_as_another_of_a_plan_is_read_is_there() {
+    let store = store_of(&[2 * SIZE], StoreOptions::default());
+    let fill = || (0..2).for_each(|number| put(&store, number, SIZE));
+    fill();
+    let mut refused = 0;
+    let replace_both = || match store.put(&key(2), &PutRequest::new(2 * SIZE)) {
+        Ok(put) => {
+            put.commit().unwrap();
+            store.remove(&key(2), Removal::Now).unwrap();
+            fill();
+        }
+        Err(error) => {
+            assert!(matches!(error, PutError::NoRoom { .. }), "{error}");
+            refused += 1;
+        }
+    };
+    // Both leave for the large one or neither, and the second one is there after the first.
+    let read_both = || {
+        if let Some(second) = store.get(&key(1)) {
+            assert!(store.exists(&key(0)), "the second is leased");
+            assert!(store.get(&key(0)).is_some(), "the second is leased");
+            drop(second);
+        }
+    };
+    together(replace_both, read_both);
+    assert!(store.stats().on_demand.objects > 10);
+    assert!(refused > 10, "{refused}");
+    store.check_invariants();
+}
+
+/// Asks for an object that is to leave while another is copied.
+#[derive(Debug, Default)]
+struct Asking {
+    /// Taken out again in the end: a store and its copier that own each other stay for ever.
+    store: Mutex<Option<ObjectStore>>,
+    leases: Mutex<Vec<Lease>>,
+    keeps_leases: bool,
+    copies: AtomicU64,
+}
+
+impl Copier for Asking {
+    fn copy(
+        &self,
+        _from: &PlacedBuffer,
+        _to: &mut PlacedBuffer,
+        _offset: u64,
+        _len: u64,
+    ) -> Result<(), CopyFailed> {
+        if self.copies.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let store = self.store.lock().unwrap().clone().unwrap();
+        assert!(store.exists(&key(0)));
+        let lease = store.get(&key(0)).unwrap();
+        if self.keeps_leases {
+            self.leases.lock().unwrap().push(lease);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn who_is_to_leave_is_there_while_another_is_copied() {
+    for keeps_leases in [false, true] {
+        let copier = Arc::new(Asking {
+            keeps_leases,
+            ..Asking::default()
+        });
+        let options = StoreOptions {
+            copier: Some(Arc::clone(&copier) as Arc<dyn Copier>),
+            compaction: Compaction {
+                moved_per_placed: 4.0,
+                bytes_per_call_max: u64::MAX,
+            },
+            policy: PolicyKind::Lru,
+            ..StoreOptions::default()
+        };
+        let store = store_of(&[32 * SIZE], options);
+        *copier.store.lock().unwrap() = Some(store.clone());
+        (0..32).for_each(|number| put(&store, number, SIZE));
+        // The first one is the oldest. If it leaves and its neighbor goes where another was, there
+        // is a hole for two.
+        store.remove(&key(16), Removal::Now).unwrap();
+        put(&store, 32, 2 * SIZE);
+        assert!(copier.copies.load(Ordering::Relaxed) > 0);
+        assert_eq!(store.exists(&key(0)), keeps_leases);
+        assert_eq!(store.stats().on_demand.objects, 1);
+        store.check_invariants();
+        copier.leases.lock().unwrap().clear();
+        copier.store.lock().unwrap().take();
+    }
 }
 
 #[test]

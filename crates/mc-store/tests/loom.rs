@@ -11,7 +11,9 @@
 //! 5. A use that nobody disturbs is told, once, in its order; one that is disturbed at most once.
 //! 6. A lease that is taken while a copy runs reads the old place and ends the move, and one that
 //!    comes when the object has moved reads the new one: never a place that is free, nor half a copy.
-//! 7. The explorer can tell: a reader that looks first and counts then is caught.
+//! 7. Of the victims of a plan all leave or none; if none, a reader finds each, whenever it comes.
+//! 8. Who removes an object that a plan has marked has it alone.
+//! 9. The explorer can tell: a reader that looks first and counts then is caught.
 #![cfg(test)]
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
@@ -26,7 +28,7 @@ use loom::{
     },
     thread,
 };
-use mc_store::model::{Claims, Uses};
+use mc_store::model::{Away, Claims, Uses};
 
 /// An object's bytes behind its claims; loom reports two threads in them
 /// without an order.
@@ -66,10 +68,27 @@ impl Object {
         }
     }
 
+    /// Reads as soon as it is decided whether the object leaves; returns whether it
+    /// stayed.
+    fn read_or_miss(&self) -> bool {
+        loop {
+            match self.claims.lease() {
+                Ok(()) => {
+                    self.bytes.with(|_| ());
+                    self.tell(self.claims.end_lease());
+                    return true;
+                }
+                Err(refused) if refused.why == Away::Gone => return false,
+                Err(_) => thread::yield_now(),
+            }
+        }
+    }
+
     /// Gives the bytes to another, if nobody reads them.
     fn let_go(&self) -> bool {
-        let is_free = self.claims.leave().is_ok();
+        let is_free = self.claims.close().is_ok();
         if is_free {
+            self.claims.decide();
             self.bytes.with_mut(|_| ());
         }
         is_free
@@ -127,7 +146,7 @@ fn an_object_that_stays_is_shown_again_whoever_was_refused() {
     for readers in [1, 2] {
         loom::model(move || {
             let object = Object::new();
-            object.claims.leave().unwrap();
+            object.claims.close().unwrap();
             object.claims.hide();
             let threads: Vec<_> = (0..readers)
                 .map(|_| {
@@ -151,8 +170,8 @@ fn of_several_who_let_an_object_go_one_succeeds() {
     loom::model(|| {
         let object = Object::new();
         let other = Arc::clone(&object);
-        let thread = thread::spawn(move || other.claims.leave_now().is_ok());
-        let mine = object.claims.leave().is_ok();
+        let thread = thread::spawn(move || other.claims.remove_now().is_ok());
+        let mine = object.claims.remove_idle().is_ok();
         assert!(mine != thread.join().unwrap());
     });
 }
@@ -162,7 +181,7 @@ fn a_pin_holds_an_object_that_is_not_leaving() {
     loom::model(|| {
         let object = Object::new();
         let other = Arc::clone(&object);
-        let thread = thread::spawn(move || other.claims.leave().is_ok());
+        let thread = thread::spawn(move || other.let_go());
         let is_pinned = object.claims.set_pinned(true).is_ok();
         assert!(is_pinned != thread.join().unwrap());
     });
@@ -174,7 +193,7 @@ fn a_lease_does_not_keep_an_object_from_being_detached_but_a_pin_does() {
         let object = Object::new();
         object.claims.lease().unwrap();
         let other = Arc::clone(&object);
-        let thread = thread::spawn(move || other.claims.leave_leases().is_ok());
+        let thread = thread::spawn(move || other.claims.remove_leased().is_ok());
         let is_pinned = object.claims.set_pinned(true).is_ok();
         assert!(is_pinned != thread.join().unwrap());
         assert!(!object.claims.end_lease());
@@ -272,7 +291,7 @@ impl Moving {
         self.places[1].write(self.places[0].read());
         {
             let mut slot = self.slot.lock().unwrap();
-            if claims.leave().is_err() {
+            if claims.close().is_err() {
                 return false;
             }
             *slot = (1, Arc::new(claims.after_move()));
@@ -304,6 +323,62 @@ fn a_lease_while_a_copy_runs_reads_the_old_place_and_ends_the_move() {
             assert_eq!(moving.read(), usize::from(is_moved));
         });
     }
+}
+
+/// Lets all leave or none, as a plan does; returns whether they did.
+fn carry_out(victims: &[Arc<Object>]) -> bool {
+    let is_marked = |object: &Arc<Object>| object.claims.mark().is_ok();
+    let marked = victims
+        .iter()
+        .take_while(|object| is_marked(object))
+        .count();
+    let is_closed = |object: &Arc<Object>| object.claims.close_marked().is_ok();
+    let leave = marked == victims.len() && victims.iter().all(is_closed);
+    for object in &victims[..marked] {
+        if leave {
+            object.claims.decide();
+            object.bytes.with_mut(|_| ());
+        } else {
+            object.claims.stay();
+        }
+    }
+    leave
+}
+
+#[test]
+fn the_victims_of_a_plan_leave_or_a_reader_finds_each() {
+    let mut explorer = loom::model::Builder::new();
+    explorer.preemption_bound = Some(3);
+    explorer.check(|| {
+        let objects = [Object::new(), Object::new()];
+        let others = objects.clone();
+        let reader = thread::spawn(move || others.map(|object| object.read_or_miss()));
+        let leave = carry_out(&objects);
+        let found = reader.join().unwrap();
+        assert!(leave || found == [true, true], "{found:?}");
+        let are_there = objects.map(|object| object.read_or_miss());
+        assert_eq!(are_there, [!leave; 2]);
+    });
+}
+
+#[test]
+fn who_removes_a_marked_object_has_it_alone() {
+    loom::model(|| {
+        let objects = [Object::new(), Object::new()];
+        let other = Arc::clone(&objects[1]);
+        let remover = thread::spawn(move || {
+            let is_removed = other.claims.remove_idle().is_ok();
+            if is_removed {
+                other.bytes.with_mut(|_| ());
+            }
+            is_removed
+        });
+        let leave = carry_out(&objects);
+        let is_removed = remover.join().unwrap();
+        assert!(leave != is_removed);
+        let are_there = objects.map(|object| object.read_or_miss());
+        assert_eq!(are_there, [!leave, false]);
+    });
 }
 
 #[test]

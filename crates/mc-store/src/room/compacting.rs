@@ -343,7 +343,7 @@ impl Room<'_> {
     /// Lets those go that were claimed, all of them for the one hole that is
     /// missing; returns whether any went.
     fn let_go_early(&mut self) -> bool {
-        if self.claimed.is_empty() {
+        if self.claimed.is_empty() || !self.close(&self.claimed) {
             return false;
         }
         let victims = std::mem::take(&mut self.claimed);

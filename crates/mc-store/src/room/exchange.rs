@@ -21,7 +21,9 @@ impl Room<'_> {
             self.budget > 0 || self.shared.options.eviction == Eviction::InOrder;
         if is_planned_otherwise
             || !self.suits(only)
-            || ranks.claim(only, &self.rights, self.now).is_err()
+            || ranks
+                .claim(only, &self.rights, self.now, Object::leave)
+                .is_err()
         {
             return false;
         }
