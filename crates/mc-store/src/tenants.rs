@@ -4,7 +4,8 @@
 //! tenant has its bytes in one sum and, for each stripe of threads, a credit
 //! that is taken from the sum some charges at a time. So what is charged never
 //! exceeds the limit, and threads do not wait for one another. Before a charge
-//! is refused, the credits of all stripes are collected.
+//! is refused, the credits of all stripes are collected while no bytes are on
+//! their way between the sum and a credit.
 
 use std::{
     collections::HashMap,
@@ -52,6 +53,9 @@ pub(crate) struct Tenant {
     /// by what was there before a limit. The read-modify-writes alone keep it
     /// so, and no memory is read because of it: `Relaxed`, as the credits.
     taken: CachePadded<AtomicU64>,
+    /// Locked for reading while bytes are on their way between the sum and a
+    /// credit, for some instructions. Nothing is waited for under it.
+    moving: RwLock<()>,
     credits: Box<[CachePadded<AtomicU64>]>,
 }
 
@@ -74,6 +78,7 @@ impl Tenant {
             most: AtomicU64::new(u64::MAX),
             refused: AtomicU64::new(0),
             taken: CachePadded::default(),
+            moving: RwLock::default(),
             credits: (0..STRIPES).map(|_| CachePadded::default()).collect(),
         }
     }
@@ -91,6 +96,7 @@ impl Tenant {
         let most = quota.most.unwrap_or(u64::MAX);
         self.most.store(most, Ordering::Relaxed);
         // A credit that was taken below another limit counts for nothing.
+        let _alone = self.moving.write();
         self.collect();
     }
 
@@ -124,12 +130,17 @@ impl Tenant {
 
     #[cold]
     fn charge_beyond_credit(&self, bytes: u64) -> bool {
-        for sum in [bytes.saturating_mul(BATCH), bytes] {
-            if self.take(sum) {
-                self.credits[own_stripe()].fetch_add(sum - bytes, Ordering::Relaxed);
-                return true;
-            }
+        let several = bytes.saturating_mul(BATCH);
+        let moving = self.moving.read();
+        if self.take(several) {
+            self.credits[own_stripe()].fetch_add(several - bytes, Ordering::Relaxed);
+            return true;
         }
+        drop(moving);
+        if self.take(bytes) {
+            return true;
+        }
+        let _alone = self.moving.write();
         self.collect();
         self.take(bytes)
     }
@@ -143,7 +154,8 @@ impl Tenant {
         taken.is_ok()
     }
 
-    /// Gives the credits of all stripes back to the sum.
+    /// Gives the credits of all stripes back to the sum; the caller has locked
+    /// `moving`.
     fn collect(&self) {
         for credit in &self.credits {
             let bytes = credit.swap(0, Ordering::Relaxed);
@@ -162,6 +174,7 @@ impl Tenant {
         let credit = &self.credits[own_stripe()];
         let before = credit.fetch_add(bytes, Ordering::Relaxed);
         if before > bytes.saturating_mul(BATCH) {
+            let _moving = self.moving.read();
             let all = credit.swap(0, Ordering::Relaxed);
             self.taken.fetch_sub(all, Ordering::Relaxed);
         }
@@ -388,6 +401,37 @@ mod tests {
         assert!(tenant.charge(960));
         assert!(!tenant.charge(1));
         assert_eq!((tenant.used(), tenant.shortage(5)), (1_000, 5));
+    }
+
+    #[test]
+    fn nobody_is_refused_what_others_have_in_hand() {
+        // There is room for all that two of four threads charge.
+        const EACH: u64 = 40;
+        let tenant = tenant(2 * EACH);
+        let permits = AtomicU64::new(2);
+        let one_less = |permits: u64| permits.checked_sub(1);
+        let work = || {
+            for round in 0..100_000 {
+                while permits
+                    .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less)
+                    .is_err()
+                {
+                    thread::yield_now();
+                }
+                let piece = [1, EACH, EACH / 8][round % 3];
+                for _ in 0..EACH / piece {
+                    assert!(tenant.charge(piece), "{piece} in round {round}");
+                }
+                (0..EACH / piece).for_each(|_| tenant.release(piece));
+                permits.fetch_add(1, Ordering::AcqRel);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(work);
+            }
+        });
+        assert_eq!(tenant.used(), 0);
     }
 
     #[test]
