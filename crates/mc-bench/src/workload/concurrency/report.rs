@@ -48,7 +48,8 @@ const SCENARIOS: [Scenario; 7] = [
         "Freed by another thread",
         "Half of the threads allocate 4 KiB and hand the objects, 64 at a time, through bounded channels to the other \
          half, which free them. One thread alone does both. An operation is an object; its two calls are timed one by \
-         one, without the channel.",
+         one, without the channel. Where every thread has a core, whoever waits for the other end asks again; \
+         otherwise it sleeps, which then takes longer than all else.",
     ),
     (
         "churn_random",

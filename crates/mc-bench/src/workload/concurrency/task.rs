@@ -1,6 +1,8 @@
 //! What each thread does: the same operation over and over, timed by a probe.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::hint;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::available_parallelism;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -33,9 +35,18 @@ pub(super) enum Task<S: Shareable> {
     /// Batches that the thread itself frees.
     Batches(Vec<S::Token>),
     /// The allocating end of a channel.
-    Producer(SyncSender<Vec<S::Token>>),
+    Producer(SyncSender<Vec<S::Token>>, Waiting),
     /// The freeing end.
-    Consumer(Receiver<Vec<S::Token>>),
+    Consumer(Receiver<Vec<S::Token>>, Waiting),
+}
+
+/// How a thread waits for the other end of its channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiting {
+    /// It asks again: to sleep and be woken would take longer than all else.
+    Asking,
+    /// It sleeps, and another thread has its core.
+    Sleeping,
 }
 
 /// A live set. A place is empty only if its last request was refused.
@@ -73,9 +84,16 @@ fn remote_tasks<S: Shareable>(threads: usize) -> Vec<Task<S>> {
     if threads == 1 {
         return vec![Task::Batches(Vec::new())];
     }
+    let waiting = match available_parallelism() {
+        Ok(cores) if threads <= cores.get() => Waiting::Asking,
+        _ => Waiting::Sleeping,
+    };
     let pairs = (0..threads / 2).map(|_| sync_channel(BATCHES_WAITING));
     pairs
-        .flat_map(|(sender, receiver)| [Task::Producer(sender), Task::Consumer(receiver)])
+        .flat_map(|(sender, receiver)| {
+            let producer = Task::Producer(sender, waiting);
+            [producer, Task::Consumer(receiver, waiting)]
+        })
         .collect()
 }
 
@@ -115,14 +133,14 @@ impl<S: Shareable> Task<S> {
                 free_batch(subject, batch, probe);
                 unexpected
             }),
-            Self::Producer(sender) => sum(batches(2 * iterations), |objects| {
+            Self::Producer(sender, waiting) => sum(batches(2 * iterations), |objects| {
                 let mut batch = Vec::with_capacity(BATCH_CAPACITY);
                 let unexpected = allocate_batch(subject, objects, &mut batch, probe);
-                sender.send(batch).expect("the consumer takes every batch");
+                waiting.send(sender, batch);
                 unexpected
             }),
-            Self::Consumer(receiver) => sum(batches(2 * iterations), |_| {
-                let mut batch = receiver.recv().expect("the producer sends every batch");
+            Self::Consumer(receiver, waiting) => sum(batches(2 * iterations), |_| {
+                let mut batch = waiting.receive(receiver);
                 free_batch(subject, &mut batch, probe);
                 0
             }),
@@ -135,6 +153,38 @@ impl<S: Shareable> Task<S> {
             live.into_iter()
                 .flatten()
                 .for_each(|token| subject.free(token));
+        }
+    }
+}
+
+impl Waiting {
+    fn send<T>(self, sender: &SyncSender<T>, mut batch: T) {
+        const GONE: &str = "the consumer takes every batch";
+        match self {
+            Self::Sleeping => sender.send(batch).expect(GONE),
+            Self::Asking => {
+                while let Err(error) = sender.try_send(batch) {
+                    batch = match error {
+                        TrySendError::Full(batch) => batch,
+                        TrySendError::Disconnected(_) => panic!("{GONE}"),
+                    };
+                    hint::spin_loop();
+                }
+            }
+        }
+    }
+
+    fn receive<T>(self, receiver: &Receiver<T>) -> T {
+        const GONE: &str = "the producer sends every batch";
+        match self {
+            Self::Sleeping => receiver.recv().expect(GONE),
+            Self::Asking => loop {
+                match receiver.try_recv() {
+                    Ok(batch) => return batch,
+                    Err(TryRecvError::Empty) => hint::spin_loop(),
+                    Err(TryRecvError::Disconnected) => panic!("{GONE}"),
+                }
+            },
         }
     }
 }
