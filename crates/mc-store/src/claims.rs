@@ -40,8 +40,11 @@ const HIDDEN: u32 = 1 << 29;
 /// in mind.
 const MARKED: u32 = 1 << 28;
 
+/// That the object is to be shown again was told, and nobody has looked since.
+const TOLD: u32 = 1 << 27;
+
 /// The leases that are held.
-const LEASES: u32 = MARKED - 1;
+const LEASES: u32 = TOLD - 1;
 
 /// The claims on one object.
 ///
@@ -114,13 +117,27 @@ impl Claims {
         debug_assert!(before & LEASES > 0, "a lease is held");
     }
 
-    /// Counts a lease out; returns whether the object is to be shown again.
+    /// Counts a lease out; returns whether that the object is to be shown again has
+    /// to be told.
     #[inline]
     #[must_use]
     pub fn end_lease(&self) -> bool {
         let before = self.0.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before & LEASES > 0, "a lease is held");
-        before & !PINNED == HIDDEN | 1
+        before & !PINNED == HIDDEN | 1 && self.begin_to_tell()
+    }
+
+    /// Returns whether nobody has told since [`look`](Self::look).
+    #[cold]
+    fn begin_to_tell(&self) -> bool {
+        self.0.fetch_or(TOLD, Ordering::AcqRel) & TOLD == 0
+    }
+
+    /// Takes note that what was told is looked at; returns whether the object is
+    /// hidden. Look at [`claim`](Self::claim) afterwards: who ends a lease from
+    /// here on tells again.
+    pub fn look(&self) -> bool {
+        self.0.fetch_and(!TOLD, Ordering::AcqRel) & HIDDEN != 0
     }
 
     /// Marks the object if nobody has a claim on it.

@@ -1,12 +1,8 @@
 //! What a put says about when its object should leave.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use crate::{clock::Moment, policy::ObjectId, tenants::Tenant};
+use crate::{clock::Moment, deadlines::Deadlines, policy::ObjectId, tenants::Tenant};
 
 /// Whose an object is, and what its put has said of its leaving.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +13,10 @@ pub(crate) struct Hints {
     pub(crate) keep_until: Moment,
 }
 
-/// Objects that are kept for some time, and until when.
+/// Objects that are kept for some time, until when, and their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Keeping {
-    until: HashMap<u32, (Moment, u64)>,
-    /// By the end; one that is kept for longer has another end in the map.
-    ends: BinaryHeap<Reverse<(Moment, u32)>>,
+    ends: Deadlines<u64>,
     bytes: u64,
 }
 
@@ -41,47 +35,31 @@ impl Keeping {
     }
 
     pub(crate) fn until(&self, id: ObjectId) -> Option<Moment> {
-        self.until.get(&id.0).map(|&(until, _)| until)
+        self.ends.of(id)
     }
 
     /// Keeps an object, or keeps it for longer.
     pub(crate) fn keep(&mut self, id: ObjectId, until: Moment, bytes: u64) {
-        if self.until(id).is_some_and(|before| before >= until) {
-            return;
+        if self.until(id).is_none_or(|before| before < until) {
+            self.forget(id);
+            self.ends.set(id, until, bytes);
+            self.bytes += bytes;
         }
-        self.forget(id);
-        self.until.insert(id.0, (until, bytes));
-        self.bytes += bytes;
-        self.ends.push(Reverse((until, id.0)));
     }
 
     pub(crate) fn forget(&mut self, id: ObjectId) {
-        if self.until.is_empty() {
-            return;
-        }
-        if let Some((_, bytes)) = self.until.remove(&id.0) {
-            self.bytes -= bytes;
-        }
-        if self.until.is_empty() {
-            self.ends = BinaryHeap::new();
-        }
+        self.bytes -= self.ends.forget(id).unwrap_or_default();
     }
 
-    /// Returns whether the time of some object may be over.
+    /// Returns whether the time of some object is over.
     pub(crate) fn has_due(&self, now: Moment) -> bool {
-        self.ends
-            .peek()
-            .is_some_and(|&Reverse((until, _))| until <= now)
+        self.ends.has_due(now)
     }
 
-    /// Forgets an object whose time is over; returns it, or nothing for an end
-    /// that does not count any more.
-    pub(crate) fn next_due(&mut self) -> Option<ObjectId> {
-        let Reverse((until, id)) = self.ends.pop()?;
-        let id = ObjectId(id);
-        (self.until(id) == Some(until)).then(|| {
-            self.forget(id);
-            id
-        })
+    /// Forgets an object whose time is over, and returns it.
+    pub(crate) fn next_due(&mut self, now: Moment) -> Option<ObjectId> {
+        let (id, bytes) = self.ends.next_due(now)?;
+        self.bytes -= bytes;
+        Some(id)
     }
 }

@@ -14,6 +14,7 @@ mod clock;
 mod compact;
 mod compaction;
 mod copier;
+mod deadlines;
 mod error;
 mod events;
 mod evict;

@@ -11,8 +11,7 @@ mod id_set;
 mod lifting;
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
+    collections::BTreeSet,
     num::NonZeroU64,
     ops::ControlFlow,
     sync::{
@@ -29,6 +28,7 @@ use self::id_set::IdSet;
 use crate::{
     claims::Claim,
     clock::{Moment, Tick},
+    deadlines::Deadlines,
     hints::Keeping,
     index::Index,
     ledger::{Ledger, Rights, Unclaimed, tenant_of},
@@ -79,12 +79,12 @@ pub(crate) struct Ranks {
     /// The ids that the policy knows.
     known: IdSet,
     /// Hidden objects by the end of their timed leases.
-    asleep: BinaryHeap<Reverse<(Moment, u32)>>,
+    asleep: Deadlines<()>,
     /// Hidden objects none of whose segments was open to placement after so
     /// many changes of the pool, and those that were found so before.
-    closed: Vec<ObjectId>,
+    closed: BTreeSet<ObjectId>,
     pool_changes: u64,
-    to_look_at: Vec<ObjectId>,
+    to_look_at: BTreeSet<ObjectId>,
     /// Objects that the policy knows and does not offer.
     hidden: u64,
     pub(crate) figures: Figures,
@@ -113,10 +113,10 @@ impl Order {
                 ledger: Ledger::default(),
                 keeping: Keeping::default(),
                 known: IdSet::default(),
-                asleep: BinaryHeap::new(),
-                closed: Vec::new(),
+                asleep: Deadlines::default(),
+                closed: BTreeSet::new(),
                 pool_changes: 0,
-                to_look_at: Vec::new(),
+                to_look_at: BTreeSet::new(),
                 hidden: 0,
                 figures: Figures::default(),
             }),
@@ -228,9 +228,7 @@ impl Order {
 
     /// Returns whether nothing hidden waits for being looked at.
     pub(crate) fn is_settled(&self, ranks: &Ranks, now: Moment) -> bool {
-        let next = ranks.asleep.peek();
-        let is_asleep = next.is_none_or(|&Reverse((until, _))| until > now);
-        is_asleep
+        !ranks.asleep.has_due(now)
             && ranks.to_look_at.is_empty()
             && self.returned.is_empty()
             && !ranks.keeping.has_due(now)
@@ -252,13 +250,10 @@ impl Order {
             ranks.look_again(index, id, now);
         }
         for _ in 0..SLICE {
-            match ranks.asleep.peek() {
-                Some(&Reverse((until, id))) if until <= now => {
-                    ranks.asleep.pop();
-                    ranks.look_again(index, ObjectId(id), now);
-                }
-                Some(_) | None => break,
-            }
+            let Some((id, ())) = ranks.asleep.next_due(now) else {
+                break;
+            };
+            ranks.look_again(index, id, now);
         }
         ranks
     }
@@ -318,10 +313,7 @@ impl Ranks {
         if object.claims.is_hidden() {
             self.hidden -= u64::from(object.claims.show());
         }
-        if self.hidden == 0 && self.asleep.capacity() > SLICE {
-            // Those that it names are gone or shown.
-            self.asleep = BinaryHeap::new();
-        }
+        self.asleep.forget(object.id);
         self.figures.pinned -= u64::from(object.claims.is_pinned());
         self.figures.live_bytes -= bytes;
         self.figures.useful_bytes -= object.useful_bytes();
@@ -466,23 +458,26 @@ impl Ranks {
             self.pool_changes = changes;
             self.to_look_at.append(&mut self.closed);
         }
-        let rest = self.to_look_at.len().saturating_sub(SLICE);
-        for id in self.to_look_at.split_off(rest) {
+        for _ in 0..SLICE {
+            let Some(id) = self.to_look_at.pop_last() else {
+                break;
+            };
             self.look_again(index, id, now);
         }
     }
 
     fn look_at(&mut self, object: &Object, now: Moment) {
-        if !object.claims.is_hidden() {
+        if !object.claims.look() {
             return;
         }
         match object.claims.claim() {
-            None if !object.is_placeable() => self.closed.push(object.id),
+            None if !object.is_placeable() => {
+                self.closed.insert(object.id);
+            }
             // Whoever ends the claim says so.
             Some(Claim::Leased | Claim::Pinned | Claim::Leaving) => {}
             None if now < object.leased_until() => {
-                self.asleep
-                    .push(Reverse((object.leased_until(), object.id.0)));
+                self.asleep.set(object.id, object.leased_until(), ());
             }
             None => {
                 if object.claims.show() {

@@ -2,17 +2,18 @@
 //!
 //! Claims: an object costs a bounded number of bytes of heap; when all objects
 //! have left, whichever way, nearly all of it is back; a store that is dropped leaves
-//! nothing, and neither do segments that come and go.
+//! nothing, and neither do segments that come and go; an object that was passed over
+//! or is kept costs the same however often it is read, leased or put again.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
 
-use std::{alloc::System, time::Duration};
+use std::{alloc::System, ops::Range, time::Duration};
 
 use cap::Cap;
 use common::{
     info,
-    objects::{Hand, POLICIES, key, numbers, put, refusal, store_of},
+    objects::{Hand, POLICIES, key, numbers, put, put_as, refusal, store_of},
     pool,
 };
 use mc_segment::{Segment, SegmentId, Strategy};
@@ -125,7 +126,71 @@ fn segments_that_come_and_go_leave_nothing() {
     assert!(late <= early + 16_384, "{early} and then {late} bytes");
 }
 
+type Again = fn(&ObjectStore, &Hand, u64);
+
+/// What is done again and again to a store with two places, one of whose objects, number 0, is
+/// leased and was passed over.
+const AGAIN: [(&str, Again); 4] = [
+    ("read", |store, _, _| drop(store.get(&key(0)).unwrap())),
+    ("leased for a time, beside puts", |store, hand, round| {
+        hand.pass_seconds(1);
+        drop(store.get_for(&key(0), Duration::from_secs(3_000)).unwrap());
+        put(store, round, 10);
+    }),
+    (
+        "read beside puts, its segment suspended",
+        |store, _, round| {
+            drop(store.get(&key(0)).unwrap());
+            store.pool().suspend(SegmentId(1)).unwrap();
+            refusal(store, round, &PutRequest::new(10));
+            store.pool().resume(SegmentId(1)).unwrap();
+        },
+    ),
+    ("kept, and others for a time each", |store, _, round| {
+        let request = PutRequest {
+            keep_until: Some(Duration::from_secs(3_000)),
+            ..PutRequest::new(10)
+        };
+        put_as(store, round, &request).unwrap();
+        store.remove(&key(round), Removal::Now).unwrap();
+    }),
+];
+
+fn what_was_passed_over_or_is_kept_costs_the_same_however_often_it_is_used() {
+    const ROUNDS: u64 = 20_000;
+    for (name, again) in AGAIN {
+        let hand = Hand::default();
+        let options = StoreOptions {
+            keep_percent: 100,
+            lease_max: Duration::from_secs(3_000),
+            ..hand.options()
+        };
+        let store = store_of(&[20], options);
+        let kept = PutRequest {
+            keep_until: Some(Duration::from_secs(3_000)),
+            ..PutRequest::new(10)
+        };
+        put_as(&store, 0, &kept).unwrap();
+        let lease = store.get_for(&key(0), Duration::from_secs(3_000)).unwrap();
+        put(&store, 1, 10);
+        put(&store, 2, 10);
+        drop(lease);
+        let rounds = |numbers: Range<u64>| {
+            numbers.for_each(|round| again(&store, &hand, round));
+            HEAP.allocated()
+        };
+        let early = rounds(10..5_000);
+        let late = rounds(5_000..ROUNDS);
+        assert!(
+            late <= early + 4_096,
+            "{early} and then {late} bytes: {name}"
+        );
+        store.check_invariants();
+    }
+}
+
 fn main() {
+    what_was_passed_over_or_is_kept_costs_the_same_however_often_it_is_used();
     a_dropped_store_leaves_nothing();
     segments_that_come_and_go_leave_nothing();
     objects_cost_little_and_give_back_what_they_cost();

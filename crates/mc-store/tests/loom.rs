@@ -6,7 +6,8 @@
 //!
 //! 1. Who lets an object go has it alone; a reader is let in before or refused.
 //! 2. The end of the last lease of a hidden object is told, or seen by who hides it.
-//! 3. So it is when a lease was refused because the object was leaving, and it stays.
+//! 3. So it is when a lease was refused because the object was leaving, and it stays, and whenever
+//!    what was told is looked at.
 //! 4. Of several who let an object go one succeeds.
 //! 5. A use that nobody disturbs is told, once, in its order; one that is disturbed at most once.
 //! 6. A lease that is taken while a copy runs reads the old place and ends the move, and one that
@@ -130,7 +131,7 @@ fn the_end_of_the_last_lease_of_a_hidden_object_is_told() {
                 })
                 .collect();
             object.claims.hide();
-            let is_seen = object.claims.claim().is_none();
+            let is_seen = object.claims.look() && object.claims.claim().is_none();
             for thread in threads {
                 thread.join().unwrap();
             }
@@ -155,7 +156,7 @@ fn an_object_that_stays_is_shown_again_whoever_was_refused() {
                 })
                 .collect();
             object.claims.stay();
-            let is_seen = object.claims.claim().is_none();
+            let is_seen = object.claims.look() && object.claims.claim().is_none();
             for thread in threads {
                 thread.join().unwrap();
             }
@@ -163,6 +164,31 @@ fn an_object_that_stays_is_shown_again_whoever_was_refused() {
             assert!(is_seen || told > 0, "it is hidden for ever");
         });
     }
+}
+
+#[test]
+fn a_hidden_object_is_seen_in_the_end_however_often_it_is_read() {
+    loom::model(|| {
+        let object = Object::new();
+        object.claims.hide();
+        let look = |object: &Object| object.claims.look() && object.claims.claim().is_none();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let object = Arc::clone(&object);
+                thread::spawn(move || object.read())
+            })
+            .collect();
+        let is_seen = look(&object);
+        for thread in threads {
+            assert!(thread.join().unwrap());
+        }
+        let told = object.told.load(Ordering::SeqCst);
+        assert!(
+            is_seen || told > 0 && look(&object),
+            "it is hidden for ever"
+        );
+        assert!(told <= 2);
+    });
 }
 
 #[test]

@@ -53,12 +53,10 @@ impl Ranks {
     /// Ends the time for which objects are kept, some at a time.
     pub(super) fn end_keeping(&mut self, index: &Index, now: Moment) {
         for _ in 0..SLICE {
-            if !self.keeping.has_due(now) {
+            let Some(id) = self.keeping.next_due(now) else {
                 return;
-            }
-            if let Some(id) = self.keeping.next_due() {
-                self.set_rank(index, id, |rank| rank.is_kept = false);
-            }
+            };
+            self.set_rank(index, id, |rank| rank.is_kept = false);
         }
     }
 

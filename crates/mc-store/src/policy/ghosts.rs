@@ -1,25 +1,23 @@
 //! [`Ghosts`]: hashes of keys that have left, the latest ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 
-use foldhash::fast::FixedState;
-
-/// A set of hashes that forgets the oldest. What it holds does not depend on the process.
+/// A set of hashes that forgets the oldest. Its parts are trees and no tables, which move all that they
+/// have when they grow.
 #[derive(Debug)]
 pub(super) struct Ghosts {
     /// The serial with which each hash was remembered last.
-    serials: HashMap<u64, u64, FixedState>,
-    /// Hashes with their serials, the oldest first; those that were taken or remembered again have
-    /// another serial in the map, or none.
-    order: VecDeque<(u64, u64)>,
+    serials: BTreeMap<u64, u64>,
+    /// The hashes by these serials.
+    hashes: BTreeMap<u64, u64>,
     serial: u64,
 }
 
 impl Ghosts {
     pub(super) fn new() -> Self {
         Self {
-            serials: HashMap::default(),
-            order: VecDeque::new(),
+            serials: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -27,25 +25,22 @@ impl Ghosts {
     /// Adds a hash, and forgets the oldest ones until no more than `len_max` are left.
     pub(super) fn remember(&mut self, hash: u64, len_max: usize) {
         self.serial += 1;
-        self.serials.insert(hash, self.serial);
-        self.order.push_back((hash, self.serial));
-        while self.serials.len() > len_max || self.order.len() > 2 * len_max {
-            let Some((hash, serial)) = self.order.pop_front() else {
+        if let Some(before) = self.serials.insert(hash, self.serial) {
+            self.hashes.remove(&before);
+        }
+        self.hashes.insert(self.serial, hash);
+        while self.serials.len() > len_max {
+            let Some((_, hash)) = self.hashes.pop_first() else {
                 break;
             };
-            if self.serials.get(&hash) == Some(&serial) {
-                self.serials.remove(&hash);
-            }
-        }
-        if len_max < self.order.capacity() / 8 {
-            self.order.shrink_to(2 * len_max);
-            self.serials.shrink_to(len_max);
+            self.serials.remove(&hash);
         }
     }
 
     /// Takes a hash out, and returns whether it was there.
     pub(super) fn take(&mut self, hash: u64) -> bool {
-        self.serials.remove(&hash).is_some()
+        let serial = self.serials.remove(&hash);
+        serial.is_some_and(|serial| self.hashes.remove(&serial).is_some())
     }
 }
 
@@ -69,6 +64,6 @@ mod tests {
         let mut ghosts = Ghosts::new();
         (0..100_000).for_each(|hash| ghosts.remember(hash, 10_000));
         (0..2).for_each(|hash| ghosts.remember(hash, 0));
-        assert!(ghosts.serials.is_empty() && ghosts.order.capacity() < 100);
+        assert!(ghosts.serials.is_empty() && ghosts.hashes.is_empty());
     }
 }

@@ -6,10 +6,8 @@
 //!              e                comes back, it takes the gap's place, and all is as before.
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-use foldhash::fast::FixedState;
 
 use super::table::Table;
 use super::{ObjectId, Parent};
@@ -32,7 +30,7 @@ pub(super) struct Tree {
     nodes: Table<Node>,
     vacant: Vec<u32>,
     /// Gaps by the hash of the key that left.
-    gaps: HashMap<u64, u32, FixedState>,
+    gaps: BTreeMap<u64, u32>,
     /// The same by node, so that their order is that of no hash.
     gap_hashes: BTreeMap<u32, u64>,
     /// Counts the searches for victims, so that a search visits each object once.
@@ -95,7 +93,7 @@ impl Tree {
             len: 0,
             nodes: Table::new(),
             vacant: Vec::new(),
-            gaps: HashMap::default(),
+            gaps: BTreeMap::new(),
             gap_hashes: BTreeMap::new(),
             search: 0,
         }
