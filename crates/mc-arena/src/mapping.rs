@@ -121,9 +121,8 @@ impl Mapping {
     /// Maps zeroed private memory in base pages, its address a multiple of `align`.
     pub(crate) fn private(len: NonZeroUsize, align: usize) -> Result<Self, Errno> {
         Self::map_aligned(len, align, |address| {
-            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
-            // SAFETY: (1) `map_aligned` passes an address whose `len` bytes lie in a reservation of
-            // its own, so `MAP_FIXED` replaces nothing of anyone else's.
+            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
+            // SAFETY: (1) `MAP_FIXED_NOREPLACE` replaces nothing.
             unsafe { mman::mmap_anonymous(Some(address), len, READ_WRITE, flags) }
         })
     }
@@ -139,8 +138,8 @@ impl Mapping {
     ) -> Result<Self, Errno> {
         let size_flag = MapFlags::map_hugetlb_with_size_log2(page_log2).ok_or(Errno::EINVAL)?;
         Self::map_aligned(len, align, |address| {
-            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | size_flag;
-            // SAFETY: (1) as in `private`: `MAP_FIXED` replaces part of the caller's own reservation.
+            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE | size_flag;
+            // SAFETY: (1) `MAP_FIXED_NOREPLACE` replaces nothing.
             unsafe { mman::mmap_anonymous(Some(address), len, READ_WRITE, flags) }
         })
     }
@@ -200,17 +199,35 @@ impl Mapping {
     ) -> Result<Self, Errno> {
         let start = libc::off_t::try_from(start).map_err(|_| Errno::EOVERFLOW)?;
         Self::map_aligned(len, align, |address| {
-            let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
-            // SAFETY: (1) as in `private`: `MAP_FIXED` replaces part of the caller's own reservation.
+            let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED_NOREPLACE;
+            // SAFETY: (1) `MAP_FIXED_NOREPLACE` replaces nothing.
             unsafe { mman::mmap(Some(address), len, READ_WRITE, flags, file, start) }
         })
     }
 
-    /// Reserves address space for `len` bytes at a multiple of `align` and lets `map` fill it.
+    /// Finds address space for `len` bytes at a multiple of `align` and lets `map` fill it.
     fn map_aligned(
         len: NonZeroUsize,
         align: usize,
-        map: impl FnOnce(NonZeroUsize) -> Result<NonNull<c_void>, Errno>,
+        map: impl Fn(NonZeroUsize) -> Result<NonNull<c_void>, Errno>,
+    ) -> Result<Self, Errno> {
+        loop {
+            match Self::map_where_free(len, align, &map) {
+                // Another thread was quicker to map something there.
+                Err(Errno::EEXIST) => {}
+                mapped => return mapped,
+            }
+        }
+    }
+
+    /// Reserves address space, and gives all but its end up to `map`.
+    ///
+    /// Mapping over the reservation would be shorter and wrong: where that fails, the kernel may have
+    /// unmapped what was there, and to unmap it again could hit what another thread has mapped since.
+    fn map_where_free(
+        len: NonZeroUsize,
+        align: usize,
+        map: impl Fn(NonZeroUsize) -> Result<NonNull<c_void>, Errno>,
     ) -> Result<Self, Errno> {
         debug_assert!(align.is_power_of_two() && align >= base_page_bytes());
         let process = Process::here()?;
@@ -220,34 +237,35 @@ impl Mapping {
         let reserved =
             unsafe { mman::mmap_anonymous(None, reserved_len, ProtFlags::PROT_NONE, flags) }?;
         let start = reserved.cast::<u8>();
-        let guard_bytes = reserved_len.get();
-        let mut reservation = Self::owned(start, 0, process, Release::Munmap { guard_bytes });
+        // Inside the reservation, which is longer by `align`.
+        let head_len = start.addr().get().wrapping_neg() & (align - 1);
+        let given_up_len = head_len + len.get();
+        // SAFETY: (1) these bytes open the reservation made above, and nobody uses them.
+        unsafe { unmap(start, given_up_len) };
+        let behind = Extent::new(start, 0).at(given_up_len);
+        let guard_bytes = reserved_len.get() - given_up_len;
+        // Covers what is left of the reservation until there is a mapping before it.
+        let mut owned = Self::owned(behind, 0, process, Release::Munmap { guard_bytes });
 
-        let aligned = start
-            .addr()
-            .get()
-            .checked_next_multiple_of(align)
-            .and_then(NonZeroUsize::new);
-        let base = map(aligned.ok_or(Errno::ENOMEM)?)?.cast();
-
+        let base = Extent::new(start, 0).at(head_len);
+        let mapped = map(base.addr())?;
+        if mapped.addr() != base.addr() {
+            // Kernels before 4.17 take the address for a wish.
+            // SAFETY: (1) the mapping is the one just made, and nobody uses it.
+            unsafe { unmap(mapped.cast(), len.get()) };
+            return Err(Errno::EEXIST);
+        }
         // The head is shorter than `align` by a page at least, which leaves the guard to the tail.
-        let head_len = base.addr().get() - start.addr().get();
-        let guard_bytes = base_page_bytes();
-        let tail_len = reserved_len.get() - head_len - len.get() - guard_bytes;
-        reservation.extent = Extent::new(base, len.get());
-        reservation.release = Release::Munmap { guard_bytes };
-        if head_len > 0 {
-            // SAFETY: (1) these bytes open the reservation made above, and `reservation` has just
-            // stopped covering them.
-            unsafe { unmap(start, head_len) };
+        owned.extent = Extent::new(mapped.cast(), len.get());
+        let kept_bytes = base_page_bytes();
+        owned.release = Release::Munmap { guard_bytes: kept_bytes };
+        if guard_bytes > kept_bytes {
+            let tail = owned.extent.at(len.get() + kept_bytes);
+            // SAFETY: (1) these bytes close the reservation made above, and `owned` has just stopped
+            // covering them.
+            unsafe { unmap(tail, guard_bytes - kept_bytes) };
         }
-        if tail_len > 0 {
-            let tail = reservation.extent.at(len.get() + guard_bytes);
-            // SAFETY: (1) these bytes close the reservation made above, and `reservation` has just
-            // stopped covering them.
-            unsafe { unmap(tail, tail_len) };
-        }
-        Ok(reservation)
+        Ok(owned)
     }
 
     /// Makes what a shortened file leaves without bytes read as zero, in pages of `page_bytes`, instead

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     num::{NonZeroU64, NonZeroUsize},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -14,13 +15,18 @@ use mc_arena::{
     Arena, ArenaConfig, Backing, BufferError, MemoryLock, NumaPolicy, PagePolicy, PageSize,
     PoolError, PoolOptions, Population, Tier, buffers::Buffers, config::ArenaMode,
 };
-use nix::libc;
+use nix::{
+    libc,
+    sys::mman::{self, MapFlags, MsFlags, ProtFlags},
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Qword, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule,
 };
 
-use crate::support::{FakeRoot, MIB, is_any_mapping_of, is_mapped, warnings};
+use crate::support::{
+    FakeRoot, MIB, available_pages, exit_code_of_child, is_any_mapping_of, is_mapped, warnings,
+};
 
 /// A system call, and the arguments that single one use of it out.
 struct Call {
@@ -277,8 +283,8 @@ fn refused_memory_files_are_neither_mapped_nor_left_open() {
 fn with_huge_pages() -> FakeRoot {
     let root = FakeRoot::new();
     let pages = "/sys/kernel/mm/hugepages/hugepages-2048kB";
-    root.write(&format!("{pages}/nr_hugepages"), "640\n");
-    root.write(&format!("{pages}/free_hugepages"), "640\n");
+    root.write(&format!("{pages}/nr_hugepages"), "1048576\n");
+    root.write(&format!("{pages}/free_hugepages"), "1048576\n");
     root
 }
 
@@ -320,6 +326,61 @@ fn refused_huge_pages_are_an_error_where_required_and_a_degradation_where_prefer
         pool.degradations()
     );
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn a_mapping_that_fails_unmaps_nothing_of_other_threads() {
+    // Pages that are promised and not there: the kernel finds out when it has made room for the mapping.
+    let root = with_huge_pages();
+    let len = (usize::try_from(available_pages()).unwrap() + 512) * 2 * MIB;
+    let options = PoolOptions::new(len as u64)
+        .pages(PagePolicy::Required(PageSize::Bytes(2 << 20)))
+        .population(Population::Lazy)
+        .align(4 * MIB)
+        .system_root(root.root());
+    // In a child, as memory of other tests could be lost as well.
+    let code = exit_code_of_child(|| {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let failing = scope.spawn(|| {
+                let has_failed = (0..2000).all(|_| options.map().is_err());
+                is_over.store(true, Ordering::Relaxed);
+                has_failed
+            });
+            let mut is_kept = true;
+            while is_kept && !is_over.load(Ordering::Relaxed) {
+                is_kept = is_kept_for_a_while(len / 2);
+            }
+            if failing.join().unwrap() {
+                i32::from(!is_kept)
+            } else {
+                2
+            }
+        })
+    });
+    assert_eq!(
+        code, 0,
+        "1: memory of another thread was unmapped; 2: there was a pool"
+    );
+}
+
+/// Maps `len` bytes, and says whether they are still mapped a moment later.
+#[expect(
+    unsafe_code,
+    reason = "the thread that a pool must leave alone maps memory"
+)]
+fn is_kept_for_a_while(len: usize) -> bool {
+    let len = NonZeroUsize::new(len).unwrap();
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+    // SAFETY: (1) the kernel chooses the address.
+    let own = unsafe { mman::mmap_anonymous(None, len, ProtFlags::PROT_NONE, flags) }.unwrap();
+    for _ in 0..2000 {
+        std::hint::spin_loop();
+    }
+    // SAFETY: (1) the kernel only looks whether the addresses are mapped.
+    let is_kept = unsafe { mman::msync(own, len.get(), MsFlags::MS_ASYNC) }.is_ok();
+    // SAFETY: (1) the mapping is this function's own, and not used any more.
+    is_kept && unsafe { mman::munmap(own, len.get()) }.is_ok()
 }
 
 #[test]
