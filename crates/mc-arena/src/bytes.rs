@@ -129,7 +129,8 @@ impl PoolBytes {
     /// # Errors
     ///
     /// A [`ReleaseError`]; the bytes are what they were. Locked pages cannot be
-    /// given back, nor reserved huge pages on kernels before 5.18.
+    /// given back, nor those of a [named file](crate::PoolOptions::file), nor
+    /// reserved huge pages on kernels before 5.18.
     ///
     /// # Examples
     ///
@@ -144,6 +145,7 @@ impl PoolBytes {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release(&self, range: Range<usize>) -> Result<usize, ReleaseError> {
+        self.pool.check_range(&range)?;
         let page_bytes = self.page_bytes();
         let start = range.start.next_multiple_of(page_bytes);
         let end = range.end - range.end % page_bytes;

@@ -23,6 +23,10 @@ pub enum ReleaseError {
     /// The memory was taken over, and is its owner's to give back.
     #[error("foreign memory is given back by its owner")]
     Foreign,
+    /// The pool is in a file with a name, which keeps all of its blocks: a hole in it could not be told
+    /// from bytes that were lost.
+    #[error("the pool is in a file, which keeps its blocks; remove the file to give them back")]
+    Named,
     /// The system refused.
     #[error("the system does not take the pages back")]
     System(#[source] io::Error),

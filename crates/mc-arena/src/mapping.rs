@@ -311,6 +311,12 @@ impl Mapping {
         range: Range<usize>,
         access: Access,
     ) -> Result<ClaimedRange, ClaimError> {
+        self.check_range(&range)?;
+        self.claims.claim(range, access)
+    }
+
+    /// Refuses a range that runs backwards or ends behind the last byte.
+    pub(crate) fn check_range(&self, range: &Range<usize>) -> Result<(), ClaimError> {
         if range.start > range.end || range.end > self.len() {
             return Err(ClaimError::OutOfRange {
                 start: range.start,
@@ -318,7 +324,7 @@ impl Mapping {
                 len_bytes: self.len(),
             });
         }
-        self.claims.claim(range, access)
+        Ok(())
     }
 
     /// Returns the address of the first byte of a claimed range.

@@ -385,10 +385,18 @@ impl Pool {
         self.mapping.claimed_mut(claimed)
     }
 
+    /// See [`Mapping::check_range`].
+    pub(crate) fn check_range(&self, range: &Range<usize>) -> Result<(), ClaimError> {
+        self.mapping.check_range(range)
+    }
+
     /// Drops the pages of a claimed range, and their contents.
     pub(crate) fn release(&self, claimed: &ClaimedRange) -> Result<(), ReleaseError> {
         if self.tier == Tier::Foreign {
             return Err(ReleaseError::Foreign);
+        }
+        if let Some(PoolFile::Named(_)) = self.file {
+            return Err(ReleaseError::Named);
         }
         let released = self.mapping.release(claimed, self.file.is_some());
         released.map_err(|errno| ReleaseError::System(errno.into()))

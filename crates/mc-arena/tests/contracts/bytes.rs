@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use mc_arena::{Backing, ClaimError, PagePolicy, PoolBytes, PoolOptions};
+use mc_arena::{Backing, ClaimError, PagePolicy, PoolBytes, PoolOptions, ReleaseError};
 use proptest::prelude::*;
 
 fn bytes(backing: Backing) -> PoolBytes {
@@ -76,6 +76,36 @@ fn ranges_outside_the_pool_are_refused() {
         })
     ));
     assert!(bytes.write(len_bytes..len_bytes).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_range_of_the_pool_is_not_released() {
+    let bytes = bytes(Backing::Private);
+    let len_bytes = bytes.len();
+    bytes.write(0..len_bytes).unwrap().fill(3);
+    #[expect(clippy::reversed_empty_ranges, reason = "that is the point")]
+    let ranges = [
+        usize::MAX - 10..2 * bytes.page_bytes(),
+        usize::MAX..usize::MAX,
+        20..10,
+        0..len_bytes + 1,
+        len_bytes + 5..len_bytes + 10,
+    ];
+    for range in ranges {
+        let refused = bytes.release(range.clone());
+        let Err(ReleaseError::InUse(ClaimError::OutOfRange { start, end, .. })) = refused else {
+            panic!("{range:?}: {refused:?}")
+        };
+        assert_eq!(start..end, range);
+    }
+    assert!(
+        bytes
+            .read(0..len_bytes)
+            .unwrap()
+            .iter()
+            .all(|&byte| byte == 3)
+    );
+    assert_eq!(bytes.release(len_bytes..len_bytes).unwrap(), 0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
 
 use mc_arena::{
     Arena, ArenaError, ClaimError, Contents, FileError, PagePolicy, PageSize, Pool, PoolBytes,
-    PoolError, PoolOptions, Population, Tier,
+    PoolError, PoolOptions, Population, ReleaseError, Tier,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -221,6 +221,28 @@ fn a_child_that_outlives_its_parent_does_not_keep_the_lock() {
         assert_eq!(child.join().unwrap(), 0);
         assert_eq!(reopened.unwrap().contents(), Contents::Kept);
     });
+}
+
+#[test]
+fn a_file_keeps_its_blocks_and_its_bytes_when_memory_is_to_be_given_back() {
+    for directory in directories() {
+        let path = directory.path().join("pool");
+        let pool = PoolBytes::new(options(&path).map().unwrap());
+        let epoch = pool.pool().epoch();
+        pool.write(0..POOL_BYTES).unwrap().fill(5);
+        let refused = pool.release(0..MIB);
+        assert!(matches!(refused, Err(ReleaseError::Named)), "{refused:?}");
+        assert_eq!(pool.read(MIB..MIB + 1).unwrap()[0], 5);
+        drop(pool);
+        let pool = PoolBytes::new(options(&path).map().unwrap());
+        assert_eq!(pool.pool().epoch(), epoch);
+        assert!(
+            pool.read(0..POOL_BYTES)
+                .unwrap()
+                .iter()
+                .all(|&byte| byte == 5)
+        );
+    }
 }
 
 #[track_caller]
