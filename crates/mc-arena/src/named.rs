@@ -56,6 +56,8 @@ const ROOM_STEP_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct NamedFile {
     path: PathBuf,
+    /// Before `file`, whose lock it needs when it is dropped.
+    taken: Taken,
     header: Mapping,
     /// Over the header, and over the bytes of the pool once they are mapped.
     watches: Vec<Arc<Watch>>,
@@ -69,8 +71,22 @@ pub(crate) struct NamedFile {
 /// A file that is open and locked, not yet looked into.
 pub(crate) struct LockedFile {
     path: PathBuf,
+    /// Before `file`, whose lock it needs when it is dropped.
+    taken: Taken,
     file: OwnFile,
     place: Place,
+}
+
+/// What the making of a pool has taken of the file system. Dropping it gives that back, which is to
+/// happen while the file is locked: afterwards the file may be another's.
+#[derive(Debug)]
+struct Taken {
+    path: PathBuf,
+    /// Device and inode: another file may have got the name.
+    identity: (u64, u64),
+    /// Bytes of the file that stay, 0 if it was made for the pool; `None` iff there is nothing to give
+    /// back, because the pool is made or is not begun.
+    kept_bytes: Option<u64>,
 }
 
 impl LockedFile {
@@ -95,13 +111,17 @@ impl LockedFile {
             }
             let opened = file.file().metadata().map_err(refused("looking at it"))?;
             // Between the two steps another process may have removed the file and made a new one.
-            let is_current = fs::metadata(path)
-                .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
-            if is_current {
+            let taken = Taken {
+                // Not the name of a link to it.
+                path: fs::canonicalize(path).unwrap_or_else(|_| path.into()),
+                identity: (opened.dev(), opened.ino()),
+                kept_bytes: (opened.is_file() && opened.len() == 0).then_some(0),
+            };
+            if taken.is_current() {
                 let place = Place::of(file.as_fd(), root)
                     .map_err(|errno| refused("using a file of its kind")(errno.into()))?;
                 let path = path.to_owned();
-                return Ok(Self { path, file, place });
+                return Ok(Self { path, taken, file, place });
             }
         }
     }
@@ -161,7 +181,7 @@ impl LockedFile {
 
     /// Gives the file the length and the blocks of a new pool, all zeros.
     fn make<E: From<FileError>>(
-        self,
+        mut self,
         fresh: Header,
         mut admit: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<NamedFile, E> {
@@ -180,33 +200,28 @@ impl LockedFile {
                 )
             })
         };
-        let is_empty = self
-            .file
-            .file()
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() == 0);
-        let made = (|| {
-            // The header comes first: what was there before is void from here on.
-            room(self.file.as_fd(), 0..header_bytes)?;
-            let named = self.into_named(fresh, Contents::Zeroed)?;
-            let mut reached = header_bytes;
-            while reached < total_bytes {
-                let end = total_bytes.min(reached + ROOM_STEP_BYTES.next_multiple_of(header_bytes));
-                admit(end - reached)?;
-                room(named.file.as_fd(), reached..end)?;
-                reached = end;
-            }
-            Ok(named)
-        })();
-        if made.is_err() {
-            give_back(&path, is_empty, header_bytes);
+        self.taken.kept_bytes.get_or_insert(header_bytes);
+        // The header comes first: what was there before is void from here on.
+        room(self.file.as_fd(), 0..header_bytes)?;
+        let named = self.into_named(fresh, Contents::Zeroed)?;
+        let mut reached = header_bytes;
+        while reached < total_bytes {
+            let end = total_bytes.min(reached + ROOM_STEP_BYTES.next_multiple_of(header_bytes));
+            admit(end - reached)?;
+            room(named.file.as_fd(), reached..end)?;
+            reached = end;
         }
-        made
+        Ok(named)
     }
 
     /// Maps the header page and writes `header` to it.
     fn into_named(self, header: Header, contents: Contents) -> Result<NamedFile, FileError> {
-        let Self { path, file, place } = self;
+        let Self {
+            path,
+            file,
+            place,
+            taken,
+        } = self;
         let open = || {
             let page = NonZeroUsize::new(place.page_bytes).ok_or(Errno::EINVAL)?;
             let mut mapping = Mapping::shared(file.as_fd(), 0, page, page.get())?;
@@ -217,6 +232,7 @@ impl LockedFile {
         let refused = |errno: Errno| io_error(&path, "mapping its first page", errno.into());
         let (mapping, watch) = open().map_err(refused)?;
         let mut named = NamedFile {
+            taken,
             header: mapping,
             watches: vec![watch],
             file,
@@ -333,6 +349,7 @@ impl NamedFile {
                 state: State::Open,
                 ..self.written
             });
+            self.taken.kept_bytes = None;
         }
     }
 
@@ -410,6 +427,32 @@ impl Drop for NamedFile {
     }
 }
 
+impl Taken {
+    /// Says whether the file still has its name.
+    fn is_current(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|named| (named.dev(), named.ino()) == self.identity)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let given_back = match self.kept_bytes {
+            Some(kept_bytes) if self.is_current() => {
+                if kept_bytes == 0 {
+                    fs::remove_file(&self.path)
+                } else {
+                    let file = File::options().write(true).open(&self.path);
+                    file.and_then(|file| file.set_len(kept_bytes))
+                }
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = given_back {
+            tracing::warn!(%error, path = %self.path.display(), "the file of a pool that was not made is left behind");
+        }
+    }
+}
+
 /// Refuses what the file system has no room for before any of it is taken: step by step it would be full
 /// for a moment, for everybody.
 fn check_free(file: BorrowedFd<'_>, total_bytes: u64) -> Result<(), Errno> {
@@ -437,20 +480,6 @@ fn make_room(file: BorrowedFd<'_>, range: Range<u64>) -> Result<(), Errno> {
     }
 }
 
-/// Takes back what a making that failed has taken.
-fn give_back(path: &Path, was_empty: bool, header_bytes: u64) {
-    let given_back = if was_empty {
-        fs::remove_file(path)
-    } else {
-        File::options()
-            .write(true)
-            .open(path)
-            .and_then(|file| file.set_len(header_bytes))
-    };
-    if let Err(error) = given_back {
-        tracing::warn!(%error, path = %path.display(), "the file of a pool that was not made is left behind");
-    }
-}
 
 /// Says whether no byte of a file is a hole, which every file of a pool begins without.
 fn has_all_blocks(status: &FileStat) -> bool {

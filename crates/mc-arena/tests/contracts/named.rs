@@ -7,13 +7,14 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use mc_arena::{
-    Arena, ArenaError, ClaimError, Contents, FileError, PagePolicy, PageSize, Pool, PoolBytes,
-    PoolError, PoolOptions, Population, ReleaseError, Tier,
+    Arena, ArenaError, ClaimError, Contents, FileError, NumaPolicy, PagePolicy, PageSize, Pool,
+    PoolBytes, PoolError, PoolOptions, Population, ReleaseError, Tier,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -465,6 +466,74 @@ fn a_file_that_has_no_room_is_removed_again() {
     let error = options.map().unwrap_err();
     assert!(error.to_string().contains("making room"), "{error}");
     assert!(!path.exists() && !is_any_mapping_of(1 << 42));
+}
+
+#[test]
+fn a_pool_that_was_not_made_leaves_no_file() {
+    for directory in directories() {
+        let path = directory.path().join("pool");
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let required = options(&link).pages(PagePolicy::Required(PageSize::Auto));
+        for (refused, error) in [
+            (required, "page policy"),
+            // No address space is aligned so coarsely.
+            (options(&link).align(1 << 62), "mapping it"),
+            (options(&link).numa(NumaPolicy::Bind(vec![4000])), "4000"),
+        ] {
+            let refused = refused.map().unwrap_err().to_string();
+            assert!(refused.contains(error), "{refused}");
+            assert!(!path.exists(), "{refused}");
+            assert!(link.is_symlink(), "the link was there before");
+        }
+        // A file that was there before stays, and takes no more than it has to.
+        drop(options(&path).map().unwrap());
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(HEADER_BYTES + 4096).unwrap();
+        options(&path).align(1 << 62).map().unwrap_err();
+        assert_eq!(fs::metadata(&path).unwrap().len(), HEADER_BYTES);
+        assert_eq!(options(&path).map().unwrap().contents(), Contents::Zeroed);
+    }
+}
+
+#[test]
+fn a_making_that_fails_takes_no_file_from_another_pool() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pool");
+    // More than any file system of a test machine has.
+    let too_large = PoolOptions::new(1 << 42)
+        .pages(PagePolicy::Off)
+        .population(Population::Lazy)
+        .file(&path);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let failing = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                too_large.map().unwrap_err();
+            }
+        });
+        let start = Instant::now();
+        let mut made = 0;
+        while made < 60 && start.elapsed() < Duration::from_secs(5) {
+            if let Ok(pool) = options(&path).population(Population::Lazy).map() {
+                let metadata = fs::metadata(&path);
+                let len = metadata
+                    .map(|metadata| metadata.len())
+                    .map_err(|error| error.kind());
+                is_over.store(len != Ok(bytes(&pool) + HEADER_BYTES), Ordering::Relaxed);
+                assert_eq!(
+                    len,
+                    Ok(bytes(&pool) + HEADER_BYTES),
+                    "the file of a pool is gone"
+                );
+                fs::remove_file(&path).unwrap();
+                made += 1;
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        failing.join().unwrap();
+        assert!(made > 0);
+    });
 }
 
 #[test]
