@@ -175,8 +175,9 @@ impl Mapping {
         len: NonZeroUsize,
         owner: Box<dyn Send + Sync>,
     ) -> Result<Self, Errno> {
+        let process = Process::here()?;
         let release = Release::Owner(ManuallyDrop::new(owner));
-        Ok(Self::owned(base, len.get(), Process::here()?, release))
+        Ok(Self::owned(base, len.get(), process, release))
     }
 
     fn owned(base: NonNull<u8>, len: usize, process: Process, release: Release) -> Self {

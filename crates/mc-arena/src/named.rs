@@ -176,7 +176,13 @@ impl LockedFile {
             state,
             ..kept
         };
-        Ok(self.into_named(header, Contents::Kept)?)
+        let named = self.into_named(header, Contents::Kept)?;
+        // Before the first byte changes: a system that goes down must not find that all were written back.
+        if kept.state == State::Closed {
+            let refused = |errno: Errno| io_error(&named.path, "writing its header", errno.into());
+            fdatasync(&named.file).map_err(refused)?;
+        }
+        Ok(named)
     }
 
     /// Gives the file the length and the blocks of a new pool, all zeros.
@@ -253,12 +259,20 @@ impl LockedFile {
             _ => self.look_at_file()?,
         };
         let (path, asked_bytes) = (self.path.clone(), len.get() as u64);
+        let page_bytes = self.place.page_bytes as u64;
         match found {
             Found::Header(header) if is_whole && header.pool_bytes != asked_bytes => {
                 Err(FileError::SizeDiffers {
                     path,
                     stored_bytes: header.pool_bytes,
                     asked_bytes,
+                })
+            }
+            Found::Header(header) if is_whole && header.page_bytes != page_bytes => {
+                Err(FileError::PagesDiffer {
+                    path,
+                    stored_bytes: header.page_bytes,
+                    page_bytes,
                 })
             }
             Found::Header(header) => Ok((Some(header), is_whole)),

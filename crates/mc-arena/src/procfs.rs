@@ -124,6 +124,19 @@ pub(crate) fn numa_maps_range(
     nodes
 }
 
+/// Says whether maps has a file mapped for writing, named by the major and minor number of its device and
+/// its inode.
+pub(crate) fn maps_has_writable(text: &str, (major, minor): (u64, u64), inode: u64) -> bool {
+    let device = format!("{major:02x}:{minor:02x}");
+    let inode = inode.to_string();
+    text.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let access = words.next().unwrap_or_default();
+        let mut words = words.skip(1);
+        access.contains('w') && words.next() == Some(&device) && words.next() == Some(&inode)
+    })
+}
+
 /// Longer ranges are no list of nodes or CPUs, of which Linux counts at most 8192.
 const LIST_LEN_MAX: u32 = 1 << 16;
 
@@ -255,6 +268,17 @@ Rss:                   4 kB
         let unsized_pages = "7f0000000000 default anon=3 N0=3\n";
         let nodes = numa_maps_range(unsized_pages, &(0x7f00_0000_0000..0x7f00_0080_0000), 65536);
         assert_eq!(nodes, BTreeMap::from([(0, 3 << 16)]));
+    }
+
+    #[test]
+    fn a_writable_mapping_is_found_by_its_file() {
+        let text = "7f00a000-7f00b000 r--s 00000000 00:01 2050 /memfd:mc-arena (deleted)\n\
+                    7f00b000-7f00c000 rw-s 00001000 fd:1a 77 /w\n\
+                    7f00c000-7f00d000 rw-p 00000000 00:00 0\n";
+        assert!(maps_has_writable(text, (0xfd, 0x1a), 77));
+        for (device, inode) in [((0, 1), 2050), ((0xfd, 0x1a), 7), ((0xfd, 1), 77)] {
+            assert!(!maps_has_writable(text, device, inode), "{inode}");
+        }
     }
 
     #[test]

@@ -5,11 +5,9 @@
 //! which is what makes its exclusive slices exclusive.
 
 use std::{
-    collections::BTreeSet,
-    io,
+    fs, io,
     num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Mutex, PoisonError},
 };
 
 use nix::{
@@ -17,15 +15,16 @@ use nix::{
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::{
         memfd::{MFdFlags, memfd_create},
-        stat::fstat,
+        stat::{self, FileStat, fstat},
     },
     unistd::ftruncate,
 };
 
 use crate::{
     error::PoolError,
-    mapping::{Process, ReadOnlyMapping},
+    mapping::ReadOnlyMapping,
     pages::Tier,
+    procfs,
 };
 
 /// Seals of a pool's file: fixed length, no new writers, no further seals.
@@ -37,19 +36,11 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
 /// Where the bits of a page size start in the flags of `memfd_create`.
 const MFD_HUGE_SHIFT: u32 = 26;
 
-/// Files of the pools that this process has mapped writable: number of the process, device, inode.
-static OWN_FILES: Mutex<BTreeSet<FileKey>> = Mutex::new(BTreeSet::new());
-
-/// The process is part of the key because a child inherits the set but not the mappings.
-type FileKey = (u64, u64, u64);
-
 /// The memory file behind a shared pool.
 #[derive(Debug)]
 pub(crate) struct MemoryFile {
     descriptor: OwnedFd,
     len: NonZeroUsize,
-    process: Process,
-    key: FileKey,
 }
 
 impl MemoryFile {
@@ -76,15 +67,7 @@ impl MemoryFile {
         let descriptor = memfd_create("mc-arena", flags).map_err(refused)?;
         let file_len = i64::try_from(len.get()).map_err(|_| failed("ftruncate")(Errno::EFBIG))?;
         ftruncate(&descriptor, file_len).map_err(failed("ftruncate"))?;
-        let process = Process::here().map_err(failed("telling children apart"))?;
-        let key = file_key(&process, descriptor.as_fd()).map_err(failed("fstat"))?;
-        own_files(|files| files.insert(key));
-        Ok(Self {
-            descriptor,
-            len,
-            process,
-            key,
-        })
+        Ok(Self { descriptor, len })
     }
 
     /// Seals the file, once it is mapped.
@@ -105,15 +88,6 @@ impl AsFd for MemoryFile {
     }
 }
 
-impl Drop for MemoryFile {
-    fn drop(&mut self) {
-        // A child has no such pool, and perhaps a lock that a thread of its parent held for ever.
-        if self.process.is_current() {
-            own_files(|files| files.remove(&self.key));
-        }
-    }
-}
-
 /// Why a descriptor could not be mapped as a view of another process's pool.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,6 +100,12 @@ pub enum ViewError {
     /// The pool belongs to this very process, whose slices the view would alias.
     #[error("the pool belongs to this process; use its slices instead of a view")]
     OwnPool,
+    /// Whether the pool belongs to this process cannot be found out.
+    #[error("/proc/self/maps, which tells whose pool it is, cannot be read; mount /proc")]
+    Unverifiable {
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// The kernel refused the mapping.
     #[error("mapping a view of {len} bytes refused; check the address-space limit (ulimit -v)")]
     Map {
@@ -152,21 +132,19 @@ impl SharedView {
     /// # Errors
     ///
     /// [`ViewError::NotAPool`] unless the file carries the seals of a pool, [`ViewError::OwnPool`] in
-    /// the process that owns it, [`ViewError::Map`] if the kernel refuses.
+    /// the process that owns it, [`ViewError::Unverifiable`] where that cannot be found out,
+    /// [`ViewError::Map`] if the kernel refuses.
     pub fn open(descriptor: impl AsFd) -> Result<Self, ViewError> {
         let descriptor = descriptor.as_fd();
         let seals = fcntl(descriptor, FcntlArg::F_GET_SEALS).map_err(|_| ViewError::NotAPool)?;
         if !SealFlag::from_bits_retain(seals).contains(SEALS) {
             return Err(ViewError::NotAPool);
         }
-        let process = Process::here().map_err(|_| ViewError::NotAPool)?;
-        let key = file_key(&process, descriptor).map_err(|_| ViewError::NotAPool)?;
-        if own_files(|files| files.contains(&key)) {
+        let status = fstat(descriptor).map_err(|_| ViewError::NotAPool)?;
+        if is_own(&status).map_err(|source| ViewError::Unverifiable { source })? {
             return Err(ViewError::OwnPool);
         }
-        let len = fstat(descriptor)
-            .ok()
-            .and_then(|status| usize::try_from(status.st_size).ok());
+        let len = usize::try_from(status.st_size).ok();
         let len = len.and_then(NonZeroUsize::new).ok_or(ViewError::NotAPool)?;
         let mapping = ReadOnlyMapping::new(descriptor, len).map_err(|errno| ViewError::Map {
             len: len.get() as u64,
@@ -204,11 +182,12 @@ impl SharedView {
     }
 }
 
-fn file_key(process: &Process, descriptor: BorrowedFd<'_>) -> Result<FileKey, Errno> {
-    let status = fstat(descriptor)?;
-    Ok((process.number(), status.st_dev, status.st_ino))
-}
-
-fn own_files<T>(access: impl FnOnce(&mut BTreeSet<FileKey>) -> T) -> T {
-    access(&mut OWN_FILES.lock().unwrap_or_else(PoisonError::into_inner))
+/// Says whether this process has a file mapped for writing, which only the owner of a pool has.
+///
+/// The kernel is asked, as a list of the process would need a lock, which a thread may hold at the moment
+/// of a fork.
+fn is_own(status: &FileStat) -> io::Result<bool> {
+    let device = (stat::major(status.st_dev), stat::minor(status.st_dev));
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    Ok(procfs::maps_has_writable(&maps, device, status.st_ino))
 }

@@ -121,8 +121,9 @@ impl FileWindow {
     ///
     /// # Panics
     ///
-    /// Panics if the bytes do not all lie inside the window.
+    /// Panics if the bytes do not all lie inside the window, and in a child that was forked since.
     #[inline]
+    #[track_caller]
     pub fn write_at(&mut self, offset: usize, from: &[u8]) {
         // Otherwise the compiler might put the stores of two calls in another order.
         compiler_fence(Ordering::Release);

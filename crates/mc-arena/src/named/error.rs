@@ -55,6 +55,20 @@ pub enum FileError {
         /// Bytes of its pages.
         page_bytes: usize,
     },
+    /// The pool was written where pages have another size, and begins behind one of them.
+    #[error(
+        "{} holds a pool that was written in pages of {stored_bytes} bytes and has pages of {page_bytes} here; put \
+         it back where it was written, or remove it to begin anew",
+        path.display()
+    )]
+    PagesDiffer {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the pages that the pool was written in.
+        stored_bytes: u64,
+        /// Bytes of the pages behind the file now.
+        page_bytes: u64,
+    },
     /// The device is too short.
     #[error("{} has {device_bytes} bytes, the pool needs {needed_bytes} with its header; ask for less", path.display())]
     DeviceTooSmall {

@@ -13,8 +13,9 @@ use std::{
 };
 
 use mc_arena::{
-    Arena, ArenaConfig, ArenaError, BufferError, ClaimError, PagePolicy, PageSize, Pool, PoolBytes,
-    PoolError, PoolOptions, Population, SliceError, buffers::Buffers, config::ArenaMode,
+    Arena, ArenaConfig, ArenaError, Backing, BufferError, ClaimError, FileWindow, PagePolicy,
+    PageSize, Pool, PoolBytes, PoolError, PoolOptions, Population, SharedView, SliceError,
+    ViewError, buffers::Buffers, config::ArenaMode,
 };
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
@@ -249,6 +250,59 @@ fn reserved_huge_pages_stay_with_the_parent() {
     let range = addresses(slot.lock().unwrap().as_ref().unwrap());
     in_child(range.clone(), || drop(slot.lock().unwrap().take()));
     assert!(is_mapped(range.start));
+}
+
+#[test]
+fn children_forked_while_threads_look_whose_a_pool_is_do_not_wait() {
+    let shared = || {
+        let options = PoolOptions::new(4096).pages(PagePolicy::Off);
+        options.backing(Backing::Shared).map().unwrap()
+    };
+    let parents = shared();
+    let descriptor = parents.descriptor().unwrap();
+    let is_over = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while is_over.load(Ordering::Relaxed) == 0 {
+                    assert!(SharedView::open(descriptor).is_err());
+                }
+            });
+        }
+        let forks = scope.spawn(|| {
+            for _ in 0..300 {
+                let code = exit_code_of_child(|| {
+                    // A wait for ever is to end.
+                    nix::unistd::alarm::set(10);
+                    let own = shared();
+                    let refused = SharedView::open(own.descriptor().unwrap());
+                    let is_refused = matches!(refused, Err(ViewError::OwnPool));
+                    i32::from(!is_refused || SharedView::open(descriptor).is_err())
+                });
+                assert_eq!(code, 0);
+            }
+        });
+        let ended = forks.join();
+        is_over.store(1, Ordering::Relaxed);
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn a_window_is_not_written_in_a_child() {
+    let file = tempfile::tempfile().unwrap();
+    let mut window = FileWindow::new(&file, NonZeroUsize::new(4096).unwrap()).unwrap();
+    let code = exit_code_of_child(|| {
+        let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            window.write_at(0, b"from a child");
+        }));
+        i32::from(written.is_ok())
+    });
+    assert_eq!(code, 0);
+    window.write_at(0, b"parent");
+    let mut read = [0; 6];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, 0).unwrap();
+    assert_eq!(&read, b"parent");
 }
 
 #[test]

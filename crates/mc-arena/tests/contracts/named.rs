@@ -17,7 +17,10 @@ use mc_arena::{
     PoolBytes, PoolError, PoolOptions, Population, ReleaseError, Tier,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        statfs::TMPFS_MAGIC,
+    },
     unistd::Pid,
 };
 
@@ -315,6 +318,58 @@ fn the_epoch_tells_what_the_system_kept_when_it_went_down() {
     drop(pool);
     let lost = options(&copy).system_root(first.root()).map().unwrap();
     assert!(lost.epoch() > epoch && lost.contents() == Contents::Zeroed);
+}
+
+#[test]
+fn a_header_that_vouches_for_all_bytes_is_gone_before_one_of_them_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pool");
+    // Written back when it is dropped, and its header says so.
+    drop(options(&path).map().unwrap());
+    let pool = options(&path).map().unwrap();
+    assert_eq!(pool.contents(), Contents::Kept);
+    // Whatever the system keeps of the bytes from here on, it has kept that they are not vouched for.
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let name = path.to_str().unwrap();
+    let mut lines = smaps.lines();
+    let header = lines.find(|line| line.contains(" 00000000 ") && line.ends_with(name));
+    assert!(header.is_some(), "the header is mapped");
+    let is_dirty = |line: &&str| {
+        ["Shared_Dirty:", "Private_Dirty:"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    };
+    let dirty: Vec<_> = lines.filter(is_dirty).take(2).collect();
+    if nix::sys::statfs::statfs(&path).unwrap().filesystem_type() == TMPFS_MAGIC {
+        println!("did not run: temporary files are in main memory, which writes nothing back");
+    } else {
+        let is_clean = dirty.iter().all(|line| line.ends_with(" 0 kB"));
+        assert!(is_clean && dirty.len() == 2, "{dirty:?}");
+    }
+}
+
+#[test]
+fn pages_of_another_size_are_named_and_the_file_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pool");
+    drop(options(&path).map().unwrap());
+    // As a system with pages of 64 KiB would have written it, with as many for the header.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[32..40].copy_from_slice(&65_536_u64.to_le_bytes());
+    let checksum = crc32fast::hash(&bytes[16..60]);
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    bytes.resize(65_536 + POOL_BYTES, 7);
+    fs::write(&path, &bytes).unwrap();
+    let error = refused(&options(&path));
+    let FileError::PagesDiffer {
+        stored_bytes: 65_536,
+        page_bytes: 4096,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(fs::read(&path).unwrap() == bytes);
 }
 
 #[test]
