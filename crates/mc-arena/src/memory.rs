@@ -5,16 +5,22 @@
 //! process up to the root.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
     cgroup::{self, Cgroup, Hierarchy},
     discovery::SystemRoot,
     error::PoolError,
+    mapping::OwnFile,
     procfs::{self, MissingLine},
 };
+
+/// Whoever waits for its turn looks this often whether it has come, or is not wanted any more.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The least that any limit leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,20 +97,31 @@ pub(crate) struct Admission {
     root: SystemRoot,
     total_bytes: u64,
     admitted_bytes: u64,
+    /// How long to wait for the turn, and until when that is.
+    limit: Option<(Duration, Instant)>,
     /// The limits are read again when so much has been admitted.
     next_look_bytes: u64,
     /// The lock on the limiting file, held from the first tight step to the end.
     turn: Option<Turn>,
 }
 
-/// The turn of one population; ends with it, and with its process.
+/// The turn of one population; ends with it, and with its process, whatever children that has.
 #[derive(Debug)]
-struct Turn(Option<File>);
+struct Turn(Option<OwnFile>);
 
 impl Turn {
-    /// Waits for the others that the same file limits. Where files cannot be locked, there are no turns.
-    fn wait(limit: &Path) -> Self {
-        let locked = File::open(limit).and_then(|file| file.lock().map(|()| file));
+    /// Waits for the others that the same file limits, until `is_over`. Where files cannot be locked,
+    /// there are no turns.
+    fn wait(limit: &Path, is_over: impl Fn() -> bool) -> Self {
+        let file = File::open(limit).and_then(|file| Ok(OwnFile::new(file)?));
+        let locked = file.and_then(|file| {
+            loop {
+                match file.file().try_lock() {
+                    Err(TryLockError::WouldBlock) if !is_over() => thread::sleep(LOOK_INTERVAL),
+                    locked => return locked.map(|()| file).map_err(Into::into),
+                }
+            }
+        });
         if let Err(error) = &locked {
             tracing::debug!(%error, limit = %limit.display(), "populations do not take turns");
         }
@@ -112,43 +129,55 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            // A child that was forked meanwhile holds a copy, which must not make others wait for it.
-            let _ = file.unlock();
-        }
-    }
-}
-
 impl Admission {
     /// Returns the admission of `total_bytes`, none of which has been admitted, if all of them have room.
-    pub(crate) fn of(root: &SystemRoot, total_bytes: u64) -> Result<Self, PoolError> {
+    ///
+    /// It waits for its turn no longer than `time_limit`.
+    pub(crate) fn of(
+        root: &SystemRoot,
+        total_bytes: u64,
+        time_limit: Option<Duration>,
+    ) -> Result<Self, PoolError> {
         let mut admission = Self {
             root: root.clone(),
             total_bytes,
             admitted_bytes: 0,
+            limit: time_limit.map(|limit| (limit, Instant::now() + limit)),
             next_look_bytes: 0,
             turn: None,
         };
-        admission.look()?;
+        admission.look(|| false)?;
         Ok(admission)
     }
 
-    /// Admits the next step, waiting for the turn of this population if memory is tight.
-    pub(crate) fn admit(&mut self, step_bytes: u64) -> Result<(), PoolError> {
+    /// Admits the next step, waiting for the turn of this population if memory is tight, unless the
+    /// population `is_over`.
+    pub(crate) fn admit(
+        &mut self,
+        step_bytes: u64,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), PoolError> {
         if self.admitted_bytes >= self.next_look_bytes {
-            self.look()?;
+            self.look(is_over)?;
         }
         self.admitted_bytes = self.admitted_bytes.saturating_add(step_bytes);
         Ok(())
     }
 
-    fn look(&mut self) -> Result<(), PoolError> {
+    fn look(&mut self, is_over: impl Fn() -> bool) -> Result<(), PoolError> {
         let wanted_bytes = self.total_bytes.saturating_sub(self.admitted_bytes);
         let mut room = self.read()?;
         if self.turn.is_none() && room.available_bytes / 2 < wanted_bytes {
-            self.turn = Some(Turn::wait(&room.limited_by));
+            let limit = self.limit;
+            let is_late = move || limit.is_some_and(|(_, until)| Instant::now() > until);
+            self.turn = Some(Turn::wait(&room.limited_by, || is_over() || is_late()));
+            if let (true, Some((limit, _))) = (is_late(), limit) {
+                return Err(PoolError::TimeLimit {
+                    populated_bytes: self.admitted_bytes,
+                    asked_bytes: self.total_bytes,
+                    limit,
+                });
+            }
             room = self.read()?;
         }
         if room.available_bytes < wanted_bytes {
@@ -173,7 +202,15 @@ impl Admission {
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        io::{Read, Write},
+    };
+
+    use nix::sys::{
+        signal::{self, Signal},
+        wait::waitpid,
+    };
 
     use super::*;
 
@@ -277,11 +314,11 @@ mod tests {
     fn a_step_is_refused_when_the_rest_does_not_fit_any_more() {
         let files = Files::unified();
         files.write("/cg/pod/memory.max", 8 * MIB);
-        let mut admission = Admission::of(&files.root(), 6 * MIB).unwrap();
-        admission.admit(MIB).unwrap();
+        let mut admission = Admission::of(&files.root(), 6 * MIB, None).unwrap();
+        admission.admit(MIB, || false).unwrap();
         assert!(admission.turn.is_some(), "less than twice as much is left");
         files.write("/cg/pod/memory.current", 4 * MIB);
-        let error = admission.admit(MIB).unwrap_err();
+        let error = admission.admit(MIB, || false).unwrap_err();
         let PoolError::ExceedsMemory {
             asked_bytes,
             available_bytes,
@@ -294,14 +331,71 @@ mod tests {
         drop(admission);
 
         files.write("/cg/pod/memory.max", 1000 * MIB);
-        let mut admission = Admission::of(&files.root(), 6 * MIB).unwrap();
-        admission.admit(MIB).unwrap();
+        let mut admission = Admission::of(&files.root(), 6 * MIB, None).unwrap();
+        admission.admit(MIB, || false).unwrap();
         assert!(admission.turn.is_none(), "there is plenty");
         files.write("/cg/pod/memory.max", 0);
-        admission.admit(MIB).unwrap();
+        admission.admit(MIB, || false).unwrap();
         assert!(
             admission.next_look_bytes > 6 * MIB,
             "and nobody looks again"
         );
+    }
+
+    #[test]
+    fn who_waits_for_its_turn_gives_up_when_its_time_is_up_or_nobody_wants_it() {
+        let files = Files::unified();
+        files.write("/cg/pod/memory.max", 8 * MIB);
+        let first = Admission::of(&files.root(), 6 * MIB, None).unwrap();
+        assert!(first.turn.is_some());
+        let limit = Duration::from_millis(20);
+        let error = Admission::of(&files.root(), 6 * MIB, Some(limit)).unwrap_err();
+        let is_late = matches!(error, PoolError::TimeLimit { populated_bytes: 0, .. });
+        assert!(is_late, "{error:?}");
+        let limit = files.0.path().join("cg/pod/memory.max");
+        assert!(Turn::wait(&limit, || true).0.is_none());
+        drop(first);
+        assert!(Turn::wait(&limit, || true).0.is_some());
+    }
+
+    /// A population that is killed while it has its turn, and its child goes on.
+    #[test]
+    fn a_child_of_a_killed_population_does_not_keep_its_turn() {
+        let files = Files::unified();
+        files.write("/cg/pod/memory.max", 8 * MIB);
+        let (mut ready, tell) = std::io::pipe().unwrap();
+        let (wait, release) = std::io::pipe().unwrap();
+        let root = files.root();
+        let population = in_child(|| {
+            let admission = Admission::of(&root, 6 * MIB, None).unwrap();
+            assert!(admission.turn.is_some());
+            in_child(|| {
+                (&tell).write_all(b"x").unwrap();
+                let _ = (&wait).read(&mut [0]);
+            });
+            thread::park();
+        });
+        ready.read_exact(&mut [0]).unwrap();
+        signal::kill(population, Signal::SIGKILL).unwrap();
+        waitpid(population, None).unwrap();
+        let limit = Some(Duration::from_secs(5));
+        let next = Admission::of(&files.root(), 6 * MIB, limit);
+        // The child ends before anything can fail.
+        (&release).write_all(b"x").unwrap();
+        next.unwrap();
+    }
+
+    #[expect(unsafe_code, reason = "what a child inherits shows only in a forked child")]
+    fn in_child(body: impl FnOnce()) -> nix::unistd::Pid {
+        // SAFETY: (1) the child runs `body`, which reads files and waits, and leaves by `_exit`.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => child,
+            nix::unistd::ForkResult::Child => {
+                let body = std::panic::AssertUnwindSafe(body);
+                let is_done = std::panic::catch_unwind(body).is_ok();
+                // SAFETY: (1) `_exit` takes no pointer and runs no handlers of the parent.
+                unsafe { nix::libc::_exit(i32::from(!is_done)) }
+            }
+        }
     }
 }

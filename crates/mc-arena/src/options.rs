@@ -27,7 +27,7 @@ pub enum Population {
         /// Threads that populate; `None` chooses one per 64 MiB, at most one per CPU and 16.
         workers: Option<NonZeroUsize>,
         /// Time after which mapping the pool fails; `None` waits as long as it takes. Looked at
-        /// between steps of 16 MiB.
+        /// between steps of 16 MiB, and while other processes that are short of memory have their turn.
         time_limit: Option<Duration>,
     },
     /// By threads of its own while the pool is in use already, from its start on;
@@ -161,6 +161,14 @@ impl PoolOptions {
     /// Says whether all of the memory is to be there when the pool is mapped: a lock asks for that too.
     pub(crate) fn is_resident(&self) -> bool {
         self.population != Population::Lazy || self.lock == MemoryLock::Locked
+    }
+
+    /// Returns the time after which mapping the pool fails.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        match self.population {
+            Population::Eager { time_limit, .. } => time_limit,
+            Population::Background { .. } | Population::Lazy => None,
+        }
     }
 
     /// Sets where the files of the kernel are read from.

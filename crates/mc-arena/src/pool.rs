@@ -303,7 +303,7 @@ impl Pool {
         let takes_memory = !is_named && matches!(self.tier, Tier::Transparent | Tier::Base);
         populate::range(self.mapping.extent(), start..end, |missing_bytes| {
             takes_memory
-                .then(|| Admission::of(&self.root, missing_bytes))
+                .then(|| Admission::of(&self.root, missing_bytes, None))
                 .transpose()
         })
         .map_err(|error| making::not_populated(error, range.len(), self.tier, None))

@@ -156,7 +156,10 @@ pub(crate) fn range(
     let mut admission = admit(missing_bytes).map_err(refused)?;
     for step in steps() {
         if let Some(admission) = &mut admission {
-            admission.admit(missing(step.clone())?).map_err(refused)?;
+            let missing_bytes = missing(step.clone())?;
+            admission
+                .admit(missing_bytes, || false)
+                .map_err(refused)?;
         }
         extent.populate(step).map_err(PopulateError::Fault)?;
     }
@@ -305,10 +308,11 @@ impl<'a> Run<'a> {
     /// Takes steps until nothing of the region is left.
     fn populate(&self, region: &Mutex<Rest<'_>>) -> Result<(), PopulateError> {
         loop {
-            if self
-                .is_over
-                .is_some_and(|is_over| is_over.load(Ordering::Relaxed))
-            {
+            let is_over = || {
+                self.is_over
+                    .is_some_and(|is_over| is_over.load(Ordering::Relaxed))
+            };
+            if is_over() {
                 return Ok(());
             }
             // A statement of its own, so that the region is not locked while the step is populated.
@@ -318,7 +322,7 @@ impl<'a> Run<'a> {
             };
             let step_bytes = step.len();
             if let Some(admission) = &self.admission {
-                let admitted = lock(admission).admit(step_bytes as u64);
+                let admitted = lock(admission).admit(step_bytes as u64, is_over);
                 admitted.map_err(|error| PopulateError::Refused(Box::new(error)))?;
             }
             step.populate(self.page_bytes)?;

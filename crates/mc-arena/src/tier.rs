@@ -183,7 +183,7 @@ impl PoolOptions {
         if !self.is_resident() {
             return Ok(None);
         }
-        Admission::of(&self.root, asked_bytes).map(Some)
+        Admission::of(&self.root, asked_bytes, self.time_limit()).map(Some)
     }
 
     pub(crate) fn map_region(

@@ -165,10 +165,11 @@ impl Pool {
         let mut admission = None;
         let admit = |step_bytes| {
             if is_memory && admission.is_none() {
-                admission = Some(Admission::of(&options.root, len.get() as u64)?);
+                admission = Some(Admission::of(
+&options.root, len.get() as u64, options.time_limit())?);
             }
             match &mut admission {
-                Some(admission) => admission.admit(step_bytes),
+                Some(admission) => admission.admit(step_bytes, || false),
                 None => Ok(()),
             }
         };
@@ -239,14 +240,11 @@ impl Pool {
         if !options.is_resident() {
             return Ok(());
         }
-        let (workers, time_limit) = match options.population {
-            Population::Eager {
-                workers,
-                time_limit,
-            } => (workers, time_limit),
-            Population::Background { workers } => (workers, None),
-            Population::Lazy => (None, None),
+        let workers = match options.population {
+            Population::Eager { workers, .. } | Population::Background { workers } => workers,
+            Population::Lazy => None,
         };
+        let time_limit = options.time_limit();
         let plan = Plan {
             page_bytes: self.page_bytes,
             granule_bytes,
