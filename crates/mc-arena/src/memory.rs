@@ -107,7 +107,10 @@ pub(crate) struct Admission {
 
 /// The turn of one population; ends with it, and with its process, whatever children that has.
 #[derive(Debug)]
-struct Turn(Option<OwnFile>);
+struct Turn(
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is locked while it is there"))]
+    Option<OwnFile>,
+);
 
 impl Turn {
     /// Waits for the others that the same file limits, until `is_over`. Where files cannot be locked,
