@@ -152,7 +152,8 @@ impl PoolOptions {
     /// system decides the pages: [`PagePolicy::Required`] accepts hugetlbfs of that size only,
     /// [`PagePolicy::Off`] anything but hugetlbfs. A new file gets all of its blocks at once, even if it
     /// is populated lazily; one that was found is never populated, so that it opens at once whatever its
-    /// size. [`backing`](Self::backing) has no effect.
+    /// size. A file that was made in vain is removed, and one that was there before gives up what it has
+    /// taken. [`backing`](Self::backing) has no effect.
     pub fn file(self, path: impl AsRef<Path>) -> Self {
         let file = Some(path.as_ref().to_owned());
         Self { file, ..self }
