@@ -352,15 +352,16 @@ fn a_header_that_vouches_for_all_bytes_is_gone_before_one_of_them_changes() {
 fn pages_of_another_size_are_named_and_the_file_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pool");
-    drop(options(&path).map().unwrap());
+    let options = PoolOptions::new(65_536).pages(PagePolicy::Off).file(&path);
+    drop(options.map().unwrap());
     // As a system with pages of 64 KiB would have written it, with as many for the header.
     let mut bytes = fs::read(&path).unwrap();
     bytes[32..40].copy_from_slice(&65_536_u64.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[16..60]);
     bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
-    bytes.resize(65_536 + POOL_BYTES, 7);
+    bytes.resize(65_536 + 65_536, 7);
     fs::write(&path, &bytes).unwrap();
-    let error = refused(&options(&path));
+    let error = refused(&options);
     let FileError::PagesDiffer {
         stored_bytes: 65_536,
         page_bytes: 4096,
