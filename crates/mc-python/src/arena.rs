@@ -6,7 +6,7 @@ use mc_arena::Arena as Slices;
 use pyo3::{prelude::*, pyclass, types::PyDict};
 
 use crate::{
-    buffer, errors,
+    arguments, buffer, errors,
     memory::Memory,
     pool::{self, MappedPool},
 };
@@ -48,7 +48,7 @@ impl Arena {
             let slices = mapped.get().arena()?;
             return Ok(Self { slices });
         }
-        let options = pool::options(pool_or_size.extract()?, pages, populate)?;
+        let options = pool::options(arguments::whole(pool_or_size)?, pages, populate)?;
         let pool = py.detach(|| options.map()).map_err(errors::pool)?;
         let slices = Arc::new(Slices::new(pool).map_err(errors::error)?);
         Ok(Self { slices })
@@ -62,8 +62,8 @@ impl Arena {
     fn allocate<'py>(
         &self,
         py: Python<'py>,
-        size: usize,
-        align: usize,
+        #[pyo3(from_py_with = arguments::whole)] size: usize,
+        #[pyo3(from_py_with = arguments::whole)] align: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let slices = &self.slices;
         let slice = slices

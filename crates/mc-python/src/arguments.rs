@@ -1,12 +1,55 @@
 //! Words and numbers of Python as options of the crates below; a refusal names what is accepted.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use mc_offset::Fit;
 use mc_store::{Compaction, PolicyKind, Removal, Watermarks};
-use pyo3::{prelude::*, types::PyInt};
+use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyInt};
 
 use crate::errors;
+
+/// The numbers that a type has.
+pub(crate) trait Whole: Display + Sized {
+    const MIN: Self;
+    const MAX: Self;
+}
+
+macro_rules! whole {
+    ($($number:ty),+) => {$(
+        impl Whole for $number {
+            const MIN: Self = <$number>::MIN;
+            const MAX: Self = <$number>::MAX;
+        }
+    )+};
+}
+
+whole!(i8, u32, u64, u128, usize);
+
+/// Reads a whole number. One out of range is an `OverflowError`, as everywhere in Python, which says what
+/// is accepted.
+pub(crate) fn whole<T>(number: &Bound<'_, PyAny>) -> PyResult<T>
+where
+    T: Whole + for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    number.extract().map_err(|error: PyErr| {
+        match error.is_instance_of::<PyOverflowError>(number.py()) {
+            true => PyOverflowError::new_err(format!(
+                "{number} is out of range; whole numbers from {} to {} are accepted",
+                T::MIN,
+                T::MAX
+            )),
+            false => error,
+        }
+    })
+}
+
+/// Reads a whole number, or nothing.
+pub(crate) fn whole_if_any<T>(number: &Bound<'_, PyAny>) -> PyResult<Option<T>>
+where
+    T: Whole + for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    (!number.is_none()).then(|| whole(number)).transpose()
+}
 
 /// Reads a time that is not negative.
 pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
@@ -116,7 +159,18 @@ pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 /// Reads a list of sizes, or the only one.
 pub(crate) fn sizes(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
     match sizes.cast::<PyInt>() {
-        Ok(size) => Ok(vec![size.extract()?]),
-        Err(_) => sizes.extract(),
+        Ok(size) => Ok(vec![whole(size)?]),
+        Err(_) => sizes_of_list(sizes),
     }
+}
+
+/// Reads a list of sizes.
+pub(crate) fn sizes_of_list(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    sizes.extract().or_else(|error: PyErr| {
+        // One of them is out of range, or something is no list of numbers.
+        let sizes = sizes
+            .extract::<Vec<Bound<'_, PyAny>>>()
+            .map_err(|_| error)?;
+        sizes.iter().map(whole).collect()
+    })
 }

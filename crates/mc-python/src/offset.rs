@@ -53,11 +53,11 @@ impl OffsetAllocator {
     #[new]
     #[pyo3(signature = (capacity, base=0, fit="adaptive", granule=1, max_allocations=None))]
     fn new(
-        capacity: u64,
-        base: u64,
+        #[pyo3(from_py_with = arguments::whole)] capacity: u64,
+        #[pyo3(from_py_with = arguments::whole)] base: u64,
         fit: &str,
-        granule: u64,
-        max_allocations: Option<u32>,
+        #[pyo3(from_py_with = arguments::whole)] granule: u64,
+        #[pyo3(from_py_with = arguments::whole_if_any)] max_allocations: Option<u32>,
     ) -> PyResult<Self> {
         let options = Options {
             capacity,
@@ -78,7 +78,11 @@ impl OffsetAllocator {
     ///
     /// Raises `NoSpace` with what was asked for, what is free and the largest hole.
     #[pyo3(signature = (size, align=1))]
-    fn allocate(&self, size: u64, align: u64) -> PyResult<Allocation> {
+    fn allocate(
+        &self,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
+        #[pyo3(from_py_with = arguments::whole)] align: u64,
+    ) -> PyResult<Allocation> {
         let places = self.places.get()?;
         let handle = match align {
             1 => places.allocate(size),
@@ -93,8 +97,8 @@ impl OffsetAllocator {
     fn allocate_many<'py>(
         &self,
         py: Python<'py>,
-        sizes: Vec<u64>,
-        align: u64,
+        #[pyo3(from_py_with = arguments::sizes_of_list)] sizes: Vec<u64>,
+        #[pyo3(from_py_with = arguments::whole)] align: u64,
     ) -> PyResult<Bound<'py, PyList>> {
         let places = self.places.get()?;
         let refused = |error, size| errors::allocate(error, size, || places.report());
@@ -139,7 +143,11 @@ impl OffsetAllocator {
     /// Returns an Allocation of the `size` bytes at exactly `offset`.
     ///
     /// Raises `Occupied`, a `NoSpace`, with the first allocation that is in the way.
-    fn allocate_at(&self, offset: u64, size: u64) -> PyResult<Allocation> {
+    fn allocate_at(
+        &self,
+        #[pyo3(from_py_with = arguments::whole)] offset: u64,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
+    ) -> PyResult<Allocation> {
         let places = self.places.get()?;
         let handle = places.allocate_at(offset, size);
         let handle = handle.map_err(|error| errors::place(error, size, || places.report()))?;

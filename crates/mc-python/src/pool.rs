@@ -13,7 +13,7 @@ use mc_arena::{
 };
 use pyo3::{prelude::*, pyclass};
 
-use crate::{errors, memory::Memory};
+use crate::{arguments, errors, memory::Memory};
 
 /// The mapping behind a `Pool`.
 #[pyclass(frozen, module = "mc_alloc._native")]
@@ -55,7 +55,7 @@ impl MappedPool {
     #[pyo3(signature = (size, pages, file, populate, shared))]
     fn new(
         py: Python<'_>,
-        size: u64,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
         pages: &str,
         file: Option<PathBuf>,
         populate: &str,

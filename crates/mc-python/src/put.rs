@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyBytes, PyList, PyTuple},
 };
 
-use crate::{answers, errors, local::Local, source::Source};
+use crate::{answers, arguments, errors, local::Local, source::Source};
 
 /// Space for an object that is being written.
 ///
@@ -62,7 +62,7 @@ impl Put {
         &self,
         py: Python<'_>,
         data: &Bound<'_, PyAny>,
-        offset: Option<u64>,
+        #[pyo3(from_py_with = arguments::whole_if_any)] offset: Option<u64>,
     ) -> PyResult<usize> {
         let source = Source::of(data)?;
         let bytes = source.bytes();

@@ -115,12 +115,12 @@ impl Store {
     fn mount(
         &self,
         py: Python<'_>,
-        id: u128,
-        size: u64,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
         name: &str,
         host: &str,
-        base: u64,
-        epoch: u64,
+        #[pyo3(from_py_with = arguments::whole)] base: u64,
+        #[pyo3(from_py_with = arguments::whole)] epoch: u64,
         memory: Option<&Bound<'_, PyAny>>,
         endpoint: Option<&str>,
         protocol: &str,
@@ -166,15 +166,15 @@ impl Store {
         py: Python<'_>,
         key: &Bound<'_, PyAny>,
         size_or_parts: &Bound<'_, PyAny>,
-        align: u64,
-        extents: u32,
-        replicas: u32,
+        #[pyo3(from_py_with = arguments::whole)] align: u64,
+        #[pyo3(from_py_with = arguments::whole)] extents: u32,
+        #[pyo3(from_py_with = arguments::whole)] replicas: u32,
         host: &str,
         parent: Option<&Bound<'_, PyAny>>,
         tenant: Option<&str>,
         keep_until: Option<f64>,
         deadline: Option<f64>,
-        priority: i8,
+        #[pyo3(from_py_with = arguments::whole)] priority: i8,
         cost: f64,
     ) -> PyResult<Put> {
         let store = self.store(py)?;
@@ -213,7 +213,7 @@ impl Store {
         py: Python<'_>,
         keys: Vec<Bound<'_, PyAny>>,
         sizes: &Bound<'_, PyAny>,
-        align: u64,
+        #[pyo3(from_py_with = arguments::whole)] align: u64,
         parent: Option<&Bound<'_, PyAny>>,
         data: Option<Vec<Bound<'_, PyAny>>>,
     ) -> PyResult<usize> {
@@ -318,27 +318,47 @@ impl Store {
     }
 
     /// Closes a segment to placement, so that its objects can be moved out.
-    fn drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+    fn drain(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<()> {
         self.with_segment(py, id, SegmentPool::drain)
     }
 
     /// States that a draining segment is empty. Raises Error if it is not.
-    fn finish_drain(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+    fn finish_drain(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<()> {
         self.with_segment(py, id, SegmentPool::finish_drain)
     }
 
     /// Closes a segment to placement while its objects stay and are read where nothing else is.
-    fn suspend(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+    fn suspend(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<()> {
         self.with_segment(py, id, SegmentPool::suspend)
     }
 
     /// Opens a suspended, draining or drained segment to placement again.
-    fn resume(&self, py: Python<'_>, id: u128) -> PyResult<()> {
+    fn resume(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<()> {
         self.with_segment(py, id, SegmentPool::resume)
     }
 
     /// Returns the state of a segment in a word, or None if it is not mounted.
-    fn state(&self, py: Python<'_>, id: u128) -> PyResult<Option<String>> {
+    fn state(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<Option<String>> {
         let store = self.store(py)?;
         let state = py.detach(|| store.pool().state(SegmentId(id)));
         Ok(state.map(segments::state))
@@ -347,7 +367,11 @@ impl Store {
     /// Unmounts a segment. Returns the keys of the objects that are lost with it, and those that have fewer
     /// replicas than were asked for now: a dict of `lost` and `survivors`. Where it is busy, a second call
     /// ends the unmount and returns both.
-    fn unmount<'py>(&self, py: Python<'py>, id: u128) -> PyResult<Bound<'py, PyDict>> {
+    fn unmount<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
         let unmounted = py.detach(|| store.unmount(SegmentId(id)));
         answers::unmounted(py, &unmounted.map_err(errors::error)?)
@@ -362,7 +386,7 @@ impl Store {
     fn move_out<'py>(
         &self,
         py: Python<'py>,
-        id: u128,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
         copy: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
@@ -412,21 +436,35 @@ impl Store {
 
     /// Makes larger holes ahead of need by moving at most so many bytes; nobody leaves. Returns the bytes
     /// that were copied.
-    fn compact(&self, py: Python<'_>, budget_bytes: u64) -> PyResult<u64> {
+    fn compact(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] budget_bytes: u64,
+    ) -> PyResult<u64> {
         let store = self.store(py)?;
         Ok(py.detach(|| store.compact(budget_bytes)).bytes)
     }
 
     /// Leaves a segment `size` bytes: what lies behind moves, and where there is too little room, objects
     /// leave. The pages of a Pool go back to the system. Returns a dict of what that took.
-    fn shrink<'py>(&self, py: Python<'py>, id: u128, size: u64) -> PyResult<Bound<'py, PyDict>> {
+    fn shrink<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
         let shrunk = py.detach(|| store.shrink(SegmentId(id), size));
         answers::shrunk(py, &shrunk.map_err(errors::error)?)
     }
 
     /// Gives a segment that shrank `size` bytes again, at most those that it was mounted with.
-    fn grow(&self, py: Python<'_>, id: u128, size: u64) -> PyResult<()> {
+    fn grow(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::whole)] id: u128,
+        #[pyo3(from_py_with = arguments::whole)] size: u64,
+    ) -> PyResult<()> {
         let store = self.store(py)?;
         py.detach(|| store.grow(SegmentId(id), size))
             .map_err(errors::error)
@@ -442,8 +480,8 @@ impl Store {
         &self,
         py: Python<'_>,
         name: &str,
-        guaranteed: u64,
-        most: Option<u64>,
+        #[pyo3(from_py_with = arguments::whole)] guaranteed: u64,
+        #[pyo3(from_py_with = arguments::whole_if_any)] most: Option<u64>,
     ) -> PyResult<()> {
         let store = self.store(py)?;
         let quota = Quota { guaranteed, most };

@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf};
 use mc_arena::SharedView;
 use pyo3::{prelude::*, pyclass, types::PyBytes};
 
-use crate::{errors, local::Local};
+use crate::{arguments, errors, local::Local};
 
 /// A mapping of the shared pool of another process.
 #[pyclass(frozen, module = "mc_alloc._native")]
@@ -37,8 +37,8 @@ impl MappedView {
     fn read<'py>(
         &self,
         py: Python<'py>,
-        offset: usize,
-        size: usize,
+        #[pyo3(from_py_with = arguments::whole)] offset: usize,
+        #[pyo3(from_py_with = arguments::whole)] size: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let view = self.view.get()?;
         let len = view.len();

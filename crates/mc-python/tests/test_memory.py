@@ -198,3 +198,42 @@ def test_torch_sees_the_bytes_without_a_copy():
     del buffer
     gc.collect()
     assert tensor.sum().item() == 1536.0
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 128, -(1 << 200)])
+def test_numbers_out_of_range_are_told_with_what_is_accepted(number):
+    store = mc_alloc.Store()
+    pool = mc_alloc.Pool(1 << 20, pages="off")
+    store.mount(1, pool.size, memory=pool)
+    put = store.put(b"key", 10)
+    offsets = mc_alloc.OffsetAllocator(1 << 20)
+    arena = mc_alloc.Arena(1 << 20, pages="off")
+    for call in [
+        lambda: mc_alloc.Pool(number, pages="off"),
+        lambda: mc_alloc.OffsetAllocator(number),
+        lambda: mc_alloc.OffsetAllocator(1 << 20, max_allocations=number),
+        lambda: arena.allocate(number),
+        lambda: arena.allocate(64, number),
+        lambda: offsets.allocate(number),
+        lambda: offsets.allocate_many([1, number]),
+        lambda: offsets.allocate_at(number, 64),
+        lambda: store.mount(number, 1 << 20),
+        lambda: store.mount(2, number),
+        lambda: store.state(number),
+        lambda: store.put(b"other", number),
+        lambda: store.put(b"other", [1, number]),
+        lambda: store.put(b"other", 10, replicas=number),
+        lambda: store.put(b"other", 10, priority=number * 1000),
+        lambda: store.put_many([b"a", b"b"], [1, number]),
+        lambda: store.compact(number),
+        lambda: put.write(b"bytes", number),
+    ]:
+        with pytest.raises(OverflowError, match="^-?[0-9]+ is out of range; whole numbers from -?[0-9]+ to") as refused:
+            call()
+        assert str(number) in str(refused.value)
+        assert str(refused.value).endswith("are accepted")
+    put.abort()
+    assert store.stats()["in_flight"] == 0
+    assert store.put(b"key", 10, align=2, extents=3, priority=-128).size == 10
+    with pytest.raises(TypeError):
+        arena.allocate(1.5)
