@@ -16,12 +16,13 @@
 use std::{
     ptr,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicPtr, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::ArcSwapOption;
+use mc_arena::Process;
 
 use crate::{fault::Fault, kind::Kind};
 
@@ -40,15 +41,19 @@ pub(crate) struct Registry<T> {
     first: [Slot<T>; FIRST_LEN],
     /// The others. Chunks are made in order and never replaced.
     chunks: [OnceLock<Box<[Slot<T>]>>; CHUNK_COUNT],
-    vacant: Mutex<Vacant>,
+    /// Slots used so far, by this process and those that it was forked from; it orders nothing, so
+    /// `Relaxed`.
+    slots: AtomicU32,
+    /// A child begins with none of its own: the lock of its parent's may be a thread's that it lacks.
+    vacant: ArcSwapOption<Vacant>,
 }
 
 /// The place of one value at a time.
 struct Slot<T> {
     /// The entry, iff its id is valid.
     entry: ArcSwapOption<Entry<T>>,
-    /// The id of the entry, 0 without one. Written under the lock of `vacant`; an id is stored with
-    /// `Release` after `value`, and read with `Acquire` by `with_unpinned`; `Relaxed` where nothing
+    /// The id of the entry, 0 without one. Written by whoever has the slot, and set to 0 by whoever
+    /// removes the entry, once; an id is stored with `Release` after `value`, and read with `Acquire` by `with_unpinned`; `Relaxed` where nothing
     /// is read through it.
     id: AtomicU64,
     /// The value of the entry. Valid while `entry` holds it; `Relaxed`, as `id` orders it.
@@ -60,32 +65,28 @@ struct Entry<T> {
     value: T,
 }
 
-/// Where the next value goes.
+/// Where values were before.
 struct Vacant {
-    /// Slots used so far.
-    slots: u32,
-    /// Slots whose value was removed, with the generation they get next.
-    used: Vec<(u32, u64)>,
+    process: Process,
+    /// Slots whose value was removed by the process, with the generation they get next. Locked for as
+    /// long as it takes to add or to take one.
+    used: Mutex<Vec<(u32, u64)>>,
 }
 
 impl<T> Registry<T> {
     pub(crate) const fn new(kind: Kind) -> Self {
-        let vacant = Vacant {
-            slots: 0,
-            used: Vec::new(),
-        };
         Self {
             kind,
             first: [const { Slot::vacant() }; FIRST_LEN],
             chunks: [const { OnceLock::new() }; CHUNK_COUNT],
-            vacant: Mutex::new(vacant),
+            slots: AtomicU32::new(0),
+            vacant: ArcSwapOption::const_empty(),
         }
     }
 
     /// Keeps a value and returns the id that names it from then on.
     pub(crate) fn insert(&self, value: T) -> Result<u64, Fault> {
-        let mut vacant = self.vacant.lock().unwrap_or_else(PoisonError::into_inner);
-        let (slot, generation) = vacant.take().ok_or(Fault::TooManyHandles)?;
+        let (slot, generation) = self.vacancy().ok_or(Fault::TooManyHandles)?;
         let id = (self.kind as u64) << (SLOT_BITS + GENERATION_BITS)
             | generation << SLOT_BITS
             | u64::from(slot);
@@ -147,17 +148,54 @@ impl<T> Registry<T> {
     /// returns.
     pub(crate) fn remove(&self, id: u64) -> Result<(), Fault> {
         let slot = self.slot(id).ok_or_else(|| self.stale(id))?;
-        // Under the lock, so that of two removals of one id the second finds nothing.
-        let mut vacant = self.vacant.lock().unwrap_or_else(PoisonError::into_inner);
-        if id == 0 || slot.id.load(Ordering::Relaxed) != id {
+        // Of two removals of one id the second finds nothing.
+        let removed = slot
+            .id
+            .compare_exchange(id, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if id == 0 || removed.is_err() {
             return Err(self.stale(id));
         }
-        slot.id.store(0, Ordering::Relaxed);
         let entry = slot.entry.swap(None);
-        vacant.give(id);
-        drop(vacant);
+        // After its last generation it is not used again.
+        let generation = (id >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) + 1;
+        if generation < 1 << GENERATION_BITS
+            && let Some(vacant) = self.vacant()
+        {
+            vacant.lock().push((slot_of(id), generation));
+        }
         drop(entry);
         Ok(())
+    }
+
+    /// Returns a slot and the generation of its next value; `None` if all are in use.
+    fn vacancy(&self) -> Option<(u32, u64)> {
+        if let Some(used) = self.vacant().and_then(|vacant| vacant.lock().pop()) {
+            return Some(used);
+        }
+        let next = |slots: u32| (slots < 1 << SLOT_BITS).then_some(slots + 1);
+        let slot = self
+            .slots
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        Some((slot.ok()?, 0))
+    }
+
+    /// Returns the vacant slots of this process; `None` where processes cannot be told apart: slots are
+    /// not used again there.
+    fn vacant(&self) -> Option<Arc<Vacant>> {
+        loop {
+            let found = self.vacant.load_full();
+            if let Some(vacant) = &found
+                && vacant.process.is_current()
+            {
+                return found;
+            }
+            let fresh = Vacant {
+                process: Process::current().ok()?,
+                used: Mutex::default(),
+            };
+            // Another thread may be first; then its list is found.
+            drop(self.vacant.compare_and_swap(&found, Some(Arc::new(fresh))));
+        }
     }
 
     /// Returns the slot that `id` would be in.
@@ -187,23 +225,8 @@ impl<T> Registry<T> {
 }
 
 impl Vacant {
-    /// Returns a slot and the generation of its next value; `None` if all are in use.
-    fn take(&mut self) -> Option<(u32, u64)> {
-        self.used.pop().or_else(|| {
-            let slot = self.slots;
-            (slot < 1 << SLOT_BITS).then(|| {
-                self.slots += 1;
-                (slot, 0)
-            })
-        })
-    }
-
-    /// Takes back the slot of an id; after its last generation it is not used again.
-    fn give(&mut self, id: u64) {
-        let generation = id >> SLOT_BITS & ((1 << GENERATION_BITS) - 1);
-        if generation + 1 < 1 << GENERATION_BITS {
-            self.used.push((slot_of(id), generation + 1));
-        }
+    fn lock(&self) -> MutexGuard<'_, Vec<(u32, u64)>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -285,13 +308,14 @@ mod tests {
 
     #[test]
     fn a_slot_is_not_used_beyond_its_last_generation() {
-        let mut vacant = Vacant {
-            slots: 1,
-            used: vec![(0, (1 << GENERATION_BITS) - 1)],
-        };
-        let (slot, generation) = vacant.take().unwrap();
-        vacant.give(generation << SLOT_BITS | u64::from(slot));
-        assert_eq!(vacant.take(), Some((1, 0)));
+        let registry = Registry::new(Kind::Offset);
+        registry.remove(registry.insert(1).unwrap()).unwrap();
+        let last = (1 << GENERATION_BITS) - 1;
+        *registry.vacant().unwrap().lock() = vec![(0, last)];
+        let id = registry.insert(2).unwrap();
+        assert_eq!(id >> SLOT_BITS & last, last);
+        registry.remove(id).unwrap();
+        assert_eq!(slot_of(registry.insert(3).unwrap()), 1);
     }
 
     #[test]

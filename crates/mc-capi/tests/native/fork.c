@@ -2,6 +2,8 @@
  * same addresses. */
 
 #define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,7 +88,46 @@ static void check_child(pid_t child) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static atomic_bool is_over;
+
+static void *make_and_end_handles(void *unused) {
+  (void)unused;
+  while (!atomic_load(&is_over)) {
+    mc_slots slots;
+    CHECK(mc_slots_create(64, 8, &slots) == MC_STATUS_OK);
+    CHECK(mc_slots_destroy(slots) == MC_STATUS_OK);
+  }
+  return NULL;
+}
+
+/* A thread that has a lock of the library at the moment of a fork is not in the child, which must not
+ * wait for it. */
+static void fork_beside_busy_threads(void) {
+  pthread_t busy[2];
+  mc_slots parents;
+  CHECK(mc_slots_create(64, 8, &parents) == MC_STATUS_OK);
+  for (int i = 0; i < 2; ++i) CHECK(pthread_create(&busy[i], NULL, make_and_end_handles, NULL) == 0);
+  for (int i = 0; i < 100; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      mc_slots slots, others;
+      alarm(10); /* A wait for ever is to end. */
+      CHECK(mc_slots_create(64, 8, &slots) == MC_STATUS_OK);
+      CHECK(mc_slots_create(64, 8, &others) == MC_STATUS_OK);
+      CHECK(slots.id != parents.id && slots.id != others.id && others.id != parents.id);
+      CHECK(mc_slots_destroy(slots) == MC_STATUS_OK);
+      CHECK(mc_slots_destroy(slots) == MC_STATUS_STALE_HANDLE);
+      _exit(0);
+    }
+    check_child(child);
+  }
+  atomic_store(&is_over, true);
+  for (int i = 0; i < 2; ++i) CHECK(pthread_join(busy[i], NULL) == 0);
+  CHECK(mc_slots_destroy(parents) == MC_STATUS_OK);
+}
+
 int main(void) {
+  fork_beside_busy_threads();
   mc_arena arena;
   void *slice = NULL;
   void *buffer = NULL;
