@@ -3,7 +3,9 @@
 //! Key types: [`NamedFile`], owned by the pool, and [`FileError`]. The file begins with a page for the
 //! header (`named/header.rs`); the bytes of the pool follow. The order of steps keeps a file that is
 //! cut off at any instant from being taken for something it is not: what is about to change is marked
-//! as void first, and the header that vouches for the bytes is written last.
+//! as void first, and the header that vouches for the bytes is written last; one that vouches for all of
+//! them whatever happens to the system is gone from the disk before the first of them changes. What a
+//! making has taken is given back under the lock of the file, whatever fails.
 
 mod contents;
 mod error;

@@ -15,3 +15,4 @@ mod named;
 mod pool;
 mod process;
 mod support;
+mod unmade;

@@ -7,32 +7,28 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use mc_arena::{
-    Arena, ArenaError, ClaimError, Contents, FileError, NumaPolicy, PagePolicy, PageSize, Pool,
-    PoolBytes, PoolError, PoolOptions, Population, ReleaseError, Tier,
+    Arena, ArenaError, ClaimError, Contents, FileError, PagePolicy, PageSize, Pool, PoolBytes,
+    PoolError, PoolOptions, Population, Tier,
 };
 use nix::{
-    sys::{
-        signal::{Signal, kill},
-        statfs::TMPFS_MAGIC,
-    },
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use crate::support::{FakeRoot, MIB, ReservedPages, exit_code_of_child, is_any_mapping_of};
+use crate::support::{FakeRoot, MIB, ReservedPages, exit_code_of_child};
 
 const PATH_VARIABLE: &str = "MC_TEST_POOL_FILE";
-const POOL_BYTES: usize = 8 * MIB;
+pub(crate) const POOL_BYTES: usize = 8 * MIB;
 /// The header has a page of its own.
-const HEADER_BYTES: u64 = 4096;
+pub(crate) const HEADER_BYTES: u64 = 4096;
 
 /// Directories on file systems of different kinds: main memory, and whatever temporary files are on.
-fn directories() -> Vec<tempfile::TempDir> {
+pub(crate) fn directories() -> Vec<tempfile::TempDir> {
     let shared_memory = Path::new("/dev/shm");
     let mut directories = vec![tempfile::tempdir().unwrap()];
     if shared_memory.is_dir() {
@@ -41,19 +37,19 @@ fn directories() -> Vec<tempfile::TempDir> {
     directories
 }
 
-fn options(path: &Path) -> PoolOptions {
+pub(crate) fn options(path: &Path) -> PoolOptions {
     PoolOptions::new(POOL_BYTES as u64)
         .pages(PagePolicy::Off)
         .file(path)
 }
 
-fn bytes(pool: &Pool) -> u64 {
+pub(crate) fn bytes(pool: &Pool) -> u64 {
     pool.len() as u64
 }
 
 /// Returns what the file says in its way when it is not to be had.
 #[track_caller]
-fn refused(options: &PoolOptions) -> FileError {
+pub(crate) fn refused(options: &PoolOptions) -> FileError {
     match options.map() {
         Err(PoolError::File(error)) => error,
         other => panic!("{other:?}"),
@@ -227,28 +223,6 @@ fn a_child_that_outlives_its_parent_does_not_keep_the_lock() {
     });
 }
 
-#[test]
-fn a_file_keeps_its_blocks_and_its_bytes_when_memory_is_to_be_given_back() {
-    for directory in directories() {
-        let path = directory.path().join("pool");
-        let pool = PoolBytes::new(options(&path).map().unwrap());
-        let epoch = pool.pool().epoch();
-        pool.write(0..POOL_BYTES).unwrap().fill(5);
-        let refused = pool.release(0..MIB);
-        assert!(matches!(refused, Err(ReleaseError::Named)), "{refused:?}");
-        assert_eq!(pool.read(MIB..MIB + 1).unwrap()[0], 5);
-        drop(pool);
-        let pool = PoolBytes::new(options(&path).map().unwrap());
-        assert_eq!(pool.pool().epoch(), epoch);
-        assert!(
-            pool.read(0..POOL_BYTES)
-                .unwrap()
-                .iter()
-                .all(|&byte| byte == 5)
-        );
-    }
-}
-
 #[track_caller]
 fn check_epoch_rises(path: &Path, before: u64, what: &str) -> Pool {
     let mut pool = options(path).map().unwrap();
@@ -318,59 +292,6 @@ fn the_epoch_tells_what_the_system_kept_when_it_went_down() {
     drop(pool);
     let lost = options(&copy).system_root(first.root()).map().unwrap();
     assert!(lost.epoch() > epoch && lost.contents() == Contents::Zeroed);
-}
-
-#[test]
-fn a_header_that_vouches_for_all_bytes_is_gone_before_one_of_them_changes() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("pool");
-    // Written back when it is dropped, and its header says so.
-    drop(options(&path).map().unwrap());
-    let pool = options(&path).map().unwrap();
-    assert_eq!(pool.contents(), Contents::Kept);
-    // Whatever the system keeps of the bytes from here on, it has kept that they are not vouched for.
-    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
-    let name = path.to_str().unwrap();
-    let mut lines = smaps.lines();
-    let header = lines.find(|line| line.contains(" 00000000 ") && line.ends_with(name));
-    assert!(header.is_some(), "the header is mapped");
-    let is_dirty = |line: &&str| {
-        ["Shared_Dirty:", "Private_Dirty:"]
-            .iter()
-            .any(|name| line.starts_with(name))
-    };
-    let dirty: Vec<_> = lines.filter(is_dirty).take(2).collect();
-    if nix::sys::statfs::statfs(&path).unwrap().filesystem_type() == TMPFS_MAGIC {
-        println!("did not run: temporary files are in main memory, which writes nothing back");
-    } else {
-        let is_clean = dirty.iter().all(|line| line.ends_with(" 0 kB"));
-        assert!(is_clean && dirty.len() == 2, "{dirty:?}");
-    }
-}
-
-#[test]
-fn pages_of_another_size_are_named_and_the_file_is_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("pool");
-    let options = PoolOptions::new(65_536).pages(PagePolicy::Off).file(&path);
-    drop(options.map().unwrap());
-    // As a system with pages of 64 KiB would have written it, with as many for the header.
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[32..40].copy_from_slice(&65_536_u64.to_le_bytes());
-    let checksum = crc32fast::hash(&bytes[16..60]);
-    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
-    bytes.resize(65_536 + 65_536, 7);
-    fs::write(&path, &bytes).unwrap();
-    let error = refused(&options);
-    let FileError::PagesDiffer {
-        stored_bytes: 65_536,
-        page_bytes: 4096,
-        ..
-    } = error
-    else {
-        panic!("{error:?}")
-    };
-    assert!(fs::read(&path).unwrap() == bytes);
 }
 
 #[test]
@@ -508,88 +429,6 @@ fn another_format_is_named_and_left_alone() {
         FileError::Version { found: 9, .. }
     ));
     assert!(fs::read(&path).unwrap() == before);
-}
-
-#[test]
-fn a_file_that_has_no_room_is_removed_again() {
-    // More than any file system of a test machine has, less than a file may have.
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("pool");
-    let options = PoolOptions::new(1 << 42)
-        .pages(PagePolicy::Off)
-        .population(Population::Lazy)
-        .file(&path);
-    let error = options.map().unwrap_err();
-    assert!(error.to_string().contains("making room"), "{error}");
-    assert!(!path.exists() && !is_any_mapping_of(1 << 42));
-}
-
-#[test]
-fn a_pool_that_was_not_made_leaves_no_file() {
-    for directory in directories() {
-        let path = directory.path().join("pool");
-        let link = directory.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        let required = options(&link).pages(PagePolicy::Required(PageSize::Auto));
-        for (refused, error) in [
-            (required, "page policy"),
-            // No address space is aligned so coarsely.
-            (options(&link).align(1 << 62), "mapping it"),
-            (options(&link).numa(NumaPolicy::Bind(vec![4000])), "4000"),
-        ] {
-            let refused = refused.map().unwrap_err().to_string();
-            assert!(refused.contains(error), "{refused}");
-            assert!(!path.exists(), "{refused}");
-            assert!(link.is_symlink(), "the link was there before");
-        }
-        // A file that was there before stays, and takes no more than it has to.
-        drop(options(&path).map().unwrap());
-        let file = File::options().write(true).open(&path).unwrap();
-        file.set_len(HEADER_BYTES + 4096).unwrap();
-        options(&path).align(1 << 62).map().unwrap_err();
-        assert_eq!(fs::metadata(&path).unwrap().len(), HEADER_BYTES);
-        assert_eq!(options(&path).map().unwrap().contents(), Contents::Zeroed);
-    }
-}
-
-#[test]
-fn a_making_that_fails_takes_no_file_from_another_pool() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("pool");
-    // More than any file system of a test machine has.
-    let too_large = PoolOptions::new(1 << 42)
-        .pages(PagePolicy::Off)
-        .population(Population::Lazy)
-        .file(&path);
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let failing = scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                too_large.map().unwrap_err();
-            }
-        });
-        let start = Instant::now();
-        let mut made = 0;
-        while made < 60 && start.elapsed() < Duration::from_secs(5) {
-            if let Ok(pool) = options(&path).population(Population::Lazy).map() {
-                let metadata = fs::metadata(&path);
-                let len = metadata
-                    .map(|metadata| metadata.len())
-                    .map_err(|error| error.kind());
-                is_over.store(len != Ok(bytes(&pool) + HEADER_BYTES), Ordering::Relaxed);
-                assert_eq!(
-                    len,
-                    Ok(bytes(&pool) + HEADER_BYTES),
-                    "the file of a pool is gone"
-                );
-                fs::remove_file(&path).unwrap();
-                made += 1;
-            }
-        }
-        is_over.store(true, Ordering::Relaxed);
-        failing.join().unwrap();
-        assert!(made > 0);
-    });
 }
 
 #[test]
