@@ -259,7 +259,9 @@ impl Mapping {
         // The head is shorter than `align` by a page at least, which leaves the guard to the tail.
         owned.extent = Extent::new(mapped.cast(), len.get());
         let kept_bytes = base_page_bytes();
-        owned.release = Release::Munmap { guard_bytes: kept_bytes };
+        owned.release = Release::Munmap {
+            guard_bytes: kept_bytes,
+        };
         if guard_bytes > kept_bytes {
             let tail = owned.extent.at(len.get() + kept_bytes);
             // SAFETY: (1) these bytes close the reservation made above, and `owned` has just stopped

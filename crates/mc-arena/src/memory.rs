@@ -108,7 +108,10 @@ pub(crate) struct Admission {
 /// The turn of one population; ends with it, and with its process, whatever children that has.
 #[derive(Debug)]
 struct Turn(
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is locked while it is there"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "it is locked while it is there")
+    )]
     Option<OwnFile>,
 );
 
@@ -145,7 +148,7 @@ impl Admission {
             root: root.clone(),
             total_bytes,
             admitted_bytes: 0,
-            limit: time_limit.map(|limit| (limit, Instant::now() + limit)),
+            limit: time_limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?))),
             next_look_bytes: 0,
             turn: None,
         };
@@ -353,7 +356,13 @@ mod tests {
         assert!(first.turn.is_some());
         let limit = Duration::from_millis(20);
         let error = Admission::of(&files.root(), 6 * MIB, Some(limit)).unwrap_err();
-        let is_late = matches!(error, PoolError::TimeLimit { populated_bytes: 0, .. });
+        let is_late = matches!(
+            error,
+            PoolError::TimeLimit {
+                populated_bytes: 0,
+                ..
+            }
+        );
         assert!(is_late, "{error:?}");
         let limit = files.0.path().join("cg/pod/memory.max");
         assert!(Turn::wait(&limit, || true).0.is_none());
@@ -388,7 +397,10 @@ mod tests {
         next.unwrap();
     }
 
-    #[expect(unsafe_code, reason = "what a child inherits shows only in a forked child")]
+    #[expect(
+        unsafe_code,
+        reason = "what a child inherits shows only in a forked child"
+    )]
     fn in_child(body: impl FnOnce()) -> nix::unistd::Pid {
         // SAFETY: (1) the child runs `body`, which reads files and waits, and leaves by `_exit`.
         match unsafe { nix::unistd::fork() }.unwrap() {

@@ -123,7 +123,12 @@ impl LockedFile {
                 let place = Place::of(file.as_fd(), root)
                     .map_err(|errno| refused("using a file of its kind")(errno.into()))?;
                 let path = path.to_owned();
-                return Ok(Self { path, taken, file, place });
+                return Ok(Self {
+                    path,
+                    taken,
+                    file,
+                    place,
+                });
             }
         }
     }
@@ -495,7 +500,6 @@ fn make_room(file: BorrowedFd<'_>, range: Range<u64>) -> Result<(), Errno> {
         }
     }
 }
-
 
 /// Says whether no byte of a file is a hole, which every file of a pool begins without.
 fn has_all_blocks(status: &FileStat) -> bool {

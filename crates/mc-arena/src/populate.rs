@@ -157,9 +157,7 @@ pub(crate) fn range(
     for step in steps() {
         if let Some(admission) = &mut admission {
             let missing_bytes = missing(step.clone())?;
-            admission
-                .admit(missing_bytes, || false)
-                .map_err(refused)?;
+            admission.admit(missing_bytes, || false).map_err(refused)?;
         }
         extent.populate(step).map_err(PopulateError::Fault)?;
     }
@@ -256,7 +254,9 @@ impl<'a> Run<'a> {
             step_bytes: STEP_BYTES.next_multiple_of(plan.granule_bytes),
             page_bytes: plan.page_bytes,
             total_bytes: total_bytes as u64,
-            deadline: plan.time_limit.map(|limit| Instant::now() + limit),
+            deadline: plan
+                .time_limit
+                .and_then(|limit| Instant::now().checked_add(limit)),
             admission: plan.admission.map(Mutex::new),
             is_over,
             populated_bytes: AtomicU64::new(0),

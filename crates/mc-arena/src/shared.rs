@@ -20,12 +20,7 @@ use nix::{
     unistd::ftruncate,
 };
 
-use crate::{
-    error::PoolError,
-    mapping::ReadOnlyMapping,
-    pages::Tier,
-    procfs,
-};
+use crate::{error::PoolError, mapping::ReadOnlyMapping, pages::Tier, procfs};
 
 /// Seals of a pool's file: fixed length, no new writers, no further seals.
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK

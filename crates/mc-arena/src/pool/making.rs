@@ -166,7 +166,10 @@ impl Pool {
         let admit = |step_bytes| {
             if is_memory && admission.is_none() {
                 admission = Some(Admission::of(
-&options.root, len.get() as u64, options.time_limit())?);
+                    &options.root,
+                    len.get() as u64,
+                    options.time_limit(),
+                )?);
             }
             match &mut admission {
                 Some(admission) => admission.admit(step_bytes, || false),

@@ -356,6 +356,16 @@ fn time_limit_that_passes_leaves_nothing_mapped() {
 }
 
 #[test]
+fn a_time_limit_beyond_all_clocks_is_none() {
+    let population = Population::Eager {
+        workers: None,
+        time_limit: Some(Duration::MAX),
+    };
+    let pool = base(4096).population(population).map().unwrap();
+    assert_eq!(pool.ready_bytes(), 4096);
+}
+
+#[test]
 fn a_pool_is_used_while_it_is_populated() {
     // Two windows of the population, so that the first is ready before the second.
     const POOL_BYTES: usize = 320 * MIB;
