@@ -3,7 +3,6 @@
 
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -88,11 +87,11 @@ static void check_child(pid_t child) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static atomic_bool is_over;
+static int is_over;
 
 static void *make_and_end_handles(void *unused) {
   (void)unused;
-  while (!atomic_load(&is_over)) {
+  while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
     mc_slots slots;
     CHECK(mc_slots_create(64, 8, &slots) == MC_STATUS_OK);
     CHECK(mc_slots_destroy(slots) == MC_STATUS_OK);
@@ -121,7 +120,7 @@ static void fork_beside_busy_threads(void) {
     }
     check_child(child);
   }
-  atomic_store(&is_over, true);
+  __atomic_store_n(&is_over, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < 2; ++i) CHECK(pthread_join(busy[i], NULL) == 0);
   CHECK(mc_slots_destroy(parents) == MC_STATUS_OK);
 }
