@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use tokio::{task::yield_now, time::Instant};
 
 use super::{chunks::chunks, outcome, timed::Timed};
-use crate::wire::{Extent, Outcome, commit_request, reserve_request, reserve_response};
+use crate::{
+    time::after,
+    wire::{Extent, Outcome, commit_request, reserve_request, reserve_response},
+};
 
 /// Puts by the number that their client knows.
 #[derive(Debug)]
@@ -53,12 +56,11 @@ impl Puts {
         self.puts.lock().len()
     }
 
-    /// Reserves space until a moment.
+    /// Reserves space until a moment, whatever time those before it in its batch took.
     pub(crate) fn reserve(
         &self,
         store: &ObjectStore,
         item: &reserve_request::Item,
-        now: Instant,
         until: Instant,
     ) -> reserve_response::Item {
         let refused = |outcome: Outcome| reserve_response::Item {
@@ -72,13 +74,15 @@ impl Puts {
             align: item.align.max(1),
             max_extents: item.extents_max.max(1),
             parent: item.parent.as_deref(),
-            deadline: Some(until.saturating_duration_since(now)),
+            deadline: Some(until.saturating_duration_since(Instant::now())),
             ..PutRequest::new(item.bytes)
         };
         let put = match store.put(&item.key, &request) {
             Ok(put) => put,
             Err(error) => return refused(outcome::of_put(&error)),
         };
+        // Not before the store has ended it, which read a clock of its own, and later.
+        let until = until.max(after(Instant::now(), put.left()));
         let extents = extents(&put);
         let Ok(lent) = self.lend(&extents) else {
             return refused(Outcome::Failed);
@@ -192,4 +196,63 @@ fn extents(put: &Put) -> Vec<Extent> {
     let space = put.replicas();
     let replica = space.first();
     replica.map_or_else(Vec::new, outcome::extents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread::sleep,
+        time::Duration,
+    };
+
+    use mc_arena::PagePolicy;
+    use mc_store::Clock;
+
+    use super::{
+        super::{GRACE, NodeOptions, Shared},
+        *,
+    };
+    use crate::standing::{Moment, Standing};
+
+    fn reserve(node: &Shared, key: &'static [u8], until: Instant) -> Outcome {
+        let item = reserve_request::Item {
+            key: key.into(),
+            bytes: 6 << 20,
+            ..Default::default()
+        };
+        node.puts.reserve(&node.store, &item, until).outcome()
+    }
+
+    fn end_late(node: &Shared) {
+        let _ = node.store.stats();
+        node.puts.end_late(Instant::now() - GRACE);
+    }
+
+    #[test]
+    fn a_put_whose_call_was_held_up_keeps_its_space_for_the_margin() {
+        let mut options = NodeOptions::new("a", 8 << 20);
+        options.memory.pages = PagePolicy::Off;
+        options.limits.put_margin = Duration::from_secs(20);
+        let standing = Arc::new(Standing::new(Moment::FOR_EVER));
+        // The process is stopped when the store is about to read its clock.
+        let stops = Arc::new(AtomicBool::new(false));
+        let (stop, start) = (Arc::clone(&stops), Instant::now());
+        let clock = Clock::new(move || {
+            if stop.swap(false, Ordering::Relaxed) {
+                sleep(Duration::from_millis(500));
+            }
+            start.elapsed()
+        });
+        let node = Shared::open(&options, standing, 1, clock).unwrap();
+        let soon = || Instant::now() + Duration::from_millis(200);
+        stops.store(true, Ordering::Relaxed);
+        assert_eq!(reserve(&node, b"key", soon()), Outcome::Done);
+        end_late(&node);
+        assert_eq!(reserve(&node, b"other", soon()), Outcome::NoRoom);
+        sleep(Duration::from_millis(250) + GRACE);
+        end_late(&node);
+        assert_eq!(node.puts.len(), 0);
+        assert_eq!(reserve(&node, b"other", soon()), Outcome::NoRoom);
+    }
 }

@@ -47,7 +47,7 @@ impl node_server::Node for Service {
         let now = Instant::now();
         let until = after(now, granted(request.deadline_ms, most));
         let items = request.items.iter();
-        let items = items.map(|item| node.puts.reserve(&node.store, item, now, until));
+        let items = items.map(|item| node.puts.reserve(&node.store, item, until));
         Ok(Response::new(ReserveResponse {
             items: items.collect(),
             life: node.life,
