@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Items of one call.
     pub batch_max: usize,
-    /// Bytes of a key.
+    /// Bytes of a key, and of the one that comes before it in its prompt.
     pub key_bytes_max: usize,
     /// Bytes of one message, in either direction.
     pub message_bytes_max: usize,

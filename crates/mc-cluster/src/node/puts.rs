@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mc_arena::{ClaimError, DeviceBytes, PoolBytes};
 use mc_store::{ObjectStore, Put, PutRequest};
 use parking_lot::Mutex;
@@ -69,6 +70,11 @@ impl Puts {
         };
         if self.len() >= self.puts_max {
             return refused(Outcome::NoRoom);
+        }
+        // The put holds both keys.
+        let parent_bytes = item.parent.as_ref().map_or(0, Bytes::len);
+        if parent_bytes > store.options().key_bytes_max {
+            return refused(Outcome::TooLarge);
         }
         let request = PutRequest {
             align: item.align.max(1),

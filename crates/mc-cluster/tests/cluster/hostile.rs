@@ -43,6 +43,15 @@ fn batches_keys_and_messages_beyond_the_limits_are_refused() {
         );
         let long = reserve(&mut calls, &[b'k'; 17], 1, 0).await;
         assert_eq!(long.items[0].outcome(), Outcome::TooLarge);
+        // What comes before it is kept as long as the put.
+        let mut child = item(b"key", 1);
+        child.parent = Some(vec![b'k'; 17].into());
+        let request = ReserveRequest {
+            items: vec![child],
+            deadline_ms: 0,
+        };
+        let child = calls.reserve(request).await.unwrap().into_inner();
+        assert_eq!(child.items[0].outcome(), Outcome::TooLarge);
         let large = LookupRequest {
             keys: vec![Bytes::from(vec![0; 65 << 10])],
             lease_ms: 1,
