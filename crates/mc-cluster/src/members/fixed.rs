@@ -51,12 +51,11 @@ fn parse_entry(entry: &str) -> Option<Member> {
         Some((address, weight)) => (address, weight.parse().ok()?),
         None => (rest, 1.0),
     };
-    let (host, port) = address.rsplit_once(':')?;
-    let is_whole = !name.is_empty() && !host.is_empty() && port.parse::<u16>().is_ok();
-    is_whole.then(|| Member {
+    let member = Member {
         weight,
         ..Member::new(name, address)
-    })
+    };
+    (!name.is_empty() && member.has_address()).then_some(member)
 }
 
 pub(super) fn check(members: &[Member]) -> Result<(), MembersError> {
@@ -106,7 +105,17 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused_by_its_name() {
         let refused = |text: &str| Members::parse(text).unwrap_err();
-        for text in ["a", "=h:1", "a=h", "a=:1", "a=h:x", "a=h:70000", "a=h:1*x"] {
+        for text in [
+            "a",
+            "=h:1",
+            "a=h",
+            "a=:1",
+            "a=h:x",
+            "a=h:70000",
+            "a=h:1*x",
+            "a=h h:1",
+            "a=h:",
+        ] {
             let entry = text.to_owned();
             assert_eq!(refused(text), MembersError::Entry { entry });
         }

@@ -4,12 +4,15 @@ mod etcd;
 mod fixed;
 mod interface;
 mod registration;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
+use tonic::codegen::http::uri::Authority;
 
 pub(crate) use self::registration::Registration;
 pub use self::{
@@ -60,6 +63,12 @@ impl Member {
     /// Says whether keys can be shared out by its weight.
     fn has_weight(&self) -> bool {
         self.weight.is_finite() && self.weight > 0.0
+    }
+
+    /// Says whether its address is host and port.
+    pub(crate) fn has_address(&self) -> bool {
+        let address = self.address.parse::<Authority>();
+        address.is_ok_and(|it| !it.host().is_empty() && it.port_u16().is_some())
     }
 }
 

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
-use tonic::transport::Channel;
+use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
 use super::{
     Member,
     etcd::{Etcd, EtcdError, PAUSE, within_time},
     interface::{
-        RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, event::EventType,
+        KeyValue, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, event::EventType,
         kv_client::KvClient, watch_client::WatchClient, watch_request::RequestUnion,
     },
 };
@@ -19,16 +19,6 @@ use super::{
 struct Read {
     members: BTreeMap<Vec<u8>, Member>,
     revision: i64,
-}
-
-/// Why following the changes came to an end.
-enum End {
-    /// The revisions that would be next are forgotten: all has to be read again.
-    Compacted,
-    /// The stream ended; it can go on where it was.
-    Broken,
-    /// Nobody wants to know any more.
-    Unwanted,
 }
 
 type List = watch::Sender<Arc<[Member]>>;
@@ -48,18 +38,17 @@ pub(super) async fn follow(
 
 async fn follow_on(etcd: Etcd, channel: Channel, mut now: Read, sender: List) {
     loop {
-        match changes(&etcd, &channel, &mut now, &sender).await {
-            Ok(End::Unwanted) => return,
-            Ok(End::Compacted) => {
-                if let Ok(all) = read(&etcd, &channel).await {
-                    now = all;
-                    publish(&sender, &now.members);
-                }
+        // What was known stays until more is.
+        let _ = changes(&etcd, &channel, &mut now, &sender).await;
+        // The revisions that would be next may be forgotten, or be those of an etcd
+        // that began anew: all is read again.
+        now = loop {
+            sleep(PAUSE).await;
+            if let Ok(all) = read(&etcd, &channel).await {
+                break all;
             }
-            // What was known stays until more is.
-            Ok(End::Broken) | Err(_) => {}
-        }
-        sleep(PAUSE).await;
+        };
+        publish(&sender, &now.members);
     }
 }
 
@@ -68,20 +57,24 @@ async fn read(etcd: &Etcd, channel: &Channel) -> Result<Read, EtcdError> {
     let mut keys = KvClient::new(channel.clone());
     let answer = within_time(keys.range(RangeRequest { key, range_end })).await?;
     let entries = answer.kvs.into_iter();
-    let members = entries.filter_map(|entry| Some((entry.key, parse(&entry.value)?)));
+    let members = entries.filter_map(|entry| {
+        let member = parse(etcd, &entry)?;
+        Some((entry.key, member))
+    });
     Ok(Read {
         members: members.collect(),
         revision: answer.header.map_or(0, |header| header.revision),
     })
 }
 
-/// Follows changes from the revision behind the one that is known.
+/// Follows changes from the revision behind the one that is known, until etcd does
+/// not tell of them any more.
 async fn changes(
     etcd: &Etcd,
     channel: &Channel,
     now: &mut Read,
     sender: &List,
-) -> Result<End, EtcdError> {
+) -> Result<(), EtcdError> {
     let (key, range_end) = etcd.range();
     let create = WatchCreateRequest {
         key,
@@ -92,43 +85,43 @@ async fn changes(
         request_union: Some(RequestUnion::CreateRequest(create)),
     };
     // etcd watches until the stream of requests ends.
-    let requests = stream::iter([request]).chain(stream::pending());
+    let mut requests = Request::new(stream::iter([request]).chain(stream::pending()));
+    // Without this it goes on to say nothing when it has lost the others.
+    let wanted = MetadataValue::from_static("true");
+    requests.metadata_mut().insert("hasleader", wanted);
     let mut watches = WatchClient::new(channel.clone());
     let mut answers = within_time(watches.watch(requests)).await?;
     while let Some(answer) = answers.message().await? {
-        if answer.compact_revision > 0 {
-            return Ok(End::Compacted);
-        }
         if answer.canceled {
-            return Ok(End::Broken);
+            break;
         }
-        apply(answer, now);
+        apply(etcd, answer, now);
         publish(sender, &now.members);
-        if sender.is_closed() {
-            return Ok(End::Unwanted);
-        }
     }
-    Ok(End::Broken)
+    Ok(())
 }
 
-fn apply(answer: WatchResponse, now: &mut Read) {
+fn apply(etcd: &Etcd, answer: WatchResponse, now: &mut Read) {
     for event in answer.events {
         let kind = event.r#type();
         let Some(entry) = event.kv else {
             continue;
         };
         now.revision = now.revision.max(entry.mod_revision);
-        match parse(&entry.value).filter(|_| kind == EventType::Put) {
+        match parse(etcd, &entry).filter(|_| kind == EventType::Put) {
             Some(member) => now.members.insert(entry.key, member),
             None => now.members.remove(&entry.key),
         };
     }
 }
 
-/// Returns a member unless another program has written something else there.
-fn parse(value: &[u8]) -> Option<Member> {
-    let member: Member = serde_json::from_slice(value).ok()?;
-    member.has_weight().then_some(member)
+/// Returns the member of an entry, unless another program has written something
+/// else there.
+fn parse(etcd: &Etcd, entry: &KeyValue) -> Option<Member> {
+    let member: Member = serde_json::from_slice(&entry.value).ok()?;
+    // Under another key it could have the name of another.
+    let is_own = etcd.key(&member.name) == entry.key;
+    (is_own && member.has_weight() && member.has_address()).then_some(member)
 }
 
 fn list(members: &BTreeMap<Vec<u8>, Member>) -> Arc<[Member]> {
@@ -147,16 +140,12 @@ fn publish(sender: &List, members: &BTreeMap<Vec<u8>, Member>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::interface::{Event, KeyValue},
-        *,
-    };
+    use super::{super::interface::Event, *};
 
-    fn event(kind: EventType, name: &str, weight: &str, mod_revision: i64) -> Event {
-        let value = format!(r#"{{"name":"{name}","address":"h:1","weight":{weight},"new":0}}"#);
+    fn event(kind: EventType, key: Vec<u8>, value: &str, mod_revision: i64) -> Event {
         let entry = KeyValue {
-            key: name.as_bytes().to_vec(),
-            value: value.into_bytes(),
+            key,
+            value: value.as_bytes().to_vec(),
             mod_revision,
         };
         Event {
@@ -167,6 +156,13 @@ mod tests {
 
     #[test]
     fn changes_are_applied_and_what_is_no_member_is_none() {
+        let etcd = Etcd::new(Vec::new());
+        let (put, delete) = (EventType::Put, EventType::Delete);
+        let of = |kind, name: &str, weight: &str, address: &str, revision| {
+            let value =
+                format!(r#"{{"name":"{name}","address":"{address}","weight":{weight},"new":0}}"#);
+            event(kind, etcd.key(name), &value, revision)
+        };
         let mut now = Read {
             members: BTreeMap::new(),
             revision: 3,
@@ -176,18 +172,27 @@ mod tests {
                 events,
                 ..Default::default()
             };
-            apply(answer, &mut now);
+            apply(&etcd, answer, &mut now);
             let list = list(&now.members);
             let found: Vec<_> = list.iter().map(|member| &*member.name).collect();
             assert_eq!((&*found, now.revision), (names, revision));
         };
-        let (put, delete) = (EventType::Put, EventType::Delete);
-        let both = vec![event(put, "b", "1", 5), event(put, "a", "0.5", 4)];
+        let both = vec![of(put, "b", "1", "h:1", 5), of(put, "a", "0.5", "h:1", 4)];
         check(both, &["a", "b"], 5);
-        check(vec![event(delete, "a", "1", 6)], &["b"], 6);
+        check(vec![event(delete, etcd.key("a"), "", 6)], &["b"], 6);
         for (weight, revision) in [("0", 7), ("-1", 8), ("\"x\"", 9)] {
-            check(vec![event(put, "c", weight, revision)], &["b"], revision);
+            check(
+                vec![of(put, "c", weight, "h:1", revision)],
+                &["b"],
+                revision,
+            );
         }
-        check(vec![event(put, "b", "0", 10)], &[], 10);
+        for (address, revision) in [("", 10), ("h", 11), ("h h:1", 12), ("h:70000", 13)] {
+            check(vec![of(put, "c", "1", address, revision)], &["b"], revision);
+        }
+        // The name of another.
+        let value = r#"{"name":"b","address":"h:2","weight":1}"#;
+        check(vec![event(put, etcd.key("c"), value, 14)], &["b"], 14);
+        check(vec![of(put, "b", "0", "h:1", 15)], &[], 15);
     }
 }

@@ -133,6 +133,12 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody would reach the node at the address that it is to announce.
+    #[error("{address:?} cannot be announced; use host:port")]
+    Advertise {
+        /// The address.
+        address: String,
+    },
     /// The node cannot announce itself.
     #[error("the node cannot become a member")]
     Member(#[from] EtcdError),
@@ -208,6 +214,12 @@ impl Node {
     ///
     /// A [`NodeError`].
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        if let Some(address) = &options.advertise
+            && !Member::new("", address).has_address()
+        {
+            let address = address.clone();
+            return Err(NodeError::Advertise { address });
+        }
         let is_registered = options.etcd.is_some();
         let standing = Arc::new(Standing::new(match is_registered {
             true => Moment::NEVER,

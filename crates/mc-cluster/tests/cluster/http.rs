@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Etcd, Node,
+    node::NodeError,
     wire::{CommitRequest, ReleaseRequest, ReserveRequest, WriteRequest, commit_request},
 };
 use tonic::Code;
@@ -115,5 +116,21 @@ fn a_node_that_is_no_member_is_not_ready_and_takes_no_puts() {
         ];
         assert_eq!(refused, [Some(Code::Unavailable); 3]);
         assert!(lookup(&mut calls, &[b"key"], 1).await.objects.is_empty());
+    });
+}
+
+#[test]
+fn an_address_that_nobody_can_reach_is_not_announced() {
+    runtime().block_on(async {
+        for address in ["", "host", "host:", ":7001", "host:70000", "a host:7001"] {
+            let mut options = options("a");
+            options.advertise = Some(address.to_owned());
+            let refused = Node::start(options).await.unwrap_err();
+            assert!(
+                matches!(refused, NodeError::Advertise { .. }),
+                "{address}: {refused}"
+            );
+            assert!(refused.to_string().contains(&format!("{address:?}")));
+        }
     });
 }
