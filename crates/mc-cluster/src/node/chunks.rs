@@ -1,5 +1,7 @@
 //! Objects in chunks, so that no task keeps its thread for long.
 
+use tokio::task::yield_now;
+
 /// Bytes that are copied or hashed before others have their turn: a fraction of
 /// a millisecond.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -10,6 +12,23 @@ pub(crate) fn chunks(bytes: u64) -> impl Iterator<Item = (u64, usize)> {
         let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
         (offset, left.min(CHUNK_BYTES))
     })
+}
+
+/// Returns the CRC-32 of so many bytes, which are copied out from an offset on;
+/// nothing if that fails.
+pub(crate) async fn checksum(
+    bytes: u64,
+    copy: impl Fn(u64, &mut [u8]) -> Option<()>,
+) -> Option<u32> {
+    let mut chunk = Vec::new();
+    let mut hasher = crc32fast::Hasher::new();
+    for (offset, len) in chunks(bytes) {
+        chunk.resize(len, 0);
+        copy(offset, &mut chunk)?;
+        hasher.update(&chunk);
+        yield_now().await;
+    }
+    Some(hasher.finalize())
 }
 
 #[cfg(test)]

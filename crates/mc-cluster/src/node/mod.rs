@@ -22,7 +22,7 @@ use rand::Rng;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
     time,
 };
@@ -169,6 +169,8 @@ pub(crate) struct Shared {
     /// commit, which waits for nothing: who has it alone sees all objects that
     /// were told to be stored.
     commits: RwLock<()>,
+    /// Held by whoever drops an object that is damaged.
+    damaged: Arc<Semaphore>,
     drained: Progress,
 }
 
@@ -376,6 +378,7 @@ impl Shared {
             limits: limits.clone(),
             standing,
             commits: RwLock::default(),
+            damaged: Arc::new(Semaphore::new(1)),
             drained: Progress::default(),
         })
     }

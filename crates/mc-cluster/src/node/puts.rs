@@ -6,9 +6,9 @@ use bytes::Bytes;
 use mc_arena::{ClaimError, DeviceBytes, PoolBytes};
 use mc_store::{ObjectStore, Put, PutRequest};
 use parking_lot::Mutex;
-use tokio::{task::yield_now, time::Instant};
+use tokio::time::Instant;
 
-use super::{chunks::chunks, outcome, timed::Timed};
+use super::{chunks::checksum, outcome, timed::Timed};
 use crate::{
     time::after,
     wire::{Extent, Outcome, commit_request, reserve_request, reserve_response},
@@ -187,15 +187,8 @@ pub(crate) fn commit(prepared: Result<Put, Outcome>) -> Outcome {
 /// Returns the checksum of the bytes that were written, if they can be read.
 async fn checksum_of(put: &Put) -> Option<u32> {
     let size = put.replicas().first()?.size();
-    let mut chunk = Vec::new();
-    let mut hasher = crc32fast::Hasher::new();
-    for (offset, len) in chunks(size) {
-        chunk.resize(len, 0);
-        put.replicas().first()?.read_at(offset, &mut chunk).ok()?;
-        hasher.update(&chunk);
-        yield_now().await;
-    }
-    Some(hasher.finalize())
+    let copy = |offset, into: &mut [u8]| put.replicas().first()?.read_at(offset, into).ok();
+    checksum(size, copy).await
 }
 
 fn extents(put: &Put) -> Vec<Extent> {

@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::Stream;
 use mc_store::Removal;
 use tokio::{
@@ -11,7 +12,9 @@ use tokio::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Shared, leases, outcome,
+    Shared,
+    chunks::checksum,
+    leases, outcome,
     puts::{self, WriteRefused},
     reading,
 };
@@ -145,22 +148,23 @@ impl node_server::Node for Service {
         let node = Arc::clone(&self.0);
         node.check_batch(request.keys.len())?;
         let settled_ms = Some(millis(node.standing.settled()));
-        let mode = request.mode();
-        if mode == Mode::Unspecified {
-            let text = format!("{} is no mode of removal", request.mode);
-            return Err(Status::invalid_argument(text));
+        let removal = match request.mode() {
+            Mode::IfIdle => Some(Removal::IfIdle),
+            Mode::Detach => Some(Removal::Detach),
+            Mode::IfDamaged => None,
+            Mode::Unspecified => {
+                let text = format!("{} is no mode of removal", request.mode);
+                return Err(Status::invalid_argument(text));
+            }
+        };
+        let mut outcomes = Vec::with_capacity(request.keys.len());
+        for key in &request.keys {
+            let outcome = match removal {
+                Some(removal) => node.remove(key, removal),
+                None => node.remove_damaged(key).await,
+            };
+            outcomes.push(outcome.into());
         }
-        let remove = move || {
-            let keys = request.keys.iter();
-            keys.map(|key| node.remove(key, mode).into()).collect()
-        };
-        let outcomes = match mode {
-            // Reads whole objects.
-            Mode::IfDamaged => task::spawn_blocking(remove)
-                .await
-                .map_err(|_| Status::internal("the removal was not carried out"))?,
-            _ => remove(),
-        };
         Ok(Response::new(RemoveResponse {
             outcomes,
             settled_ms,
@@ -271,24 +275,42 @@ impl Shared {
         })
     }
 
-    fn remove(&self, key: &[u8], mode: Mode) -> Outcome {
-        let removal = match mode {
-            Mode::IfDamaged => {
-                let is_stored = self.store.exists(key);
-                // What has another checksum is dropped by that.
-                return match self.store.read(key) {
-                    Ok(None) if is_stored => Outcome::Done,
-                    Ok(None) => Outcome::Unknown,
-                    Ok(Some(_)) => Outcome::Exists,
-                    Err(_) => Outcome::Failed,
-                };
-            }
-            Mode::Detach => Removal::Detach,
-            Mode::IfIdle | Mode::Unspecified => Removal::IfIdle,
-        };
+    fn remove(&self, key: &[u8], removal: Removal) -> Outcome {
         match self.store.remove(key, removal) {
             Ok(()) => Outcome::Done,
             Err(error) => outcome::of_remove(error),
+        }
+    }
+
+    /// Removes an object whose bytes have not the checksum that was told at their
+    /// commit, and no other that is stored under its key.
+    async fn remove_damaged(self: &Arc<Self>, key: &Bytes) -> Outcome {
+        let Some(lease) = self.store.get(key) else {
+            return Outcome::Unknown;
+        };
+        let copy = |offset, into: &mut [u8]| lease.read_at(offset, into).ok();
+        let found = checksum(lease.size(), copy).await;
+        let Some(found) = found else {
+            return Outcome::Failed;
+        };
+        if lease.checksum().is_none_or(|told| told == found) {
+            return Outcome::Exists;
+        }
+        drop(lease);
+        // It drops what has another checksum, and copies all of it. One at a time, so
+        // that nobody takes much memory by it.
+        let turn = Arc::clone(&self.damaged).acquire_owned().await;
+        let (node, key) = (Arc::clone(self), key.clone());
+        let read = task::spawn_blocking(move || {
+            let read = node.store.read(&key).map(|bytes| bytes.is_some());
+            drop(turn);
+            read
+        });
+        match read.await {
+            Ok(Ok(false)) => Outcome::Done,
+            // Another was put meanwhile.
+            Ok(Ok(true)) => Outcome::Exists,
+            Ok(Err(_)) | Err(_) => Outcome::Failed,
         }
     }
 

@@ -1,7 +1,10 @@
 //! What breaks on the way or on a host is a miss, and is counted.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,8 +17,9 @@ use futures_util::stream;
 use mc_cluster::{
     Client, ClientOptions, Member, Members, Node,
     client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
-    wire::Outcome,
+    wire::{Outcome, RemoveRequest, remove_request::Mode},
 };
+use mc_store::{PutRequest, Removal};
 use tonic::Status;
 
 /// Moves bytes as nodes do, and turns one bit over while it is told to.
@@ -86,6 +90,49 @@ fn an_object_that_is_damaged_where_it_is_stored_leaves() {
         .await;
         client.put(b"key", bytes.clone()).await.unwrap();
         assert_eq!(client.get(b"key").await.unwrap(), Some(bytes));
+    });
+}
+
+#[test]
+fn an_object_that_goes_while_it_is_looked_at_was_not_damaged() {
+    runtime().block_on(async {
+        let node = start("a").await;
+        let ends = Arc::new(AtomicBool::new(false));
+        let (store, ended) = (node.store().clone(), Arc::clone(&ends));
+        let others = std::thread::spawn(move || {
+            let mut rounds = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let mut put = store.put(b"key", &PutRequest::new(64)).unwrap();
+                put.write(0, &[7; 64]).unwrap();
+                put.set_checksum(crc32fast::hash(&[7; 64]));
+                put.commit().unwrap();
+                store.remove(b"key", Removal::Detach).unwrap();
+                rounds += 1;
+            }
+            rounds
+        });
+        let mut calls = calls(&node);
+        let request = RemoveRequest {
+            keys: vec![Bytes::from_static(b"key"); 1000],
+            mode: Mode::IfDamaged.into(),
+        };
+        let mut seen = [0; 2];
+        for _ in 0..100 {
+            let removed = calls.remove(request.clone()).await.unwrap().into_inner();
+            for outcome in removed.outcomes() {
+                match outcome {
+                    Outcome::Exists => seen[0] += 1,
+                    Outcome::Unknown => seen[1] += 1,
+                    other => panic!("{other:?} of an object that is as it was put"),
+                }
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+        let rounds = others.join().unwrap();
+        assert!(
+            rounds > 100 && seen.iter().all(|&times| times > 100),
+            "{rounds}, {seen:?}"
+        );
     });
 }
 
