@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use tonic::Status;
 
 use super::{
     ClientError, Shared, count,
@@ -201,7 +202,11 @@ async fn ask<T>(shared: &Shared<T>, member: &Member, requests: Vec<LookupRequest
         let keys = request.keys.len();
         let look = async move |mut calls: Calls| calls.lookup(request).await;
         let answer = shared.call(member, 0, look).await;
-        let is_whole = |answer: &LookupResponse| answer.objects.len() >= keys;
+        let answer = answer.and_then(|answer| match check_answer(&answer, keys) {
+            Ok(()) => Ok(answer),
+            Err(status) => Err(ClientError::call(member, status)),
+        });
+        let is_whole = |answer: &LookupResponse| answer.objects.len() == keys;
         let goes_on = answer.as_ref().is_ok_and(is_whole);
         answers.push(answer);
         if !goes_on {
@@ -209,6 +214,18 @@ async fn ask<T>(shared: &Shared<T>, member: &Member, requests: Vec<LookupRequest
         }
     }
     answers
+}
+
+/// Refuses an answer with objects of keys that were not asked for: they would be
+/// taken for those of the next batch.
+fn check_answer(answer: &LookupResponse, keys: usize) -> Result<(), Status> {
+    let objects = answer.objects.len();
+    match objects <= keys {
+        true => Ok(()),
+        false => Err(Status::data_loss(format!(
+            "the host answered with {objects} objects for {keys} keys"
+        ))),
+    }
 }
 
 /// Takes note of what a host has and lacks.
@@ -278,7 +295,6 @@ impl<'a, T: Transport> LookedUp<'a, T> {
             };
             let until = after(since, Duration::from_millis(answer.granted_ms));
             let space = Space::new(answer.life, answer.epoch, usize::MAX, until);
-            // More objects than keys are none of ours.
             for ((number, object), index) in (0..).zip(answer.objects).zip(&mut keys) {
                 let found = found(object, number, answer.lease, space);
                 let is_small = |found: &Found| found.bytes <= bytes_max;

@@ -278,7 +278,8 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if no host answered.
+    /// A [`ClientError`] if no host answered, or if one refused to remove what it
+    /// has: it is pinned there, or the journal cannot be written.
     pub async fn remove(&self, key: &[u8]) -> Result<bool, ClientError> {
         let shared = &*self.shared;
         let routes = shared.hosts.routes();
@@ -310,8 +311,15 @@ impl<T: Transport> Client<T> {
         for answered in answers {
             match answered {
                 Ok(removed) => {
-                    let had_it = removed.outcomes().any(|outcome| outcome == Outcome::Done);
-                    answer = Ok(had_it || matches!(answer, Ok(true)));
+                    let mut had_it = matches!(answer, Ok(true));
+                    for outcome in removed.outcomes() {
+                        match outcome {
+                            Outcome::Done => had_it = true,
+                            Outcome::Unknown => {}
+                            outcome => return Err(ClientError::Refused { outcome }),
+                        }
+                    }
+                    answer = Ok(had_it);
                 }
                 Err(error) if answer.is_err() => answer = Err(error),
                 Err(_) => {}

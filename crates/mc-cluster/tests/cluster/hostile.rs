@@ -13,17 +13,26 @@ use crate::common::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mc_cluster::{
-    Client, ClientOptions, Node, Token,
+    Client, ClientOptions, Member, Members, Node, Token,
     client::Calls,
     wire::{
-        AbortRequest, CommitRequest, LookupRequest, Outcome, ReadRequest, ReleaseRequest,
-        RemoveRequest, ReserveRequest, ReserveResponse, WriteRequest, commit_request,
-        remove_request::Mode, reserve_request,
+        AbortRequest, AbortResponse, CommitRequest, CommitResponse, LookupRequest, LookupResponse,
+        MemoryRequest, MemoryResponse, Outcome, ReadRequest, ReadResponse, ReleaseRequest,
+        ReleaseResponse, RemoveRequest, RemoveResponse, ReserveRequest, ReserveResponse,
+        StatsRequest, StatsResponse, WriteRequest, WriteResponse, commit_request, lookup_response,
+        node_server::{self, NodeServer},
+        remove_request::Mode,
+        reserve_request,
     },
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use tokio::time::timeout;
-use tonic::{Code, Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tokio::{net::TcpListener, time::timeout};
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    client::Grpc,
+    codegen::http::uri::PathAndQuery,
+    transport::{Endpoint, Server, server::TcpIncoming},
+};
 use tonic_prost::ProstCodec;
 
 #[test]
@@ -407,4 +416,102 @@ async fn random_messages(node: &Node, random: &mut StdRng) {
         let keys = vec![key];
         let _ = calls.remove(RemoveRequest { keys, mode }).await;
     }
+}
+
+/// A node that answers lookups and reads as it likes.
+struct Liar {
+    lookup: fn(LookupRequest) -> LookupResponse,
+    read: fn(u32) -> ReadResponse,
+}
+
+impl Liar {
+    async fn serve(self) -> Members {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = Server::builder().add_service(NodeServer::new(self));
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        Members::fixed(vec![Member::new("liar", address)]).unwrap()
+    }
+}
+
+type Answered<T> = Result<Response<T>, Status>;
+
+fn says_nothing<T>() -> Answered<T> {
+    Err(Status::unimplemented("it only answers lookups and reads"))
+}
+
+#[tonic::async_trait]
+impl node_server::Node for Liar {
+    type ReadStream = stream::Iter<std::vec::IntoIter<Result<ReadResponse, Status>>>;
+
+    async fn lookup(&self, request: Request<LookupRequest>) -> Answered<LookupResponse> {
+        Ok(Response::new((self.lookup)(request.into_inner())))
+    }
+
+    async fn read(&self, request: Request<ReadRequest>) -> Answered<Self::ReadStream> {
+        let objects = request.into_inner().objects.into_iter();
+        let read: Vec<_> = objects.map(|object| Ok((self.read)(object))).collect();
+        Ok(Response::new(stream::iter(read)))
+    }
+
+    async fn reserve(&self, _: Request<ReserveRequest>) -> Answered<ReserveResponse> {
+        says_nothing()
+    }
+
+    async fn commit(&self, _: Request<CommitRequest>) -> Answered<CommitResponse> {
+        says_nothing()
+    }
+
+    async fn abort(&self, _: Request<AbortRequest>) -> Answered<AbortResponse> {
+        says_nothing()
+    }
+
+    async fn release(&self, _: Request<ReleaseRequest>) -> Answered<ReleaseResponse> {
+        says_nothing()
+    }
+
+    async fn remove(&self, _: Request<RemoveRequest>) -> Answered<RemoveResponse> {
+        says_nothing()
+    }
+
+    async fn stats(&self, _: Request<StatsRequest>) -> Answered<StatsResponse> {
+        says_nothing()
+    }
+
+    async fn write(&self, _: Request<Streaming<WriteRequest>>) -> Answered<WriteResponse> {
+        says_nothing()
+    }
+
+    async fn memory(&self, _: Request<MemoryRequest>) -> Answered<MemoryResponse> {
+        says_nothing()
+    }
+}
+
+#[test]
+fn objects_that_were_not_asked_for_are_not_taken_for_those_of_other_keys() {
+    runtime().block_on(async {
+        let lookup = |_| LookupResponse {
+            objects: vec![
+                lookup_response::Object {
+                    bytes: 1,
+                    ..Default::default()
+                };
+                2
+            ],
+            life: 1,
+            lease: 1,
+            granted_ms: 10_000,
+            ..Default::default()
+        };
+        let read = |object| ReadResponse {
+            object,
+            offset: 0,
+            bytes: Bytes::from_static(b"?"),
+        };
+        let mut options = ClientOptions::default();
+        options.batch = 1;
+        let client = Client::new(Liar { lookup, read }.serve().await, options);
+        let found = client.get_prefix(&[b"first", b"other"]).await.unwrap();
+        assert!(found.is_empty(), "{found:?}");
+    });
 }

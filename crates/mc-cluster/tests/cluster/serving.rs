@@ -253,3 +253,22 @@ fn a_client_gives_its_leases_back() {
         .await;
     });
 }
+
+#[test]
+fn a_removal_that_a_host_refuses_is_no_answer_that_there_was_nothing() {
+    runtime().block_on(async {
+        let node = start("a").await;
+        let client = client(&[("a", &node)]);
+        client.put(b"key", Bytes::from_static(b"x")).await.unwrap();
+        assert!(node.store().pin(b"key"));
+        let refused = client.remove(b"key").await.unwrap_err();
+        let outcome = Outcome::Pinned;
+        assert!(
+            matches!(refused, ClientError::Refused { outcome: why } if why == outcome),
+            "{refused}"
+        );
+        assert!(node.store().unpin(b"key"));
+        assert!(client.remove(b"key").await.unwrap());
+        assert!(!client.remove(b"key").await.unwrap());
+    });
+}
