@@ -106,9 +106,13 @@ async fn lookup_hedged<'a, T: Transport>(
     };
     let has_all =
         |all: &Vec<LookedUp<'_, T>>| all.iter().map(LookedUp::found).sum::<usize>() == keys;
-    let hedged = hedge(delay, first, second, has_all).await;
+    let mut hedged = hedge(delay, first, second, &has_all).await;
     if hedged.second == Second::Won {
         count(&shared.counts.hedges_won, 1);
+    }
+    if hedged.results.iter().any(&has_all) {
+        // What became of the others does not matter, were it a refusal.
+        hedged.results.retain(has_all);
     }
     hedged.results.into_iter().flatten().collect()
 }

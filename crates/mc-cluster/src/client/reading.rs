@@ -129,9 +129,13 @@ async fn read_hedged<'a, T: Transport>(
         let objects_of = |read: &Try<'_, T>| read.got.iter().filter(came).count();
         read.as_ref().is_ok_and(|read| objects_of(read) == objects)
     };
-    let hedged = hedge(delay, first, second, has_all).await;
+    let mut hedged = hedge(delay, first, second, &has_all).await;
     if hedged.second == Second::Won {
         count(&shared.counts.hedges_won, 1);
+    }
+    if hedged.results.iter().any(has_all) {
+        // The other host may refuse what it wants; what it sent counts.
+        hedged.results.retain(Result::is_ok);
     }
     hedged.results.into_iter().collect()
 }

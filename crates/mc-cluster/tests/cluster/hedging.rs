@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use mc_cluster::{
-    Client, ClientOptions, Member, Members, Node,
+    Client, ClientOptions, Member, Members, Node, Token,
     client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
 };
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::common::{calls, contents, runtime, soon, start, stats};
+use crate::common::{calls, contents, members, runtime, soon, start, stats};
 
 /// Passes bytes on to a node, unless it is frozen: then it accepts and says
 /// nothing, as a process that was stopped.
@@ -177,6 +177,7 @@ fn a_slow_replica_that_alone_has_an_object_is_waited_for() {
 /// Reads as nodes do, and keeps bytes back that come from the node of an epoch.
 struct Stalls {
     epoch: u64,
+    time: Duration,
 }
 
 impl Transport for Stalls {
@@ -197,7 +198,7 @@ impl Transport for Stalls {
         objects: Vec<Incoming>,
     ) -> Result<Vec<Bytes>, Status> {
         if space.epoch == self.epoch {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(self.time).await;
         }
         Streams.read(calls, space, lease, objects).await
     }
@@ -208,7 +209,8 @@ fn bytes_that_do_not_come_are_read_from_another_replica() {
     runtime().block_on(async {
         let two = two().await;
         let epoch = stats(&mut calls(&two.nodes[0])).await.epoch;
-        let transport = Stalls { epoch };
+        let time = Duration::from_secs(60);
+        let transport = Stalls { epoch, time };
         let client = Client::with_transport(two.members.clone(), options(Some(DELAY)), transport);
         let objects: Vec<_> = keys().iter().map(|key| object(key)).collect();
         let put = client.put_many(objects.clone()).await;
@@ -229,5 +231,36 @@ fn bytes_that_do_not_come_are_read_from_another_replica() {
             },
         )
         .await;
+    });
+}
+
+#[test]
+fn a_replica_that_refuses_does_not_undo_what_the_other_has() {
+    runtime().block_on(async {
+        let a = start("a").await;
+        let mut closed = crate::common::options("b");
+        closed.token = Some(Token::new("another").unwrap());
+        let b = Node::start(closed).await.unwrap();
+        let members = members(&[("a", &a), ("b", &b)]);
+        let route = Route::new(members.now());
+        let is_first = |key: &String| route.owners(key.as_bytes(), 1)[0].name == "a";
+        let key = keys().into_iter().find(is_first).unwrap();
+        let alone = crate::common::client(&[("a", &a)]);
+        alone.put(key.as_bytes(), object(&key).1).await.unwrap();
+        // The refusal is there long before the bytes.
+        let epoch = stats(&mut calls(&a)).await.epoch;
+        let time = DELAY * 5;
+        let transport = Stalls { epoch, time };
+        let client = Client::with_transport(members.clone(), options(Some(DELAY)), transport);
+        let read = client.get(key.as_bytes()).await.unwrap();
+        assert_eq!(read, Some(object(&key).1));
+        let counts = client.counts();
+        assert_eq!((counts.hedged, counts.hedges_won), (1, 0));
+        // Nor before them, when both are asked where it is.
+        let client = Client::new(members, options(Some(Duration::ZERO)));
+        for _ in 0..100 {
+            let read = client.get(key.as_bytes()).await.unwrap();
+            assert_eq!(read, Some(object(&key).1));
+        }
     });
 }
