@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     ClientError, Shared, count,
+    host::Calls,
     hosts::Routes,
     locate::{Leases, locate},
     put::{Checked, put_batch},
@@ -13,7 +14,10 @@ use super::{
     transport::Transport,
     wanted::Wanted,
 };
-use crate::wire::Outcome;
+use crate::{
+    members::Member,
+    wire::{LookupRequest, Outcome, remove_request::Mode},
+};
 
 /// How often the rest of the keys is sought, each time because a host fell
 /// silent meanwhile.
@@ -76,20 +80,40 @@ async fn read_prefix<T: Transport>(
 
 /// Puts what a former owner had to the present one, which is asked first.
 fn promote<T: Transport>(shared: &Arc<Shared<T>>, one: &Wanted<'_>) {
-    let (true, Some(owner), Some(bytes)) = (one.is_from_former(), one.owner, one.read()) else {
+    let (true, Some(owner), Some(former), Some(bytes)) =
+        (one.is_from_former(), one.owner, one.candidate(), one.read())
+    else {
         return;
     };
+    let key = one.key.clone();
     let object = Checked {
-        key: one.key.clone(),
+        key: key.clone(),
         bytes: bytes.clone(),
         checksum: crc32fast::hash(bytes),
     };
-    let (shared, owner) = (Arc::clone(shared), owner.clone());
+    let (shared, owner, former) = (Arc::clone(shared), owner.clone(), former.clone());
     tokio::spawn(async move {
         let patience = shared.patience();
         let put = put_batch(&shared, &owner, &[object], &patience).await;
         if put.is_ok_and(|outcomes| outcomes == [Outcome::Done]) {
-            count(&shared.counts.promoted, 1);
+            if is_gone(&shared, &former, &key).await {
+                let _ = shared.remove_from(&owner, &key, Mode::Detach).await;
+            } else {
+                count(&shared.counts.promoted, 1);
+            }
         }
     });
+}
+
+/// Says whether a host lacks what it had: whoever removed it may have asked others
+/// before they were given it.
+async fn is_gone<T>(shared: &Shared<T>, former: &Member, key: &Bytes) -> bool {
+    let request = LookupRequest {
+        keys: vec![key.clone()],
+        lease_ms: 0,
+        all_keys: false,
+    };
+    let look = async move |mut calls: Calls| calls.lookup(request).await;
+    let found = shared.call(former, 0, look).await;
+    found.is_ok_and(|found| found.objects.is_empty())
 }

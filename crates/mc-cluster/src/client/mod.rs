@@ -283,18 +283,12 @@ impl<T: Transport> Client<T> {
     pub async fn remove(&self, key: &[u8]) -> Result<bool, ClientError> {
         let shared = &*self.shared;
         let routes = shared.hosts.routes();
+        let owners = routes.owners(key, shared.options.replicas);
         let candidates = routes.candidates(key, shared.options.replicas);
-        let request = RemoveRequest {
-            keys: vec![Bytes::copy_from_slice(key)],
-            mode: Mode::Detach.into(),
-        };
+        let key = Bytes::copy_from_slice(key);
         let remove_from = async |members: &[&Member]| {
-            let calls = members.iter().map(|member| {
-                let request = request.clone();
-                let remove = async move |mut calls: Calls| calls.remove(request).await;
-                shared.call(member, 0, remove)
-            });
-            join_all(calls).await
+            let calls = members.iter();
+            join_all(calls.map(|member| shared.remove_from(member, &key, Mode::Detach))).await
         };
         let mut answers = remove_from(&candidates).await;
         let former_for = millis(shared.options.former_for);
@@ -303,9 +297,14 @@ impl<T: Transport> Client<T> {
             settled.is_none_or(|time| time >= former_for)
         };
         if !answers.iter().flatten().all(is_settled) {
-            let mut further = routes.owners(key, shared.options.replicas + STAND_INS_MAX);
+            let mut further = routes.owners(&key, shared.options.replicas + STAND_INS_MAX);
             further.retain(|member| candidates.iter().all(|asked| asked.name != member.name));
             answers.extend(remove_from(&further).await);
+        }
+        let had_it = |answer: &RemoveResponse| answer.outcomes().any(|it| it == Outcome::Done);
+        if answers.iter().skip(owners.len()).flatten().any(had_it) {
+            // From there it may have been put to an owner that said it had nothing.
+            answers.extend(remove_from(&owners).await);
         }
         let mut answer = Err(ClientError::NoMember);
         for answered in answers {
@@ -370,6 +369,21 @@ impl<T> Shared<T> {
     fn patience(&self) -> Patience {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         Patience::new(self.options.patience, seed)
+    }
+
+    /// Removes an object from one host.
+    async fn remove_from(
+        &self,
+        member: &Member,
+        key: &Bytes,
+        mode: Mode,
+    ) -> Result<RemoveResponse, ClientError> {
+        let request = RemoveRequest {
+            keys: vec![key.clone()],
+            mode: mode.into(),
+        };
+        let remove = async move |mut calls: Calls| calls.remove(request).await;
+        self.call(member, 0, remove).await
     }
 
     /// Makes one call to one host, which is left alone for a while if it does

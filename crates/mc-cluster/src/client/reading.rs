@@ -9,16 +9,12 @@ use tonic::Response;
 use super::{
     ClientError, Shared, count,
     hedge::{Second, hedge},
-    host::Calls,
     locate::{Leases, by_host, lookup_to_its_end},
     patience::Patience,
     transport::{Incoming, Space, Transport},
     wanted::{Found, Wanted},
 };
-use crate::{
-    members::Member,
-    wire::{RemoveRequest, remove_request::Mode},
-};
+use crate::{members::Member, wire::remove_request::Mode};
 
 /// What is read with one call: objects of one lease.
 struct LeaseRead<'a> {
@@ -215,14 +211,9 @@ async fn read_lease<'a, T: Transport>(
 /// Has a host look at an object whose bytes came with another checksum; it drops
 /// the object if they are so in its memory.
 fn report_damage<T: Transport>(shared: &Arc<Shared<T>>, member: &Member, key: &Bytes) {
-    let request = RemoveRequest {
-        keys: vec![key.clone()],
-        mode: Mode::IfDamaged.into(),
-    };
-    let (shared, member) = (Arc::clone(shared), member.clone());
+    let (shared, member, key) = (Arc::clone(shared), member.clone(), key.clone());
     tokio::spawn(async move {
-        let remove = async move |mut calls: Calls| calls.remove(request).await;
-        let _ = shared.call(&member, 0, remove).await;
+        let _ = shared.remove_from(&member, &key, Mode::IfDamaged).await;
     });
 }
 

@@ -101,6 +101,7 @@ impl fmt::Display for Drained {
 /// Puts the objects of a node that takes no puts any more to others, until that
 /// is done or the time is over.
 pub(crate) async fn drain(shared: &Shared, connection: Connection, options: DrainOptions) {
+    shared.drained.begin();
     // What was told to be stored is there when those commits have ended.
     drop(shared.commits.write());
     let leases = shared.store.leases_by_use();
@@ -156,15 +157,22 @@ async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) {
             None => drained.lose(size),
         }
     }
-    let sizes: Vec<_> = objects
-        .iter()
-        .map(|(_, bytes)| bytes.len() as u64)
-        .collect();
+    let moving = objects.iter();
+    let moving = moving.map(|(key, bytes)| (key.clone(), bytes.len() as u64));
+    let moving: Vec<_> = moving.collect();
     let moved = client.put_many(objects).await;
-    for (size, moved) in sizes.into_iter().zip(moved) {
+    for ((key, size), moved) in moving.into_iter().zip(moved) {
+        let is_stored = shared.store.exists(&key);
         match moved {
-            Ok(_) => drained.move_on(size),
-            Err(_) => drained.lose(size),
+            Ok(_) if is_stored => drained.move_on(size),
+            Err(_) if is_stored => drained.lose(size),
+            // Somebody removed it, and may have asked the others before it was there.
+            moved => {
+                drained.left.take(size);
+                if moved.is_ok() {
+                    let _ = client.remove(&key).await;
+                }
+            }
         }
     }
 }
@@ -199,6 +207,14 @@ impl Progress {
             lost_bytes: lost.1,
             left_objects: left.0,
             left_bytes: left.1,
+        }
+    }
+
+    /// Forgets what became of objects when they were moved before.
+    fn begin(&self) {
+        for sum in [&self.moved, &self.lost, &self.left] {
+            sum.objects.store(0, Ordering::Relaxed);
+            sum.bytes.store(0, Ordering::Relaxed);
         }
     }
 

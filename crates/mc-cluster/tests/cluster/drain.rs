@@ -1,6 +1,12 @@
 //! A node that stops moves its objects to others, which clients find there.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use crate::common::{
     NODE_BYTES, calls, commit, contents, item, lookup, members, refusal, reserve, runtime, soon,
@@ -10,10 +16,17 @@ use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Client, ClientOptions, DrainOptions, Member, Members, Node,
-    client::Route,
-    wire::{CommitRequest, Outcome, ReserveRequest, commit_request},
+    client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
+    wire::{AbortRequest, CommitRequest, Outcome, ReserveRequest, ReserveResponse, commit_request},
 };
-use tonic::Code;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+use tonic::{Code, Status};
 
 fn key(number: usize) -> String {
     format!("key {number}")
@@ -168,7 +181,7 @@ fn the_budget_ends_a_drain_and_what_is_left_is_told() {
             put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
         }
         // It listens and never answers.
-        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = mute.local_addr().unwrap().to_string();
         let members = Members::fixed(vec![Member::new("mute", address)]).unwrap();
         let mut drain = DrainOptions::new(members);
@@ -219,6 +232,186 @@ fn damaged_objects_are_not_moved_and_a_receiver_compares_what_it_got() {
         let stats = stats(&mut calls).await;
         assert_eq!((stats.objects, stats.puts_in_flight), (1, 0), "given up");
     });
+}
+
+#[test]
+fn what_is_removed_while_it_is_moved_is_nowhere() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        let members = members(&[("a", &a), ("b", &b)]);
+        put_to(&a, b"key", &contents(b"key", 100)).await;
+        put_to(&a, b"other", &contents(b"other", 100)).await;
+        // Somebody else puts the same, so that the move has to wait.
+        let reserved = reserve(&mut calls(&b), b"key", 100, 20_000).await;
+        let client = Client::new(members.clone(), ClientOptions::default());
+        let drain = a.drain(DrainOptions::new(members));
+        let remove = async {
+            let mut to_b = calls(&b);
+            soon("the other", Duration::from_secs(5), async || {
+                stats(&mut to_b).await.objects == 1
+            })
+            .await;
+            assert!(client.remove(b"key").await.unwrap());
+            abort(&mut to_b, &reserved).await;
+        };
+        let (drained, ()) = tokio::join!(drain, remove);
+        assert_eq!((drained.moved_objects, drained.lost_objects), (1, 0));
+        assert_eq!(drained.left_objects, 0);
+        assert_eq!(client.get(b"key").await.unwrap(), None);
+        assert!(client.get(b"other").await.unwrap().is_some());
+    });
+}
+
+/// Passes bytes on to a node, while it is not held.
+async fn valve(node: &Node) -> (String, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let held = Arc::new(AtomicBool::new(false));
+    let (target, is_held) = (node.address(), Arc::clone(&held));
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let node = TcpStream::connect(target).await.unwrap();
+            let (from_client, mut to_client) = client.into_split();
+            let (mut from_node, to_node) = node.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_node, &mut to_client).await });
+            tokio::spawn(pass(from_client, to_node, Arc::clone(&is_held)));
+        }
+    });
+    (address, held)
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_held: Arc<AtomicBool>) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(len @ 1..) = from.read(&mut bytes).await {
+        while is_held.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if to.write_all(&bytes[..len]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_removal_that_overtakes_a_move_reaches_what_was_moved() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        let (at_a, is_held) = valve(&a).await;
+        let at_b = b.address().to_string();
+        let list = vec![Member::new("a", at_a), Member::new("b", at_b)];
+        let list = Members::fixed(list).unwrap();
+        put_to(&a, b"key", &contents(b"key", 100)).await;
+        let reserved = reserve(&mut calls(&b), b"key", 100, 20_000).await;
+        let client = Client::new(list.clone(), ClientOptions::default());
+        let drain = a.drain(DrainOptions::new(list));
+        let remove = async {
+            // The client learns that another owns the keys of a node that drains.
+            for n in 0..20 {
+                client
+                    .put(key(n).as_bytes(), contents(b"", 10))
+                    .await
+                    .unwrap();
+            }
+            is_held.store(true, Ordering::Relaxed);
+            let (asking, mut to_b) = (client.clone(), calls(&b));
+            let removal = tokio::spawn(async move { asking.remove(b"key").await });
+            // The owner has said that it has nothing, and is given it now.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            abort(&mut to_b, &reserved).await;
+            [removal]
+        };
+        let (drained, [removal]) = tokio::join!(drain, remove);
+        assert_eq!(drained.moved_objects, 1, "it was there until then");
+        is_held.store(false, Ordering::Relaxed);
+        assert!(removal.await.unwrap().unwrap());
+        assert_eq!(client.get(b"key").await.unwrap(), None);
+    });
+}
+
+/// Writes as clients do, after a pause.
+struct Slow;
+
+impl Transport for Slow {
+    async fn write(
+        &self,
+        calls: Calls,
+        space: &Space,
+        objects: Vec<Outgoing>,
+    ) -> Result<(), Status> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Streams.write(calls, space, objects).await
+    }
+
+    async fn read(
+        &self,
+        calls: Calls,
+        space: &Space,
+        lease: u64,
+        objects: Vec<Incoming>,
+    ) -> Result<Vec<Bytes>, Status> {
+        Streams.read(calls, space, lease, objects).await
+    }
+}
+
+#[test]
+fn what_is_removed_while_it_is_promoted_is_nowhere() {
+    runtime().block_on(async {
+        let (a, b) = (start("a").await, start("b").await);
+        let members = members(&[("a", &a), ("b", &b)]);
+        let route = Route::new(members.now());
+        let is_of_b = |key: &String| route.owners(key.as_bytes(), 1)[0].name == "b";
+        let mut keys = (0..).map(key).filter(is_of_b);
+        let (removed, kept) = (keys.next().unwrap(), keys.next().unwrap());
+        for key in [&removed, &kept] {
+            put_to(&a, key.as_bytes(), &contents(key.as_bytes(), 100)).await;
+        }
+        let client = Client::with_transport(members, ClientOptions::default(), Slow);
+        let found = client.get_prefix(&[&removed, &kept]).await.unwrap();
+        assert_eq!(found.len(), 2, "where they were put");
+        // Both are on their way to the owner.
+        let mut to_b = calls(&b);
+        soon("the puts", Duration::from_secs(5), async || {
+            stats(&mut to_b).await.puts_in_flight == 2
+        })
+        .await;
+        assert!(client.remove(removed.as_bytes()).await.unwrap());
+        soon("the end of them", Duration::from_secs(5), async || {
+            let stats = stats(&mut to_b).await;
+            stats.puts_in_flight == 0 && client.counts().promoted == 1
+        })
+        .await;
+        assert_eq!(client.get(removed.as_bytes()).await.unwrap(), None);
+        assert_eq!(b.store().stats().objects, 1);
+        assert!(b.store().exists(kept.as_bytes()));
+    });
+}
+
+#[test]
+fn a_second_drain_tells_what_became_of_all() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        for n in 0..3 {
+            put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
+        }
+        let nobody = Members::fixed(vec![Member::new("a", "127.0.0.1:1")]).unwrap();
+        let drained = a.drain(DrainOptions::new(nobody)).await;
+        assert_eq!((drained.moved_objects, drained.left_objects), (0, 3));
+        let both = members(&[("a", &a), ("b", &b)]);
+        for _ in 0..2 {
+            let drained = a.drain(DrainOptions::new(both.clone())).await;
+            assert_eq!((drained.moved_objects, drained.moved_bytes), (3, 300));
+            assert_eq!((drained.left_objects, drained.left_bytes), (0, 0));
+        }
+    });
+}
+
+async fn abort(calls: &mut Calls, reserved: &ReserveResponse) {
+    let request = AbortRequest {
+        puts: vec![reserved.items[0].put],
+        life: reserved.life,
+    };
+    calls.abort(request).await.unwrap();
 }
 
 async fn start_with_one() -> Node {
