@@ -223,7 +223,7 @@ impl NixlMemory {
         for window in windows(objects, WINDOW_BYTES.min(shared.staging.share())) {
             let (places, pieces): (Vec<_>, Vec<_>) = window.into_iter().unzip();
             let write = || {
-                let staged = shared.staging.filled(&pieces).ok_or_else(no_room)?;
+                let staged = self.staged(|staging| staging.filled(&pieces))?;
                 let mut here = staged.address();
                 let mut pairs = Vec::with_capacity(places.len());
                 for place in &places {
@@ -269,7 +269,7 @@ impl NixlMemory {
                 if bytes > 0 && bytes + size > WINDOW_BYTES.min(share) {
                     break;
                 }
-                let place = shared.staging.place(size).ok_or_else(no_room)?;
+                let place = self.staged(|staging| staging.place(size))?;
                 let mut here = place.address();
                 for range in ranges {
                     let there = self.place(range)?;
@@ -288,6 +288,16 @@ impl NixlMemory {
             }
         }
         Ok(read)
+    }
+
+    /// Takes buffers, from requests that lingered and have ended if no others are free.
+    fn staged(&self, take: impl Fn(&Staging) -> Option<Staged>) -> Result<Staged, ReachError> {
+        let shared = &*self.shared;
+        let taken = take(&shared.staging).or_else(|| {
+            shared.lingering.sweep(&shared.registered.agent);
+            take(&shared.staging)
+        });
+        taken.ok_or_else(no_room)
     }
 
     fn run(

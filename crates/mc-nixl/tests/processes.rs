@@ -22,6 +22,7 @@ use mc_cluster::{
 use mc_nixl::{NixlError, NixlMemory, NixlOptions, NixlReach};
 use tokio::{
     runtime::Runtime,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
@@ -235,13 +236,21 @@ async fn reserve(node: &Served, reach: &NixlReach, bytes: u64) -> Reserved {
     Reserved { memory, put }
 }
 
+/// Says whether a process that is frozen takes no bytes, or that the test does not run.
+fn is_tcp_alone() -> bool {
+    let mut variables = std::env::vars_os();
+    let is_so =
+        variables.any(|(name, value)| name == "UCX_TLS" && value.to_string_lossy() == "tcp,self");
+    if !is_so {
+        println!("a test with a frozen node did not run: it needs UCX_TLS=tcp,self");
+    }
+    is_so
+}
+
 #[test]
 fn a_write_to_a_frozen_node_ends_in_time_and_its_buffers_stay_taken_until_it_has() {
     let Some(reach) = reach() else { return };
-    let has_shared_memory = std::env::vars_os()
-        .all(|(name, value)| name != "UCX_TLS" || value.to_string_lossy() != "tcp,self");
-    if has_shared_memory {
-        println!("a test with a frozen node did not run: it needs UCX_TLS=tcp,self");
+    if !is_tcp_alone() {
         return;
     }
     Runtime::new().unwrap().block_on(async {
@@ -265,6 +274,45 @@ fn a_write_to_a_frozen_node_ends_in_time_and_its_buffers_stay_taken_until_it_has
         // It arrived late, where nobody else has anything before deadline and margin have passed.
         let later = Instant::now() + Duration::from_secs(5);
         let read = reach.read(&memory, vec![vec![put]], later).await.unwrap();
+        assert!(read[0] == bytes);
+    });
+}
+
+#[test]
+fn buffers_that_a_frozen_node_kept_come_back_to_who_needs_them() {
+    let Some(reach) = reach().map(Arc::new) else {
+        return;
+    };
+    if !is_tcp_alone() {
+        return;
+    }
+    Runtime::new().unwrap().block_on(async {
+        let node = Served::start("127.0.0.1:0");
+        let bytes = contents(1, 8 << 20);
+        let Reserved { memory, put } = reserve(&node, &reach, 8 << 20).await;
+        node.signal("-STOP");
+        // All buffers, and one more.
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut writes = JoinSet::new();
+        for _ in 0..9 {
+            let (reach, memory) = (Arc::clone(&reach), Arc::clone(&memory));
+            let objects = vec![(vec![put.clone()], bytes.clone())];
+            writes.spawn(async move { reach.write(&memory, objects, until).await });
+        }
+        let written = writes.join_all().await;
+        let is_begun = |it: &&Result<(), ReachError>| matches!(it, Err(ReachError::Failed(_)));
+        assert_eq!(written.iter().filter(is_begun).count(), 8, "{written:?}");
+        node.signal("-CONT");
+        // Nobody asks how many there are.
+        let end = Instant::now() + Duration::from_secs(20);
+        let read = loop {
+            let later = Instant::now() + Duration::from_secs(5);
+            match reach.read(&memory, vec![vec![put.clone()]], later).await {
+                Ok(read) => break read,
+                Err(error) => assert!(Instant::now() < end, "{error:?}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
         assert!(read[0] == bytes);
     });
 }
