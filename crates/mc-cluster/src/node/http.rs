@@ -1,6 +1,9 @@
 //! Figures and health over HTTP, for Prometheus and for whoever restarts nodes.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use mc_segment::MetricsPublisher;
@@ -20,8 +23,7 @@ const TIMES: Range<u32> = 0..31;
 
 /// The figures of one node, with a recorder of their own: several nodes may be
 /// in one process.
-struct Figures {
-    node: Arc<Shared>,
+pub(super) struct Figures {
     recorder: PrometheusRecorder,
     /// Held while one page is made.
     published: Mutex<Published>,
@@ -34,22 +36,25 @@ struct Published {
     leases_held: Ages,
 }
 
-/// Returns `/metrics` and `/healthz`.
-pub(crate) fn router(node: Arc<Shared>) -> Router {
-    let segments = MetricsPublisher::new(node.store.pool().clone());
-    let figures = Figures {
-        node,
-        recorder: recorder(),
-        published: Mutex::new(Published {
-            store: StoreMetrics::default(),
-            segments,
-            leases_held: Ages::default(),
-        }),
-    };
+/// Returns `/metrics` and `/healthz` of a node, which connections do not hold.
+pub(crate) fn router(node: &Arc<Shared>) -> Router {
     Router::new()
         .route("/metrics", get(page))
         .route("/healthz", get(health))
-        .with_state(Arc::new(figures))
+        .with_state(Arc::downgrade(node))
+}
+
+impl Figures {
+    fn new(node: &Shared) -> Self {
+        Self {
+            recorder: recorder(),
+            published: Mutex::new(Published {
+                store: StoreMetrics::default(),
+                segments: MetricsPublisher::new(node.store.pool().clone()),
+                leases_held: Ages::default(),
+            }),
+        }
+    }
 }
 
 /// Returns a recorder that keeps times as they are counted: by powers of two,
@@ -67,10 +72,11 @@ fn recorder() -> PrometheusRecorder {
     builder.expect("there are buckets").build_recorder()
 }
 
-async fn page(State(figures): State<Arc<Figures>>) -> String {
+async fn page(State(node): State<Weak<Shared>>) -> Result<String, StatusCode> {
+    let node = node.upgrade().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    let figures = node.figures.get_or_init(|| Figures::new(&node));
     let mut published = figures.published.lock();
     metrics::with_local_recorder(&figures.recorder, || {
-        let node = &figures.node;
         published.store.publish(&node.store);
         published.segments.publish();
         gauge!("mc_cluster_puts_in_flight").set(node.puts.len() as f64);
@@ -91,11 +97,12 @@ async fn page(State(figures): State<Arc<Figures>>) -> String {
         gauge!("mc_cluster_drain_left_objects").set(drained.left_objects as f64);
         gauge!("mc_cluster_drain_left_bytes").set(drained.left_bytes as f64);
     });
-    figures.recorder.handle().render()
+    Ok(figures.recorder.handle().render())
 }
 
-async fn health(State(figures): State<Arc<Figures>>) -> (StatusCode, &'static str) {
-    match figures.node.standing.takes_puts() {
+async fn health(State(node): State<Weak<Shared>>) -> (StatusCode, &'static str) {
+    let node = node.upgrade();
+    match node.is_some_and(|node| node.standing.takes_puts()) {
         true => (StatusCode::OK, "takes puts\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "takes no puts\n"),
     }

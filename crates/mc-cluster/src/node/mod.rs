@@ -14,7 +14,13 @@ mod service;
 mod socket;
 mod timed;
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use mc_store::{Clock, ObjectStore};
 use parking_lot::RwLock;
@@ -34,8 +40,8 @@ use tonic::{
 pub(crate) use self::drain::drain;
 pub(crate) use self::service::Service;
 use self::{
-    drain::Progress, leases::Leases, memory::Writers, puts::Puts, reachable::Reachable,
-    socket::Taken,
+    drain::Progress, http::Figures, leases::Leases, memory::Writers, puts::Puts,
+    reachable::Reachable, socket::Taken,
 };
 pub use self::{
     drain::{DrainOptions, Drained},
@@ -172,6 +178,8 @@ pub(crate) struct Shared {
     /// Held by whoever drops an object that is damaged.
     damaged: Arc<Semaphore>,
     drained: Progress,
+    /// Made when they are first asked for.
+    figures: OnceLock<Figures>,
 }
 
 /// How often what is late is looked for.
@@ -245,7 +253,7 @@ impl Node {
         let listener = taken.listen()?;
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
         if let Some(http) = http {
-            let router = http::router(Arc::clone(&shared));
+            let router = http::router(&shared);
             let served = axum::serve(http.listen()?, router).with_graceful_shutdown(wait(stopped));
             servers.spawn(async move {
                 // It ends when it is told to.
@@ -380,6 +388,7 @@ impl Shared {
             commits: RwLock::default(),
             damaged: Arc::new(Semaphore::new(1)),
             drained: Progress::default(),
+            figures: OnceLock::new(),
         })
     }
 
@@ -418,7 +427,7 @@ fn serve(
     servers: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
     let limits = &options.limits;
-    let service = NodeServer::new(Service(Arc::clone(shared)))
+    let service = NodeServer::new(Service::new(shared))
         .max_decoding_message_size(limits.message_bytes_max)
         .max_encoding_message_size(limits.message_bytes_max);
     let service = InterceptedService::new(service, Want(options.token.clone()));

@@ -1,6 +1,9 @@
 //! The bytes of leased objects as a stream.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -8,13 +11,13 @@ use mc_store::Lease;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::Shared;
+use super::{Shared, service::running};
 use crate::wire::{ReadRequest, ReadResponse};
 
-/// What is left to be read. It holds no lease: a reader that stalls keeps
-/// nothing beyond the time that was granted.
+/// What is left to be read. It holds neither lease nor node: a reader that stalls
+/// keeps nothing beyond the time that was granted.
 struct Cursor {
-    node: Arc<Shared>,
+    node: Weak<Shared>,
     lease: u64,
     objects: VecDeque<u32>,
     /// Bytes of the first of the objects that were read.
@@ -23,9 +26,9 @@ struct Cursor {
 
 /// Streams objects of a lease.
 pub(crate) fn read(
-    node: Arc<Shared>,
+    node: &Arc<Shared>,
     request: ReadRequest,
-) -> Result<impl Stream<Item = Result<ReadResponse, Status>>, Status> {
+) -> Result<impl Stream<Item = Result<ReadResponse, Status>> + use<>, Status> {
     let held = node.leased(request.lease)?;
     let objects = match request.objects.is_empty() {
         false => request.objects.into(),
@@ -35,7 +38,7 @@ pub(crate) fn read(
             .collect(),
     };
     let cursor = Cursor {
-        node,
+        node: Arc::downgrade(node),
         lease: request.lease,
         objects,
         offset: 0,
@@ -52,13 +55,14 @@ impl Cursor {
         let Some(&object) = self.objects.front() else {
             return Ok(None);
         };
-        let held = self.node.leased(self.lease)?;
+        let node = running(&self.node)?;
+        let held = node.leased(self.lease)?;
         let place = usize::try_from(object).unwrap_or(usize::MAX);
         let lease = held.get(place).and_then(Option::as_ref);
         let lease = lease.ok_or_else(|| {
             Status::invalid_argument(format!("object {object} is not in the lease"))
         })?;
-        let bytes = self.copy(lease)?;
+        let bytes = self.copy(lease, node.limits.chunk_bytes_max)?;
         let response = ReadResponse {
             object,
             offset: self.offset,
@@ -74,7 +78,7 @@ impl Cursor {
 
     /// Copies bytes of the piece that the offset is in, as many as one message
     /// may have.
-    fn copy(&self, lease: &Lease) -> Result<Bytes, Status> {
+    fn copy(&self, lease: &Lease, bytes_max: usize) -> Result<Bytes, Status> {
         let gone = || Status::data_loss("the memory of the object went away");
         let mut readable = lease.replicas().filter(|replica| replica.is_readable());
         let replica = readable.next().ok_or_else(gone)?;
@@ -85,7 +89,7 @@ impl Cursor {
                 let lent = replica.bytes(piece).map_err(|_| gone())?;
                 let from = usize::try_from(self.offset - start).map_err(|_| gone())?;
                 let rest = &lent[from..];
-                let len = rest.len().min(self.node.limits.chunk_bytes_max);
+                let len = rest.len().min(bytes_max);
                 return Ok(Bytes::copy_from_slice(&rest[..len]));
             }
             start = end;

@@ -1,6 +1,10 @@
 //! The calls of clients.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -31,8 +35,23 @@ use crate::{
 };
 
 /// Answers the calls of clients, each checked against the limits first.
+///
+/// It holds the node for as long as a call works, and not between two messages: a
+/// client that stalls keeps no memory of a node that has stopped.
 #[derive(Clone, Debug)]
-pub(crate) struct Service(pub(crate) Arc<Shared>);
+pub(crate) struct Service(Weak<Shared>);
+
+impl Service {
+    pub(crate) fn new(node: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(node))
+    }
+}
+
+/// Returns the node, unless it has stopped.
+pub(super) fn running(node: &Weak<Shared>) -> Result<Arc<Shared>, Status> {
+    let node = node.upgrade();
+    node.ok_or_else(|| Status::unavailable("the node has stopped"))
+}
 
 #[tonic::async_trait]
 impl node_server::Node for Service {
@@ -43,7 +62,7 @@ impl node_server::Node for Service {
         request: Request<ReserveRequest>,
     ) -> Result<Response<ReserveResponse>, Status> {
         let request = request.into_inner();
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_batch(request.items.len())?;
         node.check_standing()?;
         let most = node.limits.put_deadline_max;
@@ -65,7 +84,7 @@ impl node_server::Node for Service {
         request: Request<CommitRequest>,
     ) -> Result<Response<CommitResponse>, Status> {
         let request = request.into_inner();
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_batch(request.items.len())?;
         node.check_life(request.life)?;
         node.check_standing()?;
@@ -86,7 +105,7 @@ impl node_server::Node for Service {
         request: Request<AbortRequest>,
     ) -> Result<Response<AbortResponse>, Status> {
         let request = request.into_inner();
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_batch(request.puts.len())?;
         node.check_life(request.life)?;
         let outcomes = request.puts.iter().map(|&put| node.puts.abort(put).into());
@@ -100,7 +119,7 @@ impl node_server::Node for Service {
         request: Request<LookupRequest>,
     ) -> Result<Response<LookupResponse>, Status> {
         let request = request.into_inner();
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_batch(request.keys.len())?;
         let found = leases::find(&node.store, &request.keys, request.all_keys);
         let objects = found.iter().map(|lease| leases::describe(lease.as_ref()));
@@ -129,7 +148,7 @@ impl node_server::Node for Service {
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
         let request = request.into_inner();
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_batch(request.leases.len())?;
         node.check_life(request.life)?;
         let leases = request.leases.iter();
@@ -145,7 +164,7 @@ impl node_server::Node for Service {
         request: Request<RemoveRequest>,
     ) -> Result<Response<RemoveResponse>, Status> {
         let request = request.into_inner();
-        let node = Arc::clone(&self.0);
+        let node = running(&self.0)?;
         node.check_batch(request.keys.len())?;
         let settled_ms = Some(millis(node.standing.settled()));
         let removal = match request.mode() {
@@ -172,7 +191,7 @@ impl node_server::Node for Service {
     }
 
     async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
-        Ok(Response::new(self.0.describe()))
+        Ok(Response::new(running(&self.0)?.describe()))
     }
 
     async fn write(
@@ -180,8 +199,7 @@ impl node_server::Node for Service {
         request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<WriteResponse>, Status> {
         let mut stream = request.into_inner();
-        let node = &*self.0;
-        let pause_max = node.limits.pause_max;
+        let pause_max = running(&self.0)?.limits.pause_max;
         let paused = |_| Status::deadline_exceeded(format!("the stream paused for {pause_max:?}"));
         let mut written_bytes = 0;
         loop {
@@ -190,7 +208,7 @@ impl node_server::Node for Service {
             let Some(chunk) = chunk else {
                 return Ok(Response::new(WriteResponse { written_bytes }));
             };
-            node.write(&chunk)?;
+            running(&self.0)?.write(&chunk)?;
             written_bytes += chunk.bytes.len() as u64;
         }
     }
@@ -200,9 +218,10 @@ impl node_server::Node for Service {
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
-        self.0.check_batch(request.objects.len())?;
-        self.0.check_life(request.life)?;
-        let stream = reading::read(Arc::clone(&self.0), request)?;
+        let node = running(&self.0)?;
+        node.check_batch(request.objects.len())?;
+        node.check_life(request.life)?;
+        let stream = reading::read(&node, request)?;
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -210,7 +229,7 @@ impl node_server::Node for Service {
         &self,
         request: Request<MemoryRequest>,
     ) -> Result<Response<MemoryResponse>, Status> {
-        let node = &*self.0;
+        let node = running(&self.0)?;
         node.check_life(request.into_inner().life)?;
         let mut response = MemoryResponse {
             epoch: node.epoch,

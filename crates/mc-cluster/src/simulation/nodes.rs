@@ -127,7 +127,7 @@ impl Nodes {
             margin: PUT_MARGIN,
             put_deadline_max: PUT_DEADLINE,
         };
-        let server = NodeServer::new(Watched::new(Service(Arc::clone(&shared)), life));
+        let server = NodeServer::new(Watched::new(Service::new(&shared), life));
         self.network.set(&address(name), Host::Serving(server));
         let is_cut_off = Arc::new(AtomicBool::new(false));
         let registered = stay_registered(

@@ -1,7 +1,23 @@
 //! What is there after a restart: with a file all of it, without one nothing.
 
-use crate::common::{calls, client, contents, lookup, options, reserve, runtime, stats};
-use mc_cluster::{Node, NodeOptions, wire::Outcome};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::common::{
+    calls, client, contents, lookup, options, reserve, runtime, stats, write_request,
+};
+use futures_util::{StreamExt, stream};
+use mc_cluster::{
+    Node, NodeOptions,
+    wire::{Outcome, ReadRequest},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tonic::Code;
 
 const KEYS: u32 = 50;
 
@@ -50,5 +66,55 @@ fn without_a_file_there_is_none_of_the_old_ones() {
         assert!(lookup(&mut calls, &[&key], 100).await.objects.is_empty());
         let reserved = reserve(&mut calls, &key, 3000, 100).await;
         assert_eq!(reserved.items[0].outcome(), Outcome::Done);
+    });
+}
+
+#[test]
+fn clients_that_stall_keep_no_memory_of_a_node_that_has_stopped() {
+    runtime().block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = options("a");
+        options.memory.file = Some(directory.path().join("pool"));
+        options.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let node = Node::start(options.clone()).await.unwrap();
+        let bytes = contents(b"key", 6 << 20);
+        let putting = client(&[("a", &node)]);
+        putting.put(b"key", bytes.clone()).await.unwrap();
+        // One reads the first message of many.
+        let mut calls = calls(&node);
+        let found = lookup(&mut calls, &[b"key"], 60_000).await;
+        let request = ReadRequest {
+            life: found.life,
+            lease: found.lease,
+            objects: Vec::new(),
+        };
+        let mut read = calls.read(request).await.unwrap().into_inner();
+        assert!(read.message().await.unwrap().is_some());
+        // One writes no more, and one has asked for half a page.
+        let reserved = reserve(&mut calls, b"other", 100, 60_000).await;
+        let first = write_request(&reserved, 0, &bytes.slice(..10));
+        let mut writing = calls.clone();
+        let stalled = stream::iter([first]).chain(stream::pending());
+        let written = tokio::spawn(async move { writing.write(stalled).await });
+        let http = node.http_address().unwrap();
+        let mut page = TcpStream::connect(http).await.unwrap();
+        page.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET")
+            .await
+            .unwrap();
+        assert!(page.read(&mut [0; 1000]).await.unwrap() > 0);
+        let start = Instant::now();
+        node.stop().await;
+        assert!(start.elapsed() < Duration::from_secs(7));
+        let again = Node::start(options).await.unwrap();
+        let serving = client(&[("a", &again)]);
+        assert_eq!(serving.get(b"key").await.unwrap(), Some(bytes));
+        let end = loop {
+            match read.message().await {
+                Ok(Some(_)) => {}
+                end => break end.map(|_| ()),
+            }
+        };
+        assert_eq!(end.unwrap_err().code(), Code::Unavailable);
+        written.abort();
     });
 }
