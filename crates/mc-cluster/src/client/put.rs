@@ -1,10 +1,10 @@
 //! Putting objects: a batch for each host, and again where that failed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem::ManuallyDrop, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tonic::Status;
 
 use super::{
@@ -145,9 +145,15 @@ pub(super) async fn put_batch<T: Transport>(
     let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
     let until = after(since, granted);
     let space = Space::new(reserved.life, reserved.epoch, chunk_bytes_max, until);
+    let held = Held {
+        shared,
+        member,
+        reserved: &reserved,
+        space: &space,
+    };
     let written = fill(shared, member, objects, &reserved, &space).await;
-    if written.is_err() && !shared.transport.may_write_late(&space) {
-        abort(shared, member, &reserved);
+    if written.is_ok() {
+        held.end();
     }
     written
 }
@@ -213,19 +219,43 @@ fn check_answer(answered: usize, asked: usize) -> Result<(), Status> {
     }
 }
 
-/// Gives space back that nobody writes to any more. If the host does not hear
+/// Space that is given back when this is dropped, unless somebody may still write
+/// to it: its put failed, or nobody waits for it any more. If the host does not hear
 /// of it, the deadline does the same.
-fn abort<T: Transport>(shared: &Arc<Shared<T>>, member: &Member, reserved: &ReserveResponse) {
-    let (shared, member) = (Arc::clone(shared), member.clone());
-    let puts = reserved.items.iter().map(|item| item.put);
-    let request = AbortRequest {
-        puts: puts.filter(|&put| put != 0).collect(),
-        life: reserved.life,
-    };
-    tokio::spawn(async move {
-        let abort = async move |mut calls: Calls| calls.abort(request).await;
-        let _ = shared.call(&member, 0, abort).await;
-    });
+struct Held<'a, T: Transport> {
+    shared: &'a Arc<Shared<T>>,
+    member: &'a Member,
+    reserved: &'a ReserveResponse,
+    space: &'a Space,
+}
+
+impl<T: Transport> Held<'_, T> {
+    /// Leaves the space to what was put.
+    fn end(self) {
+        let _ = ManuallyDrop::new(self);
+    }
+}
+
+impl<T: Transport> Drop for Held<'_, T> {
+    fn drop(&mut self) {
+        // Without a runtime there is nobody left to tell the host.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if self.shared.transport.may_write_late(self.space) {
+            return;
+        }
+        let (shared, member) = (Arc::clone(self.shared), self.member.clone());
+        let puts = self.reserved.items.iter().map(|item| item.put);
+        let request = AbortRequest {
+            puts: puts.filter(|&put| put != 0).collect(),
+            life: self.reserved.life,
+        };
+        runtime.spawn(async move {
+            let abort = async move |mut calls: Calls| calls.abort(request).await;
+            let _ = shared.call(&member, 0, abort).await;
+        });
+    }
 }
 
 impl Tally {

@@ -241,3 +241,41 @@ fn a_client_that_is_gone_leaves_nothing_past_its_deadline() {
         assert!(lookup(&mut calls, &[b"key"], 1).await.objects.is_empty());
     });
 }
+
+/// Writes nothing, for good.
+struct Hangs;
+
+impl Transport for Hangs {
+    async fn write(&self, _: Calls, _: &Space, _: Vec<Outgoing>) -> Result<(), Status> {
+        std::future::pending().await
+    }
+
+    async fn read(
+        &self,
+        calls: Calls,
+        space: &Space,
+        lease: u64,
+        objects: Vec<Incoming>,
+    ) -> Result<Vec<Bytes>, Status> {
+        Streams.read(calls, space, lease, objects).await
+    }
+}
+
+#[test]
+fn a_put_that_nobody_waits_for_gives_its_space_and_its_key_back() {
+    runtime().block_on(async {
+        let node = start("a").await;
+        let hangs =
+            Client::with_transport(members(&[("a", &node)]), ClientOptions::default(), Hangs);
+        let bytes = contents(b"key", 6 << 20);
+        let put = hangs.put(b"key", bytes.clone());
+        let time = Duration::from_millis(300);
+        assert!(tokio::time::timeout(time, put).await.is_err());
+        let start = Instant::now();
+        client(&[("a", &node)]).put(b"key", bytes).await.unwrap();
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "not at the deadline"
+        );
+    });
+}
