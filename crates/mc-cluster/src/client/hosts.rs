@@ -225,8 +225,17 @@ impl Seen {
                     || route.find(name).is_some()
                     || former.iter().any(|(route, _)| route.find(name).is_some())
             };
+            // What is at another address by now was not asked yet.
+            let is_elsewhere = |name: &str, address: &str| {
+                let mut members = self.members.iter();
+                members.any(|member| member.name == name && member.address != address)
+            };
+            let asked = &self.calls;
+            self.away.retain(|name, _| {
+                let asked = asked.get(name);
+                is_known(name) && !asked.is_some_and(|(address, _)| is_elsewhere(name, address))
+            });
             self.calls.retain(|name, _| is_known(name));
-            self.away.retain(|name, _| is_known(name));
         }
         let ends = self.away.values().map(|away| away.until);
         let next = ends.filter(|until| now < *until).min();
@@ -350,6 +359,32 @@ mod tests {
         assert_eq!(candidates(&hosts), owners[1..2]);
         end_pause(&hosts, &owners[0]);
         assert_eq!(candidates(&hosts), owners[1..2], "it is not tried again");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_comes_back_at_another_address_is_asked_at_once() {
+        let (sender, members) = Members::parse("a=h:1,b=h:2,c=h:3").unwrap().channel();
+        let hosts = Hosts::new(members, Connection::default(), Duration::from_secs(60));
+        let owner = hosts.routes().owners(b"key", 1)[0].clone();
+        hosts.calls(&owner).unwrap();
+        hosts.note_failure(&owner.name);
+        let set = |address: Option<&str>| {
+            let list = Members::parse("a=h:1,b=h:2,c=h:3").unwrap().now();
+            let list = list
+                .iter()
+                .filter_map(|member| match member.name == owner.name {
+                    true => Some(Member::new(&*owner.name, address?)),
+                    false => Some(member.clone()),
+                });
+            sender.send(list.collect()).unwrap();
+        };
+        let first = || hosts.routes().owners(b"key", 1)[0].clone();
+        set(None);
+        assert_ne!(first().name, owner.name);
+        set(Some(&owner.address));
+        assert_ne!(first().name, owner.name, "it did not answer there");
+        set(Some("h:9"));
+        assert_eq!(first(), Member::new(&*owner.name, "h:9"));
     }
 
     #[test]

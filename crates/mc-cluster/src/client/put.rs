@@ -193,7 +193,8 @@ async fn fill<T: Transport>(
         life: reserved.life,
     };
     let commit = async move |mut calls: Calls| calls.commit(request).await;
-    let committed = shared.call(member, 0, commit).await?;
+    let compared = if shared.options.verify_puts { bytes } else { 0 };
+    let committed = shared.call(member, compared, commit).await?;
     let committed = outcomes_of(&committed, done.len());
     let committed = committed.map_err(|status| ClientError::call(member, status))?;
     for (place, outcome) in done.into_iter().zip(committed) {

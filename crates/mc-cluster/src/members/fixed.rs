@@ -28,6 +28,12 @@ pub enum MembersError {
         /// The name.
         name: String,
     },
+    /// Two members have one address, and so are one host.
+    #[error("there are several members at {address:?}; each needs a host of its own")]
+    Address {
+        /// The address.
+        address: String,
+    },
 }
 
 /// Characters of an entry that an error repeats.
@@ -73,6 +79,14 @@ pub(super) fn check(members: &[Member]) -> Result<(), MembersError> {
             .any(|other| other.name == member.name)
         {
             return Err(MembersError::Name { name: name() });
+        }
+        // Two copies of an object would be one.
+        if members[..index]
+            .iter()
+            .any(|other| other.address == member.address)
+        {
+            let address = member.address.clone();
+            return Err(MembersError::Address { address });
         }
     }
     Ok(())
@@ -123,6 +137,8 @@ mod tests {
         assert!(long.len() < 200, "{long}");
         let name = || "a".to_owned();
         assert_eq!(refused("a=h:1,,a=h:2"), MembersError::Name { name: name() });
+        let address = "h:1".to_owned();
+        assert_eq!(refused("a=h:1,b=h:1"), MembersError::Address { address });
         let entry = "b".to_owned();
         assert_eq!(refused("a=h:1,,b"), MembersError::Entry { entry });
         let weight = 0.0;
