@@ -247,7 +247,7 @@ impl<R: Reach> Transport for Direct<R> {
             let ranges = reached.ranges(&object.extents, object.bytes.len())?;
             pieces.push((ranges, object.bytes.clone()));
         }
-        if Instant::now() >= space.until {
+        if space.is_over() {
             return Err(Status::aborted("the time of the put is over"));
         }
         if let Some(link) = shared.links.lock().get_mut(&space.life) {
@@ -293,7 +293,7 @@ impl<R: Reach> Transport for Direct<R> {
                 .read(&reached.memory, ranges, space.until)
                 .await;
             match read {
-                Ok(_) if Instant::now() >= space.until => {
+                Ok(_) if space.is_over() => {
                     under_way.end();
                     return Err(Status::not_found("the lease ended before all was read"));
                 }

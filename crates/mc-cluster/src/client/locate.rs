@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use tokio::{runtime::Handle, sync::oneshot};
 use tonic::Status;
 
 use super::{
     ClientError, Shared, count,
     hedge::{Second, hedge},
     host::Calls,
-    transport::{Space, Transport},
+    transport::{Since, Space, Transport},
     wanted::{Found, Wanted},
 };
 use crate::{
     members::Member,
-    time::{after, millis},
+    time::millis,
     wire::{LookupRequest, LookupResponse, ReleaseRequest, lookup_response},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct LookedUp<'a, T: Transport> {
     /// One for each batch, up to the first that ended early.
     answers: Answers,
     /// Before the first was asked for.
-    since: Instant,
+    since: Since,
     /// Whether keys behind one that is missing were answered for.
     all_keys: bool,
     /// Those that the answers grant, so that they are given back whatever becomes
@@ -126,7 +126,7 @@ async fn lookup<'a, T: Transport>(
 ) -> LookedUp<'a, T> {
     let all_keys = wants_all_keys(wanted);
     let requests = requests(shared, &indices, wanted, all_keys);
-    let since = Instant::now();
+    let since = Since::now();
     let answers = ask(shared, member, requests).await;
     let mut leases = Leases::new(shared);
     let granted = answers.iter().flatten();
@@ -151,7 +151,7 @@ pub(super) async fn lookup_to_its_end<'a, T: Transport>(
 ) -> LookedUp<'a, T> {
     let all_keys = wants_all_keys(wanted);
     let requests = requests(shared, &indices, wanted, all_keys);
-    let since = Instant::now();
+    let since = Since::now();
     let (sender, answers) = oneshot::channel();
     let (owned, host) = (Arc::clone(shared), member.clone());
     tokio::spawn(async move {
@@ -297,8 +297,8 @@ impl<'a, T: Transport> LookedUp<'a, T> {
                 Err(_) => break,
                 Ok(answer) => answer,
             };
-            let until = after(since, Duration::from_millis(answer.granted_ms));
-            let space = Space::new(answer.life, answer.epoch, usize::MAX, until);
+            let granted = Duration::from_millis(answer.granted_ms);
+            let space = Space::new(answer.life, answer.epoch, usize::MAX, since, granted);
             for ((number, object), index) in (0..).zip(answer.objects).zip(&mut keys) {
                 let found = found(object, number, answer.lease, space);
                 let is_small = |found: &Found| found.bytes <= bytes_max;

@@ -4,18 +4,18 @@ use std::{collections::BTreeMap, mem::ManuallyDrop, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 use tonic::Status;
 
 use super::{
     ClientError, Shared, count,
     host::Calls,
     patience::Patience,
-    transport::{Outgoing, Space, Transport},
+    transport::{Outgoing, Since, Space, Transport},
 };
 use crate::{
     members::Member,
-    time::{after, millis},
+    time::millis,
     wire::{
         AbortRequest, CommitRequest, CommitResponse, Outcome, ReserveRequest, ReserveResponse,
         commit_request, reserve_request,
@@ -136,15 +136,20 @@ pub(super) async fn put_batch<T: Transport>(
         items: items.collect(),
         deadline_ms: millis(deadline),
     };
-    let since = Instant::now();
+    let since = Since::now();
     let reserve = async move |mut calls: Calls| calls.reserve(request).await;
     let reserved = shared.call(member, 0, reserve).await?;
     let fits = check_answer(reserved.items.len(), objects.len());
     fits.map_err(|status| ClientError::call(member, status))?;
     let granted = Duration::from_millis(reserved.granted_ms);
     let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
-    let until = after(since, granted);
-    let space = Space::new(reserved.life, reserved.epoch, chunk_bytes_max, until);
+    let space = Space::new(
+        reserved.life,
+        reserved.epoch,
+        chunk_bytes_max,
+        since,
+        granted,
+    );
     let held = Held {
         shared,
         member,

@@ -1,6 +1,6 @@
 //! How bytes get to nodes and back.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -8,7 +8,11 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::host::Calls;
-use crate::wire::{Extent, ReadRequest, WriteRequest};
+use crate::{
+    standing::Moment,
+    time::after,
+    wire::{Extent, ReadRequest, WriteRequest},
+};
 
 /// Moves the bytes of objects between this process and the memory of nodes.
 ///
@@ -54,8 +58,19 @@ pub struct Space {
     /// Bytes of an object that it accepts in one message.
     pub chunk_bytes_max: usize,
     /// Until when the objects are where they are: the deadline of the puts, or
-    /// the end of the lease, counted from before it was asked for.
+    /// the end of the lease, counted from before it was asked for. This clock
+    /// stands while the machine is suspended: [`is_over`](Self::is_over) looks at
+    /// another as well.
     pub until: Instant,
+    /// The same on a clock that runs on.
+    ends: Moment,
+}
+
+/// When something was asked for, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    at: Instant,
+    moment: Moment,
 }
 
 /// An object on its way to a node.
@@ -86,14 +101,37 @@ pub struct Incoming {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Streams;
 
+impl Since {
+    pub(super) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            moment: Moment::now(),
+        }
+    }
+}
+
 impl Space {
-    pub(crate) fn new(life: u64, epoch: u64, chunk_bytes_max: usize, until: Instant) -> Self {
+    pub(super) fn new(
+        life: u64,
+        epoch: u64,
+        chunk_bytes_max: usize,
+        since: Since,
+        granted: Duration,
+    ) -> Self {
         Self {
             life,
             epoch,
             chunk_bytes_max,
-            until,
+            until: after(since.at, granted),
+            ends: since.moment.after(granted),
         }
+    }
+
+    /// Returns whether the time that was granted has passed, also while this
+    /// machine was suspended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.until || Moment::now() >= self.ends
     }
 }
 
@@ -221,5 +259,26 @@ impl Reading {
             .is_whole()
             .then(|| std::mem::take(&mut self.have).freeze());
         Some(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_over_when_either_clock_has_passed_it() {
+        let minute = Duration::from_secs(60);
+        let space = |since| Space::new(1, 1, 1, since, minute);
+        let now = Since::now();
+        assert!(!space(now).is_over());
+        let at = now.at - minute;
+        assert!(space(Since { at, ..now }).is_over());
+        // The machine was suspended: only one of them has gone on.
+        let long_ago = Space {
+            ends: Moment::now(),
+            ..space(now)
+        };
+        assert!(long_ago.is_over());
     }
 }
