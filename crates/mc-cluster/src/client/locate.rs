@@ -358,10 +358,13 @@ impl<T: Transport> Drop for Leases<T> {
         };
         for ((_, life), (member, leases)) in std::mem::take(&mut self.taken) {
             let shared = Arc::clone(&self.shared);
-            let request = ReleaseRequest { leases, life };
             runtime.spawn(async move {
-                let release = async move |mut calls: Calls| calls.release(request).await;
-                let _ = shared.call(&member, 0, release).await;
+                for leases in leases.chunks(shared.options.batch.max(1)) {
+                    let leases = leases.to_vec();
+                    let request = ReleaseRequest { leases, life };
+                    let release = async move |mut calls: Calls| calls.release(request).await;
+                    let _ = shared.call(&member, 0, release).await;
+                }
             });
         }
     }

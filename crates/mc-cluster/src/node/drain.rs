@@ -115,6 +115,8 @@ pub(crate) async fn drain(shared: &Shared, connection: Connection, options: Drai
     let client_options = ClientOptions {
         connection,
         replicas: options.replicas.max(1),
+        // The others accept as much as this one.
+        batch: shared.limits.batch_max,
         patience: options.budget,
         verify_puts: true,
         ..ClientOptions::default()

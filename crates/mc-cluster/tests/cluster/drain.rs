@@ -150,6 +150,24 @@ fn a_node_that_drains_takes_no_puts_and_is_read_on() {
 }
 
 #[test]
+fn objects_are_moved_in_batches_as_the_limits_allow() {
+    runtime().block_on(async {
+        let limited = async |name| {
+            let mut options = crate::common::options(name);
+            options.limits.batch_max = 4;
+            Node::start(options).await.unwrap()
+        };
+        let (mut a, b) = (limited("a").await, limited("b").await);
+        for n in 0..30 {
+            put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
+        }
+        let members = members(&[("a", &a), ("b", &b)]);
+        let drained = a.drain(DrainOptions::new(members)).await;
+        assert_eq!((drained.moved_objects, drained.lost_objects), (30, 0));
+    });
+}
+
+#[test]
 fn what_was_used_last_goes_first() {
     runtime().block_on(async {
         let (mut a, b) = (start("a").await, start("b").await);

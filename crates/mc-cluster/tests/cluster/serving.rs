@@ -272,3 +272,26 @@ fn a_removal_that_a_host_refuses_is_no_answer_that_there_was_nothing() {
         assert!(!client.remove(b"key").await.unwrap());
     });
 }
+
+#[test]
+fn all_leases_of_many_batches_are_given_back() {
+    runtime().block_on(async {
+        let mut limited = options("a");
+        limited.limits.batch_max = 2;
+        let node = Node::start(limited).await.unwrap();
+        let mut batches = ClientOptions::default();
+        batches.batch = 2;
+        let client = Client::new(members(&[("a", &node)]), batches);
+        let keys: Vec<_> = (0..10).map(|n| format!("key {n}")).collect();
+        let objects = keys
+            .iter()
+            .map(|key| (key.clone().into(), contents(b"", 10)));
+        client.put_many(objects.collect()).await;
+        assert_eq!(client.get_prefix(&keys).await.unwrap().len(), 10);
+        let mut calls = calls(&node);
+        soon("the release", Duration::from_secs(3), async || {
+            stats(&mut calls).await.leases == 0
+        })
+        .await;
+    });
+}

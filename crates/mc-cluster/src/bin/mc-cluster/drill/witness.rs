@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use mc_cluster::{
     client::Calls,
-    wire::{Extent, LookupRequest, ReadRequest},
+    wire::{Extent, LookupRequest, ReadRequest, ReleaseRequest},
 };
 use tonic::Status;
 
@@ -188,7 +188,8 @@ impl Witness {
 async fn read(mut calls: Calls, key: &str) -> Result<Option<Bytes>, Status> {
     let request = LookupRequest {
         keys: vec![Bytes::copy_from_slice(key.as_bytes())],
-        lease_ms: 500,
+        // Given back at once; a machine that is busy may need some of it.
+        lease_ms: 10_000,
         all_keys: false,
     };
     let found = calls.lookup(request).await?.into_inner();
@@ -205,5 +206,10 @@ async fn read(mut calls: Calls, key: &str) -> Result<Option<Bytes>, Status> {
     while let Some(chunk) = chunks.message().await? {
         bytes.extend_from_slice(&chunk.bytes);
     }
+    let request = ReleaseRequest {
+        leases: vec![found.lease],
+        life: found.life,
+    };
+    calls.release(request).await?;
     Ok(Some(bytes.into()))
 }
