@@ -77,7 +77,7 @@ impl Members {
     ///
     /// # Errors
     ///
-    /// A [`MembersError`] if two have one name, or one has no weight.
+    /// A [`MembersError`] if two have one name or one address, or one has no weight.
     pub fn fixed(members: Vec<Member>) -> Result<Self, MembersError> {
         fixed::check(&members)?;
         let (_, list) = watch::channel(members.into());
