@@ -38,10 +38,10 @@ pub enum PutError {
         /// How many parts there are.
         parts: usize,
     },
-    /// The key is longer than the options allow.
+    /// The key, or that of the parent, is longer than the options allow.
     #[error("a key of {key_bytes} bytes is longer than the {key_bytes_max} that are allowed")]
     KeyTooLong {
-        /// Bytes of the key.
+        /// Bytes of the longer of the two.
         key_bytes: usize,
         /// The most that the options allow.
         key_bytes_max: usize,

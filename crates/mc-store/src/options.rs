@@ -21,7 +21,7 @@ use crate::{
 pub struct StoreOptions {
     /// The most bytes of one replica of an object, all parts together.
     pub object_bytes_max: u64,
-    /// The most bytes of a key.
+    /// The most bytes of a key, and of that of a parent.
     pub key_bytes_max: usize,
     /// The most pieces of one part, whatever a request allows.
     pub extents_max: u32,

@@ -150,7 +150,8 @@ impl Shared {
         if let Some(Err(NotWritten)) = self.book.as_ref().map(Book::check) {
             return Err(PutError::Journal);
         }
-        let (key_bytes, key_bytes_max) = (key.len(), self.options.key_bytes_max);
+        let parent_bytes = request.parent.map_or(0, <[u8]>::len);
+        let (key_bytes, key_bytes_max) = (key.len().max(parent_bytes), self.options.key_bytes_max);
         if key_bytes > key_bytes_max {
             return Err(PutError::KeyTooLong {
                 key_bytes,

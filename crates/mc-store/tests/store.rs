@@ -121,9 +121,20 @@ fn limits_are_errors_with_their_numbers() {
         refusal(b"abcd", 1).to_string(),
         "a key of 4 bytes is longer than the 3 that are allowed"
     );
+    let with_parent = PutRequest {
+        parent: Some(b"before"),
+        ..PutRequest::new(1)
+    };
+    let of_parent = store.put(b"a", &with_parent).map(drop).unwrap_err();
+    let (key_bytes, key_bytes_max) = (6, 3);
+    let too_long = PutError::KeyTooLong {
+        key_bytes,
+        key_bytes_max,
+    };
+    assert_eq!(of_parent, too_long);
     assert_eq!(refusal(b"a", 0), PutError::Place(PlacementError::ZeroSize));
     let stats = store.stats();
-    assert_eq!((stats.refused.too_large, stats.refused.impossible), (2, 1));
+    assert_eq!((stats.refused.too_large, stats.refused.impossible), (3, 1));
     assert_eq!((stats.in_flight, stats.abandoned), (0, 0));
     put(&store, "abc", 500);
 }
