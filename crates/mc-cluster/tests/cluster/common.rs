@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mc_arena::PagePolicy;
 use mc_cluster::{
     Client, ClientOptions, Member, Members, Node, NodeOptions,
-    client::{Calls, Connection},
+    client::{Calls, Connection, Incoming, Outgoing, Space, Streams, Transport},
     wire::{
         CommitRequest, LookupRequest, LookupResponse, Outcome, ReserveRequest, ReserveResponse,
         StatsRequest, StatsResponse, WriteRequest, commit_request, reserve_request,
@@ -136,5 +136,30 @@ pub(crate) fn soon<'a>(
             assert!(Instant::now() < end, "{what} not within {time:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// Writes as clients do, after a pause.
+pub(crate) struct Slow(pub(crate) Duration);
+
+impl Transport for Slow {
+    async fn write(
+        &self,
+        calls: Calls,
+        space: &Space,
+        objects: Vec<Outgoing>,
+    ) -> Result<(), Status> {
+        tokio::time::sleep(self.0).await;
+        Streams.write(calls, space, objects).await
+    }
+
+    async fn read(
+        &self,
+        calls: Calls,
+        space: &Space,
+        lease: u64,
+        objects: Vec<Incoming>,
+    ) -> Result<Vec<Bytes>, Status> {
+        Streams.read(calls, space, lease, objects).await
     }
 }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use crate::common::{
-    NODE_BYTES, calls, commit, contents, item, lookup, members, refusal, reserve, runtime, soon,
-    start, stats, write_request,
+    NODE_BYTES, Slow, calls, commit, contents, item, lookup, members, refusal, reserve, runtime,
+    soon, start, stats, write_request,
 };
 use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
     Client, ClientOptions, DrainOptions, Member, Members, Node,
-    client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
+    client::{Calls, Route},
     wire::{AbortRequest, CommitRequest, Outcome, ReserveRequest, ReserveResponse, commit_request},
 };
 use tokio::{
@@ -26,7 +26,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
 };
-use tonic::{Code, Status};
+use tonic::Code;
 
 fn key(number: usize) -> String {
     format!("key {number}")
@@ -347,31 +347,6 @@ fn a_removal_that_overtakes_a_move_reaches_what_was_moved() {
     });
 }
 
-/// Writes as clients do, after a pause.
-struct Slow;
-
-impl Transport for Slow {
-    async fn write(
-        &self,
-        calls: Calls,
-        space: &Space,
-        objects: Vec<Outgoing>,
-    ) -> Result<(), Status> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        Streams.write(calls, space, objects).await
-    }
-
-    async fn read(
-        &self,
-        calls: Calls,
-        space: &Space,
-        lease: u64,
-        objects: Vec<Incoming>,
-    ) -> Result<Vec<Bytes>, Status> {
-        Streams.read(calls, space, lease, objects).await
-    }
-}
-
 #[test]
 fn what_is_removed_while_it_is_promoted_is_nowhere() {
     runtime().block_on(async {
@@ -384,7 +359,8 @@ fn what_is_removed_while_it_is_promoted_is_nowhere() {
         for key in [&removed, &kept] {
             put_to(&a, key.as_bytes(), &contents(key.as_bytes(), 100)).await;
         }
-        let client = Client::with_transport(members, ClientOptions::default(), Slow);
+        let slow = Slow(Duration::from_millis(300));
+        let client = Client::with_transport(members, ClientOptions::default(), slow);
         let found = client.get_prefix(&[&removed, &kept]).await.unwrap();
         assert_eq!(found.len(), 2, "where they were put");
         // Both are on their way to the owner.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::common::{
-    calls, client, commit, contents, lookup, members, options, reserve, runtime, soon, start,
+    Slow, calls, client, commit, contents, lookup, members, options, reserve, runtime, soon, start,
     stats, write_request,
 };
 use bytes::Bytes;
@@ -242,31 +242,13 @@ fn a_client_that_is_gone_leaves_nothing_past_its_deadline() {
     });
 }
 
-/// Writes nothing, for good.
-struct Hangs;
-
-impl Transport for Hangs {
-    async fn write(&self, _: Calls, _: &Space, _: Vec<Outgoing>) -> Result<(), Status> {
-        std::future::pending().await
-    }
-
-    async fn read(
-        &self,
-        calls: Calls,
-        space: &Space,
-        lease: u64,
-        objects: Vec<Incoming>,
-    ) -> Result<Vec<Bytes>, Status> {
-        Streams.read(calls, space, lease, objects).await
-    }
-}
-
 #[test]
 fn a_put_that_nobody_waits_for_gives_its_space_and_its_key_back() {
     runtime().block_on(async {
         let node = start("a").await;
+        let slow = Slow(Duration::from_secs(3_600));
         let hangs =
-            Client::with_transport(members(&[("a", &node)]), ClientOptions::default(), Hangs);
+            Client::with_transport(members(&[("a", &node)]), ClientOptions::default(), slow);
         let bytes = contents(b"key", 6 << 20);
         let put = hangs.put(b"key", bytes.clone());
         let time = Duration::from_millis(300);
