@@ -53,8 +53,8 @@ struct Slot<T> {
     /// The entry, iff its id is valid.
     entry: ArcSwapOption<Entry<T>>,
     /// The id of the entry, 0 without one. Written by whoever has the slot, and set to 0 by whoever
-    /// removes the entry, once; an id is stored with `Release` after `value`, and read with `Acquire` by `with_unpinned`; `Relaxed` where nothing
-    /// is read through it.
+    /// removes the entry, once. An id is stored with `Release` after `value`, and read with
+    /// `Acquire` by `with_unpinned`; `Relaxed` where nothing is read through it.
     id: AtomicU64,
     /// The value of the entry. Valid while `entry` holds it; `Relaxed`, as `id` orders it.
     value: AtomicPtr<T>,

@@ -38,7 +38,8 @@ pub struct Shrunk {
     pub moved: Counted,
     /// Objects that left, wherever they lay.
     pub evicted: Counted,
-    /// Bytes of the pages that the system has back.
+    /// Bytes of the pages that the system has back; none of a pool in a named file,
+    /// which keeps its blocks.
     pub released_bytes: u64,
 }
 
@@ -71,7 +72,8 @@ impl ObjectStore {
     /// the rest fits; nobody leaves before all that is there could. Where nobody copies, what
     /// lies behind the end leaves. From the first moment on nothing is placed there, and
     /// other threads use the store meanwhile: locks are held as for a put. What is leased or
-    /// in flight is waited for, a tenth of a second at most. With a `capacity` of one granule, nearly all of a segment is emptied.
+    /// in flight is waited for, a tenth of a second at most. With a `capacity` of one granule,
+    /// nearly all of a segment is emptied.
     ///
     /// The journal has the moves, and not the bytes that the segment has: where the store
     /// is [opened](Self::open) again, mount it with those, or shrink it again. Takes

@@ -23,9 +23,9 @@ impl Mapping {
         }
         let into = self.base().as_ptr().wrapping_add(offset);
         // SAFETY: (1) the target lies inside the mapping, which is mapped writable in this process (its
-        // invariant; both checked above); (2) the source is a live slice, which cannot lie in the mapping: a mapping
-        // written by copies lends none, and every other memory is disjoint from it; (3) within this
-        // process the mapping has one user (`&mut self`).
+        // invariant; both checked above); (2) the source is a live slice, which cannot lie in the
+        // mapping: a mapping written by copies lends none, and every other memory is disjoint from it;
+        // (3) within this process the mapping has one user (`&mut self`).
         unsafe { into.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
         true
     }

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -47,15 +48,21 @@ fn a_pool_that_was_not_made_leaves_no_file() {
     }
 }
 
+/// More than any file system of a test machine has, less than a file may have.
+const TOO_LARGE_BYTES: usize = 1 << 42;
+
+fn too_large(path: &Path) -> PoolOptions {
+    PoolOptions::new(TOO_LARGE_BYTES as u64)
+        .pages(PagePolicy::Off)
+        .population(Population::Lazy)
+        .file(path)
+}
+
 #[test]
 fn a_making_that_fails_takes_no_file_from_another_pool() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pool");
-    // More than any file system of a test machine has.
-    let too_large = PoolOptions::new(1 << 42)
-        .pages(PagePolicy::Off)
-        .population(Population::Lazy)
-        .file(&path);
+    let too_large = too_large(&path);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let failing = scope.spawn(|| {
@@ -164,14 +171,9 @@ fn a_file_keeps_its_blocks_and_its_bytes_when_memory_is_to_be_given_back() {
 
 #[test]
 fn a_file_that_has_no_room_is_removed_again() {
-    // More than any file system of a test machine has, less than a file may have.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pool");
-    let options = PoolOptions::new(1 << 42)
-        .pages(PagePolicy::Off)
-        .population(Population::Lazy)
-        .file(&path);
-    let error = options.map().unwrap_err();
+    let error = too_large(&path).map().unwrap_err();
     assert!(error.to_string().contains("making room"), "{error}");
-    assert!(!path.exists() && !is_any_mapping_of(1 << 42));
+    assert!(!path.exists() && !is_any_mapping_of(TOO_LARGE_BYTES));
 }
