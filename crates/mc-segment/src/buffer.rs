@@ -21,6 +21,7 @@ use crate::{
     pieces::Pieces,
     segment::SegmentInfo,
     state::SegmentState,
+    token::BufferToken,
 };
 
 /// Space in a segment, freed on drop from any thread.
@@ -272,6 +273,12 @@ impl PlacedBuffer {
         }
     }
 
+    /// Returns the name of the buffer.
+    #[must_use]
+    pub fn token(&self) -> BufferToken {
+        BufferToken::new(self.segment_id(), self.home(), &self.pieces)
+    }
+
     /// Returns the chunk that all pieces are in.
     fn home(&self) -> &Chunk {
         match self.mounted.chunks() {
@@ -285,15 +292,6 @@ impl PlacedBuffer {
 
     pub(crate) fn mounted(&self) -> &Arc<Mounted> {
         &self.mounted
-    }
-
-    /// Returns the pieces, if they are in a chunk of their segment.
-    pub(crate) fn pieces_in(&self, chunk: &Chunk) -> &[Handle] {
-        if self.home().number == chunk.number {
-            &self.pieces
-        } else {
-            &[]
-        }
     }
 
     fn access(&self) -> Result<(Access<'_>, Memory), BytesError> {

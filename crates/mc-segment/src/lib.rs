@@ -143,6 +143,7 @@ mod strategy;
 mod sync;
 mod table;
 mod tail;
+mod token;
 
 #[cfg(feature = "metrics")]
 pub use crate::metrics::MetricsPublisher;
@@ -170,6 +171,7 @@ pub use crate::{
     state::{SegmentState, Step, Transition},
     stats::{PoolStats, RefusalCounts, RequestCounts, SegmentStats, SegmentView, SpaceStats},
     strategy::{Strategy, StrategyError},
+    token::BufferToken,
 };
 
 /// The lock-free part by itself, for `tests/loom.rs`.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{info, pool};
 use mc_segment::{
-    BlockCost, HoleOptions, PlaceRequest, PlacedBuffer, PlacementError, Segment, SegmentId,
+    Block, BlockCost, HoleOptions, PlaceRequest, PlacedBuffer, PlacementError, Segment, SegmentId,
     Strategy,
 };
 
@@ -26,7 +26,7 @@ fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
         ..HoleOptions::new(200)
     };
     let mut weighed = 0;
-    let plan = pool.plan_hole(ID, &options, &[leaving], |blocks| {
+    let plan = pool.plan_hole(ID, &options, &[leaving.token()], |blocks| {
         weighed += blocks.len();
         assert!(blocks.is_sorted_by_key(|block| block.address));
         let cost = |address: u64| match address.abs_diff(leaving.address()) {
@@ -49,6 +49,39 @@ fn the_neighbors_of_who_may_leave_are_weighed_far_from_the_largest_hole() {
 }
 
 #[test]
+fn the_token_of_a_buffer_that_is_gone_names_nothing() {
+    let pool = pool(Strategy::Random, 1);
+    pool.mount(Segment::remote(info(1, 500))).unwrap();
+    let place = |_| pool.place_in(ID, 100, 1);
+    let mut buffers: Vec<PlacedBuffer> = (0..5).map(place).collect::<Result<_, _>>().unwrap();
+    drop(buffers.remove(4));
+    let leaving = buffers.remove(0);
+    let (token, address) = (leaving.token(), leaving.address());
+    assert_eq!((token.segment_id(), token.size()), (ID, 100));
+    assert!(token.extents().eq(leaving.extents()));
+
+    // What is beside the hole goes where the first one is, if that leaves.
+    let options = HoleOptions {
+        moved_bytes_max: 100,
+        ..HoleOptions::new(200)
+    };
+    let plan = || {
+        pool.plan_hole(ID, &options, std::slice::from_ref(&token), |blocks| {
+            let cost = |block: &Block| match block.address.abs_diff(address) {
+                0 => BlockCost::evictable(1),
+                300 => BlockCost::movable(),
+                _ => BlockCost::IMMOVABLE,
+            };
+            blocks.iter().map(cost).collect()
+        })
+    };
+    assert_eq!(plan().map(|plan| plan.evictions.len()), Some(1));
+    drop(leaving);
+    let _other = pool.place_at(ID, address, 100).unwrap();
+    assert_eq!(plan(), None);
+}
+
+#[test]
 fn no_move_makes_room_where_the_number_of_allocations_is_in_the_way() {
     let pool = pool(Strategy::Random, 1);
     let mut three = info(1, 1000);
@@ -61,7 +94,7 @@ fn no_move_makes_room_where_the_number_of_allocations_is_in_the_way() {
             moved_bytes_max: u64::MAX,
             ..HoleOptions::new(size)
         };
-        let weigh = |blocks: &[mc_segment::Block]| vec![BlockCost::movable(); blocks.len()];
+        let weigh = |blocks: &[Block]| vec![BlockCost::movable(); blocks.len()];
         pool.plan_hole(ID, &options, &[], weigh)
     };
     assert_eq!(buffers[0].hole_below_limit(), Some(400));

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::{
     clock::Moment,
     ledger::Rights,
-    object::{Object, Objects},
+    object::{Object, Objects, WeakObjects, downgraded},
     order::{Candidates, SLICE},
     shared::Shared,
     stats::Cause,
@@ -50,7 +50,7 @@ impl Shared {
     /// many as are let go at once.
     fn first_in_order(&self, bytes: u64, now: Moment) -> Objects {
         let mut rights = Rights::of_nobody();
-        let mut next = Objects::new();
+        let mut next = WeakObjects::new();
         let ranks = self.order.ranks();
         for rank_max in ranks {
             rights.rank_max = rank_max;
@@ -61,10 +61,13 @@ impl Shared {
         }
         let mut left = bytes;
         let mut victims = Objects::new();
-        for object in next {
+        for seen in next {
             if left == 0 {
                 break;
             }
+            let Some(object) = self.index.upgrade(seen) else {
+                continue;
+            };
             if self.claim(&object, &rights, now, Object::leave).is_ok() {
                 left = left.saturating_sub(placeable_bytes(&object));
                 victims.push(object);
@@ -73,11 +76,11 @@ impl Shared {
         victims
     }
 
-    fn next_in_order(&self, rights: &Rights, now: Moment) -> Objects {
+    fn next_in_order(&self, rights: &Rights, now: Moment) -> WeakObjects {
         loop {
             let mut ranks = self.order.lock_settled(&self.pool, &self.index, now);
             match ranks.candidates(&self.index, now, SLICE, rights, |_| true) {
-                Candidates::Found(objects) => return objects,
+                Candidates::Found(objects) => return downgraded(objects),
                 Candidates::TryAgain => {}
             }
         }

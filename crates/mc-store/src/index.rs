@@ -14,7 +14,11 @@ use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::pages::{Code, Pages};
-use crate::{object::Object, pending::Pending, policy::ObjectId};
+use crate::{
+    object::{Object, WeakObject},
+    pending::Pending,
+    policy::ObjectId,
+};
 
 /// Shards of an index: enough that threads seldom meet in one.
 const SHARDS: usize = 64;
@@ -115,6 +119,12 @@ impl Index {
     pub(crate) fn object(&self, id: ObjectId) -> Option<Object> {
         let shard = self.shards.get(id.shard())?.read();
         shard.object(id).cloned()
+    }
+
+    /// Returns the object of a weak reference, unless it has left or moved since.
+    pub(crate) fn upgrade(&self, seen: WeakObject) -> Option<Object> {
+        self.object(seen.id)
+            .filter(|object| object.downgrade() == seen)
     }
 
     /// Returns whether a put is neither committed nor over.

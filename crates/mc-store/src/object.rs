@@ -29,6 +29,25 @@ pub(crate) struct Object(ThinArc<Record, u8>);
 /// Objects that are looked for: often one, for which no memory is taken.
 pub(crate) type Objects = SmallVec<[Object; 2]>;
 
+/// A weak reference to an object that was seen. Unlike a clone, it does not keep
+/// the place of one that has left since from being free.
+/// [`Index::upgrade`](crate::index::Index::upgrade) looks the object up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WeakObject {
+    pub(crate) id: ObjectId,
+    committed: Tick,
+    /// Address of the record, which may be another's by now.
+    record: usize,
+}
+
+/// Weak references to objects that are looked for.
+pub(crate) type WeakObjects = SmallVec<[WeakObject; 2]>;
+
+/// Lets go of objects; returns weak references to them.
+pub(crate) fn downgraded(objects: Objects) -> WeakObjects {
+    objects.iter().map(Object::downgrade).collect()
+}
+
 /// What a store knows about an object beside its key.
 pub(crate) struct Record {
     /// Where it is in the index; no other stored object has the same.
@@ -326,6 +345,14 @@ impl Object {
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.heap_ptr() == other.0.heap_ptr()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakObject {
+        WeakObject {
+            id: self.id,
+            committed: self.committed,
+            record: self.0.heap_ptr().addr(),
+        }
     }
 
     pub(crate) fn checksum(&self) -> Option<u32> {

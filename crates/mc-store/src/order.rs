@@ -374,8 +374,8 @@ impl Ranks {
     }
 
     /// Returns whether an object may leave for somebody.
-    pub(crate) fn allows(&self, rights: &Rights, object: &Object) -> bool {
-        rights.allow(self.groups.key(object.id), &self.ledger)
+    pub(crate) fn allows(&self, rights: &Rights, id: ObjectId) -> bool {
+        rights.allow(self.groups.key(id), &self.ledger)
     }
 
     /// Claims an object that is to be evicted for somebody with some rights, by
@@ -400,16 +400,17 @@ impl Ranks {
         })
     }
 
-    /// Returns what is lost with an object; more for one that is worth more.
-    pub(crate) fn worth(&self, object: &Object) -> f64 {
-        if !self.known.has(object.id) {
+    /// Returns what is lost with an object of some bytes; more for one that is worth
+    /// more.
+    pub(crate) fn worth(&self, id: ObjectId, bytes: u64) -> f64 {
+        if !self.known.has(id) {
             return f64::INFINITY;
         }
-        let kept = match self.groups.key(object.id).rank.is_kept {
+        let kept = match self.groups.key(id).rank.is_kept {
             true => KEPT_FACTOR,
             false => 1.0,
         };
-        self.groups.worth(object.id) * kept * object.bytes() as f64
+        self.groups.worth(id) * kept * bytes as f64
     }
 
     /// Returns the object before another in its prompt, if both are stored.

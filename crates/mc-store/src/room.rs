@@ -4,11 +4,16 @@
 //! checked again when it is carried out: every victim is claimed first, and if
 //! one cannot be, because somebody has begun to read it, none goes and the
 //! search starts again.
+//!
+//! A search has weak references only. If it had the objects, the places of those
+//! that leave for others meanwhile would not be free before it ends, and while its
+//! thread is interrupted, others would let one object after another go in vain.
 
 mod compacting;
 mod exchange;
 mod in_order;
 mod search;
+mod spare;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -21,7 +26,7 @@ use crate::{
     clock::Moment,
     error::{InTheWay, PutError},
     ledger::{Own, Rights, Unclaimed, tenant_of},
-    object::{Object, Objects},
+    object::{Object, Objects, WeakObject, WeakObjects, downgraded},
     options::Eviction,
     order::{Candidates, Ranks, SLICE},
     pending::{Buffers, Held},
@@ -329,8 +334,11 @@ impl<'a> Room<'a> {
                 if next.is_empty() {
                     break;
                 }
-                for object in next {
-                    if left > 0 && self.take(&object) {
+                for seen in next {
+                    if left > 0
+                        && let Some(object) = self.shared.index.upgrade(seen)
+                        && self.take(&object)
+                    {
                         left = left.saturating_sub(object.bytes());
                         self.claimed.push(object);
                     }
@@ -378,12 +386,13 @@ impl<'a> Room<'a> {
     fn plan_as_allowed(&mut self, reach: Reach) -> bool {
         for _ in 0..ATTEMPTS_MAX {
             // Often one is enough; of those that follow, too many may be of no use.
-            let (ranks, mut next) = self.look(1, |object| self.demand.may_use_any(object));
-            if self.exchange(ranks, &mut next) {
+            let (ranks, mut first) = self.look(1, |object| self.demand.may_use_any(object));
+            if self.exchange(ranks, &mut first) {
                 return true;
             }
+            let mut next = downgraded(first);
             if self.budget > 0 && self.can_move(&next) {
-                if self.compact(next) {
+                if self.compact(&next) {
                     return true;
                 }
                 next = self.candidates(1);
@@ -418,17 +427,18 @@ impl<'a> Room<'a> {
     /// Claims the objects of a plan; returns whether all could be.
     fn claim(&mut self, found: Found) -> bool {
         let before = self.claimed.len();
-        for object in found.victims {
+        for seen in found.victims {
             // Those of one plan are distinct, and there may be many.
             let earlier = &self.claimed[..before];
-            if earlier.iter().any(|other| other.is_same(&object)) {
+            if earlier.iter().any(|other| other.downgrade() == seen) {
                 continue;
             }
-            if !self.take(&object) {
+            let stored = self.shared.index.upgrade(seen);
+            let Some(object) = stored.filter(|object| self.take(object)) else {
                 let others = self.claimed.drain(before..).collect();
                 self.spare(others);
                 return false;
-            }
+            };
             self.claimed.push(object);
         }
         self.take_name(found.segment);
@@ -493,7 +503,7 @@ impl<'a> Room<'a> {
 
     /// Returns who leaves for a hole: the first in order whose places together
     /// make it, or neighbors.
-    fn search(&self, next: &[Object], reach: Reach) -> Option<Found> {
+    fn search(&self, next: &[WeakObject], reach: Reach) -> Option<Found> {
         if let Some(found) = self.among_first(next) {
             return Some(found);
         }
@@ -516,43 +526,53 @@ impl<'a> Room<'a> {
     /// What they leave is for the next requests. If they stayed, small objects
     /// whose places make no hole for large ones would pile up at the front of
     /// the order, and what is worth more would leave in their stead.
-    fn claim_overdue(&mut self, segment: SegmentId, next: &[Object]) {
-        let last = next.iter().rposition(|object| self.has_claimed(object));
+    fn claim_overdue(&mut self, segment: SegmentId, next: &[WeakObject]) {
+        let last = next.iter().rposition(|&seen| self.has_claimed(seen));
         let before = &next[..last.unwrap_or(next.len())];
-        let is_inside = |object: &&Object| {
+        let is_inside = |object: &Object| {
             let mut replicas = object.replicas();
             replicas.any(|buffer| buffer.segment_id() == segment && buffer.is_placeable())
         };
         let mut left = self.demand.size.saturating_mul(OVERDUE_BYTES_FACTOR);
-        for object in before.iter().filter(is_inside).take(OVERDUE_MAX) {
+        for object in self.stored(before).filter(is_inside).take(OVERDUE_MAX) {
             if object.bytes() > left {
                 return;
             }
-            if self.has_claimed(object) {
+            if self.has_claimed(object.downgrade()) {
                 continue;
             }
             // Beside a plan, no tenant gives what it is sure of, not for its own request either.
             let rights = Rights::of_nobody();
-            let claimed = self.shared.claim(object, &rights, self.now, Object::mark);
+            let claimed = self.shared.claim(&object, &rights, self.now, Object::mark);
             if claimed.is_ok() {
                 left -= object.bytes();
-                self.claimed.push(object.clone());
+                self.claimed.push(object);
             }
         }
     }
 
-    fn has_claimed(&self, object: &Object) -> bool {
-        self.claimed.iter().any(|other| other.is_same(object))
+    fn has_claimed(&self, seen: WeakObject) -> bool {
+        self.claimed.iter().any(|other| other.downgrade() == seen)
+    }
+
+    /// Returns those of some objects that have not left since, one at a time, so
+    /// that the places of others are free as soon as they leave.
+    fn stored<'s>(&self, seen: &'s [WeakObject]) -> impl Iterator<Item = Object> + use<'a, 's> {
+        let index = &self.shared.index;
+        seen.iter().filter_map(|seen| index.upgrade(*seen))
     }
 
     /// Returns the next objects in order whose places may be used.
-    fn candidates(&self, count: usize) -> Objects {
+    fn candidates(&self, count: usize) -> WeakObjects {
         self.candidates_where(count, |object| self.demand.may_use_any(object))
     }
 
     /// Returns the next objects in order for which `is_usable` holds.
-    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> Objects {
-        self.look(count, is_usable).1
+    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> WeakObjects {
+        let (ranks, objects) = self.look(count, is_usable);
+        let seen = downgraded(objects);
+        drop(ranks);
+        seen
     }
 
     /// As [`candidates_where`](Self::candidates_where), under the lock that is

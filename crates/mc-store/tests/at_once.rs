@@ -20,7 +20,7 @@ use common::{
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    CommitError, ObjectStore, PutRequest, Quota, Removal, StoreOptions, Watermarks,
+    CommitError, Compaction, ObjectStore, PutRequest, Quota, Removal, StoreOptions, Watermarks,
     policy::{Facts, Leaving, ObjectId, Policy},
 };
 
@@ -247,4 +247,30 @@ fn a_key_whose_object_is_dead_is_never_said_to_be_stored() {
         assert_eq!(put.join().unwrap(), Ok(()));
     });
     store.check_invariants();
+}
+
+#[test]
+fn whoever_looks_for_victims_keeps_no_places_of_those_who_leave_meanwhile() {
+    // Each of the threads has one put in flight, and the victims of one in hand.
+    const WORKERS: u64 = 8;
+    const SIZES: [u64; 2] = [100, 200];
+    for compaction in [Compaction::OFF, Compaction::moving(1.0)] {
+        let options = StoreOptions {
+            compaction,
+            ..StoreOptions::default()
+        };
+        let store = local_store_of(&[6 * WORKERS * 200], options);
+        thread::scope(|scope| {
+            for worker in 0..WORKERS {
+                let store = &store;
+                scope.spawn(move || {
+                    for number in 0..2_000 {
+                        let size = SIZES[usize::from(number % 5 == 0)];
+                        put(store, worker << 32 | number, size);
+                    }
+                });
+            }
+        });
+        store.check_invariants();
+    }
 }

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 
 use hdrhistogram::Histogram;
-use mc_segment::{BlockCost, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentPool};
+use mc_segment::{
+    BlockCost, BlockPlan, BufferToken, HoleOptions, PlacedBuffer, Preference, SegmentPool,
+};
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -252,10 +254,8 @@ impl Full {
             },
             ..HoleOptions::new(size)
         };
-        let spares: Vec<&PlacedBuffer> = spares
-            .iter()
-            .filter_map(|&at| self.held[at].as_ref())
-            .collect();
+        let spares = spares.iter().filter_map(|&at| self.held[at].as_ref());
+        let spares: Vec<BufferToken> = spares.map(PlacedBuffer::token).collect();
         let used = thread_time();
         let plan = self.pool.plan_hole(SEGMENT, &options, &spares, |blocks| {
             tally.looked_at += blocks.len() as u64;

@@ -1,11 +1,9 @@
 //! Plans for holes in a segment.
 
-use std::sync::Arc;
-
-use mc_offset::{Allocation, BlockCost, Handle, HoleOptions};
+use mc_offset::{Allocation, BlockCost, HoleOptions};
 
 use super::SegmentPool;
-use crate::{block::Block, buffer::PlacedBuffer, id::SegmentId, plan::BlockPlan};
+use crate::{block::Block, id::SegmentId, plan::BlockPlan, token::BufferToken};
 
 impl SegmentPool {
     /// Plans how to make a hole in a segment by moving and evicting, with the
@@ -14,8 +12,9 @@ impl SegmentPool {
     ///
     /// `weigh` is called with blocks of one registration and tells for each what
     /// may be done with it: see [`OffsetAllocator::plan_hole`]. No lock is held
-    /// meanwhile. `spares` are buffers that should leave first: what is moved may
-    /// go to where they are, if they may be evicted. Takes the lock of each
+    /// meanwhile. `spares` name buffers that should leave first: what is moved may
+    /// go to where they are, if they may be evicted. Those that have been dropped are
+    /// passed over. Takes the lock of each
     /// registration twice, for a time that the nodes which may be visited bound.
     ///
     /// Returns `None` if the segment is not mounted, or there is no plan within
@@ -53,7 +52,7 @@ impl SegmentPool {
         &self,
         id: SegmentId,
         options: &HoleOptions,
-        spares: &[&PlacedBuffer],
+        spares: &[BufferToken],
         mut weigh: impl FnMut(&[Block]) -> Vec<BlockCost>,
     ) -> Option<BlockPlan> {
         let mounted = self.mounted(id)?;
@@ -67,11 +66,9 @@ impl SegmentPool {
             if mounted.hole_below_limit(chunk).is_some() {
                 continue;
             }
-            let here = spares
-                .iter()
-                .filter(|spare| Arc::ptr_eq(spare.mounted(), &mounted));
+            let here = spares.iter().filter(|spare| spare.segment_id() == id);
             let pieces = here.flat_map(|spare| spare.pieces_in(chunk));
-            let spares: Vec<Allocation> = pieces.map(Handle::allocation).collect();
+            let spares: Vec<Allocation> = pieces.copied().collect();
             let plan = chunk.plan_hole(options, &spares, &mut weigh);
             best = match (best, plan) {
                 (Some(best), Some(plan)) if best.price() <= plan.price() => Some(best),

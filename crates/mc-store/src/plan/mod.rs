@@ -16,7 +16,7 @@ use std::sync::Arc;
 use mc_segment::{PlacedBuffer, SegmentId, SegmentInfo, SegmentPool, SegmentView};
 
 pub(crate) use self::{freed::Freed, window::WindowSearch};
-use crate::object::{Object, Objects};
+use crate::object::{Object, WeakObjects};
 
 /// What a hole is needed for, and where it may be.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Demand<'a> {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) segment: SegmentId,
-    pub(crate) victims: Objects,
+    pub(crate) victims: WeakObjects,
 }
 
 impl Demand<'_> {

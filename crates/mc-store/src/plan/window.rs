@@ -5,7 +5,7 @@ use std::ops::Range;
 use mc_segment::{Block, SegmentId, cheapest_window};
 
 use super::{Demand, Found, whole};
-use crate::object::{Object, Objects};
+use crate::object::{WeakObject, WeakObjects};
 
 /// Weighs stretches of blocks against each other.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl<'a> WindowSearch<'a> {
         segment: SegmentId,
         needed: u64,
         blocks: &[Block],
-        worths: &[Option<(Object, f64)>],
+        worths: &[Option<(WeakObject, f64)>],
         is_at_limit: bool,
     ) {
         // The search counts in whole numbers, which lose no digits to one
@@ -63,7 +63,7 @@ impl<'a> WindowSearch<'a> {
         if self.best.as_ref().is_some_and(|(least, _)| *least <= cost) {
             return;
         }
-        let mut victims: Objects = leaving(&range).map(|(object, _)| object.clone()).collect();
+        let mut victims: WeakObjects = leaving(&range).map(|&(object, _)| object).collect();
         victims.sort_unstable_by_key(|object| object.id);
         victims.dedup_by_key(|object| object.id);
         // A hole without victims is one that came while the search went on.

@@ -5,14 +5,17 @@
 //! they are worth: where sizes are much alike, what the first leaves over would
 //! stay in pieces that no move brings together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use mc_segment::{Block, BlockMove, BlockPlan, HoleOptions, PlacedBuffer, Preference, SegmentId};
 use smallvec::smallvec;
 
-use super::{NEXT, Room};
+use super::{
+    NEXT, Room,
+    spare::{Spare, bytes_in, leaving_in, losses_in, named},
+};
 use crate::{
-    object::{Object, Objects},
+    object::{WeakObject, WeakObjects},
     plan::{Found, whole},
     policy::ObjectId,
     relocate::{Relocated, Step},
@@ -62,17 +65,14 @@ impl Room<'_> {
     /// possible; otherwise the next in order leave, no more than that takes.
     ///
     /// Returns whether it is there, or is when those who were claimed have left.
-    pub(super) fn compact(&mut self, first: Objects) -> bool {
-        let sites = self.sites(&first);
+    pub(super) fn compact(&mut self, first: &[WeakObject]) -> bool {
+        let sites = self.sites(&self.spares(first));
         if let Some((segment, plan)) = self.find_plan(&[], &[], &sites) {
-            // Whoever holds on to an object keeps its place from being free.
-            drop(first);
-            return self.carry_out(segment, &plan, Objects::new());
+            return self.carry_out(segment, &plan, WeakObjects::new());
         }
-        drop(first);
-        let mut next = self.candidates(NEXT);
+        let mut next = self.spares(&self.candidates(NEXT));
         if next.len() == NEXT && !self.may_suffice(&next, &sites) {
-            next = self.candidates(LEAVING_MAX);
+            next = self.spares(&self.candidates(LEAVING_MAX));
         }
         self.pass_over(&mut next);
         let losses = self.keep_ends(&mut next);
@@ -92,7 +92,6 @@ impl Room<'_> {
             let spares = &next[..count];
             if let Some((segment, plan)) = self.find_plan(spares, &losses[..count], &sites) {
                 let victims = named(spares, segment, &plan);
-                drop(next);
                 return self.carry_out(segment, &plan, victims);
             }
             if spares.len() == next.len() || self.budget == 0 {
@@ -102,21 +101,30 @@ impl Room<'_> {
         false
     }
 
+    /// Returns those of some objects that have not left, with their places.
+    fn spares(&self, next: &[WeakObject]) -> Vec<Spare> {
+        let objects = self.stored(next);
+        objects.map(|object| Spare::new(&object)).collect()
+    }
+
     /// Takes those off a list whose children in their prompts are on it, too, and
     /// returns what is lost with each of the others, counted in bytes of the first.
     ///
     /// What fits best may leave out of order, but not the beginning of a prompt
     /// before its end, which is worth nothing then.
-    fn keep_ends(&self, next: &mut Objects) -> Vec<u64> {
+    fn keep_ends(&self, next: &mut Vec<Spare>) -> Vec<u64> {
         let ranks = self.shared.order.lock();
         let parents: HashSet<ObjectId> = next
             .iter()
-            .filter_map(|object| ranks.parent(object.id))
+            .filter_map(|spare| ranks.parent(spare.id()))
             .collect();
-        next.retain(|object| !parents.contains(&object.id));
-        let worth: Vec<f64> = next.iter().map(|object| ranks.worth(object)).collect();
+        next.retain(|spare| !parents.contains(&spare.id()));
+        let worth = next
+            .iter()
+            .map(|spare| ranks.worth(spare.id(), spare.bytes));
+        let worth: Vec<f64> = worth.collect();
         drop(ranks);
-        let by_byte = |(object, worth): (&Object, &f64)| worth / object.bytes().max(1) as f64;
+        let by_byte = |(spare, worth): (&Spare, &f64)| worth / spare.bytes.max(1) as f64;
         let mut all_by_byte = next.iter().zip(&worth).map(by_byte);
         let first = all_by_byte.find(|&by_byte| by_byte > 0.0 && by_byte.is_finite());
         let first = first.unwrap_or(1.0);
@@ -129,29 +137,32 @@ impl Room<'_> {
     ///
     /// About the bytes of a request leave for it. If a huge object went for a
     /// small one, most of its bytes would serve nobody for a while.
-    fn pass_over(&self, next: &mut Objects) {
+    fn pass_over(&self, next: &mut Vec<Spare>) {
         let size = self.demand.size;
-        let is_huge = |object: &Object| object.bytes() / HUGE_FACTOR >= size;
+        let is_huge = |spare: &Spare| spare.bytes / HUGE_FACTOR >= size;
         if next.iter().all(is_huge) {
             return;
         }
         let huge_first = next.first().filter(|first| is_huge(first));
         let leaving = huge_first.filter(|first| {
             let mut passed = self.shared.passed_over.lock();
-            let placed = passed.again(first.id, size);
-            placed > first.bytes().saturating_mul(PASSED_FACTOR)
+            let placed = passed.again(first.id(), size);
+            placed > first.bytes.saturating_mul(PASSED_FACTOR)
         });
-        let leaving = leaving.map(|object| object.id);
-        next.retain(|object| leaving == Some(object.id) || !is_huge(object));
+        let leaving = leaving.map(Spare::id);
+        next.retain(|spare| leaving == Some(spare.id()) || !is_huge(spare));
     }
 
     /// Returns which of some objects leaves the smallest hole that will do, if
     /// next to nothing of it is left over.
-    fn snuggest(&self, objects: &[Object]) -> Option<Found> {
+    fn snuggest(&self, spares: &[Spare]) -> Option<Found> {
         let size = self.demand.size;
         let snug = size.saturating_add(size / SNUG_SHARE);
-        let mut best: Option<(u64, &Object, SegmentId)> = None;
-        for object in objects {
+        let mut best: Option<(u64, WeakObject, SegmentId)> = None;
+        for &Spare { seen, .. } in spares {
+            let Some(object) = self.shared.index.upgrade(seen) else {
+                continue;
+            };
             for buffer in object
                 .replicas()
                 .filter(|buffer| self.demand.may_use(buffer))
@@ -161,13 +172,13 @@ impl Room<'_> {
                     let room = self.demand.room(hole.address, hole.address + hole.size);
                     let is_better = best.is_none_or(|(least, ..)| hole.size < least);
                     if room >= needed && hole.size <= snug && is_better {
-                        best = Some((hole.size, object, buffer.segment_id()));
+                        best = Some((hole.size, seen, buffer.segment_id()));
                     }
                 }
             }
         }
-        let (_, object, segment) = best?;
-        let victims = smallvec![object.clone()];
+        let (_, seen, segment) = best?;
+        let victims = smallvec![seen];
         Some(Found { segment, victims })
     }
 
@@ -177,25 +188,25 @@ impl Room<'_> {
     /// If the first went wherever it fits, what is left over would be spread
     /// over as many holes as there are objects, and where sizes are much alike
     /// no move brings those together: a block needs a hole of its size to go to.
-    fn count_of_equals(&self, next: &[Object]) -> usize {
+    fn count_of_equals(&self, next: &[Spare]) -> usize {
         let mut left = self.shared.pool.placeable_bytes() / EQUALS_SHARE;
-        let mut is_equal = |object: &&Object| {
-            let is_within = object.bytes() <= left;
-            left = left.saturating_sub(object.bytes());
+        let mut is_equal = |spare: &&Spare| {
+            let is_within = spare.bytes <= left;
+            left = left.saturating_sub(spare.bytes);
             is_within
         };
         next.iter()
             .take(NEXT)
-            .take_while(|object| is_equal(object))
+            .take_while(|spare| is_equal(spare))
             .count()
     }
 
     /// Returns whether bytes that are free or leave are enough in one of the
     /// segments.
-    fn may_suffice(&self, spares: &[Object], sites: &[Site]) -> bool {
+    fn may_suffice(&self, spares: &[Spare], sites: &[Site]) -> bool {
         sites.iter().any(|site| {
-            let here = leaving_in(site.segment, spares);
-            site.free_bytes.saturating_add(bytes(&here)) >= site.needed
+            let leaving = bytes_in(site.segment, spares);
+            site.free_bytes.saturating_add(leaving) >= site.needed
         })
     }
 
@@ -213,23 +224,24 @@ impl Room<'_> {
     /// as they tell.
     ///
     /// Where nobody may leave, those that stay may be moved nevertheless.
-    pub(super) fn can_move(&self, next: &[Object]) -> bool {
-        let mut buffers = next.iter().flat_map(Object::replicas);
-        next.is_empty() || buffers.any(|buffer| self.shared.copier_of(buffer).is_some())
+    pub(super) fn can_move(&self, next: &[WeakObject]) -> bool {
+        let has_copier = |buffer: &PlacedBuffer| self.shared.copier_of(buffer).is_some();
+        let mut objects = self.stored(next);
+        next.is_empty() || objects.any(|object| object.replicas().any(has_copier))
     }
 
     /// Returns the segments that a plan may be about.
-    fn sites(&self, next: &[Object]) -> Vec<Site> {
+    fn sites(&self, next: &[Spare]) -> Vec<Site> {
         let pool = &self.shared.pool;
         let mut views = pool.segments();
         views.retain(|view| self.demand.may_use_segment(view));
         views.sort_by_key(|view| std::cmp::Reverse(view.free_bytes));
         let emptiest = views.iter().take(SEGMENTS_TRIED / 2).map(|view| view.id);
-        let buffers = next.iter().flat_map(Object::replicas);
-        let of_next = buffers.filter(|buffer| self.demand.may_use(buffer));
+        let of_next = next.iter().flat_map(Spare::segments);
         let mut ids: Vec<SegmentId> = Vec::new();
-        for id in emptiest.chain(of_next.map(PlacedBuffer::segment_id)) {
-            if ids.len() < SEGMENTS_TRIED && !ids.contains(&id) {
+        for id in emptiest.chain(of_next) {
+            let is_usable = || views.iter().any(|view| view.id == id);
+            if ids.len() < SEGMENTS_TRIED && !ids.contains(&id) && is_usable() {
                 ids.push(id);
             }
         }
@@ -249,14 +261,14 @@ impl Room<'_> {
     /// may leave, at some losses, and its segment.
     fn find_plan(
         &self,
-        spares: &[Object],
+        spares: &[Spare],
         losses: &[u64],
         sites: &[Site],
     ) -> Option<(SegmentId, BlockPlan)> {
         let mut best: Option<(SegmentId, BlockPlan)> = None;
         for site in sites {
-            let here = leaving_in(site.segment, spares);
-            if site.free_bytes.saturating_add(bytes(&here)) < site.needed {
+            let leaving = bytes_in(site.segment, spares);
+            if site.free_bytes.saturating_add(leaving) < site.needed {
                 continue;
             }
             let options = HoleOptions {
@@ -276,10 +288,9 @@ impl Room<'_> {
                 }
                 costs
             };
-            let plan = self
-                .shared
-                .pool
-                .plan_hole(site.segment, &options, &here, weigh);
+            let here = leaving_in(site.segment, spares);
+            let pool = &self.shared.pool;
+            let plan = pool.plan_hole(site.segment, &options, &here, weigh);
             let Some(plan) = plan else {
                 continue;
             };
@@ -306,7 +317,7 @@ impl Room<'_> {
     }
 
     /// Claims who leaves, and moves what is in the way.
-    fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: Objects) -> bool {
+    fn carry_out(&mut self, segment: SegmentId, plan: &BlockPlan, victims: WeakObjects) -> bool {
         if !self.claim(Found { segment, victims }) {
             return false;
         }
@@ -351,46 +362,4 @@ impl Room<'_> {
         self.has_moved = true;
         true
     }
-}
-
-/// Returns whether a buffer is in a segment, and not in one of an older epoch,
-/// where something else may have its addresses now.
-fn is_here(buffer: &PlacedBuffer, segment: SegmentId) -> bool {
-    buffer.segment_id() == segment && buffer.is_placeable()
-}
-
-/// Returns the replicas in a segment of objects that may leave.
-fn leaving_in(segment: SegmentId, spares: &[Object]) -> Vec<&PlacedBuffer> {
-    let buffers = spares.iter().flat_map(Object::replicas);
-    buffers.filter(|buffer| is_here(buffer, segment)).collect()
-}
-
-/// Returns what is lost with each block that may leave in a segment, by its
-/// address.
-fn losses_in(segment: SegmentId, spares: &[Object], losses: &[u64]) -> HashMap<u64, u64> {
-    let leaving = spares.iter().zip(losses);
-    let blocks = leaving.flat_map(|(object, &loss)| {
-        let here = object.replicas().filter(move |one| is_here(one, segment));
-        let extents = here.flat_map(PlacedBuffer::extents);
-        extents.map(move |extent| (extent.address, loss))
-    });
-    blocks.collect()
-}
-
-fn is_at(buffer: &PlacedBuffer, block: &Block) -> bool {
-    let mut extents = buffer.extents();
-    extents.any(|extent| extent.address == block.address)
-}
-
-fn bytes(buffers: &[&PlacedBuffer]) -> u64 {
-    buffers.iter().map(|buffer| buffer.size()).sum()
-}
-
-/// Returns the objects that a plan lets go.
-fn named(spares: &[Object], segment: SegmentId, plan: &BlockPlan) -> Objects {
-    let is_named = |object: &&Object| {
-        let mut here = object.replicas().filter(|one| is_here(one, segment));
-        here.any(|buffer| plan.evictions.iter().any(|block| is_at(buffer, block)))
-    };
-    spares.iter().filter(is_named).cloned().collect()
 }

@@ -25,7 +25,10 @@ impl Room<'_> {
                 self.spare(others);
                 return false;
             }
-            for object in next {
+            for seen in next {
+                let Some(object) = self.shared.index.upgrade(seen) else {
+                    continue;
+                };
                 let is_claimed = self.take(&object);
                 // The next ones are behind those that are hidden.
                 let mut ranks = self.shared.order.lock();
@@ -34,8 +37,9 @@ impl Room<'_> {
                 if !is_claimed {
                     continue;
                 }
-                self.claimed.push(object.clone());
-                if let Some(room) = freed.add(&object, &self.demand) {
+                let room = freed.add(&object, &self.demand);
+                self.claimed.push(object);
+                if let Some(room) = room {
                     self.take_name(room.segment);
                     return true;
                 }

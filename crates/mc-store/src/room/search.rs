@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use mc_segment::{Block, SegmentId};
+use mc_segment::{Block, PlacedBuffer, SegmentId};
 use smallvec::smallvec;
 
 use super::{PAGE_BLOCKS, Room};
 use crate::{
-    object::{Object, Objects},
+    object::{WeakObject, WeakObjects},
     order::SLICE,
     plan::{Found, Freed, WindowSearch},
     policy::ObjectId,
@@ -16,16 +16,21 @@ use crate::{
 impl Room<'_> {
     /// Returns those of the first objects of a list whose places together make
     /// the hole, without any that could stay.
-    pub(super) fn among_first(&self, objects: &[Object]) -> Option<Found> {
+    pub(super) fn among_first(&self, next: &[WeakObject]) -> Option<Found> {
         let mut freed = Freed::default();
-        for (place, object) in objects.iter().enumerate() {
-            if let Some(segment) = self.demand.own_place(object) {
-                let victims = smallvec![object.clone()];
+        for (place, &seen) in next.iter().enumerate() {
+            let Some(object) = self.shared.index.upgrade(seen) else {
+                continue;
+            };
+            if let Some(segment) = self.demand.own_place(&object) {
+                let victims = smallvec![seen];
                 return Some(Found { segment, victims });
             }
-            if let Some(room) = freed.add(object, &self.demand) {
-                let inside = objects[..=place].iter().filter(|object| room.has(object));
-                let victims = self.needed(room.segment, inside.cloned().collect());
+            if let Some(room) = freed.add(&object, &self.demand) {
+                let before = self.stored(&next[..=place]);
+                let inside = before.filter(|object| room.has(object));
+                let inside = inside.map(|object| object.downgrade()).collect();
+                let victims = self.needed(room.segment, inside);
                 let segment = room.segment;
                 return Some(Found { segment, victims });
             }
@@ -35,7 +40,7 @@ impl Room<'_> {
 
     /// Returns the objects of a list that a hole needs; those that come later
     /// in it stay if there is a choice.
-    pub(super) fn needed(&self, segment: SegmentId, objects: Objects) -> Objects {
+    fn needed(&self, segment: SegmentId, objects: WeakObjects) -> WeakObjects {
         let mut needed = objects;
         for place in (0..needed.len()).rev() {
             if needed.len() == 1 {
@@ -43,10 +48,11 @@ impl Room<'_> {
             }
             let object = needed.remove(place);
             let mut freed = Freed::default();
-            let mut rooms = needed
-                .iter()
-                .filter_map(|other| freed.add(other, &self.demand));
-            if !rooms.any(|room| room.segment == segment) {
+            let has_room = self
+                .stored(&needed)
+                .filter_map(|other| freed.add(&other, &self.demand))
+                .any(|room| room.segment == segment);
+            if !has_room {
                 needed.insert(place, object);
             }
         }
@@ -54,37 +60,49 @@ impl Room<'_> {
     }
 
     /// Weighs the neighbors of some objects.
-    pub(super) fn look_near(&self, objects: &[Object], search: &mut WindowSearch<'_>) {
-        let mut seen: Vec<(SegmentId, u64, u64)> = Vec::new();
+    pub(super) fn look_near(&self, next: &[WeakObject], search: &mut WindowSearch<'_>) {
+        let mut seen = Vec::new();
         let mut left = self.shared.options.search_blocks_max;
-        for buffer in objects.iter().flat_map(Object::replicas) {
-            if left == 0 || !self.demand.may_use(buffer) {
-                continue;
-            }
-            let id = buffer.segment_id();
-            let Some(needed) = self.demand.needed_in(buffer.segment()) else {
-                continue;
-            };
-            let reach = needed.saturating_add(self.demand.align);
-            for (piece, extent) in buffer.extents().enumerate() {
-                let is_seen = seen.iter().any(|&(other, start, end)| {
-                    other == id && (start..end).contains(&extent.address)
-                });
-                if is_seen {
-                    continue;
-                }
-                let blocks_max = left.min(PAGE_BLOCKS);
-                let Some(blocks) = buffer.neighborhood(piece, reach, blocks_max) else {
-                    continue;
-                };
-                left = left.saturating_sub(blocks.len());
-                let is_at_limit = buffer.hole_below_limit().is_some();
-                let worths = self.weigh(id, &blocks);
-                search.look(id, needed, &blocks, &worths, is_at_limit);
-                // Only what has its own surroundings in the list was looked at.
-                seen.push((id, extent.address, extent.address + extent.size));
+        for object in self.stored(next) {
+            for buffer in object.replicas().filter(|one| self.demand.may_use(one)) {
+                left -= self.look_around(buffer, left, &mut seen, search);
             }
         }
+    }
+
+    /// Weighs the neighbors of a buffer, up to some blocks; returns how many there
+    /// were. What was looked at before is passed over.
+    fn look_around(
+        &self,
+        buffer: &PlacedBuffer,
+        blocks_max: usize,
+        seen: &mut Vec<(SegmentId, Range<u64>)>,
+        search: &mut WindowSearch<'_>,
+    ) -> usize {
+        let id = buffer.segment_id();
+        let Some(needed) = self.demand.needed_in(buffer.segment()) else {
+            return 0;
+        };
+        let reach = needed.saturating_add(self.demand.align);
+        let mut left = blocks_max;
+        for (piece, extent) in buffer.extents().enumerate() {
+            let is_seen = |(other, addresses): &(SegmentId, Range<u64>)| {
+                *other == id && addresses.contains(&extent.address)
+            };
+            if left == 0 || seen.iter().any(is_seen) {
+                continue;
+            }
+            let Some(blocks) = buffer.neighborhood(piece, reach, left.min(PAGE_BLOCKS)) else {
+                continue;
+            };
+            left = left.saturating_sub(blocks.len());
+            let is_at_limit = buffer.hole_below_limit().is_some();
+            let worths = self.weigh(id, &blocks);
+            search.look(id, needed, &blocks, &worths, is_at_limit);
+            // Only what has its own surroundings in the list was looked at.
+            seen.push((id, extent.address..extent.address + extent.size));
+        }
+        blocks_max - left
     }
 
     /// Weighs all neighbors; stops at the first that will do once enough have
@@ -123,31 +141,23 @@ impl Room<'_> {
 
     /// Returns the object of each block and what is lost with it; nothing where
     /// nobody may leave.
-    fn weigh(&self, segment: SegmentId, blocks: &[Block]) -> Vec<Option<(Object, f64)>> {
-        let mut weighed: Vec<_> = blocks
-            .iter()
-            .map(|block| {
-                let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
-                let is_own = object.is_at(segment, block.address);
-                let may_leave =
-                    is_own && (object.claim(self.now).is_none() || self.has_claimed(&object));
-                may_leave.then_some((object, 0.0))
-            })
-            .collect();
-        for slice in weighed.chunks_mut(4 * SLICE) {
+    fn weigh(&self, segment: SegmentId, blocks: &[Block]) -> Vec<Option<(WeakObject, f64)>> {
+        let seen = blocks.iter().map(|block| {
+            let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
+            let seen = object.downgrade();
+            let is_own = object.is_at(segment, block.address);
+            let may_leave = is_own && (object.claim(self.now).is_none() || self.has_claimed(seen));
+            may_leave.then(|| (seen, object.bytes()))
+        });
+        let seen: Vec<Option<(WeakObject, u64)>> = seen.collect();
+        let mut weighed = Vec::with_capacity(seen.len());
+        for slice in seen.chunks(4 * SLICE) {
             let ranks = self.shared.order.lock();
-            for one in slice {
-                let may_leave = |object: &Object| {
-                    ranks.allows(&self.rights, object) || self.has_claimed(object)
-                };
-                *one = one
-                    .take()
-                    .filter(|(object, _)| may_leave(object))
-                    .map(|(object, _)| {
-                        let worth = ranks.worth(&object);
-                        (object, worth)
-                    });
-            }
+            weighed.extend(slice.iter().map(|one| {
+                let (seen, bytes) = (*one)?;
+                let may_leave = ranks.allows(&self.rights, seen.id) || self.has_claimed(seen);
+                may_leave.then(|| (seen, ranks.worth(seen.id, bytes)))
+            }));
         }
         weighed
     }
@@ -159,7 +169,7 @@ impl Room<'_> {
 struct Run {
     registration: Range<u64>,
     blocks: Vec<Block>,
-    worths: Vec<Option<(Object, f64)>>,
+    worths: Vec<Option<(WeakObject, f64)>>,
     /// How many of them have been looked at.
     looked_at: usize,
 }
@@ -171,7 +181,7 @@ impl Run {
         &mut self,
         registration: Range<u64>,
         blocks: Vec<Block>,
-        weigh: impl FnOnce(&[Block]) -> Vec<Option<(Object, f64)>>,
+        weigh: impl FnOnce(&[Block]) -> Vec<Option<(WeakObject, f64)>>,
     ) {
         let is_next = blocks.first().map(|first| first.address) == self.end();
         if self.registration != registration || !is_next {
