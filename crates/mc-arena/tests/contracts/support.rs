@@ -30,11 +30,23 @@ pub(crate) fn is_mapped(address: usize) -> bool {
     mappings().iter().any(|mapping| mapping.contains(&address))
 }
 
-/// Says whether this process has a mapping of `bytes`, or a little longer for alignment.
+/// Says whether this process keeps a mapping of `bytes`, or a little longer for alignment: what
+/// another test has mapped beside it may look like one for a moment.
 pub(crate) fn is_any_mapping_of(bytes: usize) -> bool {
-    mappings()
-        .iter()
-        .any(|mapping| (bytes..=bytes + 4 * MIB).contains(&mapping.len()))
+    let is_it = |mapping: &Range<usize>| (bytes..=bytes + 4 * MIB).contains(&mapping.len());
+    !happens(10, || !mappings().iter().any(is_it))
+}
+
+/// Waits until something is so; returns whether it is within some seconds.
+fn happens(seconds: u64, is_so: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// Returns the address space of this process in bytes, mapped or reserved.
@@ -110,7 +122,10 @@ impl ReservedPages {
             .ok()?;
         let lock = Flock::lock(file, FlockArg::LockExclusive).ok()?;
         let pages_before: u64 = fs::read_to_string(NR_HUGEPAGES).ok()?.trim().parse().ok()?;
-        let in_use = pages_before - available_pages();
+        let in_use = || pages_before - available_pages();
+        // A child of another test may hold some for a moment, and others for good.
+        happens(1, || in_use() == 0);
+        let in_use = in_use();
         fs::write(NR_HUGEPAGES, (in_use + pages).to_string()).ok()?;
         let reserved = Self {
             pages_before,
@@ -129,15 +144,8 @@ impl Drop for ReservedPages {
 /// Waits until `pages` are available: a forked child of another test may hold a memory file for a moment.
 #[track_caller]
 pub(crate) fn check_given_back(pages: u64) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while available_pages() != pages {
-        assert!(
-            Instant::now() < deadline,
-            "{} of {pages} pages given back",
-            available_pages()
-        );
-        thread::sleep(Duration::from_millis(1));
-    }
+    let are_back = happens(10, || available_pages() == pages);
+    assert!(are_back, "{} of {pages} given back", available_pages());
 }
 
 /// Returns the pages of 2 MiB that a new mapping can have.
