@@ -311,6 +311,25 @@ fn a_dropped_allocator_leaves_less_than_a_kib() {
     assert!(HEAP.allocated() - before <= left, "the next ones use them");
 }
 
+fn allocators_in_use_leave_no_list_of_idle_ones() {
+    // More than were ever idle at once.
+    const COUNT: usize = 7000;
+    let make = || {
+        let made = (0..COUNT).map(|_| SharedAllocator::new(1 << 40).expect("there is heap"));
+        made.collect::<Vec<_>>()
+    };
+    let made = make();
+    let in_use = HEAP.allocated();
+    drop(made);
+    let again = make();
+    assert!(
+        HEAP.allocated() <= in_use,
+        "{} bytes",
+        HEAP.allocated() - in_use
+    );
+    drop(again);
+}
+
 fn an_idle_allocator_takes_at_most_16_kib() {
     const COUNT: usize = 100;
     let before = HEAP.allocated();
@@ -371,6 +390,7 @@ fn main() {
     // First, so that no idle core of another test serves here.
     an_idle_allocator_takes_at_most_16_kib();
     a_dropped_allocator_leaves_less_than_a_kib();
+    allocators_in_use_leave_no_list_of_idle_ones();
     #[cfg(target_os = "linux")]
     allocators_that_come_and_go_leave_nothing_resident();
     decoding_takes_the_bytes_of_the_entries_and_no_more();

@@ -6,11 +6,20 @@
 //! nothing can serve is refused whoever has the lock.
 #![cfg(all(feature = "std", not(loom)))]
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
-use mc_offset::{AllocError, Handle, Options, PlaceError, SharedAllocator};
+use mc_offset::{
+    AllocError, CapacityError, Handle, Options, PlaceError, ResizeError, SharedAllocator,
+};
 
 const CAPACITY: u64 = 1_000_000;
+
+/// More than a thread ever waits to be run.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns an allocator of which the calling thread keeps one block of 100
 /// bytes back.
@@ -70,6 +79,36 @@ fn a_thread_that_only_frees_keeps_and_one_that_only_allocates_takes_it_all() {
     });
     assert_eq!(allocator.report().free_bytes, CAPACITY);
     allocator.inspect(mc_offset::OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn a_thread_keeps_what_it_frees_of_the_sizes_of_others_and_of_no_size_beside() {
+    let allocator = SharedAllocator::new(CAPACITY).unwrap();
+    // Two threads with a size each, both of which stay.
+    let (done, is_done) = mpsc::channel::<()>();
+    let is_done = Mutex::new(is_done);
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        let theirs = [100, 200].map(|size| {
+            let (sender, allocator, is_done) = (sender.clone(), &allocator, &is_done);
+            scope.spawn(move || {
+                for _ in 0..2 {
+                    drop(allocator.allocate(size).unwrap());
+                }
+                sender.send(allocator.allocate(size).unwrap()).unwrap();
+                // Until the other end is dropped.
+                let _ = is_done.lock().unwrap().recv();
+            });
+            receiver.recv().unwrap()
+        });
+        let beside = allocator.allocate(300).unwrap();
+        let before = allocator.recent_free_bytes();
+        drop(theirs);
+        assert_eq!(allocator.recent_free_bytes(), before, "both are kept");
+        drop(beside);
+        assert_eq!(allocator.recent_free_bytes(), before + 300);
+        drop(done);
+    });
 }
 
 #[test]
@@ -136,6 +175,14 @@ fn what_no_free_byte_can_help_leaves_kept_blocks_where_they_are() {
     assert!(matches!(off_granule, PlaceError::OffGranule { .. }));
     let out_of_range = allocator.allocate_at(CAPACITY, 100).unwrap_err();
     assert!(matches!(out_of_range, PlaceError::OutOfRange { .. }));
+    let not_larger = allocator.grow(CAPACITY / 2).unwrap_err();
+    assert!(matches!(not_larger, CapacityError::NotLarger { .. }));
+    let not_smaller = allocator.shrink(CAPACITY * 2).unwrap_err();
+    assert!(matches!(not_smaller, CapacityError::NotSmaller { .. }));
+    let mut other = allocator.allocate(200).unwrap();
+    let no_size = allocator.resize_in_place(&mut other, 0).unwrap_err();
+    assert_eq!(no_size, ResizeError::ZeroSize);
+    allocator.free_batch([other]);
     assert_eq!(allocator.recent_free_bytes(), CAPACITY - 100);
     // One that freed bytes may help gets them all.
     assert!(allocator.allocate(CAPACITY).is_ok());
@@ -161,9 +208,6 @@ fn nothing_is_kept_back_while_sizes_do_not_repeat() {
 
 #[test]
 fn what_nothing_can_serve_is_refused_while_another_has_the_lock() {
-    /// More than a thread ever waits to be run.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
     let allocator = SharedAllocator::new(1000).unwrap();
     let _most = allocator.allocate(990).unwrap();
     for asked in [11, 1000] {
@@ -180,4 +224,79 @@ fn what_nothing_can_serve_is_refused_while_another_has_the_lock() {
         };
         assert_eq!(refused, Ok(Some(no_hole)));
     }
+}
+
+#[test]
+fn what_a_thread_keeps_comes_and_goes_and_is_refused_without_the_lock() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let other = allocator.clone();
+    // More than a thread finds its magazines of at once, so that one gives its place up.
+    let others = [(); 64].map(|()| SharedAllocator::new(1000).unwrap());
+    let (ready, is_ready) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
+    let asking = thread::spawn(move || {
+        for used in others.iter().chain([&other]) {
+            for _ in 0..2 {
+                drop(used.allocate(100).unwrap());
+            }
+        }
+        let [most, block] = [900, 100].map(|size| other.allocate(size).unwrap());
+        ready.send(()).unwrap();
+        may_go_on.recv().unwrap();
+        // The magazine is marked as one that may hold blocks, and is empty.
+        drop(block);
+        let block = other.allocate(100).unwrap();
+        sender.send(other.allocate(101).err()).unwrap();
+        drop((most, block));
+    });
+    is_ready.recv().unwrap();
+    let refused = allocator.inspect(|_| {
+        go_on.send(()).unwrap();
+        receiver.recv_timeout(PATIENCE)
+    });
+    let no_hole = AllocError::NoHole {
+        asked: 101,
+        free: 0,
+        largest_hole: 0,
+    };
+    assert_eq!(refused, Ok(Some(no_hole)));
+    asking.join().unwrap();
+}
+
+/// Two threads that keep blocks of 100 bytes in `capacity` bytes, none of which is left to the caller:
+/// returns the bytes that its next request takes from the core.
+fn bytes_taken_by_one_request(capacity: u64) -> u64 {
+    let allocator = SharedAllocator::new(capacity).expect("valid options");
+    let keep_one = |allocator: &SharedAllocator| {
+        for _ in 0..2 {
+            drop(allocator.allocate(100).expect("there is room"));
+        }
+    };
+    keep_one(&allocator);
+    let other = allocator.clone();
+    thread::spawn(move || keep_one(&other))
+        .join()
+        .expect("it does not panic");
+    let _kept = [(); 2].map(|()| allocator.allocate(100).expect("there is room"));
+    let before = allocator.recent_free_bytes();
+    assert_eq!(before, capacity - 200, "what was kept is used up");
+    let first = allocator.allocate(100).expect("there is room");
+    let taken = before - allocator.recent_free_bytes();
+    // What was taken in advance serves the next ones, from the lowest offset on.
+    let next = (100..taken).step_by(100);
+    let next = next.map(|_| allocator.allocate(100).expect("there is room"));
+    let next: Vec<Handle> = next.collect();
+    assert_eq!(allocator.recent_free_bytes(), before - taken);
+    let offsets = next.iter().map(Handle::offset);
+    assert!(offsets.eq((first.offset() + 100..).step_by(100).take(next.len())));
+    taken
+}
+
+#[test]
+fn a_thread_takes_sixteen_blocks_in_advance_unless_few_are_left() {
+    assert_eq!(bytes_taken_by_one_request(CAPACITY), 1700);
+    // The largest hole has room for 256 blocks behind the one that was asked for, or for less.
+    let taken = [25_900, 25_899].map(bytes_taken_by_one_request);
+    assert_eq!(taken, [1700, 100]);
 }

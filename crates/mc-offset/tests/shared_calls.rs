@@ -2,6 +2,12 @@
 //! that moves.
 #![cfg(all(feature = "std", not(loom)))]
 
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
 use mc_offset::{
     Allocation, BlockCost, CapacityError, FreeError, Handle, HoleOptions, OffsetAllocator, Options,
     ResizeError, SharedAllocator,
@@ -28,6 +34,19 @@ fn a_callback_that_uses_the_allocator_panics_and_harms_nothing() {
     let other = SharedAllocator::new(1000).unwrap();
     assert!(allocator.inspect(|_| other.allocate(1).is_ok()));
     drop(held);
+}
+
+#[test]
+fn other_threads_wait_for_a_callback_and_are_served_then() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let other = allocator.clone();
+    let (sender, receiver) = mpsc::channel();
+    let waited = allocator.inspect(|_| {
+        thread::spawn(move || sender.send(other.allocate(100).unwrap()));
+        receiver.recv_timeout(Duration::from_millis(100))
+    });
+    assert!(matches!(waited, Err(RecvTimeoutError::Timeout)));
+    assert_eq!(receiver.recv().unwrap().offset(), 0);
 }
 
 #[test]

@@ -123,3 +123,43 @@ impl Flags {
         self.word.load(Ordering::Relaxed) >> magazine & 1 == 1
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+
+    /// The flags that are up, whether blocks are kept, and the changes so far.
+    fn read(flags: &Flags) -> (Vec<usize>, bool, u64) {
+        let snapshot = flags.snapshot();
+        let raised = snapshot.raised().collect();
+        (raised, flags.is_keeping(), snapshot.0 / CHANGE)
+    }
+
+    #[test]
+    fn each_change_is_counted_and_changes_one_flag() {
+        let flags = Flags::new();
+        assert_eq!(read(&flags), (vec![], false, 0));
+        let last = FLAG_COUNT - 1;
+        flags.raise(last);
+        assert_eq!(read(&flags), (vec![last], false, 1));
+        flags.set_keeping(true);
+        assert_eq!(read(&flags), (vec![last], true, 2));
+        flags.raise(0);
+        assert_eq!(read(&flags), (vec![0, last], true, 3));
+        // What is so already is no change.
+        flags.raise(0);
+        flags.set_keeping(true);
+        assert_eq!(read(&flags), (vec![0, last], true, 3));
+        flags.set_keeping(false);
+        assert_eq!(read(&flags), (vec![0, last], false, 4));
+        flags.set_keeping(false);
+        flags.lower(last);
+        assert_eq!(read(&flags), (vec![0], false, 5));
+        assert!(flags.is_raised(0) && !flags.is_raised(last));
+        flags.lower(0);
+        assert_eq!(read(&flags), (vec![], false, 6));
+        assert!(flags.snapshot().is_clear());
+    }
+}

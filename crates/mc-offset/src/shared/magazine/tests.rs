@@ -49,6 +49,22 @@ fn a_magazine_counts_what_it_keeps() {
 }
 
 #[test]
+fn a_magazine_that_is_empty_says_what_was_put_in() {
+    let magazine = with_shelves(&[10, 20]);
+    assert_eq!(magazine.puts_if_empty(), magazine.puts());
+    for (node, size) in [(1, 10), (2, 20)] {
+        assert_eq!(magazine.put(block(size, node)), Put::Kept);
+        assert_eq!(magazine.puts_if_empty(), None);
+        assert_eq!(magazine.take(size, 1), Some(block(size, node)));
+        assert_ne!(magazine.puts(), None);
+        assert_eq!(magazine.puts_if_empty(), magazine.puts());
+    }
+    let drain = magazine.drain();
+    assert_eq!(magazine.puts_if_empty(), None, "it is occupied");
+    drop(drain);
+}
+
+#[test]
 fn a_drain_meets_every_block_and_lowers_the_flag() {
     let magazine = with_shelves(&[10, 20]);
     let blocks = [block(10, 1), block(10, 2), block(20, 3)];
