@@ -300,3 +300,15 @@ fn a_thread_takes_sixteen_blocks_in_advance_unless_few_are_left() {
     let taken = [25_900, 25_899].map(bytes_taken_by_one_request);
     assert_eq!(taken, [1700, 100]);
 }
+
+#[test]
+fn a_thread_keeps_blocks_while_many_more_are_live_however_many_were_before() {
+    const COUNT: u64 = 100_000;
+    let allocator = SharedAllocator::new(100 * COUNT).unwrap();
+    let handles = (0..COUNT).map(|_| allocator.allocate(100).unwrap());
+    let mut handles: Vec<Handle> = handles.collect();
+    handles.truncate(1000);
+    let kept = COUNT - 1000 - allocator.recent_free_bytes() / 100;
+    // A full shelf gives half of its blocks back.
+    assert!((33..=64).contains(&kept), "{kept}");
+}

@@ -12,13 +12,13 @@ use std::{
 };
 
 use common::{
-    SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, info, keys, kill_and_open,
-    mount, mount_as, mount_in, object, offset_of, open, place,
+    SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, info, journal_files, keys,
+    kill_and_open, mount, mount_as, mount_in, object, offset_of, open, place,
 };
 use mc_segment::{SegmentId, SegmentState};
 use mc_store::journal::{
     Damage, Durability, Journal, JournalError, JournalOptions, Lost, ObjectRecord, OpenError,
-    Place, Places, Record, Reservation, SavedFile, read_file,
+    Place, Places, Record, Reservation, SavedFile, Writer, read_file,
 };
 
 /// A put of one replica in two pieces.
@@ -310,6 +310,46 @@ fn a_compaction_is_worth_while_when_there_are_enough_records() {
     );
     let recovered = kill_and_open(&journal);
     assert_eq!((recovered.objects.len(), recovered.damage), (400, vec![]));
+}
+
+#[test]
+fn a_journal_that_is_opened_knows_whether_a_compaction_is_worth_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    commit_numbers(&journal, 0..400);
+    drop(journal);
+    let files = journal_files(directory.path());
+    let bytes_of = |file| fs::metadata(file).unwrap().len();
+    let bytes: u64 = files.iter().map(bytes_of).sum();
+    for (compact_bytes, is_wanted) in [(bytes, false), (bytes - 1, true)] {
+        let options = JournalOptions {
+            compact_bytes,
+            ..SMALL
+        };
+        let (journal, _) = Journal::open(directory.path(), &options).unwrap();
+        assert_eq!(journal.wants_compaction(), is_wanted, "{compact_bytes}");
+    }
+}
+
+#[test]
+fn the_next_file_is_made_once_half_of_one_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    let record = commit(b"key", 0);
+    let (mut bytes, mut frame_bytes) = (0, 0);
+    while bytes + frame_bytes <= SMALL.file_bytes / 2 {
+        let files = journal_files(directory.path()).len();
+        assert_eq!(files, 1, "{bytes} bytes of {}", SMALL.file_bytes);
+        append(&journal, &record);
+        let mut written = Writer::new(Vec::new()).unwrap();
+        let head_bytes = written.bytes_written();
+        written.write(&record).unwrap();
+        frame_bytes = usize::try_from(written.bytes_written() - head_bytes).unwrap();
+        bytes += frame_bytes;
+    }
+    append(&journal, &record);
+    assert_eq!(journal_files(directory.path()).len(), 2);
 }
 
 #[test]

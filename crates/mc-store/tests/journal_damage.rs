@@ -240,3 +240,41 @@ fn a_snapshot_with_a_damaged_beginning_loses_nothing() {
         assert!(is_the_beginning, "byte {byte}: {damage:?}");
     }
 }
+
+#[test]
+fn what_is_repeated_at_the_end_is_counted_among_the_records() {
+    let (bytes, starts) = small_file();
+    // The segment is told of once more behind the last object.
+    let [repeated, end] = [starts[5], bytes.len()];
+    let mut changed = bytes.clone();
+    changed[repeated + 40] ^= 1;
+    let damage = read(&changed[..]).unwrap().damage;
+    let [
+        Damage::Bytes { offset, bytes, .. },
+        Damage::Records {
+            offset: behind,
+            records,
+            ..
+        },
+    ] = damage[..]
+    else {
+        panic!("{damage:?}")
+    };
+    let frame_bytes = (starts[2] - starts[1]) as u64;
+    assert_eq!((offset, records), (repeated as u64, 1));
+    assert_eq!(behind, offset + frame_bytes, "the record that shows it");
+    assert!(bytes <= frame_bytes && behind < end as u64);
+}
+
+#[test]
+fn an_unfinished_record_of_a_file_that_is_written_in_one_go_is_damage() {
+    let (bytes, starts) = small_file();
+    let written = &bytes[..starts[5]];
+    let unfinished = [written, &[0; 8], &[0x5a; 40]].concat();
+    let recovered = read(&unfinished[..]).unwrap();
+    assert_eq!(keys(&recovered), KEYS);
+    let [Damage::Bytes { offset, bytes, .. }, Damage::End { .. }] = recovered.damage[..] else {
+        panic!("{:?}", recovered.damage)
+    };
+    assert_eq!((offset, bytes), (written.len() as u64, 48));
+}

@@ -284,4 +284,15 @@ mod tests {
         drop(first);
         Directory::open(&path).unwrap();
     }
+
+    #[test]
+    fn a_directory_is_free_again_although_a_process_has_inherited_its_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Directory::open(directory.path()).unwrap();
+        // As a process has it that was started and does not run its program yet.
+        let inherited = first.lock.try_clone().unwrap();
+        drop(first);
+        Directory::open(directory.path()).unwrap();
+        drop(inherited);
+    }
 }

@@ -537,3 +537,32 @@ fn begin_file(
     })?;
     LogFile::create(directory.journal(number), number, head, room_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_on_the_disk_once_they_are_settled_where_power_may_fail() {
+        for durability in [Durability::Process, Durability::Power] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = JournalOptions {
+                durability,
+                ..JournalOptions::default()
+            };
+            let (journal, _) = Journal::open(directory.path(), &options).unwrap();
+            let is_on_the_disk = durability == Durability::Power;
+            let record = Record::Aborted { put: 1 };
+            let first = journal.append(&record).unwrap();
+            assert!(!journal.is_synced());
+            journal.settle(first).unwrap();
+            assert_eq!(journal.is_synced(), is_on_the_disk);
+            journal.append(&record).unwrap();
+            assert!(!journal.is_synced());
+            journal.settle_all().unwrap();
+            assert_eq!(journal.is_synced(), is_on_the_disk);
+            journal.sync().unwrap();
+            assert!(journal.is_synced(), "whatever the options say");
+        }
+    }
+}

@@ -229,6 +229,20 @@ mod tests {
     }
 
     #[test]
+    fn the_head_of_another_kind_of_file_says_nothing() {
+        let foreign = encode(&Record::Head(Head {
+            magic: b"of others",
+            version: VERSION + 1,
+            sequence: 9,
+            first_file: 9,
+        }));
+        let end = encode(&Record::End { records: 1 });
+        let (mut reader, bytes) = (Reader::new(), file(&[foreign, end]));
+        let contents = reader.snapshot(&bytes[..], Path::new("")).unwrap();
+        assert_eq!(contents.covered, None);
+    }
+
+    #[test]
     fn records_that_make_no_sense_are_damage() {
         let mut short = encode(&Record::Options(b"options"));
         short.truncate(4);

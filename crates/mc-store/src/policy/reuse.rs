@@ -274,6 +274,21 @@ mod tests {
     }
 
     #[test]
+    fn five_keys_are_followed_for_each_that_is_stored_and_256_at_least() {
+        for (stored, followed) in [(0, 256), (51, 256), (52, 260), (100, 500)] {
+            let mut reuse = Reuse::new();
+            for now in 1..=followed {
+                reuse.observe(now, 0, now, stored);
+            }
+            let keys = |reuse: &Reuse| reuse.followed.len() as u64;
+            assert_eq!(keys(&reuse), followed, "{stored} are stored");
+            reuse.observe(followed + 1, 0, followed + 1, stored);
+            assert_eq!(keys(&reuse), followed);
+            assert!(!reuse.followed.contains_key(&1), "the oldest is given up");
+        }
+    }
+
+    #[test]
     fn objects_are_told_apart_by_their_uses() {
         let classes = (0..=10).map(class_of).collect::<Vec<_>>();
         assert_eq!(classes, [0, 1, 2, 3, 3, 4, 4, 4, 4, 5, 5]);
