@@ -280,3 +280,85 @@ fn away(word: u32) -> Option<Away> {
         _ => Some(Away::Undecided),
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_last_lease_of_a_hidden_object_is_told_once_until_somebody_looks() {
+        for is_pinned in [false, true] {
+            let claims = Claims::new();
+            claims.set_pinned(is_pinned).unwrap();
+            let lease = || claims.lease().map_err(|refused| refused.why).unwrap();
+            lease();
+            assert!(!claims.end_lease(), "it is not hidden");
+            assert!(!claims.look());
+            claims.hide();
+            lease();
+            claims.lease_again();
+            assert!(!claims.end_lease(), "one is left");
+            assert!(claims.end_lease());
+            lease();
+            assert!(!claims.end_lease(), "it was told");
+            assert!(claims.look());
+            lease();
+            assert!(claims.end_lease(), "somebody has looked since");
+            assert!(claims.show() && !claims.show());
+            assert!(!claims.look());
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_marked_leaves_only_if_nobody_came_meanwhile() {
+        let claims = Claims::new();
+        claims.mark().unwrap();
+        assert_eq!(claims.claim(), Some(Claim::Leaving));
+        assert_eq!(claims.mark(), Err(Claim::Leaving), "another has it in mind");
+        assert_eq!(claims.away(), None, "it can be read");
+        claims.lease().map_err(|refused| refused.why).unwrap();
+        assert_eq!(claims.close_marked(), Err(Claim::Leased));
+        assert!(!claims.end_lease());
+        assert_eq!(claims.set_pinned(true), Ok(true));
+        assert_eq!(claims.set_pinned(true), Ok(false), "it was pinned already");
+        assert_eq!(claims.close_marked(), Err(Claim::Pinned));
+        assert_eq!(claims.set_pinned(false), Ok(true));
+        claims.close_marked().unwrap();
+        assert_eq!(claims.away(), Some(Away::Undecided));
+        assert!(claims.lease().is_err());
+        claims.stay();
+        assert_eq!((claims.claim(), claims.away()), (None, None));
+        claims.close().unwrap();
+        claims.decide();
+        assert_eq!(claims.away(), Some(Away::Gone));
+        claims.stay();
+        assert_eq!(claims.away(), Some(Away::Gone), "it was decided");
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_leaving_depends_on_who_asks() {
+        type Ask = fn(&Claims) -> Result<(), Claim>;
+        let (leased, pinned) = (Err(Claim::Leased), Err(Claim::Pinned));
+        // Of an object that is leased, and of one that is pinned.
+        let cases: [(Ask, _, _); 5] = [
+            (Claims::close, leased, pinned),
+            (Claims::close_place, leased, Ok(())),
+            (Claims::remove_idle, leased, pinned),
+            (Claims::remove_leased, Ok(()), pinned),
+            (Claims::remove_now, Ok(()), Ok(())),
+        ];
+        for (ask, of_leased, of_pinned) in cases {
+            let claims = Claims::new();
+            claims.lease().map_err(|refused| refused.why).unwrap();
+            assert_eq!(ask(&claims), of_leased);
+            assert_eq!(claims.away().is_some(), of_leased.is_ok());
+            let claims = Claims::new();
+            claims.set_pinned(true).unwrap();
+            assert_eq!(ask(&claims), of_pinned);
+            assert_eq!(claims.away().is_some(), of_pinned.is_ok());
+            let claims = Claims::new();
+            assert_eq!(ask(&claims), Ok(()));
+            assert_eq!(ask(&claims), Err(Claim::Leaving));
+        }
+    }
+}

@@ -353,6 +353,35 @@ fn the_next_file_is_made_once_half_of_one_is_full() {
 }
 
 #[test]
+fn what_is_appended_beside_a_compaction_counts_for_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    commit_numbers(&journal, 0..400);
+    let mut compaction = journal.begin_compaction().unwrap();
+    mount_in(&mut compaction);
+    commit_numbers(&journal, 0..400);
+    compaction.finish().unwrap();
+    assert!(journal.wants_compaction(), "as much as before");
+}
+
+#[test]
+fn a_journal_stops_where_an_earlier_file_cannot_be_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    commit_numbers(&journal, 0..100);
+    let first = &journal_files(directory.path())[0];
+    fs::remove_file(first).unwrap();
+    // A name that leads to itself: there is something, and nobody can open it.
+    symlink(first, first).unwrap();
+    let refused = journal.sync().unwrap_err();
+    assert!(matches!(refused, JournalError::Io { step: "sync", .. }));
+    let refused = journal.append(&commit(b"key", 0)).unwrap_err();
+    assert!(matches!(refused, JournalError::Io { step: "sync", .. }));
+}
+
+#[test]
 fn compaction_goes_on_beside_appends() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());
