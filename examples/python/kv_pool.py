@@ -65,7 +65,7 @@ class HostKvPool:
 
     def alloc(self, tokens: int) -> Optional[np.ndarray]:
         """Returns slots for tokens, a multiple of a page, or None if there is no room for all."""
-        if tokens <= 0 or tokens % self.page_tokens:
+        if tokens < 0 or tokens % self.page_tokens:
             raise ValueError(f"{tokens} tokens are no whole pages of {self.page_tokens}")
         try:
             places = self._places.allocate_many([self.page_bytes] * (tokens // self.page_tokens))

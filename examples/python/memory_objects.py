@@ -4,7 +4,8 @@ python3 memory_objects.py
 
 LMCache asks an allocator for a shape and a type, one at a time or in batches; gets an object or None;
 counts the references to it; and has it freed with the last one. A pinned object is one that somebody
-is about to read. Here an object is an allocation in a pool, and its array is a view of the pool.
+is about to read: it stays until it is unpinned. Here an object is an allocation in a pool, and its array
+is a view of the pool. Types are those of NumPy or of PyTorch.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ class MemoryObject:
         pool: mc_alloc.Pool,
         place: mc_alloc.Allocation,
         shape: Tuple[int, ...],
-        dtype: "np.dtype[Any]",
+        dtype: Any,
+        fmt: Any = None,
     ) -> None:
         self._pool = pool
         self._place: Optional[mc_alloc.Allocation] = place
         self._shape = shape
         self._dtype = dtype
+        self._format = fmt
         self._references = 1
         self._pins = 0
 
     def get_size(self) -> int:
         """Returns the bytes of the array."""
-        return prod(self._shape) * self._dtype.itemsize
+        return prod(self._shape) * int(self._dtype.itemsize)
 
     def get_physical_size(self) -> int:
         """Returns the bytes that the allocation takes."""
@@ -46,8 +49,13 @@ class MemoryObject:
     def get_shape(self) -> Tuple[int, ...]:
         return self._shape
 
-    def get_dtype(self) -> "np.dtype[Any]":
+    def get_dtype(self) -> Any:
+        """Returns the type as it was asked for: of NumPy or of PyTorch."""
         return self._dtype
+
+    def get_memory_format(self) -> Any:
+        """Returns what the allocation was said to hold; it changes nothing here."""
+        return self._format
 
     @property
     def data_ptr(self) -> int:
@@ -56,16 +64,19 @@ class MemoryObject:
 
     @property
     def array(self) -> np.ndarray:
-        """The bytes as an array: a view of the pool."""
-        offset = self._held().offset
-        flat = np.frombuffer(self._pool, self._dtype, prod(self._shape), offset)
+        """The bytes as an array: a view of the pool. NumPy lacks some types of PyTorch."""
+        flat = np.frombuffer(self.byte_array, _numpy_type(self._dtype))
         return flat.reshape(self._shape)
 
     @property
     def tensor(self) -> Any:
-        """The bytes as a tensor of PyTorch: a view of the pool."""
+        """The bytes as a tensor of PyTorch: a view of the pool; None if the object is freed."""
         import torch
 
+        if not self.is_valid():
+            return None
+        if isinstance(self._dtype, torch.dtype):
+            return torch.frombuffer(self.byte_array, dtype=self._dtype).reshape(self._shape)
         return torch.from_numpy(self.array)
 
     @property
@@ -79,11 +90,10 @@ class MemoryObject:
         self._references += 1
 
     def ref_count_down(self) -> None:
-        """Gives a reference up; with the last one the bytes are free."""
+        """Gives a reference up; with the last one the bytes are free, unless the object is pinned."""
         self._held()
         self._references -= 1
-        if self._references == 0:
-            self.invalidate()
+        self._free_if_unused()
 
     def get_ref_count(self) -> int:
         return self._references
@@ -94,9 +104,11 @@ class MemoryObject:
         return True
 
     def unpin(self) -> bool:
+        """Gives a pin up; with the last one the bytes are free if nobody refers to the object."""
         if self._pins == 0:
             return False
         self._pins -= 1
+        self._free_if_unused()
         return True
 
     @property
@@ -117,6 +129,10 @@ class MemoryObject:
         if place is not None:
             place.free()
 
+    def _free_if_unused(self) -> None:
+        if self._references <= 0 and self._pins == 0:
+            self.invalidate()
+
     def _held(self) -> mc_alloc.Allocation:
         if self._place is None:
             raise ValueError("the memory object is freed")
@@ -132,22 +148,26 @@ class MemoryAllocator:
             self.pool.size, base=self.pool.address, granule=ALIGN
         )
 
-    def allocate(self, shape: Sequence[int], dtype: Any = "uint8") -> Optional[MemoryObject]:
+    def allocate(
+        self, shape: Sequence[int], dtype: Any = "uint8", fmt: Any = None
+    ) -> Optional[MemoryObject]:
         """Returns an object, or None if there is no room: then the cache evicts, and asks again."""
-        objects = self.batched_allocate(shape, dtype, 1)
+        objects = self.batched_allocate(shape, dtype, 1, fmt)
         return objects[0] if objects else None
 
     def batched_allocate(
-        self, shape: Sequence[int], dtype: Any, batch_size: int
+        self, shape: Sequence[int], dtype: Any, batch_size: int, fmt: Any = None
     ) -> Optional[List[MemoryObject]]:
         """Returns `batch_size` objects, or None if there is no room for all."""
-        kind, whole = np.dtype(dtype), tuple(shape)
-        size = prod(whole) * kind.itemsize
+        whole = tuple(shape)
+        # A type of PyTorch stays what it is: NumPy has no bfloat16.
+        kind = dtype if _is_of_torch(dtype) else np.dtype(dtype)
+        size = prod(whole) * int(kind.itemsize)
         try:
             places = self._places.allocate_many([size] * batch_size)
         except mc_alloc.NoSpace:
             return None
-        return [MemoryObject(self.pool, place, whole, kind) for place in places]
+        return [MemoryObject(self.pool, place, whole, kind, fmt) for place in places]
 
     def free(self, memory: MemoryObject) -> None:
         memory.invalidate()
@@ -163,6 +183,17 @@ class MemoryAllocator:
         """Checks that the tables of the allocator agree."""
         self._places.check_invariants()
         return True
+
+    def close(self) -> None:
+        """Does nothing: the pool is unmapped with the last view of it."""
+
+
+def _is_of_torch(dtype: Any) -> bool:
+    return type(dtype).__module__ == "torch"
+
+
+def _numpy_type(dtype: Any) -> "np.dtype[Any]":
+    return np.dtype(str(dtype).split(".")[1]) if _is_of_torch(dtype) else np.dtype(dtype)
 
 
 def main() -> None:

@@ -52,6 +52,15 @@ def test_pages_of_the_pool_keep_what_was_written():
         pool.free(numpy.arange(1, 9))
 
 
+def test_no_tokens_take_no_slots():
+    pool = kv_pool.HostKvPool(64, 8, SHAPE, pages="off")
+    slots = pool.alloc(0)
+    assert slots.dtype == numpy.int64 and len(slots) == pool.free(slots) == 0
+    assert pool.available_size() == 64
+    with pytest.raises(ValueError, match="-8 tokens"):
+        pool.alloc(-8)
+
+
 def test_addresses_are_those_of_the_views():
     pool = kv_pool.HostKvPool(64, 8, SHAPE, pages="off")
     slots = pool.alloc(16)
@@ -87,6 +96,38 @@ def test_memory_objects_count_references():
     for call in (memory.ref_count_up, memory.ref_count_down, lambda: memory.array):
         with pytest.raises(ValueError, match="freed"):
             call()
+
+
+def test_a_pinned_object_stays_until_it_is_unpinned():
+    allocator = memory_objects.MemoryAllocator(1 << 20, pages="off")
+    memory = allocator.allocate((4096,))
+    memory.array[:] = 7
+    assert memory.pin() and memory.pin()
+    memory.ref_count_down()
+    assert memory.unpin()
+    assert memory.is_valid() and int(memory.array.sum()) == 7 * 4096
+    assert memory.unpin()
+    assert not memory.is_valid() and allocator.used_bytes() == 0
+    assert not memory.unpin()
+
+
+def test_memory_objects_have_the_types_of_torch():
+    torch = pytest.importorskip("torch", reason="torch is not installed", exc_type=ImportError)
+    allocator = memory_objects.MemoryAllocator(1 << 20, pages="off")
+    memory = allocator.allocate(torch.Size([3, 5]), torch.bfloat16, "KV_T2D")
+    memory.tensor.fill_(2.0)
+    assert (memory.tensor.dtype, memory.tensor.shape) == (torch.bfloat16, (3, 5))
+    assert memory.get_size() == 30 and memory.get_memory_format() == "KV_T2D"
+    assert memory.tensor.data_ptr() == memory.data_ptr and float(memory.tensor.sum()) == 30.0
+    with pytest.raises(TypeError, match="bfloat16"):
+        memory.array
+    half = allocator.allocate((8,), torch.half)
+    half.tensor.fill_(1.5)
+    assert half.array.dtype == numpy.float16 and float(half.array.sum()) == 12.0
+    allocator.batched_free([memory, half])
+    assert memory.tensor is None and half.tensor is None
+    allocator.free(memory)
+    assert allocator.used_bytes() == 0
 
 
 def test_a_batch_is_all_or_none():
