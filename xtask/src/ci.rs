@@ -10,7 +10,8 @@ use crate::packages::Archive;
 use crate::regression::Compared;
 use crate::workspace::{cargo, root, say};
 use crate::{
-    bench, deploy, freshness, hugepages, long, native, packages, report, supply, tidy, wheel,
+    bench, deploy, freshness, hugepages, long, native, packages, report, supply, systems, tidy,
+    wheel,
 };
 
 /// Set for the tests when huge pages are reserved: they then fail instead of not running.
@@ -35,6 +36,7 @@ const STEPS: &[Step] = &[
     ("packages", |shell| packages::package(shell, Archive::List)),
     ("lints", lints),
     ("feature sets", packages::lint_feature_sets),
+    ("other systems", systems::check),
     ("build and test", test),
     ("deployment", deploy::run),
     ("C, C++ and Python", native::run),

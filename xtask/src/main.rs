@@ -25,6 +25,7 @@ mod sbom;
 mod semver;
 mod simulators;
 mod supply;
+mod systems;
 mod tidy;
 mod wheel;
 mod workspace;
