@@ -4,6 +4,9 @@
 // `mc_error_message` tells why the last failed call of the thread failed. Every function may be
 // called from any thread. References to results (`out`) must not be null, and are written only on
 // success unless a function says otherwise.
+//
+// Functions that are passed to the library must return to it: an exception, `longjmp` or the end of the
+// thread would leave locks taken. They may use the library only where their description says so.
 
 
 #ifndef MC_ALLOC_H
@@ -301,7 +304,8 @@ typedef struct mc_figures {
 } mc_figures;
 
 // A function that is told what the library has to say. It may be called by any thread, by several at
-// once; the text is valid during the call.
+// once; the text is valid during the call. Whoever calls it may hold locks, so it must not use the
+// library.
 typedef void (*mc_log_callback)(void *context, uint32_t level, const char *message);
 
 // How to make an arena. `mc_arena_options_default` fills in all fields.

@@ -33,7 +33,8 @@ pub const MC_LOG_INFO: u32 = 3;
 pub const MC_LOG_DEBUG: u32 = 4;
 
 /// A function that is told what the library has to say. It may be called by any thread, by several at
-/// once; the text is valid during the call.
+/// once; the text is valid during the call. Whoever calls it may hold locks, so it must not use the
+/// library.
 pub type LogCallback =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, message: *const c_char)>;
 

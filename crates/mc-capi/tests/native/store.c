@@ -558,6 +558,68 @@ static void memory_of_an_arena_serves_as_a_segment(void) {
   CHECK(mc_arena_destroy(arena) == MC_STATUS_OK);
 }
 
+/* A caller whose functions use the store that they are told of. */
+struct user {
+  mc_store store;
+  mc_events events;
+  size_t calls;
+};
+
+/* Every function that says so may use the library, also on what it is told of. */
+static void replace_key(void *context, mc_key key) {
+  struct user *user = context;
+  char name[32];
+  mc_lease lease;
+  snprintf(name, sizeof name, "new/%zu", user->calls++);
+  CHECK(mc_store_get(user->store, key, &lease) == MC_STATUS_OK);
+  CHECK(mc_lease_release(lease) == MC_STATUS_OK);
+  CHECK(mc_store_remove(user->store, key, MC_REMOVE_IF_IDLE) == MC_STATUS_OK);
+  put_bytes(user->store, name, "new");
+}
+
+static void add_what_lacks(void *context, mc_key key, uint32_t readable, uint32_t wanted) {
+  struct user *user = context;
+  ++user->calls;
+  CHECK(readable == 1 && wanted == 2);
+  CHECK(mc_store_add_replica(user->store, key, NULL, NULL) == MC_STATUS_OK);
+}
+
+/* Is told one event with each poll, so that the next poll is within this one. */
+static void poll_next(void *context, const mc_event *event) {
+  struct user *user = context;
+  size_t count = 0;
+  (void)event;
+  ++user->calls;
+  CHECK(mc_store_keys(user->store, count_key, &count) == MC_STATUS_OK && count == 3);
+  CHECK(mc_events_poll(user->events, 1, poll_next, user, NULL) == MC_STATUS_OK);
+}
+
+static void functions_of_the_caller_use_the_library(void) {
+  struct user user = {make_store(2), {0}, 0};
+  mc_put_options options = mc_put_options_default(5);
+  mc_put put;
+  CHECK(mc_store_events(user.store, 16, &user.events) == MC_STATUS_OK);
+  put_bytes(user.store, "old/1", "1");
+  put_bytes(user.store, "old/2", "2");
+  CHECK(mc_store_keys(user.store, replace_key, &user) == MC_STATUS_OK && user.calls == 2);
+
+  options.replicas = 2;
+  options.replicas_least = 1;
+  CHECK(mc_store_suspend(user.store, segment_id(2)) == MC_STATUS_OK);
+  CHECK(mc_store_put(user.store, key_of("twice"), &options, &put) == MC_STATUS_OK);
+  CHECK(mc_put_write(put, 0, "value", 5) == MC_STATUS_OK && mc_put_commit(put) == MC_STATUS_OK);
+  CHECK(mc_store_resume(user.store, segment_id(2)) == MC_STATUS_OK);
+  user.calls = 0;
+  CHECK(mc_store_under_replicated(user.store, add_what_lacks, &user) == MC_STATUS_OK);
+  CHECK(user.calls == 1 && lacking_of(user.store).objects == 0);
+
+  user.calls = 0;
+  CHECK(mc_events_poll(user.events, 1, poll_next, &user, NULL) == MC_STATUS_OK);
+  CHECK(user.calls > 2);
+  CHECK(mc_events_destroy(user.events) == MC_STATUS_OK);
+  CHECK(mc_store_destroy(user.store) == MC_STATUS_OK);
+}
+
 /* A child has nothing of its parent's store, and may have one of its own. */
 static void a_child_has_stores_of_its_own(void) {
   const mc_store store = make_store(1);
@@ -604,6 +666,7 @@ int main(void) {
   puts_under_way_are_told();
   nonsense_is_refused_and_changes_nothing();
   memory_of_an_arena_serves_as_a_segment();
+  functions_of_the_caller_use_the_library();
   a_child_has_stores_of_its_own();
   return 0;
 }
