@@ -24,8 +24,14 @@ const THREAD_SUPPRESSIONS: &str = "crates/mc-capi/tests/native/thread_sanitizer.
 /// Suppresses what valgrind takes for a use of bytes that nobody wrote, in a crate without unsafe code.
 const VALGRIND_SUPPRESSIONS: &str = "crates/mc-capi/tests/native/valgrind.supp";
 
+/// Tells helgrind what the atomics of the library order.
+const HELGRIND_WRAPPERS: &str = "crates/mc-capi/tests/native/helgrind.c";
+
+/// Where the library for helgrind is built.
+const HELGRIND_TARGET: &str = "target/helgrind";
+
 /// A way to build and run a program.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Plain,
     /// The address and undefined-behaviour sanitizers.
@@ -33,10 +39,18 @@ enum Way {
     /// The thread sanitizer.
     Thread,
     Valgrind,
+    /// Valgrind's detector of races, on a library without optimization.
+    Helgrind,
 }
 
 const SEQUENTIAL: &[Way] = &[Way::Plain, Way::Address, Way::Valgrind];
-const THREADED: &[Way] = &[Way::Plain, Way::Address, Way::Thread, Way::Valgrind];
+const THREADED: &[Way] = &[
+    Way::Plain,
+    Way::Address,
+    Way::Thread,
+    Way::Valgrind,
+    Way::Helgrind,
+];
 
 /// The programs and the ways they are run.
 const PROGRAMS: &[(&str, &[Way])] = &[
@@ -61,9 +75,7 @@ const PROGRAMS: &[(&str, &[Way])] = &[
 ];
 
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
-    // The profile of the tests: what `cargo test` built is used again, debug assertions included.
-    let library = "--package mc-capi --profile test --target-dir target";
-    cargo(shell, &format!("build --locked --quiet {library}"))?;
+    build_library(shell, "target")?;
     shell.create_dir(OUT)?;
     let guide = extract_guide(shell)?;
     let programs = PROGRAMS.iter();
@@ -71,6 +83,9 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let guide = guide.into_iter().map(|path| (path, &[Way::Plain][..]));
     let programs = programs.chain(guide);
     let tools = Tools::find(shell)?;
+    if tools.helgrind {
+        build_library_for_helgrind(shell)?;
+    }
     for (source, ways) in programs {
         for &way in ways {
             if tools.has(&source, way) {
@@ -80,7 +95,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         }
     }
     if tools.python {
-        let library = library_dir().join("libmc_alloc.so");
+        let library = Way::Plain.library_dir().join("libmc_alloc.so");
         for program in ["segment.py", "fork.py"] {
             let example = cmd!(shell, "python3 examples/python/{program} {library}");
             example.quiet().ignore_stdout().run()?;
@@ -89,8 +104,21 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     dist::check(shell, tools.cpp)
 }
 
-fn library_dir() -> PathBuf {
-    root().join("target/debug")
+/// Builds the library with the profile of the tests: what `cargo test` built in the same directory is used
+/// again, debug assertions included.
+fn build_library(shell: &Shell, directory: &str) -> anyhow::Result<()> {
+    let library = "--package mc-capi --profile test --target-dir";
+    cargo(
+        shell,
+        &format!("build --locked --quiet {library} {directory}"),
+    )
+}
+
+/// Builds the library so that methods of atomics are called, by names that say their types.
+fn build_library_for_helgrind(shell: &Shell) -> anyhow::Result<()> {
+    let _flags = shell.push_env("RUSTFLAGS", "-Csymbol-mangling-version=v0");
+    let _level = shell.push_env("CARGO_PROFILE_TEST_OPT_LEVEL", "0");
+    build_library(shell, HELGRIND_TARGET)
 }
 
 /// What the system has; for what it lacks a line was printed.
@@ -98,6 +126,7 @@ struct Tools {
     cpp: bool,
     python: bool,
     valgrind: bool,
+    helgrind: bool,
     address: bool,
     thread: bool,
 }
@@ -116,10 +145,12 @@ impl Tools {
             }
             works.is_ok()
         };
+        let valgrind = has_tool(shell, "valgrind", "programs under valgrind and helgrind");
         Ok(Self {
             cpp,
             python: has_tool(shell, "python3", "examples in Python"),
-            valgrind: has_tool(shell, "valgrind", "programs under valgrind"),
+            valgrind,
+            helgrind: valgrind && has_helgrind(shell),
             address: has_sanitizer(Way::Address, "the address sanitizer"),
             thread: has_sanitizer(Way::Thread, "the thread sanitizer"),
         })
@@ -133,14 +164,31 @@ impl Tools {
                 Way::Address => self.address,
                 Way::Thread => self.thread,
                 Way::Valgrind => self.valgrind,
+                Way::Helgrind => self.helgrind,
             }
     }
+}
+
+/// Compiles the wrappers, and says so if they cannot be.
+fn has_helgrind(shell: &Shell) -> bool {
+    let object = root().join(OUT).join("helgrind.o");
+    let compile = cmd!(
+        shell,
+        "cc -std=c11 -O1 -Wall -Wextra -Werror -c {HELGRIND_WRAPPERS} -o {object}"
+    );
+    let is_compiled = compile.quiet().ignore_stderr().run().is_ok();
+    if !is_compiled {
+        let reason = "its wrappers need x86-64 and valgrind/helgrind.h";
+        say(&format!("programs under helgrind do not run: {reason}"));
+    }
+    is_compiled
 }
 
 impl Way {
     fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Plain | Self::Valgrind => &["-O1"],
+            Self::Helgrind => &["-O1", "target/native/helgrind.o"],
             Self::Address => &[
                 "-O1",
                 "-fsanitize=address,undefined",
@@ -150,12 +198,22 @@ impl Way {
         }
     }
 
+    fn library_dir(self) -> PathBuf {
+        let target = if self == Self::Helgrind {
+            HELGRIND_TARGET
+        } else {
+            "target"
+        };
+        root().join(target).join("debug")
+    }
+
     fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "as it is",
             Self::Address => "under the address sanitizer",
             Self::Thread => "under the thread sanitizer",
             Self::Valgrind => "under valgrind",
+            Self::Helgrind => "under helgrind",
         }
     }
 }
@@ -180,15 +238,26 @@ fn run_program(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<()> {
                 &known,
             ],
         ),
+        // The other side of a race is named by where it last met a lock or an atomic.
+        Way::Helgrind => (
+            "valgrind",
+            &[
+                "--tool=helgrind",
+                "--quiet",
+                "--error-exitcode=9",
+                "--history-level=approx",
+            ],
+        ),
         Way::Plain | Way::Address | Way::Thread => ("env", &[]),
     };
-    // Valgrind is fifty times slower: random calls get fewer seeds.
-    let seeds: &[&str] = match way {
+    // Valgrind is fifty times slower: random calls get fewer seeds, and threads make fewer calls.
+    let fewer: &[&str] = match way {
         Way::Valgrind if source.ends_with("sequences.cpp") => &["3"],
         Way::Valgrind if source.ends_with("store_model.cpp") => &["1"],
+        Way::Helgrind => &["100"],
         _ => &[],
     };
-    let run = cmd!(shell, "{runner} {options...} {program} {seeds...}");
+    let run = cmd!(shell, "{runner} {options...} {program} {fewer...}");
     let output = run.quiet().ignore_status().output()?;
     let said = String::from_utf8([output.stdout, output.stderr].concat())?;
     ensure!(output.status.success(), "{said}");
@@ -200,9 +269,9 @@ fn build(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<PathBuf> {
     const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"];
     let name = source.file_stem().context("a program has a name")?;
     let flags = way.flags();
-    let name = format!("{}-{}", name.to_string_lossy(), flags.concat());
+    let name = format!("{}-{way:?}", name.to_string_lossy());
     let program = root().join(OUT).join(name);
-    let link = link_flags(&library_dir());
+    let link = link_flags(&way.library_dir());
     let (compiler, standard) = if is_cpp(source) {
         ("c++", "-std=c++17")
     } else {

@@ -51,7 +51,8 @@
 //!
 //! The programs of `tests/native` are compiled by `cargo xtask native`, which is part of
 //! `cargo xtask ci`, with the system's compilers. They run under the address, undefined-behaviour and
-//! thread sanitizers and under valgrind, as far as the machine has them. `sequences.cpp` makes seeded
+//! thread sanitizers and under valgrind, as far as the machine has them. Those with threads run under
+//! helgrind too, with a library whose atomics `helgrind.c` explains to it. `sequences.cpp` makes seeded
 //! random calls in any order, with stale, foreign and damaged handles and tokens and null pointers,
 //! against a map of what must be live; `store_model.cpp` does so with a store and the bytes in it.
 //! `store_restart.cpp` kills a process that puts, and opens its store. `tests/header.rs` compares the checked-in header with what

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -16,7 +17,8 @@
 namespace {
 
 constexpr int kThreads = 4;
-constexpr int kOperations = 3'000;
+/// Operations of a thread; the program's argument says how many where it is slow.
+int operations = 3'000;
 constexpr std::size_t kBytes = 1024;
 
 template <typename Work>
@@ -59,7 +61,7 @@ void readers_see_whole_objects_of_their_keys() {
   std::atomic<std::uint64_t> hits{0};
   run_threads([&](int number) {
     std::uint64_t random = static_cast<std::uint64_t>(number) * 977 + 1;
-    for (int at = 0; at < kOperations; ++at) {
+    for (int at = 0; at < operations; ++at) {
       random = random * 6364136223846793005 + 1442695040888963407;
       const std::string key = key_of(static_cast<int>(random >> 33) % 200);
       switch ((random >> 20) % 8) {
@@ -103,7 +105,7 @@ void replicas_come_while_others_read_and_compact() {
   CHECK(compactor);
   std::atomic<std::uint64_t> added{0};
   run_threads([&](int number) {
-    for (int at = 0; at < kOperations / 4; ++at) {
+    for (int at = 0; at < operations / 4; ++at) {
       const std::string key = key_of((at / 4 * 7 + number) % 40);
       switch ((at + number) % 4) {
         case 0: {
@@ -151,8 +153,8 @@ void leases_and_puts_are_ended_by_other_threads() {
   std::vector<mc::Put> puts;
   std::atomic<std::uint64_t> committed{0};
   run_threads([&](int number) {
-    for (int at = 0; at < kOperations / 4; ++at) {
-      const std::string key = key_of(number * kOperations + at);
+    for (int at = 0; at < operations / 4; ++at) {
+      const std::string key = key_of(number * operations + at);
       auto put = store.put(key, kBytes);
       if (put) {
         const std::string bytes = bytes_of(key, 'x');
@@ -205,6 +207,8 @@ void handles_end_once() {
       CHECK(read == MC_STATUS_STALE_HANDLE || are_of("k", bytes));
       const mc_status written = mc_put_write(put, 0, bytes.data(), bytes.size());
       CHECK(written == MC_STATUS_OK || written == MC_STATUS_STALE_HANDLE);
+      // The others come in here, also where threads take turns.
+      std::this_thread::yield();
       if (mc_lease_release(lease) == MC_STATUS_OK) ++released;
       if ((number % 2 == 0 ? mc_put_commit(put) : mc_put_abort(put)) == MC_STATUS_OK) ++ended;
     });
@@ -219,7 +223,7 @@ void segments_change_beside_puts_and_gets() {
   std::atomic<int> running{kThreads - 1};
   run_threads([&](int number) {
     if (number > 0) {
-      for (int at = 0; at < kOperations; ++at) {
+      for (int at = 0; at < operations; ++at) {
         const std::string key = key_of((at * 7 + number * 31) % 120);
         const mc_status put = store.put_bytes(key, bytes_of(key, 'm'));
         CHECK(put != MC_STATUS_STALE_HANDLE && put != MC_STATUS_INTERNAL);
@@ -274,7 +278,9 @@ void a_store_may_go_while_it_is_used() {
 
 }  // namespace
 
-int main() {
+int main(int count, char **arguments) {
+  if (count > 1) operations = std::atoi(arguments[1]);
+  CHECK(operations > 0);
   readers_see_whole_objects_of_their_keys();
   replicas_come_while_others_read_and_compact();
   leases_and_puts_are_ended_by_other_threads();

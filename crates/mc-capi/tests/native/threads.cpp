@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,7 +21,8 @@ using mc::OffsetAllocator;
 
 constexpr std::uint64_t kCapacity = std::uint64_t{1} << 22;
 constexpr int kThreads = 4;
-constexpr int kOperations = 5'000;
+/// Operations of a thread; the program's argument says how many where it is slow.
+int operations = 5'000;
 
 template <typename Work>
 void run_threads(Work work) {
@@ -44,7 +46,7 @@ void blocks_of_threads_never_overlap() {
       for (const auto &handle : live) mark(handle, number + 1, 0);
       live.clear();
     };
-    for (int at = 0; at < kOperations; ++at) {
+    for (int at = 0; at < operations; ++at) {
       const auto pages = static_cast<std::uint64_t>(1 + (number + at) % 3);
       auto handle = allocator->allocate(1024 * pages, 1024);
       if (!handle || live.size() == 200) free_all();
@@ -63,7 +65,7 @@ void handles_are_freed_by_other_threads() {
   std::mutex mutex;
   std::vector<OffsetAllocationHandle> shared;
   run_threads([&](int number) {
-    for (int at = 0; at < kOperations; ++at) {
+    for (int at = 0; at < operations; ++at) {
       std::optional<OffsetAllocationHandle> taken;
       auto handle = allocator->allocate(static_cast<std::uint64_t>(1 + (at * 7 + number) % 500));
       const std::lock_guard<std::mutex> lock(mutex);
@@ -81,7 +83,7 @@ void handles_are_freed_by_other_threads() {
 void reports_beside_changes_are_of_one_moment() {
   const auto allocator = OffsetAllocator::create(0, kCapacity);
   run_threads([&](int number) {
-    for (int at = 0; at < kOperations / 10; ++at) {
+    for (int at = 0; at < operations / 10; ++at) {
       if (number == 0) {
         const auto metrics = allocator->get_metrics();
         CHECK(metrics.allocated_size_ + metrics.total_free_space_ == kCapacity);
@@ -146,7 +148,9 @@ void tokens_of_threads_free_once() {
 
 }  // namespace
 
-int main() {
+int main(int count, char **arguments) {
+  if (count > 1) operations = std::atoi(arguments[1]);
+  CHECK(operations > 0);
   blocks_of_threads_never_overlap();
   handles_are_freed_by_other_threads();
   reports_beside_changes_are_of_one_moment();
