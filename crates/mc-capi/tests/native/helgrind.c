@@ -62,10 +62,10 @@ static inline returned on_cell(OrigFn original, const uintptr_t *arguments, int 
   return result;
 }
 
-/// Wraps a method of one type, as the compiler writes both in the name of the function.
+/// Wraps a method of one type, as the compiler writes both in the name of the function. The library of the
+/// tests has no SONAME.
 #define METHOD(type, method, bytes, access, order)                                     \
-  returned I_WRAP_SONAME_FNNAME_ZZ(NONE,                                    \
-                                   _RNvMZa_4core4sync6atomic##type##method##Za)(       \
+  returned I_WRAP_SONAME_FNNAME_ZZ(NONE, _RNvMZa_4core4sync6atomic##type##method##Za)( \
       uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e) {               \
     OrigFn original;                                                                   \
     VALGRIND_GET_ORIG_FN(original);                                                    \
