@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -37,7 +38,7 @@ pub(crate) struct WeakObject {
     pub(crate) id: ObjectId,
     committed: Tick,
     /// Address of the record, which may be another's by now.
-    record: usize,
+    record: NonZeroUsize,
 }
 
 /// Weak references to objects that are looked for.
@@ -348,10 +349,11 @@ impl Object {
     }
 
     pub(crate) fn downgrade(&self) -> WeakObject {
+        let address = NonZeroUsize::new(self.0.heap_ptr().addr());
         WeakObject {
             id: self.id,
             committed: self.committed,
-            record: self.0.heap_ptr().addr(),
+            record: address.expect("a record is somewhere"),
         }
     }
 

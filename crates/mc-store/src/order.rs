@@ -400,9 +400,9 @@ impl Ranks {
         })
     }
 
-    /// Returns what is lost with an object of some bytes; more for one that is worth
+    /// Returns what is lost with each byte of an object; more for one that is worth
     /// more.
-    pub(crate) fn worth(&self, id: ObjectId, bytes: u64) -> f64 {
+    pub(crate) fn worth_by_byte(&self, id: ObjectId) -> f64 {
         if !self.known.has(id) {
             return f64::INFINITY;
         }
@@ -410,7 +410,7 @@ impl Ranks {
             true => KEPT_FACTOR,
             false => 1.0,
         };
-        self.groups.worth(id) * kept * bytes as f64
+        self.groups.worth(id) * kept
     }
 
     /// Returns the object before another in its prompt, if both are stored.

@@ -121,7 +121,7 @@ impl Room<'_> {
         next.retain(|spare| !parents.contains(&spare.id()));
         let worth = next
             .iter()
-            .map(|spare| ranks.worth(spare.id(), spare.bytes));
+            .map(|spare| ranks.worth_by_byte(spare.id()) * spare.bytes as f64);
         let worth: Vec<f64> = worth.collect();
         drop(ranks);
         let by_byte = |(spare, worth): (&Spare, &f64)| worth / spare.bytes.max(1) as f64;

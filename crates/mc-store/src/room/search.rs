@@ -142,22 +142,25 @@ impl Room<'_> {
     /// Returns the object of each block and what is lost with it; nothing where
     /// nobody may leave.
     fn weigh(&self, segment: SegmentId, blocks: &[Block]) -> Vec<Option<(WeakObject, f64)>> {
+        // With the bytes of each until the order is locked.
         let seen = blocks.iter().map(|block| {
             let object = self.shared.index.object(ObjectId::of_owner(block.owner?))?;
             let seen = object.downgrade();
             let is_own = object.is_at(segment, block.address);
             let may_leave = is_own && (object.claim(self.now).is_none() || self.has_claimed(seen));
-            may_leave.then(|| (seen, object.bytes()))
+            may_leave.then(|| (seen, object.bytes() as f64))
         });
-        let seen: Vec<Option<(WeakObject, u64)>> = seen.collect();
-        let mut weighed = Vec::with_capacity(seen.len());
-        for slice in seen.chunks(4 * SLICE) {
+        let mut weighed: Vec<_> = seen.collect();
+        for slice in weighed.chunks_mut(4 * SLICE) {
             let ranks = self.shared.order.lock();
-            weighed.extend(slice.iter().map(|one| {
-                let (seen, bytes) = (*one)?;
-                let may_leave = ranks.allows(&self.rights, seen.id) || self.has_claimed(seen);
-                may_leave.then(|| (seen, ranks.worth(seen.id, bytes)))
-            }));
+            for one in slice {
+                let may_leave = |seen: WeakObject| {
+                    ranks.allows(&self.rights, seen.id) || self.has_claimed(seen)
+                };
+                *one = one
+                    .filter(|&(seen, _)| may_leave(seen))
+                    .map(|(seen, bytes)| (seen, bytes * ranks.worth_by_byte(seen.id)));
+            }
         }
         weighed
     }
