@@ -49,6 +49,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let files = tracked_files(shell)?;
     let mut faults = Vec::new();
     for path in &files {
+        faults.extend(link_fault(&root(), path));
         // Bytes that are no text belong to figures and test inputs.
         if let Some(text) = read_text(path) {
             faults.extend(file_faults(path, &text));
@@ -66,8 +67,22 @@ fn tracked_files(shell: &Shell) -> anyhow::Result<Vec<PathBuf>> {
     let list = cmd!(shell, "git ls-files --cached --others --exclude-standard").quiet();
     let list = list.read().context("tidy needs the git repository")?;
     let mut files: Vec<PathBuf> = list.lines().map(PathBuf::from).collect();
-    files.retain(|path| root().join(path).is_file());
+    files.retain(|path| {
+        let path = root().join(path);
+        path.is_file() || path.is_symlink()
+    });
     Ok(files)
+}
+
+/// Returns a fault if a path is a link to what a clone does not have.
+fn link_fault(root: &Path, path: &Path) -> Option<String> {
+    let target = fs::read_link(root.join(path)).ok()?;
+    let is_inside = target.is_relative() && {
+        let (root, found) = (root.canonicalize(), root.join(path).canonicalize());
+        root.is_ok_and(|root| found.is_ok_and(|found| found.starts_with(root)))
+    };
+    let (name, target) = (path.display(), target.display());
+    (!is_inside).then(|| format!("{name}: a link to {target}, which is not in the repository"))
 }
 
 fn read_text(path: &Path) -> Option<String> {
@@ -145,6 +160,26 @@ mod tests {
         for (fault, expected) in faults.iter().zip(expected) {
             assert!(fault.contains(expected), "{fault}");
         }
+    }
+
+    #[test]
+    fn links_that_lead_out_of_the_repository_are_faults() {
+        let root = std::env::temp_dir().join(format!("mc-tidy-{}", std::process::id()));
+        fs::create_dir_all(root.join("a")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        let links = [
+            ("a/in", "../file", false),
+            ("a/out", "../../..", true),
+            ("a/gone", "nothing", true),
+            ("a/absolute", "/dev/null", true),
+        ];
+        for (path, target, is_fault) in links {
+            std::os::unix::fs::symlink(target, root.join(path)).unwrap();
+            let fault = link_fault(&root, Path::new(path));
+            assert_eq!(fault.is_some(), is_fault, "{fault:?}");
+        }
+        assert_eq!(link_fault(&root, Path::new("file")), None);
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
