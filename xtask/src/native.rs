@@ -95,7 +95,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         }
     }
     if tools.python {
-        let library = Way::Plain.library_dir().join("libmc_alloc.so");
+        let library = Way::Plain.build_dir().join("libmc_alloc.so");
         for program in ["segment.py", "fork.py"] {
             let example = cmd!(shell, "python3 examples/python/{program} {library}");
             example.quiet().ignore_stdout().run()?;
@@ -198,7 +198,7 @@ impl Way {
         }
     }
 
-    fn library_dir(self) -> PathBuf {
+    fn build_dir(self) -> PathBuf {
         let target = if self == Self::Helgrind {
             HELGRIND_TARGET
         } else {
@@ -271,7 +271,7 @@ fn build(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<PathBuf> {
     let flags = way.flags();
     let name = format!("{}-{way:?}", name.to_string_lossy());
     let program = root().join(OUT).join(name);
-    let link = link_flags(&way.library_dir());
+    let link = link_flags(&way.build_dir());
     let (compiler, standard) = if is_cpp(source) {
         ("c++", "-std=c++17")
     } else {

@@ -12,8 +12,8 @@ use std::{
 };
 
 use common::{
-    SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, info, journal_files, keys,
-    kill_and_open, mount, mount_as, mount_in, object, offset_of, open, place,
+    SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, filled, info, journal_files,
+    keys, kill_and_open, mount, mount_as, mount_in, object, offset_of, open, place,
 };
 use mc_segment::{SegmentId, SegmentState};
 use mc_store::journal::{
@@ -286,9 +286,7 @@ fn places_that_cannot_be_are_lost_and_named() {
 #[test]
 fn a_compaction_is_worth_while_when_there_are_enough_records() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..50);
+    let journal = filled(directory.path(), 0..50);
     assert!(!journal.wants_compaction());
     commit_numbers(&journal, 50..400);
     assert!(journal.wants_compaction());
@@ -315,9 +313,7 @@ fn a_compaction_is_worth_while_when_there_are_enough_records() {
 #[test]
 fn a_journal_that_is_opened_knows_whether_a_compaction_is_worth_while() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..400);
+    let journal = filled(directory.path(), 0..400);
     drop(journal);
     let files = journal_files(directory.path());
     let bytes_of = |file| fs::metadata(file).unwrap().len();
@@ -355,9 +351,7 @@ fn the_next_file_is_made_once_half_of_one_is_full() {
 #[test]
 fn what_is_appended_beside_a_compaction_counts_for_the_next_one() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..400);
+    let journal = filled(directory.path(), 0..400);
     let mut compaction = journal.begin_compaction().unwrap();
     mount_in(&mut compaction);
     commit_numbers(&journal, 0..400);
@@ -368,9 +362,7 @@ fn what_is_appended_beside_a_compaction_counts_for_the_next_one() {
 #[test]
 fn a_journal_stops_where_an_earlier_file_cannot_be_synced() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..100);
+    let journal = filled(directory.path(), 0..100);
     let first = &journal_files(directory.path())[0];
     fs::remove_file(first).unwrap();
     // A name that leads to itself: there is something, and nobody can open it.
@@ -384,9 +376,7 @@ fn a_journal_stops_where_an_earlier_file_cannot_be_synced() {
 #[test]
 fn compaction_goes_on_beside_appends() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..100);
+    let journal = filled(directory.path(), 0..100);
     let mut compaction = journal.begin_compaction().unwrap();
     let second = journal.begin_compaction();
     assert!(matches!(second, Err(JournalError::Compacting)));

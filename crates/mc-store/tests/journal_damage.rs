@@ -6,7 +6,8 @@ mod common;
 use std::fs;
 
 use common::{
-    SMALL, append, commit, commit_numbers, journal_files, keys, mount, mount_in, open, small_file,
+    SMALL, append, commit, commit_numbers, filled, journal_files, keys, mount, mount_in, open,
+    small_file,
 };
 use mc_store::journal::{Damage, Journal, JournalOptions, Recovered, read};
 
@@ -162,9 +163,7 @@ fn a_page_that_never_reached_the_disk_costs_its_records() {
 #[test]
 fn a_journal_file_that_is_missing_is_named_with_its_records() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..300);
+    let journal = filled(directory.path(), 0..300);
     drop(journal);
     let files = journal_files(directory.path());
     fs::remove_file(&files[2]).unwrap();
@@ -179,9 +178,7 @@ fn a_journal_file_that_is_missing_is_named_with_its_records() {
 #[test]
 fn a_file_of_a_later_life_that_is_missing_is_named_with_its_records() {
     let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path());
-    mount(&journal);
-    commit_numbers(&journal, 0..300);
+    let journal = filled(directory.path(), 0..300);
     drop(journal);
     let first_life = journal_files(directory.path()).len();
     let (journal, _) = open(directory.path());

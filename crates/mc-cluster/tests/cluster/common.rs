@@ -139,8 +139,14 @@ pub(crate) fn soon<'a>(
     }
 }
 
-/// Writes as clients do, after a pause.
-pub(crate) struct Slow(pub(crate) Duration);
+/// Moves bytes as clients do, after a pause.
+#[derive(Default)]
+pub(crate) struct Slow {
+    /// The pause before bytes are written.
+    pub(crate) write: Duration,
+    /// The epoch of a node, and the pause before bytes are read from it.
+    pub(crate) read_of: Option<(u64, Duration)>,
+}
 
 impl Transport for Slow {
     async fn write(
@@ -149,7 +155,7 @@ impl Transport for Slow {
         space: &Space,
         objects: Vec<Outgoing>,
     ) -> Result<(), Status> {
-        tokio::time::sleep(self.0).await;
+        tokio::time::sleep(self.write).await;
         Streams.write(calls, space, objects).await
     }
 
@@ -160,6 +166,11 @@ impl Transport for Slow {
         lease: u64,
         objects: Vec<Incoming>,
     ) -> Result<Vec<Bytes>, Status> {
+        if let Some((epoch, time)) = self.read_of
+            && epoch == space.epoch
+        {
+            tokio::time::sleep(time).await;
+        }
         Streams.read(calls, space, lease, objects).await
     }
 }

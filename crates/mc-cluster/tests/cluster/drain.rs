@@ -359,7 +359,10 @@ fn what_is_removed_while_it_is_promoted_is_nowhere() {
         for key in [&removed, &kept] {
             put_to(&a, key.as_bytes(), &contents(key.as_bytes(), 100)).await;
         }
-        let slow = Slow(Duration::from_millis(300));
+        let slow = Slow {
+            write: Duration::from_millis(300),
+            ..Slow::default()
+        };
         let client = Client::with_transport(members, ClientOptions::default(), slow);
         let found = client.get_prefix(&[&removed, &kept]).await.unwrap();
         assert_eq!(found.len(), 2, "where they were put");

@@ -246,7 +246,10 @@ fn a_client_that_is_gone_leaves_nothing_past_its_deadline() {
 fn a_put_that_nobody_waits_for_gives_its_space_and_its_key_back() {
     runtime().block_on(async {
         let node = start("a").await;
-        let slow = Slow(Duration::from_secs(3_600));
+        let slow = Slow {
+            write: Duration::from_secs(3_600),
+            ..Slow::default()
+        };
         let hangs =
             Client::with_transport(members(&[("a", &node)]), ClientOptions::default(), slow);
         let bytes = contents(b"key", 6 << 20);

@@ -9,17 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use mc_cluster::{
-    Client, ClientOptions, Member, Members, Node, Token,
-    client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
-};
+use mc_cluster::{Client, ClientOptions, Member, Members, Node, Token, client::Route};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
-use tonic::Status;
 
-use crate::common::{calls, contents, members, runtime, soon, start, stats};
+use crate::common::{Slow, calls, contents, members, runtime, soon, start, stats};
 
 /// Passes bytes on to a node, unless it is frozen: then it accepts and says
 /// nothing, as a process that was stopped.
@@ -174,43 +170,16 @@ fn a_slow_replica_that_alone_has_an_object_is_waited_for() {
     });
 }
 
-/// Reads as nodes do, and keeps bytes back that come from the node of an epoch.
-struct Stalls {
-    epoch: u64,
-    time: Duration,
-}
-
-impl Transport for Stalls {
-    async fn write(
-        &self,
-        calls: Calls,
-        space: &Space,
-        objects: Vec<Outgoing>,
-    ) -> Result<(), Status> {
-        Streams.write(calls, space, objects).await
-    }
-
-    async fn read(
-        &self,
-        calls: Calls,
-        space: &Space,
-        lease: u64,
-        objects: Vec<Incoming>,
-    ) -> Result<Vec<Bytes>, Status> {
-        if space.epoch == self.epoch {
-            tokio::time::sleep(self.time).await;
-        }
-        Streams.read(calls, space, lease, objects).await
-    }
-}
-
 #[test]
 fn bytes_that_do_not_come_are_read_from_another_replica() {
     runtime().block_on(async {
         let two = two().await;
         let epoch = stats(&mut calls(&two.nodes[0])).await.epoch;
         let time = Duration::from_secs(60);
-        let transport = Stalls { epoch, time };
+        let transport = Slow {
+            read_of: Some((epoch, time)),
+            ..Slow::default()
+        };
         let client = Client::with_transport(two.members.clone(), options(Some(DELAY)), transport);
         let objects: Vec<_> = keys().iter().map(|key| object(key)).collect();
         let put = client.put_many(objects.clone()).await;
@@ -250,7 +219,10 @@ fn a_replica_that_refuses_does_not_undo_what_the_other_has() {
         // The refusal is there long before the bytes.
         let epoch = stats(&mut calls(&a)).await.epoch;
         let time = DELAY * 5;
-        let transport = Stalls { epoch, time };
+        let transport = Slow {
+            read_of: Some((epoch, time)),
+            ..Slow::default()
+        };
         let client = Client::with_transport(members.clone(), options(Some(DELAY)), transport);
         let read = client.get(key.as_bytes()).await.unwrap();
         assert_eq!(read, Some(object(&key).1));

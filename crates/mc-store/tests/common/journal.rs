@@ -118,6 +118,14 @@ pub(crate) fn commit_numbers(journal: &Journal, numbers: Range<u64>) {
     }
 }
 
+/// Opens a journal, and stores an object under each number.
+pub(crate) fn filled(directory: &Path, numbers: Range<u64>) -> Journal {
+    let (journal, _) = open(directory);
+    mount(&journal);
+    commit_numbers(&journal, numbers);
+    journal
+}
+
 /// Writes the segment of the tests, as the first record of a slice.
 pub(crate) fn mount_in(compaction: &mut Compaction<'_>) {
     let document = document(SEGMENT, 1);
