@@ -79,7 +79,7 @@ impl Shared {
     fn next_in_order(&self, rights: &Rights, now: Moment) -> WeakObjects {
         loop {
             let mut ranks = self.order.lock_settled(&self.pool, &self.index, now);
-            match ranks.candidates(&self.index, now, SLICE, rights, |_| true) {
+            match ranks.candidates(&self.index, now, SLICE, rights, false, |_| true) {
                 Candidates::Found(objects) => return downgraded(objects),
                 Candidates::TryAgain => {}
             }

@@ -7,6 +7,8 @@
 //! those before one that is stored with a higher rank; and once all, when the
 //! first tenant or rank appears.
 
+mod aside;
+mod candidates;
 mod id_set;
 mod lifting;
 
@@ -24,7 +26,8 @@ use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::{SmallVec, smallvec};
 
-use self::id_set::IdSet;
+pub(crate) use self::candidates::{ASIDE_AT_ONCE, Candidates, VISITS_MAX};
+use self::{aside::Aside, id_set::IdSet};
 use crate::{
     claims::Claim,
     clock::{Moment, Tick},
@@ -32,7 +35,7 @@ use crate::{
     hints::Keeping,
     index::Index,
     ledger::{Ledger, Rights, Unclaimed, tenant_of},
-    object::{Object, Objects},
+    object::Object,
     policy::{Facts, GroupKey, Groups, Leaving, ObjectId, Parent, Policy, Rank},
     returned::Returned,
     shared::Take,
@@ -42,14 +45,6 @@ use crate::{
 
 /// Objects that are looked at, or let go, while the lock is held once.
 pub(crate) const SLICE: usize = 64;
-
-/// Objects that are passed over, at most, because a request cannot use their
-/// places, before it looks for places without regard to the order.
-const VISITS_MAX: usize = 512;
-
-/// Groups whose objects are looked at, at most, because those of others come
-/// first.
-const GROUPS_MAX: usize = 64;
 
 /// How much more an object that is kept is worth where neighbors are weighed.
 const KEPT_FACTOR: f64 = 4096.0;
@@ -85,18 +80,11 @@ pub(crate) struct Ranks {
     closed: BTreeSet<ObjectId>,
     pool_changes: u64,
     to_look_at: BTreeSet<ObjectId>,
+    /// Hidden objects whose places requests could not use, though nobody uses them.
+    aside: Aside,
     /// Objects that the policy knows and does not offer.
     hidden: u64,
     pub(crate) figures: Figures,
-}
-
-/// What a look for objects that may leave has brought.
-#[derive(Debug)]
-pub(crate) enum Candidates {
-    /// These; none if there are none, or if too many are of no use.
-    Found(Objects),
-    /// Many were in use, and are hidden now.
-    TryAgain,
 }
 
 impl Order {
@@ -117,6 +105,7 @@ impl Order {
                 closed: BTreeSet::new(),
                 pool_changes: 0,
                 to_look_at: BTreeSet::new(),
+                aside: Aside::default(),
                 hidden: 0,
                 figures: Figures::default(),
             }),
@@ -165,6 +154,10 @@ impl Order {
             bytes += object.bytes();
             useful_bytes += object.useful_bytes();
         });
+        for id in ranks.aside.ids() {
+            let object = index.object(id).expect("what was set aside is stored");
+            assert!(object.claims.is_hidden(), "{object:?} is offered");
+        }
         let known = ranks.known.iter().count() as u64;
         assert_eq!(known, objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
@@ -306,6 +299,7 @@ impl Ranks {
         };
         self.groups.remove(object.id, object.key_hash(), why);
         self.keeping.forget(object.id);
+        self.aside.forget(object.id);
         if let Some(tenant) = tenant_of(object) {
             self.ledger.remove(tenant, bytes, cause);
         }
@@ -319,52 +313,6 @@ impl Ranks {
         self.figures.useful_bytes -= object.useful_bytes();
         self.figures
             .count_left(cause, bytes, now.since(object.committed), object.idle(now));
-    }
-
-    /// Returns up to `count_max` objects that may leave, those that should go
-    /// first before others, and for which `is_usable` holds.
-    ///
-    /// Where too many come first that have to stay, those of each group follow
-    /// that may leave. Objects that are in use, or in no segment that is open to
-    /// placement, are hidden on the way.
-    pub(crate) fn candidates(
-        &mut self,
-        index: &Index,
-        now: Moment,
-        count_max: usize,
-        rights: &Rights,
-        is_usable: impl FnMut(&Object) -> bool,
-    ) -> Candidates {
-        let Self { groups, ledger, .. } = self;
-        let mut look = Look {
-            index,
-            now,
-            count_max,
-            is_usable,
-            found: Objects::new(),
-            unfit: Vec::new(),
-            visits: 0,
-        };
-        groups.victims(&mut |id, key| look.at(id, rights.allow(key, ledger)));
-        if look.visits == VISITS_MAX && groups.has_several() {
-            let keys = groups.keys().filter(|key| rights.allow(*key, ledger));
-            let keys: Vec<_> = keys.take(GROUPS_MAX).collect();
-            for key in keys {
-                if look.is_over() {
-                    break;
-                }
-                look.visits = 0;
-                groups.victims_of(key, &mut |id| look.at(id, true));
-            }
-        }
-        let Look { found, unfit, .. } = look;
-        for object in &unfit {
-            self.hide(object, now);
-        }
-        if found.is_empty() && unfit.len() == SLICE {
-            return Candidates::TryAgain;
-        }
-        Candidates::Found(found)
     }
 
     fn ranks(&self) -> SmallVec<[Rank; 4]> {
@@ -418,9 +366,10 @@ impl Ranks {
         self.known.has(id).then(|| self.groups.parent(id))?
     }
 
-    /// Returns how many objects are not offered.
-    pub(crate) fn hidden(&self) -> u64 {
-        self.hidden
+    /// Returns how many objects are not offered as they are in use, or in closed
+    /// segments.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.hidden - self.aside.len() as u64
     }
 
     /// As [`hide`](Self::hide), unless the object has left or moved, so that its
@@ -434,14 +383,21 @@ impl Ranks {
 
     /// Stops offering an object that is in use.
     pub(crate) fn hide(&mut self, object: &Object, now: Moment) {
+        if self.begin_to_hide(object) || self.aside.forget(object.id) {
+            // The last lease may have ended before the mark was set.
+            self.look_at(object, now);
+        }
+    }
+
+    /// Returns whether an object is not hidden before this call.
+    fn begin_to_hide(&mut self, object: &Object) -> bool {
         if !self.known.has(object.id) || object.claims.is_hidden() {
-            return;
+            return false;
         }
         object.claims.hide();
         self.groups.hide(object.id);
         self.hidden += 1;
-        // The last lease may have ended before the mark was set.
-        self.look_at(object, now);
+        true
     }
 
     /// Offers an object again if it is hidden and not in use.
@@ -471,6 +427,7 @@ impl Ranks {
         if !object.claims.look() {
             return;
         }
+        self.aside.forget(object.id);
         match object.claims.claim() {
             None if !object.is_placeable() => {
                 self.closed.insert(object.id);
@@ -495,6 +452,7 @@ impl Ranks {
         let is_known = self.known.has(id);
         if is_known {
             self.groups.used_all(&[id]);
+            self.end_aside(id);
         }
         is_known
     }
@@ -509,6 +467,17 @@ impl Ranks {
             }
         }
         self.groups.used_all(&ids);
+        if self.aside.len() > 0 {
+            ids.into_iter().for_each(|id| self.end_aside(id));
+        }
+    }
+
+    /// Has an object looked at again that was set aside, as it is none of the first
+    /// any more.
+    fn end_aside(&mut self, id: ObjectId) {
+        if self.aside.forget(id) {
+            self.to_look_at.insert(id);
+        }
     }
 
     /// Takes note that an object was pinned or unpinned. Unpinned, it counts as
@@ -525,44 +494,5 @@ impl Ranks {
             self.groups.used_all(&[object.id]);
             self.look_at(object, now);
         }
-    }
-}
-
-/// A look for objects that may leave.
-struct Look<'a, F> {
-    index: &'a Index,
-    now: Moment,
-    count_max: usize,
-    is_usable: F,
-    found: Objects,
-    /// Those that are in use or in closed segments.
-    unfit: Vec<Object>,
-    visits: usize,
-}
-
-impl<F: FnMut(&Object) -> bool> Look<'_, F> {
-    fn at(&mut self, id: ObjectId, may_leave: bool) -> ControlFlow<()> {
-        self.visits += 1;
-        match self.index.object(id) {
-            Some(object) if object.claim(self.now).is_some() || !object.is_placeable() => {
-                if !self.unfit.iter().any(|other| other.id == id) {
-                    self.unfit.push(object);
-                }
-            }
-            Some(object) if may_leave && (self.is_usable)(&object) => {
-                if !self.found.iter().any(|other| other.id == id) {
-                    self.found.push(object);
-                }
-            }
-            Some(_) | None => {}
-        }
-        if self.is_over() || self.visits == VISITS_MAX {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn is_over(&self) -> bool {
-        self.found.len() == self.count_max || self.unfit.len() == SLICE
     }
 }

@@ -12,13 +12,13 @@
 mod compacting;
 mod exchange;
 mod in_order;
+mod next;
 mod search;
 mod spare;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
-use parking_lot::MutexGuard;
 use smallvec::smallvec;
 
 use crate::{
@@ -26,9 +26,9 @@ use crate::{
     clock::Moment,
     error::{InTheWay, PutError},
     ledger::{Own, Rights, Unclaimed, tenant_of},
-    object::{Object, Objects, WeakObject, WeakObjects, downgraded},
+    object::{Object, Objects, WeakObject, downgraded},
     options::Eviction,
-    order::{Candidates, Ranks, SLICE},
+    order::SLICE,
     pending::{Buffers, Held},
     plan::{Demand, Found, WindowSearch},
     policy::Rank,
@@ -150,7 +150,7 @@ impl Shared {
         let pinned = ranks.figures.pinned;
         let in_the_way = InTheWay {
             pinned,
-            leased: ranks.hidden().saturating_sub(pinned),
+            leased: ranks.in_use().saturating_sub(pinned),
             in_flight: in_flight.saturating_sub(1),
             lingering: self.limbo.len() as u64,
         };
@@ -560,40 +560,5 @@ impl<'a> Room<'a> {
     fn stored<'s>(&self, seen: &'s [WeakObject]) -> impl Iterator<Item = Object> + use<'a, 's> {
         let index = &self.shared.index;
         seen.iter().filter_map(|seen| index.upgrade(*seen))
-    }
-
-    /// Returns the next objects in order whose places may be used.
-    fn candidates(&self, count: usize) -> WeakObjects {
-        self.candidates_where(count, |object| self.demand.may_use_any(object))
-    }
-
-    /// Returns the next objects in order for which `is_usable` holds.
-    fn candidates_where(&self, count: usize, is_usable: impl Fn(&Object) -> bool) -> WeakObjects {
-        let (ranks, objects) = self.look(count, is_usable);
-        let seen = downgraded(objects);
-        drop(ranks);
-        seen
-    }
-
-    /// As [`candidates_where`](Self::candidates_where), under the lock that is
-    /// returned.
-    fn look(
-        &self,
-        count: usize,
-        is_usable: impl Fn(&Object) -> bool,
-    ) -> (MutexGuard<'a, Ranks>, Objects) {
-        let Shared { index, order, .. } = self.shared;
-        loop {
-            let mut ranks = order.lock_settled(&self.shared.pool, index, self.now);
-            match ranks.candidates(index, self.now, count, &self.rights, &is_usable) {
-                Candidates::Found(objects)
-                    if !objects.is_empty() || order.is_settled(&ranks, self.now) =>
-                {
-                    return (ranks, objects);
-                }
-                // Some were in use and are hidden now, or are not any more.
-                Candidates::Found(_) | Candidates::TryAgain => {}
-            }
-        }
     }
 }

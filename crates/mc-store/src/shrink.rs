@@ -335,7 +335,7 @@ impl Shrinking<'_> {
             loop {
                 let mut ranks = order.lock_settled(pool, index, now);
                 let is_here = |object: &Object| object.is_in(id);
-                match ranks.candidates(index, now, 1, &rights, is_here) {
+                match ranks.candidates(index, now, 1, &rights, false, is_here) {
                     Candidates::Found(found)
                         if found.is_empty() && !order.is_settled(&ranks, now) => {}
                     Candidates::Found(found) if found.is_empty() => break,

@@ -207,6 +207,96 @@ fn objects_in_closed_segments_are_passed_over_once() {
     }
 }
 
+/// Stores objects in two segments, and puts that may not use the first one, until
+/// they have passed over all that is in it; returns the number for the next put.
+fn exclude_the_oldest(counted: &Counted, count: u64) -> u64 {
+    let store = &counted.store;
+    (0..count).for_each(|number| put_in(store, 1, number, 10));
+    (count..2 * count).for_each(|number| put_in(store, 2, number, 10));
+    let puts = 10 + count / 64;
+    (0..puts).for_each(|number| put_elsewhere(counted, 2 * count + number));
+    2 * count + puts
+}
+
+fn put_elsewhere(counted: &Counted, number: u64) {
+    let request = PutRequest {
+        excluded: &[SegmentId(1)],
+        ..PutRequest::new(10)
+    };
+    counted.during(|store| put_as(store, number, &request).unwrap());
+}
+
+#[test]
+fn what_a_request_cannot_use_is_passed_over_once() {
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10, count * 10], options);
+        let store = &counted.store;
+        let first = exclude_the_oldest(&counted, count);
+        let events = store.events(1 << 10);
+        let oldest = (count..).find(|number| store.exists(&key(*number)));
+        for number in first..first + 100 {
+            let (visits, changes) = counted.during(|_| put_elsewhere(&counted, number));
+            assert!(visits <= 128 && changes <= 128, "{visits}, {changes}");
+        }
+        let expected: Vec<_> = (oldest.unwrap()..).take(100).collect();
+        assert_eq!(left(&events), expected, "of {count}");
+        assert!((0..count).all(|number| store.exists(&key(number))));
+        store.check_invariants();
+    }
+}
+
+#[test]
+fn what_was_passed_over_leaves_first_for_others_unless_it_was_used() {
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10, count * 10], options);
+        let store = &counted.store;
+        let first = exclude_the_oldest(&counted, count);
+        let held = store.get(&key(2)).unwrap();
+        drop(store.get(&key(4)).unwrap());
+        assert!(store.pin(&key(6)));
+        assert!(store.pin(&key(8)) && store.unpin(&key(8)));
+        assert!(store.remove(&key(10), Removal::IfIdle).is_ok());
+        let events = store.events(1 << 16);
+        let puts = count / 2;
+        for number in first..first + puts {
+            let (visits, changes) = counted.during(|store| put(store, number, 10));
+            assert!(visits <= 512 && changes <= 512, "{visits}, {changes}");
+        }
+        let in_order = (0..count).filter(|number| ![2, 4, 6, 8, 10].contains(number));
+        let expected: Vec<_> = in_order.take(puts as usize).collect();
+        let left = left(&events);
+        // One place was free.
+        assert_eq!(left, expected[..left.len()], "of {count}");
+        assert!(left.len() as u64 >= puts - 1);
+        drop(held);
+        store.check_invariants();
+    }
+}
+
+#[test]
+fn what_was_passed_over_can_be_moved_unmounted_and_removed() {
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10, count * 10], options);
+        let store = &counted.store;
+        exclude_the_oldest(&counted, count);
+        store.pool().drain(SegmentId(1)).unwrap();
+        for number in (0..count).filter(|number| number % 2 == 0) {
+            store.remove(&key(number), Removal::IfIdle).unwrap();
+        }
+        let is_moved = store
+            .move_out(SegmentId(1), |_, _| Ok::<_, ()>(()))
+            .unwrap();
+        assert!(is_moved.replicas > 0);
+        store.check_invariants();
+        assert!(store.unmount(SegmentId(1)).is_ok());
+        store.check_invariants();
+        let room = count * 10;
+        put(store, u64::MAX, room);
+        assert_eq!(store.stats().objects, 1);
+        store.check_invariants();
+    }
+}
+
 #[test]
 fn a_put_that_replaces_the_oldest_visits_few() {
     for (options, count) in all_ways() {
