@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod evict;
 mod hints;
+mod id_set;
 mod idle;
 mod index;
 pub mod journal;

@@ -3,13 +3,11 @@
 //! The lock guards the policy, the figures of who came and left, and the list
 //! of objects that wait for a timed lease to end. A shard's lock may be taken
 //! while it is held, and the lock of a segment for one look at a place; nothing
-//! else is waited for. The most work under it is [`SLICE`] objects; once for each,
-//! those before one that is stored with a higher rank; and once all, when the
-//! first tenant or rank appears.
+//! else is waited for. The most work under it is [`SLICE`] objects; and once for
+//! each, those before one that is stored with a higher rank.
 
 mod aside;
 mod candidates;
-mod id_set;
 mod lifting;
 
 use std::{
@@ -26,13 +24,14 @@ use mc_segment::SegmentPool;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::{SmallVec, smallvec};
 
+use self::aside::Aside;
 pub(crate) use self::candidates::{ASIDE_AT_ONCE, Candidates, VISITS_MAX};
-use self::{aside::Aside, id_set::IdSet};
 use crate::{
     claims::Claim,
     clock::{Moment, Tick},
     deadlines::Deadlines,
     hints::Keeping,
+    id_set::IdSet,
     index::Index,
     ledger::{Ledger, Rights, Unclaimed, tenant_of},
     object::Object,
@@ -275,7 +274,7 @@ impl Ranks {
         if (key != GroupKey::default() || hints.keep_until > Moment::default())
             && !self.groups.has_several()
         {
-            self.groups.begin(self.known.iter());
+            self.groups.begin();
             self.has_groups.store(true, Relaxed);
         }
         self.groups.insert(object.id, &facts, key);

@@ -21,7 +21,7 @@ use common::{
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    ObjectStore, PutError, PutRequest, Removal, StoreOptions, Watermarks,
+    ObjectStore, PutError, PutRequest, Quota, Removal, StoreOptions, Watermarks,
     policy::{Chained, Facts, Leaving, Lru, ObjectId, Policy},
 };
 
@@ -293,6 +293,42 @@ fn what_was_passed_over_can_be_moved_unmounted_and_removed() {
         let room = count * 10;
         put(store, u64::MAX, room);
         assert_eq!(store.stats().objects, 1);
+        store.check_invariants();
+    }
+}
+
+#[test]
+fn the_first_object_of_a_tenant_costs_no_more_than_others() {
+    for (options, count) in all_ways() {
+        let counted = Counted::of(&[count * 10], options);
+        let store = &counted.store;
+        let quota = Quota {
+            guaranteed: count * 5,
+            most: None,
+        };
+        store.tenant("a", quota).unwrap();
+        let of_tenant = PutRequest {
+            tenant: Some("a"),
+            ..PutRequest::new(10)
+        };
+        (0..count).for_each(|number| put(store, number, 10));
+        for number in count..count + count / 2 {
+            let (visits, changes) =
+                counted.during(|store| put_as(store, number, &of_tenant).unwrap());
+            assert!(visits <= 128 && changes <= 128, "{visits}, {changes}");
+        }
+        // From here on all that the tenant is sure of comes first.
+        let used: Vec<_> = (0..count)
+            .rev()
+            .filter(|n| store.get(&key(*n)).is_some())
+            .collect();
+        let events = store.events(1 << 16);
+        let others = count / 4;
+        for number in 2 * count..2 * count + others {
+            let (visits, _) = counted.during(|store| put(store, number, 10));
+            assert!(visits <= 2 * VISITS_AT_ONCE, "{visits}");
+        }
+        assert_eq!(left(&events), used[..others as usize], "of {count}");
         store.check_invariants();
     }
 }

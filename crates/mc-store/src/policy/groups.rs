@@ -4,12 +4,16 @@
 //! the first one on, every object is also in the order of its group, so that the next victim of a group
 //! is found at once, however many objects of others the policy would name before. Within a group that
 //! is the one used longest ago, a prompt's end before its beginning.
+//!
+//! Objects that were there before join when they are used, hidden or shown, each by itself, so that no
+//! call pays for all. Until then they are older than whatever is in a group: the policy names them.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::table::Table;
 use super::{Chained, Facts, Leaving, ObjectId, Parent, Policy, TailFirst};
+use crate::id_set::IdSet;
 
 /// How soon an object leaves: those of a lower rank before others, whatever the policy says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,9 @@ pub(crate) struct Groups {
     /// Places among the groups, by rank.
     by_key: BTreeMap<GroupKey, u32>,
     members: Table<Member>,
+    /// All objects, members or not.
+    len: usize,
+    hidden: IdSet,
 }
 
 #[derive(Debug)]
@@ -52,7 +59,6 @@ struct Group {
 struct Member {
     group: u32,
     local: u32,
-    is_hidden: bool,
 }
 
 impl Group {
@@ -91,6 +97,8 @@ impl Groups {
             groups: Vec::new(),
             by_key: BTreeMap::new(),
             members: Table::new(),
+            len: 0,
+            hidden: IdSet::default(),
         }
     }
 
@@ -102,9 +110,11 @@ impl Groups {
     /// Returns the groups that have objects, those of the lowest rank first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = GroupKey> {
         let default = (!self.has_several()).then(GroupKey::default);
-        let groups = self.by_key.iter().filter(|(_, place)| {
+        let has_others = self.len > self.members.len();
+        let groups = self.by_key.iter().filter(move |(key, place)| {
             let group = &self.groups[**place as usize];
-            group.vacant.len() < group.objects.len()
+            let has_members = group.vacant.len() < group.objects.len();
+            has_members || has_others && **key == GroupKey::default()
         });
         default.into_iter().chain(groups.map(|(key, _)| *key))
     }
@@ -116,89 +126,64 @@ impl Groups {
         })
     }
 
-    /// Begins to have groups: `known` are the objects so far, all of the default one.
-    pub(crate) fn begin(&mut self, known: impl Iterator<Item = ObjectId>) {
-        let mut visible = Vec::new();
-        self.policy.victims(&mut |id| {
-            visible.push(id);
-            ControlFlow::Continue(())
-        });
-        let group = self.place(GroupKey::default());
-        for id in visible {
-            self.join(id, group, &Facts::default());
-        }
-        for id in known {
-            if self.members.get(id.0).is_none() {
-                self.join(id, group, &Facts::default());
-                self.hide_in_group(id);
-            }
-        }
+    /// Begins to have groups; all objects so far are of the default one.
+    pub(crate) fn begin(&mut self) {
+        self.place(GroupKey::default());
     }
 
     pub(crate) fn insert(&mut self, id: ObjectId, facts: &Facts, key: GroupKey) {
         self.policy.insert(id, facts);
+        self.len += 1;
         if self.has_several() {
-            let group = self.place(key);
-            self.join(id, group, facts);
+            self.join(id, facts, key);
         }
     }
 
     /// Moves an object to another group, as the last one used of it.
     pub(crate) fn regroup(&mut self, id: ObjectId, key: GroupKey, key_hash: u64) {
-        let Some(member) = self.members.get(id.0) else {
-            return;
-        };
-        let before = &mut self.groups[member.group as usize];
-        before.remove(member.local, key_hash, Leaving::Removed);
-        let group = self.place(key);
+        if let Some(member) = self.members.get(id.0) {
+            let before = &mut self.groups[member.group as usize];
+            before.remove(member.local, key_hash, Leaving::Removed);
+        }
         let facts = Facts {
             key_hash,
             ..Facts::default()
         };
-        self.join(id, group, &facts);
-        if member.is_hidden {
-            self.hide_in_group(id);
-        }
+        self.join(id, &facts, key);
     }
 
     /// Takes note of uses, the earliest first.
     pub(crate) fn used_all(&mut self, ids: &[ObjectId]) {
         self.policy.used_all(ids);
-        if !self.has_several() {
-            return;
-        }
         for id in ids {
-            if let Some((group, member)) = self.member(*id) {
-                group.order.used(ObjectId(member.local));
+            if let Some((order, local)) = self.in_group(*id) {
+                order.used(local);
             }
         }
     }
 
     pub(crate) fn remove(&mut self, id: ObjectId, key_hash: u64, why: Leaving) {
         self.policy.remove(id, key_hash, why);
-        if let Some((group, member)) = self.member(id) {
-            group.remove(member.local, key_hash, why);
-            self.members.remove(id.0);
+        self.len -= 1;
+        self.hidden.remove(id);
+        if let Some(member) = self.members.remove(id.0) {
+            self.groups[member.group as usize].remove(member.local, key_hash, why);
         }
     }
 
     pub(crate) fn hide(&mut self, id: ObjectId) {
         self.policy.hide(id);
-        self.hide_in_group(id);
+        self.hidden.insert(id);
+        if let Some((order, local)) = self.in_group(id) {
+            order.hide(local);
+        }
     }
 
     pub(crate) fn show(&mut self, id: ObjectId) {
         self.policy.show(id);
-        if let Some((group, member)) = self.member(id) {
-            group.order.show(ObjectId(member.local));
-            let is_hidden = false;
-            self.members.insert(
-                id.0,
-                Member {
-                    is_hidden,
-                    ..member
-                },
-            );
+        self.hidden.remove(id);
+        if let Some((order, local)) = self.in_group(id) {
+            order.show(local);
         }
     }
 
@@ -242,23 +227,17 @@ impl Groups {
         self.policy.parent(id)
     }
 
-    fn member(&mut self, id: ObjectId) -> Option<(&mut Group, Member)> {
-        let member = self.members.get(id.0)?;
-        Some((&mut self.groups[member.group as usize], member))
-    }
-
-    fn hide_in_group(&mut self, id: ObjectId) {
-        if let Some((group, member)) = self.member(id) {
-            group.order.hide(ObjectId(member.local));
-            let is_hidden = true;
-            self.members.insert(
-                id.0,
-                Member {
-                    is_hidden,
-                    ..member
-                },
-            );
+    /// Returns the order of an object's group, if there are several, and what the order knows the object
+    /// by.
+    fn in_group(&mut self, id: ObjectId) -> Option<(&mut Chained<TailFirst>, ObjectId)> {
+        if !self.has_several() {
+            return None;
         }
+        let member = self.members.get(id.0);
+        let member =
+            member.unwrap_or_else(|| self.join(id, &Facts::default(), GroupKey::default()));
+        let order = &mut self.groups[member.group as usize].order;
+        Some((order, ObjectId(member.local)))
     }
 
     /// Returns the place of a group, which is made if it is new.
@@ -270,7 +249,9 @@ impl Groups {
         })
     }
 
-    fn join(&mut self, id: ObjectId, place: u32, facts: &Facts) {
+    /// Makes an object the last one used of a group.
+    fn join(&mut self, id: ObjectId, facts: &Facts, key: GroupKey) -> Member {
+        let place = self.place(key);
         let parent = match facts.parent {
             Parent::Stored(parent) => self.members.get(parent.0),
             Parent::None | Parent::Gone(_) => None,
@@ -281,12 +262,14 @@ impl Groups {
             Parent::Stored(ObjectId(parent.local))
         });
         let facts = Facts { parent, ..*facts };
-        let local = self.groups[place as usize].insert(id, &facts);
-        let member = Member {
-            group: place,
-            local,
-            is_hidden: false,
-        };
+        let group = &mut self.groups[place as usize];
+        let local = group.insert(id, &facts);
+        if self.hidden.has(id) {
+            group.order.hide(ObjectId(local));
+        }
+        let group = place;
+        let member = Member { group, local };
         self.members.insert(id.0, member);
+        member
     }
 }

@@ -7,19 +7,19 @@ use crate::policy::ObjectId;
 
 /// Ids of objects, which are small and dense. Takes no memory when it is empty.
 #[derive(Debug, Default)]
-pub(super) struct IdSet {
+pub(crate) struct IdSet {
     words: Vec<u64>,
     len: usize,
 }
 
 impl IdSet {
     #[inline]
-    pub(super) fn has(&self, id: ObjectId) -> bool {
+    pub(crate) fn has(&self, id: ObjectId) -> bool {
         let word = self.words.get(id.0 as usize / 64);
         word.is_some_and(|word| word & bit(id) != 0)
     }
 
-    pub(super) fn insert(&mut self, id: ObjectId) {
+    pub(crate) fn insert(&mut self, id: ObjectId) {
         let place = id.0 as usize / 64;
         if self.words.len() <= place {
             self.words.resize(place + 1, 0);
@@ -28,7 +28,7 @@ impl IdSet {
         self.words[place] |= bit(id);
     }
 
-    pub(super) fn remove(&mut self, id: ObjectId) {
+    pub(crate) fn remove(&mut self, id: ObjectId) {
         if self.has(id) {
             self.words[id.0 as usize / 64] &= !bit(id);
             self.len -= 1;
@@ -38,7 +38,7 @@ impl IdSet {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = ObjectId> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ObjectId> {
         let words = (0..).zip(&self.words);
         words.flat_map(|(place, &word)| {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
