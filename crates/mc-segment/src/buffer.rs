@@ -41,14 +41,25 @@ const _: () = assert!(
 );
 
 impl PlacedBuffer {
+    /// Makes a buffer of pieces that were placed, if the segment is still open;
+    /// otherwise they are given back.
     #[inline]
-    pub(crate) fn new(mounted: &Arc<Mounted>, pieces: Pieces) -> Self {
-        let buffer = Self {
+    pub(crate) fn placed(mounted: &Arc<Mounted>, pieces: Pieces) -> Option<Self> {
+        let is_open = mounted.placed.add_if_open(pieces.size());
+        is_open.then(|| Self {
             pieces,
             mounted: Arc::clone(mounted),
-        };
-        mounted.placed.add(buffer.size());
-        buffer
+        })
+    }
+
+    /// Makes a buffer of pieces that are taken over, in whatever state the
+    /// segment is.
+    pub(crate) fn adopted(mounted: &Arc<Mounted>, pieces: Pieces) -> Self {
+        mounted.placed.add_adopted(pieces.size());
+        Self {
+            pieces,
+            mounted: Arc::clone(mounted),
+        }
     }
 
     /// Returns the segment that the buffer is in.
@@ -72,7 +83,7 @@ impl PlacedBuffer {
     /// Returns the bytes in all pieces: the size asked for.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.pieces.iter().map(Handle::size).sum()
+        self.pieces.size()
     }
 
     /// Returns the pieces in the order of the bytes; nearly always one.

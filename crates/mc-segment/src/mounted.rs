@@ -47,10 +47,10 @@ pub(crate) struct Mounted {
     endpoint: Arc<str>,
     /// The registration chunks in address order, or one for all of it.
     chunks: Chunks,
-    /// The number of a [`SegmentState`]. Stored under the lock of the pool's
-    /// registry; `SeqCst` on both sides, so that a placement that read the
-    /// state after it allocated, or the one who closes the segment and looks at
-    /// it afterwards, sees the other.
+    /// The number of a [`SegmentState`]. Stored with `Release` under the lock of
+    /// the pool's registry, read with `Acquire` with or without it. Whether
+    /// something is still placed the word of `placed` decides; whether it is
+    /// adopted, that lock.
     state: AtomicU8,
     /// Whether the segment was mounted, or opened again, when others were in use
     /// and has yet to catch up with them. A hint to one strategy, so `Relaxed`.
@@ -178,12 +178,12 @@ impl Mounted {
 
     #[inline]
     pub(crate) fn state(&self) -> SegmentState {
-        SegmentState::from_index(self.state.load(Ordering::SeqCst))
+        SegmentState::from_index(self.state.load(Ordering::Acquire))
     }
 
     /// Stores a state; the caller holds the lock of the registry.
     pub(crate) fn set_state(&self, state: SegmentState) {
-        self.state.store(state as u8, Ordering::SeqCst);
+        self.state.store(state as u8, Ordering::Release);
         if state.is_placeable() {
             self.placed.open();
         } else {

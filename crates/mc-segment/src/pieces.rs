@@ -27,6 +27,12 @@ impl Pieces {
         }
     }
 
+    /// Returns the bytes of all pieces.
+    #[inline]
+    pub(crate) fn size(&self) -> u64 {
+        self.iter().map(Handle::size).sum()
+    }
+
     /// Returns the first piece.
     #[inline]
     pub(crate) fn first(&self) -> &Handle {

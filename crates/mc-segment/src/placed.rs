@@ -29,10 +29,10 @@ pub(crate) struct PlacedSum {
 /// The bytes of one segment's buffers.
 #[derive(Debug)]
 pub(crate) struct PlacedBytes {
-    /// The bytes, and [`COUNTED`] iff they are part of the sum. What is added
-    /// and whether it counts are one word: closing a segment takes from the sum
-    /// exactly what was added to it. Nothing else follows from it, so
-    /// `Relaxed`.
+    /// The bytes, and [`COUNTED`] iff they are part of the sum, as those of an
+    /// open segment are. Both are one word: closing a segment takes from the sum
+    /// exactly what was added to it, and nothing is placed from then on. Nothing
+    /// else follows from it, so `Relaxed`.
     word: AtomicU64,
     sum: Arc<PlacedSum>,
     stripe: usize,
@@ -77,8 +77,22 @@ impl PlacedBytes {
         self.word.load(Ordering::Relaxed) & !COUNTED
     }
 
+    /// Adds the bytes of a buffer if the segment is open; returns whether it is.
+    /// One that is closed is never seen to have them.
     #[inline]
-    pub(crate) fn add(&self, bytes: u64) {
+    pub(crate) fn add_if_open(&self, bytes: u64) -> bool {
+        let add = |word: u64| (word & COUNTED != 0).then_some(word + bytes);
+        let added = self
+            .word
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        if added.is_ok() {
+            self.stripe().fetch_add(bytes, Ordering::Relaxed);
+        }
+        added.is_ok()
+    }
+
+    /// Adds the bytes of a buffer that is adopted, be the segment open or not.
+    pub(crate) fn add_adopted(&self, bytes: u64) {
         if self.word.fetch_add(bytes, Ordering::Relaxed) & COUNTED != 0 {
             self.stripe().fetch_add(bytes, Ordering::Relaxed);
         }
@@ -126,13 +140,13 @@ mod tests {
     fn the_sum_is_that_of_the_open_segments() {
         let sum = Arc::new(PlacedSum::default());
         let [a, b] = [(); 2].map(|()| PlacedBytes::new(&sum));
-        a.add(10);
-        b.add(5);
+        assert!(a.add_if_open(10) && b.add_if_open(5));
         assert_eq!(sum.bytes(), 15);
         a.close();
         a.close();
         assert_eq!((a.bytes(), sum.bytes()), (10, 5));
-        a.add(1);
+        assert!(!a.add_if_open(100));
+        a.add_adopted(1);
         a.subtract(4);
         assert_eq!((a.bytes(), sum.bytes()), (7, 5));
         a.open();
@@ -149,7 +163,10 @@ mod tests {
                 let placed = &placed;
                 scope.spawn(move || {
                     for _ in 0..20_000 {
-                        placed.add(3 * thread);
+                        placed.add_adopted(3 * thread);
+                        if placed.add_if_open(5) {
+                            placed.subtract(5);
+                        }
                         placed.subtract(2 * thread);
                     }
                 });

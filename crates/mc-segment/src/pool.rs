@@ -254,7 +254,7 @@ impl SegmentPool {
     /// Returns the state of a segment, if it is mounted.
     #[must_use]
     pub fn state(&self, id: SegmentId) -> Option<SegmentState> {
-        // Under the lock, as a drain that is being finished may yet be refused.
+        // Under the lock, so that the state is one whose change is counted.
         self.registry().get(id).map(|mounted| mounted.state())
     }
 
@@ -435,18 +435,13 @@ impl SegmentPool {
                 });
             }
             Step::To(next) => {
+                if transition == Transition::FinishDrain {
+                    check_empty(&mounted)?;
+                }
                 if next == SegmentState::Ok {
                     self.mark_fresh(&mounted, &self.shared.table.load());
                 }
                 mounted.set_state(next);
-                // Only now, so that a buffer that is being adopted is either seen
-                // here, or sees the state and is given up.
-                if transition == Transition::FinishDrain
-                    && let Err(not_empty) = check_empty(&mounted)
-                {
-                    mounted.set_state(state);
-                    return Err(not_empty);
-                }
             }
             Step::Forget => {
                 let accesses = mounted.gate.accesses();
@@ -499,19 +494,20 @@ impl fmt::Debug for SegmentPool {
     }
 }
 
+/// Looks at the bytes of buffers, as allocators also have what nobody was given:
+/// space that a placement took when the segment was closed, or that is held at
+/// the end. The caller holds the lock of the registry: a buffer that is adopted
+/// is seen here, or given up for the state that follows.
 fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
-    let space = mounted.stats().space;
-    // Registrations behind the end keep a granule each.
-    let kept = mounted.granules().len() as u64;
-    let allocations = space.allocations.saturating_sub(kept);
-    let kept_bytes = kept * mounted.info().options.granule;
-    let live_bytes = space.live_bytes.saturating_sub(kept_bytes);
-    if allocations == 0 {
+    let live_bytes = mounted.placed.bytes();
+    if live_bytes == 0 {
         return Ok(());
     }
+    let kept = mounted.granules().len() as u64;
+    let allocations = mounted.stats().space.allocations;
     Err(TransitionError::NotEmpty {
         id: mounted.info().id,
         live_bytes,
-        allocations,
+        allocations: allocations.saturating_sub(kept),
     })
 }

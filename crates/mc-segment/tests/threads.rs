@@ -342,3 +342,30 @@ fn a_buffer_is_adopted_while_a_drain_is_not_finished() {
         }
     });
 }
+
+#[test]
+fn a_drain_is_finished_whoever_is_refused_meanwhile() {
+    let pool = pool(Strategy::Random, 8);
+    let id = SegmentId(1);
+    pool.mount(segment(id.0)).unwrap();
+    let start = info(id.0, SEGMENT_BYTES).base;
+    pool.drain(id).unwrap();
+    let (is_over, refused) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(pool.place_in(id, 100, 1).is_err());
+                    assert!(pool.place_at(id, start, 100).is_err());
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let _over = Over(&is_over);
+        while refused.load(Ordering::Relaxed) < 50_000 {
+            pool.finish_drain(id).unwrap();
+            pool.suspend(id).unwrap();
+            pool.drain(id).unwrap();
+        }
+    });
+}

@@ -160,6 +160,23 @@ fn a_drain_is_finished_only_when_the_segment_is_empty() {
 }
 
 #[test]
+fn a_drain_is_finished_while_the_end_is_held_in_which_nothing_is_placed() {
+    let pool = pool_in(None);
+    pool.mount(segment()).unwrap();
+    let held = pool.place_in(ID, 100, 1).unwrap();
+    let _tail = pool.hold_tail(ID, 1 << 10).unwrap();
+    pool.drain(ID).unwrap();
+    let error = pool.finish_drain(ID).unwrap_err();
+    let live_bytes = |error| match error {
+        TransitionError::NotEmpty { live_bytes, .. } => Some(live_bytes),
+        _ => None,
+    };
+    assert_eq!(live_bytes(error), Some(100));
+    drop(held);
+    assert_eq!(pool.finish_drain(ID), Ok(()));
+}
+
+#[test]
 fn a_segment_can_be_mounted_anew_once_it_is_forgotten() {
     let pool = pool_in(Some(SegmentState::Ok));
     let stale = pool.place_in(ID, 1 << 20, 1).unwrap();

@@ -267,7 +267,8 @@ pub enum TransitionError {
         id: SegmentId,
         /// Bytes placed in it.
         live_bytes: u64,
-        /// Pieces of objects in it.
+        /// Pieces that are taken: those of objects, and of an end that is being
+        /// given up.
         allocations: u64,
     },
 }

@@ -166,10 +166,7 @@ impl<'a> Search<'a> {
         self.has_barred = true;
         match segment.allocate(size, align, max_extents) {
             Ok(pieces) => {
-                let buffer = PlacedBuffer::new(segment, pieces);
-                // The state is read after space was taken: whoever closes the
-                // segment either is seen here, or sees the space taken.
-                if buffer.is_placeable() {
+                if let Some(buffer) = PlacedBuffer::placed(segment, pieces) {
                     self.take(segment);
                     if self.placed.is_empty() {
                         // No more than there are segments, whatever was asked for.

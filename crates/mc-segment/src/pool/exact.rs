@@ -35,10 +35,14 @@ impl SegmentPool {
         if is_possible && !mounted.could_take(size, align) {
             return Err(ExactError::Misaligned { id, align });
         }
-        let pieces = mounted.allocate(size, align, 1)?;
-        let buffer = PlacedBuffer::new(&mounted, pieces);
-        self.check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(buffer)
+        loop {
+            let pieces = mounted.allocate(size, align, 1)?;
+            if let Some(buffer) = PlacedBuffer::placed(&mounted, pieces) {
+                return Ok(buffer);
+            }
+            // Where it is, it was opened meanwhile.
+            self.check_open(&mounted, SegmentState::is_placeable)?;
+        }
     }
 
     /// Places `size` bytes at exactly `address` in a segment that is open to
@@ -55,10 +59,13 @@ impl SegmentPool {
         size: u64,
     ) -> Result<PlacedBuffer, ExactError> {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
-        let handle = occupy(&mounted, Extent { address, size })?;
-        let buffer = PlacedBuffer::new(&mounted, Pieces::One(handle));
-        self.check_open(&mounted, SegmentState::is_placeable)?;
-        Ok(buffer)
+        loop {
+            let handle = occupy(&mounted, Extent { address, size })?;
+            if let Some(buffer) = PlacedBuffer::placed(&mounted, Pieces::One(handle)) {
+                return Ok(buffer);
+            }
+            self.check_open(&mounted, SegmentState::is_placeable)?;
+        }
     }
 
     /// Takes over buffers that descriptors tell of, after a restart or from
@@ -120,23 +127,10 @@ impl SegmentPool {
         descriptor: &BufferDescriptor,
     ) -> Result<PlacedBuffer, AdoptCause> {
         check_descriptor(mounted, descriptor)?;
-        let mut handles = Vec::with_capacity(descriptor.extents.len());
-        let mut obstacle = None;
-        for &extent in &descriptor.extents {
-            match occupy(mounted, extent) {
-                Ok(handle) => handles.push(handle),
-                Err(error) => {
-                    obstacle = Some(error);
-                    break;
-                }
-            }
-        }
-        // A buffer even if it has to go again, as its drop tells that there is room.
-        let buffer = Pieces::from_vec(handles).map(|pieces| PlacedBuffer::new(mounted, pieces));
-        if let Some(error) = obstacle {
-            return Err(error.into());
-        }
-        let buffer = buffer.ok_or(AdoptCause::NoExtents)?;
+        let extents = descriptor.extents.iter();
+        let handles: Result<Vec<_>, _> = extents.map(|&extent| occupy(mounted, extent)).collect();
+        let pieces = Pieces::from_vec(handles?).ok_or(AdoptCause::NoExtents)?;
+        let buffer = PlacedBuffer::adopted(mounted, pieces);
         // A drained segment was found empty, and has to stay so.
         self.check_open(mounted, |state| {
             state.is_readable() && state != SegmentState::Drained
@@ -144,17 +138,13 @@ impl SegmentPool {
         Ok(buffer)
     }
 
-    /// Checks a state after space was taken: a change of the state comes either
-    /// before, and is seen here, or after, and finds the space taken.
+    /// Checks a state after space was taken. A change comes either before this, and
+    /// is seen here, or after, and finds what was adopted.
     fn check_open(
         &self,
         mounted: &Mounted,
         is_open: impl Fn(SegmentState) -> bool,
     ) -> Result<(), ExactError> {
-        if is_open(mounted.state()) {
-            return Ok(());
-        }
-        // A drain that is being finished may yet be refused, for what was taken here.
         let registry = self.registry();
         let state = mounted.state();
         drop(registry);
