@@ -135,6 +135,15 @@ impl PlacedBuffer {
         self.mounted.info().epoch
     }
 
+    /// Returns the number of the segment's mount, which [`SegmentView`] has, too: no
+    /// other segment of the pool has the same, nor had.
+    ///
+    /// [`SegmentView`]: crate::SegmentView
+    #[must_use]
+    pub fn mount_number(&self) -> u64 {
+        self.mounted.number()
+    }
+
     /// Returns whether this process has the bytes of the segment, so that it
     /// reads and writes them.
     #[must_use]

@@ -135,6 +135,10 @@ impl Mounted {
         &self.name
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Returns the host, if it is known.
     #[inline]
     pub(crate) fn host(&self) -> Option<&Arc<str>> {

@@ -1,6 +1,6 @@
 //! Moving replicas, adding them, and what became of those whose segments left.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, thread};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, Replicas, SegmentId, TransitionError};
 
@@ -19,7 +19,7 @@ use crate::{
     policy::ObjectId,
     shared::{Shared, Take},
     tenants::Charge,
-    unmounted::{UnderReplicated, Unmounted},
+    unmounted::{UnderReplicated, Unmounted, Unmounting},
 };
 
 /// What moving the objects of a segment did.
@@ -146,19 +146,7 @@ impl ObjectStore {
     /// asked for. Takes time linear in the objects; no lock is held for long.
     #[must_use]
     pub fn under_replicated(&self) -> Vec<UnderReplicated> {
-        let mut found = Vec::new();
-        self.shared.index.for_each_object(|object| {
-            let wanted = object.terms.replicas.count;
-            let readable = readable(object);
-            if readable > 0 && readable < wanted {
-                found.push(UnderReplicated {
-                    key: object.key().into(),
-                    readable,
-                    wanted,
-                });
-            }
-        });
-        found
+        self.shared.under_replicated(|_| true)
     }
 
     /// Drops the objects none of whose segments is readable any more, and
@@ -168,7 +156,9 @@ impl ObjectStore {
         self.shared.drop_unreadable()
     }
 
-    /// Unmounts a segment in both steps, and says which objects that cost.
+    /// Unmounts a segment in both steps, and says which objects that cost, those
+    /// that were committed meanwhile included. Takes time linear in the objects; no
+    /// lock is held for long.
     ///
     /// If the second step ends with [`Busy`](TransitionError::Busy), the objects
     /// are gone and the segment is not. Call again when the accesses are over;
@@ -180,30 +170,27 @@ impl ObjectStore {
     /// [`finish_unmount`](mc_segment::SegmentPool::finish_unmount).
     pub fn unmount(&self, id: SegmentId) -> Result<Unmounted, TransitionError> {
         let shared = &*self.shared;
-        let inside = shared.ids_in(id);
-        let begun = shared.pool.begin_unmount(id);
-        let earlier = shared.unfinished.lock().remove(&id);
-        let unmounted = match (begun, earlier) {
-            (Ok(()), _) => shared.lose(inside),
-            (Err(_), Some(earlier)) => earlier,
-            (Err(error), None) => return Err(error),
-        };
-        let finished = shared.pool.finish_unmount(id);
-        match finished {
-            Ok(()) => Ok(unmounted),
-            Err(error) => {
-                if matches!(error, TransitionError::Busy { .. }) {
-                    shared.unfinished.lock().insert(id, unmounted);
-                }
-                Err(error)
-            }
+        let mount_number = shared.begin_unmount(id)?;
+        shared.drop_unreadable();
+        if let Some(unmounting) = shared.unmounting.lock().get_mut(&mount_number) {
+            unmounting.has_lost_all = true;
         }
+        let finished = shared.pool.finish_unmount(id);
+        if let Err(busy @ TransitionError::Busy { .. }) = finished {
+            return Err(busy);
+        }
+        let unmounting = shared.unmounting.lock().remove(&mount_number);
+        finished?;
+        let was_there = |object: &Object| {
+            let mut replicas = object.replicas();
+            replicas.any(|replica| replica.mount_number() == mount_number)
+        };
+        Ok(Unmounted {
+            lost: unmounting.unwrap_or_default().lost,
+            // Only now: what is committed until here is among them.
+            survivors: shared.under_replicated(was_there),
+        })
     }
-}
-
-fn readable(object: &Object) -> u32 {
-    let readable = object.replicas().filter(|buffer| buffer.is_readable());
-    u32::try_from(readable.count()).unwrap_or(u32::MAX)
 }
 
 impl Shared {
@@ -219,35 +206,65 @@ impl Shared {
         ids
     }
 
-    /// Drops what cannot be read any more, and says so; of the objects in a
-    /// segment that is being unmounted, also which have replicas elsewhere.
-    fn lose(&self, inside: Vec<ObjectId>) -> Unmounted {
-        let mut unmounted = Unmounted {
-            lost: self.drop_unreadable(),
-            survivors: Vec::new(),
-        };
-        for object in inside.into_iter().filter_map(|id| self.index.object(id)) {
-            let (readable, wanted) = (readable(&object), object.terms.replicas.count);
-            if readable > 0 && readable < wanted {
-                unmounted.survivors.push(UnderReplicated {
+    /// Returns the objects with fewer readable replicas than were asked for, of
+    /// those that are meant.
+    fn under_replicated(&self, is_meant: impl Fn(&Object) -> bool) -> Vec<UnderReplicated> {
+        let mut found = Vec::new();
+        self.index.for_each_object(|object| {
+            let readable = object.replicas().filter(|buffer| buffer.is_readable());
+            let readable = u32::try_from(readable.count()).unwrap_or(u32::MAX);
+            let wanted = object.terms.replicas.count;
+            if readable > 0 && readable < wanted && is_meant(object) {
+                found.push(UnderReplicated {
                     key: object.key().into(),
                     readable,
                     wanted,
                 });
             }
+        });
+        found
+    }
+
+    /// Begins an unmount, or finds the one that could not be finished; returns the
+    /// number of the segment's mount.
+    fn begin_unmount(&self, id: SegmentId) -> Result<u64, TransitionError> {
+        // Over both, so that whoever drops an object that is lost by it notes that.
+        let mut unmounting = self.unmounting.lock();
+        let begun = self.pool.begin_unmount(id);
+        let views = self.pool.segments();
+        let own = views.iter().find(|view| view.id == id);
+        let number = own.map(|view| view.mount_number);
+        match (begun, number) {
+            (Ok(()), Some(number)) => {
+                unmounting.insert(number, Unmounting::default());
+                Ok(number)
+            }
+            (Ok(()), None) => Err(TransitionError::NotMounted { id }),
+            (Err(error), number) => number
+                .filter(|number| unmounting.contains_key(number))
+                .ok_or(error),
         }
-        unmounted
     }
 
     pub(crate) fn drop_unreadable(&self) -> Vec<Box<[u8]>> {
         let now = self.now();
         let changes = self.pool.changes();
         let mut keys = Vec::new();
-        for object in self.index.select(|object| !object.is_readable()) {
-            let key = object.key().into();
-            if self.drop_dead(object, now) {
-                keys.push(key);
+        loop {
+            let mut are_all_gone = true;
+            for object in self.index.select(|object| !object.is_readable()) {
+                let key = object.key().into();
+                if self.drop_dead(object, now) {
+                    keys.push(key);
+                } else {
+                    are_all_gone = false;
+                }
             }
+            if are_all_gone {
+                break;
+            }
+            // Closed for a plan that comes to nothing, one would stay.
+            thread::yield_now();
         }
         self.swept_changes.fetch_max(changes, Ordering::Relaxed);
         keys

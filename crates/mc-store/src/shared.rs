@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use mc_segment::{SegmentId, SegmentPool};
+use mc_segment::SegmentPool;
 use parking_lot::Mutex;
 
 use crate::{
@@ -27,13 +27,13 @@ use crate::{
     request::{PutRequest, TermsTable},
     stats::Cause,
     tenants::Tenants,
-    unmounted::Unmounted,
+    unmounted::Unmounting,
 };
 
 /// The parts of a store, each with locks of its own.
 ///
-/// Locks are taken in this order: that of the order, that of one shard of the
-/// index, that of one segment. Those of limbo, terms, tenants and listeners are
+/// Locks are taken in this order: that of unmounts, that of the order, that of one
+/// shard of the index, that of one segment. Those of limbo, terms, tenants and listeners are
 /// taken last and alone.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -51,8 +51,9 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
     /// The huge object that others leave for. Taken last and alone.
     pub(crate) passed_over: Mutex<PassedOver>,
-    /// What unmounts have done that could not be finished. Taken alone.
-    pub(crate) unfinished: Mutex<HashMap<SegmentId, Unmounted>>,
+    /// Unmounts that have begun, by the number of the mount. Held to begin one, while
+    /// the registry of the pool is waited for, and to claim what nobody can read.
+    pub(crate) unmounting: Mutex<HashMap<u64, Unmounting>>,
     /// No put in flight has an earlier deadline, a [`Moment`]: a hint, so
     /// `Relaxed`.
     pub(crate) deadline_min: AtomicU64,
@@ -206,11 +207,20 @@ impl Shared {
     /// call did.
     #[cold]
     pub(crate) fn drop_dead(&self, object: Object, now: Moment) -> bool {
-        let is_own = object.claims.remove_now().is_ok();
-        if is_own {
-            self.let_go([object], Cause::Unreadable, now);
+        {
+            // Over both, so that an unmount that does not find the object finds it noted.
+            let mut unmounting = self.unmounting.lock();
+            if object.claims.remove_now().is_err() {
+                return false;
+            }
+            for replica in object.replicas() {
+                if let Some(unmounting) = unmounting.get_mut(&replica.mount_number()) {
+                    unmounting.note_lost(object.key());
+                }
+            }
         }
-        is_own
+        self.let_go([object], Cause::Unreadable, now);
+        true
     }
 
     /// Takes an object that was claimed out of index and order; its space is

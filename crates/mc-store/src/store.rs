@@ -436,7 +436,7 @@ impl Shared {
         Self {
             swept_changes: AtomicU64::new(pool.changes()),
             passed_over: parking_lot::Mutex::default(),
-            unfinished: parking_lot::Mutex::default(),
+            unmounting: parking_lot::Mutex::default(),
             index: Index::new(pool.options().seed),
             pool,
             watch: Stopwatch::new(options.clock.clone()),

@@ -21,3 +21,21 @@ pub struct UnderReplicated {
     /// Replicas that were asked for.
     pub wanted: u32,
 }
+
+/// An unmount that has begun.
+#[derive(Debug, Default)]
+pub(crate) struct Unmounting {
+    /// Keys of the objects that it cost.
+    pub(crate) lost: Vec<Box<[u8]>>,
+    /// All that it cost are among them: what is lost from then on, others cost.
+    pub(crate) has_lost_all: bool,
+}
+
+impl Unmounting {
+    /// Takes note that nobody can read an object of the segment any more.
+    pub(crate) fn note_lost(&mut self, key: &[u8]) {
+        if !self.has_lost_all {
+            self.lost.push(key.into());
+        }
+    }
+}

@@ -4,6 +4,11 @@
 
 mod common;
 
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
 use common::{
     mount_local,
     objects::{
@@ -12,8 +17,12 @@ use common::{
     },
     pool,
 };
-use mc_segment::{Replicas, Segment, SegmentId, SegmentInfo, Strategy, TransitionError};
-use mc_store::{EventKind, ObjectStore, PutError, PutRequest, StoreOptions, Watermarks};
+use mc_segment::{
+    Replicas, Segment, SegmentId, SegmentInfo, SegmentState, Strategy, TransitionError,
+};
+use mc_store::{
+    Clock, EventKind, ObjectStore, PutError, PutRequest, StoreOptions, Unmounted, Watermarks,
+};
 
 const MIB: u64 = 1 << 20;
 const FIRST: SegmentId = SegmentId(1);
@@ -344,6 +353,89 @@ fn a_put_without_an_open_segment_says_so() {
             assert_eq!(placed_bytes(store.pool()), MIB);
         }
     }
+}
+
+/// Unmounts the first of two segments, and calls `meanwhile` after the unmount has begun.
+fn unmount_while(
+    prepare: impl FnOnce(&ObjectStore),
+    meanwhile: impl FnOnce(&ObjectStore) + Send + 'static,
+) -> Unmounted {
+    type Task = Box<dyn FnOnce() + Send>;
+    let task = Arc::new(Mutex::new(None::<Task>));
+    let next = Arc::clone(&task);
+    let options = StoreOptions {
+        // It is read while no lock is held.
+        clock: Clock::new(move || {
+            let task = next.lock().unwrap().take();
+            task.into_iter().for_each(|task| task());
+            Duration::ZERO
+        }),
+        ..StoreOptions::default()
+    };
+    let store = store_of(&[MIB, MIB], options);
+    prepare(&store);
+    let other = store.clone();
+    *task.lock().unwrap() = Some(Box::new(move || {
+        let state = other.pool().state(FIRST);
+        assert_eq!(state, Some(SegmentState::Unmounting));
+        meanwhile(&other);
+    }));
+    let unmounted = store.unmount(FIRST).unwrap();
+    assert!(task.lock().unwrap().is_none(), "the clock was not read");
+    unmounted
+}
+
+#[test]
+fn an_unmount_names_what_is_committed_after_it_has_begun() {
+    let twice = PutRequest {
+        replicas: Replicas::exact(2),
+        ..PutRequest::new(100)
+    };
+    let in_flight = Arc::new(Mutex::new(None));
+    let put = Arc::clone(&in_flight);
+    let unmounted = unmount_while(
+        |store| {
+            put_as(store, 1, &twice).unwrap();
+            *in_flight.lock().unwrap() = Some(store.put(&key(2), &twice).unwrap());
+        },
+        move |_| put.lock().unwrap().take().unwrap().commit().unwrap(),
+    );
+    assert_eq!(unmounted.lost, [] as [Box<[u8]>; 0]);
+    let mut survivors: Vec<_> = unmounted.survivors.iter().map(|one| &*one.key).collect();
+    survivors.sort_unstable();
+    assert_eq!(survivors, [key(1), key(2)]);
+}
+
+#[test]
+fn an_unmount_names_what_others_find_lost_before_it_does() {
+    let unmounted = unmount_while(
+        |store| (1..=3).for_each(|number| put_in(store, 1, number, 100)),
+        |store| {
+            assert!(store.get(&key(1)).is_none());
+            put_in(store, 2, 2, 100);
+        },
+    );
+    let mut lost = unmounted.lost;
+    lost.sort_unstable();
+    assert_eq!(lost, [1, 2, 3].map(|number| Box::from(key(number))));
+}
+
+#[test]
+fn an_unmount_names_only_what_it_cost() {
+    let twice = PutRequest {
+        replicas: Replicas::exact(2),
+        ..PutRequest::new(100)
+    };
+    let store = store_of(&[MIB, MIB], StoreOptions::default());
+    put_as(&store, 1, &twice).unwrap();
+    let info = store.pool().info(FIRST).unwrap();
+    assert_eq!(store.unmount(FIRST).unwrap().survivors.len(), 1);
+    // The object is not in what comes under the same id.
+    store.pool().mount(Segment::remote(info)).unwrap();
+    put_as(&store, 2, &twice).unwrap();
+    let unmounted = store.unmount(FIRST).unwrap();
+    let survivors: Vec<_> = unmounted.survivors.iter().map(|one| &*one.key).collect();
+    assert_eq!(survivors, [key(2)]);
 }
 
 #[test]
