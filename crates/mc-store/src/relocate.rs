@@ -46,7 +46,11 @@ impl Shared {
     }
 
     /// Returns who copies from one buffer to another, if anybody does.
-    fn copier_between(&self, from: &PlacedBuffer, to: &PlacedBuffer) -> Option<&dyn Copier> {
+    pub(crate) fn copier_between(
+        &self,
+        from: &PlacedBuffer,
+        to: &PlacedBuffer,
+    ) -> Option<&dyn Copier> {
         match to.is_local() {
             true => self.copier_of(from),
             false => self.options.copier.as_deref(),

@@ -67,7 +67,7 @@ impl ObjectStore {
     /// pages back to the system where the memory is a pool's of this process.
     ///
     /// What lies there moves: to holes of the segment or of others that the terms of its
-    /// put allow, or to such as moves within the segment make. Where there is too little
+    /// put allow and that somebody copies to, or to such as moves within the segment make. Where there is too little
     /// room, objects of the segment leave in the policy's order, one after another, until
     /// the rest fits; nobody leaves before all that is there could. Where nobody copies, what
     /// lies behind the end leaves. From the first moment on nothing is placed there, and
@@ -229,26 +229,30 @@ impl Shrinking<'_> {
         let others = object.replicas().enumerate();
         let others = others.filter(|&(other, buffer)| other != place && buffer.is_readable());
         let beside: Vec<&PlacedBuffer> = others.map(|(_, buffer)| buffer).collect();
-        let elsewhere = PlaceRequest {
-            size,
-            align,
-            max_extents: object.terms.max_extents.min(options.extents_max),
-            replicas: Replicas::exact(1),
-            preferred: &[],
-            excluded: &object.terms.excluded,
-            beside: &beside,
-            host: &object.terms.host,
-            key_hash: Some(object.key_hash()),
-        };
-        while let Some(new) = pool
-            .place(&elsewhere)
-            .ok()
-            .and_then(|mut placed| placed.pop())
-        {
-            if !self.is_in_tail(&new) {
+        let mut excluded = object.terms.excluded.to_vec();
+        loop {
+            let elsewhere = PlaceRequest {
+                size,
+                align,
+                max_extents: object.terms.max_extents.min(options.extents_max),
+                replicas: Replicas::exact(1),
+                preferred: &[],
+                excluded: &excluded,
+                beside: &beside,
+                host: &object.terms.host,
+                key_hash: Some(object.key_hash()),
+            };
+            let placed = pool.place(&elsewhere).ok();
+            let Some(new) = placed.and_then(|mut placed| placed.pop()) else {
+                break;
+            };
+            if self.is_in_tail(&new) {
+                self.take_back(new);
+            } else if self.shared.copier_between(old, &new).is_none() {
+                excluded.push(new.segment_id());
+            } else {
                 return Some(new);
             }
-            self.take_back(new);
         }
         drop(object);
         self.make_hole(size, align)

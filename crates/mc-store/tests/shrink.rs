@@ -162,6 +162,30 @@ fn what_fits_the_rest_moves_and_the_pages_are_the_systems() {
 }
 
 #[test]
+fn memory_that_nobody_copies_to_takes_nothing() {
+    let remote = || Segment::remote(info(2, 4 * SEGMENT));
+    let (store, _) = full_store();
+    store.pool().mount(remote()).unwrap();
+    let shrunk = store.shrink(ID, SEGMENT / 2).unwrap();
+    assert_eq!((shrunk.moved.objects, shrunk.evicted.objects), (8, 8));
+    assert_eq!(stored(&store), (8..16).collect::<Vec<_>>());
+    for number in 8..16 {
+        check(&store, number, OBJECT);
+    }
+
+    let (store, _) = full_store();
+    store.pool().mount(remote()).unwrap();
+    let beside = Memory::pool(memory(SEGMENT));
+    let beside = Segment::local(info(3, SEGMENT), beside);
+    store.pool().mount(beside).unwrap();
+    let shrunk = store.shrink(ID, SEGMENT / 2).unwrap();
+    assert_eq!((shrunk.moved.objects, shrunk.evicted.objects), (8, 0));
+    for number in 0..16 {
+        check(&store, number, OBJECT);
+    }
+}
+
+#[test]
 fn holes_that_are_too_small_are_made_one_by_moves() {
     let store = local(&[SEGMENT]);
     // Holes of half an object between the first ones, and a large object at the end.
