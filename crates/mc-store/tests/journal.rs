@@ -6,6 +6,7 @@ mod common;
 use std::{
     fs,
     os::unix::fs::symlink,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -13,7 +14,7 @@ use std::{
 
 use common::{
     SEGMENT, SIZE, SMALL, append, commit, commit_numbers, document, filled, info, journal_files,
-    keys, kill_and_open, mount, mount_as, mount_in, object, offset_of, open, place,
+    keys, kill, kill_and_open, mount, mount_as, mount_in, object, offset_of, open, place,
 };
 use mc_segment::{SegmentId, SegmentState};
 use mc_store::journal::{
@@ -314,17 +315,38 @@ fn a_compaction_is_worth_while_when_there_are_enough_records() {
 fn a_journal_that_is_opened_knows_whether_a_compaction_is_worth_while() {
     let directory = tempfile::tempdir().unwrap();
     let journal = filled(directory.path(), 0..400);
+    let mut written = Writer::new(Vec::new()).unwrap();
+    let head_bytes = written.bytes_written();
+    let document = document(SEGMENT, 1);
+    let mounted = Record::Mounted {
+        segment: SEGMENT,
+        document: &document,
+    };
+    // A segment is written twice, whoever writes it once.
+    written.write(&mounted).unwrap();
+    let mounted_bytes = written.bytes_written() - head_bytes;
+    for number in 0..400_u64 {
+        let key = number.to_be_bytes();
+        written.write(&commit(&key, 100 * number)).unwrap();
+    }
+    let bytes = written.bytes_written() - head_bytes + mounted_bytes;
+    let killed = kill(&journal);
     drop(journal);
-    let files = journal_files(directory.path());
-    let bytes_of = |file| fs::metadata(file).unwrap().len();
-    let bytes: u64 = files.iter().map(bytes_of).sum();
-    for (compact_bytes, is_wanted) in [(bytes, false), (bytes - 1, true)] {
-        let options = JournalOptions {
-            compact_bytes,
-            ..SMALL
-        };
-        let (journal, _) = Journal::open(directory.path(), &options).unwrap();
-        assert_eq!(journal.wants_compaction(), is_wanted, "{compact_bytes}");
+    let reserved = |path: &Path| {
+        let files = journal_files(path).into_iter();
+        let bytes = files.map(|file| fs::metadata(file).unwrap().len());
+        bytes.sum::<u64>()
+    };
+    assert!(reserved(killed.path()) > reserved(directory.path()));
+    for path in [directory.path(), killed.path()] {
+        for (compact_bytes, is_wanted) in [(bytes, false), (bytes - 1, true)] {
+            let options = JournalOptions {
+                compact_bytes,
+                ..SMALL
+            };
+            let (journal, _) = Journal::open(path, &options).unwrap();
+            assert_eq!(journal.wants_compaction(), is_wanted, "{compact_bytes}");
+        }
     }
 }
 

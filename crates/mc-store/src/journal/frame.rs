@@ -85,7 +85,8 @@ impl<'a> Payload<'a> {
     }
 }
 
-fn frame_bytes(payload_bytes: usize) -> usize {
+/// Returns the bytes of the frame of a payload.
+pub(super) fn frame_bytes(payload_bytes: usize) -> usize {
     HEADER_BYTES + payload_bytes.next_multiple_of(FRAME_ALIGN)
 }
 

@@ -495,7 +495,7 @@ impl Log {
 }
 
 /// Reads the journal files from a number on and removes the others; returns the number of the next
-/// file and the bytes of those that were read.
+/// file and the bytes of the records in those that were read.
 fn read_journals(
     directory: &Directory,
     first_file: u32,
@@ -513,9 +513,9 @@ fn read_journals(
             continue;
         }
         let file = read::open(&path)?;
-        bytes += file.metadata().map_or(0, |metadata| metadata.len());
-        if reader.file(file, &path, number)?.is_unused {
-            unread.push(path);
+        match reader.file(file, &path, number)?.written_bytes {
+            0 => unread.push(path),
+            written => bytes += written,
         }
     }
     // Where one stays, nothing is wrong but its place on the disk.

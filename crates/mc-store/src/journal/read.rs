@@ -9,7 +9,7 @@ use std::{
 use super::{
     damage::Damage,
     error::OpenError,
-    frame::{Piece, Pieces},
+    frame::{Piece, Pieces, frame_bytes},
     record::{self, MAGIC, Record, Unreadable, VERSION},
     recover::Fold,
     recovered::Recovered,
@@ -30,8 +30,9 @@ pub(super) struct Contents {
     /// What the first record says a snapshot covers, if it is whole: a sequence, and the number of the
     /// first journal file that it does not.
     pub(super) covered: Option<(u64, u32)>,
-    /// Nothing is in it but its first record.
-    pub(super) is_unused: bool,
+    /// Bytes of what was written behind the first record, damaged or not; 0 of a file
+    /// that has nothing else. Those that are only reserved are none of them.
+    pub(super) written_bytes: u64,
     has_end: bool,
 }
 
@@ -72,10 +73,7 @@ impl Reader {
         path: &Path,
         number: u32,
     ) -> Result<Contents, OpenError> {
-        let mut contents = Contents {
-            is_unused: true,
-            ..Contents::default()
-        };
+        let mut contents = Contents::default();
         let mut pieces = Pieces::new(source, number);
         loop {
             let offset = pieces.offset();
@@ -87,14 +85,14 @@ impl Reader {
                 None => return Ok(contents),
                 Some(Piece::Frame { sequence, payload }) => {
                     if sequence > 0 {
-                        contents.is_unused = false;
+                        contents.written_bytes += frame_bytes(payload.len()) as u64;
                         self.count(sequence, path, offset);
                     }
                     self.take(payload, path, offset, &mut contents)?;
                 }
                 Some(Piece::Unfinished { .. }) if number != SNAPSHOT_NUMBER => {}
                 Some(Piece::Damage { offset, bytes } | Piece::Unfinished { offset, bytes }) => {
-                    contents.is_unused = false;
+                    contents.written_bytes += bytes;
                     self.fold.note(Damage::Bytes {
                         file: path.to_owned(),
                         offset,

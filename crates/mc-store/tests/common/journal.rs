@@ -15,6 +15,7 @@ use mc_store::journal::{
     Compaction, Durability, Journal, JournalOptions, ObjectRecord, Place, Record, Recovered,
     SavedHints, SavedTerms, Writer, encode_segment,
 };
+use tempfile::TempDir;
 
 pub(crate) const SEGMENT: SegmentId = SegmentId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 pub(crate) const BASE: u64 = 1 << 40;
@@ -97,14 +98,19 @@ pub(crate) fn open(path: &Path) -> (Journal, Recovered) {
     Journal::open(path, &SMALL).unwrap()
 }
 
-/// Opens a copy of what a process would leave that ends now.
-pub(crate) fn kill_and_open(journal: &Journal) -> Recovered {
+/// Returns a copy of what a process would leave that ends now.
+pub(crate) fn kill(journal: &Journal) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(journal.path()).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
-    open(copy.path()).1
+    copy
+}
+
+/// Opens a copy of what a process would leave that ends now.
+pub(crate) fn kill_and_open(journal: &Journal) -> Recovered {
+    open(kill(journal).path()).1
 }
 
 pub(crate) fn append(journal: &Journal, record: &Record<'_>) {
