@@ -6,6 +6,8 @@ multiprocessing forks by default on Linux before Python 3.14. A child gets buffe
 parent are not there, and freeing one is an error that leaves the child's memory alone.
 """
 
+from __future__ import annotations
+
 import ctypes
 import mmap
 import os
@@ -18,7 +20,7 @@ OWN = 0x5A
 MAP_FIXED_NOREPLACE = 0x100000
 
 
-def load(path):
+def load(path: str) -> ctypes.CDLL:
     """Loads the library and declares what this program calls."""
     library = ctypes.CDLL(path)
     signatures = {
@@ -32,7 +34,7 @@ def load(path):
     return library
 
 
-def allocate(library):
+def allocate(library: ctypes.CDLL) -> c_void_p:
     buffer = c_void_p()
     status = library.mc_buffer_allocate(BYTES, 4096, byref(buffer))
     if status != 0:
@@ -40,7 +42,7 @@ def allocate(library):
     return buffer
 
 
-def own_memory_at(address):
+def own_memory_at(address: c_void_p) -> ctypes.Array[ctypes.c_ubyte]:
     """Maps memory of this process at an address that has to be vacant, as an allocator might."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = c_void_p
@@ -52,7 +54,7 @@ def own_memory_at(address):
     return (ctypes.c_ubyte * BYTES).from_address(mapped)
 
 
-def child(library, buffer):
+def child(library: ctypes.CDLL, buffer: c_void_p) -> None:
     own = own_memory_at(buffer)
     assert library.mc_buffer_free(buffer) == OTHER_PROCESS
     print("in the child:", library.mc_error_message().decode(), flush=True)
@@ -63,7 +65,7 @@ def child(library, buffer):
     assert library.mc_buffer_free(mine) == 0
 
 
-def main():
+def main() -> None:
     library = load(sys.argv[1] if len(sys.argv) > 1 else "libmc_alloc.so")
     buffer = allocate(library)
     pid = os.fork()

@@ -11,10 +11,11 @@ from an OffsetAllocator over a Pool, and NumPy or PyTorch see them without a cop
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import mc_alloc
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class HostKvPool:
         """Returns the tokens that still have room."""
         return (self.page_count - len(self._table)) * self.page_tokens
 
-    def alloc(self, tokens: int) -> Optional[np.ndarray]:
+    def alloc(self, tokens: int) -> Optional[NDArray[Any]]:
         """Returns slots for tokens, a multiple of a page, or None if there is no room for all."""
         if tokens < 0 or tokens % self.page_tokens:
             raise ValueError(f"{tokens} tokens are no whole pages of {self.page_tokens}")
@@ -76,7 +77,7 @@ class HostKvPool:
         first_slots = np.array(numbers, dtype=np.int64) * self.page_tokens
         return (first_slots[:, None] + np.arange(self.page_tokens)).reshape(-1)
 
-    def free(self, slots: np.ndarray) -> int:
+    def free(self, slots: NDArray[Any]) -> int:
         """Takes slots back, in whole pages; returns how many there were."""
         numbers = self._page_numbers(slots)
         unknown = [number for number in numbers if number not in self._table]
@@ -85,10 +86,10 @@ class HostKvPool:
         self._places.free_many([self._table.pop(number) for number in numbers])
         return len(slots)
 
-    def page(self, number: int) -> np.ndarray:
+    def page(self, number: int) -> NDArray[Any]:
         """Returns the keys and values of a page: a view of the pool."""
         flat = np.frombuffer(
-            self.pool,
+            memoryview(self.pool),
             dtype=self.shape.dtype,
             count=self.page_bytes // np.dtype(self.shape.dtype).itemsize,
             offset=number * self.page_bytes,
@@ -103,21 +104,21 @@ class HostKvPool:
         whole = torch.frombuffer(self.pool, dtype=dtype)[: self.page_count * self._page_elements()]
         return whole.reshape(self.page_count, *self._page_shape())
 
-    def write(self, slots: np.ndarray, keys_and_values: np.ndarray) -> None:
+    def write(self, slots: NDArray[Any], keys_and_values: NDArray[Any]) -> None:
         """Copies what left the device into its pages: (keys or values, layer, token, head, element)."""
         for place, number in enumerate(self._page_numbers(slots)):
             tokens = slice(place * self.page_tokens, (place + 1) * self.page_tokens)
             self.page(number)[:] = keys_and_values[:, :, tokens]
 
-    def read(self, slots: np.ndarray) -> np.ndarray:
+    def read(self, slots: NDArray[Any]) -> NDArray[Any]:
         """Returns what the device wants back, in the order of the slots."""
         return np.concatenate([self.page(number) for number in self._page_numbers(slots)], axis=2)
 
-    def addresses(self, slots: np.ndarray) -> List[int]:
+    def addresses(self, slots: NDArray[Any]) -> List[int]:
         """Returns the address of each page, for a network card that reads the pool itself."""
         return [self.pool.address + number * self.page_bytes for number in self._page_numbers(slots)]
 
-    def _page_numbers(self, slots: np.ndarray) -> List[int]:
+    def _page_numbers(self, slots: NDArray[Any]) -> List[int]:
         pages = np.asarray(slots).reshape(-1, self.page_tokens)
         numbers = pages[:, 0] // self.page_tokens
         expected = numbers[:, None] * self.page_tokens + np.arange(self.page_tokens)
@@ -125,7 +126,7 @@ class HostKvPool:
             raise ValueError("the slots are not those of whole pages")
         return [int(number) for number in numbers]
 
-    def _page_shape(self) -> tuple:
+    def _page_shape(self) -> Tuple[int, ...]:
         shape = self.shape
         return (2, shape.layers, self.page_tokens, shape.heads, shape.head_dim)
 

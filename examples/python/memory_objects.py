@@ -15,6 +15,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 import mc_alloc
 import numpy as np
+from numpy.typing import NDArray
 
 ALIGN = 4096
 
@@ -63,7 +64,7 @@ class MemoryObject:
         return self._held().address
 
     @property
-    def array(self) -> np.ndarray:
+    def array(self) -> NDArray[Any]:
         """The bytes as an array: a view of the pool. NumPy lacks some types of PyTorch."""
         flat = np.frombuffer(self.byte_array, _numpy_type(self._dtype))
         return flat.reshape(self._shape)

@@ -3,9 +3,12 @@
 python3 segment.py [path of libmc_alloc.so]
 """
 
+from __future__ import annotations
+
 import ctypes
 import sys
 from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_uint32, c_uint64
+from typing import Optional
 
 NO_SPACE = 4
 
@@ -36,7 +39,7 @@ class Token(Structure):
     _fields_ = [("offset", c_uint64), ("size", c_uint64), ("serial", c_uint64), ("check", c_uint64)]
 
 
-def load(path):
+def load(path: str) -> ctypes.CDLL:
     """Loads the library and declares what this program calls."""
     library = ctypes.CDLL(path)
     signatures = {
@@ -58,13 +61,13 @@ def load(path):
 class Segment:
     """An offset allocator whose failures are exceptions."""
 
-    def __init__(self, library, capacity):
+    def __init__(self, library: ctypes.CDLL, capacity: int) -> None:
         self._library = library
         self._handle = Offset()
         options = library.mc_offset_options_default(0, capacity)
         self._check(library.mc_offset_create(byref(options), byref(self._handle)))
 
-    def allocate(self, size):
+    def allocate(self, size: int) -> Optional[Token]:
         """Returns a token, or None if no hole fits."""
         token = Token()
         status = self._library.mc_offset_allocate(self._handle, size, byref(token))
@@ -73,23 +76,23 @@ class Segment:
         self._check(status)
         return token
 
-    def free(self, token):
+    def free(self, token: Token) -> None:
         self._check(self._library.mc_offset_free(self._handle, token))
 
-    def largest_hole(self):
+    def largest_hole(self) -> int:
         largest = c_uint64()
         self._check(self._library.mc_offset_largest_hole(self._handle, byref(largest)))
         return largest.value
 
-    def close(self):
+    def close(self) -> None:
         self._check(self._library.mc_offset_destroy(self._handle))
 
-    def _check(self, status):
+    def _check(self, status: int) -> None:
         if status != 0:
             raise RuntimeError(self._library.mc_error_message().decode())
 
 
-def main():
+def main() -> None:
     library = load(sys.argv[1] if len(sys.argv) > 1 else "libmc_alloc.so")
     segment = Segment(library, 1 << 30)
     live = []

@@ -11,6 +11,7 @@ from typed import run
 
 HERE = Path(__file__).parent
 PACKAGE = Path(mc_alloc.__file__).parent
+EXAMPLES = Path(__file__).parents[3] / "examples" / "python"
 
 pytest.importorskip("mypy", reason="mypy is not installed")
 
@@ -28,6 +29,15 @@ def test_a_typed_program_runs_and_is_accepted(tmp_path):
 
 def test_the_package_itself_is_accepted(tmp_path):
     checked = checker("mypy", "--strict", "--package", "mc_alloc", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="the examples are not beside these tests")
+def test_the_examples_are_accepted(tmp_path):
+    examples = sorted(str(path) for path in EXAMPLES.glob("*.py"))
+    assert examples
+    # Few machines have PyTorch.
+    checked = checker("mypy", "--strict", "--ignore-missing-imports", *examples, cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout
 
 
