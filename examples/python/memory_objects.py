@@ -5,7 +5,8 @@ python3 memory_objects.py
 LMCache asks an allocator for a shape and a type, one at a time or in batches; gets an object or None;
 counts the references to it; and has it freed with the last one. A pinned object is one that somebody
 is about to read: it stays until it is unpinned. Here an object is an allocation in a pool, and its array
-is a view of the pool. Types are those of NumPy or of PyTorch.
+is a view of the pool. Types are those of NumPy or of PyTorch. An object of several shapes has an array for each,
+one behind another.
 """
 
 from __future__ import annotations
@@ -21,38 +22,44 @@ ALIGN = 4096
 
 
 class MemoryObject:
-    """Bytes in a pool with a shape, a type, and a count of those who hold them: one at first."""
+    """Bytes in a pool with shapes, a type for each, and a count of those who hold them: one at first."""
 
     def __init__(
         self,
         pool: mc_alloc.Pool,
         place: mc_alloc.Allocation,
-        shape: Tuple[int, ...],
-        dtype: Any,
+        shapes: List[Tuple[int, ...]],
+        dtypes: List[Any],
         fmt: Any = None,
     ) -> None:
         self._pool = pool
         self._place: Optional[mc_alloc.Allocation] = place
-        self._shape = shape
-        self._dtype = dtype
+        self._shapes = shapes
+        self._dtypes = dtypes
         self._format = fmt
         self._references = 1
         self._pins = 0
 
     def get_size(self) -> int:
-        """Returns the bytes of the array."""
-        return prod(self._shape) * int(self._dtype.itemsize)
+        """Returns the bytes of all arrays."""
+        return _bytes_of(self._shapes, self._dtypes)
 
     def get_physical_size(self) -> int:
         """Returns the bytes that the allocation takes."""
         return self._held().size
 
     def get_shape(self) -> Tuple[int, ...]:
-        return self._shape
+        return self._shapes[0]
+
+    def get_shapes(self) -> List[Tuple[int, ...]]:
+        return self._shapes
 
     def get_dtype(self) -> Any:
         """Returns the type as it was asked for: of NumPy or of PyTorch."""
-        return self._dtype
+        return self._dtypes[0]
+
+    def get_dtypes(self) -> List[Any]:
+        return self._dtypes
 
     def get_memory_format(self) -> Any:
         """Returns what the allocation was said to hold; it changes nothing here."""
@@ -65,20 +72,29 @@ class MemoryObject:
 
     @property
     def array(self) -> NDArray[Any]:
-        """The bytes as an array: a view of the pool. NumPy lacks some types of PyTorch."""
-        flat = np.frombuffer(self.byte_array, _numpy_type(self._dtype))
-        return flat.reshape(self._shape)
+        """The bytes of the first shape as an array."""
+        return self.get_array(0)
 
     @property
     def tensor(self) -> Any:
-        """The bytes as a tensor of PyTorch: a view of the pool; None if the object is freed."""
+        """The bytes of the first shape as a tensor of PyTorch; None if the object is freed."""
+        return self.get_tensor(0)
+
+    def get_array(self, index: int) -> NDArray[Any]:
+        """Returns the bytes of a shape: a view of the pool. NumPy lacks some types of PyTorch."""
+        flat = np.frombuffer(self._bytes_at(index), _numpy_type(self._dtypes[index]))
+        return flat.reshape(self._shapes[index])
+
+    def get_tensor(self, index: int) -> Any:
+        """As `get_array`, a tensor of PyTorch; None if the object is freed."""
         import torch
 
         if not self.is_valid():
             return None
-        if isinstance(self._dtype, torch.dtype):
-            return torch.frombuffer(self.byte_array, dtype=self._dtype).reshape(self._shape)
-        return torch.from_numpy(self.array)
+        dtype = self._dtypes[index]
+        if isinstance(dtype, torch.dtype):
+            return torch.frombuffer(self._bytes_at(index), dtype=dtype).reshape(self._shapes[index])
+        return torch.from_numpy(self.get_array(index))
 
     @property
     def byte_array(self) -> memoryview:
@@ -130,6 +146,11 @@ class MemoryObject:
         if place is not None:
             place.free()
 
+    def _bytes_at(self, index: int) -> memoryview:
+        start = _bytes_of(self._shapes[:index], self._dtypes[:index])
+        end = start + _bytes_of([self._shapes[index]], [self._dtypes[index]])
+        return self.byte_array[start:end]
+
     def _free_if_unused(self) -> None:
         if self._references <= 0 and self._pins == 0:
             self.invalidate()
@@ -150,25 +171,32 @@ class MemoryAllocator:
         )
 
     def allocate(
-        self, shape: Sequence[int], dtype: Any = "uint8", fmt: Any = None
+        self, shape: Sequence[Any], dtype: Any = "uint8", fmt: Any = None
     ) -> Optional[MemoryObject]:
-        """Returns an object, or None if there is no room: then the cache evicts, and asks again."""
+        """Returns an object, or None if there is no room: then the cache evicts, and asks again.
+
+        A list of shapes makes one object of several; each has a type of its own, or all have one.
+        """
         objects = self.batched_allocate(shape, dtype, 1, fmt)
         return objects[0] if objects else None
 
     def batched_allocate(
-        self, shape: Sequence[int], dtype: Any, batch_size: int, fmt: Any = None
+        self, shape: Sequence[Any], dtype: Any, batch_size: int, fmt: Any = None
     ) -> Optional[List[MemoryObject]]:
         """Returns `batch_size` objects, or None if there is no room for all."""
-        whole = tuple(shape)
+        are_several = len(shape) > 0 and isinstance(shape[0], (list, tuple))
+        shapes = [tuple(one) for one in shape] if are_several else [tuple(shape)]
+        have_each = are_several and isinstance(dtype, (list, tuple))
+        types = list(dtype) if have_each else [dtype] * len(shapes)
+        if len(types) != len(shapes):
+            raise ValueError(f"{len(types)} types for {len(shapes)} shapes: one each, or one for all")
         # A type of PyTorch stays what it is: NumPy has no bfloat16.
-        kind = dtype if _is_of_torch(dtype) else np.dtype(dtype)
-        size = prod(whole) * int(kind.itemsize)
+        types = [one if _is_of_torch(one) else np.dtype(one) for one in types]
         try:
-            places = self._places.allocate_many([size] * batch_size)
+            places = self._places.allocate_many([_bytes_of(shapes, types)] * batch_size)
         except mc_alloc.NoSpace:
             return None
-        return [MemoryObject(self.pool, place, whole, kind, fmt) for place in places]
+        return [MemoryObject(self.pool, place, shapes, types, fmt) for place in places]
 
     def free(self, memory: MemoryObject) -> None:
         memory.invalidate()
@@ -191,6 +219,19 @@ class MemoryAllocator:
 
 def _is_of_torch(dtype: Any) -> bool:
     return type(dtype).__module__ == "torch"
+
+
+def _bytes_of(shapes: Sequence[Tuple[int, ...]], dtypes: Sequence[Any]) -> int:
+    return sum(prod(shape) * _item_bytes(dtype) for shape, dtype in zip(shapes, dtypes))
+
+
+def _item_bytes(dtype: Any) -> int:
+    if hasattr(dtype, "itemsize"):
+        return int(dtype.itemsize)
+    # Types of PyTorch have it from 2.1 on.
+    import torch
+
+    return int(torch.empty(0, dtype=dtype).element_size())
 
 
 def _numpy_type(dtype: Any) -> "np.dtype[Any]":

@@ -1,5 +1,6 @@
 //! Development tasks of the workspace; `cargo xtask --help` lists them.
 
+mod adopters;
 mod bench;
 mod boundary;
 mod ci;
@@ -159,6 +160,8 @@ enum Task {
         #[arg(long, value_name = "COMMAND", default_value = "python3")]
         python: String,
     },
+    /// Run an engine's tests on the example that stands for its allocator (needs the network, and a python3 with torch)
+    Adopters,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -200,5 +203,6 @@ fn main() -> anyhow::Result<()> {
         Task::Dist => dist::run(shell),
         Task::Boundary => boundary::run(shell),
         Task::Wheel { python } => wheel::run(shell, &python),
+        Task::Adopters => adopters::run(shell),
     }
 }

@@ -24,7 +24,7 @@ const TORCH_IMPORT: &str = "import torch";
 
 /// What is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Build {
+pub(crate) enum Build {
     /// For those who install it.
     Release,
     /// Not optimized, which takes the least time.
@@ -78,13 +78,13 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
     session(shell, &installed)
 }
 
-fn has_python(shell: &Shell, python: &str) -> bool {
+pub(crate) fn has_python(shell: &Shell, python: &str) -> bool {
     let served = cmd!(shell, "{python} -c {IS_SERVED}").quiet();
     served.ignore_stdout().ignore_stderr().run().is_ok()
 }
 
 /// Returns the path of maturin, which is fetched if it was not before.
-fn maturin(shell: &Shell, python: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn maturin(shell: &Shell, python: &str) -> anyhow::Result<PathBuf> {
     let tools = root().join(OUT).join("tools");
     let maturin = tools.join("bin/maturin");
     let answers = || cmd!(shell, "{maturin} --version").quiet().ignore_stdout();
@@ -107,7 +107,12 @@ pub(crate) fn environment(shell: &Shell, python: &str, name: &str) -> anyhow::Re
 }
 
 /// Builds the wheel into an empty directory and returns its path.
-fn build(shell: &Shell, maturin: &Path, build: Build, out: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(
+    shell: &Shell,
+    maturin: &Path,
+    build: Build,
+    out: &Path,
+) -> anyhow::Result<PathBuf> {
     let profile: &[&str] = match build {
         Build::Release => &["--release"],
         Build::Quick => &["--profile", "dev", "--target-dir", "target"],
@@ -123,7 +128,8 @@ fn build(shell: &Shell, maturin: &Path, build: Build, out: &Path) -> anyhow::Res
     archive(shell, out, "whl")
 }
 
-fn archive(shell: &Shell, directory: &Path, extension: &str) -> anyhow::Result<PathBuf> {
+/// Returns the one file of a directory with an extension.
+pub(crate) fn archive(shell: &Shell, directory: &Path, extension: &str) -> anyhow::Result<PathBuf> {
     let archives = shell.read_dir(directory)?.into_iter();
     let mut archives = archives.filter(|path| path.extension().is_some_and(|own| own == extension));
     let archive = archives.next();
@@ -131,7 +137,12 @@ fn archive(shell: &Shell, directory: &Path, extension: &str) -> anyhow::Result<P
 }
 
 /// Installs what an archive or a requirement names into the environment of an interpreter.
-fn pip_install(shell: &Shell, python: &Path, options: &[&str], what: &Path) -> anyhow::Result<()> {
+pub(crate) fn pip_install(
+    shell: &Shell,
+    python: &Path,
+    options: &[&str],
+    what: &Path,
+) -> anyhow::Result<()> {
     let install = cmd!(
         shell,
         "{python} -m pip install --quiet --disable-pip-version-check"

@@ -130,6 +130,22 @@ def test_memory_objects_have_the_types_of_torch():
     assert allocator.used_bytes() == 0
 
 
+def test_a_memory_object_has_several_shapes():
+    allocator = memory_objects.MemoryAllocator(1 << 20, pages="off")
+    memory = allocator.allocate([(2, 3), [5], ()], ["float32", "uint8", "int16"])
+    assert memory.get_shapes() == [(2, 3), (5,), ()] and memory.get_shape() == (2, 3)
+    assert memory.get_dtypes() == [numpy.dtype(one) for one in ["float32", "uint8", "int16"]]
+    assert memory.get_size() == 24 + 5 + 2
+    for index in range(3):
+        memory.get_array(index)[...] = index + 1
+    expected = numpy.ones(6, "float32").tobytes() + bytes([2] * 5) + numpy.int16(3).tobytes()
+    assert bytes(memory.byte_array) == expected
+    assert allocator.allocate([(2,), (3,)], "float32").get_size() == 20
+    assert allocator.allocate([]).get_shapes() == [()]
+    with pytest.raises(ValueError, match="2 types for 1 shapes"):
+        allocator.allocate([(2,)], ["uint8", "uint8"])
+
+
 def test_a_batch_is_all_or_none():
     allocator = memory_objects.MemoryAllocator(1 << 20, pages="off")
     batch = allocator.batched_allocate((64 << 10,), "uint8", 16)
