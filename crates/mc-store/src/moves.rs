@@ -375,3 +375,37 @@ impl Shared {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mc_segment::{Segment, SegmentInfo, SegmentPool, SegmentPoolOptions};
+
+    use super::*;
+    use crate::{PutRequest, StoreOptions};
+
+    #[test]
+    fn an_object_that_a_plan_lets_stay_is_dropped_when_nobody_can_read_it() {
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
+        let info = SegmentInfo::new(SegmentId(1), "one", 0, 1 << 20);
+        pool.mount(Segment::remote(info)).unwrap();
+        let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+        let put = store.put(b"key", &PutRequest::new(100)).unwrap();
+        put.commit().unwrap();
+        let object = store.shared.index.select(|_| true).pop().unwrap();
+        assert!(object.close(store.shared.now()).is_ok());
+        thread::scope(|scope| {
+            let unmounting = scope.spawn(|| store.unmount(SegmentId(1)));
+            while object.is_readable() {
+                thread::yield_now();
+            }
+            // Likely to be looked at meanwhile.
+            thread::sleep(Duration::from_millis(20));
+            object.claims.stay();
+            let unmounted = unmounting.join().unwrap().unwrap();
+            assert_eq!(unmounted.lost, [Box::from(&b"key"[..])]);
+        });
+        assert!(!store.exists(b"key"));
+    }
+}
