@@ -5,12 +5,13 @@ use mc_bench::workload::Request;
 
 use super::{number, run};
 
-const AGGRESSORS: [&str; 9] = [
+const AGGRESSORS: [&str; 10] = [
     "skewed_put",
     "put_in_pieces",
     "put_that_moves",
     "refused_put_leased",
     "refused_put_pinned",
+    "first_tenant",
     "watermark",
     "snapshot",
     "unmount",

@@ -72,6 +72,11 @@ pub(super) const AGGRESSORS: &[Aggressor] = &[
         prepare: refused_put_pinned,
     },
     Aggressor {
+        name: "first_tenant",
+        summary: "puts the first object of a tenant into a full segment, once",
+        prepare: first_tenant,
+    },
+    Aggressor {
         name: "watermark",
         summary: "puts that pass the high watermark of 95 % again and again, until 70 % are left",
         prepare: watermark,
@@ -134,8 +139,7 @@ fn put_in_pieces(objects: usize) -> Attack {
     attack(store, move |store, number| {
         let request = PutRequest {
             max_extents: u32::MAX,
-            excluded: &[VICTIM],
-            ..PutRequest::new(pieces as u64 * OBJECT_BYTES)
+            ..request(pieces as u64 * OBJECT_BYTES)
         };
         let put = store.put(&key(objects as u64 + number), &request);
         drop(put.expect("there are as many holes"));
@@ -233,6 +237,19 @@ fn refused_put(store: &ObjectStore, number: u64) -> bool {
     true
 }
 
+/// The first object of a tenant: from there on there are groups.
+fn first_tenant(objects: usize) -> Attack {
+    let store = filled(objects, StoreOptions::default());
+    attack(store, move |store, number| {
+        let request = PutRequest {
+            tenant: Some("first"),
+            ..request(OBJECT_BYTES)
+        };
+        commit(store.put(&key(objects as u64 + number), &request));
+        false
+    })
+}
+
 /// Puts that pass the high watermark again and again.
 fn watermark(objects: usize) -> Attack {
     let watermarks = Watermarks {
@@ -326,11 +343,15 @@ fn mount_in(pool: &SegmentPool, id: SegmentId, bytes: u64, memory: Memory) {
 }
 
 fn put(store: &ObjectStore, key: &[u8], bytes: u64) -> Result<Put, PutError> {
-    let request = PutRequest {
+    store.put(key, &request(bytes))
+}
+
+/// Returns what a put of the aggressor asks for.
+fn request(bytes: u64) -> PutRequest<'static> {
+    PutRequest {
         excluded: &[VICTIM],
         ..PutRequest::new(bytes)
-    };
-    store.put(key, &request)
+    }
 }
 
 fn remove(store: &ObjectStore, number: u64) {
