@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::runtime::Handle;
 use tonic::Status;
 
 use super::{
@@ -98,11 +98,11 @@ async fn lookup_hedged<'a, T: Transport>(
         return vec![lookup(shared, member, indices, wanted).await];
     };
     let keys = indices.len();
-    let first = async { vec![lookup_to_its_end(shared, member, indices, wanted).await] };
+    let first = async { vec![lookup(shared, member, indices, wanted).await] };
     let second = async {
         count(&shared.counts.hedged, 1);
         let others = others.into_values();
-        join_all(others.map(|(other, keys)| lookup_to_its_end(shared, other, keys, wanted))).await
+        join_all(others.map(|(other, keys)| lookup(shared, other, keys, wanted))).await
     };
     let has_all =
         |all: &Vec<LookedUp<'_, T>>| all.iter().map(LookedUp::found).sum::<usize>() == keys;
@@ -117,8 +117,10 @@ async fn lookup_hedged<'a, T: Transport>(
     hedged.results.into_iter().flatten().collect()
 }
 
-/// Looks keys up on one host, in batches, until one ends early.
-async fn lookup<'a, T: Transport>(
+/// Looks keys up on one host, in batches, until one ends early. It does so in a task
+/// of its own: if nobody waits for the answers any more, it is still noted whether
+/// there are any, and leases are given back.
+pub(super) async fn lookup<'a, T: Transport>(
     shared: &Arc<Shared<T>>,
     member: &'a Member,
     indices: Vec<usize>,
@@ -127,43 +129,16 @@ async fn lookup<'a, T: Transport>(
     let all_keys = wants_all_keys(wanted);
     let requests = requests(shared, &indices, wanted, all_keys);
     let since = Since::now();
-    let answers = ask(shared, member, requests).await;
-    let mut leases = Leases::new(shared);
-    let granted = answers.iter().flatten();
-    granted.for_each(|answer| leases.add(member, answer));
-    LookedUp {
-        all_keys,
-        answers,
-        since,
-        leases,
-        member,
-        indices,
-    }
-}
-
-/// As [`lookup`] in a task of its own: if nobody waits for the answers any more,
-/// it is still noted whether there are any, and leases are given back.
-pub(super) async fn lookup_to_its_end<'a, T: Transport>(
-    shared: &Arc<Shared<T>>,
-    member: &'a Member,
-    indices: Vec<usize>,
-    wanted: &[Wanted<'a>],
-) -> LookedUp<'a, T> {
-    let all_keys = wants_all_keys(wanted);
-    let requests = requests(shared, &indices, wanted, all_keys);
-    let since = Since::now();
-    let (sender, answers) = oneshot::channel();
     let (owned, host) = (Arc::clone(shared), member.clone());
-    tokio::spawn(async move {
+    let asked = tokio::spawn(async move {
         let answers = ask(&owned, &host, requests).await;
         let mut leases = Leases::new(&owned);
         let granted = answers.iter().flatten();
         granted.for_each(|answer| leases.add(&host, answer));
-        // Where nobody takes them, they are dropped and so given back.
-        let _ = sender.send((answers, leases));
+        (answers, leases)
     });
-    // The task sends before it ends.
-    let answered = answers.await;
+    // It ends without answers where the runtime does.
+    let answered = asked.await;
     let (answers, leases) = answered.unwrap_or_else(|_| (Vec::new(), Leases::new(shared)));
     LookedUp {
         all_keys,

@@ -1,6 +1,6 @@
 //! Putting objects: a batch for each host, and again where that failed.
 
-use std::{collections::BTreeMap, mem::ManuallyDrop, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -18,7 +18,7 @@ use crate::{
     time::millis,
     wire::{
         AbortRequest, CommitRequest, CommitResponse, Outcome, ReserveRequest, ReserveResponse,
-        commit_request, reserve_request,
+        commit_request, reserve_request, reserve_response,
     },
 };
 
@@ -136,66 +136,67 @@ pub(super) async fn put_batch<T: Transport>(
         items: items.collect(),
         deadline_ms: millis(deadline),
     };
-    let since = Since::now();
-    let reserve = async move |mut calls: Calls| calls.reserve(request).await;
-    let reserved = shared.call(member, 0, reserve).await?;
-    let fits = check_answer(reserved.items.len(), objects.len());
+    let mut held = reserve(shared, member, request).await?;
+    let fits = check_answer(held.items.len(), objects.len());
     fits.map_err(|status| ClientError::call(member, status))?;
-    let granted = Duration::from_millis(reserved.granted_ms);
-    let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
-    let space = Space::new(
-        reserved.life,
-        reserved.epoch,
-        chunk_bytes_max,
-        since,
-        granted,
-    );
-    let held = Held {
-        shared,
-        member,
-        reserved: &reserved,
-        space: &space,
-    };
-    let written = fill(shared, member, objects, &reserved, &space).await;
+    let written = fill(&mut held, objects).await;
     if written.is_ok() {
         held.end();
     }
     written
 }
 
-/// Writes and commits what was reserved.
-async fn fill<T: Transport>(
+/// Has a host reserve space, in a task of its own: if nobody waits for the answer any
+/// more, the space is given back when it is there.
+async fn reserve<T: Transport>(
     shared: &Arc<Shared<T>>,
     member: &Member,
+    request: ReserveRequest,
+) -> Result<Held<T>, ClientError> {
+    let since = Since::now();
+    let (owned, host) = (Arc::clone(shared), member.clone());
+    let reserved = tokio::spawn(async move {
+        let reserve = async move |mut calls: Calls| calls.reserve(request).await;
+        let reserved = owned.call(&host, 0, reserve).await?;
+        Ok(Held::new(owned, host, since, reserved))
+    });
+    let ended = |_| ClientError::call(member, Status::cancelled("the runtime has ended"));
+    reserved.await.map_err(ended)?
+}
+
+/// Writes and commits what was reserved.
+async fn fill<T: Transport>(
+    held: &mut Held<T>,
     objects: &[Checked],
-    reserved: &ReserveResponse,
-    space: &Space,
 ) -> Result<Vec<Outcome>, ClientError> {
-    let mut outcomes: Vec<_> = reserved.items.iter().map(|item| item.outcome()).collect();
+    let mut outcomes: Vec<_> = held.items.iter().map(|item| item.outcome()).collect();
     let is_done = |&place: &usize| outcomes[place] == Outcome::Done;
     let done: Vec<_> = (0..objects.len()).filter(is_done).collect();
     if done.is_empty() {
         return Ok(outcomes);
     }
     let outgoing = done.iter().map(|&place| {
-        let item = &reserved.items[place];
+        let item = &held.items[place];
         Outgoing::new(item.put, item.extents.clone(), objects[place].bytes.clone())
     });
     let outgoing: Vec<_> = outgoing.collect();
     let bytes = outgoing.iter().map(|object| object.bytes.len()).sum();
+    held.is_written_to = true;
+    let (shared, member, space) = (&held.shared, &held.member, &held.space);
     let write = async |calls| {
         let written = shared.transport.write(calls, space, outgoing).await;
         written.map(tonic::Response::new)
     };
     shared.call(member, bytes, write).await?;
+    held.is_written_to = false;
     let items = done.iter().map(|&place| commit_request::Item {
-        put: reserved.items[place].put,
+        put: held.items[place].put,
         checksum: Some(objects[place].checksum),
         is_compared: shared.options.verify_puts,
     });
     let request = CommitRequest {
         items: items.collect(),
-        life: reserved.life,
+        life: space.life,
     };
     let commit = async move |mut calls: Calls| calls.commit(request).await;
     let compared = if shared.options.verify_puts { bytes } else { 0 };
@@ -228,36 +229,57 @@ fn check_answer(answered: usize, asked: usize) -> Result<(), Status> {
 /// Space that is given back when this is dropped, unless somebody may still write
 /// to it: its put failed, or nobody waits for it any more. If the host does not hear
 /// of it, the deadline does the same.
-struct Held<'a, T: Transport> {
-    shared: &'a Arc<Shared<T>>,
-    member: &'a Member,
-    reserved: &'a ReserveResponse,
-    space: &'a Space,
+struct Held<T: Transport> {
+    shared: Arc<Shared<T>>,
+    member: Member,
+    space: Space,
+    /// What the host answered for each object; none once the space is left to what
+    /// was put.
+    items: Vec<reserve_response::Item>,
+    /// Whether a write was begun, and has not ended well.
+    is_written_to: bool,
 }
 
-impl<T: Transport> Held<'_, T> {
+impl<T: Transport> Held<T> {
+    fn new(
+        shared: Arc<Shared<T>>,
+        member: Member,
+        since: Since,
+        reserved: ReserveResponse,
+    ) -> Self {
+        let granted = Duration::from_millis(reserved.granted_ms);
+        let chunk_bytes_max = usize::try_from(reserved.chunk_bytes_max).unwrap_or(usize::MAX);
+        let (life, epoch) = (reserved.life, reserved.epoch);
+        Self {
+            shared,
+            member,
+            space: Space::new(life, epoch, chunk_bytes_max, since, granted),
+            items: reserved.items,
+            is_written_to: false,
+        }
+    }
+
     /// Leaves the space to what was put.
-    fn end(self) {
-        let _ = ManuallyDrop::new(self);
+    fn end(mut self) {
+        self.items.clear();
     }
 }
 
-impl<T: Transport> Drop for Held<'_, T> {
+impl<T: Transport> Drop for Held<T> {
     fn drop(&mut self) {
+        let puts = self.items.iter().map(|item| item.put);
+        let puts: Vec<_> = puts.filter(|&put| put != 0).collect();
         // Without a runtime there is nobody left to tell the host.
-        let Ok(runtime) = Handle::try_current() else {
+        let (false, Ok(runtime)) = (puts.is_empty(), Handle::try_current()) else {
             return;
         };
-        if self.shared.transport.may_write_late(self.space) {
+        if self.is_written_to && self.shared.transport.may_write_late(&self.space) {
             return;
         }
-        let (shared, member) = (Arc::clone(self.shared), self.member.clone());
-        let puts = self.reserved.items.iter().map(|item| item.put);
-        let request = AbortRequest {
-            puts: puts.filter(|&put| put != 0).collect(),
-            life: self.reserved.life,
-        };
+        let (shared, member) = (Arc::clone(&self.shared), self.member.clone());
+        let life = self.space.life;
         runtime.spawn(async move {
+            let request = AbortRequest { puts, life };
             let abort = async move |mut calls: Calls| calls.abort(request).await;
             let _ = shared.call(&member, 0, abort).await;
         });

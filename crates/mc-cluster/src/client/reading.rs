@@ -9,7 +9,7 @@ use tonic::Response;
 use super::{
     ClientError, Shared, count,
     hedge::{Second, hedge},
-    locate::{Leases, by_host, lookup_to_its_end},
+    locate::{Leases, by_host, lookup},
     patience::Patience,
     transport::{Incoming, Space, Transport},
     wanted::{Found, Wanted},
@@ -143,7 +143,7 @@ async fn read_elsewhere<'a, T: Transport>(
     wanted: &[Wanted<'a>],
 ) -> Result<Try<'a, T>, ClientError> {
     let others = by_host(indices, |index| wanted[index].other_owner()).into_values();
-    let lookups = others.map(|(member, keys)| lookup_to_its_end(shared, member, keys, wanted));
+    let lookups = others.map(|(member, keys)| lookup(shared, member, keys, wanted));
     let mut all = Try {
         got: Vec::new(),
         leases: Leases::new(shared),

@@ -12,13 +12,18 @@ use mc_cluster::{
         StatsRequest, StatsResponse, WriteRequest, commit_request, reserve_request,
     },
 };
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tonic::{Code, Response, Status};
 
 pub(crate) const NODE_BYTES: u64 = 8 << 20;
 
 pub(crate) fn runtime() -> Runtime {
     Runtime::new().unwrap()
+}
+
+/// Returns a runtime in which nothing else goes on while a future is polled.
+pub(crate) fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 pub(crate) fn options(name: &str) -> NodeOptions {

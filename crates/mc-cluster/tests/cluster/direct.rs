@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use mc_arena::{ClaimError, PoolBytes};
 use mc_cluster::{
     Client, ClientOptions, Node,
@@ -23,7 +24,8 @@ use mc_cluster::{
 use tokio::time::{Instant, sleep};
 
 use crate::common::{
-    calls, commit, contents, members, options, reserve, runtime, soon, start, stats, write_request,
+    calls, commit, contents, members, one_thread, options, reserve, runtime, soon, start, stats,
+    write_request,
 };
 
 /// Tells the address of the memory, and keeps it.
@@ -314,6 +316,30 @@ fn a_write_that_nobody_waits_for_is_not_given_up_at_the_node() {
         check_counts(it.direct.counts(), [1, 0, 1]);
         let stats = stats(&mut calls(&node)).await;
         assert_eq!(stats.puts_in_flight + stats.lingering, 1);
+    });
+}
+
+#[test]
+fn space_that_nothing_was_written_to_is_given_back_whatever_was_written_before() {
+    one_thread().block_on(async {
+        let node = start_reachable().await;
+        let it = reacher(&node, ClientOptions::default());
+        it.client.put(b"key 1", contents(b"1", 500)).await.unwrap();
+        check_counts(it.direct.counts(), [1, 0, 0]);
+        let mut calls = calls(&node);
+        let mut put = Box::pin(it.client.put(b"key 2", contents(b"2", 500)));
+        // It asks for space, and takes no answer.
+        assert!((&mut put).now_or_never().is_none());
+        soon("the space", Duration::from_secs(2), async || {
+            stats(&mut calls).await.puts_in_flight == 1
+        })
+        .await;
+        drop(put);
+        soon("its end", Duration::from_secs(2), async || {
+            let stats = stats(&mut calls).await;
+            stats.puts_in_flight + stats.lingering == 0
+        })
+        .await;
     });
 }
 

@@ -9,11 +9,11 @@ use std::{
 };
 
 use crate::common::{
-    Slow, calls, client, commit, contents, lookup, members, options, reserve, runtime, soon, start,
-    stats, write_request,
+    Slow, calls, client, commit, contents, lookup, members, one_thread, options, reserve, runtime,
+    soon, start, stats, write_request,
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use mc_cluster::{
     Client, ClientOptions, Member, Members, Node,
     client::{Calls, Incoming, Outgoing, Route, Space, Streams, Transport},
@@ -262,5 +262,48 @@ fn a_put_that_nobody_waits_for_gives_its_space_and_its_key_back() {
             start.elapsed() < Duration::from_secs(2),
             "not at the deadline"
         );
+    });
+}
+
+#[test]
+fn a_lookup_that_nobody_waits_for_gives_its_lease_back() {
+    one_thread().block_on(async {
+        let node = start("a").await;
+        let client = client(&[("a", &node)]);
+        client.put(b"key", contents(b"key", 500)).await.unwrap();
+        let mut calls = calls(&node);
+        let mut get = Box::pin(client.get(b"key"));
+        // It asks, and takes no answer.
+        assert!((&mut get).now_or_never().is_none());
+        soon("the lease", Duration::from_secs(2), async || {
+            stats(&mut calls).await.leases == 1
+        })
+        .await;
+        drop(get);
+        soon("its end", Duration::from_secs(2), async || {
+            stats(&mut calls).await.leases == 0
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_reservation_that_nobody_waits_for_gives_its_space_back() {
+    one_thread().block_on(async {
+        let node = start("a").await;
+        let client = client(&[("a", &node)]);
+        client.put(b"other", contents(b"other", 500)).await.unwrap();
+        let mut calls = calls(&node);
+        let mut put = Box::pin(client.put(b"key", contents(b"key", 6 << 20)));
+        assert!((&mut put).now_or_never().is_none());
+        soon("the space", Duration::from_secs(2), async || {
+            stats(&mut calls).await.puts_in_flight == 1
+        })
+        .await;
+        drop(put);
+        soon("its end", Duration::from_secs(2), async || {
+            stats(&mut calls).await.puts_in_flight == 0
+        })
+        .await;
     });
 }
