@@ -1,11 +1,12 @@
 //! Nodes, clients and etcd as processes that are killed and frozen: the drill of the
 //! command, in short.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+#![expect(clippy::print_stderr, reason = "says what did not run")]
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -15,6 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
 
@@ -100,13 +102,111 @@ fn promises_hold_where_nodes_and_clients_are_killed_and_frozen() {
     drill(8, None);
 }
 
+/// Returns the program of etcd, or says what does not run without it.
+fn etcd_for(test: &str) -> Option<PathBuf> {
+    let mut places = ["/usr/bin/etcd", "/usr/local/bin/etcd"]
+        .map(PathBuf::from)
+        .into_iter();
+    let etcd = places.find(|place| fs::exists(place).unwrap());
+    if etcd.is_none() {
+        eprintln!("{test} does not run: there is no etcd in /usr/bin");
+    }
+    etcd
+}
+
 #[test]
 fn promises_hold_where_etcd_is_killed_and_frozen() {
-    let places = ["/usr/bin/etcd", "/usr/local/bin/etcd"].map(PathBuf::from);
-    match places.iter().find(|place| fs::exists(place).unwrap()) {
-        Some(etcd) => drill(6, Some(etcd)),
-        None => eprintln!("the drill with etcd does not run: there is no etcd in /usr/bin"),
+    if let Some(etcd) = etcd_for("the drill with etcd") {
+        drill(6, Some(&etcd));
     }
+}
+
+/// An etcd in a directory of its own.
+struct Etcd {
+    _process: Process,
+    _directory: TempDir,
+    address: String,
+}
+
+/// The key of node a, as etcd's calls in JSON want it: base64 of `/mc-cluster/members/a`.
+const KEY_OF_A: &str = "L21jLWNsdXN0ZXIvbWVtYmVycy9h";
+
+impl Etcd {
+    fn start(program: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let [address, peers] = addresses();
+        let mut command = Command::new(program);
+        command.arg("--data-dir").arg(directory.path());
+        let clients = format!("http://{address}");
+        command.args(["--listen-client-urls", &clients]);
+        command.args(["--advertise-client-urls", &clients]);
+        command.args(["--listen-peer-urls", &format!("http://{peers}")]);
+        let process = Process(command.stderr(Stdio::null()).spawn().unwrap());
+        let start = Instant::now();
+        while TcpStream::connect(&address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "no etcd");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self {
+            _process: process,
+            _directory: directory,
+            address,
+        }
+    }
+
+    /// Makes a call as somebody by hand would.
+    fn call(&self, call: &str, request: &str) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let bytes = request.len();
+        let head = format!("POST /v3/kv/{call} HTTP/1.1\r\nHost: etcd\r\nConnection: close");
+        write!(stream, "{head}\r\nContent-Length: {bytes}\r\n\r\n{request}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    fn delete(&self) {
+        self.call("deleterange", &format!(r#"{{"key":"{KEY_OF_A}"}}"#));
+    }
+}
+
+/// Waits until the status that members report has a node that takes puts, or does not.
+#[track_caller]
+fn wait_until(members: [&str; 2], takes_puts: bool) {
+    let start = Instant::now();
+    loop {
+        let status = Command::new(PROGRAM).arg("status").args(members).output();
+        let status = String::from_utf8(status.unwrap().stdout).unwrap();
+        let line = status.lines().find(|line| line.starts_with("a  "));
+        if line.is_some_and(|line| line.ends_with(&format!("  {takes_puts}"))) {
+            return;
+        }
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(10), "{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_node_whose_entry_is_deleted_or_written_over_by_hand_enters_again_when_its_name_is_free() {
+    let Some(program) = etcd_for("a test of entries in etcd") else {
+        return;
+    };
+    let etcd = Etcd::start(&program);
+    let url = format!("http://{}", etcd.address);
+    let [address] = addresses();
+    let in_etcd = ["--etcd", &url];
+    let name = ["--name", "a", "--listen", &address, "--time-to-live", "2"];
+    let _node = Process::node(&[&name[..], &in_etcd].concat());
+    wait_until(in_etcd, true);
+    etcd.delete();
+    wait_until(in_etcd, true);
+    // What somebody else has written is not the entry of this node, which takes no puts then.
+    etcd.call("put", &format!(r#"{{"key":"{KEY_OF_A}","value":"eA=="}}"#));
+    let list = format!("a={address}");
+    wait_until(["--members", &list], false);
+    etcd.delete();
+    wait_until(in_etcd, true);
 }
 
 #[test]
@@ -157,7 +257,7 @@ fn three(addresses: &[String; 3], members: &str, objects: usize) -> ([Process; 3
             .spawn()
             .unwrap();
         let mut bytes = put.stdin.take().unwrap();
-        std::io::Write::write_all(&mut bytes, format!("bytes of {n}").as_bytes()).unwrap();
+        write!(bytes, "bytes of {n}").unwrap();
         drop(bytes);
         assert!(put.wait().unwrap().success());
     }

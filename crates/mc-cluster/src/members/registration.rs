@@ -10,8 +10,8 @@ use super::{
     Member,
     etcd::{Etcd, EtcdError, PAUSE, within_time},
     interface::{
-        Compare, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
-        LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
+        Compare, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+        LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
         compare::{CompareResult, CompareTarget, TargetUnion},
         kv_client::KvClient,
         lease_client::LeaseClient,
@@ -124,7 +124,7 @@ impl Life {
     async fn renew(mut self) {
         loop {
             if let Ok(granted) = self.register().await {
-                // It returns when the lease is over, or nearly.
+                // It returns when the lease or the entry is over, or nearly.
                 self.keep_alive(granted).await;
             }
             sleep(PAUSE).await;
@@ -185,7 +185,8 @@ impl Life {
         Ok(done.succeeded)
     }
 
-    /// Renews a lease until it is over.
+    /// Renews a lease until it is over, or the entry is not that of this life any
+    /// more: somebody has deleted it, or written another.
     async fn keep_alive(&mut self, granted: Granted) {
         let mut end = granted.sent.after(granted.time);
         let mut pause = granted.time / 3;
@@ -200,7 +201,11 @@ impl Life {
                 Ok(Some(time)) => {
                     end = sent.after(time);
                     pause = time / 3;
-                    self.standing.renewed(sent, time);
+                    match self.is_entered(granted.id).await {
+                        Ok(true) => self.standing.renewed(sent, time),
+                        Ok(false) => break,
+                        Err(_) => pause = PAUSE,
+                    }
                 }
                 Ok(None) => break,
                 Err(_) => {
@@ -211,6 +216,19 @@ impl Life {
             }
         }
         self.standing.set(Moment::NEVER);
+        // With it goes what is left of the entry, so that the name is free.
+        self.client.revoke(granted.id).await;
+    }
+
+    /// Says whether the entry is still the one that was made under a lease.
+    async fn is_entered(&mut self, lease: i64) -> Result<bool, EtcdError> {
+        let request = RangeRequest {
+            key: self.key.clone(),
+            ..RangeRequest::default()
+        };
+        let found = within_time(self.client.keys.range(request)).await?;
+        let is_own = |entry: &KeyValue| entry.lease == lease && entry.value == self.value;
+        Ok(found.kvs.first().is_some_and(is_own))
     }
 
     /// Returns for how long a lease is renewed, or nothing if it is over.

@@ -80,6 +80,7 @@ impl Kv for StandIn {
             key: key.clone().into(),
             value: value.clone().into(),
             mod_revision: state.revision,
+            ..KeyValue::default()
         });
         Ok(Response::new(RangeResponse {
             header: Some(ResponseHeader {

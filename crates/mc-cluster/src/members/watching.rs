@@ -147,6 +147,7 @@ mod tests {
             key,
             value: value.as_bytes().to_vec(),
             mod_revision,
+            ..KeyValue::default()
         };
         Event {
             r#type: kind.into(),
