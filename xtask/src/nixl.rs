@@ -54,19 +54,17 @@ pub(crate) fn run(shell: &Shell, work: Work) -> anyhow::Result<()> {
 
 fn check(shell: &Shell) -> anyhow::Result<()> {
     cargo(shell, &format!("fmt --manifest-path {MANIFEST} --check"))?;
-    cargo(
-        shell,
-        &format!(
-            "clippy --locked --quiet --manifest-path {MANIFEST} --all-targets -- --deny warnings"
-        ),
-    )?;
+    for features in ["", " --all-features"] {
+        let all = format!("--locked --quiet --manifest-path {MANIFEST} --all-targets{features}");
+        cargo(shell, &format!("clippy {all} -- --deny warnings"))?;
+    }
     // Tests fail then instead of not running.
     let _require = shell.push_env("MC_REQUIRE_NIXL", "1");
     for way in WAYS {
         let _way = way.map(|way| shell.push_env("UCX_TLS", way));
         cargo(
             shell,
-            &format!("test --locked --quiet --manifest-path {MANIFEST}"),
+            &format!("test --locked --quiet --manifest-path {MANIFEST} --all-features"),
         )?;
     }
     Ok(())

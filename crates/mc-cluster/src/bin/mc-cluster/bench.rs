@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use clap::Args;
 use futures_util::future::try_join_all;
 use mc_cluster::{
     Client, ClientOptions, Members,
@@ -22,11 +23,19 @@ use mc_cluster::{
 use tonic::Status;
 
 use crate::{
-    arguments::BenchArguments,
-    baseline::{BLOCK_BYTES, copies, median, raw_tcp},
-    console::tell,
+    common::{
+        baseline::{BLOCK_BYTES, copies, median, raw_tcp},
+        console::tell,
+    },
     process::Process,
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Seconds for each measurement
+    #[arg(long, default_value = "2", value_name = "SECONDS")]
+    seconds: u64,
+}
 
 /// Items of one call.
 const BATCH: u64 = 64;

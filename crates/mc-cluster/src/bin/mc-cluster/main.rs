@@ -1,49 +1,63 @@
 //! The command `mc-cluster`: a node, and a client for the command line.
 
-mod arguments;
-mod baseline;
 mod bench;
-mod console;
+mod common;
 mod drill;
-mod node;
-mod objects;
 mod process;
 
-use std::{error::Error, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
+use mc_cluster::client::Streams;
 
 use self::{
-    arguments::Command,
-    console::{describe, say},
+    bench::BenchArguments,
+    common::{
+        arguments::{ClientArguments, NodeArguments, ObjectArguments},
+        node, objects,
+    },
+    drill::{ATTEMPT, DrillArguments},
 };
+
+/// Serves the memory of hosts to each other.
+#[derive(Debug, Parser)]
+#[command(name = "mc-cluster", version)]
+enum Command {
+    /// Serve memory of this host until a signal comes
+    Node(NodeArguments),
+    /// Put an object: a file, or standard input
+    Put(ObjectArguments),
+    /// Get an object, to a file or to standard output
+    Get(ObjectArguments),
+    /// Ask every member how it is
+    Status(ClientArguments),
+    /// Measure placements, lookups and bytes against a node that is started for it
+    Bench(BenchArguments),
+    /// Start three nodes, kill and freeze them, clients and etcd, and look at what was promised
+    Drill(DrillArguments),
+    /// One client of a drill
+    #[command(hide = true, name = ATTEMPT)]
+    Attempt {
+        /// Of a node
+        address: String,
+        /// Of the object
+        key: String,
+        /// The step to wait at
+        step: String,
+    },
+}
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(run(command)),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&describe(&*error));
-            ExitCode::FAILURE
+    common::run(async {
+        match command {
+            Command::Node(options) => node::run(options, None).await,
+            Command::Put(options) => objects::put(options, Streams).await,
+            Command::Get(options) => objects::get(options, Streams).await,
+            Command::Status(options) => objects::status(options).await,
+            Command::Bench(options) => bench::run(options).await,
+            Command::Drill(options) => drill::run(options).await,
+            Command::Attempt { address, key, step } => drill::attempt(&address, &key, &step).await,
         }
-    }
-}
-
-async fn run(command: Command) -> Result<(), Box<dyn Error>> {
-    match command {
-        Command::Node(options) => node::run(options).await,
-        Command::Put(options) => objects::put(options).await,
-        Command::Get(options) => objects::get(options).await,
-        Command::Status(options) => objects::status(options).await,
-        Command::Bench(options) => bench::run(options).await,
-        Command::Drill(options) => drill::run(options).await,
-        Command::Attempt { address, key, step } => drill::attempt(&address, &key, &step).await,
-    }
+    })
 }

@@ -15,7 +15,7 @@ use mc_cluster::{
 };
 use mc_nixl::{NixlOptions, NixlReach};
 
-use crate::{
+use crate::common::{
     baseline::{BLOCK_BYTES, copies, median, raw_tcp},
     console::tell,
 };

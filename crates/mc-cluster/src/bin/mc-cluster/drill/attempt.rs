@@ -13,7 +13,7 @@ use mc_cluster::{
 };
 use tonic::Status;
 
-use crate::console::tell;
+use crate::common::console::tell;
 
 /// Between these steps something may happen: before anything, reserved, half
 /// written, written, committed, looked up, half read, read.

@@ -6,8 +6,9 @@ mod processes;
 mod round;
 mod witness;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
+use clap::Args;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use self::{
@@ -16,9 +17,26 @@ use self::{
     round::{Fault, Victim},
     witness::Witness,
 };
-use crate::{arguments::DrillArguments, console::tell};
+use crate::common::console::tell;
 
 pub(crate) use self::attempt::run as attempt;
+
+/// The argument that makes the command one attempt: what follows are the address
+/// of a node, a key, and the step to wait at.
+pub(crate) const ATTEMPT: &str = "drill-attempt";
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArguments {
+    /// How often something is killed or frozen
+    #[arg(long, default_value = "200", value_name = "N")]
+    kills: u32,
+    /// Seed of keys and victims
+    #[arg(long, default_value = "1", value_name = "N")]
+    seed: u64,
+    /// Program of etcd; without it the nodes are a fixed list
+    #[arg(long, value_name = "PATH")]
+    etcd_program: Option<PathBuf>,
+}
 
 /// Until when an uncommitted put has to be forgotten, with its margin and the
 /// time for a look.

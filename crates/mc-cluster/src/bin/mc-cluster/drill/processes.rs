@@ -15,7 +15,7 @@ use mc_cluster::{
 };
 use tokio::time::sleep;
 
-use crate::arguments::ATTEMPT;
+use super::ATTEMPT;
 use crate::process::Process;
 
 pub(super) const NODES: usize = 3;

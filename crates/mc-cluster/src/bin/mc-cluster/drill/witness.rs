@@ -17,7 +17,7 @@ use super::{
     attempt::contents,
     processes::{Cluster, NODE_OF_FILE, NODES},
 };
-use crate::console::tell;
+use crate::common::console::tell;
 
 #[derive(Debug, Default)]
 pub(super) struct Witness {

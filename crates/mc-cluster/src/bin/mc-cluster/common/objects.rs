@@ -1,4 +1,4 @@
-//! `mc-cluster put`, `get` and `status`.
+//! `put`, `get` and `status`.
 
 use std::{
     error::Error,
@@ -6,12 +6,17 @@ use std::{
     io::{self, Read, Write},
 };
 
-use crate::{
+use mc_cluster::client::{Streams, Transport};
+
+use super::{
     arguments::{ClientArguments, ObjectArguments},
     console::{describe, read, tell},
 };
 
-pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn put<T: Transport>(
+    arguments: ObjectArguments,
+    transport: T,
+) -> Result<(), Box<dyn Error>> {
     let bytes = match &arguments.file {
         Some(file) => read(file)?,
         None => {
@@ -20,14 +25,17 @@ pub(crate) async fn put(arguments: ObjectArguments) -> Result<(), Box<dyn Error>
             bytes
         }
     };
-    let client = arguments.client.client().await?;
+    let client = arguments.client.client(transport).await?;
     let copies = client.put(arguments.key.as_bytes(), bytes.into()).await?;
     tell(&format!("copies: {copies}"))?;
     Ok(())
 }
 
-pub(crate) async fn get(arguments: ObjectArguments) -> Result<(), Box<dyn Error>> {
-    let client = arguments.client.client().await?;
+pub(crate) async fn get<T: Transport>(
+    arguments: ObjectArguments,
+    transport: T,
+) -> Result<(), Box<dyn Error>> {
+    let client = arguments.client.client(transport).await?;
     let bytes = client.get(arguments.key.as_bytes()).await?;
     let key = &arguments.key;
     let bytes = bytes.ok_or_else(|| match client.counts().unanswered {
@@ -43,7 +51,7 @@ pub(crate) async fn get(arguments: ObjectArguments) -> Result<(), Box<dyn Error>
 }
 
 pub(crate) async fn status(arguments: ClientArguments) -> Result<(), Box<dyn Error>> {
-    let client = arguments.client().await?;
+    let client = arguments.client(Streams).await?;
     tell("name  address  objects  bytes  capacity  in flight  leases  takes puts")?;
     let mut silent = 0;
     for (member, answer) in client.status().await {

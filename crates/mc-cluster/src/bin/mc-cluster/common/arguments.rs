@@ -1,48 +1,17 @@
-//! What the command line says.
+//! What the command lines of nodes and clients say.
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser};
+use clap::Args;
 use mc_arena::{PagePolicy, size::parse_bytes};
 use mc_cluster::{
-    Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions, client::Connection,
+    Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions,
+    client::{Connection, Transport},
 };
 
 #[cfg(feature = "tls")]
-use crate::console::read;
-use crate::console::token;
-
-/// The argument that makes the command one attempt: what follows are the address
-/// of a node, a key, and the step to wait at.
-pub(crate) const ATTEMPT: &str = "drill-attempt";
-
-/// Serves the memory of hosts to each other.
-#[derive(Debug, Parser)]
-#[command(name = "mc-cluster", version)]
-pub(crate) enum Command {
-    /// Serve memory of this host until a signal comes
-    Node(NodeArguments),
-    /// Put an object: a file, or standard input
-    Put(ObjectArguments),
-    /// Get an object, to a file or to standard output
-    Get(ObjectArguments),
-    /// Ask every member how it is
-    Status(ClientArguments),
-    /// Measure placements, lookups and bytes against a node that is started for it
-    Bench(BenchArguments),
-    /// Start three nodes, kill and freeze them, clients and etcd, and look at what was promised
-    Drill(DrillArguments),
-    /// One client of a drill
-    #[command(hide = true, name = ATTEMPT)]
-    Attempt {
-        /// Of a node
-        address: String,
-        /// Of the object
-        key: String,
-        /// The step to wait at
-        step: String,
-    },
-}
+use super::console::read;
+use super::console::token;
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
@@ -154,26 +123,6 @@ pub(crate) struct ObjectArguments {
     pub(crate) client: ClientArguments,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct BenchArguments {
-    /// Seconds for each measurement
-    #[arg(long, default_value = "2", value_name = "SECONDS")]
-    pub(crate) seconds: u64,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DrillArguments {
-    /// How often something is killed or frozen
-    #[arg(long, default_value = "200", value_name = "N")]
-    pub(crate) kills: u32,
-    /// Seed of keys and victims
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub(crate) seed: u64,
-    /// Program of etcd; without it the nodes are a fixed list
-    #[arg(long, value_name = "PATH")]
-    pub(crate) etcd_program: Option<PathBuf>,
-}
-
 impl Leaving {
     /// Returns how objects are moved, if there is anywhere to move them to.
     pub(crate) async fn options(&self) -> Result<Option<DrainOptions>, Box<dyn Error>> {
@@ -257,7 +206,11 @@ impl SecretArguments {
 }
 
 impl ClientArguments {
-    pub(crate) async fn client(self) -> Result<Client, Box<dyn Error>> {
+    /// Returns a client whose bytes take a way.
+    pub(crate) async fn client<T: Transport>(
+        self,
+        transport: T,
+    ) -> Result<Client<T>, Box<dyn Error>> {
         let mut connection = Connection::default();
         connection.token = token(self.secrets.token_file.as_deref())?;
         #[cfg(feature = "tls")]
@@ -273,6 +226,6 @@ impl ClientArguments {
             (None, Some(etcd)) => Members::watch(etcd).await?,
             (None, None) => return Err("either --members or --etcd is needed".into()),
         };
-        Ok(Client::new(members, options))
+        Ok(Client::with_transport(members, options, transport))
     }
 }

@@ -1,12 +1,12 @@
-//! `mc-cluster node`: serves until a signal comes, and then moves its objects to others.
+//! `node`: serves until a signal comes, and then moves its objects to others.
 
-use std::{error::Error, pin::pin};
+use std::{error::Error, pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
-use mc_cluster::Node;
+use mc_cluster::{Node, engine::Engine};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{
+use super::{
     arguments::{Leaving, NodeArguments},
     console::{describe, say, tell},
 };
@@ -23,14 +23,20 @@ enum Stop {
     AtOnce,
 }
 
-pub(crate) async fn run(arguments: NodeArguments) -> Result<(), Box<dyn Error>> {
+/// Serves, with an engine if there is one that moves bytes past the node.
+pub(crate) async fn run(
+    arguments: NodeArguments,
+    engine: Option<Arc<dyn Engine>>,
+) -> Result<(), Box<dyn Error>> {
     // Before anything else, so that a signal that comes early is not lost.
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
     };
     let leaving = arguments.leaving()?;
-    let mut node = Node::start(arguments.options()?).await?;
+    let mut options = arguments.options()?;
+    options.engine = engine;
+    let mut node = Node::start(options).await?;
     // Who started it may want to know the port; nobody has to read it.
     let _ = tell(&format!("listening on {}", node.address()));
     if let Some(http) = node.http_address() {
