@@ -28,6 +28,7 @@ mod simulators;
 mod supply;
 mod systems;
 mod tidy;
+mod upgrade;
 mod wheel;
 mod workspace;
 
@@ -114,6 +115,12 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "1")]
         seed: u64,
     },
+    /// Run nodes and clients of mc-cluster of an older revision beside those of this one
+    Upgrade {
+        /// The older revision; without it the last tag, or the newest revision with another interface
+        #[arg(long, value_name = "REVISION")]
+        from: Option<String>,
+    },
     /// Report what of the public interfaces has changed since a revision (needs cargo-semver-checks)
     Semver {
         /// The revision
@@ -188,6 +195,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds } => fuzz::run(shell, seconds),
         Task::Drill { kills, seed } => long::drill(shell, kills, seed),
         Task::Cluster { kills, seed } => long::cluster(shell, kills, seed),
+        Task::Upgrade { from } => upgrade::run(shell, from.as_deref()),
         Task::Semver { since } => semver::run(shell, &since),
         Task::Report => report::run(shell),
         Task::Simulate {
