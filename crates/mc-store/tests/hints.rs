@@ -14,7 +14,7 @@ use common::{
     objects::{Hand, all_options, key, numbers, put_as, refusal, store_of},
     pool,
 };
-use mc_segment::{Segment, SegmentInfo, Strategy};
+use mc_segment::{Segment, SegmentId, SegmentInfo, Strategy};
 use mc_store::{
     ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions, StoreOptionsError,
 };
@@ -84,6 +84,41 @@ fn few_of_low_priority_are_found_behind_many_others() {
         }
         let there = numbers(&store);
         assert!((0..1_990).all(|number| there.contains(&number)));
+        store.check_invariants();
+    }
+}
+
+#[test]
+fn what_was_set_aside_has_the_rank_that_it_got_since() {
+    for options in options(&Hand::default()) {
+        let store = store_of(&[3_200, 3_200], options.clone());
+        let put_as = |number: u64, parent: Option<u64>, request: PutRequest<'_>| {
+            let parent = parent.map(key);
+            let parent = parent.as_ref().map(|key| &key[..]);
+            put_as(&store, number, &PutRequest { parent, ..request }).unwrap();
+        };
+        let preferred = &[SegmentId(1)];
+        let excluded = preferred;
+        for number in 0..32 {
+            // The first half is a prompt.
+            let parent = (1..16).contains(&number).then(|| number - 1);
+            let request = PutRequest {
+                preferred,
+                ..of_priority(0)
+            };
+            put_as(number, parent, request);
+        }
+        (32..64).for_each(|number| put_as(number, None, of_priority(0)));
+        let elsewhere = |priority| PutRequest {
+            excluded,
+            ..of_priority(priority)
+        };
+        (100..110).for_each(|number| put_as(number, None, elsewhere(0)));
+        put_as(200, Some(15), elsewhere(1));
+        (300..310).for_each(|number| put_as(number, None, of_priority(0)));
+        let there = numbers(&store);
+        let has_prompt = (0..16).chain([200]).all(|number| there.contains(&number));
+        assert!(has_prompt, "{options:?}: {there:?}");
         store.check_invariants();
     }
 }

@@ -4,8 +4,10 @@
 mod common;
 
 use common::{mount_sizes, pool};
-use mc_segment::Strategy;
-use mc_store::{Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions};
+use mc_segment::{SegmentId, Strategy};
+use mc_store::{
+    Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -155,4 +157,58 @@ fn a_key_that_another_puts_ends_the_chain() {
     assert_eq!(chain.commit().unwrap(), 2);
     other.commit().unwrap();
     assert_eq!(found(&store, &prompt), 3);
+}
+
+#[test]
+fn of_what_was_set_aside_ends_of_prompts_leave_before_their_beginnings() {
+    let pool = pool(Strategy::Random, 1);
+    mount_sizes(&pool, &[1_000, 1_000]);
+    let options = StoreOptions {
+        policy: PolicyKind::Gdsf,
+        eviction: Eviction::InOrder,
+        ..StoreOptions::default()
+    };
+    let store = ObjectStore::new(pool, options).unwrap();
+    let put_as = |key: &str, request: PutRequest<'_>| {
+        let put = store.put(key.as_bytes(), &request).unwrap();
+        put.commit().unwrap();
+    };
+    // The beginnings are larger, and so worth less by themselves.
+    for number in 0..20 {
+        let preferred = &[SegmentId(1)];
+        let (beginning, end) = (format!("{number}/0"), format!("{number}/1"));
+        let request = |size| PutRequest {
+            preferred,
+            ..PutRequest::new(size)
+        };
+        put_as(&beginning, request(40));
+        let parent = Some(beginning.as_bytes());
+        put_as(
+            &end,
+            PutRequest {
+                parent,
+                ..request(10)
+            },
+        );
+    }
+    for number in 0..100 {
+        put_as(&format!("{number}"), PutRequest::new(10));
+        (0..5).for_each(|_| drop(store.get(format!("{number}").as_bytes())));
+    }
+    let excluded = &[SegmentId(1)];
+    put_as(
+        "elsewhere",
+        PutRequest {
+            excluded,
+            ..PutRequest::new(10)
+        },
+    );
+    for number in 0..10 {
+        put_as(&format!("new {number}"), PutRequest::new(40));
+        for number in 0..20 {
+            let exists = |at: u8| store.exists(format!("{number}/{at}").as_bytes());
+            assert!(exists(0) || !exists(1), "{number} has lost its beginning");
+        }
+    }
+    store.check_invariants();
 }

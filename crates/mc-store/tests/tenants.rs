@@ -18,7 +18,8 @@ use std::{
 use common::{
     info,
     objects::{
-        EVICTIONS, Hand, all_options, key, local_store_of, numbers, put_as, refusal, store_of,
+        EVICTIONS, Hand, all_options, key, local_store_of, numbers, put_as, put_in, refusal,
+        store_of,
     },
     pool,
 };
@@ -117,6 +118,54 @@ fn at_the_limit_where_there_is_room_the_oldest_own_objects_leave_wherever_they_a
         put_beside_others(&store);
         put_as(&store, 9, &of("a", 20)).unwrap();
         assert_eq!(numbers(&store), [0, 2, 4, 5, 6, 9].into());
+    }
+}
+
+/// Returns a store with room whose first segment has objects of 10 bytes: some of others, and then 112
+/// of a tenant, all that it may have. Puts that may not use the segment have passed over all of them.
+fn all_set_aside(options: StoreOptions, others: u64) -> ObjectStore {
+    let count = others + 112;
+    let store = store_of(&[count * 10, count * 10], options);
+    store.tenant("a", quota(0, Some(1_120))).unwrap();
+    for number in 0..count {
+        let request = PutRequest {
+            tenant: (number >= others).then_some("a"),
+            preferred: &[SegmentId(1)],
+            ..PutRequest::new(10)
+        };
+        put_as(&store, number, &request).unwrap();
+    }
+    (count..2 * count).for_each(|number| put_in(&store, 2, number, 10));
+    let elsewhere = PutRequest {
+        excluded: &[SegmentId(1)],
+        ..PutRequest::new(10)
+    };
+    (10_000..10_020).for_each(|number| put_as(&store, number, &elsewhere).unwrap());
+    let room = Segment::remote(info(3, 1_000));
+    store.pool().mount(room).unwrap();
+    store
+}
+
+#[test]
+fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_of_others() {
+    for options in options() {
+        let store = all_set_aside(options, 592);
+        put_as(&store, 20_000, &of("a", 10)).unwrap();
+        assert_eq!(stats(&store, "a").evicted.objects, 1);
+        assert!((0..592).all(|number| store.exists(&key(number))));
+    }
+}
+
+#[test]
+fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_that_are_held() {
+    for options in options() {
+        let store = all_set_aside(options, 0);
+        let own = |number| (key(number), of("a", 10));
+        let own: Vec<_> = (0..80).chain([20_000]).map(own).collect();
+        let chain = store.put_many(&own);
+        assert_eq!(chain.refusal(), None);
+        assert_eq!(chain.commit().unwrap(), 81);
+        assert_eq!(stats(&store, "a").stored.bytes, 1_120);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may leave next: a walk in the policy's order that passes over what has to stay.
 
-use std::ops::ControlFlow;
+use std::{mem, ops::ControlFlow};
 
 use mc_segment::PlacedBuffer;
 
@@ -52,12 +52,6 @@ impl Ranks {
         sets_aside: bool,
         is_usable: impl Fn(&Object) -> bool,
     ) -> Candidates {
-        let Self {
-            groups,
-            ledger,
-            aside,
-            ..
-        } = self;
         let look = || Look {
             index,
             now,
@@ -70,9 +64,8 @@ impl Ranks {
             visits: 0,
         };
         let mut before = look();
-        for queue in aside.queues() {
-            before.look_into(queue, |id| rights.allow(groups.key(id), ledger));
-        }
+        let firsts = self.first_aside(&mut before, rights);
+        let Self { groups, ledger, .. } = self;
         let mut look = look();
         groups.victims(&mut |id, key| look.at(id, rights.allow(key, ledger)));
         if look.visits == VISITS_MAX && groups.has_several() {
@@ -87,7 +80,7 @@ impl Ranks {
             }
         }
         let are_many_useless = look.useless.len() == ASIDE_AT_ONCE;
-        let are_many_unfit = look.unfit.len() == SLICE;
+        let are_many_unfit = before.unfit.len().max(look.unfit.len()) >= SLICE;
         for object in before.unfit.iter().chain(&look.unfit) {
             self.hide(object, now);
         }
@@ -97,21 +90,39 @@ impl Ranks {
                 .for_each(|object| self.set_aside(object));
             return Candidates::TryAgain;
         }
-        let found = self.merge(before.found, look.found, count_max);
+        let found = self.merge(firsts, look.found, count_max);
         if found.is_empty() && are_many_unfit {
             return Candidates::TryAgain;
         }
         Candidates::Found(found)
     }
 
-    /// Returns the first of two lists, of which one is in order: what is worth least
-    /// comes first.
-    fn merge(&self, mut aside: Objects, next: Objects, count_max: usize) -> Objects {
-        if aside.is_empty() {
-            return next;
+    /// Returns the first of those that were set aside and may leave for somebody.
+    fn first_aside<F>(&self, look: &mut Look<'_, F>, rights: &Rights) -> Objects
+    where
+        F: Fn(&Object) -> bool,
+    {
+        let mut firsts = Objects::new();
+        let mut useless = None;
+        for (segment, key, queue) in self.aside.queues() {
+            if useless == Some(segment) || !rights.allow(key, &self.ledger) {
+                continue;
+            }
+            if look.look_into(queue) {
+                useless = Some(segment);
+            }
+            firsts = self.merge(firsts, mem::take(&mut look.found), look.count_max);
+        }
+        firsts
+    }
+
+    /// Returns the first of two lists in order: of their next ones, what is worth
+    /// less comes first.
+    fn merge(&self, aside: Objects, next: Objects, count_max: usize) -> Objects {
+        if aside.is_empty() || next.is_empty() {
+            return if aside.is_empty() { next } else { aside };
         }
         let worth = |object: &Object| self.worth_by_byte(object.id);
-        aside.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
         let (mut aside, mut next) = (aside.into_iter().peekable(), next.into_iter().peekable());
         let firsts = std::iter::from_fn(|| match (aside.peek(), next.peek()) {
             (Some(first), Some(other)) if worth(other) < worth(first) => next.next(),
@@ -128,7 +139,8 @@ impl Ranks {
             && self.begin_to_hide(object)
         {
             // If it was used before the mark was set, that is noted, too.
-            self.aside.push(object.id, segment);
+            self.aside
+                .push(object.id, segment, self.groups.key(object.id));
         }
     }
 }
@@ -173,26 +185,22 @@ impl<F: Fn(&Object) -> bool> Look<'_, F> {
         ControlFlow::Continue(())
     }
 
-    /// Looks at some objects more, up to the first that is of no use.
-    fn look_into(
-        &mut self,
-        ids: impl Iterator<Item = ObjectId>,
-        may_leave: impl Fn(ObjectId) -> bool,
-    ) {
-        let count_max = self.count_max;
-        self.count_max += self.found.len();
-        self.useless_max = Some(self.useless.len() + 1);
+    /// Looks at some objects more, up to the first that is of no use; returns whether
+    /// there was one.
+    fn look_into(&mut self, ids: impl Iterator<Item = ObjectId>) -> bool {
+        let useless = self.useless.len();
+        self.useless_max = Some(useless + 1);
         for id in ids {
-            if self.visits == VISITS_MAX || self.at(id, may_leave(id)).is_break() {
+            if self.visits == VISITS_MAX || self.at(id, true).is_break() {
                 break;
             }
         }
-        self.count_max = count_max;
+        self.useless.len() > useless
     }
 
     fn is_over(&self) -> bool {
         self.found.len() == self.count_max
-            || self.unfit.len() == SLICE
+            || self.unfit.len() >= SLICE
             || Some(self.useless.len()) == self.useless_max
     }
 }

@@ -69,6 +69,7 @@ impl Ranks {
         change(&mut key.rank);
         if key != before {
             self.groups.regroup(id, key, object.key_hash());
+            self.end_aside(id);
         }
     }
 }
