@@ -5,7 +5,8 @@ mod tests;
 
 use crate::policy::ObjectId;
 
-/// Ids of objects, which are small and dense. Takes no memory when it is empty.
+/// Ids of objects, which are small and dense. Gives no memory back, so that one that is
+/// often empty has no need to get it again.
 #[derive(Debug, Default)]
 pub(crate) struct IdSet {
     words: Vec<u64>,
@@ -32,14 +33,18 @@ impl IdSet {
         if self.has(id) {
             self.words[id.0 as usize / 64] &= !bit(id);
             self.len -= 1;
-            if self.len == 0 {
-                self.words = Vec::new();
-            }
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ObjectId> {
-        let words = (0..).zip(&self.words);
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns all ids, if none is smaller than `least`, which need not be in the set.
+    pub(crate) fn iter_from(&self, least: ObjectId) -> impl Iterator<Item = ObjectId> {
+        let first = least.0 / 64;
+        let words = self.words.get(first as usize..).unwrap_or_default();
+        let words = (first..).zip(words);
         words.flat_map(|(place, &word)| {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
             bits.map(move |bit: u32| ObjectId(place * 64 + bit))

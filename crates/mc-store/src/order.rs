@@ -157,7 +157,7 @@ impl Order {
             let object = index.object(id).expect("what was set aside is stored");
             assert!(object.claims.is_hidden(), "{object:?} is offered");
         }
-        let known = ranks.known.iter().count() as u64;
+        let known = ranks.known.iter_from(ObjectId(0)).count() as u64;
         assert_eq!(known, objects, "objects that the policy knows");
         assert_eq!(ranks.hidden, hidden, "objects that it does not offer");
         let figures = &ranks.figures;
@@ -303,6 +303,9 @@ impl Ranks {
             self.ledger.remove(tenant, bytes, cause);
         }
         self.known.remove(object.id);
+        if self.known.is_empty() {
+            self.known = IdSet::default();
+        }
         if object.claims.is_hidden() {
             self.hidden -= u64::from(object.claims.show());
         }

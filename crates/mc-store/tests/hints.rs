@@ -89,6 +89,37 @@ fn few_of_low_priority_are_found_behind_many_others() {
 }
 
 #[test]
+fn what_was_there_before_the_first_rank_leaves_before_what_has_one() {
+    for options in options(&Hand::default()) {
+        let store = store_of(&[120_100], options.clone());
+        for number in 0..1_200 {
+            // The first half is a prompt, the rest came later.
+            let parent = (1..600).contains(&number).then(|| key(number - 1));
+            let request = PutRequest {
+                parent: parent.as_ref().map(|key| &key[..]),
+                ..of_priority(0)
+            };
+            put_as(&store, number, &request).unwrap();
+        }
+        let end = PutRequest {
+            parent: Some(&key(599)),
+            ..of_priority(1)
+        };
+        put_as(&store, 1_200, &end).unwrap();
+        for number in 2_000..2_400 {
+            put_as(&store, number, &of_priority(0)).unwrap();
+        }
+        let there = numbers(&store);
+        let has_prompt = (0..600)
+            .chain([1_200])
+            .all(|number| there.contains(&number));
+        assert!(has_prompt, "{options:?}");
+        assert!(there.range(2_000..).count() >= 300, "{options:?}");
+        store.check_invariants();
+    }
+}
+
+#[test]
 fn what_was_set_aside_has_the_rank_that_it_got_since() {
     for options in options(&Hand::default()) {
         let store = store_of(&[3_200, 3_200], options.clone());

@@ -6,7 +6,8 @@
 //! is the one used longest ago, a prompt's end before its beginning.
 //!
 //! Objects that were there before join when they are used, hidden or shown, each by itself, so that no
-//! call pays for all. Until then they are older than whatever is in a group: the policy names them.
+//! call pays for all. Until then they are older than whatever is in a group: the policy names them. Where
+//! it names too many others first, those leave that are worth least of some of them.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -31,6 +32,9 @@ pub(crate) struct GroupKey {
     pub(crate) tenant: u32,
 }
 
+/// Objects that have not joined which are weighed against each other at once.
+const OTHERS_AT_ONCE: usize = 64;
+
 /// A policy and the orders of groups.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -43,6 +47,10 @@ pub(crate) struct Groups {
     /// All objects, members or not.
     len: usize,
     hidden: IdSet,
+    /// Those that are no members and not hidden; only ever fewer once there are groups.
+    others: IdSet,
+    /// No other has a smaller id.
+    others_from: ObjectId,
 }
 
 #[derive(Debug)]
@@ -99,6 +107,8 @@ impl Groups {
             members: Table::new(),
             len: 0,
             hidden: IdSet::default(),
+            others: IdSet::default(),
+            others_from: ObjectId(0),
         }
     }
 
@@ -136,6 +146,8 @@ impl Groups {
         self.len += 1;
         if self.has_several() {
             self.join(id, facts, key);
+        } else {
+            self.others.insert(id);
         }
     }
 
@@ -166,6 +178,10 @@ impl Groups {
         self.policy.remove(id, key_hash, why);
         self.len -= 1;
         self.hidden.remove(id);
+        self.others.remove(id);
+        if self.len == 0 {
+            (self.hidden, self.others) = Default::default();
+        }
         if let Some(member) = self.members.remove(id.0) {
             self.groups[member.group as usize].remove(member.local, key_hash, why);
         }
@@ -176,6 +192,8 @@ impl Groups {
         self.hidden.insert(id);
         if let Some((order, local)) = self.in_group(id) {
             order.hide(local);
+        } else {
+            self.others.remove(id);
         }
     }
 
@@ -184,6 +202,8 @@ impl Groups {
         self.hidden.remove(id);
         if let Some((order, local)) = self.in_group(id) {
             order.show(local);
+        } else {
+            self.others.insert(id);
         }
     }
 
@@ -208,6 +228,9 @@ impl Groups {
         key: GroupKey,
         visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
     ) {
+        if key == GroupKey::default() && self.visit_others(visit).is_break() {
+            return;
+        }
         let place = self.by_key.get(&key);
         let Some(group) = place.and_then(|&place| self.groups.get_mut(place as usize)) else {
             return;
@@ -216,6 +239,23 @@ impl Groups {
         group
             .order
             .victims(&mut |local| visit(objects[local.0 as usize]));
+    }
+
+    /// Visits some of those that have not joined, the least worth first.
+    fn visit_others(
+        &mut self,
+        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.others.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let all = self.others.iter_from(self.others_from);
+        let weighed = all.map(|id| (self.policy.worth(id), id));
+        let mut some: Vec<_> = weighed.take(OTHERS_AT_ONCE).collect();
+        // What is passed over here is passed over once, as none is added.
+        self.others_from = some.first().map_or(self.others_from, |(_, id)| *id);
+        some.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        some.into_iter().try_for_each(|(_, id)| visit(id))
     }
 
     pub(crate) fn worth(&self, id: ObjectId) -> f64 {
@@ -270,6 +310,7 @@ impl Groups {
         let group = place;
         let member = Member { group, local };
         self.members.insert(id.0, member);
+        self.others.remove(id);
         member
     }
 }
