@@ -74,10 +74,11 @@ pub(crate) struct Ranks {
     known: IdSet,
     /// Hidden objects by the end of their timed leases.
     asleep: Deadlines<()>,
-    /// Hidden objects none of whose segments was open to placement after so
-    /// many changes of the pool, and those that were found so before.
-    closed: BTreeSet<ObjectId>,
+    /// Hidden objects none of whose segments was open to placement after so many
+    /// changes of the pool, and how many of those are known.
+    closed: BTreeSet<(u64, ObjectId)>,
     pool_changes: u64,
+    /// Hidden objects that were used after they were set aside.
     to_look_at: BTreeSet<ObjectId>,
     /// Hidden objects whose places requests could not use, though nobody uses them.
     aside: Aside,
@@ -221,6 +222,7 @@ impl Order {
     /// Returns whether nothing hidden waits for being looked at.
     pub(crate) fn is_settled(&self, ranks: &Ranks, now: Moment) -> bool {
         !ranks.asleep.has_due(now)
+            && !ranks.has_opened()
             && ranks.to_look_at.is_empty()
             && self.returned.is_empty()
             && !ranks.keeping.has_due(now)
@@ -409,20 +411,26 @@ impl Ranks {
         }
     }
 
-    /// Looks again at some of the objects in closed segments, if segments may
-    /// have been opened since.
+    /// Looks again at some of those that were set aside and used since, and of those
+    /// in closed segments, if segments may have been opened since.
     fn look_at_closed(&mut self, pool: &SegmentPool, index: &Index, now: Moment) {
-        let changes = pool.changes();
-        if self.pool_changes != changes {
-            self.pool_changes = changes;
-            self.to_look_at.append(&mut self.closed);
-        }
+        self.pool_changes = pool.changes();
         for _ in 0..SLICE {
-            let Some(id) = self.to_look_at.pop_last() else {
+            let id = match self.has_opened() {
+                true => self.closed.pop_first().map(|(_, id)| id),
+                false => self.to_look_at.pop_last(),
+            };
+            let Some(id) = id else {
                 break;
             };
             self.look_again(index, id, now);
         }
+    }
+
+    /// Returns whether some closed segment may be open by now.
+    fn has_opened(&self) -> bool {
+        let first = self.closed.first();
+        first.is_some_and(|(changes, _)| *changes != self.pool_changes)
     }
 
     fn look_at(&mut self, object: &Object, now: Moment) {
@@ -432,7 +440,7 @@ impl Ranks {
         self.aside.forget(object.id);
         match object.claims.claim() {
             None if !object.is_placeable() => {
-                self.closed.insert(object.id);
+                self.closed.insert((self.pool_changes, object.id));
             }
             // Whoever ends the claim says so.
             Some(Claim::Leased | Claim::Pinned | Claim::Leaving) => {}

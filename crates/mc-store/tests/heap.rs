@@ -3,7 +3,8 @@
 //! Claims: an object costs a bounded number of bytes of heap; when all objects
 //! have left, whichever way, nearly all of it is back; a store that is dropped leaves
 //! nothing, and neither do segments that come and go; an object that was passed over
-//! or is kept costs the same however often it is read, leased or put again.
+//! or is kept costs the same however often it is read, leased or put again; a segment
+//! that comes costs the next put no more where many objects were passed over.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
@@ -13,7 +14,7 @@ use std::{alloc::System, ops::Range, time::Duration};
 use cap::Cap;
 use common::{
     info,
-    objects::{Hand, POLICIES, key, numbers, put, put_as, refusal, store_of},
+    objects::{Hand, POLICIES, key, numbers, put, put_as, put_in, refusal, store_of},
     pool,
 };
 use mc_segment::{Segment, SegmentId, Strategy};
@@ -126,6 +127,22 @@ fn segments_that_come_and_go_leave_nothing() {
     assert!(late <= early + 16_384, "{early} and then {late} bytes");
 }
 
+fn a_segment_that_comes_costs_the_next_put_no_more_where_many_were_passed_over() {
+    let store = store_of(&[OBJECTS * 10, 1_000], StoreOptions::default());
+    (0..OBJECTS).for_each(|number| put_in(&store, 1, number, 10));
+    (0..100).for_each(|number| put_in(&store, 2, OBJECTS + number, 10));
+    store.pool().suspend(SegmentId(1)).unwrap();
+    put(&store, 2 * OBJECTS, 10);
+    for id in 3..10 {
+        store.pool().mount(Segment::remote(info(id, 1))).unwrap();
+        let before = HEAP.total_allocated();
+        put(&store, 2 * OBJECTS + u64::try_from(id).unwrap(), 10);
+        let taken = HEAP.total_allocated() - before;
+        assert!(taken <= 1 << 16, "{taken} bytes beside segment {id}");
+    }
+    store.check_invariants();
+}
+
 type Again = fn(&ObjectStore, &Hand, u64);
 
 /// What is done again and again to a store with two places, one of whose objects, number 0, is
@@ -190,6 +207,7 @@ fn what_was_passed_over_or_is_kept_costs_the_same_however_often_it_is_used() {
 }
 
 fn main() {
+    a_segment_that_comes_costs_the_next_put_no_more_where_many_were_passed_over();
     what_was_passed_over_or_is_kept_costs_the_same_however_often_it_is_used();
     a_dropped_store_leaves_nothing();
     segments_that_come_and_go_leave_nothing();
