@@ -326,7 +326,7 @@ impl Shrinking<'_> {
     }
 
     /// Returns the object of the segment that is next in the policy's order, of
-    /// the lowest rank that has any.
+    /// the lowest rank that has any. Those of other segments are passed over once.
     fn next_in_order(&self, now: Moment) -> Option<Object> {
         let Shared {
             index, order, pool, ..
@@ -339,7 +339,7 @@ impl Shrinking<'_> {
             loop {
                 let mut ranks = order.lock_settled(pool, index, now);
                 let is_here = |object: &Object| object.is_in(id);
-                match ranks.candidates(index, now, 1, &rights, false, is_here) {
+                match ranks.candidates(index, now, 1, &rights, true, is_here) {
                     Candidates::Found(found)
                         if found.is_empty() && !order.is_settled(&ranks, now) => {}
                     Candidates::Found(found) if found.is_empty() => break,

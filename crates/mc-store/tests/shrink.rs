@@ -232,6 +232,32 @@ fn what_does_not_fit_leaves_in_order() {
 }
 
 #[test]
+fn what_does_not_fit_leaves_in_order_behind_many_of_other_segments() {
+    const SMALL: u64 = 64;
+    const COUNT: u64 = 640;
+    let store = local(&[SEGMENT, COUNT * SMALL]);
+    for number in 100..100 + COUNT {
+        let request = PutRequest {
+            preferred: &[SegmentId(2)],
+            ..PutRequest::new(SMALL)
+        };
+        let put = store.put(&u64::to_be_bytes(number), &request).unwrap();
+        put.commit().unwrap();
+    }
+    for number in 0..16 {
+        put(&store, number, OBJECT).unwrap();
+    }
+    let shrunk = store.shrink(ID, SEGMENT / 4).unwrap();
+    // The last four were used last.
+    let others = 100..100 + COUNT;
+    let expected: Vec<u64> = (12..16).chain(others).collect();
+    assert_eq!(stored(&store), expected);
+    assert_eq!(shrunk.evicted.objects, 12);
+    check_places(&store, SEGMENT / 4);
+    store.check_invariants();
+}
+
+#[test]
 fn of_a_segment_that_nobody_copies_what_lies_behind_the_end_leaves_and_nothing_else() {
     let segments = pool(Strategy::default(), 1);
     mount_sizes(&segments, &[SEGMENT]);
