@@ -36,6 +36,15 @@ impl IdSet {
         }
     }
 
+    /// Returns the ids of this set that are not in another: a word for each 64 is read.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        let words = self.words.iter().zip(others);
+        let words: Vec<u64> = words.map(|(word, other)| word & !other).collect();
+        let len = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, len }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -276,7 +276,7 @@ impl Ranks {
         if (key != GroupKey::default() || hints.keep_until > Moment::default())
             && !self.groups.has_several()
         {
-            self.groups.begin();
+            self.groups.begin(&self.known);
             self.has_groups.store(true, Relaxed);
         }
         self.groups.insert(object.id, &facts, key);

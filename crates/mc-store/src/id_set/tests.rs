@@ -22,3 +22,17 @@ fn a_set_holds_what_was_inserted_and_keeps_its_memory() {
     assert!(set.iter_from(ObjectId(690)).eq([ObjectId(700)]));
     assert_eq!(set.iter_from(ObjectId(5000)).count(), 0);
 }
+
+#[test]
+fn a_set_without_another_has_what_only_it_has() {
+    let of = |ids: &[u32]| {
+        let mut set = IdSet::default();
+        ids.iter().for_each(|id| set.insert(ObjectId(*id)));
+        set
+    };
+    let some = of(&[1, 64, 300]);
+    let left = some.without(&of(&[1, 2, 65]));
+    assert!(left.iter_from(ObjectId(0)).eq([64, 300].map(ObjectId)));
+    assert_eq!(left.len, 2);
+    assert!(some.without(&of(&[1, 64, 300, 5_000])).is_empty());
+}

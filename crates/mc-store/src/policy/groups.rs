@@ -47,7 +47,7 @@ pub(crate) struct Groups {
     /// All objects, members or not.
     len: usize,
     hidden: IdSet,
-    /// Those that are no members and not hidden; only ever fewer once there are groups.
+    /// Once there are groups, those that are no members and not hidden: ever fewer.
     others: IdSet,
     /// No other has a smaller id.
     others_from: ObjectId,
@@ -136,9 +136,10 @@ impl Groups {
         })
     }
 
-    /// Begins to have groups; all objects so far are of the default one.
-    pub(crate) fn begin(&mut self) {
+    /// Begins to have groups; all objects so far, which are `known`, are of the default one.
+    pub(crate) fn begin(&mut self, known: &IdSet) {
         self.place(GroupKey::default());
+        self.others = known.without(&self.hidden);
     }
 
     pub(crate) fn insert(&mut self, id: ObjectId, facts: &Facts, key: GroupKey) {
@@ -146,8 +147,6 @@ impl Groups {
         self.len += 1;
         if self.has_several() {
             self.join(id, facts, key);
-        } else {
-            self.others.insert(id);
         }
     }
 
@@ -192,8 +191,6 @@ impl Groups {
         self.hidden.insert(id);
         if let Some((order, local)) = self.in_group(id) {
             order.hide(local);
-        } else {
-            self.others.remove(id);
         }
     }
 
@@ -202,8 +199,6 @@ impl Groups {
         self.hidden.remove(id);
         if let Some((order, local)) = self.in_group(id) {
             order.show(local);
-        } else {
-            self.others.insert(id);
         }
     }
 
