@@ -279,10 +279,7 @@ impl Shared {
         asker: Asker<'_>,
         now: Moment,
     ) -> Result<(PlacedBuffer, Charge), PutError> {
-        let others = object.replicas().enumerate();
-        let others =
-            others.filter(|&(place, buffer)| Some(place) != replaced && buffer.is_readable());
-        let beside: Vec<&PlacedBuffer> = others.map(|(_, buffer)| buffer).collect();
+        let beside = object.readable_beside(replaced);
         let mut excluded = object.terms.excluded.to_vec();
         let old = replaced.and_then(|place| object.replicas().nth(place));
         excluded.extend(old.map(PlacedBuffer::segment_id));

@@ -344,6 +344,13 @@ impl Object {
             .any(|replica| replica.segment_id() == id && replica.is_readable())
     }
 
+    /// Returns the replicas that can be read, without the one at a place.
+    pub(crate) fn readable_beside(&self, place: Option<usize>) -> Vec<&PlacedBuffer> {
+        let others = self.replicas().enumerate();
+        let others = others.filter(|&(other, buffer)| Some(other) != place && buffer.is_readable());
+        others.map(|(_, buffer)| buffer).collect()
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.heap_ptr() == other.0.heap_ptr()
     }

@@ -226,9 +226,7 @@ impl Shrinking<'_> {
             }
             self.take_back(new);
         }
-        let others = object.replicas().enumerate();
-        let others = others.filter(|&(other, buffer)| other != place && buffer.is_readable());
-        let beside: Vec<&PlacedBuffer> = others.map(|(_, buffer)| buffer).collect();
+        let beside = object.readable_beside(Some(place));
         let mut excluded = object.terms.excluded.to_vec();
         loop {
             let elsewhere = PlaceRequest {

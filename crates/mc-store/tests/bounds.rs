@@ -283,10 +283,10 @@ fn what_was_passed_over_can_be_moved_unmounted_and_removed() {
         for number in (0..count).filter(|number| number % 2 == 0) {
             store.remove(&key(number), Removal::IfIdle).unwrap();
         }
-        let is_moved = store
+        let moved = store
             .move_out(SegmentId(1), |_, _| Ok::<_, ()>(()))
             .unwrap();
-        assert!(is_moved.replicas > 0);
+        assert!(moved.replicas > 0);
         store.check_invariants();
         assert!(store.unmount(SegmentId(1)).is_ok());
         store.check_invariants();

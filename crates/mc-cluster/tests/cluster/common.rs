@@ -144,6 +144,17 @@ pub(crate) fn soon<'a>(
     }
 }
 
+/// Waits until the figures of a node are so, or panics after some seconds.
+#[track_caller]
+pub(crate) fn soon_told<'a>(
+    calls: &'a mut Calls,
+    what: &'a str,
+    is_so: impl Fn(&StatsResponse) -> bool + 'a,
+) -> impl Future<Output = ()> + 'a {
+    let is_so = async move || is_so(&stats(calls).await);
+    soon(what, Duration::from_secs(3), is_so)
+}
+
 /// Moves bytes as clients do, after a pause.
 #[derive(Default)]
 pub(crate) struct Slow {

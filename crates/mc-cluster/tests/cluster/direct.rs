@@ -24,8 +24,8 @@ use mc_cluster::{
 use tokio::time::{Instant, sleep};
 
 use crate::common::{
-    calls, commit, contents, members, one_thread, options, reserve, runtime, soon, start, stats,
-    write_request,
+    calls, commit, contents, members, one_thread, options, reserve, runtime, soon, soon_told,
+    start, stats, write_request,
 };
 
 /// Tells the address of the memory, and keeps it.
@@ -330,13 +330,9 @@ fn space_that_nothing_was_written_to_is_given_back_whatever_was_written_before()
         let mut put = Box::pin(it.client.put(b"key 2", contents(b"2", 500)));
         // It asks for space, and takes no answer.
         assert!((&mut put).now_or_never().is_none());
-        soon("the space", Duration::from_secs(2), async || {
-            stats(&mut calls).await.puts_in_flight == 1
-        })
-        .await;
+        soon_told(&mut calls, "the space", |stats| stats.puts_in_flight == 1).await;
         drop(put);
-        soon("its end", Duration::from_secs(2), async || {
-            let stats = stats(&mut calls).await;
+        soon_told(&mut calls, "its end", |stats| {
             stats.puts_in_flight + stats.lingering == 0
         })
         .await;

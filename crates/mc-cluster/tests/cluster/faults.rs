@@ -10,7 +10,7 @@ use std::{
 
 use crate::common::{
     Slow, calls, client, commit, contents, lookup, members, one_thread, options, reserve, runtime,
-    soon, start, stats, write_request,
+    soon, soon_told, start, write_request,
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
@@ -84,10 +84,7 @@ fn an_object_that_is_damaged_where_it_is_stored_leaves() {
         assert_eq!(commit(&mut calls, &reserved, wrong).await, Outcome::Done);
         assert_eq!(client.get(b"key").await.unwrap(), None);
         assert_eq!(client.counts().corrupt, 1);
-        soon("the object leaves", Duration::from_secs(3), async || {
-            stats(&mut calls).await.objects == 0
-        })
-        .await;
+        soon_told(&mut calls, "the object leaves", |stats| stats.objects == 0).await;
         client.put(b"key", bytes.clone()).await.unwrap();
         assert_eq!(client.get(b"key").await.unwrap(), Some(bytes));
     });
@@ -275,15 +272,9 @@ fn a_lookup_that_nobody_waits_for_gives_its_lease_back() {
         let mut get = Box::pin(client.get(b"key"));
         // It asks, and takes no answer.
         assert!((&mut get).now_or_never().is_none());
-        soon("the lease", Duration::from_secs(2), async || {
-            stats(&mut calls).await.leases == 1
-        })
-        .await;
+        soon_told(&mut calls, "the lease", |stats| stats.leases == 1).await;
         drop(get);
-        soon("its end", Duration::from_secs(2), async || {
-            stats(&mut calls).await.leases == 0
-        })
-        .await;
+        soon_told(&mut calls, "its end", |stats| stats.leases == 0).await;
     });
 }
 
@@ -296,14 +287,8 @@ fn a_reservation_that_nobody_waits_for_gives_its_space_back() {
         let mut calls = calls(&node);
         let mut put = Box::pin(client.put(b"key", contents(b"key", 6 << 20)));
         assert!((&mut put).now_or_never().is_none());
-        soon("the space", Duration::from_secs(2), async || {
-            stats(&mut calls).await.puts_in_flight == 1
-        })
-        .await;
+        soon_told(&mut calls, "the space", |stats| stats.puts_in_flight == 1).await;
         drop(put);
-        soon("its end", Duration::from_secs(2), async || {
-            stats(&mut calls).await.puts_in_flight == 0
-        })
-        .await;
+        soon_told(&mut calls, "its end", |stats| stats.puts_in_flight == 0).await;
     });
 }

@@ -1,10 +1,8 @@
 //! What is put is what is got, on one node and on several.
 
-use std::time::Duration;
-
 use crate::common::{
-    calls, client, commit, contents, lookup, members, options, refusal, reserve, runtime, soon,
-    start, stats, write_request,
+    calls, client, commit, contents, lookup, members, options, refusal, reserve, runtime,
+    soon_told, start, stats, write_request,
 };
 use bytes::Bytes;
 use futures_util::stream;
@@ -247,10 +245,7 @@ fn a_client_gives_its_leases_back() {
         client.put(b"key", Bytes::from_static(b"x")).await.unwrap();
         client.get(b"key").await.unwrap().unwrap();
         let mut calls = calls(&node);
-        soon("the release", Duration::from_secs(3), async || {
-            stats(&mut calls).await.leases == 0
-        })
-        .await;
+        soon_told(&mut calls, "the release", |stats| stats.leases == 0).await;
     });
 }
 
@@ -289,9 +284,6 @@ fn all_leases_of_many_batches_are_given_back() {
         client.put_many(objects.collect()).await;
         assert_eq!(client.get_prefix(&keys).await.unwrap().len(), 10);
         let mut calls = calls(&node);
-        soon("the release", Duration::from_secs(3), async || {
-            stats(&mut calls).await.leases == 0
-        })
-        .await;
+        soon_told(&mut calls, "the release", |stats| stats.leases == 0).await;
     });
 }

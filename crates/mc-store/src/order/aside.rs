@@ -13,7 +13,7 @@ use crate::policy::{GroupKey, ObjectId};
 /// use together or not at all, and those of one group may leave together or not,
 /// so that it is enough to look at a few of each.
 ///
-/// Every call takes O(log n) time, and there are some 60 B for each object.
+/// Every call takes O(log n) time, and there are some 70 B for each object.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     queues: BTreeMap<(SegmentId, GroupKey), BTreeMap<u64, ObjectId>>,
