@@ -41,13 +41,34 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
     refuses("uniform --size 5x", &["5x", "--size"]);
     refuses("random --size 4096", &["random", "--size"]);
     refuses("random --ops 0", &["--ops 0", "1 to 100000000"]);
-    refuses("random --ops -5", &["-5"]);
-    refuses("random --seed x", &["x", "--seed"]);
+    for option in ["ops", "seed", "block-tokens"] {
+        for value in ["-5", "x", "1.5", "99999999999999999999"] {
+            let words = format!("replay --{option} {value}");
+            refuses(&words, &[value, &format!("--{option}"), "a whole number"]);
+        }
+    }
+    refuses(
+        "replay --compaction -1",
+        &["--compaction -1", "0 to 1000000"],
+    );
+    refuses("replay --compaction x", &["x", "--compaction", "a number"]);
+    refuses("replay --capacity-percent -5", &["-5", "more than 0"]);
+    refuses("uniform --size -5", &["-5", "--size"]);
     refuses(
         "random --format xml",
         &["xml", "table", "json", "csv", "markdown"],
     );
     refuses("random --verbose", &["--verbose"]);
+}
+
+#[test]
+fn help_says_what_to_type() {
+    for command in ["hugepages", "soak", "trace", "report"] {
+        let output = output(&format!("{command} --help"));
+        let help = String::from_utf8(output.stdout).unwrap();
+        let usage = format!("Usage: mc-bench {command} ");
+        assert!(help.contains(&usage), "{help}");
+    }
 }
 
 #[test]

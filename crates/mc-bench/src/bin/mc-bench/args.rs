@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::error::Error as _;
+use std::num::{ParseFloatError, ParseIntError};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -9,7 +11,7 @@ use mc_bench::workload::{Effort, Request, SEED};
 
 /// Measures allocators on the workloads of a KV-cache store.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench", version, max_term_width = 100)]
+#[command(bin_name = "mc-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
     /// `list`, a workload that `list` names, or `all`; `hugepages --help` tells
     /// about the planner, `soak --help` about long runs, `trace --help` about
@@ -85,8 +87,16 @@ impl RunArgs {
 
 /// Returns the first paragraph of the parser's message, which names the value and what is accepted,
 /// in one line and without its prefix.
-pub(crate) fn one_line(message: &str) -> String {
-    let paragraph = message.split("\n\n").next().unwrap_or(message);
+pub(crate) fn one_line(answer: &clap::Error) -> String {
+    let message = answer.to_string();
+    let paragraph = message.split("\n\n").next().unwrap_or(&message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+    let line = words.join(" ").trim_start_matches("error: ").to_owned();
+    match answer.source() {
+        Some(source) if source.is::<ParseIntError>() => {
+            format!("{line}; accepted: a whole number, 0 or more")
+        }
+        Some(source) if source.is::<ParseFloatError>() => format!("{line}; accepted: a number"),
+        _ => line,
+    }
 }

@@ -14,7 +14,7 @@ use mc_arena::hugepage::HugepageInventory;
 use mc_arena::size::HumanBytes;
 use mc_bench::record::SCHEMA;
 
-use crate::{Status, fail, parse_after, print};
+use crate::{Status, fail, parse, print};
 
 /// First argument that asks for the budget instead of a run.
 pub(crate) const HUGEPAGES: &str = "hugepages";
@@ -25,25 +25,25 @@ pub(crate) const HUGEPAGES: &str = "hugepages";
 /// everything fits or nothing is known about the machine, 1 when the arenas do not fit, 2 when not
 /// even caches and segments do, 64 for arguments that are not accepted.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench hugepages", max_term_width = 100)]
+#[command(bin_name = "mc-bench hugepages", max_term_width = 100)]
 pub(crate) struct Args {
     /// Ranks on this machine
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     tp_size: String,
     /// Host cache of one rank
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     hicache_size: String,
     /// Segment that one rank contributes
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     global_segment_size: String,
     /// Arena of one rank; without it there is none
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     arena_pool_size: Option<String>,
     /// Size of the huge pages; without it 2 MiB
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     hugepage_size: Option<String>,
     /// Memory in free huge pages to plan with, instead of what this machine has
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     available_hugetlb: Option<String>,
     /// Format of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -60,7 +60,7 @@ enum Format {
 
 /// Answers a command line whose words after `hugepages` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
-    let args: Args = parse_after(HUGEPAGES, words, EXIT_USAGE)?;
+    let args: Args = parse(words, EXIT_USAGE)?;
     let request = BudgetRequest::parse(&args.arguments());
     let request = request.map_err(|error| fail(&error.to_string(), EXIT_USAGE))?;
     let budget = request.plan(&HugepageInventory::read(&SystemRoot::default()));

@@ -39,9 +39,6 @@ use self::trace::TRACE;
 /// Status of a command line that cannot be run.
 const STATUS_USAGE: u8 = 2;
 
-/// What the command is called.
-const COMMAND_NAME: &str = "mc-bench";
-
 /// First argument that asks for the tables instead of a run.
 const LIST: &str = "list";
 
@@ -53,8 +50,7 @@ fn main() -> ExitCode {
         Some(word) if word == COMMAND => store_memory::run(words),
         Some(word) if word == TRACE => trace::run(words),
         Some(word) if word == REPORT => report::run(words),
-        _ => parse_after(COMMAND_NAME, env::args_os().skip(1), STATUS_USAGE)
-            .map(|args| status_of(dispatch(&args))),
+        _ => parse(env::args_os().skip(1), STATUS_USAGE).map(|args| status_of(dispatch(&args))),
     };
     status.unwrap_or_else(|status| status)
 }
@@ -178,20 +174,29 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     kind == Some(io::ErrorKind::BrokenPipe)
 }
 
-/// Parses the words after the first argument `name`; otherwise prints what answers them and returns
-/// the status to end with, which is `status_usage` if they are not accepted.
-fn parse_after<P: Parser>(
-    name: &str,
+/// Parses the words after the name of a command; otherwise prints what answers them and returns the
+/// status to end with, which is `status_usage` if they are not accepted.
+///
+/// A negative number is a value, so that what is said names it.
+fn parse<P: Parser>(
     words: impl Iterator<Item = OsString>,
     status_usage: u8,
 ) -> Result<P, ExitCode> {
-    P::try_parse_from([name.into()].into_iter().chain(words)).map_err(|answer| {
-        if answer.use_stderr() {
-            fail(&one_line(&answer.to_string()), status_usage)
-        } else {
-            print(&answer, ExitCode::SUCCESS)
-        }
-    })
+    let command = P::command().no_binary_name(true);
+    let command = command.mut_args(|option| {
+        let has_value = option.get_action().takes_values();
+        option.allow_negative_numbers(has_value)
+    });
+    let parsed = command.try_get_matches_from(words);
+    parsed
+        .and_then(|matches| P::from_arg_matches(&matches))
+        .map_err(|answer| {
+            if answer.use_stderr() {
+                fail(&one_line(&answer), status_usage)
+            } else {
+                print(&answer, ExitCode::SUCCESS)
+            }
+        })
 }
 
 /// Writes a text and returns the status, which stands whether or not anyone reads the text.

@@ -9,7 +9,7 @@ use mc_bench::report;
 use mc_bench::workload::{Request, named, select};
 
 use crate::args::RunArgs;
-use crate::{STATUS_USAGE, Status, measure, open, parse_after, status_of, tell};
+use crate::{STATUS_USAGE, Status, measure, open, parse, status_of, tell};
 
 /// First argument that asks for a report instead of a document.
 pub(crate) const REPORT: &str = "report";
@@ -17,7 +17,7 @@ pub(crate) const REPORT: &str = "report";
 /// Runs a workload and writes one HTML file: curves over the run, a map of the pool that a slider takes
 /// through it, and a table of all runs. The file needs no network.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench report", max_term_width = 100)]
+#[command(bin_name = "mc-bench report", max_term_width = 100)]
 struct Args {
     /// Workload to run; a trace is for replay
     #[arg(long, value_name = "NAME", default_value = "replay")]
@@ -34,7 +34,7 @@ struct Args {
 
 /// Answers a command line whose words after `report` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Status {
-    let args: Args = parse_after(REPORT, words, STATUS_USAGE)?;
+    let args: Args = parse(words, STATUS_USAGE)?;
     Ok(status_of(write(&args)))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use mc_bench::soak::{self, LAYERS, Tally};
 
-use crate::{STATUS_USAGE, Status, fail, parse_after, print};
+use crate::{STATUS_USAGE, Status, fail, parse, print};
 
 /// First argument that asks for a long run instead of a measurement.
 pub(crate) const SOAK: &str = "soak";
@@ -17,7 +17,7 @@ pub(crate) const SOAK: &str = "soak";
 /// pools and buffers of memory (memory), and the object store over segments that come and go (store).
 /// Every round has the seed after that of the round before; a failure names its own.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench soak", max_term_width = 100)]
+#[command(bin_name = "mc-bench soak", max_term_width = 100)]
 struct Args {
     /// Seconds to run; at least one round is run in any case
     #[arg(long, value_name = "N", default_value = "60")]
@@ -29,7 +29,7 @@ struct Args {
 
 /// Answers a command line whose words after `soak` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
-    let args: Args = parse_after(SOAK, words, STATUS_USAGE)?;
+    let args: Args = parse(words, STATUS_USAGE)?;
     let Args { seconds, seed } = args;
     let tally = soak::run(seed, Duration::from_secs(seconds));
     let Tally { rounds, operations } = tally.map_err(|failure| fail(&failure.to_string(), 1))?;

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mc_bench::workload::by_name;
-use mc_bench::workload::store::{measure_here, memory::COMMAND};
+use mc_bench::workload::store::measure_here;
 
-use crate::{STATUS_USAGE, Status, fail, parse_after, print};
+use crate::{STATUS_USAGE, Status, fail, parse, print};
 
 /// Measures the memory of one subject of the workload `store`, and prints it as JSON.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench store-memory")]
+#[command(bin_name = "mc-bench store-memory")]
 struct Args {
     /// The subject
     #[arg(value_name = "SUBJECT")]
@@ -23,7 +23,7 @@ struct Args {
 }
 
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Status {
-    let args: Args = parse_after(COMMAND, words, STATUS_USAGE)?;
+    let args: Args = parse(words, STATUS_USAGE)?;
     let Some(memory) = measure_here(&args.subject, args.objects) else {
         let store = by_name("store").into_iter();
         let names: Vec<&str> = store.flat_map(|store| store.accepted()).collect();

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use mc_bench::trace::generate::Conversations;
 
-use crate::{STATUS_USAGE, Status, parse_after, print};
+use crate::{STATUS_USAGE, Status, parse, print};
 
 /// First argument that asks for a trace.
 pub(crate) const TRACE: &str = "trace";
 
 /// Writes a trace of conversations as JSON lines.
 #[derive(Debug, Parser)]
-#[command(name = "mc-bench trace", max_term_width = 100)]
+#[command(bin_name = "mc-bench trace", max_term_width = 100)]
 struct Args {
     /// Requests of the trace
     #[arg(long, value_name = "N", default_value_t = Conversations::SHIPPED.requests)]
@@ -24,7 +24,7 @@ struct Args {
 
 /// Answers a command line whose words after `trace` are `words`.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Status {
-    let Args { requests, seed } = parse_after(TRACE, words, STATUS_USAGE)?;
+    let Args { requests, seed } = parse(words, STATUS_USAGE)?;
     let conversations = Conversations {
         requests,
         seed,
