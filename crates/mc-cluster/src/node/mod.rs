@@ -2,6 +2,7 @@
 
 mod ages;
 mod chunks;
+mod connections;
 mod drain;
 mod http;
 mod leases;
@@ -32,16 +33,13 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time,
 };
-use tonic::{
-    service::interceptor::InterceptedService,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 pub(crate) use self::drain::drain;
 pub(crate) use self::service::Service;
 use self::{
-    drain::Progress, http::Figures, leases::Leases, memory::Writers, puts::Puts,
-    reachable::Reachable, socket::Taken,
+    connections::Connections, drain::Progress, http::Figures, leases::Leases, memory::Writers,
+    puts::Puts, reachable::Reachable, socket::Taken,
 };
 pub use self::{
     drain::{DrainOptions, Drained},
@@ -254,7 +252,8 @@ impl Node {
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
         if let Some(http) = http {
             let router = http::router(&shared);
-            let served = axum::serve(http.listen()?, router).with_graceful_shutdown(wait(stopped));
+            let connections = Connections::new(http.listen()?, silence_max(&shared.limits));
+            let served = axum::serve(connections, router).with_graceful_shutdown(wait(stopped));
             servers.spawn(async move {
                 // It ends when it is told to.
                 let _ = served.await;
@@ -446,15 +445,21 @@ fn serve(
         let config = tls.server().ok_or(NodeError::NoIdentity)?;
         server = server.tls_config(config).map_err(NodeError::Certificates)?;
     }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let connections = Connections::new(listener, silence_max(limits)).into_stream();
     let served = server
         .add_service(service)
-        .serve_with_incoming_shutdown(incoming, wait(stopped));
+        .serve_with_incoming_shutdown(connections, wait(stopped));
     servers.spawn(async move {
         // It ends when it is told to; what fails is one connection.
         let _ = served.await;
     });
     Ok(())
+}
+
+/// Returns how long nothing may come over a connection: until a ping is due, and
+/// its answer.
+fn silence_max(limits: &Limits) -> Duration {
+    limits.pause_max.saturating_mul(2)
 }
 
 /// Waits until the node is told to stop, or is dropped.

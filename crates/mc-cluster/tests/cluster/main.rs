@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
+mod connections;
 mod direct;
 mod drain;
 mod faults;

@@ -37,6 +37,11 @@ fn identity_of_other() -> Option<(&'static [u8], &'static [u8])> {
     ))
 }
 
+/// Returns what a node needs that wants no certificates of its clients.
+pub(crate) fn of_node() -> Tls {
+    tls(identity_of_node(), None)
+}
+
 async fn is_served(node: &Node, tls: Option<Tls>) -> bool {
     let mut options = ClientOptions::default();
     options.patience = std::time::Duration::from_millis(300);
@@ -51,7 +56,7 @@ async fn is_served(node: &Node, tls: Option<Tls>) -> bool {
 fn a_node_with_a_certificate_serves_those_who_trust_it() {
     runtime().block_on(async {
         let mut options = options("a");
-        options.tls = Some(tls(identity_of_node(), None));
+        options.tls = Some(of_node());
         let node = Node::start(options).await.unwrap();
         assert!(!is_served(&node, None).await);
         let other = include_bytes!("certificates/other.pem");
