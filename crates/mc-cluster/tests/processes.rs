@@ -26,7 +26,11 @@ struct Process(Child);
 impl Process {
     /// Starts a node and waits until it listens.
     fn node(arguments: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
+        Self::node_by(&mut Command::new(PROGRAM), arguments)
+    }
+
+    /// As [`node`](Self::node), by a command that runs the program.
+    fn node_by(command: &mut Command, arguments: &[&str]) -> Self {
         command.args(["node", "--size", "16mb", "--small-pages"]);
         let command = command.args(arguments).stdout(Stdio::piped());
         let mut node = Self(command.stderr(Stdio::piped()).spawn().unwrap());
@@ -57,6 +61,14 @@ impl Process {
             assert!(start.elapsed() < Duration::from_secs(10), "it goes on");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Returns the processor time that it has taken, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let (_, behind_name) = stat.rsplit_once(") ").unwrap();
+        let fields = behind_name.split(' ').skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().unwrap()).sum()
     }
 
     /// Waits for a good end, and returns what the process complained about.
@@ -310,4 +322,37 @@ fn a_second_signal_ends_a_drain_at_once() {
     assert!(start.elapsed() < Duration::from_secs(5), "{told}");
     assert!(told.contains(&format!(" {left} objects of ")), "{told}");
     assert!(told.contains(" bytes lost"), "{told}");
+}
+
+#[test]
+fn a_node_without_others_stops_in_time_and_says_what_is_lost() {
+    let [address] = addresses();
+    let members = format!("a={address}");
+    let place = ["--name", "a", "--listen", &address, "--members", &members];
+    let mut node = Process::node(&place);
+    let put = Command::new(PROGRAM)
+        .args(["put", "key", "/proc/self/comm", "--members", &members])
+        .status();
+    assert!(put.unwrap().success());
+    node.signal(Signal::SIGTERM);
+    let told = node.end();
+    assert!(!told.contains("the time is over"), "{told}");
+    assert!(told.contains("no other node"), "{told}");
+    assert!(told.contains(" 1 objects of "), "{told}");
+}
+
+#[test]
+fn a_node_without_files_left_waits_for_some() {
+    let [address] = addresses();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", r#"ulimit -n 48; exec "$0" "$@""#, PROGRAM]);
+    let node = Process::node_by(&mut limited, &["--name", "a", "--listen", &address]);
+    let connections: Vec<_> = (0..100).map(|_| TcpStream::connect(&address)).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = node.ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    let ticks = node.ticks() - before;
+    assert!(ticks < 20, "{ticks} hundredths of a second");
+    drop(connections);
+    wait_until(["--members", &format!("a={address}")], true);
 }

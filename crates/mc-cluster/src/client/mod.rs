@@ -174,8 +174,24 @@ impl ClientError {
     }
 
     /// Says whether another try, or another host, may do better.
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Call { source, .. } if host::is_passing(source))
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Call { source, .. } => host::is_passing(source),
+            // Whoever puts the key may fail, what was late may be in time, and a host
+            // that has failed takes no more puts.
+            Self::Refused { outcome } => matches!(
+                outcome,
+                Outcome::InFlight
+                    | Outcome::Expired
+                    | Outcome::Unknown
+                    | Outcome::Failed
+                    | Outcome::Damaged
+                    | Outcome::Unspecified
+            ),
+            // Members may come.
+            Self::NoMember => true,
+            Self::Address { .. } | Self::Certificates(_) => false,
+        }
     }
 }
 

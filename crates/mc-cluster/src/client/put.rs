@@ -86,11 +86,11 @@ async fn put_round<T: Transport>(
     let mut tallies: Vec<Tally> = Vec::new();
     for (place, &object) in open.iter().enumerate() {
         let owners = routes.owners(&objects[object].key, shared.options.replicas);
-        tallies.push(Tally {
-            // Members may come.
-            is_passing: owners.is_empty(),
-            ..Tally::default()
-        });
+        let mut tally = Tally::default();
+        if owners.is_empty() {
+            tally.add(Err(ClientError::NoMember));
+        }
+        tallies.push(tally);
         for owner in owners {
             let batch = by_host.entry(&owner.name).or_insert((owner, Vec::new()));
             batch.1.push(place);
@@ -131,7 +131,10 @@ pub(super) async fn put_batch<T: Transport>(
         bytes: object.bytes.len() as u64,
         ..Default::default()
     });
-    let deadline = patience.left().max(shared.options.call_time);
+    let bytes = objects.iter().map(|object| object.bytes.len()).sum();
+    // As long as the bytes may take at least, however little is left for other tries.
+    let writing = Patience::for_bytes(shared.options.call_time, bytes);
+    let deadline = patience.left().max(writing);
     let request = ReserveRequest {
         items: items.collect(),
         deadline_ms: millis(deadline),
@@ -290,18 +293,7 @@ impl Tally {
     fn add(&mut self, outcome: Result<Outcome, ClientError>) {
         match outcome {
             Ok(Outcome::Done | Outcome::Exists) => self.copies += 1,
-            Ok(outcome) => {
-                // Whoever puts the key may fail, and what was late may be in time.
-                self.is_passing |= matches!(
-                    outcome,
-                    Outcome::InFlight
-                        | Outcome::Expired
-                        | Outcome::Unknown
-                        | Outcome::Damaged
-                        | Outcome::Unspecified
-                );
-                self.error = Some(ClientError::Refused { outcome });
-            }
+            Ok(outcome) => self.add(Err(ClientError::Refused { outcome })),
             Err(error) => {
                 self.is_passing |= error.is_passing();
                 self.error = Some(error);

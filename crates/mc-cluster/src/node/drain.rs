@@ -70,6 +70,10 @@ struct Sum {
 const BATCH_OBJECTS: usize = 64;
 const BATCH_BYTES: u64 = 8 << 20;
 
+/// How long a batch is tried before others have their turn: some of its keys may
+/// be those of puts whose clients are gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Batches under way: while one is written, the next is read.
 const BATCHES: usize = 3;
 
@@ -117,15 +121,24 @@ pub(crate) async fn drain(shared: &Shared, connection: Connection, options: Drai
         replicas: options.replicas.max(1),
         // The others accept as much as this one.
         batch: shared.limits.batch_max,
-        patience: options.budget,
+        patience: options.budget.min(PATIENCE),
         verify_puts: true,
         ..ClientOptions::default()
     };
     let client = Client::new(members, client_options);
-    let moves = stream::iter(batches(leases));
-    let moves = moves.for_each_concurrent(BATCHES, |batch| move_batch(shared, &client, batch));
     // What is not done by then is counted as left.
-    let _ = timeout(options.budget, moves).await;
+    let _ = timeout(options.budget, move_all(shared, &client, leases)).await;
+}
+
+/// Moves objects, and again those that no host could take for now, behind all
+/// others.
+async fn move_all(shared: &Shared, client: &Client, mut leases: Vec<Lease>) {
+    while !leases.is_empty() {
+        let again = stream::iter(batches(leases))
+            .map(|batch| move_batch(shared, client, batch))
+            .buffer_unordered(BATCHES);
+        leases = again.concat().await;
+    }
 }
 
 /// Groups leases in their order, so that a batch has few objects and bytes.
@@ -144,9 +157,10 @@ fn batches(leases: Vec<Lease>) -> impl Iterator<Item = Vec<Lease>> {
     })
 }
 
-async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) {
+/// Moves some objects; returns those that have to be tried again.
+async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) -> Vec<Lease> {
     let drained = &shared.drained;
-    let mut objects = Vec::new();
+    let (mut objects, mut moving, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for lease in batch {
         let size = lease.size();
         if !shared.store.exists(lease.key()) {
@@ -155,28 +169,31 @@ async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) {
             continue;
         }
         match read(&lease).await {
-            Some(bytes) => objects.push((Bytes::copy_from_slice(lease.key()), bytes)),
+            Some(bytes) => {
+                objects.push((Bytes::copy_from_slice(lease.key()), bytes));
+                moving.push(lease);
+            }
             None => drained.lose(size),
         }
     }
-    let moving = objects.iter();
-    let moving = moving.map(|(key, bytes)| (key.clone(), bytes.len() as u64));
-    let moving: Vec<_> = moving.collect();
     let moved = client.put_many(objects).await;
-    for ((key, size), moved) in moving.into_iter().zip(moved) {
-        let is_stored = shared.store.exists(&key);
+    for (lease, moved) in moving.into_iter().zip(moved) {
+        let (key, size) = (lease.key(), lease.size());
+        let is_stored = shared.store.exists(key);
         match moved {
             Ok(_) if is_stored => drained.move_on(size),
+            Err(error) if is_stored && error.is_passing() => again.push(lease),
             Err(_) if is_stored => drained.lose(size),
             // Somebody removed it, and may have asked the others before it was there.
             moved => {
                 drained.left.take(size);
                 if moved.is_ok() {
-                    let _ = client.remove(&key).await;
+                    let _ = client.remove(key).await;
                 }
             }
         }
     }
+    again
 }
 
 /// Copies an object out, unless its bytes are not those that were committed.

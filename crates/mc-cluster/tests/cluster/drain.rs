@@ -219,6 +219,25 @@ fn the_budget_ends_a_drain_and_what_is_left_is_told() {
 }
 
 #[test]
+fn keys_that_others_are_putting_hold_up_no_others() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        for n in 0..400 {
+            put_to(&a, key(n).as_bytes(), &contents(key(n).as_bytes(), 100)).await;
+        }
+        // Somebody began to put some of them, and is gone.
+        for n in (0..400).step_by(20) {
+            reserve(&mut calls(&b), key(n).as_bytes(), 100, 60_000).await;
+        }
+        let mut drain = DrainOptions::new(members(&[("a", &a), ("b", &b)]));
+        drain.budget = Duration::from_secs(12);
+        let drained = a.drain(drain).await;
+        assert_eq!((drained.moved_objects, drained.lost_objects), (380, 0));
+        assert_eq!(drained.left_objects, 20);
+    });
+}
+
+#[test]
 fn damaged_objects_are_not_moved_and_a_receiver_compares_what_it_got() {
     runtime().block_on(async {
         let (mut a, b) = (start("a").await, start("b").await);

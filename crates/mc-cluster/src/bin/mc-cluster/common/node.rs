@@ -1,6 +1,6 @@
 //! `node`: serves until a signal comes, and then moves its objects to others.
 
-use std::{error::Error, pin::pin, sync::Arc};
+use std::{error::Error, pin::pin, sync::Arc, time::Instant};
 
 use futures_util::future::{Either, select};
 use mc_cluster::{Node, engine::Engine};
@@ -52,6 +52,7 @@ pub(crate) async fn run(
 
 /// Moves objects away until that is done, its time is over, or another signal comes.
 async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Stop {
+    let start = Instant::now();
     let stop = {
         let moves = async {
             let options = match leaving.options().await {
@@ -74,6 +75,10 @@ async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Sto
         match select(pin!(moves), pin!(signals.next())).await {
             Either::Left((None, _)) => return Stop::InTime,
             Either::Left((Some(drained), _)) if drained.left_objects == 0 => Stop::InTime,
+            Either::Left((Some(_), _)) if start.elapsed() < leaving.budget => {
+                say("there is no other node");
+                Stop::InTime
+            }
             Either::Left((Some(_), _)) => {
                 say("the time is over");
                 Stop::AtOnce
