@@ -87,7 +87,7 @@ async fn page(State(node): State<Weak<Shared>>) -> Result<String, StatusCode> {
         let held = leases.held.clone();
         held.publish_since(&published.leases_held, "mc_cluster_lease_seconds");
         published.leases_held = leases.held;
-        let takes_puts = u8::from(node.standing.takes_puts());
+        let takes_puts = u8::from(node.takes_puts());
         gauge!("mc_cluster_takes_puts").set(f64::from(takes_puts));
         let drained = node.drained.now();
         counter!("mc_cluster_drain_moved_objects_total").absolute(drained.moved_objects);
@@ -102,7 +102,7 @@ async fn page(State(node): State<Weak<Shared>>) -> Result<String, StatusCode> {
 
 async fn health(State(node): State<Weak<Shared>>) -> (StatusCode, &'static str) {
     let node = node.upgrade();
-    match node.is_some_and(|node| node.standing.takes_puts()) {
+    match node.is_some_and(|node| node.takes_puts()) {
         true => (StatusCode::OK, "takes puts\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "takes no puts\n"),
     }

@@ -295,10 +295,10 @@ impl Node {
     }
 
     /// Returns whether it takes puts: not before it is a member, nor when that
-    /// is not sure any more.
+    /// is not sure any more, nor when its journal cannot be written.
     #[must_use]
     pub fn takes_puts(&self) -> bool {
-        self.shared.standing.takes_puts()
+        self.shared.takes_puts()
     }
 
     /// Returns its store.
@@ -389,6 +389,19 @@ impl Shared {
             drained: Progress::default(),
             figures: OnceLock::new(),
         })
+    }
+
+    pub(crate) fn takes_puts(&self) -> bool {
+        self.standing.takes_puts() && self.store.journal_error().is_none()
+    }
+
+    /// Returns for how long puts were taken without a break; nothing if they are
+    /// not.
+    fn settled(&self) -> Duration {
+        match self.takes_puts() {
+            true => self.standing.settled(),
+            false => Duration::ZERO,
+        }
     }
 
     #[cfg(any(test, feature = "simulation"))]

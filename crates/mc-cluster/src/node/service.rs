@@ -127,7 +127,7 @@ impl node_server::Node for Service {
             objects: objects.collect(),
             life: node.life,
             epoch: node.epoch,
-            settled_ms: Some(millis(node.standing.settled())),
+            settled_ms: Some(millis(node.settled())),
             ..Default::default()
         };
         if request.lease_ms > 0 && found.iter().any(Option::is_some) {
@@ -166,7 +166,7 @@ impl node_server::Node for Service {
         let request = request.into_inner();
         let node = running(&self.0)?;
         node.check_batch(request.keys.len())?;
-        let settled_ms = Some(millis(node.standing.settled()));
+        let settled_ms = Some(millis(node.settled()));
         let removal = match request.mode() {
             Mode::IfIdle => Some(Removal::IfIdle),
             Mode::Detach => Some(Removal::Detach),
@@ -271,9 +271,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Refuses what changes objects, once the node may not be a member any more.
+    /// Refuses what makes objects, once the node may not be a member any more or
+    /// cannot write its journal.
     fn check_standing(&self) -> Result<(), Status> {
-        match self.standing.takes_puts() {
+        match self.takes_puts() {
             true => Ok(()),
             false => Err(standing::refusal()),
         }
@@ -351,7 +352,7 @@ impl Shared {
                 + stats.by_watermark.objects
                 + stats.by_shrinking.objects,
             expired: stats.expired,
-            takes_puts: self.standing.takes_puts(),
+            takes_puts: self.takes_puts(),
             batch_max: self.limits.batch_max as u64,
             chunk_bytes_max: self.limits.chunk_bytes_max as u64,
         }

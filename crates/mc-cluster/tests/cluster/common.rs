@@ -1,6 +1,10 @@
 //! Nodes and clients in this process.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use mc_arena::PagePolicy;
@@ -126,6 +130,19 @@ pub(crate) async fn lookup(calls: &mut Calls, keys: &[&[u8]], lease_ms: u64) -> 
 
 pub(crate) async fn stats(calls: &mut Calls) -> StatsResponse {
     calls.stats(StatsRequest {}).await.unwrap().into_inner()
+}
+
+/// Asks for a page over HTTP; returns it with its head.
+pub(crate) async fn page(address: SocketAddr, path: &'static str) -> String {
+    let ask = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
 /// Waits until something is so, or panics after a time.

@@ -1,11 +1,8 @@
 //! Figures and health, as Prometheus and an orchestrator ask for them.
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-};
+use std::net::SocketAddr;
 
-use crate::common::{calls, client, item, lookup, options, refusal, reserve, runtime, stats};
+use crate::common::{calls, client, item, lookup, options, page, refusal, reserve, runtime, stats};
 use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
@@ -14,18 +11,6 @@ use mc_cluster::{
     wire::{CommitRequest, ReleaseRequest, ReserveRequest, WriteRequest, commit_request},
 };
 use tonic::Code;
-
-async fn page(address: SocketAddr, path: &'static str) -> String {
-    let ask = move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut page = String::new();
-        stream.read_to_string(&mut page).unwrap();
-        page
-    };
-    tokio::task::spawn_blocking(ask).await.unwrap()
-}
 
 fn value(page: &str, series: &str) -> f64 {
     let mut lines = page.lines().filter_map(|line| line.rsplit_once(' '));

@@ -1,12 +1,13 @@
 //! What is there after a restart: with a file all of it, without one nothing.
 
 use std::{
+    fs,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use crate::common::{
-    calls, client, contents, lookup, options, reserve, runtime, stats, write_request,
+    calls, client, contents, lookup, options, page, reserve, runtime, start, stats, write_request,
 };
 use futures_util::{StreamExt, stream};
 use mc_cluster::{
@@ -116,5 +117,42 @@ fn clients_that_stall_keep_no_memory_of_a_node_that_has_stopped() {
         };
         assert_eq!(end.unwrap_err().code(), Code::Unavailable);
         written.abort();
+    });
+}
+
+#[test]
+fn a_node_that_cannot_write_its_journal_takes_no_puts_and_is_read_on() {
+    runtime().block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = options("a");
+        options.memory.file = Some(directory.path().join("memory"));
+        options.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let (a, b) = (Node::start(options).await.unwrap(), start("b").await);
+        let client = client(&[("a", &a), ("b", &b)]);
+        // Long keys, so that the journal soon needs another file.
+        let keys: Vec<_> = (0..600).map(|n| format!("{n:04000}")).collect();
+        let object = |key: &String| (key.clone().into(), contents(key.as_bytes(), 100));
+        let (before, after) = keys.split_at(20);
+        for copies in client.put_many(before.iter().map(object).collect()).await {
+            assert_eq!(copies.unwrap(), 1);
+        }
+        fs::remove_dir_all(directory.path().join("memory.journal")).unwrap();
+        // Those that find out as well.
+        for copies in client.put_many(after.iter().map(object).collect()).await {
+            assert_eq!(copies.unwrap(), 1);
+        }
+        assert!(!a.takes_puts());
+        let told = stats(&mut calls(&a)).await;
+        assert!(!told.takes_puts);
+        let found = lookup(&mut calls(&a), &[b"key"], 0).await;
+        assert_eq!(found.settled_ms, Some(0), "others have its keys");
+        let health = page(a.http_address().unwrap(), "/healthz").await;
+        assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+        let figures = page(a.http_address().unwrap(), "/metrics").await;
+        assert!(figures.contains("mc_cluster_takes_puts 0"), "{figures}");
+        // Also by a client that knows nothing of it.
+        let fresh = crate::common::client(&[("a", &a), ("b", &b)]);
+        let expected: Vec<_> = keys.iter().map(|key| object(key).1).collect();
+        assert_eq!(fresh.get_prefix(&keys).await.unwrap(), expected);
     });
 }
