@@ -28,8 +28,10 @@ pub struct Etcd {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EtcdError {
-    /// There is no address, or one cannot be read.
-    #[error("none of {endpoints:?} is an address of etcd; use URLs such as http://127.0.0.1:2379")]
+    /// There is no address, or one is no URL of `http`: nothing is encrypted.
+    #[error(
+        "{endpoints:?} is no list of addresses of etcd; use URLs such as http://127.0.0.1:2379"
+    )]
     Endpoints {
         /// The addresses.
         endpoints: Vec<String>,
@@ -48,6 +50,9 @@ pub enum EtcdError {
 /// The longest that one call may take.
 pub(super) const CALL_TIME: Duration = Duration::from_secs(2);
 
+/// Bytes of an answer: the entries of as many members as anybody has.
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
+
 /// How long after a failure the next try is.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
@@ -63,14 +68,14 @@ impl Etcd {
     }
 
     /// Returns a channel that connects when it is used.
-    pub(super) fn channel(&self) -> Result<Channel, EtcdError> {
-        let endpoints: Result<Vec<_>, _> = self
-            .endpoints
-            .iter()
-            .map(|address| Endpoint::from_shared(address.clone()))
-            .collect();
+    pub(crate) fn channel(&self) -> Result<Channel, EtcdError> {
+        let endpoint = |address: &String| {
+            let endpoint = Endpoint::from_shared(address.clone()).ok()?;
+            (endpoint.uri().scheme_str() == Some("http")).then_some(endpoint)
+        };
+        let endpoints: Option<Vec<_>> = self.endpoints.iter().map(endpoint).collect();
         match endpoints {
-            Ok(endpoints) if !endpoints.is_empty() => {
+            Some(endpoints) if !endpoints.is_empty() => {
                 let endpoints = endpoints.into_iter().map(|endpoint| {
                     endpoint
                         .connect_timeout(CALL_TIME)
@@ -105,4 +110,30 @@ pub(super) async fn within_time<T>(
     let answered = timeout(CALL_TIME, call).await;
     let answered = answered.map_err(|_| Status::deadline_exceeded("etcd does not answer"))?;
     Ok(answered?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_address_of_etcd_is_refused_by_its_name() {
+        let good = "http://127.0.0.1:2379".to_owned();
+        let channel = |endpoints: Vec<String>| Etcd::new(endpoints).channel();
+        assert!(channel(vec![good.clone(), "http://etcd:2379/".to_owned()]).is_ok());
+        assert!(channel(Vec::new()).is_err());
+        for address in [
+            "",
+            "etcd",
+            "127.0.0.1:2379",
+            "http://",
+            "http://h h:1",
+            "ftp://h:1",
+            // Nothing encrypts the calls.
+            "https://127.0.0.1:2379",
+        ] {
+            let refused = channel(vec![good.clone(), address.to_owned()]).unwrap_err();
+            assert!(refused.to_string().contains(&format!("{address:?}")));
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod registration;
 mod tests;
 mod watching;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
@@ -69,6 +69,13 @@ impl Member {
     pub(crate) fn has_address(&self) -> bool {
         let address = self.address.parse::<Authority>();
         address.is_ok_and(|it| !it.host().is_empty() && it.port_u16().is_some())
+    }
+
+    /// Says whether others may reach it there: an address that each host takes for
+    /// its own is none.
+    pub(crate) fn is_reachable(&self) -> bool {
+        let address = self.address.parse::<SocketAddr>();
+        self.has_address() && !address.is_ok_and(|it| it.ip().is_unspecified())
     }
 }
 

@@ -51,11 +51,11 @@ impl Registration {
     /// Begins to register a node, and to renew that. The node stands as soon as
     /// nobody else has its name.
     pub(crate) fn start(
-        etcd: Etcd,
-        member: Member,
+        etcd: &Etcd,
+        channel: Channel,
+        member: &Member,
         standing: Arc<Standing>,
-    ) -> Result<Self, EtcdError> {
-        let channel = etcd.channel()?;
+    ) -> Self {
         let client = Client {
             leases: LeaseClient::new(channel.clone()),
             keys: KvClient::new(channel),
@@ -64,17 +64,17 @@ impl Registration {
         let life = Life {
             client: client.clone(),
             key: etcd.key(&member.name),
-            value: serde_json::to_vec(&member).unwrap_or_default(),
+            value: serde_json::to_vec(member).unwrap_or_default(),
             time_to_live: etcd.time_to_live,
             standing: Arc::clone(&standing),
             lease: Arc::clone(&lease),
         };
-        Ok(Self {
+        Self {
             client,
             renewal: tokio::spawn(life.renew()),
             standing,
             lease,
-        })
+        }
     }
 
     /// Gives the entry up at once, if etcd can be reached.

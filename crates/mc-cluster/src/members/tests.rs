@@ -163,3 +163,14 @@ fn changes_that_an_etcd_without_a_leader_did_not_tell_are_found_when_it_has_one(
     etcd.0.lock().has_leader = true;
     runtime.block_on(are(&members, &["a", "b"]));
 }
+
+#[test]
+fn more_members_are_read_than_a_message_has_by_default() {
+    let runtime = Runtime::new().unwrap();
+    // 4 MiB, as gRPC has it.
+    let names: Vec<_> = (0..10_000).map(|n| format!("{n:0500}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let served = StandIn::new(100, &names).serve(any());
+    let members = follow(&runtime, served.address);
+    assert_eq!(members.now().len(), names.len());
+}

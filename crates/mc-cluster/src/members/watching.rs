@@ -8,7 +8,7 @@ use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
 use super::{
     Member,
-    etcd::{Etcd, EtcdError, PAUSE, within_time},
+    etcd::{ANSWER_BYTES_MAX, Etcd, EtcdError, PAUSE, within_time},
     interface::{
         KeyValue, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, event::EventType,
         kv_client::KvClient, watch_client::WatchClient, watch_request::RequestUnion,
@@ -54,7 +54,8 @@ async fn follow_on(etcd: Etcd, channel: Channel, mut now: Read, sender: List) {
 
 async fn read(etcd: &Etcd, channel: &Channel) -> Result<Read, EtcdError> {
     let (key, range_end) = etcd.range();
-    let mut keys = KvClient::new(channel.clone());
+    let keys = KvClient::new(channel.clone());
+    let mut keys = keys.max_decoding_message_size(ANSWER_BYTES_MAX);
     let answer = within_time(keys.range(RangeRequest { key, range_end })).await?;
     let entries = answer.kvs.into_iter();
     let members = entries.filter_map(|entry| {
@@ -89,7 +90,8 @@ async fn changes(
     // Without this it goes on to say nothing when it has lost the others.
     let wanted = MetadataValue::from_static("true");
     requests.metadata_mut().insert("hasleader", wanted);
-    let mut watches = WatchClient::new(channel.clone());
+    let watches = WatchClient::new(channel.clone());
+    let mut watches = watches.max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut answers = within_time(watches.watch(requests)).await?;
     while let Some(answer) = answers.message().await? {
         if answer.canceled {

@@ -137,8 +137,9 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
-    /// Nobody would reach the node at the address that it is to announce.
-    #[error("{address:?} cannot be announced; use host:port")]
+    /// Nobody would reach the node at the address that it is to announce, or
+    /// everybody would reach himself.
+    #[error("{address:?} cannot be announced; advertise host:port as others reach the node")]
     Advertise {
         /// The address.
         address: String,
@@ -222,19 +223,19 @@ impl Node {
     ///
     /// A [`NodeError`].
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        if let Some(address) = &options.advertise
-            && !Member::new("", address).has_address()
-        {
-            let address = address.clone();
-            return Err(NodeError::Advertise { address });
-        }
-        let is_registered = options.etcd.is_some();
-        let standing = Arc::new(Standing::new(match is_registered {
-            true => Moment::NEVER,
-            false => Moment::FOR_EVER,
+        let etcd = options.etcd.as_ref().map(Etcd::channel).transpose()?;
+        let standing = Arc::new(Standing::new(match etcd {
+            Some(_) => Moment::NEVER,
+            None => Moment::FOR_EVER,
         }));
         let taken = Taken::new(options.listen)?;
         let address = taken.address();
+        let advertise = options.advertise.clone();
+        let is_announced = etcd.is_some() || advertise.is_some();
+        let advertise = advertise.unwrap_or_else(|| address.to_string());
+        if is_announced && !Member::new("", &*advertise).is_reachable() {
+            return Err(NodeError::Advertise { address: advertise });
+        }
         let http = options.http.map(Taken::new).transpose()?;
         let http_address = http.as_ref().map(Taken::address);
         let life = rand::rng().next_u64();
@@ -259,17 +260,13 @@ impl Node {
                 let _ = served.await;
             });
         }
-        let registration = match options.etcd {
-            Some(etcd) => {
-                let member = Member {
-                    address: options.advertise.unwrap_or_else(|| address.to_string()),
-                    weight: shared.capacity_bytes as f64 / f64::from(1 << 30),
-                    ..Member::new(options.name, "")
-                };
-                Some(Registration::start(etcd, member, standing)?)
-            }
-            None => None,
-        };
+        let registration = options.etcd.zip(etcd).map(|(etcd, channel)| {
+            let member = Member {
+                weight: shared.capacity_bytes as f64 / f64::from(1 << 30),
+                ..Member::new(options.name, advertise)
+            };
+            Registration::start(&etcd, channel, &member, standing)
+        });
         Ok(Self {
             sweeper: tokio::spawn(sweep(Arc::clone(&shared), SWEEP_EVERY)),
             shared,

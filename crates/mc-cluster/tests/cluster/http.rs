@@ -119,3 +119,29 @@ fn an_address_that_nobody_can_reach_is_not_announced() {
         }
     });
 }
+
+#[test]
+fn an_address_that_is_every_hosts_own_is_not_announced() {
+    runtime().block_on(async {
+        let start = async |listen: &str, advertise: Option<&str>| {
+            let mut options = options("a");
+            options.etcd = Some(Etcd::new(vec!["http://127.0.0.1:1".to_owned()]));
+            options.listen = listen.parse().unwrap();
+            options.advertise = advertise.map(str::to_owned);
+            Node::start(options).await
+        };
+        for (listen, advertise) in [
+            ("0.0.0.0:0", None),
+            ("[::]:0", None),
+            ("127.0.0.1:0", Some("0.0.0.0:7001")),
+            ("127.0.0.1:0", Some("[::]:7001")),
+        ] {
+            let refused = start(listen, advertise).await.unwrap_err();
+            assert!(
+                matches!(refused, NodeError::Advertise { .. }),
+                "{listen} {advertise:?}: {refused}"
+            );
+        }
+        start("0.0.0.0:0", Some("127.0.0.1:7001")).await.unwrap();
+    });
+}
