@@ -13,6 +13,8 @@ pub struct Limits {
     pub batch_max: usize,
     /// Bytes of a key, and of the one that comes before it in its prompt.
     pub key_bytes_max: usize,
+    /// Bytes of an object.
+    pub object_bytes_max: u64,
     /// Bytes of one message, in either direction.
     pub message_bytes_max: usize,
     /// Bytes of an object in one message that the node sends, and that its
@@ -38,13 +40,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns 1,024 items, keys of 4,096 bytes, messages of 4 MiB with 256 KiB of
-    /// an object, 256 streams, pauses of 10 s, a minute for a put and a second
+    /// Returns 1,024 items, keys of 4,096 bytes, objects of a GiB, messages of 4 MiB
+    /// with 256 KiB of an object, 256 streams, pauses of 10 s, a minute for a put and a second
     /// more, 2^18 puts, leases of a minute, and 2^20 leased objects.
     fn default() -> Self {
         Self {
             batch_max: 1024,
             key_bytes_max: 4096,
+            object_bytes_max: 1 << 30,
             message_bytes_max: 4 << 20,
             chunk_bytes_max: 256 << 10,
             streams_max: 256,

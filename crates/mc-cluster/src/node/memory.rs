@@ -94,6 +94,7 @@ impl NodeMemory {
         };
         let options = StoreOptions {
             key_bytes_max: limits.key_bytes_max,
+            object_bytes_max: limits.object_bytes_max,
             put_deadline: limits.put_deadline_max,
             put_margin,
             clock,

@@ -41,6 +41,7 @@ fn batches_keys_and_messages_beyond_the_limits_are_refused() {
         let mut options = options("a");
         options.limits.batch_max = 8;
         options.limits.key_bytes_max = 16;
+        options.limits.object_bytes_max = 1000;
         options.limits.message_bytes_max = 64 << 10;
         let node = Node::start(options).await.unwrap();
         let mut calls = calls(&node);
@@ -52,6 +53,8 @@ fn batches_keys_and_messages_beyond_the_limits_are_refused() {
         );
         let long = reserve(&mut calls, &[b'k'; 17], 1, 0).await;
         assert_eq!(long.items[0].outcome(), Outcome::TooLarge);
+        let large = reserve(&mut calls, b"large", 1001, 0).await;
+        assert_eq!(large.items[0].outcome(), Outcome::TooLarge);
         // What comes before it is kept as long as the put.
         let mut child = item(b"key", 1);
         child.parent = Some(vec![b'k'; 17].into());
@@ -137,7 +140,8 @@ fn requests_that_make_no_sense_get_an_outcome_each_and_change_nothing() {
         };
         let reserved = calls.reserve(request).await.unwrap().into_inner();
         let outcomes: Vec<_> = reserved.items.iter().map(|item| item.outcome()).collect();
-        assert_eq!(outcomes, [Outcome::Impossible; 4]);
+        let (senseless, large) = (Outcome::Impossible, Outcome::TooLarge);
+        assert_eq!(outcomes, [senseless, large, senseless, senseless]);
         assert!(reserved.items.iter().all(|item| item.put == 0));
         let stats = stats(&mut calls).await;
         assert_eq!((stats.puts_in_flight, stats.objects), (0, 0));
