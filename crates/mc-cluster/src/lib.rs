@@ -35,6 +35,7 @@
 pub mod client;
 pub mod engine;
 mod flow;
+mod groups;
 mod limits;
 pub mod members;
 pub mod node;

@@ -14,6 +14,7 @@ use super::{
     transport::{Outgoing, Since, Space, Transport},
 };
 use crate::{
+    groups::{CALL_BYTES, groups},
     members::Member,
     time::millis,
     wire::{
@@ -97,24 +98,27 @@ async fn put_round<T: Transport>(
         }
     }
     let hosts = by_host.into_values().map(async |(member, places)| {
-        let mut outcomes = Vec::new();
-        for batch in places.chunks(shared.options.batch.max(1)) {
-            let batch: Vec<_> = batch
-                .iter()
-                .map(|&place| objects[open[place]].clone())
-                .collect();
-            let put = put_batch(shared, member, &batch, patience).await;
-            outcomes.extend(match put {
-                Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error); batch.len()],
-            });
+        let bytes_of = |&place: &usize| objects[open[place]].bytes.len() as u64;
+        let mut outcomes = Vec::with_capacity(places.len());
+        let mut failed: Option<ClientError> = None;
+        for places in groups(places, shared.options.batch, CALL_BYTES, bytes_of) {
+            let batch = places.iter().map(|&place| objects[open[place]].clone());
+            let put = match failed.clone() {
+                // What is behind it would fail as well, or take as long to.
+                Some(error) => Err(error),
+                None => put_batch(shared, member, &batch.collect::<Vec<_>>(), patience).await,
+            };
+            let outcome_of = |(number, place)| {
+                let put = put.as_ref().map(|outcomes: &Vec<_>| outcomes[number]);
+                (place, put.map_err(Clone::clone))
+            };
+            outcomes.extend(places.into_iter().enumerate().map(outcome_of));
+            failed = put.err();
         }
-        (places, outcomes)
+        outcomes
     });
-    for (places, outcomes) in join_all(hosts).await {
-        for (place, outcome) in places.into_iter().zip(outcomes) {
-            tallies[place].add(outcome);
-        }
+    for (place, outcome) in join_all(hosts).await.into_iter().flatten() {
+        tallies[place].add(outcome);
     }
     tallies
 }

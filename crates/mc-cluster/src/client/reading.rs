@@ -4,19 +4,23 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
-use tonic::Response;
+use tonic::{Code, Response};
 
 use super::{
     ClientError, Shared, count,
     hedge::{Second, hedge},
     locate::{Leases, by_host, lookup},
     patience::Patience,
-    transport::{Incoming, Space, Transport},
+    transport::{Incoming, Transport},
     wanted::{Found, Wanted},
 };
-use crate::{members::Member, wire::remove_request::Mode};
+use crate::{
+    groups::{CALL_BYTES, groups},
+    members::Member,
+    wire::remove_request::Mode,
+};
 
-/// What is read with one call: objects of one lease.
+/// What is read under one lease.
 struct LeaseRead<'a> {
     member: &'a Member,
     objects: Vec<(usize, Found)>,
@@ -28,6 +32,9 @@ struct Got<'a> {
     member: &'a Member,
     found: Found,
     bytes: Option<Bytes>,
+    /// Whether its lease ended while those before it were read: the host may still
+    /// have it.
+    is_cut: bool,
 }
 
 /// What came with one try, and the leases that it took.
@@ -71,6 +78,7 @@ fn take<T: Transport>(shared: &Arc<Shared<T>>, got: Got<'_>, wanted: &mut [Wante
     match got.bytes {
         _ if one.read().is_some() => {}
         Some(bytes) if got.found.fits(&bytes) => one.note_read(got.member, bytes),
+        None if got.is_cut => {}
         bytes => {
             if bytes.is_some() {
                 count(&shared.counts.corrupt, 1);
@@ -173,39 +181,65 @@ async fn read_first<'a, T: Transport>(
     })
 }
 
-/// Reads objects of one lease; none of them if that fails for now.
+/// Reads objects of one lease, up to the first call that fails for now.
 async fn read_lease<'a, T: Transport>(
     shared: &Shared<T>,
-    mut reading: LeaseRead<'a>,
+    reading: LeaseRead<'a>,
 ) -> Result<Vec<Got<'a>>, ClientError> {
-    let bytes = reading.bytes();
-    let mut place: Option<(Space, u64)> = None;
-    let objects = reading.objects.iter_mut().map(|(_, found)| {
-        place = Some((found.space, found.lease));
+    let LeaseRead { member, objects } = reading;
+    let bytes_of = |(_, found): &(usize, Found)| found.bytes as u64;
+    let mut all: Vec<Got<'_>> = Vec::with_capacity(objects.len());
+    let (mut has_failed, mut is_cut) = (false, false);
+    for mut objects in groups(objects, usize::MAX, CALL_BYTES, bytes_of) {
+        let mut read = Vec::new();
+        if !has_failed {
+            match read_once(shared, member, &mut objects).await {
+                Ok(bytes) => read = bytes,
+                Err(error) if !error.is_passing() => return Err(error),
+                Err(error) => {
+                    has_failed = true;
+                    is_cut = is_over(&error) && !all.is_empty();
+                }
+            }
+        }
+        let mut read = read.into_iter();
+        let got = objects.into_iter().map(|(index, found)| Got {
+            index,
+            member,
+            found,
+            bytes: read.next(),
+            is_cut,
+        });
+        all.extend(got);
+    }
+    Ok(all)
+}
+
+/// Reads objects of one lease with one call.
+async fn read_once<T: Transport>(
+    shared: &Shared<T>,
+    member: &Member,
+    objects: &mut [(usize, Found)],
+) -> Result<Vec<Bytes>, ClientError> {
+    let Some((space, lease)) = objects.first().map(|(_, it)| (it.space, it.lease)) else {
+        return Ok(Vec::new());
+    };
+    let bytes = objects.iter().map(|(_, found)| found.bytes).sum();
+    let incoming = objects.iter_mut().map(|(_, found)| {
         let extents = std::mem::take(&mut found.extents);
         Incoming::new(found.object, extents, found.bytes)
     });
-    let objects: Vec<_> = objects.collect();
-    let Some((space, lease)) = place else {
-        return Ok(Vec::new());
-    };
+    let incoming: Vec<_> = incoming.collect();
     let read = async |calls| {
-        let read = shared.transport.read(calls, &space, lease, objects).await;
+        let read = shared.transport.read(calls, &space, lease, incoming).await;
         read.map(Response::new)
     };
-    let read = match shared.call(reading.member, bytes, read).await {
-        Err(error) if !error.is_passing() => return Err(error),
-        read => read.unwrap_or_default(),
-    };
-    let mut read = read.into_iter();
-    let objects = reading.objects.into_iter();
-    let got = objects.map(|(index, found)| Got {
-        index,
-        member: reading.member,
-        found,
-        bytes: read.next(),
-    });
-    Ok(got.collect())
+    shared.call(member, bytes, read).await
+}
+
+/// Says whether a host has refused to read because the lease is over.
+fn is_over(error: &ClientError) -> bool {
+    matches!(error, ClientError::Call { source, .. } if source.code() == Code::NotFound)
 }
 
 /// Has a host look at an object whose bytes came with another checksum; it drops

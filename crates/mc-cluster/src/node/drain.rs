@@ -14,6 +14,7 @@ use tokio::{task::yield_now, time::timeout};
 use super::{Shared, chunks::chunks};
 use crate::{
     client::{Client, ClientOptions, Connection},
+    groups::groups,
     members::Members,
 };
 
@@ -134,27 +135,12 @@ pub(crate) async fn drain(shared: &Shared, connection: Connection, options: Drai
 /// others.
 async fn move_all(shared: &Shared, client: &Client, mut leases: Vec<Lease>) {
     while !leases.is_empty() {
-        let again = stream::iter(batches(leases))
+        let batches = groups(leases, BATCH_OBJECTS, BATCH_BYTES, Lease::size);
+        let again = stream::iter(batches)
             .map(|batch| move_batch(shared, client, batch))
             .buffer_unordered(BATCHES);
         leases = again.concat().await;
     }
-}
-
-/// Groups leases in their order, so that a batch has few objects and bytes.
-fn batches(leases: Vec<Lease>) -> impl Iterator<Item = Vec<Lease>> {
-    let mut leases = leases.into_iter().peekable();
-    std::iter::from_fn(move || {
-        let mut batch = Vec::from_iter(leases.next());
-        let mut bytes = batch.first()?.size();
-        while batch.len() < BATCH_OBJECTS
-            && let Some(next) = leases.next_if(|next| bytes + next.size() <= BATCH_BYTES)
-        {
-            bytes += next.size();
-            batch.push(next);
-        }
-        Some(batch)
-    })
 }
 
 /// Moves some objects; returns those that have to be tried again.

@@ -11,5 +11,6 @@ mod hostile;
 mod http;
 mod restart;
 mod serving;
+mod slow;
 #[cfg(feature = "tls")]
 mod tls;
