@@ -152,7 +152,7 @@ pub enum ClientError {
     #[error("no member of the cluster answers")]
     NoMember,
     /// A host refused the object.
-    #[error("the object was refused: {}", outcome.as_str_name())]
+    #[error("the object was refused: {}", reason(*outcome))]
     Refused {
         /// Why.
         outcome: Outcome,
@@ -192,6 +192,24 @@ impl ClientError {
             Self::NoMember => true,
             Self::Address { .. } | Self::Certificates(_) => false,
         }
+    }
+}
+
+/// Says why an object was refused.
+fn reason(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Exists => "its key is stored",
+        Outcome::InFlight => "another put of its key has neither ended nor failed",
+        Outcome::TooLarge => "it, or its key, is larger than the host allows",
+        Outcome::NoRoom => "the host has no room for it, and nothing may leave",
+        Outcome::Impossible => "it is empty, or more than the host has",
+        Outcome::Unknown => "the host knows nothing of it",
+        Outcome::Expired => "the deadline of the put has passed",
+        Outcome::Leased => "it is being read",
+        Outcome::Pinned => "it is pinned",
+        Outcome::Failed => "the host cannot write its journal, or lost its memory",
+        Outcome::Damaged => "its bytes have not the checksum that they should have",
+        Outcome::Unspecified | Outcome::Done => outcome.as_str_name(),
     }
 }
 
