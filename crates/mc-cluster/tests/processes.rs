@@ -135,7 +135,7 @@ fn promises_hold_where_etcd_is_killed_and_frozen() {
 
 /// An etcd in a directory of its own.
 struct Etcd {
-    _process: Process,
+    process: Process,
     _directory: TempDir,
     address: String,
 }
@@ -160,7 +160,7 @@ impl Etcd {
             std::thread::sleep(Duration::from_millis(20));
         }
         Self {
-            _process: process,
+            process,
             _directory: directory,
             address,
         }
@@ -249,6 +249,95 @@ fn objects_go_from_command_to_command() {
     node.signal(Signal::SIGTERM);
     node.end();
     assert!(!run(&["status"]).status.success());
+}
+
+#[test]
+fn a_node_that_cannot_enter_itself_in_etcd_says_why() {
+    let Some(program) = etcd_for("a test of names in etcd") else {
+        return;
+    };
+    let etcd = Etcd::start(&program);
+    let url = format!("http://{}", etcd.address);
+    let place = ["--name", "a", "--listen", "127.0.0.1:0", "--etcd", &url];
+    let first = Process::node(&[&place[..], &["--time-to-live", "2"]].concat());
+    wait_until(["--etcd", &url], true);
+    let mut second = Process::node(&place);
+    let mut told = String::new();
+    let mut errors = BufReader::new(second.0.stderr.take().unwrap());
+    errors.read_line(&mut told).unwrap();
+    assert_eq!(
+        told,
+        "not entered in etcd: the name \"a\" is another's until its entry ends\n"
+    );
+    drop(first);
+    told.clear();
+    errors.read_line(&mut told).unwrap();
+    assert_eq!(told, "entered in etcd\n");
+}
+
+#[test]
+fn a_node_that_stops_while_etcd_is_away_waits_to_know_the_others() {
+    let Some(program) = etcd_for("a test of a drain without etcd") else {
+        return;
+    };
+    let etcd = Etcd::start(&program);
+    let url = format!("http://{}", etcd.address);
+    let start = |name| Process::node(&["--name", name, "--listen", "127.0.0.1:0", "--etcd", &url]);
+    let mut first = start("b");
+    let put = Command::new(PROGRAM)
+        .args(["put", "key", "/proc/self/comm", "--etcd", &url])
+        .status();
+    assert!(put.unwrap().success());
+    let _second = start("a");
+    wait_until(["--etcd", &url], true);
+    etcd.process.freeze();
+    first.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_secs(3));
+    etcd.process.signal(Signal::SIGCONT);
+    let told = first.end();
+    assert!(told.contains("1 objects of 11 bytes moved"), "{told}");
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_by_their_value() {
+    for arguments in [
+        &["get", "key", "--members", "a=h:1", "--replicas", "0"][..],
+        &["node", "--name", "a", "--size", "1mb", "--replicas", "0"],
+        &[
+            "node",
+            "--name",
+            "a",
+            "--size",
+            "1mb",
+            "--put-deadline",
+            "0",
+        ],
+        &[
+            "node",
+            "--name",
+            "a",
+            "--size",
+            "1mb",
+            "--time-to-live",
+            "0",
+        ],
+    ] {
+        let refused = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("invalid value '0'"), "{arguments:?}: {told}");
+    }
+    let nameless = [
+        "node",
+        "--name",
+        "",
+        "--size",
+        "1mb",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let refused = Command::new(PROGRAM).args(nameless).output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("name of a node is empty"), "{told}");
 }
 
 /// Starts three nodes that know each other, and puts objects to them; returns

@@ -45,6 +45,12 @@ pub enum EtcdError {
     /// It does not grant leases.
     #[error("etcd granted no lease")]
     NotGranted,
+    /// Another node has the name, or an earlier life of this one.
+    #[error("the name {name:?} is another's until its entry ends")]
+    Name {
+        /// The name.
+        name: String,
+    },
 }
 
 /// The longest that one call may take.

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::sleep,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Streaming, transport::Channel};
 
@@ -31,7 +35,11 @@ pub(crate) struct Registration {
     renewal: JoinHandle<()>,
     standing: Arc<Standing>,
     lease: Arc<parking_lot::Mutex<Option<i64>>>,
+    entry: watch::Receiver<Entry>,
 }
+
+/// How it stands with an entry.
+type Entry = Option<Result<(), Arc<EtcdError>>>;
 
 #[derive(Clone, Debug)]
 struct Client {
@@ -61,20 +69,34 @@ impl Registration {
             keys: KvClient::new(channel),
         };
         let lease = Arc::default();
+        let (entry, told) = watch::channel(None);
         let life = Life {
             client: client.clone(),
+            name: member.name.clone(),
             key: etcd.key(&member.name),
             value: serde_json::to_vec(member).unwrap_or_default(),
             time_to_live: etcd.time_to_live,
             standing: Arc::clone(&standing),
             lease: Arc::clone(&lease),
+            entry,
         };
         Self {
             client,
             renewal: tokio::spawn(life.renew()),
             standing,
             lease,
+            entry: told,
         }
+    }
+
+    /// Waits for another change of how it stands with the entry.
+    pub(crate) async fn next_entry(&mut self) -> Result<(), Arc<EtcdError>> {
+        if self.entry.changed().await.is_ok()
+            && let Some(entry) = self.entry.borrow_and_update().clone()
+        {
+            return entry;
+        }
+        std::future::pending().await
     }
 
     /// Gives the entry up at once, if etcd can be reached.
@@ -113,22 +135,40 @@ struct Renewals {
 /// What the task that renews an entry knows.
 struct Life {
     client: Client,
+    name: String,
     key: Vec<u8>,
     value: Vec<u8>,
     time_to_live: Duration,
     standing: Arc<Standing>,
     lease: Arc<parking_lot::Mutex<Option<i64>>>,
+    entry: watch::Sender<Entry>,
 }
 
 impl Life {
     async fn renew(mut self) {
         loop {
-            if let Ok(granted) = self.register().await {
-                // It returns when the lease or the entry is over, or nearly.
-                self.keep_alive(granted).await;
+            match self.register().await {
+                Ok(granted) => {
+                    self.tell(Ok(()));
+                    // It returns when the lease or the entry is over, or nearly.
+                    self.keep_alive(granted).await;
+                }
+                Err(error) => self.tell(Err(error)),
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Tells how it stands with the entry, if that is another way than before.
+    fn tell(&self, entry: Result<(), EtcdError>) {
+        let entry = entry.map_err(Arc::new);
+        self.entry.send_if_modified(|told| {
+            let text =
+                |entry: &Result<(), Arc<EtcdError>>| entry.as_ref().err().map(ToString::to_string);
+            let is_new = told.as_ref().map(text) != Some(text(&entry));
+            *told = Some(entry);
+            is_new
+        });
     }
 
     /// Gets a lease, and enters the node under it if its name is free.
@@ -143,7 +183,8 @@ impl Life {
         // An earlier life has the name until its lease ends.
         self.client.revoke(granted.id).await;
         *self.lease.lock() = None;
-        entered.and(Err(EtcdError::NotGranted))
+        let name = self.name.clone();
+        entered.and(Err(EtcdError::Name { name }))
     }
 
     async fn grant(&mut self) -> Result<Granted, EtcdError> {

@@ -129,6 +129,9 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody could name the node.
+    #[error("the name of a node is empty; it needs one of its own")]
+    Name,
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -223,6 +226,9 @@ impl Node {
     ///
     /// A [`NodeError`].
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        if options.name.is_empty() {
+            return Err(NodeError::Name);
+        }
         let etcd = options.etcd.as_ref().map(Etcd::channel).transpose()?;
         let standing = Arc::new(Standing::new(match etcd {
             Some(_) => Moment::NEVER,
@@ -296,6 +302,20 @@ impl Node {
     #[must_use]
     pub fn takes_puts(&self) -> bool {
         self.shared.takes_puts()
+    }
+
+    /// Waits until it has entered itself in etcd, or cannot: because another has
+    /// its name, say. It goes on to try. Each time it is told once; without etcd, and
+    /// once it [drains](Self::drain), there is nothing to tell.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not entered.
+    pub async fn next_entry(&mut self) -> Result<(), Arc<EtcdError>> {
+        match &mut self.registration {
+            Some(registration) => registration.next_entry().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Returns its store.

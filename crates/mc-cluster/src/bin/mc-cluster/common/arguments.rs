@@ -1,17 +1,24 @@
 //! What the command lines of nodes and clients say.
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use mc_arena::{PagePolicy, size::parse_bytes};
 use mc_cluster::{
     Client, ClientOptions, DrainOptions, Etcd, Members, NodeOptions,
     client::{Connection, Transport},
+    members::EtcdError,
 };
+use tokio::time::sleep;
 
 #[cfg(feature = "tls")]
 use super::console::read;
-use super::console::token;
+use super::console::{describe, say, token};
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
@@ -37,17 +44,17 @@ pub(crate) struct NodeArguments {
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
     /// Seconds that an entry in etcd lasts after the node falls silent
-    #[arg(long, default_value = "10", value_name = "SECONDS")]
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = at_least_one::<u64>())]
     time_to_live: u64,
     /// Seconds that a put has at most until its commit
-    #[arg(long, default_value = "60", value_name = "SECONDS")]
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = at_least_one::<u64>())]
     put_deadline: u64,
     /// The nodes of the cluster, as clients know them: where objects go when this one stops; those of etcd
     /// if there is no list
     #[arg(long, value_name = "LIST")]
     members: Option<String>,
     /// Hosts that clients put each object to
-    #[arg(long, default_value = "1", value_name = "N")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = at_least_one::<usize>())]
     replicas: usize,
     /// Seconds that moving objects to other nodes may take when this one is told to stop; 0 moves none
     #[arg(long, default_value = "60", value_name = "SECONDS")]
@@ -57,6 +64,9 @@ pub(crate) struct NodeArguments {
     #[command(flatten)]
     secrets: SecretArguments,
 }
+
+/// How long after a failure etcd is asked again.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// How a node leaves, as it was told when it was started.
 #[derive(Clone, Debug)]
@@ -99,10 +109,15 @@ pub(crate) struct SecretArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ClientArguments {
     /// The nodes, such as a=10.0.0.1:7001,b=10.0.0.2:7001*2; a weight follows the star
-    #[arg(long, value_name = "LIST", required_unless_present = "etcd")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        required_unless_present = "etcd",
+        conflicts_with = "etcd"
+    )]
     members: Option<String>,
     /// Hosts that an object is put to
-    #[arg(long, default_value = "1", value_name = "N")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = at_least_one::<usize>())]
     replicas: usize,
     /// Ask another replica too after so many milliseconds
     #[arg(long, value_name = "MILLISECONDS")]
@@ -123,21 +138,47 @@ pub(crate) struct ObjectArguments {
     pub(crate) client: ClientArguments,
 }
 
+fn at_least_one<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::new().range(1..)
+}
+
 impl Leaving {
     /// Returns how objects are moved, if there is anywhere to move them to.
     pub(crate) async fn options(&self) -> Result<Option<DrainOptions>, Box<dyn Error>> {
         if self.budget.is_zero() {
             return Ok(None);
         }
+        let start = Instant::now();
         let members = match (&self.members, &self.etcd) {
             (Some(members), _) => members.clone(),
-            (None, Some(etcd)) => Members::watch(etcd.clone()).await?,
+            (None, Some(etcd)) => watch(etcd, self.budget).await?,
             (None, None) => return Ok(None),
         };
         let mut options = DrainOptions::new(members);
-        options.budget = self.budget;
+        options.budget = self.budget.saturating_sub(start.elapsed());
         options.replicas = self.replicas;
         Ok(Some(options))
+    }
+}
+
+/// Reads the members from etcd, which may be away for a while: what they are not
+/// found in time for is lost.
+async fn watch(etcd: &Etcd, time: Duration) -> Result<Members, EtcdError> {
+    let start = Instant::now();
+    let mut is_told = false;
+    loop {
+        match Members::watch(etcd.clone()).await {
+            Err(error) if start.elapsed() < time => {
+                if !std::mem::replace(&mut is_told, true) {
+                    let text = describe(&error);
+                    say(&format!(
+                        "looking for other nodes for {time:?} at most: {text}"
+                    ));
+                }
+                sleep(AGAIN).await;
+            }
+            watched => return watched,
+        }
     }
 }
 
@@ -162,7 +203,7 @@ impl NodeArguments {
         if self.small_pages {
             options.memory.pages = PagePolicy::Off;
         }
-        options.limits.put_deadline_max = Duration::from_secs(self.put_deadline.max(1));
+        options.limits.put_deadline_max = Duration::from_secs(self.put_deadline);
         options.token = token(self.secrets.token_file.as_deref())?;
         #[cfg(feature = "tls")]
         {
@@ -219,7 +260,7 @@ impl ClientArguments {
         }
         let mut options = ClientOptions::default();
         options.connection = connection;
-        options.replicas = self.replicas.max(1);
+        options.replicas = self.replicas;
         options.hedge = self.hedge.map(Duration::from_millis);
         let members = match (self.members, self.etcd.etcd()) {
             (Some(list), _) => Members::parse(&list)?,

@@ -42,12 +42,25 @@ pub(crate) async fn run(
     if let Some(http) = node.http_address() {
         let _ = tell(&format!("figures on http://{http}/metrics"));
     }
-    signals.next().await;
+    wait(&mut node, &mut signals).await;
     match drain(&mut node, &leaving, &mut signals).await {
         Stop::InTime => node.stop().await,
         Stop::AtOnce => drop(node),
     }
     Ok(())
+}
+
+/// Waits for a signal, and says meanwhile how it stands with the entry in etcd.
+async fn wait(node: &mut Node, signals: &mut Signals) {
+    loop {
+        match select(pin!(signals.next()), pin!(node.next_entry())).await {
+            Either::Left(_) => return,
+            Either::Right((Ok(()), _)) => say("entered in etcd"),
+            Either::Right((Err(error), _)) => {
+                say(&format!("not entered in etcd: {}", describe(&*error)));
+            }
+        }
+    }
 }
 
 /// Moves objects away until that is done, its time is over, or another signal comes.
@@ -69,7 +82,7 @@ async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Sto
                     return None;
                 }
             };
-            say(&format!("moving objects for {:?} at most", leaving.budget));
+            say(&format!("moving objects for {:?} at most", options.budget));
             Some(node.drain(options).await)
         };
         match select(pin!(moves), pin!(signals.next())).await {
