@@ -22,7 +22,8 @@ pub struct Limits {
     pub chunk_bytes_max: usize,
     /// Streams and calls under way on one connection.
     pub streams_max: u32,
-    /// How long a stream of bytes may pause.
+    /// How long a stream of writes may pause. A connection over which nothing came
+    /// for twice as long is ended.
     pub pause_max: Duration,
     /// Time from the reservation of a put to its commit. A call whose request
     /// has not ended after so long and one more pause is ended; a stream of

@@ -430,6 +430,31 @@ fn a_node_without_others_stops_in_time_and_says_what_is_lost() {
     assert!(told.contains(" 1 objects of "), "{told}");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn a_node_that_cannot_verify_others_says_so_when_it_starts() {
+    let [address] = addresses();
+    let of_node = |file| {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/certificates/");
+        format!("{directory}{file}")
+    };
+    let (certificate, key) = (of_node("node.pem"), of_node("node.key.pem"));
+    let tls = ["--tls-certificate", &certificate, "--tls-key", &key];
+    let place = [
+        "--name",
+        "a",
+        "--listen",
+        &address,
+        "--members",
+        "b=127.0.0.1:1",
+    ];
+    let mut node = Process::node(&[&place[..], &tls, &["--drain", "3"]].concat());
+    node.signal(Signal::SIGTERM);
+    let told = node.end();
+    assert!(told.contains("without --tls-authority"), "{told}");
+    assert!(!told.contains("moving objects"), "{told}");
+}
+
 #[test]
 fn a_node_without_files_left_waits_for_some() {
     let [address] = addresses();

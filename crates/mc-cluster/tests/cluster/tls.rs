@@ -2,9 +2,9 @@
 //! nothing else.
 
 use bytes::Bytes;
-use mc_cluster::{Client, ClientOptions, Node, node::NodeError, tls::Tls};
+use mc_cluster::{Client, ClientOptions, DrainOptions, Node, node::NodeError, tls::Tls};
 
-use crate::common::{members, options, runtime};
+use crate::common::{contents, members, options, runtime};
 
 const AUTHORITY: &[u8] = include_bytes!("certificates/authority.pem");
 
@@ -90,5 +90,24 @@ fn what_is_no_certificate_starts_no_node() {
         assert!(matches!(without, NodeError::NoIdentity), "{without}");
         let nonsense = start(tls(Some((b"no", b"pem")), None)).await;
         assert!(matches!(nonsense, NodeError::Certificates(_)), "{nonsense}");
+    });
+}
+
+#[test]
+fn nodes_that_want_certificates_move_their_objects_to_each_other() {
+    runtime().block_on(async {
+        let start = async |name| {
+            let mut options = options(name);
+            options.tls = Some(tls(identity_of_node(), Some(AUTHORITY)));
+            Node::start(options).await.unwrap()
+        };
+        let (mut a, b) = (start("a").await, start("b").await);
+        let mut options = ClientOptions::default();
+        options.connection.tls = Some(tls(identity_of_client(), Some(AUTHORITY)));
+        let client = Client::new(members(&[("a", &a)]), options);
+        client.put(b"key", contents(b"key", 100)).await.unwrap();
+        let drained = a.drain(DrainOptions::new(members(&[("b", &b)]))).await;
+        assert_eq!((drained.moved_objects, drained.lost_objects), (1, 0));
+        assert!(b.store().exists(b"key"));
     });
 }

@@ -143,6 +143,12 @@ fn at_least_one<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
 }
 
 impl Leaving {
+    /// Says whether objects are to be moved to other nodes.
+    #[cfg(feature = "tls")]
+    fn has_others(&self) -> bool {
+        !self.budget.is_zero() && (self.members.is_some() || self.etcd.is_some())
+    }
+
     /// Returns how objects are moved, if there is anywhere to move them to.
     pub(crate) async fn options(&self) -> Result<Option<DrainOptions>, Box<dyn Error>> {
         if self.budget.is_zero() {
@@ -185,12 +191,23 @@ async fn watch(etcd: &Etcd, time: Duration) -> Result<Members, EtcdError> {
 impl NodeArguments {
     pub(crate) fn leaving(&self) -> Result<Leaving, Box<dyn Error>> {
         let members = self.members.as_deref().map(Members::parse).transpose()?;
-        Ok(Leaving {
+        let leaving = Leaving {
             members,
             etcd: self.etcd.clone().etcd(),
             replicas: self.replicas,
             budget: Duration::from_secs(self.drain),
-        })
+        };
+        #[cfg(feature = "tls")]
+        if leaving.has_others() && self.secrets.knows_no_authority() {
+            say(
+                "no objects will be moved when this node stops: without --tls-authority it cannot verify the others",
+            );
+            return Ok(Leaving {
+                budget: Duration::ZERO,
+                ..leaving
+            });
+        }
+        Ok(leaving)
     }
 
     pub(crate) fn options(self) -> Result<NodeOptions, Box<dyn Error>> {
@@ -230,6 +247,12 @@ impl EtcdArguments {
 
 #[cfg(feature = "tls")]
 impl SecretArguments {
+    /// Says whether connections are encrypted, and the other end of none can be
+    /// verified.
+    fn knows_no_authority(&self) -> bool {
+        self.tls_certificate.is_some() && self.tls_authority.is_none()
+    }
+
     fn tls(&self) -> Result<Option<mc_cluster::tls::Tls>, Box<dyn Error>> {
         let identity = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),

@@ -82,7 +82,7 @@ async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Sto
                     return None;
                 }
             };
-            say(&format!("moving objects for {:?} at most", options.budget));
+            say(&format!("moving objects for {:?} at most", leaving.budget));
             Some(node.drain(options).await)
         };
         match select(pin!(moves), pin!(signals.next())).await {
