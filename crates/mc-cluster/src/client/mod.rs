@@ -38,6 +38,7 @@ pub use self::{
 use self::{
     hosts::{Hosts, STAND_INS_MAX},
     patience::Patience,
+    put::Copies,
 };
 use crate::{
     members::{Member, Members},
@@ -281,6 +282,15 @@ impl<T: Transport> Client<T> {
     /// Puts objects, one batch for each host; returns how each went, as
     /// [`put`](Self::put) does.
     pub async fn put_many(&self, objects: Vec<(Bytes, Bytes)>) -> Vec<Result<usize, ClientError>> {
+        let copies = self.put_all(objects).await.into_iter();
+        copies.map(|copies| Ok(copies?.hosts)).collect()
+    }
+
+    /// As [`put_many`](Self::put_many); says also whether an object is new.
+    pub(crate) async fn put_all(
+        &self,
+        objects: Vec<(Bytes, Bytes)>,
+    ) -> Vec<Result<Copies, ClientError>> {
         put::put_many(&self.shared, objects).await
     }
 

@@ -31,10 +31,19 @@ pub(super) struct Checked {
     pub(super) checksum: u32,
 }
 
+/// What hosts have of an object that was put.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copies {
+    pub(crate) hosts: usize,
+    /// Whether one of them may have it from this put; otherwise all had it before.
+    pub(crate) is_new: bool,
+}
+
 /// How an object went with all of its hosts, in one round.
 #[derive(Default)]
 struct Tally {
     copies: usize,
+    is_new: bool,
     /// Whether another round may do better.
     is_passing: bool,
     error: Option<ClientError>,
@@ -43,7 +52,7 @@ struct Tally {
 pub(super) async fn put_many<T: Transport>(
     shared: &Arc<Shared<T>>,
     objects: Vec<(Bytes, Bytes)>,
-) -> Vec<Result<usize, ClientError>> {
+) -> Vec<Result<Copies, ClientError>> {
     let checked = objects.into_iter().map(|(key, bytes)| Checked {
         checksum: crc32fast::hash(&bytes),
         key,
@@ -52,6 +61,7 @@ pub(super) async fn put_many<T: Transport>(
     let objects: Vec<_> = checked.collect();
     let mut patience = shared.patience();
     let mut results: Vec<_> = objects.iter().map(|_| Err(ClientError::NoMember)).collect();
+    let mut new = vec![false; objects.len()];
     let mut open: Vec<usize> = (0..objects.len()).collect();
     loop {
         let tallies = put_round(shared, &objects, &open, &patience).await;
@@ -60,6 +70,7 @@ pub(super) async fn put_many<T: Transport>(
             if tally.is_passing {
                 again.push(object);
             }
+            new[object] |= tally.is_new;
             let has_more = results[object]
                 .as_ref()
                 .is_ok_and(|&copies| copies >= tally.copies);
@@ -69,7 +80,11 @@ pub(super) async fn put_many<T: Transport>(
         }
         open = again;
         if open.is_empty() || !patience.wait().await {
-            return results;
+            let results = results.into_iter().zip(new);
+            let copies = |(hosts, is_new): (Result<usize, _>, bool)| {
+                hosts.map(|hosts| Copies { hosts, is_new })
+            };
+            return results.map(copies).collect();
         }
         count(&shared.counts.retried, open.len());
     }
@@ -296,10 +311,15 @@ impl<T: Transport> Drop for Held<T> {
 impl Tally {
     fn add(&mut self, outcome: Result<Outcome, ClientError>) {
         match outcome {
-            Ok(Outcome::Done | Outcome::Exists) => self.copies += 1,
+            Ok(outcome @ (Outcome::Done | Outcome::Exists)) => {
+                self.copies += 1;
+                self.is_new |= outcome == Outcome::Done;
+            }
             Ok(outcome) => self.add(Err(ClientError::Refused { outcome })),
             Err(error) => {
                 self.is_passing |= error.is_passing();
+                // The answer to a commit may be what did not come.
+                self.is_new |= matches!(error, ClientError::Call { .. });
                 self.error = Some(error);
             }
         }

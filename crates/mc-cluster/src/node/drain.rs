@@ -162,7 +162,7 @@ async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) -> Vec<
             None => drained.lose(size),
         }
     }
-    let moved = client.put_many(objects).await;
+    let moved = client.put_all(objects).await;
     for (lease, moved) in moving.into_iter().zip(moved) {
         let (key, size) = (lease.key(), lease.size());
         let is_stored = shared.store.exists(key);
@@ -170,10 +170,11 @@ async fn move_batch(shared: &Shared, client: &Client, batch: Vec<Lease>) -> Vec<
             Ok(_) if is_stored => drained.move_on(size),
             Err(error) if is_stored && error.is_passing() => again.push(lease),
             Err(_) if is_stored => drained.lose(size),
-            // Somebody removed it, and may have asked the others before it was there.
+            // Somebody removed it, and may have asked the others before it was there. What they
+            // had before is another's.
             moved => {
                 drained.left.take(size);
-                if moved.is_ok() {
+                if moved.is_ok_and(|copies| copies.is_new) {
                     let _ = client.remove(key).await;
                 }
             }

@@ -299,6 +299,33 @@ fn what_is_removed_while_it_is_moved_is_nowhere() {
     });
 }
 
+#[test]
+fn what_is_put_anew_while_the_old_is_moved_stays() {
+    runtime().block_on(async {
+        let (mut a, b) = (start("a").await, start("b").await);
+        let members = members(&[("a", &a), ("b", &b)]);
+        put_to(&a, b"key", &contents(b"key", 100)).await;
+        put_to(&a, b"other", &contents(b"other", 100)).await;
+        let reserved = reserve(&mut calls(&b), b"key", 100, 20_000).await;
+        let client = Client::new(members.clone(), ClientOptions::default());
+        let drain = a.drain(DrainOptions::new(members));
+        let replace = async {
+            let mut to_b = calls(&b);
+            soon("the other", Duration::from_secs(5), async || {
+                stats(&mut to_b).await.objects == 1
+            })
+            .await;
+            assert!(client.remove(b"key").await.unwrap());
+            // It is put after the removal, by who began before.
+            commit(&mut to_b, &reserved, 7).await
+        };
+        let (drained, committed) = tokio::join!(drain, replace);
+        assert_eq!(committed, Outcome::Done);
+        assert_eq!((drained.moved_objects, drained.left_objects), (1, 0));
+        assert!(b.store().exists(b"key"));
+    });
+}
+
 /// Passes bytes on to a node, while it is not held.
 async fn valve(node: &Node) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
