@@ -1,29 +1,35 @@
-//! Connections as they are accepted, each of which ends when nothing has come over it for long.
+//! Connections as they are accepted: no more than leave files for the rest of the node, and each ends when
+//! nothing has come over it for long.
 
 use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum::serve::Listener;
 use futures_util::{Stream, stream};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep_until},
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::time::after;
 
-/// Accepts connections. Where the process has no files left, it waits for some.
+/// Accepts connections, and closes those that are too many at once. Where the
+/// process has no files left, it waits for some.
 #[derive(Debug)]
 pub(super) struct Connections {
     listener: TcpListener,
     silence_max: Duration,
+    free: Arc<Semaphore>,
 }
 
 /// A connection that cannot be read any more once nothing has come for a time.
@@ -37,13 +43,29 @@ pub(super) struct Connection {
     heard: Instant,
     /// The end of a silence that began then, or earlier.
     end: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
 }
 
+/// Files of the process that connections leave, or half of them: without one for
+/// its journal a node would take no puts any more.
+const FILES_LEFT: u64 = 64;
+
+/// Connections of those who ask for figures and health, out of the files that are
+/// left.
+pub(super) const HTTP_MAX: usize = 32;
+
 impl Connections {
-    pub(super) fn new(listener: TcpListener, silence_max: Duration) -> Self {
+    /// Accepts up to `most` connections at once, and those that leave files for
+    /// other things.
+    pub(super) fn new(listener: TcpListener, silence_max: Duration, most: usize) -> Self {
+        let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(files, _)| files);
+        let free = files.saturating_sub(FILES_LEFT).max(files / 2);
+        let free = usize::try_from(free).unwrap_or(usize::MAX);
+        let free = free.min(Semaphore::MAX_PERMITS).min(most);
         Self {
             listener,
             silence_max,
+            free: Arc::new(Semaphore::new(free)),
         }
     }
 
@@ -60,7 +82,13 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address, place) = loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            // Whoever is closed at once goes elsewhere, and does not wait.
+            if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+                break (stream, address, place);
+            }
+        };
         // Without it answers are late, no more.
         let _ = stream.set_nodelay(true);
         let heard = Instant::now();
@@ -69,6 +97,7 @@ impl Listener for Connections {
             silence_max: self.silence_max,
             heard,
             end: Box::pin(sleep_until(after(heard, self.silence_max))),
+            _place: place,
         };
         (connection, address)
     }

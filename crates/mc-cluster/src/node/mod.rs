@@ -38,8 +38,14 @@ use tonic::{service::interceptor::InterceptedService, transport::Server};
 pub(crate) use self::drain::drain;
 pub(crate) use self::service::Service;
 use self::{
-    connections::Connections, drain::Progress, http::Figures, leases::Leases, memory::Writers,
-    puts::Puts, reachable::Reachable, socket::Taken,
+    connections::{Connections, HTTP_MAX},
+    drain::Progress,
+    http::Figures,
+    leases::Leases,
+    memory::Writers,
+    puts::Puts,
+    reachable::Reachable,
+    socket::Taken,
 };
 pub use self::{
     drain::{DrainOptions, Drained},
@@ -259,7 +265,8 @@ impl Node {
         serve(&shared, listener, &options, stopped.clone(), &mut servers)?;
         if let Some(http) = http {
             let router = http::router(&shared);
-            let connections = Connections::new(http.listen()?, silence_max(&shared.limits));
+            let connections =
+                Connections::new(http.listen()?, silence_max(&shared.limits), HTTP_MAX);
             let served = axum::serve(connections, router).with_graceful_shutdown(wait(stopped));
             servers.spawn(async move {
                 // It ends when it is told to.
@@ -475,7 +482,7 @@ fn serve(
         let config = tls.server().ok_or(NodeError::NoIdentity)?;
         server = server.tls_config(config).map_err(NodeError::Certificates)?;
     }
-    let connections = Connections::new(listener, silence_max(limits)).into_stream();
+    let connections = Connections::new(listener, silence_max(limits), usize::MAX).into_stream();
     let served = server
         .add_service(service)
         .serve_with_incoming_shutdown(connections, wait(stopped));
