@@ -39,12 +39,21 @@ pub(crate) enum Fault {
     DamagedToken,
     #[error("base {base:#x} is not a multiple of the alignment of {align} bytes")]
     BaseNotAligned { base: u64, align: u64 },
+    #[error("{address:#x} lies below the base {base:#x}")]
+    BelowBase { address: u64, base: u64 },
+    #[error("entry {entry} ({size} bytes at {address:#x}) lies below the base {base:#x}")]
+    EntryBelowBase {
+        entry: usize,
+        size: u64,
+        address: u64,
+        base: u64,
+    },
     #[error(
         "no restored allocation waits for an owner: node {node}, {size} bytes at offset {offset}"
     )]
     NotClaimable { node: u64, offset: u64, size: u64 },
-    #[error("no restored allocation at offset {offset} waits for an owner")]
-    NothingToAdopt { offset: u64 },
+    #[error("no restored allocation at {address:#x} waits for an owner")]
+    NothingToAdopt { address: u64 },
     #[error("the array has room for {given} of {needed} elements")]
     ArrayTooShort { needed: usize, given: usize },
     #[error("no buffer begins at {address:#x}")]
@@ -158,8 +167,10 @@ impl Fault {
             | Self::Priority { .. }
             | Self::NotText { .. }
             | Self::BaseNotAligned { .. }
+            | Self::BelowBase { .. }
             | Self::SlotLayout(_)
             | Self::Arena(_) => Status::InvalidArgument,
+            Self::EntryBelowBase { .. } => Status::InvalidState,
             Self::StaleHandle { .. } => Status::StaleHandle,
             Self::NotStored => Status::NotStored,
             Self::Exists => Status::Exists,

@@ -147,7 +147,7 @@ pub extern "C" fn mc_offset_allocate_at(
     out: Option<&mut MaybeUninit<Token>>,
 ) -> Status {
     allocate_into(allocator, out, |entry| {
-        Ok(Ok(entry.allocator.allocate_at(offset, size)?))
+        Ok(Ok(entry.allocate_at(offset, size)?))
     })
 }
 
@@ -227,6 +227,16 @@ impl Entry {
             return Err(Fault::BaseNotAligned { base, align });
         }
         Ok(())
+    }
+
+    /// Allocates at an offset. One that wraps is the difference of the base and an address below it.
+    pub(crate) fn allocate_at(&self, offset: u64, size: u64) -> Result<Handle, Fault> {
+        let base = self.allocator.base();
+        if base.checked_add(offset).is_none() {
+            let address = base.wrapping_add(offset);
+            return Err(Fault::BelowBase { address, base });
+        }
+        Ok(self.allocator.allocate_at(offset, size)?)
     }
 
     pub(crate) fn unclaimed(&self) -> MutexGuard<'_, Unclaimed> {

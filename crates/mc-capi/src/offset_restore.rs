@@ -153,9 +153,24 @@ pub(crate) fn with_blocks(
     options: &OffsetOptions,
     blocks: &[Block],
 ) -> Result<(SharedAllocator, Vec<Handle>), Fault> {
+    let base = options.base;
+    // An offset that wraps is the difference of the base and an address below it.
+    if let Some(entry) = blocks
+        .iter()
+        .position(|block| base.checked_add(block.offset).is_none())
+    {
+        let Block { offset, size, .. } = blocks[entry];
+        let address = base.wrapping_add(offset);
+        return Err(Fault::EntryBelowBase {
+            entry,
+            size,
+            address,
+            base,
+        });
+    }
     let entries = blocks.iter().map(|block| (block.offset, block.size));
     let (allocator, handles) = SharedAllocator::restore_from(options.options()?, entries)?;
-    allocator.set_base(options.base)?;
+    allocator.set_base(base)?;
     Ok((allocator, handles))
 }
 
@@ -185,7 +200,8 @@ impl Entry {
     /// unless that is 0.
     pub(crate) fn adopt(&self, offset: u64, size: u64) -> Result<Handle, Fault> {
         let handle = self.take_unclaimed(offset, |_, _| true);
-        let mut handle = handle.ok_or(Fault::NothingToAdopt { offset })?;
+        let address = self.allocator.base().wrapping_add(offset);
+        let mut handle = handle.ok_or(Fault::NothingToAdopt { address })?;
         if size == 0 || size == handle.size() {
             return Ok(handle);
         }

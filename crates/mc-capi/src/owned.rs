@@ -94,9 +94,7 @@ pub extern "C" fn mc_owned_allocate_at(
     size: u64,
     out: Option<&mut MaybeUninit<OwnedAllocation>>,
 ) -> Status {
-    own_found(allocator, out, |entry| {
-        Ok(entry.allocator.allocate_at(offset, size)?)
-    })
+    own_found(allocator, out, |entry| entry.allocate_at(offset, size))
 }
 
 /// Makes an allocator in which the `count` elements of `blocks`, in any order, are live and the
