@@ -83,6 +83,9 @@ class HostKvPool:
         unknown = [number for number in numbers if number not in self._table]
         if unknown:
             raise ValueError(f"pages {unknown} are not in use")
+        if len(set(numbers)) < len(numbers):
+            twice = sorted({number for number in numbers if numbers.count(number) > 1})
+            raise ValueError(f"pages {twice} are named twice")
         self._places.free_many([self._table.pop(number) for number in numbers])
         return len(slots)
 

@@ -61,6 +61,15 @@ def test_no_tokens_take_no_slots():
         pool.alloc(-8)
 
 
+def test_slots_that_are_named_twice_are_refused_and_nothing_is_freed():
+    pool = kv_pool.HostKvPool(64, 8, SHAPE, pages="off")
+    slots = pool.alloc(16)
+    with pytest.raises(ValueError, match=r"pages \[0\] are named twice"):
+        pool.free(numpy.concatenate([slots, slots[:8]]))
+    assert pool.available_size() == 48
+    assert pool.free(slots) == 16
+
+
 def test_addresses_are_those_of_the_views():
     pool = kv_pool.HostKvPool(64, 8, SHAPE, pages="off")
     slots = pool.alloc(16)
