@@ -6,7 +6,9 @@ use mc_arena::Arena as Slices;
 use pyo3::{prelude::*, pyclass, types::PyDict};
 
 use crate::{
-    arguments, buffer, errors,
+    arguments, buffer,
+    detached::Detached,
+    errors,
     memory::Memory,
     pool::{self, MappedPool},
 };
@@ -31,7 +33,7 @@ use crate::{
 #[pyclass(frozen, module = "mc_alloc")]
 #[derive(Debug)]
 pub(crate) struct Arena {
-    slices: Arc<Slices>,
+    slices: Arc<Detached<Slices>>,
 }
 
 #[pymethods]
@@ -50,7 +52,8 @@ impl Arena {
         }
         let options = pool::options(arguments::whole(pool_or_size)?, pages, populate)?;
         let pool = py.detach(|| options.map()).map_err(errors::pool)?;
-        let slices = Arc::new(Slices::new(pool).map_err(errors::error)?);
+        let slices = Detached::new(Slices::new(pool).map_err(errors::error)?);
+        let slices = Arc::new(slices);
         Ok(Self { slices })
     }
 
@@ -71,7 +74,7 @@ impl Arena {
             .map_err(errors::slice)?;
         let start = NonNull::from(slice).cast();
         let process = *slices.pool().process();
-        let memory = Memory::new(start, size, process, Arc::<Slices>::clone(slices));
+        let memory = Memory::new(start, size, process, Arc::<Detached<Slices>>::clone(slices));
         buffer::of(py, memory)
     }
 

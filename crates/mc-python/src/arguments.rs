@@ -4,7 +4,11 @@ use std::{fmt::Display, time::Duration};
 
 use mc_offset::Fit;
 use mc_store::{Compaction, PolicyKind, Removal, Watermarks};
-use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyInt};
+use pyo3::{
+    exceptions::{PyMemoryError, PyOverflowError, PyTypeError},
+    prelude::*,
+    types::{PyInt, PyString},
+};
 
 use crate::errors;
 
@@ -148,7 +152,7 @@ fn percent(name: &str, share: f64) -> PyResult<u8> {
 
 /// Reads the bytes of the parts of an object, or of its only one.
 pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
-    match sizes(size_or_parts)? {
+    match sizes(size_or_parts, 1)? {
         parts if parts.is_empty() => Err(errors::invalid(
             "an object of no parts; at least 1 is needed",
         )),
@@ -156,21 +160,59 @@ pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
     }
 }
 
-/// Reads a list of sizes, or the only one.
-pub(crate) fn sizes(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+/// Reads a list of sizes, or the only one, of which `count` are made.
+pub(crate) fn sizes(sizes: &Bound<'_, PyAny>, count: usize) -> PyResult<Vec<u64>> {
     match sizes.cast::<PyInt>() {
-        Ok(size) => Ok(vec![whole(size)?]),
+        Ok(size) => Ok(vec![whole(size)?; count]),
         Err(_) => sizes_of_list(sizes),
     }
 }
 
 /// Reads a list of sizes.
 pub(crate) fn sizes_of_list(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
-    sizes.extract().or_else(|error: PyErr| {
-        // One of them is out of range, or something is no list of numbers.
-        let sizes = sizes
-            .extract::<Vec<Bound<'_, PyAny>>>()
-            .map_err(|_| error)?;
-        sizes.iter().map(whole).collect()
+    list(sizes, |size| whole(&size))
+}
+
+/// Reads each element of a list, which may say that it has more than memory holds. A text is none, though
+/// Python takes it for a list of its letters.
+pub(crate) fn list<'py, T>(
+    list: &Bound<'py, PyAny>,
+    mut read: impl FnMut(Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    if list.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("a text where a list is needed"));
+    }
+    let len = list.len().unwrap_or(0);
+    let mut elements = Vec::new();
+    elements.try_reserve(len).map_err(|_| {
+        PyMemoryError::new_err(format!(
+            "a list of {len} elements, which memory does not hold"
+        ))
+    })?;
+    for element in list.try_iter()? {
+        elements.push(read(element?)?);
+    }
+    Ok(elements)
+}
+
+/// Reads a list of offsets and sizes, each a tuple or a list of two.
+pub(crate) fn pairs(pairs: &Bound<'_, PyAny>) -> PyResult<Vec<(u64, u64)>> {
+    let mut entry = 0;
+    list(pairs, |pair| {
+        let numbers = match pair.extract::<(u64, u64)>() {
+            Ok(numbers) => numbers,
+            // It is a list, one of the numbers is out of range, or it is no pair.
+            Err(_) => match list(&pair, Ok)?.as_slice() {
+                [offset, size] => (whole(offset)?, whole(size)?),
+                elements => {
+                    return Err(errors::invalid(format!(
+                        "entry {entry} has {} elements; an offset and a size are accepted",
+                        elements.len()
+                    )));
+                }
+            },
+        };
+        entry += 1;
+        Ok(numbers)
     })
 }

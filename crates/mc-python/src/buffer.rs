@@ -13,10 +13,11 @@ use std::{
     ffi::{CStr, c_int, c_uint, c_void},
     mem::offset_of,
     ptr,
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use pyo3::{
-    exceptions::PyTypeError,
+    exceptions::{PyImportError, PyTypeError},
     ffi::{self, Py_ssize_t},
     prelude::*,
     sync::PyOnceLock,
@@ -63,6 +64,23 @@ const INSTANCE_BYTES: c_int = size_of::<Instance>() as c_int;
     reason = "the flags in use are among the first 32"
 )]
 const FLAGS: c_uint = (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as c_uint;
+
+/// Refuses every interpreter but the first: the class is made once, and belongs to it.
+pub(crate) fn check_interpreter() -> PyResult<()> {
+    /// The number of the first; -1 is none. It orders nothing, so `Relaxed`.
+    static FIRST: AtomicI64 = AtomicI64::new(-1);
+    // SAFETY: (1) a module is made by a thread that is attached, which has an interpreter.
+    let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: (1) it lives as long as this thread is attached.
+    let own = unsafe { ffi::PyInterpreterState_GetID(interpreter) };
+    let first = FIRST.compare_exchange(-1, own, Ordering::Relaxed, Ordering::Relaxed);
+    match first {
+        Err(first) if first != own => Err(PyImportError::new_err(
+            "another interpreter of this process has mc_alloc, which serves one; use it there, or in another process",
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// Returns the class, which is made at the first call.
 pub(crate) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {

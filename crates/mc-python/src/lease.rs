@@ -9,7 +9,11 @@ use pyo3::{
     types::{PyBytes, PyList, PyTuple},
 };
 
-use crate::{answers, errors, local::Local, source::Source};
+use crate::{
+    answers, errors,
+    local::Local,
+    source::{self, Source},
+};
 
 /// An object of a store that stays where it is until this is released or collected.
 ///
@@ -51,7 +55,7 @@ impl Lease {
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let held = self.held()?;
         let bytes = py.detach(|| held.read()).map_err(errors::read)?;
-        Ok(PyBytes::new(py, &bytes))
+        source::copied(py, &bytes)
     }
 
     /// Copies the bytes to the front of a writable buffer, such as a `numpy` array; returns how many.

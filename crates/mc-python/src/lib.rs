@@ -18,16 +18,18 @@
 //! Whatever can wait, for memory, a disk, another thread or a long search, runs without the lock of the
 //! interpreter. The calls of `OffsetAllocator` keep it, so that the lock inside an allocator is never
 //! waited for. Every object remembers the process that made it: in a child that was forked since, its
-//! calls are errors, and collecting it gives nothing back.
+//! calls are errors, and collecting it gives nothing back. Classes and exceptions are made once, so that
+//! one interpreter of a process has the module.
 //!
 //! `unsafe` is in `buffer.rs`, which offers memory by the buffer protocol, and in `source.rs`, which
-//! reads what other objects offer.
+//! reads what other objects offer and makes bytes.
 
 mod answers;
 mod arena;
 mod arguments;
 mod buffer;
 mod clock;
+mod detached;
 mod errors;
 mod lease;
 mod local;
@@ -63,6 +65,7 @@ mod native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::buffer::check_interpreter()?;
         module.add("Buffer", crate::buffer::class(module.py())?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

@@ -123,12 +123,16 @@ impl OffsetAllocator {
     /// Raises Error if one is freed already; the others are freed all the same.
     fn free_many(&self, allocations: &Bound<'_, PyAny>) -> PyResult<()> {
         self.places.get()?;
-        let mut handles = Vec::new();
+        // All are looked at before the first is freed.
+        let found = arguments::list(allocations, |allocation| {
+            let allocation = allocation.cast_into::<Allocation>()?;
+            allocation.borrow().handle.get()?;
+            Ok(allocation)
+        })?;
+        let mut handles = Vec::with_capacity(found.len());
         let mut is_freed = false;
-        for allocation in allocations.try_iter()? {
-            let allocation = allocation?;
-            let mut allocation = allocation.cast::<Allocation>()?.borrow_mut();
-            match allocation.handle.get_mut()?.take() {
+        for allocation in found {
+            match allocation.borrow_mut().handle.get_mut()?.take() {
                 Some(handle) => handles.push(handle),
                 None => is_freed = true,
             }
@@ -154,14 +158,14 @@ impl OffsetAllocator {
         Ok(self.allocation(handle))
     }
 
-    /// Makes every (offset, size) of `entries` an allocation, in an allocator that has none.
+    /// Makes every (offset, size) of the list `entries` an allocation, in an allocator that has none.
     ///
     /// Returns the allocations in the order of the entries. Raises `InvalidArgument`, which names
     /// the entry at fault; nothing has changed then.
     fn restore<'py>(
         &mut self,
         py: Python<'py>,
-        entries: Vec<(u64, u64)>,
+        #[pyo3(from_py_with = arguments::pairs)] entries: Vec<(u64, u64)>,
     ) -> PyResult<Bound<'py, PyList>> {
         let live = self.places.get()?.report().allocation_count;
         if live > 0 {

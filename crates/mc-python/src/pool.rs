@@ -13,7 +13,7 @@ use mc_arena::{
 };
 use pyo3::{prelude::*, pyclass};
 
-use crate::{arguments, errors, memory::Memory};
+use crate::{arguments, detached::Detached, errors, memory::Memory};
 
 /// The mapping behind a `Pool`.
 #[pyclass(frozen, module = "mc_alloc._native")]
@@ -42,9 +42,11 @@ struct Holding(Mutex<Holder>);
 
 #[derive(Debug)]
 enum Holder {
-    Nobody(Box<Pool>),
-    Arena(#[expect(dead_code, reason = "keeps the bytes for views of the pool")] Arc<Arena>),
-    Segments(PoolBytes),
+    Nobody(Detached<Box<Pool>>),
+    Arena(
+        #[expect(dead_code, reason = "keeps the bytes for views of the pool")] Arc<Detached<Arena>>,
+    ),
+    Segments(Detached<PoolBytes>),
     /// An arena was refused and the pool unmapped.
     Gone,
 }
@@ -84,7 +86,9 @@ impl MappedPool {
                 descriptor: pool.descriptor().map(|descriptor| descriptor.as_raw_fd()),
                 process: *pool.process(),
             },
-            holding: Arc::new(Holding(Mutex::new(Holder::Nobody(Box::new(pool))))),
+            holding: Arc::new(Holding(Mutex::new(Holder::Nobody(Detached::new(
+                Box::new(pool),
+            ))))),
         })
     }
 
@@ -142,7 +146,7 @@ impl MappedPool {
     }
 
     /// Gives the pool to an arena.
-    pub(crate) fn arena(&self) -> PyResult<Arc<Arena>> {
+    pub(crate) fn arena(&self) -> PyResult<Arc<Detached<Arena>>> {
         self.check()?;
         let mut holder = self.holding.lock();
         if let Holder::Nobody(pool) = &*holder
@@ -155,7 +159,7 @@ impl MappedPool {
             )));
         }
         let arena = Arena::new(holder.take()?).map_err(errors::error)?;
-        let arena = Arc::new(arena);
+        let arena = Arc::new(Detached::new(arena));
         *holder = Holder::Arena(Arc::clone(&arena));
         Ok(arena)
     }
@@ -165,10 +169,10 @@ impl MappedPool {
         self.check()?;
         let mut holder = self.holding.lock();
         if let Holder::Segments(bytes) = &*holder {
-            return Ok(bytes.clone());
+            return Ok(PoolBytes::clone(bytes));
         }
         let bytes = PoolBytes::new(holder.take()?);
-        *holder = Holder::Segments(bytes.clone());
+        *holder = Holder::Segments(Detached::new(bytes.clone()));
         Ok(bytes)
     }
 
@@ -189,7 +193,7 @@ impl Holder {
     /// Takes the pool, unless somebody has it.
     fn take(&mut self) -> PyResult<Pool> {
         let (unchanged, refusal) = match mem::replace(self, Self::Gone) {
-            Self::Nobody(pool) => return Ok(*pool),
+            Self::Nobody(pool) => return Ok(*pool.into_inner()),
             arena @ Self::Arena(_) => (arena, "the pool belongs to an arena"),
             segments @ Self::Segments(_) => (segments, "the pool belongs to segments of a store"),
             Self::Gone => (

@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyBytes, PyList, PyTuple},
 };
 
-use crate::{answers, arguments, errors, local::Local, source::Source};
+use crate::{answers, arguments, detached::Detached, errors, local::Local, source::Source};
 
 /// Space for an object that is being written.
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Put {
 #[derive(Debug)]
 struct Writing {
     /// `None` once it is committed or given back.
-    put: Option<Pending>,
+    put: Option<Detached<Pending>>,
     /// Where the next write begins.
     position: u64,
 }
@@ -83,13 +83,14 @@ impl Put {
     fn commit(&self, py: Python<'_>) -> PyResult<()> {
         let put = self.lock(py)?.put.take();
         let put = put.ok_or_else(|| Refused::Over.exception())?;
+        let put = put.into_inner();
         py.detach(|| put.commit()).map_err(errors::commit)
     }
 
     /// Gives space and key back; does nothing once the put is over.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         let put = self.lock(py)?.put.take();
-        py.detach(|| drop(put));
+        drop(put);
         Ok(())
     }
 
@@ -115,7 +116,7 @@ impl Put {
 impl Put {
     pub(crate) fn new(put: Pending, size: u64, process: mc_arena::Process) -> Self {
         let writing = Writing {
-            put: Some(put),
+            put: Some(Detached::new(put)),
             position: 0,
         };
         Self {
@@ -139,7 +140,10 @@ impl Put {
 
 impl Writing {
     fn put(&self) -> PyResult<&Pending> {
-        self.put.as_ref().ok_or_else(|| Refused::Over.exception())
+        match &self.put {
+            Some(put) => Ok(put),
+            None => Err(Refused::Over.exception()),
+        }
     }
 }
 

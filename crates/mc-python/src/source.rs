@@ -1,14 +1,15 @@
 //! Bytes that other objects offer by the buffer protocol: what is written to the store, and where it
-//! is read to.
+//! is read to; and objects of bytes that were read.
 
 #![expect(
     unsafe_code,
     reason = "the buffer protocol is the only way to bytes of other objects"
 )]
 
-use std::{marker::PhantomData, slice};
+use std::{marker::PhantomData, ptr, slice};
 
 use pyo3::{
+    ffi,
     prelude::*,
     types::{PyBytes, PyString},
 };
@@ -81,6 +82,26 @@ impl Drop for Source<'_> {
         // lifetime says.
         unsafe { raw::PyBuffer_Release(&raw mut self.view) };
     }
+}
+
+/// Copies bytes into an object of Python, without the lock of the interpreter.
+pub(crate) fn copied<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let len = bytes.len().cast_signed();
+    // SAFETY: (1) this thread is attached; (2) null asks for bytes that are written later; (3) no slice is
+    // longer than a signed number says.
+    let made = unsafe { ffi::PyBytes_FromStringAndSize(ptr::null(), len) };
+    // SAFETY: (1) a new reference, or null with an exception set.
+    let made = unsafe { Bound::from_owned_ptr_or_err(py, made) }?.cast_into::<PyBytes>()?;
+    // SAFETY: (1) the object is of bytes.
+    let start = unsafe { ffi::PyBytes_AsString(made.as_ptr()) };
+    let start = start.expose_provenance();
+    py.detach(|| {
+        let start = ptr::with_exposed_provenance_mut(start);
+        // SAFETY: (1) so many bytes begin there, as they were made above; (2) nobody else has the object
+        // before this returns; (3) they are not those of the slice, which were there before.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+    });
+    Ok(made)
 }
 
 /// Key of an object: bytes, or text as UTF-8.

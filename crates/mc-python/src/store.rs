@@ -20,6 +20,7 @@ use self::opening::{Opening, Ready};
 use crate::{
     answers, arguments,
     clock::ManualClock,
+    detached::Detached,
     errors,
     lease::Lease,
     local::Local,
@@ -57,7 +58,7 @@ use crate::{
 #[pyclass(frozen, module = "mc_alloc")]
 #[derive(Debug)]
 pub(crate) struct Store {
-    opening: Local<Opening>,
+    opening: Local<Detached<Opening>>,
 }
 
 #[pymethods]
@@ -96,7 +97,7 @@ impl Store {
             pool.strategy = strategy.parse().map_err(errors::refused)?;
         }
         Ok(Self {
-            opening: Local::new(Opening::new(pool, options, directory)?)?,
+            opening: Local::new(Detached::new(Opening::new(pool, options, directory)?))?,
         })
     }
 
@@ -211,20 +212,17 @@ impl Store {
     fn put_many(
         &self,
         py: Python<'_>,
-        keys: Vec<Bound<'_, PyAny>>,
+        keys: &Bound<'_, PyAny>,
         sizes: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = arguments::whole)] align: u64,
         parent: Option<&Bound<'_, PyAny>>,
-        data: Option<Vec<Bound<'_, PyAny>>>,
+        data: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let store = self.store(py)?;
-        let keys = keys.iter().map(Key::of).collect::<PyResult<Vec<_>>>()?;
-        let sizes = match arguments::sizes(sizes)? {
-            sizes if sizes.len() == 1 => vec![sizes[0]; keys.len()],
-            sizes => sizes,
-        };
+        let keys = arguments::list(keys, |key| Key::of(&key))?;
+        let sizes = arguments::sizes(sizes, keys.len())?;
         let parent = parent.map(Key::of).transpose()?;
-        let sources = data.map(|data| data.iter().map(Source::of).collect::<PyResult<Vec<_>>>());
+        let sources = data.map(|data| arguments::list(data, |bytes| Source::of(&bytes)));
         let sources = sources.transpose()?;
         let bytes: Option<Vec<&[u8]>> = sources
             .as_ref()
@@ -267,10 +265,7 @@ impl Store {
         keys: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
         let store = self.store(py)?;
-        let mut owned = Vec::with_capacity(keys.len().unwrap_or(0));
-        for key in keys.try_iter()? {
-            owned.push(Key::of(&key?)?);
-        }
+        let owned = arguments::list(keys, |key| Key::of(&key))?;
         let slices: Vec<&[u8]> = owned.iter().map(AsRef::as_ref).collect();
         let held = py.detach(|| store.get_many(&slices));
         let process = self.opening.process();

@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf};
 use mc_arena::SharedView;
 use pyo3::{prelude::*, pyclass, types::PyBytes};
 
-use crate::{arguments, errors, local::Local};
+use crate::{arguments, errors, local::Local, source};
 
 /// A mapping of the shared pool of another process.
 #[pyclass(frozen, module = "mc_alloc._native")]
@@ -52,6 +52,6 @@ impl MappedView {
             view.read_at(offset, &mut bytes);
             bytes
         });
-        Ok(PyBytes::new(py, &bytes))
+        source::copied(py, &bytes)
     }
 }

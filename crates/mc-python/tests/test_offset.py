@@ -120,6 +120,37 @@ def test_allocate_at_says_what_is_in_the_way():
     assert (refusal.value.asked, refusal.value.free) == (10, 80)
 
 
+def test_entries_are_tuples_or_lists_and_what_is_none_is_named():
+    allocator = OffsetAllocator(100)
+    assert [place.offset for place in allocator.restore([[50, 10], (0, 10)])] == [50, 0]
+    for entries, error, words in (
+        ([(0, 10), (-3, 5)], OverflowError, "-3 is out of range"),
+        ([(0, 10), (1 << 64, 5)], OverflowError, "18446744073709551616 is out of range"),
+        ([(0, 10), (20, 5, 6)], mc_alloc.InvalidArgument, "entry 1 has 3 elements"),
+        ([(0, 10), 20], TypeError, "int"),
+        ("ab", TypeError, "a text where a list is needed"),
+    ):
+        with pytest.raises(error, match=words):
+            allocator.restore(entries)
+    assert allocator.report()["allocation_count"] == 0
+
+
+def test_a_list_may_say_that_it_has_more_than_memory_holds():
+    allocator = OffsetAllocator(100)
+    for call in (allocator.allocate_many, allocator.restore, allocator.free_many):
+        for length in (1 << 45, 1 << 62):
+            with pytest.raises(MemoryError, match=f"a list of {length} elements"):
+                call(range(length))
+
+
+def test_free_many_frees_nothing_if_one_is_no_allocation():
+    allocator = OffsetAllocator(100)
+    place = allocator.allocate(10)
+    with pytest.raises(TypeError):
+        allocator.free_many([place, 5])
+    assert not place.is_free and allocator.report()["allocation_count"] == 1
+
+
 def test_restore_gives_the_entries_back_in_their_order():
     entries = [(60, 10), (0, 5), (30, 20)]
     allocator = OffsetAllocator(100, base=1000)

@@ -605,12 +605,8 @@ def test_hints_say_who_leaves_first():
         store.put(b"key", 1, keep_until=-1)
 
 
-def test_the_lock_of_the_interpreter_is_released(store):
-    """Another thread goes on in Python during calls, though it never gets the lock by force."""
-    size = 512 << 10
-    with store.put(b"key", size) as put:
-        put.write(bytes(size))
-    lease = store.get(b"key")
+def turns_of_another_thread_during(call):
+    """Returns how often another thread gets the lock of the interpreter, though never by force."""
     turns, is_over = [0], threading.Event()
 
     def count():
@@ -624,14 +620,80 @@ def test_the_lock_of_the_interpreter_is_released(store):
     sys.setswitchinterval(1000.0)
     try:
         before = turns[0]
-        for _ in range(300):
-            lease.read()
-        after = turns[0]
+        call()
+        return turns[0] - before
     finally:
         sys.setswitchinterval(interval)
         is_over.set()
         thread.join()
-    assert after > before
+
+
+def test_the_lock_of_the_interpreter_is_released(store):
+    size = 512 << 10
+    with store.put(b"key", size) as put:
+        put.write(bytes(size))
+    lease = store.get(b"key")
+    assert turns_of_another_thread_during(lambda: [lease.read() for _ in range(300)]) > 0
+
+
+@pytest.mark.parametrize("kind", ["pool", "arena", "store"])
+def test_the_lock_of_the_interpreter_is_released_while_something_is_collected(kind):
+    def make():
+        if kind == "pool":
+            return Pool(8 * MIB, pages="off")
+        if kind == "arena":
+            return mc_alloc.Arena(8 * MIB, pages="off")
+        own, pool = Store(), Pool(8 * MIB, pages="off")
+        own.mount(1, pool.size, memory=pool)
+        return own
+
+    made = [make() for _ in range(40)]
+    assert turns_of_another_thread_during(made.clear) > 0
+
+
+def test_the_copy_that_is_read_is_made_without_the_lock_of_the_interpreter():
+    """The longest time that another thread waits is shorter than that of a copy."""
+    pool, store = Pool(64 * MIB, pages="off"), Store()
+    store.mount(1, pool.size, memory=pool)
+    store.put(b"key", pool.size).commit()
+    lease, moments, is_over = store.get(b"key"), [], threading.Event()
+
+    def tick():
+        while not is_over.is_set():
+            moments.append(time.perf_counter())
+            time.sleep(0.0002)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    shares = []
+    for _ in range(10):
+        begin = time.perf_counter()
+        lease.read()
+        end = time.perf_counter()
+        inside = [begin, *(moment for moment in moments if begin < moment < end), end]
+        shares.append(max(b - a for a, b in zip(inside, inside[1:])) / (end - begin))
+    is_over.set()
+    thread.join()
+    # Busy machines make any single one long.
+    assert min(shares) < 0.3, shares
+
+
+def test_lists_are_lists_and_may_say_that_they_have_more_than_memory_holds(store):
+    for call in (
+        store.get_many,
+        lambda keys: store.put_many(keys, 5),
+        lambda sizes: store.put(b"key", sizes),
+        lambda data: store.put_many([b"key"], 5, data=data),
+    ):
+        for length in (1 << 45, 1 << 62):
+            with pytest.raises(MemoryError, match=f"a list of {length} elements"):
+                call(range(length))
+        with pytest.raises(TypeError, match="a text where a list is needed"):
+            call("key")
+    with pytest.raises(mc_alloc.InvalidArgument, match="1 sizes for 2 keys"):
+        store.put_many([b"a", b"b"], [5])
+    assert store.put_many((key for key in (b"a", b"b")), 5) == 2
+    assert store.keys() == [b"a", b"b"] or store.keys() == [b"b", b"a"]
 
 
 def test_threads_share_a_store(store):
