@@ -7,7 +7,7 @@
 
 use std::mem::MaybeUninit;
 
-use mc_offset::OffsetAllocator;
+use mc_offset::{BinScale, OffsetAllocator};
 
 use crate::{
     call::run,
@@ -19,8 +19,6 @@ use crate::{
 
 /// Regions of `mc_offset_regions`.
 const REGION_COUNT: usize = 256;
-/// The published bins: so many to a doubling are 2^3.
-const REGION_MANTISSA_BITS: u32 = 3;
 /// The published bin sizes end here; larger ranges are counted in units of a power of two.
 const REGION_UNITS_MAX: u64 = 15 << 28;
 
@@ -215,7 +213,8 @@ fn count_regions(core: &OffsetAllocator) -> Regions {
         .unwrap_or(0);
     let mut regions = [Region::default(); REGION_COUNT];
     for (region, at) in regions.iter_mut().zip(0..) {
-        region.size = region_units(at).unbounded_shl(unit_log2);
+        let units = BinScale::PUBLISHED.bin_size(at);
+        region.size = units.unwrap_or(0).unbounded_shl(unit_log2);
     }
     for hole in core.holes() {
         regions[region_of(hole.size >> unit_log2)].count += 1;
@@ -225,38 +224,20 @@ fn count_regions(core: &OffsetAllocator) -> Regions {
 
 /// Returns the region of so many units, at most [`REGION_UNITS_MAX`].
 fn region_of(units: u64) -> usize {
-    let first = 1 << REGION_MANTISSA_BITS;
-    let region = if units < first {
-        units
-    } else {
-        let shift = units.ilog2() - REGION_MANTISSA_BITS;
-        (u64::from(shift) << REGION_MANTISSA_BITS) + (units >> shift)
-    };
-    usize::try_from(region).map_or(REGION_COUNT - 1, |region| region.min(REGION_COUNT - 1))
-}
-
-/// Returns the least units of a region.
-fn region_units(region: u64) -> u64 {
-    let first = 1 << REGION_MANTISSA_BITS;
-    if region < first {
-        return region;
-    }
-    let shift = (region >> REGION_MANTISSA_BITS) - 1;
-    (first + region % first) << shift
+    let region = BinScale::PUBLISHED.bin_floor(units) as usize;
+    region.min(REGION_COUNT - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn region_units(region: u32) -> u64 {
+        BinScale::PUBLISHED.bin_size(region).unwrap()
+    }
+
     #[test]
-    fn regions_are_the_published_bins() {
-        // 0 to 16 exactly, then eight to a doubling, up to 3.75 GiB.
-        let sizes: Vec<u64> = (0..26).map(region_units).collect();
-        let expected: Vec<u64> = (0..=16)
-            .chain([18, 20, 22, 24, 26, 28, 30, 32, 36])
-            .collect();
-        assert_eq!(sizes, expected);
+    fn regions_end_with_the_largest_published_bin() {
         assert_eq!(region_units(239), REGION_UNITS_MAX);
     }
 
@@ -264,8 +245,8 @@ mod tests {
     fn a_region_holds_the_sizes_from_its_own_to_the_next() {
         for region in 0..239 {
             let (from, to) = (region_units(region), region_units(region + 1));
-            assert_eq!(region_of(from), usize::try_from(region).unwrap());
-            assert_eq!(region_of(to - 1), usize::try_from(region).unwrap());
+            assert_eq!(region_of(from), region as usize);
+            assert_eq!(region_of(to - 1), region as usize);
         }
         assert_eq!(region_of(REGION_UNITS_MAX), 239);
     }

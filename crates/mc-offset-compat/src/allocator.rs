@@ -2,12 +2,11 @@
 
 use core::{fmt, marker::PhantomData};
 
-use mc_offset::{CompactAllocation as Token, Fit, OffsetAllocator, Options};
+use mc_offset::{BinScale, CompactAllocation as Token, Fit, OffsetAllocator, Options};
 
 use crate::{
-    bins::{self, BIN_COUNT},
     index::NodeIndex,
-    report::{StorageReport, StorageReportFull, StorageReportFullRegion},
+    report::{BIN_COUNT, StorageReport, StorageReportFull, StorageReportFullRegion, bin_size},
 };
 
 /// The limit that [`Allocator::new`] sets, where the index type allows it.
@@ -182,11 +181,11 @@ where
     pub fn storage_report_full(&self) -> StorageReportFull {
         let mut free_regions = [StorageReportFullRegion::default(); BIN_COUNT];
         for (region, bin) in free_regions.iter_mut().zip(0..) {
-            region.size = bins::bin_size(bin);
+            region.size = bin_size(bin);
         }
         // The bins of the range are finer, and none lies across two of these.
         for bin in self.range.histogram().bins() {
-            let region = bins::bin_floor(narrow(bin.size_min));
+            let region = BinScale::PUBLISHED.bin_floor(bin.size_min);
             free_regions[region as usize].count += bin.hole_count;
         }
         StorageReportFull { free_regions }

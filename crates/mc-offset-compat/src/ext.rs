@@ -1,6 +1,8 @@
 //! What `offset-allocator` adds to the allocator that it is a port of.
 
-use crate::bins;
+use mc_offset::BinScale;
+
+use crate::report::bin_size;
 
 /// Returns a size of an allocator in which an object of `needed_object_size`
 /// units fits: the next of the sizes that the reports list, or
@@ -15,6 +17,6 @@ use crate::bins;
 /// assert_eq!(offset_allocator::ext::min_allocator_size(u32::MAX), u32::MAX);
 /// ```
 pub fn min_allocator_size(needed_object_size: u32) -> u32 {
-    let size = bins::bin_size(bins::bin_ceil(needed_object_size));
-    size.max(needed_object_size)
+    let bin = BinScale::PUBLISHED.bin_ceil(u64::from(needed_object_size));
+    bin_size(bin).max(needed_object_size)
 }

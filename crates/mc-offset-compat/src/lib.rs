@@ -99,7 +99,6 @@
 #![forbid(unsafe_code)]
 
 mod allocator;
-mod bins;
 pub mod ext;
 mod index;
 mod report;

@@ -1,6 +1,21 @@
 //! What an allocator tells about its free space.
 
-use crate::bins::BIN_COUNT;
+use mc_offset::BinScale;
+
+/// Sizes that a report distinguishes.
+pub(crate) const BIN_COUNT: usize = 256;
+
+/// Returns the size of a bin: 32 bits of it, which is all for those of a `u32`, 0 to 239.
+pub(crate) fn bin_size(bin: u32) -> u32 {
+    let size = BinScale::PUBLISHED.bin_size(bin).unwrap_or(0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the others have no size in a report"
+    )]
+    {
+        size as u32
+    }
+}
 
 /// The free space in two numbers.
 #[derive(Debug)]

@@ -11,14 +11,28 @@ pub(crate) const MANTISSA_BITS_PUBLISHED: u32 = 3;
 pub(crate) const MANTISSA_BITS_GOOD: u32 = 5;
 
 /// A numbering of sizes by bins whose width is a fixed fraction of the size.
+///
+/// Each call takes constant time.
+///
+/// ```
+/// use mc_offset::BinScale;
+///
+/// let bin = BinScale::PUBLISHED.bin_floor(4281);
+/// assert_eq!(BinScale::PUBLISHED.bin_size(bin), Some(4096));
+/// assert_eq!(BinScale::PUBLISHED.bin_size(bin + 1), Some(4608));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BinScale {
+pub struct BinScale {
     mantissa_bits: u32,
     /// Bytes that count as one; every bin size is a multiple of them.
     unit: u64,
 }
 
 impl BinScale {
+    /// The published allocator's: a bin for each size below 8, then eight bins to a doubling. Reports that
+    /// count holes by size have these, whatever the fit.
+    pub const PUBLISHED: Self = Self::new(MANTISSA_BITS_PUBLISHED);
+
     pub(crate) const fn new(mantissa_bits: u32) -> Self {
         assert!(mantissa_bits >= 1, "a scale needs a mantissa");
         assert!(
@@ -43,7 +57,8 @@ impl BinScale {
 
     /// Returns the bin of the largest bin size that is at most `size`.
     #[inline]
-    pub(crate) const fn bin_floor(self, size: u64) -> u32 {
+    #[must_use]
+    pub const fn bin_floor(self, size: u64) -> u32 {
         let size = if self.unit == 1 {
             size
         } else {
@@ -66,7 +81,8 @@ impl BinScale {
     /// The bin above the last representable size has no size; see
     /// [`bin_size`](Self::bin_size).
     #[inline]
-    pub(crate) const fn bin_ceil(self, size: u64) -> u32 {
+    #[must_use]
+    pub const fn bin_ceil(self, size: u64) -> u32 {
         let floor = self.bin_floor(size);
         // A full mantissa carries into the next group by plain addition.
         match self.bin_size(floor) {
@@ -78,7 +94,8 @@ impl BinScale {
     /// Returns the lower edge of `bin` in bytes, or `None` where it exceeds
     /// `u64::MAX`.
     #[inline]
-    pub(crate) const fn bin_size(self, bin: u32) -> Option<u64> {
+    #[must_use]
+    pub const fn bin_size(self, bin: u32) -> Option<u64> {
         let leaves = 1u32 << self.mantissa_bits;
         if bin < leaves {
             return self.unit.checked_mul(bin as u64);
@@ -114,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    const PUBLISHED: BinScale = BinScale::new(MANTISSA_BITS_PUBLISHED);
+    const PUBLISHED: BinScale = BinScale::PUBLISHED;
     const GOOD: BinScale = BinScale::new(MANTISSA_BITS_GOOD);
 
     #[track_caller]

@@ -50,7 +50,7 @@ impl Fit {
             Self::BinCeil if !granule.is_power_of_two() => {
                 BinScale::in_units(MANTISSA_BITS_PUBLISHED, granule)
             }
-            Self::BinExact | Self::BinCeil => BinScale::new(MANTISSA_BITS_PUBLISHED),
+            Self::BinExact | Self::BinCeil => BinScale::PUBLISHED,
             Self::Good { .. } | Self::Adaptive => BinScale::new(MANTISSA_BITS_GOOD),
         }
     }

@@ -191,6 +191,7 @@ mod window;
 
 pub use allocation::Allocation;
 pub use allocator::OffsetAllocator;
+pub use bins::BinScale;
 pub use compact::CompactAllocation;
 pub use error::{
     AllocError, CapacityError, FreeError, OptionsError, PlaceError, ResizeError, RestoreEntry,
