@@ -188,6 +188,11 @@ impl Book {
         self.append(&Record::Leased { key, until })
     }
 
+    pub(crate) fn lease_ended(&self, key: &[u8]) -> Result<Position, NotWritten> {
+        let until = Duration::ZERO;
+        self.append(&Record::Leased { key, until })
+    }
+
     /// Tells of the quota that a tenant has, and waits until that is kept.
     pub(crate) fn tenant(&self, tenant: &Tenant) -> Result<(), NotWritten> {
         // What is told last is the quota that was set last.

@@ -341,7 +341,7 @@ impl ObjectStore {
             let had_one = object.end_timed_lease(now);
             if let Some(book) = shared.book.as_ref().filter(|_| had_one) {
                 // If it is not written, it ends by itself after a restart.
-                let _ = book.leased(key, Moment::default());
+                let _ = book.lease_ended(key);
             }
             had_one.then_some(object.id).ok_or(Away::Gone)
         };

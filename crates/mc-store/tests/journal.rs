@@ -150,6 +150,20 @@ fn leases_pins_and_moves_come_back() {
 }
 
 #[test]
+fn of_several_leases_the_longest_comes_back_until_all_are_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    append(&journal, &commit(b"a", 0));
+    for (until, expected) in [(5, 5), (9, 9), (7, 9), (0, 0), (3, 3)] {
+        let until = Duration::from_secs(until);
+        append(&journal, &Record::Leased { key: b"a", until });
+        let found = kill_and_open(&journal).objects[0].leased_until;
+        assert_eq!(found, Duration::from_secs(expected), "after {until:?}");
+    }
+}
+
+#[test]
 fn lives_follow_each_other_in_one_directory() {
     let directory = tempfile::tempdir().unwrap();
     for life in 0..20 {
@@ -393,6 +407,24 @@ fn a_journal_stops_where_an_earlier_file_cannot_be_synced() {
     assert!(matches!(refused, JournalError::Io { step: "sync", .. }));
     let refused = journal.append(&commit(b"key", 0)).unwrap_err();
     assert!(matches!(refused, JournalError::Io { step: "sync", .. }));
+}
+
+#[test]
+fn a_compaction_that_finds_no_file_leaves_the_journal_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    let next = directory.path().join("journal-00000002");
+    fs::write(&next, "of others").unwrap();
+    let refused = journal.begin_compaction().unwrap_err();
+    assert!(matches!(refused, JournalError::Io { step: "make", .. }));
+    append(&journal, &commit(b"a", 0));
+    fs::remove_file(&next).unwrap();
+    let mut compaction = journal.begin_compaction().unwrap();
+    mount_in(&mut compaction);
+    compaction.write(&commit(b"a", 0)).unwrap();
+    compaction.finish().unwrap();
+    assert_eq!(keys(&kill_and_open(&journal)), [b"a"]);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 #[path = "common/journal.rs"]
 mod common;
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use common::{
-    SMALL, append, commit, commit_numbers, filled, journal_files, keys, mount, mount_in, open,
-    small_file,
+    SEGMENT, SMALL, append, commit, commit_numbers, filled, journal_files, keys, mount, mount_in,
+    open, place, small_file,
 };
-use mc_store::journal::{Damage, Journal, JournalOptions, Recovered, read};
+use mc_store::journal::{
+    Damage, Journal, JournalOptions, Lost, Record, Recovered, Reservation, read,
+};
 
 /// The objects of the small file, in order; the first one's frame is the third.
 const KEYS: [&[u8]; 3] = [b"a", b"b", b"c"];
@@ -235,6 +237,95 @@ fn a_snapshot_with_a_damaged_beginning_loses_nothing() {
         let damage = recovered.damage;
         let is_the_beginning = matches!(damage[..], [Damage::Bytes { offset: 0, .. }]);
         assert!(is_the_beginning, "byte {byte}: {damage:?}");
+    }
+}
+
+/// A process may end before it has removed the files that a snapshot covers.
+#[test]
+fn files_that_a_snapshot_covers_are_not_read_though_its_beginning_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    append(&journal, &commit(b"removed", 0));
+    let first = &journal_files(directory.path())[0];
+    let stale = fs::read(first).unwrap();
+    let removed = Record::Removed {
+        key: b"removed",
+        cause: 0,
+    };
+    append(&journal, &removed);
+    let mut compaction = journal.begin_compaction().unwrap();
+    mount_in(&mut compaction);
+    // In the place of the one that was removed.
+    compaction.write(&commit(b"new", 0)).unwrap();
+    compaction.finish().unwrap();
+    drop(journal);
+    let snapshot = directory.path().join("snapshot");
+    let mut changed = fs::read(&snapshot).unwrap();
+    changed[20] ^= 1;
+    fs::write(&snapshot, &changed).unwrap();
+    fs::write(first, &stale).unwrap();
+    let recovered = open(directory.path()).1;
+    assert_eq!(keys(&recovered), [b"new"], "{:?}", recovered.damage);
+}
+
+/// What each of these records was hit by, an object that was removed seems to be there; its
+/// bytes are another's by then, who may have gone, too.
+#[test]
+fn an_object_whose_removal_is_damaged_is_not_there_with_the_bytes_of_another() {
+    let at = |offset| place(SEGMENT, 1, &[(offset, 100)]);
+    let other = |record: &Record<'_>| format!("{record:?}");
+    let removed = |key| Record::Removed { key, cause: 0 };
+    let reserved = Record::Reserved(Reservation {
+        put: 7,
+        key: b"other",
+        deadline: Duration::ZERO,
+        places: [at(50)].into_iter().collect(),
+    });
+    let moved = Record::Moved {
+        key: b"other",
+        from: at(50).spot(),
+        place: at(500),
+    };
+    let lives = [
+        vec![commit(b"other", 50), removed(b"other")],
+        vec![commit(b"other", 50), commit(b"other", 500)],
+        vec![commit(b"other", 50), moved],
+        vec![reserved, Record::Aborted { put: 7 }],
+        // One that reaches less far has the place afterwards.
+        vec![
+            commit(b"other", 50),
+            removed(b"other"),
+            commit(b"last", 120),
+        ],
+    ];
+    for life in lives {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = open(directory.path());
+        mount(&journal);
+        append(&journal, &commit(b"stays", 900));
+        append(&journal, &commit(b"removed", 0));
+        let file = &journal_files(directory.path())[0];
+        let before = fs::read(file).unwrap();
+        append(&journal, &removed(b"removed"));
+        let after = fs::read(file).unwrap();
+        life.iter().for_each(|record| append(&journal, record));
+        drop(journal);
+        let whole = fs::read(file).unwrap();
+        let names = |recovered: &Recovered| {
+            let names = keys(recovered).into_iter().map(<[u8]>::to_vec);
+            names.collect::<Vec<_>>()
+        };
+        let expected = names(&open(directory.path()).1);
+        let hit = before.iter().zip(&after).position(|(a, b)| a != b).unwrap();
+        let mut changed = whole.clone();
+        changed[hit] ^= 2;
+        fs::write(file, &changed).unwrap();
+        let recovered = open(directory.path()).1;
+        let life: Vec<_> = life.iter().map(other).collect();
+        assert_eq!(names(&recovered), expected, "{life:?}");
+        let is_named = |damage: &Damage| matches!(damage, Damage::Object { key, cause: Lost::Overwritten(_) } if **key == *b"removed");
+        assert!(recovered.damage.iter().any(is_named), "{life:?}");
     }
 }
 

@@ -251,8 +251,11 @@ impl Journal {
         if let Some(error) = &log.error {
             return Err(error.clone());
         }
-        if !log.current.has_room_for(payload) {
-            self.begin_next_file(log, payload.frame_bytes())?;
+        if !log.current.has_room_for(payload)
+            && let Err(error) = self.begin_next_file(log, payload.frame_bytes())
+        {
+            log.error = Some(error.clone());
+            return Err(error);
         }
         log.sequence += 1;
         log.current.append(payload, log.sequence);
@@ -336,7 +339,8 @@ impl Journal {
         Ok(compaction)
     }
 
-    /// Goes on in the next file, which has room for a frame of so many bytes.
+    /// Goes on in the next file, which has room for a frame of so many bytes; if there
+    /// is none, nothing has changed.
     fn begin_next_file(&self, log: &mut Log, frame_bytes: usize) -> Result<(), JournalError> {
         let mut spare = self.spare();
         let number = spare.number;
@@ -349,20 +353,12 @@ impl Journal {
                 begin_file(&self.directory, number, room_bytes)
             }
         };
-        match made {
-            Ok(file) => {
-                spare.number = number.saturating_add(1);
-                drop(spare);
-                log.current = file;
-                let is_wanted = log.is_worth_compacting(&self.options);
-                self.wants_compaction.store(is_wanted, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => {
-                log.error = Some(error.clone());
-                Err(error)
-            }
-        }
+        log.current = made?;
+        spare.number = number.saturating_add(1);
+        drop(spare);
+        let is_wanted = log.is_worth_compacting(&self.options);
+        self.wants_compaction.store(is_wanted, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes the next file, unless it is made or being made. If that fails, it

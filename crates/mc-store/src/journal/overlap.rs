@@ -56,10 +56,7 @@ fn contested(claims: &[Claim]) -> HashSet<u32> {
 /// Takes all ranges of a place, or none and returns one that is taken.
 fn take(held: &mut BTreeMap<(u32, u64), u64>, claims: &[Claim]) -> Result<(), Claim> {
     for (index, claim) in claims.iter().enumerate() {
-        let before = held.range(..(claim.segment, claim.end)).next_back();
-        let is_taken = before
-            .is_some_and(|(&(segment, _), &end)| segment == claim.segment && end > claim.start);
-        if is_taken {
+        if is_taken(held, claim) {
             for claim in &claims[..index] {
                 held.remove(&(claim.segment, claim.start));
             }
@@ -68,6 +65,59 @@ fn take(held: &mut BTreeMap<(u32, u64), u64>, claims: &[Claim]) -> Result<(), Cl
         held.insert((claim.segment, claim.start), claim.end);
     }
     Ok(())
+}
+
+/// Returns the claims of which a byte was claimed later by one of some others, which need not hold any
+/// more.
+///
+/// Takes time O(n log n), however the claims overlap.
+pub(super) fn overwritten(
+    claims: &[Claim],
+    mut others: Vec<Claim>,
+    since: impl Fn(u32) -> u64,
+) -> Vec<Claim> {
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let latest_first = |claim: &Claim| Reverse(since(claim.place));
+    others.sort_unstable_by_key(latest_first);
+    let mut claims = claims.to_vec();
+    claims.sort_unstable_by_key(latest_first);
+    let mut others = others.into_iter().peekable();
+    let mut later = BTreeMap::new();
+    claims.retain(|claim| {
+        while let Some(other) = others.next_if(|other| since(other.place) > since(claim.place)) {
+            cover(&mut later, &other);
+        }
+        is_taken(&later, claim)
+    });
+    claims
+}
+
+/// Adds a range to others, which do not touch each other, before or after.
+fn cover(ranges: &mut BTreeMap<(u32, u64), u64>, claim: &Claim) {
+    let Claim {
+        segment,
+        mut start,
+        mut end,
+        ..
+    } = *claim;
+    while let Some((&(other_segment, other_start), &other_end)) =
+        ranges.range(..=(segment, end)).next_back()
+        && other_segment == segment
+        && other_end >= start
+    {
+        ranges.remove(&(segment, other_start));
+        start = start.min(other_start);
+        end = end.max(other_end);
+    }
+    ranges.insert((segment, start), end);
+}
+
+/// Returns whether a byte is in one of some ranges, which share none.
+fn is_taken(ranges: &BTreeMap<(u32, u64), u64>, claim: &Claim) -> bool {
+    let before = ranges.range(..(claim.segment, claim.end)).next_back();
+    before.is_some_and(|(&(segment, _), &end)| segment == claim.segment && end > claim.start)
 }
 
 #[cfg(test)]
@@ -126,15 +176,48 @@ mod tests {
     }
 
     #[test]
-    fn no_order_of_claims_is_slow() {
-        let nested = (0..200_000).map(|place| Claim {
-            segment: 0,
+    fn what_was_claimed_later_by_one_that_is_gone_does_not_hold() {
+        let claim = |place, segment, start, end| Claim {
+            segment,
             place,
-            start: u64::from(place),
-            end: u64::from(400_000 - place),
-        });
+            start,
+            end,
+        };
+        // Places are claimed in the order of their numbers.
+        let claims = [
+            claim(0, 0, 0, 10),
+            claim(1, 0, 40, 50),
+            claim(2, 1, 0, 10),
+            claim(7, 0, 10, 20),
+            claim(8, 0, 0, 100),
+        ];
+        let gone = vec![
+            claim(3, 0, 9, 11),
+            claim(4, 0, 30, 35),
+            claim(5, 0, 35, 41),
+            claim(6, 0, 20, 36),
+        ];
+        let overwritten = overwritten(&claims, gone, u64::from);
+        let mut places: Vec<u32> = overwritten.iter().map(|claim| claim.place).collect();
+        places.sort_unstable();
+        assert_eq!(places, [0, 1]);
+    }
+
+    #[test]
+    fn no_order_of_claims_is_slow() {
+        let nested = |first| {
+            let claim = move |place| Claim {
+                segment: 0,
+                place,
+                start: u64::from(place - first),
+                end: u64::from(400_000 - (place - first)),
+            };
+            (first..first + 200_000).map(claim).collect::<Vec<_>>()
+        };
         let start = std::time::Instant::now();
-        assert_eq!(losers(nested.collect(), u64::from).len(), 199_999);
+        assert_eq!(losers(nested(0), u64::from).len(), 199_999);
+        let all = overwritten(&nested(0), nested(200_000), u64::from);
+        assert_eq!(all.len(), 200_000);
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 }

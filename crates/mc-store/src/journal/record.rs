@@ -71,11 +71,12 @@ pub enum Record<'a> {
         /// Which of both.
         is_pinned: bool,
     },
-    /// An object has a timed lease.
+    /// An object has a timed lease, or none any more.
     Leased {
         /// The key.
         key: &'a [u8],
-        /// The end of the lease, since 1970. Earlier than now ends it.
+        /// The end of the lease, since 1970: the latest holds. Zero ends all that
+        /// were told of.
         until: Duration,
     },
     /// A tenant has this quota from now on.

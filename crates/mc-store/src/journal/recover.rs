@@ -8,6 +8,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::BuildHasher as _,
+    mem,
+    time::Duration,
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -16,9 +18,7 @@ use smallvec::SmallVec;
 
 use super::{
     damage::Damage,
-    record::{
-        self, ObjectRecord, Place, Places, Record, Reservation, SavedHints, SavedTerms, Spot,
-    },
+    record::{self, ObjectRecord, Place, Record, Reservation, SavedHints, SavedTerms, Spot},
     recovered::{
         Mounted, Recovered, RecoveredHints, RecoveredObject, RecoveredPut, RecoveredSegment,
         RecoveredTenant, RecoveredTerms, SegmentHistory,
@@ -53,6 +53,9 @@ pub(super) struct Fold {
     /// Seeded anew for each fold, so that no file can be made for it.
     hasher: DefaultHashBuilder,
     puts: HashMap<u64, RecoveredPut>,
+    /// Places that were left after damage was met, and since when they were taken. Who had
+    /// them before seems to have them again where the damage hit the record of his leaving.
+    left: Vec<(Place, u64)>,
     /// Indexes of terms, the last one used first.
     terms_recent: Vec<usize>,
 }
@@ -87,7 +90,9 @@ impl Fold {
             Record::Committed(object) => self.commit(object),
             Record::Aborted { put } => {
                 self.count_put(put);
-                self.puts.remove(&put);
+                if let Some(put) = self.puts.remove(&put) {
+                    self.leave(put.places.into_iter().map(|place| (place, put.since)));
+                }
             }
             Record::Removed { key, .. } => {
                 let hash = self.hasher.hash_one(key);
@@ -114,7 +119,11 @@ impl Fold {
             }
             Record::Leased { key, until } => {
                 if let Some(object) = self.object(key) {
-                    object.leased_until = until;
+                    // Records of several threads may be in another order than their leases.
+                    object.leased_until = match until {
+                        Duration::ZERO => until,
+                        _ => until.max(object.leased_until),
+                    };
                 }
             }
         }
@@ -202,8 +211,12 @@ impl Fold {
             .iter()
             .position(|old| from.is_some() && old.spot() == from);
         let there = searched.iter().position(|there| *there == place);
+        let mut left = None;
         match (old, there) {
-            (Some(old), None) => (places[old], since[old]) = (place, now),
+            (Some(old), None) => {
+                let before = mem::replace(&mut places[old], place);
+                left = Some((before, mem::replace(&mut since[old], now)));
+            }
             (None, None) if places.len() < REPLICAS_SEARCHED => {
                 places.push(place);
                 since.push(now);
@@ -212,10 +225,17 @@ impl Fold {
             (old, Some(there)) => {
                 since[there] = now;
                 if let Some(old) = old.filter(|old| *old != there) {
-                    places.remove(old);
-                    since.remove(old);
+                    left = Some((places.remove(old), since.remove(old)));
                 }
             }
+        }
+        self.leave(left);
+    }
+
+    /// Remembers places that somebody had, if a record that came before is missing.
+    fn leave(&mut self, places: impl IntoIterator<Item = (Place, u64)>) {
+        if !self.recovered.damage.is_empty() {
+            self.left.extend(places);
         }
     }
 
@@ -248,7 +268,8 @@ impl Fold {
             let ((_, index), _) = found.remove();
             let object = &mut self.objects[index];
             object.key = Box::default();
-            object.places = Places::new();
+            let (places, since) = (mem::take(&mut object.places), mem::take(&mut object.since));
+            self.leave(places.into_iter().zip(since));
         }
     }
 
@@ -261,6 +282,7 @@ impl Fold {
             objects,
             by_key,
             puts,
+            left,
             ..
         } = self;
         drop(by_key);
@@ -271,7 +293,7 @@ impl Fold {
         recovered.reservations = puts.into_values().collect();
         recovered.reservations.sort_unstable_by_key(|put| put.since);
         recovered.put_next = recovered.put_next.max(1);
-        settle::settle(&mut recovered, &segments);
+        settle::settle(&mut recovered, &segments, &left);
         recovered.segments = segments_in_order(segments);
         recovered
     }

@@ -1,5 +1,5 @@
 //! What has become of places, once all records are read: those in segments that are gone are void, and
-//! of two that share a byte the later one holds.
+//! of two that share a byte the later one holds. So does one that was left since, where it is known.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,15 @@ use super::{
 /// Why a place is dropped; `None` if its segment was unmounted, which is no loss.
 type Dropped = Option<Lost>;
 
-/// Drops the places that nobody has any more, and objects and puts that have none left.
-pub(super) fn settle(recovered: &mut Recovered, segments: &HashMap<SegmentId, SegmentHistory>) {
+/// Drops the places that nobody has any more, and objects and puts that have none left; `left` are
+/// places that others have had, and since when.
+pub(super) fn settle(
+    recovered: &mut Recovered,
+    segments: &HashMap<SegmentId, SegmentHistory>,
+    left: &[(Place, u64)],
+) {
     note_unreadable(segments, &mut recovered.damage);
-    let dropped = find_dropped(recovered, segments);
+    let dropped = find_dropped(recovered, segments, left);
     if dropped.is_empty() {
         return;
     }
@@ -85,6 +90,7 @@ fn note_unreadable(segments: &HashMap<SegmentId, SegmentHistory>, damage: &mut V
 fn find_dropped(
     recovered: &Recovered,
     segments: &HashMap<SegmentId, SegmentHistory>,
+    left: &[(Place, u64)],
 ) -> HashMap<u32, Dropped> {
     let objects = recovered.objects.iter();
     let of_objects =
@@ -99,20 +105,37 @@ fn find_dropped(
     for (index, (place, since)) in (0..).zip(of_objects.chain(of_puts)) {
         times.push(since);
         match finder.segment(place, since) {
-            Ok(segment) => claims.extend(place.extents.iter().map(|extent| Claim {
-                segment,
-                place: index,
-                start: extent.address,
-                end: extent.address + extent.size,
-            })),
+            Ok(segment) => claims.extend(claims_of(place, segment, index)),
             Err(cause) => drop(dropped.insert(index, cause)),
         }
     }
-    for claim in overlap::losers(claims, |place| times[place as usize]) {
+    let mut others = Vec::new();
+    for (place, since) in left {
+        let index = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        times.push(*since);
+        if let Ok(segment) = finder.segment(place, *since) {
+            others.extend(claims_of(place, segment, index));
+        }
+    }
+    let since = |place: u32| times[place as usize];
+    let overwritten = overlap::overwritten(&claims, others, since);
+    for claim in overlap::losers(claims, since)
+        .into_iter()
+        .chain(overwritten)
+    {
         let segment = finder.ids[claim.segment as usize];
         dropped.insert(claim.place, Some(Lost::Overwritten(segment)));
     }
     dropped
+}
+
+fn claims_of(place: &Place, segment: u32, index: u32) -> impl Iterator<Item = Claim> {
+    place.extents.iter().map(move |extent| Claim {
+        segment,
+        place: index,
+        start: extent.address,
+        end: extent.address + extent.size,
+    })
 }
 
 /// No more than fit in files: the number of all places is one, too.

@@ -27,8 +27,10 @@ pub struct Writer<W> {
     /// Of the last frame; the first one has 0.
     sequence: u64,
     bytes: u64,
+    /// What the first record says of the journal before this.
+    covered: (u64, u32),
     /// What is repeated at the end, since much else is worth nothing without it: the options, and the
-    /// segments that are mounted.
+    /// segments that are mounted. The first record is, too: without it, older files might be read.
     vital: BTreeMap<Option<SegmentId>, Vec<u8>>,
 }
 
@@ -57,6 +59,7 @@ impl<W: Write> Writer<W> {
             tag: FileTag::new(file_id(), SNAPSHOT_NUMBER),
             sequence: 0,
             bytes: 0,
+            covered: (sequence, first_file),
             vital: BTreeMap::new(),
         };
         writer.encode(&head(sequence, first_file))?;
@@ -92,6 +95,9 @@ impl<W: Write> Writer<W> {
         for payload in std::mem::take(&mut self.vital).into_values() {
             self.sequence += 1;
             self.frame(&payload)?;
+        }
+        if let (sequence, first_file @ 1..) = self.covered {
+            self.write(&head(sequence, first_file))?;
         }
         let records = self.sequence;
         self.write(&Record::End { records })?;
