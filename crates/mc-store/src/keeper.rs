@@ -1,6 +1,7 @@
 //! The thread that compacts the journal of a store.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,8 +38,9 @@ impl Keeper {
             while !is_over.load(Ordering::Acquire) {
                 let book = kept.book.as_ref();
                 if book.is_some_and(|book| book.journal().wants_compaction()) {
-                    // If it fails, the next look tries again.
-                    let _ = kept.compact_journal(&is_over);
+                    // If it fails, as by a clock that panics, the next look tries again.
+                    let compact = || kept.compact_journal(&is_over);
+                    let _ = catch_unwind(AssertUnwindSafe(compact));
                 }
                 thread::park_timeout(LOOK_EVERY);
             }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use mc_segment::{
-    MountError, PlacedBuffer, ReplicaPolicy, Segment, SegmentId, SegmentInfo, SegmentPool,
-    SegmentState, TransitionError,
+    MountError, PlacedBuffer, ReplicaPolicy, Segment, SegmentField, SegmentId, SegmentInfo,
+    SegmentPool, SegmentState, TransitionError,
 };
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -107,8 +107,8 @@ impl ObjectStore {
     /// and has not left.
     ///
     /// `reopen` is asked for each segment that was mounted, and returns it with
-    /// its memory: with the epoch that it had if the bytes are those of before,
-    /// with a newer one if they are not, or nothing if it is gone. Space of puts
+    /// its memory: with the epoch and the base that it had if the bytes are those of
+    /// before, with a newer epoch if they are not, or nothing if it is gone. Space of puts
     /// that were in flight stays taken until their deadlines and the margin of
     /// the options have passed, as their writers may be alive.
     ///
@@ -244,8 +244,14 @@ fn mount(
     let info = segment.info().clone();
     let id = info.id;
     let refused = |source| StoreOpenError::Mount { id, source };
+    let is_same = (id, info.epoch) == (before.info.id, before.info.epoch);
+    if is_same && info.base != before.info.base {
+        // Its addresses would be those of other bytes.
+        let field = SegmentField::Base;
+        return Err(refused(MountError::Differs { id, field }));
+    }
     pool.mount(segment).map_err(refused)?;
-    if info.epoch != before.info.epoch {
+    if !is_same {
         return Ok(None);
     }
     let descriptors = inside.places.iter();

@@ -19,6 +19,7 @@ use crate::{
     policy::{Parent, stable_hash},
     request::{PutRequest, Terms},
     shared::{Shared, count},
+    stats::Cause,
 };
 
 /// Space for an object that is being written.
@@ -226,9 +227,11 @@ impl Shared {
         } = pending.end().ok_or(CommitError::Expired)?;
         let written = self.enter(put, replicas, sum, now)?;
         charge.keep();
-        if let (Some(book), Some(position)) = (&self.book, written) {
-            book.settle(position)
-                .map_err(|NotWritten| CommitError::Journal)?;
+        if let (Some(book), Some(position)) = (&self.book, written)
+            && book.settle(position).is_err()
+        {
+            self.take_back(pending, now);
+            return Err(CommitError::Journal);
         }
         self.evict_to_watermark(now);
         Ok(())
@@ -278,6 +281,8 @@ impl Shared {
             }
             if let Some(book) = &self.book {
                 let Ok(position) = book.committed(pending.number(), &object) else {
+                    // It may be too long, and others will be written.
+                    book.aborted(pending.number());
                     shard.take(pending.id);
                     return Err(CommitError::Journal);
                 };
@@ -300,6 +305,18 @@ impl Shared {
             kind: EventKind::Committed,
         });
         Ok(written)
+    }
+
+    /// Takes the object out again that a put has become.
+    #[cold]
+    fn take_back(&self, pending: &Pending, now: Moment) {
+        let object = self.index.object(pending.id);
+        let object = object.filter(|object| object.key() == pending.key());
+        if let Some(object) = object
+            && object.claims.remove_now().is_ok()
+        {
+            self.let_go([object], Cause::Removed, now);
+        }
     }
 
     /// Returns what comes before an object in its prompt, by its key, and where in

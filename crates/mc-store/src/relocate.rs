@@ -7,7 +7,7 @@
 use mc_segment::{Block, BlockCost, ExactError, PlacedBuffer, SegmentId};
 
 use crate::{
-    book::{Book, NotWritten},
+    book::NotWritten,
     clock::Moment,
     copier::{Copier, LocalCopier, copy_in_slices},
     object::Object,
@@ -117,9 +117,14 @@ impl Shared {
     }
 
     /// Lets nothing be copied to a place before the journal is sure to know that it
-    /// is nobody's.
+    /// is nobody's. The caller has taken the place: whoever left it before has told
+    /// the journal, which has failed since if it could not be told.
     pub(crate) fn settle_places(&self) -> Result<(), NotWritten> {
-        self.book.as_ref().map_or(Ok(()), Book::settle_all)
+        let Some(book) = &self.book else {
+            return Ok(());
+        };
+        book.check()?;
+        book.settle_all()
     }
 
     /// Copies a replica, the one at a place among the others, to where it is to

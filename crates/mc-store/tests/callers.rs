@@ -12,16 +12,17 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::objects::{
     Hand, all_options, assert_all_space_is_of_objects, assert_all_space_is_of_replicas, ends, key,
     local_store_of, numbers, placed_bytes, put, put_as, put_in, refusal, store_of,
 };
-use mc_segment::{Replicas, SegmentId};
+use mc_segment::{Replicas, SegmentId, Strategy};
 use mc_store::{
     Clock, ObjectStore, PutError, PutRequest, Removal, RemoveError, StoreOptions, copy_bytes,
+    journal::JournalOptions,
 };
 
 const FIRST: SegmentId = SegmentId(1);
@@ -382,4 +383,45 @@ fn a_reader_of_events_may_call_the_store() {
         drop(events);
         assert_all_space_is_of_objects(&store);
     });
+}
+
+#[test]
+fn a_clock_that_panics_while_the_journal_is_compacted_puts_that_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let (is_broken, panics) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let (breaks, counted) = (Arc::clone(&is_broken), Arc::clone(&panics));
+    let clock = Clock::new(move || {
+        let is_compacting = thread::current().name() == Some("mc-store journal");
+        if is_compacting && breaks.load(Ordering::Relaxed) {
+            counted.fetch_add(1, Ordering::Relaxed);
+            panic!("the clock is broken");
+        }
+        Duration::from_secs(1)
+    });
+    let options = StoreOptions {
+        clock,
+        journal: JournalOptions {
+            compact_bytes: 1,
+            file_bytes: 4_096,
+            ..JournalOptions::default()
+        },
+        ..StoreOptions::default()
+    };
+    let pool = common::pool(Strategy::default(), 1);
+    let opened = ObjectStore::open(directory.path(), pool, options, |_| None).unwrap();
+    let store = opened.store;
+    common::mount_sizes(store.pool(), &[100]);
+    let begun = Instant::now();
+    for number in 0.. {
+        put(&store, number, 10);
+        is_broken.store(panics.load(Ordering::Relaxed) < 2, Ordering::Relaxed);
+        if directory.path().join("snapshot").exists() {
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "no compaction came"
+        );
+    }
+    assert!(panics.load(Ordering::Relaxed) >= 2);
 }

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod common;
+#[path = "reopen/stops.rs"]
+mod stops;
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +17,12 @@ use std::{
 };
 
 use common::{info, pool};
-use mc_segment::{Memory, Replicas, Segment, SegmentId, SegmentInfo, Strategy};
+use mc_segment::{
+    Memory, MountError, Replicas, Segment, SegmentField, SegmentId, SegmentInfo, Strategy,
+};
 use mc_store::{
     AddReplicaError, Clock, ObjectStore, Opened, PutError, PutRequest, Removal, RemoveError,
-    StoreOptions, copy_bytes,
+    StoreOpenError, StoreOptions, copy_bytes,
     journal::{Durability, JournalOptions},
 };
 
@@ -422,4 +426,75 @@ fn a_replica_that_was_not_added_is_not_there_later() {
     let store = open(at);
     assert_eq!(store.get(b"one").unwrap().descriptors(), places);
     check(&store, b"one", 700);
+}
+
+#[test]
+fn of_several_timed_leases_the_longest_lasts_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let seconds = Arc::new(AtomicU64::new(0));
+    let shown = Arc::clone(&seconds);
+    let options = StoreOptions {
+        clock: Clock::new(move || Duration::from_secs(shown.load(Ordering::Relaxed))),
+        ..StoreOptions::default()
+    };
+    let store = open_with(at, options.clone()).store;
+    mount(&store, at, 1..=1);
+    let names = [&b"held"[..], b"ended", b"again"];
+    for key in names {
+        put(&store, key, &PutRequest::new(100)).unwrap();
+        for time in [1_000, 10] {
+            drop(store.get_for(key, Duration::from_secs(time)));
+        }
+    }
+    assert!(store.end_lease(b"ended") && store.end_lease(b"again"));
+    drop(store.get_for(b"again", Duration::from_secs(50)));
+    drop(store);
+    let store = open_with(at, options).store;
+    for (now, are_leased) in [
+        (20, [true, false, true]),
+        (60, [true, false, false]),
+        (1_001, [false; 3]),
+    ] {
+        seconds.store(now, Ordering::Relaxed);
+        for (key, is_leased) in names.iter().zip(are_leased) {
+            let removed = store.remove(key, Removal::IfIdle);
+            assert_eq!(removed == Err(RemoveError::Leased), is_leased, "at {now}");
+        }
+    }
+}
+
+#[test]
+fn a_segment_whose_bytes_are_at_other_addresses_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=1);
+    for number in 0..40_u8 {
+        put(&store, &[number], &PutRequest::new(1_000)).unwrap();
+    }
+    drop(store);
+    let open_at = |base_more, epoch_more| {
+        let again = |info: &SegmentInfo| {
+            let mut info = info.clone();
+            info.base += base_more;
+            info.epoch += epoch_more;
+            Some(segment(at, &info))
+        };
+        let pool = pool(Strategy::Random, 1);
+        ObjectStore::open(&at.join("store"), pool, StoreOptions::default(), again)
+    };
+    let refused = open_at(2_000, 0).unwrap_err();
+    let StoreOpenError::Mount { id, source } = &refused else {
+        panic!("{refused}");
+    };
+    let field = SegmentField::Base;
+    assert_eq!(*source, MountError::Differs { id: *id, field });
+    // Nothing was lost by that.
+    let store = open(at);
+    for number in 0..40_u8 {
+        check(&store, &[number], 1_000);
+    }
+    drop(store);
+    assert_eq!(open_at(2_000, 1).unwrap().lost.len(), 40);
 }
