@@ -23,7 +23,8 @@ pub struct Clock(Source);
 enum Source {
     System {
         start: Instant,
-        /// The same on the coarse clock, in microseconds.
+        /// The same in microseconds on the clock that the coarse one follows: not a reading
+        /// of that, which would be some milliseconds ahead from then on and end leases early.
         coarse_start: u64,
     },
     Function(Arc<dyn Fn() -> Duration + Send + Sync>),
@@ -38,7 +39,8 @@ impl Clock {
     pub fn system() -> Self {
         Self(Source::System {
             start: Instant::now(),
-            coarse_start: coarse_micros(),
+            // A microsecond for what both readings are rounded by.
+            coarse_start: 1 + micros_on(ClockId::CLOCK_MONOTONIC),
         })
     }
 
@@ -144,14 +146,15 @@ impl Stopwatch {
         }
     }
 
-    /// As [`now`](Self::now), some milliseconds late: the clock of the system
-    /// costs a fraction of the other one, for what is told in hundredths of a
-    /// second and for deadlines. Of both, either may be ahead.
+    /// As [`now`](Self::now), up to some milliseconds late and never ahead: the clock
+    /// of the system costs a fraction of the other one, for what is told in hundredths
+    /// of a second and for deadlines.
     #[inline]
     pub(crate) fn now_coarsely(&self) -> Moment {
         match &self.clock.0 {
             Source::System { coarse_start, .. } => {
-                Moment(coarse_micros().saturating_sub(*coarse_start))
+                let coarse = micros_on(ClockId::CLOCK_MONOTONIC_COARSE);
+                Moment(coarse.saturating_sub(*coarse_start))
             }
             Source::Function(read) => self.advance(read()),
         }
@@ -166,15 +169,16 @@ impl Stopwatch {
     }
 }
 
-/// Returns the microseconds on the monotonic clock at the last tick of the kernel.
+/// Returns the microseconds on the monotonic clock, or on the coarse one, which is what that
+/// was at the last tick of the kernel.
 #[inline]
 #[expect(
     clippy::cast_sign_loss,
     reason = "it counts from the start of the machine"
 )]
-fn coarse_micros() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE);
-    let time = time.expect("the kernel has had it since 2.6.32");
+fn micros_on(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let time = time.expect("the kernel has had both since 2.6.32");
     time.tv_sec() as u64 * 1_000_000 + time.tv_nsec() as u64 / 1_000
 }
 
@@ -189,6 +193,22 @@ mod tests {
     use super::*;
 
     const YEAR: u64 = STEP_MAX.as_secs();
+
+    #[test]
+    fn the_coarse_clock_is_never_ahead() {
+        for round in 0..50 {
+            // Stopwatches that are made at all times between two ticks of the kernel.
+            let pause = Duration::from_micros(round * 97);
+            let begun = Instant::now();
+            while begun.elapsed() < pause {}
+            let watch = Stopwatch::new(Clock::system());
+            while begun.elapsed() < pause + Duration::from_millis(11) {
+                let coarse = watch.now_coarsely();
+                let now = watch.now();
+                assert!(coarse <= now, "{coarse:?} at {now:?}");
+            }
+        }
+    }
 
     #[test]
     fn steps_back_count_for_nothing_and_jumps_for_a_year() {

@@ -187,20 +187,25 @@ impl Shared {
                         return Err(PutError::InFlight);
                     }
                     Some(Slot::Stored(object)) if object.is_readable() => {
-                        return Err(PutError::Exists);
+                        if object.claims.away().is_none() {
+                            return Err(PutError::Exists);
+                        }
+                        // It is about to be out of the way, or stays.
+                        None
                     }
-                    Some(Slot::InFlight(other)) => Err(other.clone()),
-                    Some(Slot::Stored(object)) => Ok(object.clone()),
+                    Some(Slot::InFlight(other)) => Some(Err(other.clone())),
+                    Some(Slot::Stored(object)) => Some(Ok(object.clone())),
                 }
             };
             match in_the_way {
-                Ok(dead) => {
+                None => thread::yield_now(),
+                Some(Ok(dead)) => {
                     if !self.drop_dead(dead, now) {
                         // Somebody else is about to.
                         thread::yield_now();
                     }
                 }
-                Err(late) => {
+                Some(Err(late)) => {
                     self.end_late_put(&late, now);
                     if self.index.is_in_flight(&late) {
                         return Err(PutError::InFlight);
@@ -438,5 +443,45 @@ impl Drop for Put {
         if !space.is_empty() {
             count(&shared.counts.abandoned);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+
+    use super::*;
+    use crate::StoreOptions;
+
+    /// A key that no call finds is free, or soon will be.
+    #[test]
+    fn a_put_waits_for_the_object_before_it_to_be_out_of_its_way() {
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
+        let info = SegmentInfo::new(SegmentId(1), "one", 0, 1 << 20);
+        pool.mount(Segment::remote(info)).unwrap();
+        let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+        let put = || store.put(b"key", &PutRequest::new(100)).map(drop);
+        let first = store.put(b"key", &PutRequest::new(100)).unwrap();
+        first.commit().unwrap();
+        let shared = &*store.shared;
+        let object = shared.index.select(|_| true).pop().unwrap();
+        thread::scope(|scope| {
+            for stays in [true, false] {
+                assert!(object.close(shared.now()).is_ok());
+                let waiting = scope.spawn(put);
+                // Likely to be looked at meanwhile.
+                thread::sleep(Duration::from_millis(20));
+                if stays {
+                    object.claims.stay();
+                    assert_eq!(waiting.join().unwrap(), Err(PutError::Exists));
+                } else {
+                    object.claims.decide();
+                    assert!(!store.exists(b"key"));
+                    thread::sleep(Duration::from_millis(20));
+                    shared.let_go([object.clone()], Cause::OnDemand, shared.now());
+                    assert_eq!(waiting.join().unwrap(), Ok(()));
+                }
+            }
+        });
     }
 }

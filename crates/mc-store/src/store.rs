@@ -171,7 +171,8 @@ impl ObjectStore {
     /// Returns the bytes of an object, where this process can read them.
     ///
     /// An object whose bytes have not the checksum that was taken at its commit
-    /// is dropped and counts as not stored.
+    /// is dropped and counts as not stored. Its space stays taken as long as a
+    /// timed lease lasts.
     ///
     /// # Errors
     ///
@@ -185,8 +186,15 @@ impl ObjectStore {
         match lease.read() {
             Ok(bytes) => Ok(Some(bytes)),
             Err(ReadError::Checksum { .. }) => {
-                if lease.object().claims.remove_now().is_ok() {
-                    shared.let_go([lease.object().clone()], Cause::Corrupt, now);
+                let object = lease.object();
+                let is_removed = {
+                    // As one that is detached: others may read a replica that is whole.
+                    let _shard = shared.index.write_at(object.id);
+                    let removed = object.claims.remove_now();
+                    removed.map(|()| self.keep_leased(object, now)).is_ok()
+                };
+                if is_removed {
+                    shared.let_go([object.clone()], Cause::Corrupt, now);
                 }
                 Ok(None)
             }

@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::objects::{
-    EVICTIONS, Hand, assert_all_space_is_of_objects, key, left, numbers, placed_bytes, put, put_as,
-    refusal, store_of,
+    EVICTIONS, Hand, assert_all_space_is_of_objects, key, left, local_store_of, numbers,
+    placed_bytes, put, put_as, refusal, store_of,
 };
 use mc_segment::SegmentId;
 use mc_store::{
@@ -367,4 +367,26 @@ fn a_deadline_that_passes_while_room_is_made_ends_the_put() {
             put(&store, 0, 100);
         }
     }
+}
+
+#[test]
+fn a_timed_lease_keeps_the_bytes_of_what_is_found_damaged() {
+    let hand = Hand::default();
+    let options = hand.with(StoreOptions {
+        has_checksums: true,
+        ..StoreOptions::default()
+    });
+    let store = local_store_of(&[100], options);
+    let mut damaged = store.put(&key(0), &PutRequest::new(100)).unwrap();
+    damaged.write(0, &[7; 100]).unwrap();
+    damaged.set_checksum(7);
+    damaged.commit().unwrap();
+    drop(store.get_for(&key(0), seconds(60)));
+    assert_eq!(store.read(&key(0)).unwrap(), None);
+    assert!(!store.exists(&key(0)));
+    assert_eq!(store.stats().lingering, 1);
+    assert!(is_refused(&store, 1));
+    hand.pass_seconds(60);
+    put(&store, 1, 100);
+    assert_all_space_is_of_objects(&store);
 }
