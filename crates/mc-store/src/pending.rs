@@ -56,6 +56,20 @@ pub(crate) struct Held {
     pub(crate) charge: Charge,
 }
 
+impl Held {
+    /// Takes over space and what was charged for it, of which more may have been wanted.
+    pub(crate) fn of(buffers: Buffers, charge: Charge) -> Self {
+        let mut held = Self { buffers, charge };
+        held.charge.reduce_to(held.bytes());
+        held
+    }
+
+    /// Returns the bytes of all replicas.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.buffers.iter().map(PlacedBuffer::size).sum()
+    }
+}
+
 /// A put that is neither committed nor dropped.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

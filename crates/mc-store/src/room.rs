@@ -92,7 +92,13 @@ impl Shared {
                         if !asker.could_charge(request) {
                             return Err(asker.refuse(request));
                         }
-                        match self.make_room(request, asker, shortage, &mut 0, now) {
+                        // Nobody leaves for what is refused whatever leaves.
+                        let fits = match self.pool.place(request) {
+                            Ok(_) => true,
+                            Err(PlacementError::NoSpace { .. }) => false,
+                            Err(error) => return Err(error.into()),
+                        };
+                        match self.make_room(request, asker, (shortage, fits), &mut 0, now) {
                             Some(made) => has_evicted |= !matches!(made, Made::Nothing),
                             None => return Err(asker.refuse(request)),
                         }
@@ -106,18 +112,16 @@ impl Shared {
             };
             match placed {
                 Ok(buffers) => {
-                    let bytes = buffers.iter().map(PlacedBuffer::size).sum::<u64>();
+                    let held = Held::of(buffers, charge.unwrap_or_default());
                     if has_evicted {
                         let sum = &self.counts.placed_bytes_on_demand;
-                        sum.fetch_add(bytes, Ordering::Relaxed);
+                        sum.fetch_add(held.bytes(), Ordering::Relaxed);
                     }
-                    let mut charge = charge.unwrap_or_default();
-                    charge.reduce_to(bytes);
-                    return Ok(Held { buffers, charge });
+                    return Ok(held);
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        match self.make_room(request, asker, 0, &mut budget, now) {
+                        match self.make_room(request, asker, (0, false), &mut budget, now) {
                             Some(Made::Nothing) => {}
                             Some(Made::Room) => has_evicted = true,
                             Some(Made::Place(place)) => {
@@ -137,10 +141,7 @@ impl Shared {
         };
         match self.pool.place(request) {
             Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
-            placed => Ok(Held {
-                buffers: placed?.into(),
-                charge,
-            }),
+            placed => Ok(Held::of(placed?.into(), charge)),
         }
     }
 
@@ -158,19 +159,18 @@ impl Shared {
     }
 
     /// Moves objects, or lets them go, so that a request that was refused has
-    /// room, and so that its tenant, if it is short of some bytes, has those. What
-    /// is moved is taken off a budget.
+    /// room, unless it fits already, and so that its tenant, if it is short of some
+    /// bytes, has those. What is moved is taken off a budget.
     ///
     /// Returns nothing if there can be no room.
     fn make_room(
         &self,
         request: &PlaceRequest<'_>,
         asker: Asker<'_>,
-        shortage: u64,
+        (shortage, fits): (u64, bool),
         budget: &mut u64,
         now: Moment,
     ) -> Option<Made> {
-        let fits = shortage > 0 && self.pool.place(request).map(drop).is_ok();
         let wanted = request.replicas.least() as usize;
         // What can be placed is held meanwhile, so that plans are about the rest.
         let placed = match request.replicas.count {

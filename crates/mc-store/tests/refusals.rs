@@ -14,10 +14,12 @@ use common::{
     pool,
 };
 use mc_segment::{
-    Fit, Memory, RegistrationLimit, Replicas, Segment, SegmentId, SegmentInfo, Strategy,
+    Fit, Memory, RegistrationLimit, ReplicaPolicy, Replicas, Segment, SegmentId, SegmentInfo,
+    Strategy,
 };
 use mc_store::{
-    Compaction, InTheWay, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions,
+    Compaction, InTheWay, ObjectStore, PolicyKind, PutError, PutRequest, Quota, Removal,
+    StoreOptions,
 };
 
 /// Refuses a put and checks that nothing has changed.
@@ -479,4 +481,77 @@ fn objects_leave_where_a_segment_may_have_no_more() {
         }
         assert!(numbers(&store).len() <= 10, "{options:?}");
     }
+}
+
+#[test]
+fn a_request_without_sense_lets_nothing_of_its_tenant_leave() {
+    type Spoil = fn(&mut PutRequest<'_>);
+    let spoilt: [(&str, Spoil); 6] = [
+        ("no pieces", |request| request.max_extents = 0),
+        ("an odd alignment", |request| request.align = 3),
+        ("no alignment", |request| request.align = 0),
+        ("no bytes", |request| request.size = 0),
+        ("no replicas", |request| {
+            request.replicas = Replicas::exact(0);
+        }),
+        ("more than all replicas", |request| {
+            request.replicas.policy = ReplicaPolicy::AtLeast(2);
+        }),
+    ];
+    for options in all_options() {
+        for (name, spoil) in spoilt {
+            let store = store_of(&[1_000], options.clone());
+            let mut own = PutRequest {
+                tenant: Some("own"),
+                ..PutRequest::new(10)
+            };
+            (0..10).for_each(|number| put_as(&store, number, &own).unwrap());
+            // Fewer than it has, so that every put is one too many.
+            let quota = Quota {
+                guaranteed: 0,
+                most: Some(95),
+            };
+            store.tenant("own", quota).unwrap();
+            spoil(&mut own);
+            let refused = refuse(&store, &own);
+            assert!(matches!(refused, PutError::Place(_)), "{name}: {refused}");
+        }
+    }
+}
+
+/// Where a put finds room only after all it has tried, its tenant pays for what it has got.
+#[test]
+fn a_tenant_is_charged_for_the_replicas_that_there_are() {
+    // What one call gives back at once, and how often a put tries.
+    const LATE: u64 = 256 * 64;
+    let hand = Hand::default();
+    let options = hand.with(StoreOptions {
+        put_margin: Duration::from_secs(1),
+        ..StoreOptions::default()
+    });
+    let store = store_of(&[LATE, 1], options);
+    let late = PutRequest {
+        preferred: &[SegmentId(1)],
+        deadline: Some(Duration::from_secs(1)),
+        ..PutRequest::new(1)
+    };
+    let puts: Vec<_> = (0..LATE)
+        .map(|number| store.put(&key(number), &late).unwrap())
+        .collect();
+    hand.pass(Duration::from_secs(1));
+    assert!(store.in_flight().is_empty());
+    drop(puts);
+    hand.pass(Duration::from_secs(1));
+    let one_or_two = PutRequest {
+        tenant: Some("own"),
+        replicas: Replicas {
+            count: 2,
+            policy: ReplicaPolicy::AtLeast(1),
+        },
+        ..PutRequest::new(LATE)
+    };
+    put_as(&store, LATE, &one_or_two).unwrap();
+    store.check_invariants();
+    let own = store.stats().tenants["own"];
+    assert_eq!((own.used_bytes, own.stored.bytes), (LATE, LATE));
 }
