@@ -60,6 +60,7 @@ impl SegmentTail {
                 capacity: before,
             });
         }
+        check_granular(&tail.mounted, capacity)?;
         Ok(tail)
     }
 
@@ -222,6 +223,21 @@ impl Drop for SegmentTail {
         let _ = grow(&self.mounted, self.capacity_before);
         self.mounted.resizing.store(false, Ordering::Release);
     }
+}
+
+/// Refuses an end within a granule: what lies there could neither stay nor be held.
+pub(crate) fn check_granular(mounted: &Mounted, capacity: u64) -> Result<(), SegmentResizeError> {
+    let granule_bytes = mounted.info().options.granule;
+    if capacity.is_multiple_of(granule_bytes) {
+        return Ok(());
+    }
+    Err(SegmentResizeError::Capacity {
+        id: mounted.info().id,
+        source: CapacityError::NotGranular {
+            asked: capacity,
+            granule_bytes,
+        },
+    })
 }
 
 /// Moves the ends of the chunks up to where they are in a segment of so many

@@ -63,8 +63,9 @@ pub enum ShrinkError {
 }
 
 impl ObjectStore {
-    /// Takes from a segment what it has behind `capacity` bytes, and gives the
-    /// pages back to the system where the memory is a pool's of this process.
+    /// Takes from a segment what it has behind `capacity` bytes, a multiple of its
+    /// granule, and gives the pages back to the system where the memory is a pool's of
+    /// this process.
     ///
     /// What lies there moves: to holes of the segment or of others that the terms of its
     /// put allow and that somebody copies to, or to such as moves within the segment make. Where there is too little

@@ -9,6 +9,7 @@
 mod common;
 
 use std::{
+    error::Error,
     fs,
     panic::{self, AssertUnwindSafe},
     path::Path,
@@ -16,7 +17,7 @@ use std::{
     thread,
 };
 
-use common::{info, memory, mount_local, mount_sizes, pool};
+use common::{info, memory, mount_local, mount_sizes, objects::ends, pool};
 use mc_segment::{
     Memory, RegistrationLimit, Segment, SegmentId, SegmentInfo, SegmentResizeError, Strategy,
 };
@@ -531,5 +532,39 @@ fn a_store_that_is_opened_again_has_what_was_kept() {
     assert_eq!(stored(&opened.store), kept);
     for number in kept {
         check(&opened.store, number, OBJECT);
+    }
+}
+
+#[test]
+fn an_end_within_a_granule_is_refused() {
+    const GRANULE: u64 = 4096;
+    for registration in [None, Some(2 * GRANULE)] {
+        let segments = pool(Strategy::default(), 1);
+        let mut granular = info(1, 4 * GRANULE);
+        granular.options.granule = GRANULE;
+        granular.options.registration = registration.map(|max_bytes| RegistrationLimit {
+            max_bytes,
+            align: GRANULE,
+        });
+        let bytes = Memory::pool(memory(4 * GRANULE));
+        segments.mount(Segment::local(granular, bytes)).unwrap();
+        let store = ObjectStore::new(segments, options()).unwrap();
+        for number in 0..4 {
+            put(&store, number, GRANULE).unwrap();
+        }
+        // What is left could be placed across the end.
+        store.remove(&0_u64.to_be_bytes(), Removal::IfIdle).unwrap();
+        let asked = GRANULE + 188;
+        let is_refused = |refused: SegmentResizeError| {
+            let is_named = |source: &dyn Error| source.to_string().contains(&asked.to_string());
+            matches!(refused, SegmentResizeError::Capacity { id: ID, source } if is_named(&source))
+        };
+        let (store, shrunk) = ends("shrink", move || (store.clone(), store.shrink(ID, asked)));
+        assert!(matches!(shrunk, Err(ShrinkError::Resize(refused)) if is_refused(refused)));
+        store.shrink(ID, GRANULE).unwrap();
+        assert!(is_refused(store.grow(ID, asked).unwrap_err()));
+        let chunks = registration.map_or(1, |max_bytes| 4 * GRANULE / max_bytes);
+        // A registration keeps a granule.
+        assert_eq!(store.pool().stats().total.capacity, chunks * GRANULE);
     }
 }

@@ -16,8 +16,9 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
-    /// [`NotMounted`](SegmentResizeError::NotMounted), [`Busy`](SegmentResizeError::Busy) or
-    /// [`NotSmaller`](SegmentResizeError::NotSmaller); nothing has changed.
+    /// [`NotMounted`](SegmentResizeError::NotMounted), [`Busy`](SegmentResizeError::Busy),
+    /// [`NotSmaller`](SegmentResizeError::NotSmaller) or
+    /// [`Capacity`](SegmentResizeError::Capacity); nothing has changed.
     ///
     /// # Examples
     ///
@@ -121,5 +122,6 @@ fn grow(mounted: &Mounted, capacity: u64) -> Result<(), SegmentResizeError> {
             capacity: before,
         });
     }
+    tail::check_granular(mounted, capacity)?;
     tail::grow(mounted, capacity).map_err(|source| SegmentResizeError::Capacity { id, source })
 }
