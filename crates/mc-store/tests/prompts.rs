@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{mount_sizes, pool};
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
@@ -211,4 +213,46 @@ fn of_what_was_set_aside_ends_of_prompts_leave_before_their_beginnings() {
         }
     }
     store.check_invariants();
+}
+
+#[test]
+fn keys_that_name_each_other_as_parents_are_stored_and_leave() {
+    for policy in [PolicyKind::Auto, PolicyKind::TailFirst, PolicyKind::Lru] {
+        for ring in 1..=4 {
+            let store = store_with(policy, 16);
+            let ring = keys("ring", ring);
+            for (at, key) in ring.iter().enumerate() {
+                let next = ring[(at + 1) % ring.len()].as_bytes();
+                let request = PutRequest {
+                    parent: Some(next),
+                    ..PutRequest::new(MIB)
+                };
+                store
+                    .put(key.as_bytes(), &request)
+                    .unwrap()
+                    .commit()
+                    .unwrap();
+                store.check_invariants();
+            }
+            let kept = PutRequest {
+                parent: Some(ring[0].as_bytes()),
+                priority: 1,
+                keep_until: Some(Duration::from_secs(60)),
+                ..PutRequest::new(MIB)
+            };
+            store.put(b"kept", &kept).unwrap().commit().unwrap();
+            store.check_invariants();
+            for key in keys("other", 40) {
+                let put = store.put(key.as_bytes(), &PutRequest::new(MIB));
+                put.unwrap().commit().unwrap();
+            }
+            store.check_invariants();
+            // What comes before the one that is kept is kept, too.
+            assert_eq!(found(&store, &ring[..1]), 1, "of {}", ring.len());
+            for key in &ring {
+                let _ = store.remove(key.as_bytes(), Removal::IfIdle);
+                store.check_invariants();
+            }
+        }
+    }
 }

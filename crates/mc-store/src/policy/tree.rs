@@ -19,6 +19,10 @@ const NONE: u32 = u32::MAX;
 /// below leaves next, as it is orphaned.
 const DESCENT_MAX: usize = 64;
 
+/// Steps up from a new object's parent that are made to see whether it is below that object. Only
+/// objects whose children were there before them are looked at.
+const DEPTH_SEEN: usize = 1 << 14;
+
 /// Objects by what comes before them: 28 bytes for each that has a parent or a child, 4 for one that
 /// is hidden, and none for others.
 #[derive(Debug)]
@@ -106,13 +110,31 @@ impl Tree {
             self.node_mut(gap).object = object.0;
             self.set_member(object.0, Member::new(gap, false));
         }
+        if parent == Parent::Gone(key_hash) {
+            return;
+        }
         if let Some(parent) = self.parent_node(parent) {
             let node = match self.member(object.0).node() {
                 NONE => self.add_node(object.0),
                 node => node,
             };
-            self.link(node, parent, End::First);
+            // Keys can name each other: what is below an object does not come before it.
+            if self.node(node).first_child == NONE || !self.may_be_below(parent, node) {
+                self.link(node, parent, End::First);
+            }
         }
+    }
+
+    /// Returns whether a node is another or below it; true, too, if it is deeper than is looked.
+    fn may_be_below(&self, mut at: u32, top: u32) -> bool {
+        for _ in 0..DEPTH_SEEN {
+            match self.node(at).parent {
+                _ if at == top => return true,
+                NONE => return false,
+                parent => at = parent,
+            }
+        }
+        true
     }
 
     /// Returns the object that comes before another, if it is stored.
