@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{ObjectStore, shared::Shared};
+use crate::{ObjectStore, process::Process, shared::Shared};
 
 /// How often the thread looks whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -26,6 +26,7 @@ const _: () = assert!(LOOK_EVERY.as_millis() * LOOKS_PER_SECOND as u128 == 1000)
 pub struct IdleCompactor {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    process: Process,
 }
 
 impl ObjectStore {
@@ -73,14 +74,20 @@ impl ObjectStore {
             }
         })?;
         let thread = Some(thread);
-        Ok(IdleCompactor { stop, thread })
+        Ok(IdleCompactor {
+            stop,
+            thread,
+            process: Process::current(),
+        })
     }
 }
 
 impl Drop for IdleCompactor {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
+        // A child that was forked has no such thread.
+        let thread = self.thread.take().filter(|_| self.process.is_current());
+        if let Some(thread) = thread {
             thread.thread().unpark();
             // A clock or a listener of the caller that panics there ends the thread, and no more.
             let _ = thread.join();

@@ -15,6 +15,7 @@ use crate::{
     journal::{JournalError, Record, Reservation, encode_segment},
     object::Object,
     policy::ObjectId,
+    process::Process,
     shared::Shared,
 };
 
@@ -26,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Keeper {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    process: Process,
 }
 
 impl Keeper {
@@ -49,6 +51,7 @@ impl Keeper {
         Self {
             stop,
             thread: named.spawn(keep).ok(),
+            process: Process::current(),
         }
     }
 }
@@ -56,7 +59,9 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
+        // A child that was forked has no such thread.
+        let thread = self.thread.take().filter(|_| self.process.is_current());
+        if let Some(thread) = thread {
             thread.thread().unpark();
             // It panics nowhere, and there is nobody to tell.
             let _ = thread.join();
@@ -121,5 +126,25 @@ impl Shared {
             .for_each_object(|object| idle.push((object.idle(now), object.id)));
         idle.sort_by_key(|&(idle, _)| std::cmp::Reverse(idle));
         idle.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_drops_its_copy_waits_for_no_thread() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        // It goes on, as in the parent.
+        let thread = thread::spawn(move || {
+            let _ = ended.recv();
+        });
+        drop(Keeper {
+            stop: Arc::default(),
+            thread: Some(thread),
+            process: Process::other(),
+        });
+        end.send(()).unwrap();
     }
 }

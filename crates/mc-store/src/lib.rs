@@ -40,6 +40,7 @@ mod pending;
 mod pins;
 mod plan;
 pub mod policy;
+mod process;
 mod put;
 mod relocate;
 mod request;

@@ -10,6 +10,7 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::error::OpenError;
+use crate::process::Process;
 
 const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot";
@@ -25,6 +26,7 @@ pub(super) struct Directory {
     path: PathBuf,
     /// The kernel lets go of the lock when the last process that has the file open ends.
     lock: File,
+    process: Process,
 }
 
 impl Directory {
@@ -59,7 +61,20 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             lock,
+            process: Process::current(),
         })
+    }
+
+    /// Returns whether this process opened it; a child has a copy that is not its own.
+    pub(super) fn is_ours(&self) -> bool {
+        self.process.is_current()
+    }
+
+    /// Makes it what a child has of one; returns what the parent has the lock by.
+    #[cfg(test)]
+    pub(super) fn become_a_copy(&mut self) -> File {
+        self.process = Process::other();
+        self.lock.try_clone().unwrap()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -97,7 +112,9 @@ impl Drop for Directory {
     fn drop(&mut self) {
         // Closing alone is not enough while another thread starts a process, which has the file open
         // until it runs its program.
-        let _ = self.lock.unlock();
+        if self.is_ours() {
+            let _ = self.lock.unlock();
+        }
     }
 }
 

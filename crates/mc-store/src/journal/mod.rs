@@ -424,7 +424,11 @@ impl Journal {
 }
 
 impl Drop for Journal {
+    /// In a child that was forked it does nothing: the files are the parent's.
     fn drop(&mut self) {
+        if !self.directory.is_ours() {
+            return;
+        }
         if let Some(spare) = self.spare().file.take() {
             let _ = fs::remove_file(spare.path());
         }
@@ -560,5 +564,35 @@ mod tests {
             journal.sync().unwrap();
             assert!(journal.is_synced(), "whatever the options say");
         }
+    }
+
+    #[test]
+    fn a_child_that_drops_its_copy_leaves_files_and_lock_to_the_parent() {
+        let kept = tempfile::tempdir().unwrap();
+        let files = || {
+            let entries = fs::read_dir(kept.path()).unwrap();
+            let mut files: Vec<_> = entries
+                .map(|entry| {
+                    let entry = entry.unwrap();
+                    (entry.file_name(), entry.metadata().unwrap().len())
+                })
+                .collect();
+            files.sort();
+            files
+        };
+        let options = JournalOptions::default();
+        let (mut journal, _) = Journal::open(kept.path(), &options).unwrap();
+        journal.append(&Record::Aborted { put: 1 }).unwrap();
+        let before = files();
+        let parent = journal.directory.become_a_copy();
+        drop(journal);
+        assert_eq!(files(), before);
+        let refused = Journal::open(kept.path(), &options).map(|_| ());
+        assert!(
+            matches!(refused, Err(OpenError::InUse { .. })),
+            "{refused:?}"
+        );
+        drop(parent);
+        Journal::open(kept.path(), &options).unwrap();
     }
 }
