@@ -1,6 +1,10 @@
 //! Putting an object: space first, the key when the bytes are there.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
@@ -21,6 +25,10 @@ use crate::{
     shared::{Shared, count},
     stats::Cause,
 };
+
+/// How long a put waits for an object of its key that is leaving. Whoever lets it go may be this
+/// thread, in a callback.
+const LEAVING_MAX: Duration = Duration::from_millis(100);
 
 /// Space for an object that is being written.
 ///
@@ -169,8 +177,9 @@ impl Shared {
         Ok(size)
     }
 
-    /// Takes a key that is free.
+    /// Takes a key that is free, or is about to be.
     fn reserve(&self, key: Hashed<'_>, now: Moment, deadline: Moment) -> Result<Pending, PutError> {
+        let mut begun: Option<Instant> = None;
         loop {
             let in_the_way = {
                 let mut shard = self.index.write(key);
@@ -187,10 +196,10 @@ impl Shared {
                         return Err(PutError::InFlight);
                     }
                     Some(Slot::Stored(object)) if object.is_readable() => {
-                        if object.claims.away().is_none() {
+                        let mut waited = || begun.get_or_insert_with(Instant::now).elapsed();
+                        if object.claims.away().is_none() || waited() > LEAVING_MAX {
                             return Err(PutError::Exists);
                         }
-                        // It is about to be out of the way, or stays.
                         None
                     }
                     Some(Slot::InFlight(other)) => Some(Err(other.clone())),
@@ -474,6 +483,10 @@ mod tests {
                 if stays {
                     object.claims.stay();
                     assert_eq!(waiting.join().unwrap(), Err(PutError::Exists));
+                    // And not for what this thread lets go.
+                    assert!(object.close(shared.now()).is_ok());
+                    assert_eq!(put(), Err(PutError::Exists));
+                    object.claims.stay();
                 } else {
                     object.claims.decide();
                     assert!(!store.exists(b"key"));
