@@ -7,6 +7,8 @@
 //! that comes costs the next put no more where many objects were passed over.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
+#[expect(dead_code, reason = "it uses some of the helpers")]
+#[path = "it/common/mod.rs"]
 mod common;
 
 use std::{alloc::System, ops::Range, time::Duration};

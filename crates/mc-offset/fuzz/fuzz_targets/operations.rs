@@ -1,11 +1,11 @@
 //! Streams of operations against the oracle; see the program.
 #![no_main]
 
-#[path = "../../tests/common/mod.rs"]
+#[path = "../../tests/it/common/mod.rs"]
 mod common;
-#[path = "../../tests/programs/operations.rs"]
+#[path = "../../tests/it/programs/operations.rs"]
 mod operations;
-#[path = "../../tests/common/placing.rs"]
+#[path = "../../tests/it/placing.rs"]
 mod placing;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| operations::run(bytes));

@@ -1,0 +1,179 @@
+//! Registrations of a segment in a pool: their borders are borders of pages.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+use crate::common::pool;
+use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+use mc_segment::{
+    Memory, MountError, RegistrationError, RegistrationLimit, Segment, SegmentId, SegmentInfo,
+    Strategy,
+};
+
+/// Mounts a segment whose first byte is byte `start` of a pool.
+fn mount(
+    bytes: &PoolBytes,
+    start: usize,
+    base: u64,
+    size: u64,
+    limit: RegistrationLimit,
+) -> Result<(), RegistrationError> {
+    let mut info = SegmentInfo::new(SegmentId(1), "node", base, size);
+    info.options.registration = Some(limit);
+    let memory = Memory::Pool {
+        bytes: bytes.clone(),
+        start,
+    };
+    match pool(Strategy::Random, 1).mount(Segment::local(info, memory)) {
+        Ok(_) => Ok(()),
+        Err(MountError::Registration { source, .. }) => Err(source),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn mapped(len: u64) -> (PoolBytes, u64) {
+    let bytes = PoolBytes::new(PoolOptions::new(len).pages(PagePolicy::Off).map().unwrap());
+    let page = bytes.pool().page_bytes() as u64;
+    (bytes, page)
+}
+
+#[test]
+fn a_limit_whose_borders_are_inside_pages_is_refused_and_the_nearest_named_one_is_not() {
+    let (bytes, page) = mapped(64 * 1024);
+    let size = bytes.len() as u64;
+    for (max_bytes, align) in [
+        (3 * page / 2, 512),
+        (page + 1, 1),
+        (5 * page - 1, page / 2),
+        (page - 1, 1),
+        (page / 2, page / 2),
+    ] {
+        let limit = RegistrationLimit { max_bytes, align };
+        let refusal = mount(&bytes, 0, 1 << 40, size, limit).unwrap_err();
+        let RegistrationError::BorderInPage {
+            border,
+            page_bytes,
+            nearest_bytes,
+        } = refusal
+        else {
+            panic!("{refusal}");
+        };
+        assert_eq!(page_bytes, page);
+        assert!(!border.is_multiple_of(page));
+        assert!(nearest_bytes.abs_diff(max_bytes) < page);
+        let nearest = RegistrationLimit {
+            max_bytes: nearest_bytes,
+            align: page_bytes,
+        };
+        mount(&bytes, 0, 1 << 40, size, nearest).unwrap();
+    }
+}
+
+#[test]
+fn borders_between_pages_are_taken_whatever_the_limit_calls_them() {
+    let (bytes, page) = mapped(64 * 1024);
+    let size = bytes.len() as u64;
+    for (max_bytes, align) in [
+        (2 * page, page),
+        (2 * page, 1),
+        (3 * page, 512),
+        (8 * size, 1),
+    ] {
+        mount(
+            &bytes,
+            0,
+            1 << 40,
+            size,
+            RegistrationLimit { max_bytes, align },
+        )
+        .unwrap();
+    }
+    // The ends of a segment may be anywhere.
+    let start = page + 7;
+    let limit = RegistrationLimit {
+        max_bytes: 2 * page,
+        align: page,
+    };
+    mount(
+        &bytes,
+        usize::try_from(start).unwrap(),
+        (1 << 40) + 7,
+        size - start,
+        limit,
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_base_out_of_step_with_the_pages_is_refused_and_the_nearest_named_one_is_not() {
+    let (bytes, page) = mapped(64 * 1024);
+    let limit = RegistrationLimit {
+        max_bytes: 4 * page,
+        align: page,
+    };
+    for (start, base) in [
+        (0, (1 << 40) + 512),
+        (0, (1 << 40) - 512),
+        (512, 1 << 40),
+        (0, 512),
+    ] {
+        let size = bytes.len() as u64 - start;
+        let from = usize::try_from(start).unwrap();
+        let refusal = mount(&bytes, from, base, size, limit).unwrap_err();
+        let RegistrationError::BaseInPage {
+            base: named,
+            page_bytes,
+            nearest_base,
+            ..
+        } = refusal
+        else {
+            panic!("{refusal}");
+        };
+        assert_eq!((named, page_bytes), (base, page));
+        assert!(nearest_base.abs_diff(base) <= page / 2, "{nearest_base}");
+        mount(&bytes, from, nearest_base, size, limit).unwrap();
+    }
+}
+
+#[test]
+fn only_memory_with_pages_is_asked_about_them() {
+    let limit = RegistrationLimit {
+        max_bytes: 3000,
+        align: 8,
+    };
+    let mut info = SegmentInfo::new(SegmentId(1), "node", 4096, 10_000);
+    info.options.registration = Some(limit);
+    pool(Strategy::Random, 1)
+        .mount(Segment::remote(info.clone()))
+        .unwrap();
+    let file = Memory::file(tempfile::tempfile().unwrap());
+    pool(Strategy::Random, 1)
+        .mount(Segment::local(info, file))
+        .unwrap();
+}
+
+#[test]
+fn a_segment_shrinks_again_and_drains_though_registrations_behind_the_end_keep_a_granule() {
+    let id = SegmentId(1);
+    let mut info = SegmentInfo::new(id, "node", 4096, 4 * 4096);
+    info.options.registration = Some(RegistrationLimit {
+        max_bytes: 4096,
+        align: 4096,
+    });
+    let pool = pool(Strategy::Random, 1);
+    pool.mount(Segment::remote(info)).unwrap();
+    for registrations in [3, 1] {
+        let mut tail = pool.hold_tail(id, registrations * 4096).unwrap();
+        assert!(tail.take_holes().is_empty(), "{registrations}");
+        pool.shrink(&mut tail).unwrap();
+    }
+    // One that is given up in vain leaves them as they are.
+    drop(pool.hold_tail(id, 2048).unwrap());
+    let held = pool.place_in(id, 4096, 1).unwrap();
+    assert!(pool.place_in(id, 1, 1).is_err());
+    drop(held);
+    pool.drain(id).unwrap();
+    pool.finish_drain(id).unwrap();
+    pool.grow(id, 4 * 4096).unwrap();
+    pool.resume(id).unwrap();
+    let all: Vec<_> = (0..4).map(|_| pool.place_in(id, 4096, 1)).collect();
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}

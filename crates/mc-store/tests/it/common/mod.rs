@@ -1,0 +1,45 @@
+//! Pools and segments for tests.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+pub(crate) mod journal;
+pub(crate) mod objects;
+pub(crate) mod pattern;
+pub(crate) mod shadow;
+
+use mc_arena::{PagePolicy, PoolBytes};
+use mc_segment::{
+    Memory, Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions, Strategy,
+};
+
+/// Returns an empty pool.
+pub(crate) fn pool(strategy: Strategy, seed: u64) -> SegmentPool {
+    SegmentPool::new(SegmentPoolOptions { strategy, seed })
+}
+
+/// Returns a segment with a range and a name of its own on no host.
+pub(crate) fn info(id: u128, size: u64) -> SegmentInfo {
+    let base = u64::try_from(id).unwrap() << 40;
+    SegmentInfo::new(SegmentId(id), format!("segment-{id}"), base, size)
+}
+
+/// Mounts remote segments with the ids from 1 on.
+pub(crate) fn mount_sizes(pool: &SegmentPool, sizes: &[u64]) {
+    for (id, &size) in (1..).zip(sizes) {
+        pool.mount(Segment::remote(info(id, size))).unwrap();
+    }
+}
+
+/// Returns memory that this process reads and writes.
+pub(crate) fn memory(size: u64) -> PoolBytes {
+    let options = mc_arena::PoolOptions::new(size).pages(PagePolicy::Off);
+    PoolBytes::new(options.map().unwrap())
+}
+
+/// Mounts segments of memory that this process reads and writes, with the ids
+/// from 1 on.
+pub(crate) fn mount_local(pool: &SegmentPool, sizes: &[u64]) {
+    for (id, &size) in (1..).zip(sizes) {
+        let memory = Memory::pool(memory(size));
+        pool.mount(Segment::local(info(id, size), memory)).unwrap();
+    }
+}

@@ -1,0 +1,33 @@
+//! The store as its users call it, and the journal as it lies on disk.
+
+mod answers;
+mod at_once;
+mod bounds;
+mod callers;
+mod common;
+mod compaction;
+mod dead_objects;
+mod ends;
+mod events;
+mod eviction;
+mod hints;
+mod journal;
+mod journal_contents;
+mod journal_crafted;
+mod journal_crash;
+mod journal_damage;
+mod journal_programs;
+mod large_objects;
+mod losses;
+mod metrics;
+mod parts;
+mod programs;
+mod prompts;
+mod refusals;
+mod reopen;
+mod shrink;
+mod store;
+mod tenants;
+mod terms;
+mod threads;
+mod windows;
