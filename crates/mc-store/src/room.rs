@@ -9,6 +9,7 @@
 //! that leave for others meanwhile would not be free before it ends, and while its
 //! thread is interrupted, others would let one object after another go in vain.
 
+mod claimers;
 mod compacting;
 mod exchange;
 mod in_order;
@@ -21,6 +22,8 @@ use std::sync::{Arc, atomic::Ordering};
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
 use smallvec::smallvec;
 
+use self::claimers::Claimer;
+pub(crate) use self::claimers::Claimers;
 use crate::{
     asker::Asker,
     clock::Moment,
@@ -83,6 +86,7 @@ impl Shared {
             1 => self.options.compaction.budget(request.size),
             _ => 0,
         };
+        let mut begun = None;
         for _ in 0..ATTEMPTS_MAX {
             if charge.is_none() {
                 match asker.charge(request) {
@@ -100,6 +104,7 @@ impl Shared {
                         };
                         match self.make_room(request, asker, (shortage, fits), &mut 0, now) {
                             Some(made) => has_evicted |= !matches!(made, Made::Nothing),
+                            None if self.claimers.pause(&mut begun) => {}
                             None => return Err(asker.refuse(request)),
                         }
                         continue;
@@ -128,6 +133,7 @@ impl Shared {
                                 has_evicted = true;
                                 exchanged = Some(place);
                             }
+                            None if self.claimers.pause(&mut begun) => {}
                             None => return Err(self.no_room(refusal, now)),
                         }
                     }
@@ -210,6 +216,7 @@ impl Shared {
             },
             now,
             claimed: Objects::new(),
+            claimer: None,
             has_several: request.replicas.count > 1,
             may_exchange: request.replicas.count == 1 && shortage == 0,
             budget: *budget,
@@ -286,6 +293,8 @@ struct Room<'a> {
     now: Moment,
     /// The victims of the plans so far.
     claimed: Objects,
+    /// Counts the request from its first victim on.
+    claimer: Option<Claimer<'a>>,
     /// Whether the request asks for several replicas, so that names matter.
     has_several: bool,
     /// Whether the request is for one replica, and its tenant is not short.
@@ -451,7 +460,11 @@ impl<'a> Room<'a> {
             .shared
             .claim(object, &self.rights, self.now, Object::mark);
         match claimed {
-            Ok(()) => true,
+            Ok(()) => {
+                let claimers = &self.shared.claimers;
+                self.claimer.get_or_insert_with(|| claimers.begin());
+                true
+            }
             Err(Unclaimed::InUse) => false,
             Err(Unclaimed::Guaranteed { tenant }) => {
                 // Other plans may do without it.

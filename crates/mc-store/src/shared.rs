@@ -25,6 +25,7 @@ use crate::{
     passed_over::PassedOver,
     pending::Pending,
     request::{PutRequest, TermsTable},
+    room::Claimers,
     stats::Cause,
     tenants::Tenants,
     unmounted::Unmounting,
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) terms: TermsTable,
     pub(crate) tenants: Tenants,
     pub(crate) limbo: Limbo,
+    pub(crate) claimers: Claimers,
     pub(crate) listeners: Listeners,
     /// What is written down, if anything is.
     pub(crate) book: Option<Book>,

@@ -1,0 +1,88 @@
+//! Requests that have victims in hand.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a request waits for others, at most: at first it only lets them run, and then it sleeps.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+const YIELD_MAX: Duration = Duration::from_micros(50);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How many requests have claimed objects that have neither left nor been spared.
+///
+/// What they have claimed nobody else can: in a small store that may be all, and a request that finds
+/// nobody to claim then is not refused yet. A hint, so `Relaxed`.
+#[derive(Debug, Default)]
+pub(crate) struct Claimers(AtomicUsize);
+
+/// One of them, as long as it is held.
+#[derive(Debug)]
+pub(super) struct Claimer<'a>(&'a Claimers);
+
+impl Claimers {
+    pub(super) fn begin(&self) -> Claimer<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Claimer(self)
+    }
+
+    /// Lets others run if there are any, unless it was begun long ago; returns whether there are. The
+    /// caller has claimed nothing.
+    #[cold]
+    pub(super) fn pause(&self, begun: &mut Option<Instant>) -> bool {
+        let waited = begun.get_or_insert_with(Instant::now).elapsed();
+        if self.0.load(Ordering::Relaxed) == 0 || waited > WAIT_MAX {
+            return false;
+        }
+        if waited < YIELD_MAX {
+            thread::yield_now();
+        } else {
+            thread::sleep(PAUSE);
+        }
+        true
+    }
+}
+
+impl Drop for Claimer<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
+
+    use crate::{ObjectStore, PutError, PutRequest, StoreOptions};
+    use std::{thread, time::Duration};
+
+    #[test]
+    fn what_another_request_has_in_hand_is_waited_for() {
+        let pool = SegmentPool::new(SegmentPoolOptions::default());
+        let info = SegmentInfo::new(SegmentId(1), "one", 0, 100);
+        pool.mount(Segment::remote(info)).unwrap();
+        let store = ObjectStore::new(pool, StoreOptions::default()).unwrap();
+        let put = |key: &[u8]| store.put(key, &PutRequest::new(100));
+        put(b"first").unwrap().commit().unwrap();
+        let shared = &*store.shared;
+        let object = shared.index.select(|_| true).pop().unwrap();
+        assert!(object.mark(shared.now()).is_ok());
+        // Where nobody has it in hand, it is as if it was leased.
+        assert!(matches!(put(b"second"), Err(PutError::NoRoom { .. })));
+        let claimer = shared.claimers.begin();
+        // Not for ever: who has it in hand may be this thread, in a callback.
+        assert!(matches!(put(b"second"), Err(PutError::NoRoom { .. })));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| put(b"second").map(drop));
+            // Likely to be refused meanwhile.
+            thread::sleep(Duration::from_millis(20));
+            let mut ranks = shared.order.lock();
+            object.claims.stay();
+            ranks.look_again(&shared.index, object.id, shared.now());
+            drop((ranks, claimer, object));
+            assert_eq!(waiting.join().unwrap(), Ok(()));
+        });
+    }
+}
