@@ -1,6 +1,7 @@
 //! The allocators as their users call them, and long programs of calls.
 
 mod capacity;
+mod churned;
 mod common;
 mod corpus;
 mod edges;

@@ -1,28 +1,19 @@
 //! The cheapest window against an exhaustive search over all windows.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
+use crate::churned::churned;
 use mc_offset::{Allocation, OffsetAllocator, Options, Window};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// A pool that churn has fragmented.
-fn churned(seed: u64, rng: &mut Xoshiro256PlusPlus) -> (OffsetAllocator, Vec<Allocation>) {
+fn fragmented(seed: u64, rng: &mut Xoshiro256PlusPlus) -> (OffsetAllocator, Vec<Allocation>) {
     let granule = if seed.is_multiple_of(3) { 8 } else { 1 };
     let options = Options {
         granule,
         ..Options::new(4096)
     };
-    let mut allocator = OffsetAllocator::with_options(options).unwrap();
-    let mut live = Vec::new();
-    for _ in 0..200 {
-        match allocator.allocate(rng.random_range(1..300)) {
-            Ok(block) => live.push(block),
-            Err(_) => allocator
-                .free(live.swap_remove(rng.random_range(0..live.len())))
-                .unwrap(),
-        }
-    }
-    (allocator, live)
+    churned(options, rng)
 }
 
 /// Returns the least cost of a run of neighbors that makes room.
@@ -84,7 +75,7 @@ fn check_window(mut allocator: OffsetAllocator, window: &Window, size: u64, alig
 fn the_window_is_the_cheapest_and_leaves_the_hole_it_promises() {
     for seed in 0..60 {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let (allocator, live) = churned(seed, &mut rng);
+        let (allocator, live) = fragmented(seed, &mut rng);
         let pinned: Vec<Allocation> = live.iter().copied().step_by(5).collect();
         let cost = |block: &Allocation| (!pinned.contains(block)).then(|| block.size() * 7 % 101);
         for _ in 0..20 {
@@ -138,7 +129,7 @@ impl Copy {
 fn every_candidate_near_gives_the_same_window_as_the_whole_search() {
     for seed in 0..40 {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let (allocator, live) = churned(seed, &mut rng);
+        let (allocator, live) = fragmented(seed, &mut rng);
         let cost = |block: &Allocation| Some(block.size() * 7 % 101 + 1);
         for size in [10, 200, 900] {
             let whole = allocator.cheapest_window(size, 1, cost).unwrap();
