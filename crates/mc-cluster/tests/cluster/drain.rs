@@ -15,7 +15,7 @@ use crate::common::{
 use bytes::Bytes;
 use futures_util::stream;
 use mc_cluster::{
-    Client, ClientOptions, DrainOptions, Member, Members, Node,
+    Client, ClientOptions, DrainOptions, Drained, Member, Members, Node,
     client::{Calls, Route},
     wire::{AbortRequest, CommitRequest, Outcome, ReserveRequest, ReserveResponse, commit_request},
 };
@@ -271,29 +271,40 @@ fn damaged_objects_are_not_moved_and_a_receiver_compares_what_it_got() {
     });
 }
 
+/// Drains a node of `key` and `other` to another one, where a put of `key` is under way. Once `other` has
+/// moved, `key` is removed, and the put ends as it is told to.
+async fn drain_while_the_key_is_put<T>(
+    a: &mut Node,
+    b: &Node,
+    members: &Members,
+    end: impl AsyncFnOnce(&mut Calls, &ReserveResponse) -> T,
+) -> (Drained, T) {
+    put_to(a, b"key", &contents(b"key", 100)).await;
+    put_to(a, b"other", &contents(b"other", 100)).await;
+    let reserved = reserve(&mut calls(b), b"key", 100, 20_000).await;
+    let client = Client::new(members.clone(), ClientOptions::default());
+    let remove = async {
+        let mut to_b = calls(b);
+        soon("the other", Duration::from_secs(5), async || {
+            stats(&mut to_b).await.objects == 1
+        })
+        .await;
+        assert!(client.remove(b"key").await.unwrap());
+        end(&mut to_b, &reserved).await
+    };
+    tokio::join!(a.drain(DrainOptions::new(members.clone())), remove)
+}
+
 #[test]
 fn what_is_removed_while_it_is_moved_is_nowhere() {
     runtime().block_on(async {
         let (mut a, b) = (start("a").await, start("b").await);
         let members = members(&[("a", &a), ("b", &b)]);
-        put_to(&a, b"key", &contents(b"key", 100)).await;
-        put_to(&a, b"other", &contents(b"other", 100)).await;
-        // Somebody else puts the same, so that the move has to wait.
-        let reserved = reserve(&mut calls(&b), b"key", 100, 20_000).await;
-        let client = Client::new(members.clone(), ClientOptions::default());
-        let drain = a.drain(DrainOptions::new(members));
-        let remove = async {
-            let mut to_b = calls(&b);
-            soon("the other", Duration::from_secs(5), async || {
-                stats(&mut to_b).await.objects == 1
-            })
-            .await;
-            assert!(client.remove(b"key").await.unwrap());
-            abort(&mut to_b, &reserved).await;
-        };
-        let (drained, ()) = tokio::join!(drain, remove);
+        let end = async |calls: &mut Calls, reserved: &_| abort(calls, reserved).await;
+        let (drained, ()) = drain_while_the_key_is_put(&mut a, &b, &members, end).await;
         assert_eq!((drained.moved_objects, drained.lost_objects), (1, 0));
         assert_eq!(drained.left_objects, 0);
+        let client = Client::new(members, ClientOptions::default());
         assert_eq!(client.get(b"key").await.unwrap(), None);
         assert!(client.get(b"other").await.unwrap().is_some());
     });
@@ -304,22 +315,9 @@ fn what_is_put_anew_while_the_old_is_moved_stays() {
     runtime().block_on(async {
         let (mut a, b) = (start("a").await, start("b").await);
         let members = members(&[("a", &a), ("b", &b)]);
-        put_to(&a, b"key", &contents(b"key", 100)).await;
-        put_to(&a, b"other", &contents(b"other", 100)).await;
-        let reserved = reserve(&mut calls(&b), b"key", 100, 20_000).await;
-        let client = Client::new(members.clone(), ClientOptions::default());
-        let drain = a.drain(DrainOptions::new(members));
-        let replace = async {
-            let mut to_b = calls(&b);
-            soon("the other", Duration::from_secs(5), async || {
-                stats(&mut to_b).await.objects == 1
-            })
-            .await;
-            assert!(client.remove(b"key").await.unwrap());
-            // It is put after the removal, by who began before.
-            commit(&mut to_b, &reserved, 7).await
-        };
-        let (drained, committed) = tokio::join!(drain, replace);
+        // It is put after the removal, by who began before.
+        let end = async |calls: &mut Calls, reserved: &_| commit(calls, reserved, 7).await;
+        let (drained, committed) = drain_while_the_key_is_put(&mut a, &b, &members, end).await;
         assert_eq!(committed, Outcome::Done);
         assert_eq!((drained.moved_objects, drained.left_objects), (1, 0));
         assert!(b.store().exists(b"key"));
