@@ -370,11 +370,8 @@ mod tests {
         for (number, strategy) in (0..).zip(STRATEGIES) {
             declared::assert_named("MC_STRATEGY_", &strategy, number);
         }
-        assert!(
-            Strategy::ALL
-                .iter()
-                .all(|strategy| STRATEGIES.contains(strategy))
-        );
+        assert!(PolicyKind::ALL.iter().all(|one| POLICIES.contains(one)));
+        assert!(Strategy::ALL.iter().all(|one| STRATEGIES.contains(one)));
         assert_eq!(declared::count("MC_POLICY_"), POLICIES.len());
         assert_eq!(declared::count("MC_STRATEGY_"), STRATEGIES.len());
     }

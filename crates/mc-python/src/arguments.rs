@@ -3,7 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use mc_offset::Fit;
-use mc_store::{Compaction, PolicyKind, Removal, Watermarks};
+use mc_store::{Compaction, PolicyKind, PolicyKindError, Removal, Watermarks};
 use pyo3::{
     exceptions::{PyMemoryError, PyOverflowError, PyTypeError},
     prelude::*,
@@ -78,25 +78,9 @@ pub(crate) fn fit(text: &str) -> PyResult<Fit> {
     }
 }
 
-/// The words for policies.
-const POLICIES: [(&str, PolicyKind); 6] = [
-    ("auto", PolicyKind::Auto),
-    ("lru", PolicyKind::Lru),
-    ("tail-first", PolicyKind::TailFirst),
-    ("s3-fifo", PolicyKind::S3Fifo),
-    ("gdsf", PolicyKind::Gdsf),
-    ("reuse-age", PolicyKind::ReuseAge),
-];
-
 pub(crate) fn policy(text: &str) -> PyResult<PolicyKind> {
-    let known = POLICIES.iter().find(|(name, _)| *name == text);
-    known.map(|&(_, policy)| policy).ok_or_else(|| {
-        let names: Vec<_> = POLICIES.iter().map(|(name, _)| *name).collect();
-        errors::invalid(format!(
-            "no policy {text:?}; there are {}",
-            names.join(", ")
-        ))
-    })
+    text.parse()
+        .map_err(|error: PolicyKindError| errors::invalid(error.to_string()))
 }
 
 pub(crate) fn removal(text: &str) -> PyResult<Removal> {

@@ -22,7 +22,7 @@ class Objects(RuleBasedStateMachine):
         self.pinned = set()
         self.writes = 0
 
-    @initialize(policy=st.sampled_from(["auto", "lru", "tail-first", "s3-fifo", "gdsf"]))
+    @initialize(policy=st.sampled_from(["auto", "lru", "tail-first", "s3-fifo", "gdsf", "reuse-age"]))
     def make(self, policy):
         self.clock = mc_alloc.ManualClock()
         self.store = mc_alloc.Store(policy=policy, clock=self.clock)

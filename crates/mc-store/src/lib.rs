@@ -73,7 +73,7 @@ pub use crate::{
     lease::Lease,
     moves::Moved,
     open::{Opened, StoreOpenError},
-    options::{Eviction, PolicyKind, StoreOptions, Watermarks},
+    options::{Eviction, PolicyKind, PolicyKindError, StoreOptions, Watermarks},
     pending::{InFlight, PutSpace, PutSpaceMut},
     put::Put,
     request::PutRequest,

@@ -1,8 +1,9 @@
 //! What a store is made with.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::{
     clock::Clock,
@@ -82,7 +83,38 @@ pub enum PolicyKind {
     Auto,
 }
 
+/// Text that names no policy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{name:?} is not a policy; use lru, tail-first, s3-fifo, gdsf, reuse-age or auto")]
+pub struct PolicyKindError {
+    /// The text.
+    pub name: Box<str>,
+}
+
 impl PolicyKind {
+    /// All policies that come with the crate.
+    pub const ALL: [Self; 6] = [
+        Self::Lru,
+        Self::TailFirst,
+        Self::S3Fifo,
+        Self::Gdsf,
+        Self::ReuseAge,
+        Self::Auto,
+    ];
+
+    /// Returns the name, which [`FromStr`] takes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::TailFirst => "tail-first",
+            Self::S3Fifo => "s3-fifo",
+            Self::Gdsf => "gdsf",
+            Self::ReuseAge => "reuse-age",
+            Self::Auto => "auto",
+        }
+    }
+
     pub(crate) fn policy(self) -> Box<dyn Policy> {
         match self {
             Self::Lru => Box::new(Chained::new(Lru::default())),
@@ -92,6 +124,22 @@ impl PolicyKind {
             Self::ReuseAge => Box::new(Chained::new(ReuseAge::default())),
             Self::Auto => Box::new(Chained::new(Auto::default())),
         }
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for PolicyKind {
+    type Err = PolicyKindError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyKindError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|policy| policy.name() == text)
+            .ok_or_else(|| PolicyKindError { name: text.into() })
     }
 }
 
@@ -194,4 +242,21 @@ impl Watermarks {
 pub(crate) fn share(bytes: u64, percent: u8) -> u64 {
     // At most `bytes`, as shares are at most 100.
     u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_and_others_are_refused_with_those_accepted() {
+        for policy in PolicyKind::ALL {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        let refused = "s3_fifo".parse::<PolicyKind>().unwrap_err().to_string();
+        assert!(refused.contains("\"s3_fifo\""), "{refused}");
+        for policy in PolicyKind::ALL {
+            assert!(refused.contains(policy.name()), "{refused}");
+        }
+    }
 }

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mc_segment::{
-    PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentPool, SegmentPoolOptions,
-    Strategy,
+    PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId, SegmentPool,
+    SegmentPoolOptions, Strategy,
 };
 use mc_store::{
-    Clock, Eviction, Lease, ObjectStore, Put, PutError, PutRequest, Removal, RemoveError,
-    StoreOptions, Watermarks,
+    Clock, Compaction, Eviction, Lease, ObjectStore, PolicyKind, Put, PutError, PutRequest, Quota,
+    Removal, RemoveError, StoreOptions, Watermarks,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -30,6 +30,9 @@ const STEPS: u64 = 4000;
 /// Keys of one thread, of which each is put again and again.
 const KEYS: u64 = 200;
 
+/// Who the objects are of.
+const TENANTS: [&str; 2] = ["tenant-0", "tenant-1"];
+
 /// The pins of one thread, few enough that the others find objects to evict.
 const PINS_MAX: usize = 5;
 
@@ -40,6 +43,8 @@ struct Round {
     /// Nanoseconds, sometimes set back.
     time: Arc<AtomicU64>,
     threads: u64,
+    /// Whether objects are removed though somebody leases or pins them.
+    removes_used: bool,
 }
 
 /// What one thread holds, which the store must keep.
@@ -75,18 +80,33 @@ impl Round {
             low_percent: 70,
         };
         let evictions = [Eviction::Window, Eviction::InOrder];
+        let policies = PolicyKind::ALL;
         let options = StoreOptions {
+            policy: policies[generator.random_range(0..policies.len())],
             eviction: evictions[generator.random_range(0..2)],
+            compaction: Compaction {
+                moved_per_placed: [0.0, 0.5, 4.0][generator.random_range(0..3)],
+                ..Compaction::default()
+            },
             watermarks: generator.random::<bool>().then_some(watermarks),
             // Relaxed, as no other memory is read because of it.
             clock: Clock::new(move || Duration::from_nanos(clock.load(Ordering::Relaxed))),
             ..StoreOptions::default()
         };
+        let store = ObjectStore::new(pool, options).expect("valid options");
+        for tenant in TENANTS {
+            let guaranteed = generator.random_range(0..=1 << 16);
+            let limit = guaranteed + generator.random_range(0..=1 << 18);
+            let most = generator.random::<bool>().then_some(limit);
+            // Segments may have less than is guaranteed.
+            let _ = store.tenant(tenant, Quota { guaranteed, most });
+        }
         Self {
-            store: ObjectStore::new(pool, options).expect("valid options"),
+            store,
             segments,
             time,
             threads: generator.random_range(1..=3),
+            removes_used: generator.random(),
         }
     }
 
@@ -95,7 +115,7 @@ impl Round {
         for step in 0..STEPS {
             let own = generator.random_range(0..KEYS) * self.threads + thread;
             let any = generator.random_range(0..KEYS * self.threads);
-            match generator.random_range(0..32) {
+            match generator.random_range(0..40) {
                 0..12 => self.put(own, &mut holder, generator),
                 12..18 => self.get(any, &mut holder, generator),
                 18 => holder.held.clear(),
@@ -108,8 +128,28 @@ impl Round {
                 21..24 => self.remove(own, &holder),
                 24..29 => holder.in_flight.drain().for_each(|(_, put)| commit(put)),
                 29 => holder.in_flight.clear(),
-                30 => self.time.store(generator.random(), Ordering::Relaxed),
+                30 => {
+                    // The second half of all times is for what still runs at the end.
+                    let time = generator.random_range(0..u64::MAX / 2);
+                    self.time.store(time, Ordering::Relaxed);
+                }
                 31 if generator.random_ratio(1, 4) => self.segments.disturb(&self.store, generator),
+                32 => drop(self.store.compact(1 << generator.random_range(0..18))),
+                33 if generator.random_ratio(1, 4) => self.segments.resize(&self.store, generator),
+                34 => self.segments.replicate(&self.store, &key(any)),
+                35 => drop(self.store.end_lease(&key(any))),
+                36 | 37 => {
+                    let keys: Vec<_> = (any..any + 4).map(key).collect();
+                    let leases = self.store.get_many(&keys);
+                    assert!(
+                        keys.iter()
+                            .zip(&leases)
+                            .all(|(key, lease)| lease.key() == key)
+                    );
+                    leases.iter().for_each(|lease| self.check_bytes(lease));
+                    holder.held.extend(leases.into_iter().skip(2));
+                }
+                38 | 39 if self.removes_used => self.remove_used(own, &mut holder, generator),
                 _ => {
                     self.time.fetch_add(1, Ordering::Relaxed);
                 }
@@ -125,7 +165,20 @@ impl Round {
     fn put(&self, number: u64, holder: &mut Holder, generator: &mut Generator) {
         let size_log2 = generator.random_range(1..=16);
         let policies = [ReplicaPolicy::Exact, ReplicaPolicy::BestEffort];
+        let parent = key(generator.random_range(0..KEYS * self.threads));
+        let until = self.time.load(Ordering::Relaxed) + generator.random_range(0..1000);
+        let excluded = SegmentId(generator.random_range(0..8));
         let request = PutRequest {
+            parent: generator.random::<bool>().then_some(&parent),
+            tenant: generator
+                .random::<bool>()
+                .then(|| TENANTS[generator.random_range(0..2)]),
+            priority: generator.random_range(-1..=1),
+            keep_until: generator
+                .random::<bool>()
+                .then_some(Duration::from_nanos(until)),
+            cost: Duration::from_micros(generator.random_range(0..3)),
+            excluded: &[excluded],
             align: 1 << generator.random_range(0..=12),
             max_extents: generator.random_range(1..=4),
             replicas: Replicas {
@@ -149,6 +202,7 @@ impl Round {
             // More than there is, in segments that are open, or names among them.
             Err(
                 PutError::NoRoom { .. }
+                | PutError::QuotaExceeded { .. }
                 | PutError::Place(
                     PlacementError::NoSegment { .. } | PlacementError::TooFewNames { .. },
                 ),
@@ -185,6 +239,16 @@ impl Round {
         }
     }
 
+    /// Removes an object of this thread, whoever uses it.
+    fn remove_used(&self, number: u64, holder: &mut Holder, generator: &mut Generator) {
+        if generator.random() {
+            let _ = self.store.remove(&key(number), Removal::Detach);
+        } else {
+            holder.pinned.retain(|&pinned| pinned != number);
+            let _ = self.store.remove(&key(number), Removal::Now);
+        }
+    }
+
     fn unpin(&self, holder: &mut Holder) {
         for number in holder.pinned.drain(..) {
             let is_stored = self.store.unpin(&key(number));
@@ -197,7 +261,10 @@ impl Round {
         for lease in &holder.held {
             let is_stored = self.store.exists(lease.key());
             let is_readable = lease.replicas().any(PlacedBuffer::is_readable);
-            assert!(is_stored || !is_readable, "{lease:?} is held and gone");
+            assert!(
+                is_stored || !is_readable || self.removes_used,
+                "{lease:?} is held and gone"
+            );
             self.check_bytes(lease);
         }
         for &number in &holder.pinned {
@@ -250,7 +317,10 @@ impl Round {
         for number in 0..KEYS * self.threads {
             let _ = self.store.remove(&key(number), Removal::IfIdle);
         }
-        assert_eq!(self.store.stats().objects, 0);
+        // Timed leases of what was detached are over.
+        self.time.store(u64::MAX, Ordering::Relaxed);
+        let stats = self.store.stats();
+        assert_eq!((stats.objects, stats.lingering), (0, 0));
         let pool = self.store.pool();
         let total = pool.stats().total;
         assert_eq!((total.live_bytes, total.free_bytes), (0, total.capacity));

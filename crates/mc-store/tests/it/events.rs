@@ -10,15 +10,13 @@ use std::{
 
 use crate::common::{
     info, memory,
-    objects::{
-        EVICTIONS, Hand, POLICIES, all_options, key, number_of, numbers, put, put_in, store_of,
-    },
+    objects::{EVICTIONS, Hand, all_options, key, number_of, numbers, put, put_in, store_of},
     pool,
 };
 use mc_segment::{BufferDescriptor, Memory, Replicas, Segment, SegmentId, Strategy};
 use mc_store::{
-    Cause, Counted, Event, EventKind, ObjectStore, PutError, PutRequest, Removal, StoreOptions,
-    Watermarks,
+    Cause, Counted, Event, EventKind, ObjectStore, PolicyKind, PutError, PutRequest, Removal,
+    StoreOptions, Watermarks,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -319,7 +317,7 @@ fn equal_programs_on_one_thread_place_and_evict_and_tell_the_same() {
     let mut left = BTreeSet::new();
     for (seed, strategy) in (0..).zip(Strategy::ALL) {
         for eviction in EVICTIONS {
-            for policy in POLICIES {
+            for policy in PolicyKind::ALL {
                 let options = StoreOptions {
                     eviction,
                     policy,

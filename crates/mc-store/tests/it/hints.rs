@@ -19,12 +19,7 @@ use mc_store::{
 
 /// All policies that come with the crate, with each eviction.
 fn options(hand: &Hand) -> Vec<StoreOptions> {
-    let more = [PolicyKind::ReuseAge, PolicyKind::Auto].map(|policy| StoreOptions {
-        policy,
-        ..StoreOptions::default()
-    });
-    let all = all_options().chain(more);
-    all.map(|options| hand.with(options)).collect()
+    all_options().map(|options| hand.with(options)).collect()
 }
 
 fn of_priority(priority: i8) -> PutRequest<'static> {

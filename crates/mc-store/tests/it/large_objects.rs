@@ -1,7 +1,7 @@
 //! Idle objects of one size leave for requests of another.
 
-use crate::common::objects::{POLICIES, key, put, store_of};
-use mc_store::{ObjectStore, StoreOptions};
+use crate::common::objects::{key, put, store_of};
+use mc_store::{ObjectStore, PolicyKind, StoreOptions};
 
 const MIB: u64 = 1 << 20;
 
@@ -88,7 +88,7 @@ impl Phases {
 
 #[test]
 fn idle_objects_leave_for_those_that_are_looked_up() {
-    for policy in POLICIES {
+    for policy in PolicyKind::ALL {
         for phases in PHASES {
             for segments in [1_u32, 2] {
                 let options = StoreOptions {
@@ -111,7 +111,7 @@ fn idle_objects_leave_for_those_that_are_looked_up() {
 
 #[test]
 fn the_oldest_leaves_alone_if_its_place_makes_the_hole() {
-    for policy in POLICIES {
+    for policy in PolicyKind::ALL {
         for (large, small, count) in [(160, 34, 20), (1_000_000, 1, 9), (90, 60, 3)] {
             let options = StoreOptions {
                 policy,

@@ -8,15 +8,16 @@ mod segments;
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::common::{
-    objects::{EVICTIONS, Hand, POLICIES, key, number_of, numbers, placed_bytes},
+    objects::{EVICTIONS, Hand, key, number_of, numbers, placed_bytes},
     pattern::{PATTERN_MIN, owner, pattern},
     pool,
     shadow::{Known, Pieces, Shadow, places},
 };
 use mc_segment::{ReplicaPolicy, Replicas, SegmentId, Strategy};
 use mc_store::{
-    Cause, CommitError, Compaction, Events, Eviction, Lease, ObjectStore, Put, PutError,
-    PutRequest, Quota, Removal, RemoveError, ShrinkError, StoreOptions, Watermarks, copy_bytes,
+    Cause, CommitError, Compaction, Events, Eviction, Lease, ObjectStore, PolicyKind, Put,
+    PutError, PutRequest, Quota, Removal, RemoveError, ShrinkError, StoreOptions, Watermarks,
+    copy_bytes,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -534,7 +535,7 @@ impl Program {
 
 /// Runs programs of one policy with each strategy.
 fn run_programs(watermarks: Option<Watermarks>, compaction: Compaction, steps: u32) {
-    for (seed, policy) in (0..).zip(POLICIES) {
+    for (seed, policy) in (0..).zip(PolicyKind::ALL) {
         for eviction in EVICTIONS {
             for (more, strategy) in (0..).zip(Strategy::ALL) {
                 let options = StoreOptions {

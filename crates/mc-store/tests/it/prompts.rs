@@ -87,14 +87,7 @@ fn as_many_as_fit_are_stored_from_the_front() {
 
 #[test]
 fn the_end_of_a_prompt_leaves_before_its_beginning_under_every_policy() {
-    for policy in [
-        PolicyKind::Lru,
-        PolicyKind::TailFirst,
-        PolicyKind::S3Fifo,
-        PolicyKind::Gdsf,
-        PolicyKind::ReuseAge,
-        PolicyKind::Auto,
-    ] {
+    for policy in PolicyKind::ALL {
         let store = store_with(policy, 8);
         let prompt = keys("a", 8);
         assert_eq!(put_prompt(&store, &prompt), 8);

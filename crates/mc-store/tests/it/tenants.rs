@@ -44,18 +44,9 @@ fn stats(store: &ObjectStore, tenant: &str) -> TenantStats {
     store.stats().tenants[tenant]
 }
 
-/// All policies that come with the crate, with each eviction.
-fn options() -> impl Iterator<Item = StoreOptions> {
-    let more = [PolicyKind::ReuseAge, PolicyKind::Auto].map(|policy| StoreOptions {
-        policy,
-        ..StoreOptions::default()
-    });
-    all_options().chain(more)
-}
-
 #[test]
 fn a_put_beyond_the_limit_lets_the_tenants_own_objects_leave() {
-    for options in options() {
+    for options in all_options() {
         // Many objects of others come first in the order, and there is room.
         let store = store_of(&[100_000], options.clone());
         for number in 0..2_000 {
@@ -94,7 +85,7 @@ fn put_beside_others(store: &ObjectStore) {
 #[test]
 fn at_the_limit_in_a_full_store_an_own_object_that_makes_the_hole_leaves_and_no_older_one_of_others()
  {
-    for options in options() {
+    for options in all_options() {
         let store = store_of(&[120], options);
         put_beside_others(&store);
         put_as(&store, 9, &of("a", 20)).unwrap();
@@ -146,7 +137,7 @@ fn all_set_aside(options: StoreOptions, others: u64) -> ObjectStore {
 
 #[test]
 fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_of_others() {
-    for options in options() {
+    for options in all_options() {
         let store = all_set_aside(options, 592);
         put_as(&store, 20_000, &of("a", 10)).unwrap();
         assert_eq!(stats(&store, "a").evicted.objects, 1);
@@ -156,7 +147,7 @@ fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_of_others() {
 
 #[test]
 fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_that_are_held() {
-    for options in options() {
+    for options in all_options() {
         let store = all_set_aside(options, 0);
         let own = |number| (key(number), of("a", 10));
         let own: Vec<_> = (0..80).chain([20_000]).map(own).collect();
@@ -169,7 +160,7 @@ fn at_the_limit_own_objects_leave_that_were_set_aside_behind_those_that_are_held
 
 #[test]
 fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_others() {
-    for options in options() {
+    for options in all_options() {
         let hand = Hand::default();
         let options = hand.with(options);
         let store = store_of(&[1_000], options);
@@ -187,7 +178,7 @@ fn within_its_guarantee_a_tenants_own_object_leaves_before_what_is_kept_for_othe
 
 #[test]
 fn a_put_that_is_late_gives_its_tenants_bytes_back() {
-    for options in options() {
+    for options in all_options() {
         let hand = Hand::default();
         let options = hand.with(options);
         let grace = options.put_deadline + options.put_margin;
@@ -205,7 +196,7 @@ fn a_put_that_is_late_gives_its_tenants_bytes_back() {
 
 #[test]
 fn in_a_full_store_the_own_objects_make_the_hole_and_nobody_elses_leave() {
-    for options in options() {
+    for options in all_options() {
         let store = store_of(&[3_000], options);
         store.tenant("a", quota(0, Some(1_000))).unwrap();
         for number in 0..30 {
@@ -271,7 +262,7 @@ fn a_refusal_names_the_quota_and_changes_nothing() {
 
 #[test]
 fn what_was_lent_comes_back_and_what_is_guaranteed_stays() {
-    for options in options() {
+    for options in all_options() {
         let store = store_of(&[1_000], options.clone());
         store.tenant("a", quota(500, None)).unwrap();
         store.tenant("b", quota(300, None)).unwrap();
@@ -310,7 +301,7 @@ fn what_was_lent_comes_back_and_what_is_guaranteed_stays() {
 
 #[test]
 fn many_old_objects_of_an_idle_tenant_are_passed_over() {
-    for options in options() {
+    for options in all_options() {
         let store = store_of(&[30_000], options);
         store.tenant("idle", quota(20_000, None)).unwrap();
         for number in 0..2_000 {

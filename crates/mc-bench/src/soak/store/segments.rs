@@ -81,6 +81,23 @@ impl Segments {
         }
     }
 
+    /// Gives a segment another end.
+    pub(super) fn resize(&self, store: &ObjectStore, generator: &mut Generator) {
+        let mounts = self.mounts();
+        let info = &mounts.infos[generator.random_range(0..mounts.infos.len())];
+        let granule = info.options.granule;
+        let capacity = generator.random_range(1..=info.size / granule) * granule;
+        // It may be in use, or have that end already.
+        let _ = store.shrink(info.id, capacity);
+        let _ = store.grow(info.id, info.size);
+    }
+
+    /// Adds a replica to an object, where its terms allow.
+    pub(super) fn replicate(&self, store: &ObjectStore, key: &[u8]) {
+        let added = store.add_replica(key, |from, to| self.copy(from, to));
+        assert!(added.is_ok(), "{added:?}");
+    }
+
     /// Mounts a range under a new id unless it is mounted.
     fn mount(&self, pool: &SegmentPool, mounts: &mut Mounts, at: usize, generator: &mut Generator) {
         let Mounts { infos, memories } = mounts;

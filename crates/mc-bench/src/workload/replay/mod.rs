@@ -24,7 +24,7 @@ use crate::trace::layout::Layout;
 use self::bound::Future;
 use self::cache::{Oracle, Store};
 use self::drive::{Extent, Order, Outcome, Storing, replay};
-use self::options::{Placing, name_of};
+use self::options::Placing;
 use super::remote::NoBytes;
 use super::{Request, RequestError, Sizes, Workload};
 
@@ -136,8 +136,8 @@ struct Lane {
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
     let options = &request.replay;
     options.validate()?;
-    let (policies, evictions) = (options.policies()?, options.evictions()?);
-    let lanes = lanes(&request.subjects, &policies, &evictions);
+    let evictions = options.evictions()?;
+    let lanes = lanes(&request.subjects, &options.policies, &evictions);
     let (layouts, segments) = (options.layouts()?, options.segments()?);
     let (placing, compaction) = (options.placing()?, options.compaction()?);
     let (trace, trace_name) = options.read()?;
@@ -313,7 +313,7 @@ impl Row<'_> {
             capacity_percent: 100.0 * share(self.capacity_bytes, self.unique_bytes),
             segments: u64::from(self.segments),
             replicas: u64::from(self.placing.replicas),
-            policy: name_of(lane.policy).to_owned(),
+            policy: lane.policy.to_string(),
             eviction: lane.eviction.to_owned(),
             requests: first.live_bytes_samples.len() as u64,
             skipped_lines: self.trace.skipped_lines,

@@ -43,7 +43,7 @@ pub struct ReplayOptions {
     pub strategy: Option<Strategy>,
     /// Policy of bin-ceil and adaptive, such as tail-first, repeatable; without it lru
     #[arg(long = "policy", value_name = "NAME")]
-    pub policies: Vec<String>,
+    pub policies: Vec<PolicyKind>,
     /// Tokens of a block of the trace; without it 512
     #[arg(long, value_name = "N")]
     pub block_tokens: Option<u64>,
@@ -120,22 +120,6 @@ pub(super) const EVICTIONS: [&str; 2] = ["lru", "window"];
 /// Model of the layouts of one model where none is named.
 const DEFAULT_MODEL: Model = MODELS[2];
 
-/// The policies that can be named.
-const POLICIES: [(&str, PolicyKind); 6] = [
-    ("lru", PolicyKind::Lru),
-    ("tail-first", PolicyKind::TailFirst),
-    ("s3-fifo", PolicyKind::S3Fifo),
-    ("gdsf", PolicyKind::Gdsf),
-    ("reuse-age", PolicyKind::ReuseAge),
-    ("auto", PolicyKind::Auto),
-];
-
-/// Returns the name of a policy.
-pub(super) fn name_of(policy: PolicyKind) -> &'static str {
-    let found = POLICIES.iter().find(|(_, kind)| *kind == policy);
-    found.expect("a test names all kinds").0
-}
-
 /// How objects are placed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placing {
@@ -193,7 +177,6 @@ impl ReplayOptions {
         self.layouts().map(drop)?;
         self.segments().map(drop)?;
         self.evictions().map(drop)?;
-        self.policies().map(drop)?;
         self.placing().map(drop)?;
         self.block_tokens().map(drop)?;
         self.compaction().map(drop)?;
@@ -299,13 +282,6 @@ impl ReplayOptions {
         })
     }
 
-    /// Returns the policies that are asked for, none of which stands for the subject's own.
-    pub(super) fn policies(&self) -> Result<Vec<PolicyKind>, ReplayError> {
-        let names = POLICIES.map(|(name, _)| name);
-        let policy = |name: &String| Ok(POLICIES[place_of("policy", name, &names)?].1);
-        self.policies.iter().map(policy).collect()
-    }
-
     pub(super) fn evictions(&self) -> Result<Vec<&'static str>, ReplayError> {
         match &self.eviction {
             None => Ok(EVICTIONS.to_vec()),
@@ -345,14 +321,4 @@ fn refused(option: &'static str, value: impl ToString, accepted: &str) -> Replay
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     stem.to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_of_the_store_has_a_name() {
-        assert_eq!(name_of(PolicyKind::default()), "auto");
-    }
 }

@@ -17,21 +17,13 @@ use mc_store::{
     Clock, Event, EventKind, Eviction, ObjectStore, PolicyKind, PutError, PutRequest, StoreOptions,
 };
 
-/// All policies that come with the crate.
-pub(crate) const POLICIES: [PolicyKind; 4] = [
-    PolicyKind::Lru,
-    PolicyKind::TailFirst,
-    PolicyKind::S3Fifo,
-    PolicyKind::Gdsf,
-];
-
 /// All ways from an order to a hole.
 pub(crate) const EVICTIONS: [Eviction; 2] = [Eviction::Window, Eviction::InOrder];
 
 /// Returns options of each way and policy.
 pub(crate) fn all_options() -> impl Iterator<Item = StoreOptions> {
     EVICTIONS.into_iter().flat_map(|eviction| {
-        POLICIES.into_iter().map(move |policy| StoreOptions {
+        PolicyKind::ALL.into_iter().map(move |policy| StoreOptions {
             eviction,
             policy,
             ..StoreOptions::default()
