@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     book::{mounted, places, tenant_record},
+    claims::Away,
     journal::{JournalError, Record, Reservation, encode_segment},
     object::Object,
     policy::ObjectId,
@@ -85,11 +86,22 @@ impl Shared {
             compaction.write(&tenant_record(&tenant))?;
         }
         // What is read from here on was so after the compaction began. A put that ends meanwhile has a
-        // later record of that. One whose deadline passes goes into limbo: so those in flight come
-        // first, and it is written twice at worst.
+        // later record of that. One whose deadline passes goes into limbo, and so does what an object
+        // had that is detached: so limbo comes last, and a place is written twice at worst.
         for pending in self.index.in_flight() {
             if let Some(record) = book.pending_record(&pending) {
                 compaction.write(&record)?;
+            }
+        }
+        for id in self.by_last_use() {
+            if is_over.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            // One that has left has a later record, and so has one that came in its stead.
+            let stays = |object: &Object| object.claims.away() != Some(Away::Gone);
+            let object = self.index.object(id).filter(Object::is_readable);
+            if let Some(object) = object.filter(stays) {
+                compaction.write(&book.record(0, &object))?;
             }
         }
         let mut kept = Vec::new();
@@ -104,15 +116,6 @@ impl Shared {
                 deadline,
                 places,
             }))?;
-        }
-        for id in self.by_last_use() {
-            if is_over.load(Ordering::Acquire) {
-                return Ok(());
-            }
-            // One that has left has a later record, and so has one that came in its stead.
-            if let Some(object) = self.index.object(id).filter(Object::is_readable) {
-                compaction.write(&book.record(0, &object))?;
-            }
         }
         compaction.finish()
     }

@@ -161,6 +161,12 @@ impl Fold {
 
     fn reserve(&mut self, reservation: &Reservation<'_>) {
         self.count_put(reservation.put);
+        if let Some(object) = self.object(reservation.key)
+            && object.places == reservation.places
+        {
+            // It was detached, and its space is kept for who reads it. That it was removed is told next.
+            self.forget(self.hasher.hash_one(reservation.key), reservation.key);
+        }
         let put = RecoveredPut {
             put: reservation.put,
             key: reservation.key.into(),

@@ -108,6 +108,24 @@ fn puts_in_flight_come_back_and_others_do_not() {
 }
 
 #[test]
+fn an_object_whose_space_was_just_kept_for_its_readers_is_gone_and_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    mount(&journal);
+    let kept = |key| Reservation {
+        places: object(key, 0).places,
+        ..reservation(2, key, 0)
+    };
+    // Killed before the removal was written, too.
+    append(&journal, &commit(b"detached", 0));
+    append(&journal, &Record::Reserved(kept(b"detached")));
+    let recovered = kill_and_open(&journal);
+    assert_eq!(recovered.damage, []);
+    assert_eq!(keys(&recovered), [b""; 0]);
+    assert_eq!(recovered.reservations.len(), 1);
+}
+
+#[test]
 fn leases_pins_and_moves_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());
