@@ -112,7 +112,9 @@ impl OffsetAllocator {
     }
 
     /// Returns the largest rooms, the most bytes first, as far as it takes for
-    /// `size` bytes; `None` if more than `most` of them are needed.
+    /// `size` bytes; `None` if more than `most` of them are needed. If one has to
+    /// be used up beyond the last multiple of `step`, which only the last piece
+    /// can do, it comes first.
     fn fewest_rooms(
         &mut self,
         size: u64,
@@ -122,12 +124,18 @@ impl OffsetAllocator {
         let options = *self.options();
         let mut rooms: Vec<Room> = Vec::new();
         let mut missing = size;
+        // What a room has beyond the last multiple, at most, and which one.
+        let (mut over, mut last) = (0, 0);
         let mut is_heap_full = false;
         let holes = self.space_mut().holes_mut();
         holes.largest_rooms(step, step == options.granule, |bytes, hole| {
-            let bytes = options.largest_extent(bytes, step);
-            if bytes == 0 || rooms.len() == most as usize {
+            let whole = options.fit.largest_request(bytes, options.granule);
+            if whole == 0 || rooms.len() == most as usize {
                 return ControlFlow::Break(());
+            }
+            let bytes = options.largest_extent(bytes, step);
+            if whole - bytes > over {
+                (over, last) = (whole - bytes, rooms.len());
             }
             is_heap_full = rooms.try_reserve(1).is_err();
             if is_heap_full {
@@ -135,7 +143,7 @@ impl OffsetAllocator {
             }
             rooms.push(Room { bytes, hole });
             missing = missing.saturating_sub(bytes);
-            if missing == 0 {
+            if missing <= over || bytes == 0 {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -144,11 +152,18 @@ impl OffsetAllocator {
         if is_heap_full {
             return Err(AllocError::OutOfMemory);
         }
-        Ok((missing == 0).then_some(rooms))
+        if missing > over {
+            return Ok(None);
+        }
+        if missing > 0 {
+            rooms[last].bytes += over;
+            rooms.swap(0, last);
+        }
+        Ok(Some(rooms))
     }
 
-    /// Allocates as many pieces as there are `rooms`, the largest ones in
-    /// descending order, which are not enough without the last of them.
+    /// Allocates as many pieces as there are `rooms`, in their order from the
+    /// last to the first, none of which can be left out.
     fn fill_rooms(&mut self, size: u64, rooms: &[Room], step: u64) -> Result<Extents, AllocError> {
         let mut pieces = Vec::new();
         let reserved = pieces.try_reserve_exact(rooms.len());
@@ -199,7 +214,12 @@ impl OffsetAllocator {
         let hole = small_room(holes, least, step, fits).unwrap_or(room.hole);
         let bytes = holes.hole(hole).room(step);
         let at = holes.hole(hole).end() - bytes;
-        let size = options.largest_extent(bytes, step).min(most);
+        let usable = if hole == room.hole {
+            room.bytes
+        } else {
+            options.largest_extent(bytes, step)
+        };
+        let size = usable.min(most);
         let charge = options.charge(size);
         self.carve(Spot { hole, at }, size, charge)
     }

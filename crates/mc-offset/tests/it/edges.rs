@@ -219,6 +219,34 @@ fn pieces_are_in_the_holes_with_the_most_room_once_aligned() {
 }
 
 #[test]
+fn the_last_piece_has_all_of_its_room() {
+    // From multiples of 64 on, the holes have 236, 335 and 40 bytes.
+    let last_is_at = |size, expected: &[(u64, u64)]| {
+        let mut allocator = with(Options::new(1000));
+        for (start, end) in [(236, 428), (783, 926)] {
+            let _ = allocator.allocate_at(start, end - start).unwrap();
+        }
+        let object = allocator.allocate_extents(size, 3, 64).unwrap();
+        let pieces = object.pieces().iter();
+        let pieces: Vec<_> = pieces.map(|piece| (piece.offset(), piece.size())).collect();
+        assert_eq!(pieces, expected, "{size} bytes");
+        allocator.check_invariants();
+    };
+    last_is_at(512, &[(0, 192), (448, 320)]);
+    last_is_at(513, &[(448, 320), (0, 193)]);
+    last_is_at(556, &[(448, 320), (0, 236)]);
+    let mut allocator = with(Options::new(1000));
+    for (start, end) in [(236, 428), (783, 926)] {
+        let _ = allocator.allocate_at(start, end - start).unwrap();
+    }
+    let refused = allocator.allocate_extents(557, 3, 64);
+    assert!(
+        matches!(refused, Err(AllocError::NoHole { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn room_for_an_alignment_is_counted_from_the_granule_on() {
     for fit in [Fit::BinExact, Fit::GOOD, Fit::Adaptive] {
         let mut allocator = with(Options {

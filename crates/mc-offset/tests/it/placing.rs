@@ -62,9 +62,15 @@ impl Shadowed {
     pub(crate) fn allocate_extents(&mut self, size: u64, max_extents: u32, align: u64) {
         let capacity = self.allocator.capacity();
         let step = self.step(align);
-        let mut rooms: Vec<u64> = self.gaps().iter().map(|gap| self.room(gap, step)).collect();
+        let mut rooms: Vec<_> = self.gaps().iter().map(|gap| self.room(gap, step)).collect();
         rooms.sort_unstable_by(|a, b| b.cmp(a));
-        let needed = (1..=rooms.len()).find(|&count| rooms[..count].iter().sum::<u64>() >= size);
+        // All but one of the largest rooms have a piece that another follows.
+        let capacity_of = |count: usize| {
+            let whole: u64 = rooms[..count].iter().map(|room| room - room % step).sum();
+            let over = rooms[..count].iter().map(|room| room % step).max();
+            whole + over.unwrap_or(0)
+        };
+        let needed = (1..=rooms.len()).find(|&count| capacity_of(count) >= size);
         let fits_whole = self.gaps().iter().any(|gap| {
             let at = u128::from(gap.offset).next_multiple_of(step.into());
             at + u128::from(self.charge(size)) <= u128::from(gap.offset + gap.size)
@@ -94,13 +100,12 @@ impl Shadowed {
         }
     }
 
-    /// Returns what a piece can take of the gap if another one follows.
+    /// Returns what a piece can take of the gap if no other one follows.
     fn room(&self, gap: &FreeRange, step: u64) -> u64 {
         let at = gap.offset.checked_next_multiple_of(step);
         let bytes = at
             .and_then(|at| (gap.offset + gap.size).checked_sub(at))
             .unwrap_or(0);
-        let bytes = largest_request(self.allocator.options(), bytes);
-        bytes / step * step
+        largest_request(self.allocator.options(), bytes)
     }
 }
