@@ -101,7 +101,8 @@ impl SharedAllocator {
 
     /// As [`cheapest_window`](Self::cheapest_window) among the windows that
     /// contain or touch one of `candidates`: see
-    /// [`OffsetAllocator::cheapest_window_near`].
+    /// [`OffsetAllocator::cheapest_window_near`]. They are listed before anything is
+    /// locked.
     ///
     /// # Panics
     ///
@@ -113,6 +114,7 @@ impl SharedAllocator {
         align: u64,
         cost: impl FnMut(&Allocation) -> Option<u64>,
     ) -> Option<Window> {
+        let candidates: Vec<Allocation> = candidates.into_iter().collect();
         self.inspect(|allocator| allocator.cheapest_window_near(candidates, size, align, cost))
     }
 

@@ -13,11 +13,15 @@ impl Handle {
     /// as interfaces to other languages need.
     ///
     /// [`SharedAllocator::free`] takes it. Takes the allocator's lock.
+    ///
+    /// # Panics
+    ///
+    /// In a callback of the same allocator, as [`SharedAllocator::inspect`] says.
     pub fn into_token(mut self) -> Allocation {
         let loose = self.allocation().loosened();
         if let Some(core) = self.core() {
-            self.defuse();
             let mut state = core.lock();
+            self.defuse();
             state.allocator().space_mut().replace_serial(loose);
             state.loose += 1;
             core.retire(&mut state);

@@ -71,6 +71,39 @@ fn handles_dropped_in_a_callback_are_freed_after_it() {
 }
 
 #[test]
+fn a_handle_that_a_callback_gives_up_in_vain_is_freed() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let mut held = Some(allocator.allocate(100).unwrap());
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        allocator.inspect(|_| held.take().map(Handle::into_token))
+    }));
+    assert!(panics.is_err());
+    assert_eq!(allocator.report().free_bytes, 1000);
+    allocator.inspect(OffsetAllocator::check_invariants);
+}
+
+#[test]
+fn candidates_are_listed_before_anything_is_locked() {
+    let allocator = SharedAllocator::new(1000).unwrap();
+    let handles: Vec<Handle> = (0..10).map(|_| allocator.allocate(100).unwrap()).collect();
+    let owned = |handle: &Handle| allocator.inspect(|core| core.is_live(handle.allocation()));
+    // Each is asked for by a look at the allocator, and those that are not wanted are dropped.
+    let candidates = handles.into_iter().filter(owned).map(|handle| {
+        let candidate = handle.allocation();
+        if candidate.offset() < 500 {
+            handle.into_token()
+        } else {
+            candidate
+        }
+    });
+    let window = allocator.cheapest_window_near(candidates, 500, 1, |_| None);
+    assert_eq!(
+        window.map(|window| (window.offset, window.size)),
+        Some((500, 500))
+    );
+}
+
+#[test]
 fn a_window_is_freed_by_handles_and_tokens() {
     let allocator = SharedAllocator::new(1000).unwrap();
     let mut handles: Vec<Handle> = (0..10).map(|_| allocator.allocate(100).unwrap()).collect();
