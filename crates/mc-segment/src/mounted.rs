@@ -294,7 +294,14 @@ impl Mounted {
     pub(crate) fn stats(&self) -> SegmentStats {
         let mut space = SpaceStats::default();
         for chunk in &self.chunks {
-            space.add_report(&chunk.allocator.report());
+            let mut report = chunk.allocator.report();
+            // What a registration behind the end keeps is nobody's.
+            if self.granules().contains_key(&chunk.base) {
+                report.capacity -= report.charged_bytes;
+                (report.live_bytes, report.charged_bytes) = (0, 0);
+                report.allocation_count = 0;
+            }
+            space.add_report(&report);
         }
         SegmentStats {
             id: self.info.id,

@@ -503,11 +503,9 @@ fn check_empty(mounted: &Mounted) -> Result<(), TransitionError> {
     if live_bytes == 0 {
         return Ok(());
     }
-    let kept = mounted.granules().len() as u64;
-    let allocations = mounted.stats().space.allocations;
     Err(TransitionError::NotEmpty {
         id: mounted.info().id,
         live_bytes,
-        allocations: allocations.saturating_sub(kept),
+        allocations: mounted.stats().space.allocations,
     })
 }

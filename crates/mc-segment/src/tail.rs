@@ -26,7 +26,8 @@ const PAGE_BLOCKS: usize = 1024;
 /// The bytes of a segment behind an end that it is to have.
 ///
 /// Dropping it opens to placement again what was not
-/// [given up](crate::SegmentPool::shrink).
+/// [given up](crate::SegmentPool::shrink). Until then, [sums](crate::SpaceStats)
+/// have what is held as live.
 #[derive(Debug)]
 #[must_use = "dropping the tail opens it to placement again"]
 pub struct SegmentTail {
@@ -117,7 +118,9 @@ impl SegmentTail {
     }
 
     fn take_hole(&mut self, chunk: &Chunk, hole: Extent) {
-        let granule = self.mounted.info().options.granule;
+        let mounted = Arc::clone(&self.mounted);
+        let info = mounted.info();
+        let granule = info.options.granule;
         let end = hole.address + hole.size - chunk.base;
         let start = hole.address.max(self.address()) - chunk.base;
         let mut start = start.next_multiple_of(granule);
@@ -125,11 +128,11 @@ impl SegmentTail {
         if self.is_all_behind(chunk) && start == 0 && self.hold(chunk, 0, granule) {
             start = granule;
         }
-        let size = end.saturating_sub(start);
-        // A fit that rounds up charges more than is there, by less than an eighth.
-        let less = size - size / 8;
-        if size > 0 && !self.hold(chunk, start, size) {
-            self.hold(chunk, start, less - less % granule);
+        // A fit that rounds up leaves a rest, which is held by itself.
+        while let size @ 1.. = info.largest_extent(end.saturating_sub(start), granule)
+            && self.hold(chunk, start, size)
+        {
+            start += size;
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crate::common::pool;
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
+use mc_offset::Fit;
 use mc_segment::{
     Memory, MountError, RegistrationError, RegistrationLimit, Segment, SegmentId, SegmentInfo,
     Strategy,
@@ -164,6 +165,11 @@ fn a_segment_shrinks_again_and_drains_though_registrations_behind_the_end_keep_a
         let mut tail = pool.hold_tail(id, registrations * 4096).unwrap();
         assert!(tail.take_holes().is_empty(), "{registrations}");
         pool.shrink(&mut tail).unwrap();
+        // Nobody was given the granules.
+        let space = pool.stats().total;
+        assert_eq!(space.capacity, registrations * 4096);
+        assert_eq!((space.live_bytes, space.allocations), (0, 0));
+        assert_eq!(space.free_bytes, space.capacity);
     }
     // One that is given up in vain leaves them as they are.
     drop(pool.hold_tail(id, 2048).unwrap());
@@ -176,4 +182,27 @@ fn a_segment_shrinks_again_and_drains_though_registrations_behind_the_end_keep_a
     pool.resume(id).unwrap();
     let all: Vec<_> = (0..4).map(|_| pool.place_in(id, 4096, 1)).collect();
     assert!(all.iter().all(Result::is_ok), "{all:?}");
+}
+
+#[test]
+fn nothing_is_placed_in_a_tail_that_is_held_whatever_the_fit_rounds() {
+    let id = SegmentId(1);
+    let fits = [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive];
+    for (fit, granule) in fits.into_iter().flat_map(|fit| [(fit, 1), (fit, 12)]) {
+        let mut info = SegmentInfo::new(id, "node", 0, 96_000);
+        info.options.fit = fit;
+        info.options.granule = granule;
+        let pool = pool(Strategy::Random, 1);
+        pool.mount(Segment::remote(info)).unwrap();
+        let wall = pool.place_at(id, 60_000, 12).unwrap();
+        let mut tail = pool.hold_tail(id, 30_000).unwrap();
+        assert_eq!(tail.take_holes().len(), 1, "{fit:?}");
+        drop(wall);
+        assert!(tail.take_holes().is_empty(), "{fit:?}");
+        let placed = std::iter::from_fn(|| pool.place_in(id, 1, 1).ok());
+        let placed: Vec<_> = placed.map(|buffer| (buffer.address(), buffer)).collect();
+        assert_eq!(placed.len() as u64, 30_000 / granule, "{fit:?}");
+        assert!(placed.iter().all(|(address, _)| *address < 30_000));
+        pool.shrink(&mut tail).unwrap();
+    }
 }
