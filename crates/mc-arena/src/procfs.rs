@@ -146,7 +146,7 @@ pub(crate) fn number_list(text: &str) -> Option<Vec<u32>> {
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        if last.saturating_sub(first) >= LIST_LEN_MAX {
+        if last.checked_sub(first)? >= LIST_LEN_MAX {
             return None;
         }
         numbers.extend(first..=last);
@@ -286,5 +286,6 @@ Rss:                   4 kB
         assert_eq!(number_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(number_list("\n"), Some(vec![]));
         assert_eq!(number_list("0-x"), None);
+        assert_eq!(number_list("3-1,0"), None);
     }
 }
