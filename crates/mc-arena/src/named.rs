@@ -51,6 +51,9 @@ pub use self::{contents::Contents, error::FileError};
 const BLOCK_BYTES: u64 = 512;
 /// Bytes that are looked at to tell what a file is: all of the smallest page.
 const FIRST_BYTES: usize = 4096;
+/// Bytes of a device without a header that have to be zeros before a pool is made there: with them begins
+/// whatever else a device may be, the arrays and file systems whose first page is blank included.
+const DEVICE_FIRST_BYTES: usize = 1 << 20;
 /// Room is made in steps of this size, between which the limits of memory are looked at.
 const ROOM_STEP_BYTES: u64 = 64 << 20;
 
@@ -303,10 +306,17 @@ impl LockedFile {
             });
         }
         // Character devices cannot be read, only mapped.
-        let page = NonZeroUsize::new(self.place.page_bytes).unwrap_or(NonZeroUsize::MIN);
-        let mut first = Mapping::shared(self.file.as_fd(), 0, page, page.get())
-            .map_err(|errno| io_error(&self.path, "mapping its first page", errno.into()))?;
-        Ok((header::read(first.as_mut_slice()), true))
+        let page_bytes = self.place.page_bytes;
+        let first_bytes = DEVICE_FIRST_BYTES.min(len.get()).max(page_bytes);
+        let first_bytes = NonZeroUsize::new(first_bytes).unwrap_or(NonZeroUsize::MIN);
+        let mut first = Mapping::shared(self.file.as_fd(), 0, first_bytes, page_bytes)
+            .map_err(|errno| io_error(&self.path, "mapping its first pages", errno.into()))?;
+        let (page, rest) = first.as_mut_slice().split_at(page_bytes);
+        let found = match header::read(page) {
+            Found::Blank if rest.iter().any(|&byte| byte != 0) => Found::Other,
+            found => found,
+        };
+        Ok((found, true))
     }
 
     fn look_at_file(&self) -> Result<(Found, bool), FileError> {

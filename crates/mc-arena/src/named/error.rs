@@ -15,7 +15,7 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds something that no pool wrote.
+    /// The file holds something that no pool wrote; of a device, its first MiB counts.
     #[error("{} holds something that is not a pool; name another file, or remove this one", path.display())]
     NotAPool {
         /// The file.

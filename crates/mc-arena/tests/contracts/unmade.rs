@@ -3,7 +3,8 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -176,4 +177,62 @@ fn a_file_that_has_no_room_is_removed_again() {
     let error = too_large(&path).map().unwrap_err();
     assert!(error.to_string().contains("making room"), "{error}");
     assert!(!path.exists() && !is_any_mapping_of(TOO_LARGE_BYTES));
+}
+
+/// A file as a block device, for as long as it lives.
+struct BlockDevice(PathBuf);
+
+impl BlockDevice {
+    /// Returns `None`, and says so, where the system lets nobody make one.
+    fn over(file: &Path) -> Option<Self> {
+        let made = Command::new("losetup")
+            .args(["--find", "--show"])
+            .arg(file)
+            .output();
+        let name = match made {
+            Ok(made) if made.status.success() => String::from_utf8(made.stdout).unwrap(),
+            refused => {
+                println!("not run, as there is no block device to be had: {refused:?}");
+                return None;
+            }
+        };
+        Some(Self(name.trim().into()))
+    }
+}
+
+impl Drop for BlockDevice {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup")
+            .arg("--detach")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+#[test]
+fn a_device_whose_first_page_is_blank_may_be_somebodys() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk");
+    // Where arrays of disks, and file systems, say what they are.
+    for at in [4096, 4 * 4096, 64 << 10, 256 << 10] {
+        let mut disk = vec![0; POOL_BYTES + MIB];
+        disk[at..at + 4].copy_from_slice(b"mine");
+        fs::write(&path, &disk).unwrap();
+        let Some(device) = BlockDevice::over(&path) else {
+            return;
+        };
+        let error = refused(&options(&device.0));
+        assert!(matches!(error, FileError::NotAPool { .. }), "{error:?}");
+        drop(device);
+        assert!(fs::read(&path).unwrap() == disk, "{at}");
+    }
+    fs::write(&path, vec![0; POOL_BYTES + MIB]).unwrap();
+    let Some(device) = BlockDevice::over(&path) else {
+        return;
+    };
+    for contents in [Contents::Zeroed, Contents::Kept] {
+        let mut pool = options(&device.0).map().unwrap();
+        assert_eq!(pool.contents(), contents);
+        pool.as_mut_slice()[0] = 7;
+    }
 }
