@@ -6,13 +6,22 @@
 //! fields that there are now come first, in their order, and whatever is added
 //! later goes into a list of names and values behind them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cell::Cell, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{Error, MapAccess, SeqAccess, Visitor},
     ser::{SerializeMap, SerializeSeq},
 };
+
+/// Values inside one another at most, each of which takes stack when it is read
+/// and dropped: as many as `serde_json` reads.
+const DEPTH_MAX: u32 = 128;
+
+thread_local! {
+    /// How many values the thread is reading, one inside the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
 
 /// The fields of a record that this version does not know.
 ///
@@ -40,8 +49,15 @@ enum Value {
     Float(f64),
     Text(String),
     Bytes(Vec<u8>),
+    #[serde(deserialize_with = "inside")]
     List(Vec<Value>),
+    #[serde(deserialize_with = "inside")]
     Map(BTreeMap<String, Value>),
+}
+
+/// A value whose inside is being read.
+struct Inside {
+    depth_before: u32,
 }
 
 impl UnknownFields {
@@ -64,6 +80,30 @@ impl UnknownFields {
             _ => Self::default(),
         }
     }
+}
+
+impl Inside {
+    fn enter<E: Error>() -> Result<Self, E> {
+        let depth_before = DEPTH.get();
+        if depth_before == DEPTH_MAX {
+            let refused = format!("more than {DEPTH_MAX} values inside one another");
+            return Err(E::custom(refused));
+        }
+        DEPTH.set(depth_before + 1);
+        Ok(Self { depth_before })
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        DEPTH.set(self.depth_before);
+    }
+}
+
+/// Reads what is inside a value.
+fn inside<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let _inside = Inside::enter()?;
+    T::deserialize(deserializer)
 }
 
 /// All fields side by side.
@@ -212,6 +252,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let _inside = Inside::enter()?;
         let mut list = Vec::new();
         while let Some(Plain(value)) = values.next_element()? {
             list.push(value);
@@ -220,6 +261,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let _inside = Inside::enter()?;
         let mut map = BTreeMap::new();
         while let Some((name, Plain(value))) = values.next_entry()? {
             map.insert(name, value);

@@ -119,3 +119,32 @@ fn attributes_come_back_and_are_not_compared() {
         assert_eq!(read.segments[0].info.attributes, with.attributes);
     }
 }
+
+#[test]
+fn values_a_hundred_deep_inside_one_another_are_read_and_far_deeper_ones_refused() {
+    let plain = postcard::to_stdvec(&info(1, 4096)).unwrap();
+    // The number of unknown fields comes last; one gets a name and lists of one value each.
+    let nested = |depth: usize| {
+        let (&none, known) = plain.split_last().unwrap();
+        assert_eq!(none, 0);
+        let mut packed = [known, &[1, 1, b'x']].concat();
+        packed.extend([LIST, 1].repeat(depth));
+        packed.push(NOTHING);
+        postcard::from_bytes::<SegmentInfo>(&packed)
+    };
+    let json = |depth: usize| {
+        let mut written = serde_json::to_string(&info(1, 4096)).unwrap();
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        written.insert_str(1, &format!("\"x\":{open}{close},"));
+        serde_json::from_str::<SegmentInfo>(&written)
+    };
+    for (depth, is_read) in [(1, true), (100, true), (129, false), (1_000_000, false)] {
+        assert_eq!(json(depth).is_ok(), is_read, "{depth} in JSON");
+        let read = nested(depth);
+        assert_eq!(read.is_ok(), is_read, "{depth}: {:?}", read.err());
+    }
+}
+
+/// How postcard numbers the kinds of values.
+const NOTHING: u8 = 0;
+const LIST: u8 = 7;
