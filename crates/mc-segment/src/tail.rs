@@ -71,6 +71,11 @@ impl SegmentTail {
         self.mounted.info().id
     }
 
+    /// Says whether the tail is one of this very segment.
+    pub(crate) fn is_of(&self, mounted: &Arc<Mounted>) -> bool {
+        Arc::ptr_eq(&self.mounted, mounted)
+    }
+
     /// Returns the address at which the tail begins.
     #[must_use]
     pub fn address(&self) -> u64 {

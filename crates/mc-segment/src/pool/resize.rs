@@ -67,13 +67,16 @@ impl SegmentPool {
     ///
     /// # Errors
     ///
+    /// [`NotMounted`](SegmentResizeError::NotMounted) if the pool has not the segment
+    /// of the tail, or a newer epoch of it,
     /// [`Occupied`](SegmentResizeError::Occupied) if something is placed there, or
     /// [`Capacity`](SegmentResizeError::Capacity); the tail is held as before.
     pub fn shrink(&self, tail: &mut SegmentTail) -> Result<u64, SegmentResizeError> {
+        let id = tail.segment_id();
+        let mounted = self.mounted(id).filter(|mounted| tail.is_of(mounted));
+        let mounted = mounted.ok_or(SegmentResizeError::NotMounted { id })?;
         tail.give_up()?;
-        if let Some(mounted) = self.mounted(tail.segment_id()) {
-            self.publish_capacity(&mounted);
-        }
+        self.publish_capacity(&mounted);
         Ok(tail.release_memory())
     }
 

@@ -4,7 +4,7 @@
 use crate::common::pool;
 use mc_segment::{
     AdoptCause, BytesError, Memory, MountError, MountWithError, Mounting, PlaceRequest, Segment,
-    SegmentId, SegmentInfo, SegmentPool, SegmentState, Strategy,
+    SegmentId, SegmentInfo, SegmentPool, SegmentResizeError, SegmentState, Strategy,
 };
 
 const ID: SegmentId = SegmentId(1);
@@ -194,4 +194,23 @@ fn the_memory_of_the_older_epoch_is_used_by_the_newer_one_once_nobody_reads_it()
     ));
     assert!(matches!(old.bytes(0), Err(BytesError::Unmounted { .. })));
     assert_eq!(new.bytes(0).unwrap()[..], [7; 100]);
+}
+
+#[test]
+fn the_tail_of_a_segment_that_has_gone_is_not_given_up_for_another() {
+    let pool = pool(Strategy::Random, 1);
+    let not_mounted = Err(SegmentResizeError::NotMounted { id: ID });
+    mount(&pool, info(3)).unwrap();
+    let mut tail = pool.hold_tail(ID, 1 << 10).unwrap();
+    mount(&pool, info(5)).unwrap();
+    assert_eq!(pool.shrink(&mut tail), not_mounted);
+    assert_eq!(pool.placeable_bytes(), 1 << 16);
+
+    let mut tail = pool.hold_tail(ID, 1 << 10).unwrap();
+    let other = crate::common::pool(Strategy::Random, 1);
+    mount(&other, info(5)).unwrap();
+    assert_eq!(other.shrink(&mut tail), not_mounted);
+    pool.begin_unmount(ID).unwrap();
+    pool.finish_unmount(ID).unwrap();
+    assert_eq!(pool.shrink(&mut tail), not_mounted);
 }
