@@ -11,7 +11,7 @@
 //!
 //! ```toml
 //! [dependencies]
-//! offset-allocator = { package = "mc-offset-compat", version = "0.1" }
+//! offset-allocator = { package = "mc-offset-compat", version = "0.2" }
 //! ```
 //!
 //! Where another package depends on the original, `[patch.crates-io]` takes the

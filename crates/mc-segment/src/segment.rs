@@ -134,8 +134,8 @@ impl SegmentInfo {
     }
 
     /// Returns the bytes that a request of `size` takes from the holes of the
-    /// segment: `size` rounded up as the options say, or `None` if no request
-    /// can have it.
+    /// segment: `size` rounded up as the options say, or `None` if that is more than
+    /// it has, whatever its registrations have.
     ///
     /// # Panics
     ///
@@ -146,8 +146,8 @@ impl SegmentInfo {
     }
 
     /// Returns how many bytes a hole must have, from its first multiple of `align`
-    /// on, for a request of `size` bytes to be sure of a place; `None` if no hole
-    /// can. `align` is a power of two.
+    /// on, for a request of `size` bytes to be sure of a place; `None` if no hole of
+    /// the segment can, whatever its registrations have. `align` is a power of two.
     ///
     /// # Panics
     ///

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl SharedAllocator {
-    /// Returns the options that the allocator was made with.
+    /// Returns the options in force.
     pub fn options(&self) -> Options {
         *self.core.lock().allocator().options()
     }
