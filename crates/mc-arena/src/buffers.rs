@@ -8,7 +8,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{
         LazyLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, fence},
     },
 };
 
@@ -72,10 +72,11 @@ pub fn is_arena_address(address: *const u8) -> bool {
 #[derive(Debug)]
 pub struct Buffers {
     configure: fn() -> Result<ArenaConfig, ConfigError>,
-    /// The number of the process that sets the source up, 0 while none does. A child finds it out of
-    /// date if a thread of its parent was at it, and would wait for that thread for ever. Relaxed: it
-    /// orders nothing.
-    maker: AtomicU64,
+    /// How many threads set the source up or wait to, in the low bits, and the number of their process
+    /// above. A child finds it another's if threads of its parent were at it, one of which may have the
+    /// lock: the child would wait for that one for ever. So a child must not see the lock taken and no
+    /// thread here, which the fence behind the increment and the `Release` of the decrement see to.
+    makers: AtomicU64,
     set_up: PublishOnce<SetUp>,
     counts: Counts,
 }
@@ -95,6 +96,32 @@ struct Counts {
     direct_buffers: AtomicU64,
     /// Added to by every drop of a buffer from the arena.
     arena_drops: AtomicU64,
+}
+
+/// A thread that sets a source up, or waits to: from before it asks for the lock until it has let go.
+struct Making<'a>(&'a AtomicU64);
+
+/// Bits that count threads: no process has more of them.
+const MAKER_BITS: u32 = 22;
+
+impl<'a> Making<'a> {
+    fn begin(makers: &'a AtomicU64, process: Process) -> Result<Self, BufferError> {
+        let own = process.number() << MAKER_BITS;
+        let one_more = |word: u64| match word % (1 << MAKER_BITS) {
+            0 => Some(own + 1),
+            makers => (word - makers == own).then_some(word + 1),
+        };
+        let begun = makers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        begun.map_err(|_| BufferError::ParentWasSettingUp)?;
+        fence(Ordering::SeqCst);
+        Ok(Self(makers))
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// What a source of buffers has done.
@@ -175,7 +202,7 @@ impl Buffers {
     pub fn new(configure: fn() -> Result<ArenaConfig, ConfigError>) -> Self {
         Self {
             configure,
-            maker: AtomicU64::new(0),
+            makers: AtomicU64::new(0),
             set_up: PublishOnce::new(),
             counts: Counts::default(),
         }
@@ -256,16 +283,8 @@ impl Buffers {
         }
         let process = Process::current()
             .map_err(|source| BufferError::ArenaPool(PoolError::Process { source }))?;
-        let maker = self.maker.load(Ordering::Relaxed);
-        if maker != 0 && maker != process.number() {
-            return Err(BufferError::ParentWasSettingUp);
-        }
-        self.set_up.get_or_try_make(|| {
-            self.maker.store(process.number(), Ordering::Relaxed);
-            let made = self.make();
-            self.maker.store(0, Ordering::Relaxed);
-            made
-        })
+        let _making = Making::begin(&self.makers, process)?;
+        self.set_up.get_or_try_make(|| self.make())
     }
 
     fn make(&self) -> Result<SetUp, BufferError> {

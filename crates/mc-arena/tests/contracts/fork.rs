@@ -329,3 +329,51 @@ fn children_forked_beside_busy_threads_do_not_wait_for_them() {
     });
     assert!(LENT.load(Ordering::Relaxed) > 0);
 }
+
+#[test]
+fn children_forked_while_threads_set_buffers_up_in_vain_do_not_wait() {
+    let buffers = Buffers::new(|| ArenaConfig::from_variables(|_| Some("in vain".into())));
+    let is_over = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while is_over.load(Ordering::Relaxed) == 0 {
+                    assert!(buffers.allocate(64, 64).is_err());
+                }
+            });
+        }
+        let forks = scope.spawn(|| {
+            for _ in 0..500 {
+                let code = exit_code_of_child(|| {
+                    // A wait for ever is to end.
+                    nix::unistd::alarm::set(10);
+                    match buffers.allocate(64, 64) {
+                        Err(BufferError::Config(_) | BufferError::ParentWasSettingUp) => 0,
+                        _ => 1,
+                    }
+                });
+                assert_eq!(code, 0);
+            }
+        });
+        let ended = forks.join();
+        is_over.store(1, Ordering::Relaxed);
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn a_child_sets_buffers_up_though_a_callback_of_its_parent_panicked() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let buffers = Buffers::new(|| {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        assert!(asked > 0, "the first time");
+        Ok(ArenaConfig::default())
+    });
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        buffers.allocate(64, 64).is_ok()
+    }));
+    assert!(panics.is_err());
+    let code = exit_code_of_child(|| i32::from(buffers.allocate(64, 64).is_err()));
+    assert_eq!(code, 0);
+    buffers.allocate(64, 64).unwrap();
+}
