@@ -73,8 +73,9 @@ impl Report {
         self.live_bytes as f64 / self.capacity as f64
     }
 
-    /// Returns the share of the free bytes that lies outside the largest
-    /// hole, from 0 (one hole or none) to nearly 1.
+    /// Returns the share of the free bytes that lies outside `largest_hole`, from
+    /// 0 (one hole of which a request can have all, or none) to 1 (at the limit of
+    /// live allocations, where no request can have any).
     pub fn fragmentation(&self) -> f64 {
         if self.free_bytes == 0 {
             return 0.0;
