@@ -111,7 +111,7 @@ pub enum TraceError {
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// A field is missing or has no value that it may have.
-    #[error("not a request: {field} is missing or out of range")]
+    #[error("not a request: {field} is missing or not {}", accepted(field))]
     Field {
         /// Its name.
         field: &'static str,
@@ -120,11 +120,21 @@ pub enum LineError {
     #[error("not an object: a key and its bytes, at least 1, are accepted")]
     NotAnObject,
     /// Not JSON.
-    #[error("not a request: {0}")]
+    #[error("not a request")]
     NotARequest(#[from] serde_json::Error),
     /// Not text.
-    #[error("not UTF-8: {0}")]
+    #[error("not UTF-8")]
     NotText(#[from] std::str::Utf8Error),
+    /// More cells than the header names.
+    #[error(
+        "{cells} cells for {columns} columns; lists with commas in them are accepted in quotes"
+    )]
+    CellCount {
+        /// Cells of the line.
+        cells: usize,
+        /// Columns of the header.
+        columns: usize,
+    },
     /// More or fewer ids than the prompt has blocks.
     #[error(
         "{input_tokens} tokens are {blocks} blocks of {block_tokens}, but hash_ids has {hash_ids}"
@@ -139,6 +149,15 @@ pub enum LineError {
         /// Ids of the line.
         hash_ids: u64,
     },
+}
+
+/// Returns what is accepted as a field.
+fn accepted(field: &str) -> &'static str {
+    match field {
+        "timestamp" => "a number",
+        "hash_ids" => "a list of whole numbers and texts",
+        _ => "a whole number from 0 to 4294967295",
+    }
 }
 
 impl Trace {
@@ -205,6 +224,8 @@ impl Trace {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     const GOOD: &str =
@@ -217,7 +238,9 @@ mod tests {
         let TraceError::Malformed { line: 2, source } = &error else {
             panic!("{error}");
         };
-        assert!(source.to_string().contains(part), "{source}");
+        let cause = source.source().map(ToString::to_string);
+        let said = format!("{source}: {}", cause.unwrap_or_default());
+        assert!(said.contains(part), "{said}");
         let trace = Trace::read(text.as_bytes(), BadLines::Skip, BLOCK_TOKENS).unwrap();
         assert_eq!((trace.requests.len(), trace.skipped_lines), (2, 1));
     }

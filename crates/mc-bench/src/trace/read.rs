@@ -5,12 +5,15 @@
 //! comma-separated values, and a word and a number a list of objects with their sizes. Ids may be
 //! numbers or texts; a text is given a number when it is seen first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{BadLines, LineError, Trace, TraceError, TraceRequest};
+
+/// What some editors begin a file of UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Name of the one field that a header has to have.
 const IDS: &str = "hash_ids";
@@ -32,10 +35,28 @@ enum Form {
 /// A reader of one trace.
 struct Reader {
     block_tokens: u64,
-    /// Numbers of the ids that are texts.
-    texts: HashMap<String, u64>,
+    ids: Ids,
     /// Requests with their arrival as it is written, in milliseconds.
     requests: Vec<(f64, TraceRequest)>,
+}
+
+/// An id as it is written.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Id {
+    Whole(u64),
+    /// Below zero; as good as others.
+    Negative(i64),
+    Text(String),
+}
+
+/// Numbers of ids, different ones for different ids: a whole number is its own unless another id has it, a
+/// text gets the next that is free.
+#[derive(Debug, Default)]
+struct Ids {
+    numbers: HashMap<Id, u64>,
+    taken: HashSet<u64>,
+    /// No number below is free.
+    next: u64,
 }
 
 /// Reads all lines of a trace.
@@ -46,7 +67,7 @@ pub(super) fn read(
 ) -> Result<Trace, TraceError> {
     let mut reader = Reader {
         block_tokens,
-        texts: HashMap::new(),
+        ids: Ids::default(),
         requests: Vec::new(),
     };
     let mut skipped_lines = 0;
@@ -58,6 +79,9 @@ pub(super) fn read(
         if text.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
+        if line == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
         if bytes.trim_ascii().is_empty() {
             continue;
         }
@@ -68,6 +92,8 @@ pub(super) fn read(
                 None => {
                     let found = Form::of(words.trim());
                     if found == Form::JsonArray {
+                        // Blank lines before it count.
+                        bytes.splice(..0, (1..line).map(|_| b'\n'));
                         text.read_to_end(&mut bytes).map_err(unreadable)?;
                         skipped_lines += reader.array(&bytes, bad_lines)?;
                         break;
@@ -115,11 +141,15 @@ impl Reader {
             Form::Objects => self.object(line),
             Form::Columns(names) => {
                 let cells = cells(line);
-                let fields = names
-                    .iter()
-                    .map(String::as_str)
-                    .zip(cells.into_iter().map(cell_value));
-                self.request(fields.filter(|(_, value)| !value.is_null()).collect())
+                if cells.iter().skip(names.len()).any(|cell| !cell.is_empty()) {
+                    let (cells, columns) = (cells.len(), names.len());
+                    return Err(LineError::CellCount { cells, columns });
+                }
+                let fields = names.iter().zip(&cells).map(|(name, cell)| {
+                    let value = if name == IDS { list } else { number };
+                    (name.as_str(), value(cell))
+                });
+                self.request(fields.collect())
             }
             Form::JsonLines | Form::JsonArray => {
                 let value = serde_json::from_str(line.trim_end_matches(','))?;
@@ -171,11 +201,14 @@ impl Reader {
         };
         let tokens = |field| {
             let tokens = fields.get(field).and_then(Value::as_f64);
-            let tokens = tokens.filter(|tokens| (0.0..=f64::from(u32::MAX)).contains(tokens));
+            let is_count = |tokens: &f64| {
+                tokens.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(tokens)
+            };
+            let tokens = tokens.filter(is_count);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "the range was checked, and tokens are whole"
+                reason = "it is a count in the range"
             )]
             let tokens = tokens.map(|tokens| tokens as u32);
             tokens.ok_or(LineError::Field { field })
@@ -227,17 +260,15 @@ impl Reader {
     }
 
     fn id(&mut self, id: &Value) -> Option<u64> {
-        match id {
-            Value::String(text) => Some(self.text_id(text)),
-            // Negative ids are as good as others; their bits tell them apart.
-            Value::Number(id) => id.as_u64().or_else(|| id.as_i64().map(i64::cast_unsigned)),
-            _ => None,
-        }
-    }
-
-    fn text_id(&mut self, text: &str) -> u64 {
-        let next = self.texts.len() as u64;
-        *self.texts.entry(text.to_owned()).or_insert(next)
+        let id = match id {
+            Value::String(text) => Id::Text(text.clone()),
+            Value::Number(id) => match id.as_u64() {
+                Some(id) => Id::Whole(id),
+                None => Id::Negative(id.as_i64()?),
+            },
+            _ => return None,
+        };
+        Some(self.ids.number(id))
     }
 
     fn object(&mut self, line: &str) -> Result<(), LineError> {
@@ -250,7 +281,7 @@ impl Reader {
             arrival_ms: 0,
             input_tokens: 1,
             output_tokens: 0,
-            blocks: vec![self.text_id(key)],
+            blocks: vec![self.ids.number(Id::Text(key.to_owned()))],
             object_bytes: Some(bytes.ok_or(LineError::NotAnObject)?),
         };
         self.requests.push((0.0, request));
@@ -271,6 +302,29 @@ impl Reader {
     }
 }
 
+impl Ids {
+    fn number(&mut self, id: Id) -> u64 {
+        if let Some(&number) = self.numbers.get(&id) {
+            return number;
+        }
+        let own = match id {
+            Id::Whole(id) => Some(id),
+            Id::Negative(id) => Some(id.cast_unsigned()),
+            Id::Text(_) => None,
+        };
+        let own = own.filter(|number| !self.taken.contains(number));
+        let number = own.unwrap_or_else(|| {
+            while self.taken.contains(&self.next) {
+                self.next += 1;
+            }
+            self.next
+        });
+        self.taken.insert(number);
+        self.numbers.insert(id, number);
+        number
+    }
+}
+
 /// Returns the cells of a line of comma-separated values; quoted ones may have commas.
 fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
@@ -288,23 +342,26 @@ fn cells(line: &str) -> Vec<String> {
     cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// Returns what a cell stands for: nothing, a number, or a list of ids, which may be in brackets.
-fn cell_value(cell: String) -> Value {
-    if cell.is_empty() {
-        return Value::Null;
+/// Returns what a cell stands for: nothing, a number or a text.
+fn number(cell: &str) -> Value {
+    match cell {
+        "" => Value::Null,
+        _ => cell.parse().map_or_else(|_| cell.into(), Value::Number),
     }
-    let has_list = cell.starts_with('[') || cell.contains([' ', ';', '|']);
-    if !has_list {
-        let number = cell.parse().map(Value::Number);
-        return number.unwrap_or_else(|_| Value::Array(vec![Value::String(cell)]));
-    }
+}
+
+/// Returns the ids of a cell, which may be in brackets. What is no whole number as JSON writes it, such as 12e4 or
+/// 007, is a text.
+fn list(cell: &str) -> Value {
     let within = cell.trim_start_matches('[').trim_end_matches(']');
     let words = within
         .split([' ', ',', ';', '|'])
         .map(|word| word.trim_matches(['\'', '"']));
-    let ids = words.filter(|word| !word.is_empty());
-    let id = |word: &str| word.parse().map_or_else(|_| word.into(), Value::Number);
-    Value::Array(ids.map(id).collect())
+    let id = |word: &str| match word.parse::<Number>() {
+        Ok(number) if !number.is_f64() => Value::Number(number),
+        _ => Value::from(word),
+    };
+    words.filter(|word| !word.is_empty()).map(id).collect()
 }
 
 #[cfg(test)]
@@ -395,5 +452,76 @@ mod tests {
         );
         let trace = read(text.as_bytes(), BadLines::Skip, 16).unwrap();
         assert_eq!((trace.requests.len(), trace.skipped_lines), (1, 1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_any_form() {
+        let expected = [vec![7], vec![8]];
+        for text in [
+            "{\"timestamp\": 1, \"input_length\": 5, \"hash_ids\": [8]}\n{\"timestamp\": 0, \"input_length\": 5, \"hash_ids\": [7]}",
+            "[{\"timestamp\": 1, \"input_length\": 5, \"hash_ids\": [8]}, {\"timestamp\": 0, \"input_length\": 5, \"hash_ids\": [7]}]",
+            "timestamp,input_length,hash_ids\r\n1,5,8\r\n0,5,7\r\n",
+        ] {
+            assert_eq!(blocks(&format!("\u{feff}{text}"), 16), expected);
+        }
+        assert_eq!(blocks("\u{feff}a 5\na 5", 16), [[0], [0]]);
+    }
+
+    #[test]
+    fn a_cell_of_ids_has_any_number_of_them_in_any_letters() {
+        let rows = "input_length,hash_ids\n5,\n5,7\n20,12e4 7\n20,[12e4;007]\n";
+        let expected = [vec![], vec![7], vec![0, 7], vec![0, 1]];
+        assert_eq!(blocks(rows, 16), expected);
+    }
+
+    #[test]
+    fn different_ids_are_different_blocks() {
+        let line = r#"{"input_length": 160, "hash_ids": ["a", 0, 1, "b", -1, 18446744073709551615, "1", "0", "a", 0]}"#;
+        let ids = blocks(line, 16).remove(0);
+        let different: HashSet<u64> = ids[..8].iter().copied().collect();
+        assert_eq!((different.len(), &ids[8..]), (8, &[ids[0], ids[1]][..]));
+        // What is all numbers, or all texts, keeps its own.
+        assert_eq!(
+            blocks(r#"{"input_length": 30, "hash_ids": [9, 4]}"#, 16),
+            [[9, 4]]
+        );
+    }
+
+    #[test]
+    fn lines_that_say_more_or_other_than_a_request_are_malformed() {
+        for (text, part) in [
+            (
+                "timestamp,input_length,hash_ids\n0,20,[7,8]",
+                "4 cells for 3 columns",
+            ),
+            (
+                r#"{"input_length": 20.7, "hash_ids": [7, 8]}"#,
+                "0 to 4294967295",
+            ),
+            (
+                r#"{"input_length": 20, "hash_ids": [7, 8.5]}"#,
+                "whole numbers and texts",
+            ),
+            (
+                r#"{"input_length": 20, "timestamp": "noon", "hash_ids": [7, 8]}"#,
+                "a number",
+            ),
+        ] {
+            let error = read(text.as_bytes(), BadLines::Refuse, 16).unwrap_err();
+            let TraceError::Malformed { source, .. } = error else {
+                panic!("{error}");
+            };
+            assert!(source.to_string().contains(part), "{source}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_before_an_array_count() {
+        let text = "\n\n[\n{\"input_length\": 5, \"hash_ids\": [1]},\n{bad]";
+        let error = read(text.as_bytes(), BadLines::Refuse, 16).unwrap_err();
+        assert!(
+            matches!(error, TraceError::Malformed { line: 5, .. }),
+            "{error}"
+        );
     }
 }
