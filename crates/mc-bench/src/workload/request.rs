@@ -232,6 +232,12 @@ pub fn select(
             .iter()
             .try_for_each(|name| check_skipped(workload, name))?;
     }
+    if workloads
+        .iter()
+        .any(|workload| workload.name == replay::NAME)
+    {
+        request.replay.validate()?;
+    }
     names
         .iter()
         .try_for_each(|name| check_known(workloads, name))?;
@@ -289,7 +295,7 @@ fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestErr
             let workload = workload.name;
             Err(ReplayError::NoReplay { workload, option }.into())
         }
-        _ => request.replay.validate().map_err(Into::into),
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use mc_bench::record::Run;
 use mc_bench::subject::ORACLE;
 use mc_bench::workload::Request;
 use mc_bench::workload::replay::ReplayOptions;
+use mc_store::PolicyKind;
 
 use super::{checksums, number, output, refuses};
 
@@ -142,10 +143,83 @@ fn options_that_are_not_accepted_end_with_one_line() {
         ("replay --eviction fifo", "lru, window"),
         ("replay --layout dsa-pair --model llama-3-8b", "fixed"),
         ("random --segments 2", "only replay does"),
+        ("replay --capacity 8Ei", "up to 9223372036854775807"),
+        (
+            "replay --capacity 3 --segments 4",
+            "1 byte for each of 4 segments",
+        ),
+        (
+            "replay --replicas 2",
+            "--replicas 2 is not accepted; accepted: 1",
+        ),
+        ("replay --replicas 3 --segments 2", "1 to 2"),
+        ("replay --block-tokens 16", "accepted: 512"),
+        (
+            "replay --layout blocks --bytes-per-token 1Ti",
+            "more than 922337203685477580 bytes together as blocks",
+        ),
     ];
     for (arguments, part) in cases {
         refuses(arguments, 2, &[part]);
     }
+}
+
+#[test]
+fn objects_of_more_bytes_than_can_be_counted_are_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "a {0}\nb {0}", u64::MAX).unwrap();
+    let path = file.path().to_str().unwrap();
+    refuses(&format!("replay --trace {path}"), 2, &["more than"]);
+}
+
+#[test]
+fn what_is_given_twice_is_replayed_once() {
+    let runs = replay(ReplayOptions {
+        layouts: vec!["blocks".into(), "blocks".into()],
+        policies: vec![PolicyKind::Gdsf, PolicyKind::Gdsf],
+        eviction: Some("window".into()),
+        capacities_bytes: vec![1 << 30, 1 << 30],
+        ..ReplayOptions::default()
+    });
+    let ours = runs
+        .iter()
+        .filter(|run| run.text("subject") == Some("adaptive"));
+    assert_eq!(ours.count(), 1);
+}
+
+#[test]
+fn copies_count_wherever_bytes_are_counted() {
+    let runs = replay(ReplayOptions {
+        layouts: vec!["blocks".into()],
+        capacities_percent: vec![5.0],
+        segments: Some(2),
+        replicas: Some(2),
+        compaction: Some(0.5),
+        ..ReplayOptions::default()
+    });
+    for run in &runs {
+        let count = |name| number(run, name);
+        assert!(count("evicted_bytes") <= count("stored_bytes"), "{run:?}");
+        assert!(
+            count("token_hit_rate") <= count("belady_hit_rate"),
+            "{run:?}"
+        );
+        let moves = !["published", "oracle"].contains(&run.text("subject").unwrap());
+        assert_eq!(count("compaction") > 0.0, moves, "{run:?}");
+    }
+}
+
+#[test]
+fn shares_of_few_bytes_are_a_byte_for_each_segment() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "a 1\nb 1").unwrap();
+    let runs = replay(ReplayOptions {
+        trace: Some(file.path().to_owned()),
+        layouts: vec!["blocks".into()],
+        segments: Some(8),
+        ..ReplayOptions::default()
+    });
+    assert!(runs.iter().all(|run| number(run, "capacity_bytes") == 8.0));
 }
 
 #[test]

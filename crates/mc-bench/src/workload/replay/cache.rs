@@ -196,6 +196,8 @@ impl Cache for Store {
 /// Holds whatever fits by its bytes alone; the objects used longest ago leave.
 pub(super) struct Oracle {
     capacity_bytes: u64,
+    /// How often it has the bytes of an object.
+    replicas: u64,
     /// Size and last use.
     objects: HashMap<ObjectKey, (u64, u64)>,
     by_use: BTreeMap<u64, ObjectKey>,
@@ -204,9 +206,10 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(capacity_bytes: u64) -> Self {
+    pub(super) fn new(capacity_bytes: u64, replicas: u32) -> Self {
         Self {
             capacity_bytes,
+            replicas: u64::from(replicas),
             objects: HashMap::new(),
             by_use: BTreeMap::new(),
             now: 0,
@@ -252,7 +255,7 @@ impl Cache for Oracle {
     }
 
     fn put(&mut self, key: ObjectKey, parts: &[u64]) -> bool {
-        let size_bytes = parts.iter().sum();
+        let size_bytes = parts.iter().sum::<u64>() * self.replicas;
         if size_bytes > self.capacity_bytes {
             return false;
         }

@@ -24,7 +24,7 @@ use crate::trace::layout::Layout;
 use self::bound::Future;
 use self::cache::{Oracle, Store};
 use self::drive::{Extent, Order, Outcome, Storing, replay};
-use self::options::Placing;
+use self::options::{CAPACITY_MAX, PERCENT_MAX, Placing, each_once};
 use super::remote::NoBytes;
 use super::{Request, RequestError, Sizes, Workload};
 
@@ -87,7 +87,7 @@ record! {
         Decided token_hit_rate: f64 = "token hits"; // Tokens before the first object that was missing, of all tokens.
         Decided object_hit_rate: f64; // Objects that were there.
         Decided belady_hit_rate: f64 = "bound"; // The most token hits that a cache can have that knows the future.
-        Decided stored_bytes: u64; // Bytes put.
+        Decided stored_bytes: u64; // Bytes put, those of all copies.
         Decided evicted_bytes: u64; // Bytes that left for puts.
         Decided moved_bytes: u64; // Bytes moved.
         Row compaction: f64; // Bytes that a put may move for each that it stores.
@@ -137,13 +137,15 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     let options = &request.replay;
     options.validate()?;
     let evictions = options.evictions()?;
-    let lanes = lanes(&request.subjects, &options.policies, &evictions);
+    let policies = each_once(options.policies.iter().copied());
+    let lanes = lanes(&request.subjects, &policies, &evictions);
     let (layouts, segments) = (options.layouts()?, options.segments()?);
     let (placing, compaction) = (options.placing()?, options.compaction()?);
     let (trace, trace_name) = options.read()?;
     let _pinned = pin::to_one_core();
     let mut rows = Vec::new();
     for layout in &layouts {
+        check_bytes(&trace, &trace_name, layout, placing.replicas)?;
         let unique_bytes = unique_bytes(&trace, layout);
         let future = Future::new(&trace, layout);
         let capacities = capacities(options, unique_bytes).into_iter();
@@ -175,15 +177,17 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
     reason = "shares are positive, and a byte more or less does not matter"
 )]
 fn capacities(options: &ReplayOptions, unique_bytes: u64) -> Vec<u64> {
-    let share = |percent: f64| ((unique_bytes as f64 / 100.0 * percent) as u64).max(1);
+    // A byte for each segment.
+    let least = u64::from(options.segments.unwrap_or(1));
+    let share = |percent: f64| ((unique_bytes as f64 / 100.0 * percent) as u64).max(least);
     let given = options.capacities_bytes.iter().copied();
     let shares = options.capacities_percent.iter();
     let shares = shares.map(|percent| share(*percent));
     let mut asked: Vec<u64> = given.chain(shares).collect();
     if asked.is_empty() {
-        asked.extend(SHARES_PERCENT.map(|share| (unique_bytes / 100 * share).max(1)));
+        asked.extend(SHARES_PERCENT.map(|share| (unique_bytes / 100 * share).max(least)));
     }
-    asked
+    each_once(asked)
 }
 
 /// Returns what to run. The oracle has no holes, so that a window means nothing to it, and knows one
@@ -209,6 +213,31 @@ fn lanes(
         })
     };
     subjects.iter().flat_map(of_subject).collect()
+}
+
+/// Refuses a trace whose bytes, or a capacity in percent of them, could not be counted.
+fn check_bytes(
+    trace: &Trace,
+    name: &str,
+    layout: &Layout,
+    replicas: u32,
+) -> Result<(), ReplayError> {
+    let most = CAPACITY_MAX / (PERCENT_MAX / 100) / u64::from(replicas);
+    let units = trace
+        .requests
+        .iter()
+        .flat_map(|request| layout.units(trace, request));
+    let objects = units.flat_map(|unit| unit.objects().collect::<Vec<_>>());
+    let bytes: u128 = objects.map(|(_, size_bytes)| u128::from(size_bytes)).sum();
+    if bytes > u128::from(most) {
+        let (trace, layout) = (name.to_owned(), layout.name);
+        return Err(ReplayError::TooManyBytes {
+            trace,
+            layout,
+            most,
+        });
+    }
+    Ok(())
 }
 
 /// Returns the bytes of all objects of a trace, each counted once.
@@ -253,13 +282,8 @@ impl Row<'_> {
             "lru" => Eviction::InOrder,
             _ => Eviction::Window,
         };
-        // The published design moves nothing.
-        let compaction = match lane.subject {
-            PUBLISHED => Compaction::OFF,
-            _ => self.compaction,
-        };
         let options = StoreOptions {
-            compaction,
+            compaction: self.compaction_of(lane),
             copier: Some(Arc::new(NoBytes)),
             ..StoreOptions::default()
         };
@@ -284,8 +308,19 @@ impl Row<'_> {
             PUBLISHED | "bin-ceil" => replay(store(Fit::BinCeil), trace, layout, apart, extent),
             DEFAULT => replay(store(Fit::default()), trace, layout, together, extent),
             "adaptive" => replay(store(Fit::Adaptive), trace, layout, together, extent),
-            ORACLE => replay(Oracle::new(capacity), trace, layout, apart, extent),
+            ORACLE => {
+                let oracle = Oracle::new(capacity, self.placing.replicas);
+                replay(oracle, trace, layout, apart, extent)
+            }
             _ => unreachable!("requests name subjects of the workload"),
+        }
+    }
+
+    /// The published design moves nothing, and the oracle has nothing to move.
+    fn compaction_of(&self, lane: Lane) -> Compaction {
+        match lane.subject {
+            PUBLISHED | ORACLE => Compaction::OFF,
+            _ => self.compaction,
         }
     }
 
@@ -303,6 +338,7 @@ impl Row<'_> {
         };
         let live: u128 = full.iter().map(|&live| u128::from(live)).sum();
         let utilization = live as f64 / full.len().max(1) as f64 / self.capacity_bytes as f64;
+        let stored_bytes = first.stored_bytes * u64::from(self.placing.replicas);
         let has_evicted = tally.victims > 0;
         let evicted_for = share(tally.evicted_bytes, tally.placed_by_eviction_bytes);
         let record = Replayed {
@@ -322,11 +358,11 @@ impl Row<'_> {
             token_hit_rate: share(first.hit_tokens, first.tokens),
             object_hit_rate: share(first.hit_objects, first.lookups),
             belady_hit_rate: self.belady_hit_rate,
-            stored_bytes: first.stored_bytes,
+            stored_bytes,
             evicted_bytes: tally.evicted_bytes,
             moved_bytes: tally.moved_bytes,
-            compaction: self.compaction.moved_per_placed,
-            evicted_bytes_per_stored_byte: share(tally.evicted_bytes, first.stored_bytes),
+            compaction: self.compaction_of(lane).moved_per_placed,
+            evicted_bytes_per_stored_byte: share(tally.evicted_bytes, stored_bytes),
             evicted_bytes_per_placed_byte: has_evicted.then_some(evicted_for),
             victim_age_mean: has_evicted.then(|| share(tally.victim_ages, tally.victims)),
             refused: first.refused,

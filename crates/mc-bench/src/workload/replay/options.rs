@@ -32,7 +32,7 @@ pub struct ReplayOptions {
     /// Segments that the store is divided into; without it one
     #[arg(long, value_name = "N")]
     pub segments: Option<u32>,
-    /// Copies of each object; without it one
+    /// Copies of each object, each in a segment of its own; without it one
     #[arg(long, value_name = "N")]
     pub replicas: Option<u32>,
     /// Pieces that an object may be in; without it one
@@ -44,7 +44,7 @@ pub struct ReplayOptions {
     /// Policy of bin-ceil and adaptive, such as tail-first, repeatable; without it lru
     #[arg(long = "policy", value_name = "NAME")]
     pub policies: Vec<PolicyKind>,
-    /// Tokens of a block of the trace; without it 512
+    /// Tokens of a block of the trace; without it 512, as the shipped one has
     #[arg(long, value_name = "N")]
     pub block_tokens: Option<u64>,
     /// Layout of the blocks, repeatable; without it all
@@ -93,6 +93,16 @@ pub enum ReplayError {
         /// What is accepted.
         accepted: String,
     },
+    /// The objects of a trace have more bytes together than can be counted.
+    #[error("the objects that {trace} asks for have more than {most} bytes together as {layout}")]
+    TooManyBytes {
+        /// Name of the trace.
+        trace: String,
+        /// Name of the layout.
+        layout: &'static str,
+        /// The most that is accepted.
+        most: u64,
+    },
     /// The sizes of a layout are its own.
     #[error("layout {layout} takes no --{option}: its sizes are fixed")]
     FixedSizes {
@@ -137,6 +147,12 @@ const COUNT_MAX: u32 = 1_024;
 /// Segments at most: each has tables of its own.
 const SEGMENTS_MAX: u32 = 4_096;
 
+/// Bytes of a store at most: those that one segment may have.
+pub(super) const CAPACITY_MAX: u64 = i64::MAX as u64;
+
+/// Percent of the bytes of all blocks at most.
+pub(super) const PERCENT_MAX: u64 = 1_000;
+
 /// Budget of moves at most.
 const COMPACTION_MAX: f64 = 1e6;
 
@@ -180,15 +196,24 @@ impl ReplayOptions {
         self.placing().map(drop)?;
         self.block_tokens().map(drop)?;
         self.compaction().map(drop)?;
-        let is_share = |percent: &&f64| !(**percent > 0.0 && **percent <= 1_000.0);
-        if let Some(percent) = self.capacities_percent.iter().find(is_share) {
-            let accepted = "more than 0, up to 1000";
-            return Err(refused("capacity-percent", percent, accepted));
+        let is_no_share = |percent: &&f64| !(**percent > 0.0 && **percent <= PERCENT_MAX as f64);
+        if let Some(percent) = self.capacities_percent.iter().find(is_no_share) {
+            let accepted = format!("more than 0, up to {PERCENT_MAX}");
+            return Err(refused("capacity-percent", percent, &accepted));
         }
-        match self.capacities_bytes.iter().find(|&&bytes| bytes == 0) {
-            Some(bytes) => Err(refused("capacity", bytes, "at least 1 byte")),
-            None => Ok(()),
+        // A byte for each segment.
+        let (least, most) = (u64::from(self.segments()?), CAPACITY_MAX);
+        let is_no_size = |bytes: &&u64| !(least..=most).contains(*bytes);
+        if let Some(bytes) = self.capacities_bytes.iter().find(is_no_size) {
+            let accepted = match least {
+                1 => format!("at least 1 byte, up to {most}"),
+                _ => format!("at least 1 byte for each of {least} segments, up to {most}"),
+            };
+            return Err(refused("capacity", bytes, &accepted));
         }
+        self.trace
+            .as_deref()
+            .map_or(Ok(()), |path| open(path).map(drop))
     }
 
     /// Returns the trace and its name in the output.
@@ -196,10 +221,7 @@ impl ReplayOptions {
         let Some(path) = &self.trace else {
             return Ok((Trace::shipped(), SHIPPED_NAME.to_owned()));
         };
-        let file = File::open(path).map_err(|source| ReplayError::Open {
-            path: path.clone(),
-            source,
-        })?;
+        let file = open(path)?;
         let block_tokens = self.block_tokens()?;
         let bad_lines = if self.skip_bad {
             BadLines::Skip
@@ -225,7 +247,7 @@ impl ReplayOptions {
         let is_sized = |name: &&str| sized_by.is_none() || Layout::is_sized(name);
         let names: Vec<&str> = match self.layouts.as_slice() {
             [] => LAYOUTS.iter().copied().filter(is_sized).collect(),
-            names => names.iter().map(String::as_str).collect(),
+            names => each_once(names.iter().map(String::as_str)),
         };
         let layout = |name: &str| {
             let layout = Layout::named(name, token_bytes);
@@ -258,7 +280,11 @@ impl ReplayOptions {
 
     pub(super) fn block_tokens(&self) -> Result<u64, ReplayError> {
         let tokens = self.block_tokens.unwrap_or(BLOCK_TOKENS);
-        within("block-tokens", tokens, 1, BLOCK_TOKENS_MAX)
+        match &self.trace {
+            Some(_) => within("block-tokens", tokens, 1, BLOCK_TOKENS_MAX),
+            // The blocks of the shipped trace are what they are.
+            None => within("block-tokens", tokens, BLOCK_TOKENS, BLOCK_TOKENS),
+        }
     }
 
     /// Returns the budget of moves; nothing is moved if none is given.
@@ -275,8 +301,10 @@ impl ReplayOptions {
 
     /// Returns copies, pieces and the strategy.
     pub(super) fn placing(&self) -> Result<Placing, ReplayError> {
+        // Each copy is in a segment of its own.
+        let copies_max = self.segments()?.min(COUNT_MAX);
         Ok(Placing {
-            replicas: within("replicas", self.replicas.unwrap_or(1), 1, COUNT_MAX)?,
+            replicas: within("replicas", self.replicas.unwrap_or(1), 1, copies_max)?,
             extents: within("extents", self.extents.unwrap_or(1), 1, COUNT_MAX)?,
             strategy: self.strategy.unwrap_or_default(),
         })
@@ -288,6 +316,24 @@ impl ReplayOptions {
             Some(name) => Ok(vec![EVICTIONS[place_of("eviction", name, &EVICTIONS)?]]),
         }
     }
+}
+
+/// Returns what was given, without what was given before.
+pub(super) fn each_once<T: PartialEq>(given: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for value in given {
+        if !once.contains(&value) {
+            once.push(value);
+        }
+    }
+    once
+}
+
+fn open(path: &Path) -> Result<File, ReplayError> {
+    File::open(path).map_err(|source| ReplayError::Open {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Returns where an option's value is in the list of what is accepted.
@@ -306,7 +352,11 @@ fn within<T: PartialOrd + Display>(
     if least <= value && value <= most {
         return Ok(value);
     }
-    Err(refused(option, value, &format!("{least} to {most}")))
+    let accepted = match least < most {
+        true => format!("{least} to {most}"),
+        false => least.to_string(),
+    };
+    Err(refused(option, value, &accepted))
 }
 
 fn refused(option: &'static str, value: impl ToString, accepted: &str) -> ReplayError {
