@@ -58,7 +58,22 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
         "random --format xml",
         &["xml", "table", "json", "csv", "markdown"],
     );
-    refuses("random --verbose", &["--verbose"]);
+    refuses("random --verbose", &["--verbose", "--help"]);
+    for words in [
+        "list --format json",
+        "list --out file",
+        "--quick list",
+        "list --size 1Mi --subject buddy",
+    ] {
+        refuses(words, &["list takes no options"]);
+    }
+    for requests in ["0", "1000001", "99999999999999"] {
+        let words = format!("trace --requests {requests}");
+        refuses(&words, &[requests, "1..=1000000"]);
+    }
+    // Before the first of the workloads runs.
+    refuses("all --trace absent.jsonl", &["absent.jsonl"]);
+    refuses("all --capacity 0", &["--capacity 0", "at least 1 byte"]);
 }
 
 #[test]
@@ -154,6 +169,33 @@ fn out_replaces_the_file_and_leaves_standard_output_empty() {
     std::fs::remove_file(&path).unwrap();
     assert!(output.status.success() && output.stdout.is_empty());
     assert!(serde_json::from_slice::<Value>(&written).is_ok());
+}
+
+#[test]
+fn out_may_be_a_device_or_a_pipe_and_is_named_where_it_is_full() {
+    let random = "random --quick --ops 50 --subject oracle --format json --out";
+    let run = |path| output(&format!("{random} {path}"));
+    assert!(run("/dev/null").status.success());
+    let piped = run("/dev/stdout");
+    assert!(serde_json::from_slice::<Value>(&piped.stdout).is_ok());
+    let full = run("/dev/full");
+    let line = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{line}");
+    assert!(line.contains("cannot write /dev/full"), "{line}");
+}
+
+#[test]
+fn every_run_has_the_seed_that_was_given() {
+    for words in [
+        "replay --ops 10 --layout blocks --capacity 1Gi",
+        "random --ops 50",
+        "populate",
+    ] {
+        let json = output(&format!("{words} --quick --seed 7 --format json"));
+        let document: Value = serde_json::from_slice(&json.stdout).unwrap();
+        let runs = document["runs"].as_array().unwrap();
+        assert!(runs.iter().all(|run| run["seed"] == 7), "{words}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::num::{ParseFloatError, ParseIntError};
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use mc_arena::size::parse_bytes;
 use mc_bench::workload::replay::ReplayOptions;
@@ -92,6 +93,9 @@ pub(crate) fn one_line(answer: &clap::Error) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(&message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
     let line = words.join(" ").trim_start_matches("error: ").to_owned();
+    if answer.kind() == ErrorKind::UnknownArgument {
+        return format!("{line}; --help lists what is accepted");
+    }
     match answer.source() {
         Some(source) if source.is::<ParseIntError>() => {
             format!("{line}; accepted: a whole number, 0 or more")

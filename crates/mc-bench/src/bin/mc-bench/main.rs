@@ -50,7 +50,13 @@ fn main() -> ExitCode {
         Some(word) if word == COMMAND => store_memory::run(words),
         Some(word) if word == TRACE => trace::run(words),
         Some(word) if word == REPORT => report::run(words),
-        _ => parse(env::args_os().skip(1), STATUS_USAGE).map(|args| status_of(dispatch(&args))),
+        _ => parse(env::args_os().skip(1), STATUS_USAGE).map(|args: Args| {
+            if args.workload == LIST {
+                list_alone()
+            } else {
+                status_of(dispatch(&args))
+            }
+        }),
     };
     status.unwrap_or_else(|status| status)
 }
@@ -69,20 +75,25 @@ fn status_of(result: anyhow::Result<()>) -> ExitCode {
 }
 
 fn dispatch(args: &Args) -> anyhow::Result<()> {
-    if args.workload == LIST {
-        return list(&mut io::stdout().lock()).map_err(Into::into);
-    }
     let workloads = named(&args.workload)?;
     let selection = select(&workloads, &args.run.subjects, &args.run.request())?;
     let out_file = args.out.as_deref().map(open).transpose()?;
     let document = measure(&selection)?;
-    match out_file {
-        Some(file) => {
-            file.set_len(0)?;
-            write(&document, args, BufWriter::new(file))
-        }
-        None => write(&document, args, BufWriter::new(io::stdout().lock())),
+    match (out_file, &args.out) {
+        (Some(file), Some(path)) => replace(path, file, |out| write(&document, args, out)),
+        _ => write(&document, args, &mut BufWriter::new(io::stdout().lock())),
     }
+}
+
+/// Lists what there is, which no option changes.
+fn list_alone() -> ExitCode {
+    if env::args_os().count() > 2 {
+        return fail(
+            "list takes no options: it names workloads and subjects",
+            STATUS_USAGE,
+        );
+    }
+    status_of(list(&mut io::stdout().lock()).map_err(Into::into))
 }
 
 /// Runs what is selected and tells what is left out.
@@ -106,7 +117,14 @@ fn run(requests: &[(&Workload, Request)]) -> Result<Vec<Run>, RequestError> {
     let mut progress = Progress::new();
     let mut runs = Vec::new();
     for (workload, request) in requests {
-        runs.extend((workload.run)(request, &mut |step| progress.show(step))?);
+        let measured = (workload.run)(request, &mut |step| progress.show(step))?;
+        runs.extend(measured.into_iter().map(|mut run| {
+            // Those that draw nothing do not say it themselves.
+            if run.value("seed").is_none() {
+                run.set("seed", request.seed);
+            }
+            run
+        }));
     }
     progress.finish();
     Ok(runs)
@@ -122,17 +140,30 @@ fn open(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn write(document: &Document, args: &Args, mut out: impl Write) -> anyhow::Result<()> {
+/// Writes a document in place of what a file holds; a pipe or a device takes it behind that.
+fn replace(
+    path: &Path,
+    file: File,
+    write: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let is_file = file.metadata().is_ok_and(|file| file.is_file());
+    let emptied = if is_file { file.set_len(0) } else { Ok(()) };
+    let written = emptied.map_err(Into::into);
+    let written = written.and_then(|()| write(&mut BufWriter::new(file)));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write(document: &Document, args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let width = if args.wide {
         Width::Wide
     } else {
         Width::Screen
     };
     match args.format {
-        Format::Table => render::table(document, width, &mut out)?,
-        Format::Json => render::json(document, &mut out)?,
-        Format::Csv => render::csv(document, &mut out)?,
-        Format::Markdown => render::markdown(document, width, &mut out)?,
+        Format::Table => render::table(document, width, out)?,
+        Format::Json => render::json(document, out)?,
+        Format::Csv => render::csv(document, out)?,
+        Format::Markdown => render::markdown(document, width, out)?,
     }
     out.flush().map_err(Into::into)
 }

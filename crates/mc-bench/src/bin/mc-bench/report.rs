@@ -1,7 +1,7 @@
 //! `mc-bench report`: a replay or another workload as one HTML file to look at.
 
 use std::ffi::OsString;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -9,7 +9,7 @@ use mc_bench::report;
 use mc_bench::workload::{Request, named, select};
 
 use crate::args::RunArgs;
-use crate::{STATUS_USAGE, Status, measure, open, parse, status_of, tell};
+use crate::{STATUS_USAGE, Status, measure, open, parse, replace, status_of, tell};
 
 /// First argument that asks for a report instead of a document.
 pub(crate) const REPORT: &str = "report";
@@ -46,10 +46,10 @@ fn write(args: &Args) -> anyhow::Result<()> {
     let selection = select(&named(&args.workload)?, &args.run.subjects, &request)?;
     let file = open(&args.out)?;
     let document = measure(&selection)?;
-    file.set_len(0)?;
-    let mut out = BufWriter::new(file);
-    report::html(&document, &mut out)?;
-    out.flush()?;
+    replace(&args.out, file, |out| {
+        report::html(&document, out)?;
+        out.flush().map_err(Into::into)
+    })?;
     tell(&format!("wrote {}", args.out.display()));
     Ok(())
 }
