@@ -36,6 +36,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::RangedI64ValueParser;
 use mc_bench::workload::Effort;
 
 use self::packages::Archive;
@@ -80,7 +81,7 @@ enum Task {
     Soak {
         /// How long
         #[arg(long, value_name = "N")]
-        minutes: u64,
+        minutes: u32,
         /// Seed of the first round; without it the clock gives one
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
@@ -100,7 +101,7 @@ enum Task {
     /// Kill a process that uses a store, and verify every object each time
     Drill {
         /// How often
-        #[arg(long, value_name = "N", default_value = "500")]
+        #[arg(long, value_name = "N", default_value = "500", value_parser = at_least_one())]
         kills: u32,
         /// Seed of the lives and of when they end
         #[arg(long, value_name = "N", default_value = "1")]
@@ -109,7 +110,7 @@ enum Task {
     /// Kill and freeze nodes, clients and etcd at every step of a put and a get, and verify every object
     Cluster {
         /// How often
-        #[arg(long, value_name = "N", default_value = "200")]
+        #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one())]
         kills: u32,
         /// Seed of keys and victims
         #[arg(long, value_name = "N", default_value = "1")]
@@ -132,13 +133,13 @@ enum Task {
     /// Play scenes of many nodes and clients in one thread, with joins, deaths and partitions
     Simulate {
         /// How many scenes
-        #[arg(long, value_name = "N", default_value = "100")]
+        #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one())]
         seeds: u32,
         /// Nodes of each
-        #[arg(long, value_name = "N", default_value = "1000")]
+        #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one())]
         nodes: u32,
         /// Objects of each
-        #[arg(long, value_name = "N", default_value = "20000")]
+        #[arg(long, value_name = "N", default_value = "20000", value_parser = at_least_one())]
         objects: u32,
     },
     /// Replay a trace in two simulators, too, and want the same hits (needs the network for them)
@@ -171,6 +172,11 @@ enum Task {
     Adopters,
 }
 
+/// What does nothing would tell that nothing is wrong.
+fn at_least_one() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
 fn main() -> anyhow::Result<()> {
     let task = Task::parse();
     let shell = &workspace::shell()?;
@@ -190,7 +196,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(shell),
         Task::Package => packages::package(shell, Archive::Build),
         Task::Tidy => tidy::run(shell),
-        Task::Soak { minutes, seed } => long::soak(shell, minutes * 60, seed),
+        Task::Soak { minutes, seed } => long::soak(shell, u64::from(minutes) * 60, seed),
         Task::Mutants { shard } => mutants::run(shell, shard.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(shell, seconds),
         Task::Drill { kills, seed } => long::drill(shell, kills, seed),
@@ -212,5 +218,26 @@ fn main() -> anyhow::Result<()> {
         Task::Boundary => boundary::run(shell),
         Task::Wheel { python } => wheel::run(shell, &python),
         Task::Adopters => adopters::run(shell),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_do_nothing_or_too_much_are_refused() {
+        for words in [
+            "soak --minutes 18446744073709551615",
+            "drill --kills 0",
+            "cluster --kills 0",
+            "simulate --seeds 0",
+            "simulate --nodes 0",
+            "simulate --objects 0",
+        ] {
+            let words = ["xtask"].into_iter().chain(words.split(' '));
+            let refused = Task::try_parse_from(words).unwrap_err();
+            assert!(refused.to_string().contains("invalid value"), "{refused}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::{wheel, workspace::cargo};
@@ -16,6 +16,8 @@ const PROGRAM: &str = "crates/mc-bench/tests/simulators.py";
 pub(crate) fn run(shell: &Shell, trace: Option<PathBuf>) -> anyhow::Result<()> {
     let trace =
         trace.unwrap_or_else(|| PathBuf::from("crates/mc-bench/traces/conversations.jsonl"));
+    let is_there = shell.path_exists(&trace);
+    ensure!(is_there, "there is no trace {}", trace.display());
     cargo(shell, "build --locked --quiet --release --package mc-bench")?;
     let python = wheel::environment(shell, "python3", "simulators")?;
     cmd!(
