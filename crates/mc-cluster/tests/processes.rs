@@ -319,18 +319,40 @@ fn options_that_make_no_sense_are_refused_by_their_value() {
         let told = String::from_utf8(refused.stderr).unwrap();
         assert!(told.contains("invalid value '0'"), "{arguments:?}: {told}");
     }
-    let nameless = [
-        "node",
-        "--name",
-        "",
-        "--size",
-        "1mb",
-        "--listen",
-        "127.0.0.1:0",
-    ];
-    let refused = Command::new(PROGRAM).args(nameless).output().unwrap();
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("name of a node is empty"), "{told}");
+    let node = |name| {
+        let node = ["node", "--size", "1mb", "--listen", "127.0.0.1:0", "--name"];
+        Command::new(PROGRAM).args(node).arg(name).output().unwrap()
+    };
+    for (name, part) in [
+        ("", "name of a node is empty"),
+        ("a,b", "\"a,b\" is no name"),
+        ("a=b", "\"a=b\" is no name"),
+        (" a", "\" a\" is no name"),
+    ] {
+        let told = String::from_utf8(node(name).stderr).unwrap();
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn a_list_without_members_is_refused() {
+    for command in [
+        "put key /dev/null",
+        "get key",
+        "status",
+        "node --name a --size 1mb --listen 127.0.0.1:0",
+    ] {
+        for list in ["", " , "] {
+            let arguments = command.split(' ').chain(["--members", list]);
+            let refused = Command::new(PROGRAM).args(arguments).output().unwrap();
+            let told = String::from_utf8(refused.stderr).unwrap();
+            assert!(!refused.status.success(), "{command}");
+            assert!(
+                told.contains(&format!("--members {list:?} has no member")),
+                "{told}"
+            );
+        }
+    }
 }
 
 /// Starts three nodes that know each other, and puts objects to them; returns

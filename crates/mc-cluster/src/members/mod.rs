@@ -68,7 +68,8 @@ impl Member {
     /// Says whether its address is host and port.
     pub(crate) fn has_address(&self) -> bool {
         let address = self.address.parse::<Authority>();
-        address.is_ok_and(|it| !it.host().is_empty() && it.port_u16().is_some())
+        // Port 0 is any free one to who listens, and none to who calls.
+        address.is_ok_and(|it| !it.host().is_empty() && it.port_u16().is_some_and(|port| port > 0))
     }
 
     /// Says whether others may reach it there: an address that each host takes for

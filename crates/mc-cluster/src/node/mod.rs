@@ -138,6 +138,14 @@ pub enum NodeError {
     /// Nobody could name the node.
     #[error("the name of a node is empty; it needs one of its own")]
     Name,
+    /// No list of members could have the name.
+    #[error(
+        "{name:?} is no name of a node; one without commas and equals signs, and blanks around it, is accepted"
+    )]
+    NameOfNoList {
+        /// The name.
+        name: String,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -234,6 +242,9 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         if options.name.is_empty() {
             return Err(NodeError::Name);
+        }
+        if options.name.contains([',', '=']) || options.name.trim() != options.name {
+            return Err(NodeError::NameOfNoList { name: options.name });
         }
         let etcd = options.etcd.as_ref().map(Etcd::channel).transpose()?;
         let standing = Arc::new(Standing::new(match etcd {

@@ -107,7 +107,15 @@ fn a_node_that_is_no_member_is_not_ready_and_takes_no_puts() {
 #[test]
 fn an_address_that_nobody_can_reach_is_not_announced() {
     runtime().block_on(async {
-        for address in ["", "host", "host:", ":7001", "host:70000", "a host:7001"] {
+        for address in [
+            "",
+            "host",
+            "host:",
+            ":7001",
+            "host:70000",
+            "host:0",
+            "a host:7001",
+        ] {
             let mut options = options("a");
             options.advertise = Some(address.to_owned());
             let refused = Node::start(options).await.unwrap_err();

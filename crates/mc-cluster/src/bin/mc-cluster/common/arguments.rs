@@ -142,6 +142,18 @@ fn at_least_one<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
     RangedU64ValueParser::new().range(1..)
 }
 
+/// Reads a list of members, which names at least one: with none, all calls would wait in vain.
+fn members(list: &str) -> Result<Members, Box<dyn Error>> {
+    let members = Members::parse(list)?;
+    match members.now().is_empty() {
+        true => Err(format!(
+            "--members {list:?} has no member; write name=host:port or name=host:port*weight"
+        )
+        .into()),
+        false => Ok(members),
+    }
+}
+
 impl Leaving {
     /// Says whether objects are to be moved to other nodes.
     #[cfg(feature = "tls")]
@@ -190,7 +202,7 @@ async fn watch(etcd: &Etcd, time: Duration) -> Result<Members, EtcdError> {
 
 impl NodeArguments {
     pub(crate) fn leaving(&self) -> Result<Leaving, Box<dyn Error>> {
-        let members = self.members.as_deref().map(Members::parse).transpose()?;
+        let members = self.members.as_deref().map(members).transpose()?;
         let leaving = Leaving {
             members,
             etcd: self.etcd.clone().etcd(),
@@ -286,7 +298,7 @@ impl ClientArguments {
         options.replicas = self.replicas;
         options.hedge = self.hedge.map(Duration::from_millis);
         let members = match (self.members, self.etcd.etcd()) {
-            (Some(list), _) => Members::parse(&list)?,
+            (Some(list), _) => members(&list)?,
             (None, Some(etcd)) => Members::watch(etcd).await?,
             (None, None) => return Err("either --members or --etcd is needed".into()),
         };
