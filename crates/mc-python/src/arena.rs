@@ -47,6 +47,11 @@ impl Arena {
         populate: &str,
     ) -> PyResult<Self> {
         if let Some(mapped) = MappedPool::behind(pool_or_size) {
+            if (pages, populate) != ("prefer", "eager") {
+                return Err(errors::invalid(
+                    "pages and populate are for an arena that maps its own pool; say them to the Pool",
+                ));
+            }
             let slices = mapped.get().arena()?;
             return Ok(Self { slices });
         }
@@ -57,24 +62,22 @@ impl Arena {
         Ok(Self { slices })
     }
 
-    /// Returns `size` zeroed bytes as a Buffer, at an address that is a multiple of `align`, a power of
+    /// Returns `n` zeroed bytes as a Buffer, at an address that is a multiple of `align`, a power of
     /// two.
     ///
     /// Raises `NoSpace` if less is left.
-    #[pyo3(signature = (size, align=64))]
+    #[pyo3(signature = (n, align=64))]
     fn allocate<'py>(
         &self,
         py: Python<'py>,
-        #[pyo3(from_py_with = arguments::whole)] size: usize,
+        #[pyo3(from_py_with = arguments::whole)] n: usize,
         #[pyo3(from_py_with = arguments::whole)] align: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let slices = &self.slices;
-        let slice = slices
-            .allocate_aligned(size, align)
-            .map_err(errors::slice)?;
+        let slice = slices.allocate_aligned(n, align).map_err(errors::slice)?;
         let start = NonNull::from(slice).cast();
         let process = *slices.pool().process();
-        let memory = Memory::new(start, size, process, Arc::<Detached<Slices>>::clone(slices));
+        let memory = Memory::new(start, n, process, Arc::<Detached<Slices>>::clone(slices));
         buffer::of(py, memory)
     }
 

@@ -7,7 +7,7 @@ use mc_store::{Compaction, PolicyKind, PolicyKindError, Removal, Watermarks};
 use pyo3::{
     exceptions::{PyMemoryError, PyOverflowError, PyTypeError},
     prelude::*,
-    types::{PyInt, PyString},
+    types::{PyByteArray, PyBytes, PyInt, PyString},
 };
 
 use crate::errors;
@@ -146,10 +146,16 @@ pub(crate) fn parts(size_or_parts: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 
 /// Reads a list of sizes, or the only one, of which `count` are made.
 pub(crate) fn sizes(sizes: &Bound<'_, PyAny>, count: usize) -> PyResult<Vec<u64>> {
-    match sizes.cast::<PyInt>() {
-        Ok(size) => Ok(vec![whole(size)?; count]),
-        Err(_) => sizes_of_list(sizes),
+    // A number need not be an int: those of numpy are none.
+    match sizes.is_instance_of::<PyInt>() || is_number(sizes)? {
+        true => Ok(vec![whole(sizes)?; count]),
+        false => sizes_of_list(sizes),
     }
+}
+
+/// Says whether an object is a number to Python, and no list of them.
+fn is_number(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(object.hasattr("__index__")? && !object.hasattr("__len__")?)
 }
 
 /// Reads a list of sizes.
@@ -158,13 +164,16 @@ pub(crate) fn sizes_of_list(sizes: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 }
 
 /// Reads each element of a list, which may say that it has more than memory holds. A text is none, though
-/// Python takes it for a list of its letters.
+/// Python takes it for a list of its letters, nor are bytes, which it takes for numbers.
 pub(crate) fn list<'py, T>(
     list: &Bound<'py, PyAny>,
     mut read: impl FnMut(Bound<'py, PyAny>) -> PyResult<T>,
 ) -> PyResult<Vec<T>> {
     if list.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err("a text where a list is needed"));
+    }
+    if list.is_instance_of::<PyBytes>() || list.is_instance_of::<PyByteArray>() {
+        return Err(PyTypeError::new_err("bytes where a list is needed"));
     }
     let len = list.len().unwrap_or(0);
     let mut elements = Vec::new();

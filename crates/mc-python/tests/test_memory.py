@@ -128,6 +128,18 @@ def test_an_arena_takes_a_pool_over(pool):
         mc_alloc.Store().mount(1, pool.size, memory=pool)
 
 
+def test_an_arena_takes_what_the_documents_name():
+    arena = Arena(1 << 20, pages="off", populate="lazy")
+    assert arena.allocate(n=100, align=4096).size == 100
+
+
+def test_an_arena_of_a_pool_has_no_pages_of_its_own(pool):
+    for options in ({"pages": "off"}, {"populate": "lazy"}):
+        with pytest.raises(mc_alloc.InvalidArgument, match="say them to the Pool"):
+            Arena(pool, **options)
+    assert Arena(pool).size == pool.size
+
+
 def test_a_pool_of_segments_becomes_no_arena(pool):
     mc_alloc.Store().mount(1, pool.size, memory=pool)
     with pytest.raises(mc_alloc.Error, match="belongs to segments"):

@@ -690,10 +690,22 @@ def test_lists_are_lists_and_may_say_that_they_have_more_than_memory_holds(store
                 call(range(length))
         with pytest.raises(TypeError, match="a text where a list is needed"):
             call("key")
+        for data in (b"key", bytearray(b"key")):
+            with pytest.raises(TypeError, match="bytes where a list is needed"):
+                call(data)
     with pytest.raises(mc_alloc.InvalidArgument, match="1 sizes for 2 keys"):
         store.put_many([b"a", b"b"], [5])
     assert store.put_many((key for key in (b"a", b"b")), 5) == 2
     assert store.keys() == [b"a", b"b"] or store.keys() == [b"b", b"a"]
+
+
+def test_a_size_is_any_whole_number(store):
+    assert store.put(b"one", numpy.int64(5)).size == 5
+    assert store.put(b"parts", numpy.array([5, 6])).size == 11
+    assert store.put_many([b"a", b"b"], numpy.uint16(7)) == 2
+    for size in (numpy.float32(5), 5.0):
+        with pytest.raises(TypeError):
+            store.put(b"other", size)
 
 
 def test_threads_share_a_store(store):
