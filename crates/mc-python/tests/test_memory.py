@@ -140,6 +140,29 @@ def test_an_arena_of_a_pool_has_no_pages_of_its_own(pool):
     assert Arena(pool).size == pool.size
 
 
+def test_a_pool_is_of_one_store_at_a_time(pool):
+    first, second = mc_alloc.Store(), mc_alloc.Store()
+    first.mount(1, pool.size, memory=pool)
+    assert first.mount(1, pool.size, memory=pool) == "already-mounted"
+    with first.put("key", 5) as put:
+        put.write(b"first")
+    for store in (second, mc_alloc.Store(directory="unused")):
+        with pytest.raises(mc_alloc.Error, match="segments of another store"):
+            store.mount(1, pool.size, memory=pool)
+    assert first.get("key").read() == b"first"
+    first.unmount(1)
+    assert second.mount(1, pool.size, memory=pool) == "mounted"
+    second.put("key", 5).commit()
+    lease = second.get("key")
+    del second, store
+    gc.collect()
+    # What is leased may still be read.
+    with pytest.raises(mc_alloc.Error, match="segments of another store"):
+        first.mount(1, pool.size, memory=pool)
+    lease.release()
+    assert first.mount(1, pool.size, memory=pool) == "mounted"
+
+
 def test_a_pool_of_segments_becomes_no_arena(pool):
     mc_alloc.Store().mount(1, pool.size, memory=pool)
     with pytest.raises(mc_alloc.Error, match="belongs to segments"):

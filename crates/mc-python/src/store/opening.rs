@@ -14,12 +14,14 @@ use pyo3::PyResult;
 
 use crate::{
     errors,
+    pool::StoreId,
     segments::{Described, Restart},
 };
 
 /// A store that is there or will be.
 #[derive(Debug)]
 pub(super) struct Opening {
+    id: StoreId,
     store: OnceLock<Ready>,
     /// What the store will be made of, `None` once it is there. Locked while it is opened, by threads
     /// that do not have the lock of the interpreter.
@@ -64,6 +66,7 @@ impl Opening {
                 restart: Restart::Forgets,
             };
             return Ok(Self {
+                id: StoreId::new(),
                 store: OnceLock::from(ready),
                 waiting: Mutex::new(None),
             });
@@ -76,6 +79,7 @@ impl Opening {
             rehearsal: SegmentPool::new(pool),
         };
         Ok(Self {
+            id: StoreId::new(),
             store: OnceLock::new(),
             waiting: Mutex::new(Some(waiting)),
         })
@@ -85,6 +89,10 @@ impl Opening {
     #[inline]
     pub(super) fn opened(&self) -> Option<&Ready> {
         self.store.get()
+    }
+
+    pub(super) fn id(&self) -> StoreId {
+        self.id
     }
 
     pub(super) fn restart(&self) -> Restart {
