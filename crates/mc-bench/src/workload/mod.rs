@@ -108,7 +108,10 @@ pub enum Sizes {
     /// The workload defines its sizes.
     Fixed,
     /// The request may name the sizes to run.
-    Chosen,
+    Chosen {
+        /// The largest.
+        bytes_max: u64,
+    },
 }
 
 /// Returns the workload of a name.

@@ -93,8 +93,10 @@ pub enum RequestError {
         workload: &'static str,
     },
     /// An object of the size does not fit the pool.
-    #[error("--size {size_bytes} is out of range; accepted: 1 to {size_bytes_max}")]
+    #[error("--size {size_bytes} is out of range; accepted by {workload}: 1 to {size_bytes_max}")]
     SizeOutOfRange {
+        /// The workload.
+        workload: &'static str,
         /// The size as given.
         size_bytes: u64,
         /// The largest size that fits.
@@ -266,6 +268,7 @@ pub fn select(
             if workload.sizes == Sizes::Fixed {
                 request.sizes.clear();
             }
+            check_sizes(workload, &request)?;
             selection.requests.push((workload, request));
         }
     }
@@ -280,13 +283,24 @@ fn check_ops(ops: Option<u64>) -> Result<(), RequestError> {
     }
 }
 
-fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestError> {
-    if workload.sizes == Sizes::Fixed && !request.sizes.is_empty() {
-        return Err(RequestError::FixedSizes {
-            workload: workload.name,
-        });
+/// Checks that a workload takes the sizes of a request.
+pub(super) fn check_sizes(workload: &Workload, request: &Request) -> Result<(), RequestError> {
+    if request.sizes.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let Sizes::Chosen { bytes_max } = workload.sizes else {
+        let workload = workload.name;
+        return Err(RequestError::FixedSizes { workload });
+    };
+    let out_of_range = |size: &&u64| !(1..=bytes_max).contains(*size);
+    match request.sizes.iter().find(out_of_range) {
+        Some(&size_bytes) => Err(RequestError::SizeOutOfRange {
+            workload: workload.name,
+            size_bytes,
+            size_bytes_max: bytes_max,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_replay(workload: &Workload, request: &Request) -> Result<(), RequestError> {

@@ -73,6 +73,10 @@ fn bad_arguments_end_with_one_line_that_names_the_value_and_what_is_accepted() {
     }
     // Before the first of the workloads runs.
     refuses("all --trace absent.jsonl", &["absent.jsonl"]);
+    refuses(
+        "all --size 33554432",
+        &["33554432", "arena", "1 to 2097152"],
+    );
     refuses("all --capacity 0", &["--capacity 0", "at least 1 byte"]);
 }
 

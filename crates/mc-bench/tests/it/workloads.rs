@@ -21,7 +21,7 @@ fn churning() -> impl Iterator<Item = &'static Workload> {
 
 fn smoke(workload: &Workload, seed: u64) -> Vec<Run> {
     let sizes = match workload.sizes {
-        Sizes::Chosen => SIZES.to_vec(),
+        Sizes::Chosen { .. } => SIZES.to_vec(),
         Sizes::Fixed => Vec::new(),
     };
     let request = Request {

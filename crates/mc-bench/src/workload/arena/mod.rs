@@ -15,6 +15,7 @@ use self::burst::Burst;
 pub(super) use self::subject::HUGEPAGE_RS;
 use self::subject::{Entry, SUBJECTS, Supply};
 
+use super::request::check_sizes;
 use super::tier::tier_name;
 use super::{Effort, Request, RequestError, Sizes, Workload};
 
@@ -24,7 +25,9 @@ pub(super) const WORKLOAD: Workload = Workload {
     summary: "one allocation of 64 B to 2 MiB from a populated pool, by 1, 2 and 4 pinned threads",
     subjects: || Described::all(SUBJECTS.iter().map(|entry| (entry.name, entry.summary))),
     skipped: &[],
-    sizes: Sizes::Chosen,
+    sizes: Sizes::Chosen {
+        bytes_max: SIZE_BYTES_MAX,
+    },
     is_seeded: false,
     needs_hugepages: true,
     times: &["mc-arena"],
@@ -88,19 +91,14 @@ fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestErr
 }
 
 fn sizes_bytes(request: &Request) -> Result<Vec<usize>, RequestError> {
+    check_sizes(&WORKLOAD, request)?;
     let sizes = if request.sizes.is_empty() {
         &SIZES_BYTES[..]
     } else {
         &request.sizes
     };
-    let in_range = |&size_bytes: &u64| match usize::try_from(size_bytes) {
-        Ok(size) if (1..=SIZE_BYTES_MAX).contains(&size_bytes) => Ok(size),
-        _ => Err(RequestError::SizeOutOfRange {
-            size_bytes,
-            size_bytes_max: SIZE_BYTES_MAX,
-        }),
-    };
-    sizes.iter().map(in_range).collect()
+    let sizes = sizes.iter().map(|&size| usize::try_from(size));
+    Ok(sizes.collect::<Result<_, _>>().expect("the largest fits"))
 }
 
 /// Maps the pool in transparent huge pages: reserved ones stay free for the subject that needs them.

@@ -11,6 +11,7 @@ use crate::subject::Pool;
 use crate::subject::entries;
 
 use super::placed::{self, Churned};
+use super::request::check_sizes;
 use super::{Effort, Request, RequestError, Sizes, Skipped, Workload, mixed};
 
 /// Entry of the table of workloads.
@@ -22,7 +23,9 @@ pub(super) const WORKLOAD: Workload = Workload {
         Skipped::new("extents-2", NO_PIECES),
         Skipped::new("extents-4", NO_PIECES),
     ],
-    sizes: Sizes::Chosen,
+    sizes: Sizes::Chosen {
+        bytes_max: POOL_BYTES,
+    },
     is_seeded: true,
     needs_hugepages: false,
     times: &["mc-offset", "mc-offset-compat"],
@@ -64,17 +67,10 @@ const POOL_BYTES: u64 = 2 << 30;
 const SMALL_BELOW_BYTES: u64 = 1_024;
 
 fn run(request: &Request, observer: Observer<'_>) -> Result<Vec<Run>, RequestError> {
+    check_sizes(&WORKLOAD, request)?;
     let mut sizes = request.sizes.clone();
     if sizes.is_empty() {
         sizes.extend(published::UNIFORM.map(|row| row.size_bytes));
-    }
-    for &size_bytes in &sizes {
-        if size_bytes == 0 || size_bytes > POOL_BYTES {
-            return Err(RequestError::SizeOutOfRange {
-                size_bytes,
-                size_bytes_max: POOL_BYTES,
-            });
-        }
     }
     let mut runs = Vec::new();
     for (index, &size_bytes) in sizes.iter().enumerate() {
