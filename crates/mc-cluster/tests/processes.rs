@@ -295,6 +295,8 @@ fn a_node_that_stops_while_etcd_is_away_waits_to_know_the_others() {
 fn options_that_make_no_sense_are_refused_by_their_value() {
     for arguments in [
         &["get", "key", "--members", "a=h:1", "--replicas", "0"][..],
+        &["bench", "--seconds", "0"],
+        &["drill", "--kills", "0"],
         &["node", "--name", "a", "--size", "1mb", "--replicas", "0"],
         &[
             "node",

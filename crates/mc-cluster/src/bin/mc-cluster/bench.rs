@@ -24,6 +24,7 @@ use tonic::Status;
 
 use crate::{
     common::{
+        arguments::at_least_one,
         baseline::{BLOCK_BYTES, copies, median, raw_tcp},
         console::tell,
     },
@@ -33,7 +34,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// Seconds for each measurement
-    #[arg(long, default_value = "2", value_name = "SECONDS")]
+    #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = at_least_one::<u64>())]
     seconds: u64,
 }
 
@@ -52,7 +53,7 @@ const ROUNDS: usize = 5;
 const NODE_SIZE: &str = "512mb";
 
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Box<dyn Error>> {
-    let time = Duration::from_secs(arguments.seconds.max(1));
+    let time = Duration::from_secs(arguments.seconds);
     let (_node, address) = start_node()?;
     tell(&format!(
         "one node and one client on this host, {} processors, times of {} s",

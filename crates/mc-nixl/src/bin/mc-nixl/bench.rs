@@ -39,7 +39,7 @@ impl Drop for Served {
 }
 
 pub(crate) async fn run(seconds: u64) -> Result<(), Box<dyn Error>> {
-    let time = Duration::from_secs(seconds.max(1));
+    let time = Duration::from_secs(seconds);
     let (_node, address) = start_node()?;
     let members = Members::parse(&format!("bench={address}"))?;
     let block: Vec<u8> = (0..=250).cycle().take(BLOCK_BYTES).collect();

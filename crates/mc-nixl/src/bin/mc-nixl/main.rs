@@ -17,7 +17,7 @@ use mc_cluster::client::{Direct, Streams};
 use mc_nixl::{NixlEngine, NixlError, NixlOptions, NixlReach};
 
 use self::common::{
-    arguments::{ClientArguments, NodeArguments, ObjectArguments},
+    arguments::{ClientArguments, NodeArguments, ObjectArguments, at_least_one},
     console::say,
     node, objects,
 };
@@ -39,7 +39,7 @@ enum Command {
     /// Measure a block by NIXL and by gRPC against a node that is started for it
     Bench {
         /// Seconds for each measurement
-        #[arg(long, default_value = "2", value_name = "SECONDS")]
+        #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = at_least_one::<u64>())]
         seconds: u64,
     },
 }

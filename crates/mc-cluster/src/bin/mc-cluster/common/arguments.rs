@@ -138,7 +138,7 @@ pub(crate) struct ObjectArguments {
     pub(crate) client: ClientArguments,
 }
 
-fn at_least_one<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
+pub(crate) fn at_least_one<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
     RangedU64ValueParser::new().range(1..)
 }
 

@@ -17,7 +17,7 @@ use self::{
     round::{Fault, Victim},
     witness::Witness,
 };
-use crate::common::console::tell;
+use crate::common::{arguments::at_least_one, console::tell};
 
 pub(crate) use self::attempt::run as attempt;
 
@@ -28,7 +28,7 @@ pub(crate) const ATTEMPT: &str = "drill-attempt";
 #[derive(Debug, Args)]
 pub(crate) struct DrillArguments {
     /// How often something is killed or frozen
-    #[arg(long, default_value = "200", value_name = "N")]
+    #[arg(long, default_value = "200", value_name = "N", value_parser = at_least_one::<u32>())]
     kills: u32,
     /// Seed of keys and victims
     #[arg(long, default_value = "1", value_name = "N")]
