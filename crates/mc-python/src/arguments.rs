@@ -55,6 +55,17 @@ where
     (!number.is_none()).then(|| whole(number)).transpose()
 }
 
+/// Reads a function, or nothing.
+pub(crate) fn function_if_any(object: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    if object.is_none() || object.is_callable() {
+        return Ok((!object.is_none()).then(|| object.clone().unbind()));
+    }
+    let kind = object.get_type();
+    Err(PyTypeError::new_err(format!(
+        "a {kind} where a function is needed"
+    )))
+}
+
 /// Reads a time that is not negative.
 pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {

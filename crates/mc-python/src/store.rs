@@ -376,19 +376,23 @@ impl Store {
     /// `replicas`, `bytes`, and `left`: the keys of those that stay.
     ///
     /// The bytes are copied in this process, or by `copy`, which gets two descriptors: from and to. Raises
-    /// Unreadable without it for a segment of another host.
+    /// Unreadable without it for a segment of another host, and Error for one that is not mounted.
     #[pyo3(signature = (id, copy=None))]
     fn move_out<'py>(
         &self,
         py: Python<'py>,
         #[pyo3(from_py_with = arguments::whole)] id: u128,
-        copy: Option<Py<PyAny>>,
+        #[pyo3(from_py_with = arguments::function_if_any)] copy: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store(py)?;
-        let copy = copy.as_ref();
-        let moved =
-            py.detach(|| store.move_out(SegmentId(id), |from, to| copy_replica(copy, from, to)))?;
-        answers::moved(py, &moved)
+        let (id, copy) = (SegmentId(id), copy.as_ref());
+        let moved = py.detach(|| {
+            if store.pool().state(id).is_none() {
+                return Err(errors::error(TransitionError::NotMounted { id }));
+            }
+            store.move_out(id, |from, to| copy_replica(copy, from, to))
+        });
+        answers::moved(py, &moved?)
     }
 
     /// Adds a replica to an object in a segment of another name, where others leave if need be; returns
@@ -402,7 +406,7 @@ impl Store {
         &self,
         py: Python<'_>,
         key: &Bound<'_, PyAny>,
-        copy: Option<Py<PyAny>>,
+        #[pyo3(from_py_with = arguments::function_if_any)] copy: Option<Py<PyAny>>,
     ) -> PyResult<bool> {
         let store = self.store(py)?;
         let key = Key::of(key)?;

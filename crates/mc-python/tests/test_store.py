@@ -699,6 +699,15 @@ def test_lists_are_lists_and_may_say_that_they_have_more_than_memory_holds(store
     assert store.keys() == [b"a", b"b"] or store.keys() == [b"b", b"a"]
 
 
+def test_what_cannot_be_moved_out_is_refused_though_nothing_would_move(store):
+    with pytest.raises(mc_alloc.Error, match="63 is not mounted"):
+        store.move_out(0x63)
+    for call in (lambda: store.move_out(1, copy=5), lambda: store.add_replica("key", copy=5)):
+        with pytest.raises(TypeError, match="where a function is needed"):
+            call()
+    assert store.move_out(1, copy=None) == {"replicas": 0, "bytes": 0, "left": []}
+
+
 def test_a_size_is_any_whole_number(store):
     assert store.put(b"one", numpy.int64(5)).size == 5
     assert store.put(b"parts", numpy.array([5, 6])).size == 11
