@@ -89,14 +89,6 @@ impl PoolBytes {
         }
     }
 
-    /// Says whether anybody else has the bytes: a clone, or a range that is lent.
-    ///
-    /// By the time this returns another thread may have made a clone, or dropped the last.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.pool) > 1
-    }
-
     /// Lends a range to a reader, beside any number of others.
     ///
     /// # Errors

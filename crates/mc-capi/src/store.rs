@@ -129,6 +129,8 @@ pub unsafe extern "C" fn mc_store_open(
         for segment in &segments {
             rehearsal.mount(segment.segment())?;
         }
+        // It would keep the memory from the store.
+        drop(rehearsal);
         // SAFETY: the caller's clause.
         let options = unsafe { options.store() }?;
         let opened = ObjectStore::open(

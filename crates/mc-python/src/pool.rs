@@ -5,10 +5,7 @@ use std::{
     os::fd::AsRawFd,
     path::PathBuf,
     ptr::NonNull,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use mc_arena::{
@@ -49,26 +46,9 @@ enum Holder {
     Arena(
         #[expect(dead_code, reason = "keeps the bytes for views of the pool")] Arc<Detached<Arena>>,
     ),
-    Segments {
-        bytes: Detached<PoolBytes>,
-        /// The store whose segments they are.
-        store: StoreId,
-    },
+    Segments(Detached<PoolBytes>),
     /// An arena was refused and the pool unmapped.
     Gone,
-}
-
-/// Tells stores of a process apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StoreId(u64);
-
-impl StoreId {
-    /// Returns one that no other store has.
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: nothing else is read that depends on it.
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
 }
 
 #[pymethods]
@@ -184,26 +164,15 @@ impl MappedPool {
         Ok(arena)
     }
 
-    /// Gives the pool to segments of a store, any number of them. Another store gets it when the first has
-    /// no segment of it any more, and nothing that is leased there: they would write over each other's bytes.
-    pub(crate) fn bytes(&self, of: StoreId) -> PyResult<PoolBytes> {
+    /// Gives the pool to segments, any number of them.
+    pub(crate) fn bytes(&self) -> PyResult<PoolBytes> {
         self.check()?;
         let mut holder = self.holding.lock();
-        if let Holder::Segments { bytes, store } = &mut *holder {
-            if *store != of && bytes.is_shared() {
-                return Err(errors::message(
-                    "the pool belongs to segments of another store; unmount them there, or delete that \
-                     store with its leases and puts",
-                ));
-            }
-            *store = of;
+        if let Holder::Segments(bytes) = &*holder {
             return Ok(PoolBytes::clone(bytes));
         }
         let bytes = PoolBytes::new(holder.take()?);
-        *holder = Holder::Segments {
-            bytes: Detached::new(bytes.clone()),
-            store: of,
-        };
+        *holder = Holder::Segments(Detached::new(bytes.clone()));
         Ok(bytes)
     }
 
@@ -226,9 +195,7 @@ impl Holder {
         let (unchanged, refusal) = match mem::replace(self, Self::Gone) {
             Self::Nobody(pool) => return Ok(*pool.into_inner()),
             arena @ Self::Arena(_) => (arena, "the pool belongs to an arena"),
-            segments @ Self::Segments { .. } => {
-                (segments, "the pool belongs to segments of a store")
-            }
+            segments @ Self::Segments(_) => (segments, "the pool belongs to segments of a store"),
             Self::Gone => (
                 Self::Gone,
                 "the pool was unmapped when it could not become an arena",

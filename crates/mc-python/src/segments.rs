@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mc_segment::{Memory, Mounting, Segment, SegmentId, SegmentInfo, SegmentState};
 use pyo3::{exceptions::PyTypeError, prelude::*};
 
-use crate::pool::{MappedPool, StoreId};
+use crate::pool::MappedPool;
 
 /// What a segment is made of, as often as it is needed.
 #[derive(Clone, Debug)]
@@ -30,7 +30,6 @@ impl Described {
         mut info: SegmentInfo,
         pool: Option<&Bound<'_, PyAny>>,
         restart: Restart,
-        store: StoreId,
     ) -> PyResult<Self> {
         let Some(pool) = pool else {
             return Ok(Self { info, memory: None });
@@ -49,7 +48,7 @@ impl Described {
         }
         Ok(Self {
             info,
-            memory: Some(Memory::pool(mapped.bytes(store)?)),
+            memory: Some(Memory::pool(mapped.bytes()?)),
         })
     }
 

@@ -71,7 +71,7 @@
 //! - Segments that share a name are all kept and all used; two replicas never
 //!   go under one name, nor to one host as long as another can take one.
 //!   Address ranges on one endpoint do not overlap, nor do the bytes of segments
-//!   in one pool or file of this process.
+//!   in one memory of this process, whichever pools mount them.
 //! - A buffer that outlives its segment or its pool is invalid and harmless.
 //!   The memory is let go of when the unmount is finished, and that waits for
 //!   accesses under way: no late write reaches what is mounted next.
@@ -126,6 +126,7 @@ mod memory;
 mod metrics;
 mod mounted;
 mod names;
+mod occupied;
 mod options;
 mod owners;
 mod pieces;

@@ -16,6 +16,7 @@ use crate::{
     gate::{Access, Gate},
     memory::Memory,
     names::Names,
+    occupied::Occupied,
     pieces::Pieces,
     placed::{PlacedBytes, PlacedSum, SEGMENT_BYTES_MAX},
     segment::{Segment, SegmentInfo},
@@ -69,6 +70,8 @@ pub(crate) struct Mounted {
     granules: Mutex<BTreeMap<u64, (u32, Handle)>>,
     /// What accesses to the memory pass; closed iff the buffers are invalid.
     pub(crate) gate: Gate,
+    /// That nobody else has the bytes of the memory, which it must not outlive.
+    occupied: Mutex<Option<Occupied>>,
     /// Remote once the unmount is finished, so that the memory can be released
     /// while buffers are still held.
     memory: Mutex<Memory>,
@@ -121,6 +124,7 @@ impl Mounted {
             placed: PlacedBytes::new(&commons.placed),
             refusals: RefusalCounters::default(),
             gate: Gate::new(),
+            occupied: Mutex::default(),
             memory: Mutex::new(memory),
         })
     }
@@ -210,9 +214,25 @@ impl Mounted {
         memory.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes the bytes of the memory, if this process has it and nobody else has them
+    /// but an older incarnation.
+    pub(crate) fn occupy(&self, older: Option<&Self>) -> Result<(), MountError> {
+        if let Some(origin) = self.memory().origin() {
+            let older = older.map(Self::occupied);
+            let older = older.as_ref().and_then(|older| older.as_ref());
+            *self.occupied() = Some(Occupied::take(&self.info, origin, older)?);
+        }
+        Ok(())
+    }
+
+    fn occupied(&self) -> MutexGuard<'_, Option<Occupied>> {
+        self.occupied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives up the memory; the gate is closed and nobody inside.
     pub(crate) fn release_memory(&self) {
         debug_assert_eq!(self.gate.accesses(), 0, "the memory is in use");
+        *self.occupied() = None;
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Memory::Remote;
     }
 

@@ -126,7 +126,8 @@ impl SegmentTail {
         let mounted = Arc::clone(&self.mounted);
         let info = mounted.info();
         let granule = info.options.granule;
-        let end = hole.address + hole.size - chunk.base;
+        // Of a place that was let go: all of its last granule.
+        let end = (hole.address + hole.size - chunk.base).next_multiple_of(granule);
         let start = hole.address.max(self.address()) - chunk.base;
         let mut start = start.next_multiple_of(granule);
         // Kept when the rest is given up.

@@ -207,12 +207,6 @@ impl PoolBytes {
     pub fn new(pool: Pool) -> Self {
         match pool.0 {}
     }
-
-    /// Says whether anybody else has the bytes.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        match self.0 {}
-    }
 }
 
 none! { DeviceBytes {

@@ -30,18 +30,6 @@ fn what_is_written_is_read_and_the_rest_stays_zero() {
 }
 
 #[test]
-fn bytes_are_shared_as_long_as_another_has_a_clone_or_a_range() {
-    let bytes = bytes(Backing::Private);
-    assert!(!bytes.is_shared());
-    let (clone, range) = (bytes.clone(), bytes.read(0..1).unwrap());
-    assert!(bytes.is_shared());
-    drop(clone);
-    assert!(bytes.is_shared());
-    drop(range);
-    assert!(!bytes.is_shared());
-}
-
-#[test]
 fn guards_keep_the_mapping_and_end_the_claim() {
     let bytes = bytes(Backing::Private);
     let writer = bytes.write(0..10).unwrap();

@@ -19,8 +19,7 @@ class Pool(Buffer):
     pickled to a child that was spawned as a SharedView.
 
     The pool is a buffer of all of its bytes. It can be given away once: to an Arena, or to the segments
-    of a store, and to those of another when the first has none of it any more. A view of it shows what
-    those write; do not write where they do.
+    of stores. A view of it shows what those write; do not write where they do.
 
     >>> pool = Pool(1 << 20, pages="off")
     >>> pool.size, len(memoryview(pool)), pool.tier

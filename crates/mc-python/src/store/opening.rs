@@ -14,14 +14,12 @@ use pyo3::PyResult;
 
 use crate::{
     errors,
-    pool::StoreId,
     segments::{Described, Restart},
 };
 
 /// A store that is there or will be.
 #[derive(Debug)]
 pub(super) struct Opening {
-    id: StoreId,
     store: OnceLock<Ready>,
     /// What the store will be made of, `None` once it is there. Locked while it is opened, by threads
     /// that do not have the lock of the interpreter.
@@ -66,7 +64,6 @@ impl Opening {
                 restart: Restart::Forgets,
             };
             return Ok(Self {
-                id: StoreId::new(),
                 store: OnceLock::from(ready),
                 waiting: Mutex::new(None),
             });
@@ -79,7 +76,6 @@ impl Opening {
             rehearsal: SegmentPool::new(pool),
         };
         Ok(Self {
-            id: StoreId::new(),
             store: OnceLock::new(),
             waiting: Mutex::new(Some(waiting)),
         })
@@ -89,10 +85,6 @@ impl Opening {
     #[inline]
     pub(super) fn opened(&self) -> Option<&Ready> {
         self.store.get()
-    }
-
-    pub(super) fn id(&self) -> StoreId {
-        self.id
     }
 
     pub(super) fn restart(&self) -> Restart {
@@ -122,32 +114,50 @@ impl Opening {
         if let Some(ready) = self.opened() {
             return Ok(ready);
         }
-        let made_of = waiting.as_ref().expect("a store waits or is there");
-        let pool = SegmentPool::new(made_of.pool);
-        let options = made_of.options.clone();
-        let opened = ObjectStore::open(&made_of.directory, pool, options, |info| {
-            let mut segments = made_of.segments.iter();
+        let made_of = waiting.as_mut().expect("a store waits or is there");
+        // The rehearsal would keep the memory from the store.
+        made_of.rehearsal = SegmentPool::new(made_of.pool);
+        match made_of.open() {
+            Ok(ready) => {
+                *waiting = None;
+                Ok(self.store.get_or_init(|| ready))
+            }
+            Err(error) => {
+                for segment in &made_of.segments {
+                    // As it was before, unless another store has the memory by now.
+                    let _ = made_of.rehearsal.mount(segment.segment());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn open(&self) -> PyResult<Ready> {
+        let pool = SegmentPool::new(self.pool);
+        let options = self.options.clone();
+        let opened = ObjectStore::open(&self.directory, pool, options, |info| {
+            let mut segments = self.segments.iter();
             let found = segments.find(|segment| segment.id() == info.id);
             found.map(Described::segment)
         });
         let opened = opened.map_err(errors::error)?;
-        for segment in &made_of.segments {
+        for segment in &self.segments {
             // Those that the directory knew are mounted already.
             let mounting = opened.store.pool().mount(segment.segment());
             mounting.map_err(errors::mount)?;
         }
         let damage = opened.damage.iter().map(ToString::to_string);
-        let ready = Ready {
+        Ok(Ready {
             damage: damage.collect(),
             store: opened.store,
             lost: opened.lost,
             restart: Restart::Remembers,
-        };
-        *waiting = None;
-        Ok(self.store.get_or_init(|| ready))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        })
     }
 }

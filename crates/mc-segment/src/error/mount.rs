@@ -153,7 +153,7 @@ pub enum MountError {
         /// Its bytes.
         other_size: u64,
     },
-    /// Two segments would share bytes of one memory.
+    /// Two segments, of this pool or another one, would share bytes of one memory.
     #[error(
         "segment {id} ({size} bytes from byte {start} of its memory on) shares bytes with {other} ({other_size} bytes from byte {other_start} on)"
     )]

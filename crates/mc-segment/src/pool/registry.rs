@@ -24,9 +24,6 @@ pub(super) struct Registry {
     by_id: BTreeMap<SegmentId, Arc<Mounted>>,
     /// The segments by where they begin on their endpoint.
     by_address: BTreeMap<(Arc<str>, u64), SegmentId>,
-    /// The segments whose memory this process has, by which memory it is and
-    /// where in it they begin.
-    by_memory: BTreeMap<(usize, u64), SegmentId>,
 }
 
 impl Registry {
@@ -47,22 +44,16 @@ impl Registry {
         self.remove(id);
         let address = (Arc::clone(mounted.endpoint()), info.base);
         self.by_address.insert(address, id);
-        if let Some(memory) = mounted.memory().origin() {
-            self.by_memory.insert(memory, id);
-        }
         self.by_id.insert(id, mounted);
     }
 
-    /// Removes a segment that still has its memory, if it is there.
+    /// Removes a segment, if it is there.
     pub(super) fn remove(&mut self, id: SegmentId) {
         let Some(mounted) = self.by_id.remove(&id) else {
             return;
         };
         let address = (Arc::clone(mounted.endpoint()), mounted.info().base);
         self.by_address.remove(&address);
-        if let Some(memory) = mounted.memory().origin() {
-            self.by_memory.remove(&memory);
-        }
     }
 
     /// Compares a segment with the one that is mounted under its id.
@@ -83,8 +74,8 @@ impl Registry {
         }
     }
 
-    /// Refuses a segment that shares addresses of its endpoint, or bytes of its
-    /// memory, with a mounted one of another id.
+    /// Refuses a segment that shares addresses of its endpoint with a mounted one
+    /// of another id, or bytes of its memory with any; it has them from then on.
     pub(super) fn check_disjoint(&self, segment: &Mounted) -> Result<(), MountError> {
         let info = segment.info();
         let (id, base, size) = (info.id, info.base, info.size);
@@ -107,26 +98,7 @@ impl Registry {
                 other_size: other.size,
             });
         }
-        let Some((memory, start)) = segment.memory().origin() else {
-            return Ok(());
-        };
-        let below = self
-            .by_memory
-            .range((memory, 0)..(memory, start.saturating_add(size)));
-        let other = self.first_of_another(below.rev(), id);
-        if let Some((other, (_, other_start))) = other
-            && overlap((start, size), (*other_start, other.size))
-        {
-            return Err(MountError::SharedMemory {
-                id,
-                start,
-                size,
-                other: other.id,
-                other_start: *other_start,
-                other_size: other.size,
-            });
-        }
-        Ok(())
+        segment.occupy(self.get(id).map(|older| &**older))
     }
 
     /// Returns the first segment whose id is another, and its key.

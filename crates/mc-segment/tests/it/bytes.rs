@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::common::{info, pool};
 use mc_arena::{Backing, PagePolicy, PoolBytes, PoolOptions};
 use mc_segment::{
-    BytesError, Memory, MountError, PlaceRequest, PlacedBuffer, Segment, SegmentId, SegmentPool,
-    Strategy,
+    BytesError, Memory, MountError, PlaceRequest, PlacedBuffer, Segment, SegmentId, SegmentInfo,
+    SegmentPool, Strategy,
 };
 
 fn pool_bytes(len: u64) -> PoolBytes {
@@ -75,6 +75,39 @@ fn check_sharing(memory: impl Fn(usize) -> Memory, elsewhere: Memory) {
     assert!(mount(5, memory(8192)).is_err());
     pool.finish_unmount(SegmentId(1)).unwrap();
     mount(5, memory(8192)).unwrap();
+}
+
+#[test]
+fn two_pools_do_not_have_the_same_bytes() {
+    let bytes = pool_bytes(1 << 16);
+    let mount = |pool: &SegmentPool, epoch| {
+        let info = SegmentInfo {
+            epoch,
+            ..info(1, 4096)
+        };
+        pool.mount(Segment::local(info, Memory::pool(bytes.clone())))
+    };
+    let [first, second] = [0, 1].map(|seed| pool(Strategy::Random, seed));
+    mount(&first, 0).unwrap();
+    assert!(matches!(
+        mount(&second, 0),
+        Err(MountError::SharedMemory { .. })
+    ));
+    // Nor under a newer epoch: that is another incarnation of the first pool's alone.
+    assert!(matches!(
+        mount(&second, 1),
+        Err(MountError::SharedMemory { .. })
+    ));
+    mount(&first, 1).unwrap();
+    assert!(mount(&second, 2).is_err());
+    let buffer = first.place(&PlaceRequest::new(10)).unwrap();
+    drop(first);
+    assert!(
+        mount(&second, 2).is_err(),
+        "a buffer is written without its pool, too"
+    );
+    drop(buffer);
+    mount(&second, 2).unwrap();
 }
 
 #[test]

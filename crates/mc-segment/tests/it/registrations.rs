@@ -185,6 +185,28 @@ fn a_segment_shrinks_again_and_drains_though_registrations_behind_the_end_keep_a
 }
 
 #[test]
+fn a_place_that_was_let_go_in_a_tail_is_held_to_the_end_of_its_granule() {
+    let id = SegmentId(1);
+    let mut info = SegmentInfo::new(id, "node", 0, 4096);
+    info.options.granule = 256;
+    let pool = pool(Strategy::Random, 1);
+    pool.mount(Segment::remote(info)).unwrap();
+    let stays = pool.place_at(id, 0, 2048).unwrap();
+    // Of less than a granule, and of more than one.
+    let behind = [100, 300, 256].map(|size| pool.place_in(id, size, 1).unwrap());
+    let mut tail = pool.hold_tail(id, 2048).unwrap();
+    assert_eq!(tail.take_holes().len(), 3);
+    for buffer in behind {
+        let place = buffer.extents().next().unwrap();
+        drop(buffer);
+        tail.take(place);
+        assert!(pool.place_in(id, 1, 1).is_err(), "{place:?} is not held");
+    }
+    drop(stays);
+    pool.shrink(&mut tail).unwrap();
+}
+
+#[test]
 fn nothing_is_placed_in_a_tail_that_is_held_whatever_the_fit_rounds() {
     let id = SegmentId(1);
     let fits = [Fit::BinExact, Fit::BinCeil, Fit::GOOD, Fit::Adaptive];
