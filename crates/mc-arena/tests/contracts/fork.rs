@@ -365,8 +365,10 @@ fn children_forked_while_threads_set_buffers_up_in_vain_do_not_wait() {
 fn a_child_sets_buffers_up_though_a_callback_of_its_parent_panicked() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let buffers = Buffers::new(|| {
-        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
-        assert!(asked > 0, "the first time");
+        if ASKED.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Not told, as the heap that a backtrace takes would look like a mapping to other tests.
+            std::panic::resume_unwind(Box::new("the first time"));
+        }
         Ok(ArenaConfig::default())
     });
     let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
