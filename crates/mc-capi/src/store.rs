@@ -12,7 +12,7 @@ use std::{
 };
 
 use mc_arena::Process;
-use mc_segment::SegmentPool;
+use mc_segment::{MountError, SegmentPool};
 use mc_store::{ObjectStore, Quota};
 
 use crate::{
@@ -127,7 +127,11 @@ pub unsafe extern "C" fn mc_store_open(
         // What does not go together is refused before the directory is touched.
         let rehearsal = SegmentPool::new(pool);
         for segment in &segments {
-            rehearsal.mount(segment.segment())?;
+            match rehearsal.mount(segment.segment()) {
+                // Another store has the memory: if it has the directory, too, that is what is told.
+                Ok(_) | Err(MountError::SharedMemory { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         // It would keep the memory from the store.
         drop(rehearsal);
