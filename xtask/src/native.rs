@@ -4,13 +4,16 @@
 //! rustup needs a C compiler for linking; everything else may be absent, and then one line says what
 //! did not run.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
 use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
 use crate::dist;
-use crate::workspace::{cargo, has_tool, relative, root, say};
+use crate::workspace::{self, cargo, has_tool, relative, root, say};
 
 /// Where programs are built.
 const OUT: &str = "target/native";
@@ -86,14 +89,9 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     if tools.helgrind {
         build_library_for_helgrind(shell)?;
     }
-    for (source, ways) in programs {
-        for &way in ways {
-            if tools.has(&source, way) {
-                run_program(shell, &source, way)
-                    .with_context(|| format!("{} failed {}", source.display(), way.suffix()))?;
-            }
-        }
-    }
+    let runs =
+        programs.flat_map(|(source, ways)| ways.iter().map(move |&way| (source.clone(), way)));
+    run_programs(runs.filter(|(source, way)| tools.has(source, *way)))?;
     if tools.python {
         let library = Way::Plain.build_dir().join("libmc_alloc.so");
         for program in ["segment.py", "fork.py"] {
@@ -216,6 +214,29 @@ impl Way {
             Self::Helgrind => "under helgrind",
         }
     }
+}
+
+/// Runs programs, as many at a time as there are processors; begins no more once one has failed.
+fn run_programs(runs: impl Iterator<Item = (PathBuf, Way)> + Send) -> anyhow::Result<()> {
+    let runs = Mutex::new(runs.fuse());
+    let next = || runs.lock().expect("nobody panics with the lock").next();
+    let work = || {
+        let shell = &workspace::shell()?;
+        while let Some((source, way)) = next() {
+            let ran = run_program(shell, &source, way);
+            if ran.is_err() {
+                while next().is_some() {}
+            }
+            ran.with_context(|| format!("{} failed {}", source.display(), way.suffix()))?;
+        }
+        Ok(())
+    };
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let mut workers = workers.into_iter();
+        workers.try_for_each(|worker| worker.join().expect("no worker panics"))
+    })
 }
 
 fn run_program(shell: &Shell, source: &Path, way: Way) -> anyhow::Result<()> {
