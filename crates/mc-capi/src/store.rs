@@ -128,8 +128,9 @@ pub unsafe extern "C" fn mc_store_open(
         let rehearsal = SegmentPool::new(pool);
         for segment in &segments {
             match rehearsal.mount(segment.segment()) {
+                Ok(_) => {}
                 // Another store has the memory: if it has the directory, too, that is what is told.
-                Ok(_) | Err(MountError::SharedMemory { .. }) => {}
+                Err(MountError::SharedMemory { other, .. }) if rehearsal.info(other).is_none() => {}
                 Err(error) => return Err(error.into()),
             }
         }
