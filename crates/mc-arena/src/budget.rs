@@ -202,7 +202,14 @@ impl BudgetRequest {
 
 fn parse_ranks(value: &str) -> Result<u32, BudgetError> {
     let ranks = value.trim().parse().ok().filter(|&ranks| ranks > 0);
-    ranks.ok_or_else(|| refuse("--tp-size", value, "a whole number of at least 1", None))
+    ranks.ok_or_else(|| {
+        refuse(
+            "--tp-size",
+            value,
+            "a whole number from 1 to 4294967295",
+            None,
+        )
+    })
 }
 
 fn parse_size(argument: &'static str, value: &str) -> Result<u64, BudgetError> {

@@ -111,15 +111,17 @@ pub struct HumanBytes(pub u64);
 
 impl fmt::Display for HumanBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shift, unit) = match self.0 {
-            0..0x400 => return write!(f, "{} B", self.0),
-            0x400..0x10_0000 => (10, "KiB"),
-            0x10_0000..0x4000_0000 => (20, "MiB"),
-            0x4000_0000..0x100_0000_0000 => (30, "GiB"),
-            _ => (40, "TiB"),
-        };
+        if self.0 < 1 << 10 {
+            return write!(f, "{} B", self.0);
+        }
         // Rounded to the nearest hundredth in integers: a float would lose bytes above 2^53.
-        let hundredths = (u128::from(self.0) * 100 + (1 << (shift - 1))) >> shift;
+        let hundredths = |shift: u32| (u128::from(self.0) * 100 + (1 << (shift - 1))) >> shift;
+        let units = [(10, "KiB"), (20, "MiB"), (30, "GiB")];
+        let mut units = units
+            .map(|(shift, unit)| (hundredths(shift), unit))
+            .into_iter();
+        let fitting = units.find(|(hundredths, _)| *hundredths < 1024 * 100);
+        let (hundredths, unit) = fitting.unwrap_or_else(|| (hundredths(40), "TiB"));
         write!(f, "{}.{:02} {unit}", hundredths / 100, hundredths % 100)
     }
 }
@@ -235,6 +237,9 @@ mod tests {
             (999, "999 B"),
             (2048, "2.00 KiB"),
             (15 * 1024 + 134, "15.13 KiB"),
+            ((1 << 20) - 6, "1023.99 KiB"),
+            ((1 << 20) - 1, "1.00 MiB"),
+            ((1 << 40) - 1, "1.00 TiB"),
             (3 << 39, "1.50 TiB"),
             (u64::MAX, "16777216.00 TiB"),
         ] {
