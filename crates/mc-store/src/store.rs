@@ -208,7 +208,7 @@ impl ObjectStore {
     pub fn exists(&self, key: &[u8]) -> bool {
         let shared = &*self.shared;
         let key = shared.index.hash(key);
-        shared.find(key, shared.now(), |_| ()).is_some()
+        shared.find(key, shared.now_coarsely(), |_| ()).is_some()
     }
 
     /// Returns the keys of all objects, in no order. Takes time linear in the
