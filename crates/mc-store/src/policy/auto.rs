@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::classes::{Classes, Learned, Ranking, Weight};
 use super::sample::Sample;
-use super::shadow::Shadow;
+use super::shadow::Shadows;
 use super::{Facts, Leaving, ObjectId, Parent, Policy};
 
 /// The rankings that compete; the first one begins, and is in use unless another one is better.
@@ -14,6 +14,10 @@ const CANDIDATES: [Ranking; 4] = [
     Ranking::ReuseAge,
     Ranking::Merit,
 ];
+
+/// Which candidate goes by what the model has learned.
+const REUSE_AGE: usize = 2;
+const _: () = assert!(matches!(CANDIDATES[REUSE_AGE], Ranking::ReuseAge));
 
 /// Requests to the sample between two looks at the scores, at least.
 const PERIOD_MIN: u32 = 128;
@@ -54,7 +58,7 @@ pub struct Auto {
     classes: Classes,
     learned: Learned,
     sample: Sample,
-    shadows: [Shadow; CANDIDATES.len()],
+    shadows: Shadows<{ CANDIDATES.len() }>,
     scores: [f64; CANDIDATES.len()],
     /// The ranking in use.
     chosen: usize,
@@ -82,7 +86,7 @@ impl Auto {
             classes: Classes::new(),
             learned: Learned::new(),
             sample: Sample::new(),
-            shadows: CANDIDATES.map(Shadow::new),
+            shadows: Shadows::new(CANDIDATES),
             scores: [0.0; CANDIDATES.len()],
             chosen: 0,
             score_max: 0.0,
@@ -99,7 +103,7 @@ impl Auto {
     }
 
     fn ranking(&self) -> Ranking {
-        self.shadows[self.chosen].ranking()
+        CANDIDATES[self.chosen]
     }
 
     /// Ends a run: a prompt's last object is requested first, as that of a prompt that is found.
@@ -127,17 +131,16 @@ impl Auto {
         let capacity = self.capacity / self.sample.keys_per_member();
         let value = f64::from(weight.gain) * f64::from(weight.bytes);
         self.score_max += value;
-        let mut uses = 0;
-        for (shadow, score) in self.shadows.iter_mut().zip(&mut self.scores) {
-            if shadow.access(hash, weight, now, capacity, &mut self.learned) {
+        let seen = self
+            .shadows
+            .access(hash, weight, now, capacity, &mut self.learned);
+        for (score, (had_it, _)) in self.scores.iter_mut().zip(seen) {
+            if had_it {
                 *score += value;
             }
-            if shadow.ranking() == Ranking::ReuseAge {
-                // The model has to know the classes that its own ranking brings about, whichever is
-                // in use.
-                uses = shadow.uses(hash);
-            }
         }
+        // The model has to know the classes that its own ranking brings about, whichever is in use.
+        let (_, uses) = seen[REUSE_AGE];
         self.learned
             .reuse
             .observe(hash, uses, now, self.sample.len());
@@ -169,12 +172,7 @@ impl Auto {
 
     fn thin_out(&mut self) {
         if self.sample.thin_out() {
-            let Self {
-                shadows, sample, ..
-            } = self;
-            for shadow in shadows {
-                shadow.retain(|hash| sample.has(hash));
-            }
+            self.shadows.retain(|hash| self.sample.has(hash));
         }
     }
 }

@@ -85,10 +85,9 @@ impl Reuse {
     /// Notes that a key of the sample, of which `stored` are stored, was asked for, and that its object
     /// has so many uses since.
     pub(super) fn observe(&mut self, hash: u64, uses: u8, now: u64, stored: usize) {
-        if let Some(&(class, then)) = self.followed.get(&hash) {
+        if let Some((class, then)) = self.followed.insert(hash, (class_of(uses), now)) {
             self.classes[usize::from(class)].used[age_step(now - then)] += 1.0;
         }
-        self.followed.insert(hash, (class_of(uses), now));
         self.order.push_back((hash, now));
         let len_max = (stored * FOLLOWED_PER_STORED).max(FOLLOWED_MIN);
         while self.order.len() > len_max {

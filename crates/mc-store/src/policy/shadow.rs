@@ -1,4 +1,4 @@
-//! [`Shadow`]: a small cache without bytes, which tells how many hits a ranking would have.
+//! [`Shadows`]: small caches without bytes, which tell how many hits each ranking would have.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -8,33 +8,39 @@ use foldhash::fast::FixedState;
 use super::classes::{Classes, Learned, Ranking, Weight};
 use super::{Leaving, ObjectId, Parent};
 
-/// A cache of the sample under one ranking.
+/// Caches of the sample, one under each of `N` rankings.
+///
+/// A key has the same id in all of them, so that it is looked up once.
 #[derive(Debug)]
-pub(super) struct Shadow {
-    ranking: Ranking,
-    classes: Classes,
+pub(super) struct Shadows<const N: usize> {
+    caches: [(Ranking, Classes); N],
     ids: HashMap<u64, u32, FixedState>,
-    /// The key's hash of each id; those of vacant ids mean nothing.
-    hashes: Vec<u64>,
+    /// The key of each id.
+    keys: Vec<Key>,
     vacant: Vec<u32>,
 }
 
-impl Shadow {
-    pub(super) fn new(ranking: Ranking) -> Self {
+/// A key that some cache stores; of a vacant id, one that none does.
+#[derive(Clone, Copy, Debug, Default)]
+struct Key {
+    hash: u64,
+    /// A bit for each cache that stores it.
+    stored: u8,
+}
+
+impl<const N: usize> Shadows<N> {
+    pub(super) fn new(rankings: [Ranking; N]) -> Self {
+        const { assert!(N <= u8::BITS as usize, "a bit for each cache") };
         Self {
-            ranking,
-            classes: Classes::new(),
+            caches: rankings.map(|ranking| (ranking, Classes::new())),
             ids: HashMap::default(),
-            hashes: Vec::new(),
+            keys: Vec::new(),
             vacant: Vec::new(),
         }
     }
 
-    pub(super) fn ranking(&self) -> Ranking {
-        self.ranking
-    }
-
-    /// Asks for a key and stores it if it is not there; returns whether it was.
+    /// Asks every cache for a key, which stores it if it is not there; returns which had it, and the
+    /// uses that the key has now in each.
     pub(super) fn access(
         &mut self,
         hash: u64,
@@ -42,61 +48,78 @@ impl Shadow {
         now: u64,
         capacity: f64,
         learned: &mut Learned,
-    ) -> bool {
-        self.classes.advance(now);
-        if let Some(&id) = self.ids.get(&hash) {
-            self.classes.used(ObjectId(id));
-            return true;
-        }
-        while self.classes.bytes() + f64::from(weight.bytes) > capacity && self.evict(learned) {}
-        let id = self.vacant.pop().unwrap_or_else(|| {
-            self.hashes.push(0);
-            u32::try_from(self.hashes.len() - 1).expect("a sample is small")
-        });
-        self.hashes[id as usize] = hash;
-        self.ids.insert(hash, id);
-        self.classes
-            .insert(ObjectId(id), hash, weight, Parent::None);
-        false
-    }
-
-    /// Returns the uses of a key that is stored; 0 otherwise.
-    pub(super) fn uses(&self, hash: u64) -> u8 {
-        let id = self.ids.get(&hash);
-        id.map_or(0, |id| self.classes.uses(ObjectId(*id)))
+    ) -> [(bool, u8); N] {
+        let id = self.id(hash);
+        std::array::from_fn(|cache| {
+            let has_it = self.keys[id.0 as usize].stored >> cache & 1 == 1;
+            self.caches[cache].1.advance(now);
+            if has_it {
+                self.caches[cache].1.used(id);
+            } else {
+                while self.caches[cache].1.bytes() + f64::from(weight.bytes) > capacity
+                    && self.evict(cache, learned)
+                {}
+                let classes = &mut self.caches[cache].1;
+                classes.insert(id, hash, weight, Parent::None);
+                self.keys[id.0 as usize].stored |= 1 << cache;
+            }
+            (has_it, self.caches[cache].1.uses(id))
+        })
     }
 
     /// Drops the keys that are no longer in the sample.
     pub(super) fn retain(&mut self, is_member: impl Fn(u64) -> bool) {
-        for id in 0..self.hashes.len() {
-            let hash = self.hashes[id];
-            let id = u32::try_from(id).expect("a sample is small");
-            if self.ids.get(&hash) == Some(&id) && !is_member(hash) {
-                self.drop(ObjectId(id), Leaving::Removed);
+        for at in 0..self.keys.len() {
+            if !is_member(self.keys[at].hash) {
+                let id = ObjectId(u32::try_from(at).expect("a sample is small"));
+                (0..N).for_each(|cache| self.drop(cache, id, Leaving::Removed));
             }
         }
     }
 
-    fn evict(&mut self, learned: &mut Learned) -> bool {
+    /// Returns the id of a key, which the caller stores if no cache does.
+    fn id(&mut self, hash: u64) -> ObjectId {
+        let id = *self.ids.entry(hash).or_insert_with(|| {
+            let id = self.vacant.pop().unwrap_or_else(|| {
+                self.keys.push(Key::default());
+                u32::try_from(self.keys.len() - 1).expect("a sample is small")
+            });
+            self.keys[id as usize].hash = hash;
+            id
+        });
+        ObjectId(id)
+    }
+
+    fn evict(&mut self, cache: usize, learned: &mut Learned) -> bool {
+        let (ranking, classes) = &mut self.caches[cache];
         let mut victim = None;
-        self.classes.victims(self.ranking, learned, &mut |id| {
+        classes.victims(*ranking, learned, &mut |id| {
             victim = Some(id);
             ControlFlow::Break(())
         });
-        if let Some(id) = victim
-            && self.ranking == Ranking::Merit
-        {
-            let (now, age) = (self.classes.now(), self.classes.age(id));
-            let merit = self.classes.merit(id, learned);
-            learned.inflation.raise(now, age, merit);
+        let Some(id) = victim else {
+            return false;
+        };
+        if *ranking == Ranking::Merit {
+            let merit = classes.merit(id, learned);
+            learned
+                .inflation
+                .raise(classes.now(), classes.age(id), merit);
         }
-        victim.map(|id| self.drop(id, Leaving::Evicted)).is_some()
+        self.drop(cache, id, Leaving::Evicted);
+        true
     }
 
-    fn drop(&mut self, id: ObjectId, why: Leaving) {
-        let hash = self.hashes[id.0 as usize];
-        self.classes.remove(id, hash, why);
-        self.ids.remove(&hash);
-        self.vacant.push(id.0);
+    fn drop(&mut self, cache: usize, id: ObjectId, why: Leaving) {
+        let key = &mut self.keys[id.0 as usize];
+        if key.stored >> cache & 1 == 0 {
+            return;
+        }
+        key.stored &= !(1 << cache);
+        self.caches[cache].1.remove(id, key.hash, why);
+        if key.stored == 0 {
+            self.ids.remove(&key.hash);
+            self.vacant.push(id.0);
+        }
     }
 }
