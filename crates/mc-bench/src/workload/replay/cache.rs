@@ -61,8 +61,6 @@ pub(super) struct Tally {
     pub(super) moved_bytes: u64,
     /// Bytes stored by the puts that had to evict or move.
     pub(super) placed_by_eviction_bytes: u64,
-    /// Sum of the ages of the victims, in lookups and stores since their last use.
-    pub(super) victim_ages: u64,
     pub(super) victims: u64,
     /// Objects that left because a watermark was passed.
     pub(super) by_watermark: u64,
@@ -172,7 +170,6 @@ impl Cache for Store {
             evicted_bytes: stats.on_demand.bytes,
             moved_bytes: stats.moved.bytes,
             placed_by_eviction_bytes: stats.placed_bytes_on_demand,
-            victim_ages: 0,
             victims: stats.on_demand.objects,
             by_watermark: stats.by_watermark.objects,
         }
@@ -218,14 +215,13 @@ impl Oracle {
     }
 
     fn evict_oldest(&mut self) {
-        let (used, key) = self
+        let (_, key) = self
             .by_use
             .pop_first()
             .expect("what is live has a last use");
         let (size_bytes, _) = self.objects.remove(&key).expect("it is live");
         self.tally.live_bytes -= size_bytes;
         self.tally.evicted_bytes += size_bytes;
-        self.tally.victim_ages += self.now - used;
         self.tally.victims += 1;
     }
 }

@@ -173,7 +173,6 @@ impl Outcome {
         self.checksum.add(self.hit_tokens);
         self.checksum.add(self.refused);
         self.checksum.add(self.tally.evicted_bytes);
-        self.checksum.add(self.tally.victim_ages);
     }
 }
 

@@ -93,7 +93,6 @@ record! {
         Row compaction: f64; // Bytes that a put may move for each that it stores.
         Decided evicted_bytes_per_stored_byte: f64; // Bytes that left for each that was put.
         Decided evicted_bytes_per_placed_byte: Option<f64>; // Bytes that left for each of the puts that had to evict or move; null if none had.
-        Decided victim_age_mean: Option<f64>; // Lookups and stores between the last use of an object and its leaving; null if none left.
         Decided refused: u64 = "refused"; // Objects for which there was no room.
         Decided utilization_mean: f64 = "mean"; // Mean from the first eviction on.
         Timed peak_rss_bytes: Option<u64>; // The most memory that the process has had resident.
@@ -364,7 +363,6 @@ impl Row<'_> {
             compaction: self.compaction_of(lane).moved_per_placed,
             evicted_bytes_per_stored_byte: share(tally.evicted_bytes, stored_bytes),
             evicted_bytes_per_placed_byte: has_evicted.then_some(evicted_for),
-            victim_age_mean: has_evicted.then(|| share(tally.victim_ages, tally.victims)),
             refused: first.refused,
             utilization_mean: utilization,
             peak_rss_bytes: peak_rss_bytes(),
