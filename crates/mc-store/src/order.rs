@@ -203,6 +203,17 @@ impl Order {
         ranks
     }
 
+    /// As [`lock`](Self::lock), when nothing counts as kept whose time is over.
+    pub(crate) fn lock_to_keep(&self, index: &Index, now: Moment) -> MutexGuard<'_, Ranks> {
+        loop {
+            let mut ranks = self.lock();
+            ranks.end_keeping(index, now);
+            if !ranks.keeping.has_due(now) {
+                return ranks;
+            }
+        }
+    }
+
     /// As [`lock_settled`](Self::lock_settled), when all is offered again that
     /// is not in use any more.
     pub(crate) fn lock_all_settled(

@@ -260,7 +260,7 @@ impl Shared {
         now: Moment,
     ) -> Result<Option<Position>, CommitError> {
         let pending = &put.pending;
-        let keep_max = self.keep_max(&put.terms.hints);
+        let keep_max = self.keep_max(&put.terms.hints, now);
         let object = |lineage| {
             let contents = Contents {
                 terms: Arc::clone(&put.terms),
@@ -271,13 +271,17 @@ impl Shared {
             };
             Object::new(pending.id, pending.key(), contents, now)
         };
+        let lock = || match keep_max {
+            0 => self.order.lock(),
+            _ => self.order.lock_to_keep(&self.index, now),
+        };
         let (mut ranks, parent, object) = match put.parent.as_deref() {
             None => {
                 let object = object(Lineage::of_first(put.key_hash));
-                (self.order.lock(), Parent::None, object)
+                (lock(), Parent::None, object)
             }
             Some(key) => {
-                let ranks = self.order.lock();
+                let ranks = lock();
                 let (parent, lineage) = self.parent_of(key);
                 (ranks, parent, object(lineage))
             }

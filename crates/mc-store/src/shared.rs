@@ -126,11 +126,12 @@ impl Shared {
         }
     }
 
-    /// Returns the most bytes that may be kept for some time.
-    pub(crate) fn keep_max(&self, hints: &Hints) -> u64 {
-        match hints.keep_until {
-            Moment(0) => 0,
-            _ => share(self.pool.placeable_bytes(), self.options.keep_percent),
+    /// Returns the most bytes that may be kept for some time; none for what need not
+    /// be kept any more.
+    pub(crate) fn keep_max(&self, hints: &Hints, now: Moment) -> u64 {
+        match hints.keep_until > now {
+            true => share(self.pool.placeable_bytes(), self.options.keep_percent),
+            false => 0,
         }
     }
 

@@ -217,6 +217,32 @@ fn no_more_is_kept_than_the_share() {
 }
 
 #[test]
+fn what_is_kept_no_more_takes_nothing_of_the_share() {
+    let hand = Hand::default();
+    for options in options(&hand) {
+        let store = store_of(&[30_000], options.clone());
+        let now = store.now().as_secs();
+        // More than one call looks at.
+        for number in 0..75 {
+            put_as(&store, number, &kept_until(now + 10)).unwrap();
+        }
+        hand.pass_seconds(20);
+        // This one is not to be kept any more, either.
+        put_as(&store, 75, &kept_until(now + 20)).unwrap();
+        for number in 100..175 {
+            put_as(&store, number, &kept_until(now + 100)).unwrap();
+        }
+        for number in 1_000..1_600 {
+            put_as(&store, number, &PutRequest::new(100)).unwrap();
+        }
+        let there = numbers(&store);
+        let kept = there.range(..1_000).copied();
+        assert!(kept.eq(100..175), "{options:?}");
+        store.check_invariants();
+    }
+}
+
+#[test]
 fn what_comes_before_an_object_in_its_prompt_stays_as_long() {
     let hand = Hand::default();
     for options in options(&hand) {
