@@ -1,5 +1,7 @@
 //! Putting the objects of a prompt in one go.
 
+use std::sync::Arc;
+
 use crate::{
     ObjectStore,
     clock::{Moment, Tick},
@@ -115,7 +117,8 @@ impl Chain {
     }
 
     /// Makes the objects that were missing readable, in their order; returns how
-    /// many objects of the chain are stored.
+    /// many objects of the chain are stored. If a [watermark](crate::Watermarks) is
+    /// passed, objects leave when all are.
     ///
     /// # Errors
     ///
@@ -123,9 +126,20 @@ impl Chain {
     /// it are not.
     pub fn commit(self) -> Result<usize, CommitError> {
         let stored = self.len();
-        for put in self.puts {
+        let Self { found, puts, .. } = self;
+        let Some(shared) = puts.first().map(|put| Arc::clone(put.shared())) else {
+            return Ok(stored);
+        };
+        let mut committed = 0;
+        let all = puts.into_iter().try_for_each(|put| {
             put.commit()?;
-        }
-        Ok(stored)
+            committed += 1;
+            Ok(())
+        });
+        // What is held would be passed over, and what came before it would leave.
+        drop(found);
+        let now = shared.now_coarsely();
+        (0..committed).for_each(|_| shared.evict_to_watermark(now));
+        all.map(|()| stored)
     }
 }

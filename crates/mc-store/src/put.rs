@@ -47,7 +47,7 @@ pub struct Put {
     cost: f32,
     /// Key of what comes before the object in its prompt.
     parent: Option<Box<[u8]>>,
-    /// Whether it is stored with what comes before it.
+    /// Whether it is stored with what comes before it, by a [`Chain`](crate::Chain).
     is_in_chain: bool,
     /// Of the bytes, from whoever writes them.
     checksum: Option<u32>,
@@ -247,7 +247,10 @@ impl Shared {
             self.take_back(pending, now);
             return Err(CommitError::Journal);
         }
-        self.evict_to_watermark(now);
+        // Of a chain, those committed first would leave for those that are still in flight.
+        if !put.is_in_chain {
+            self.evict_to_watermark(now);
+        }
         Ok(())
     }
 
@@ -359,6 +362,10 @@ impl Put {
     pub(crate) fn in_chain(mut self) -> Self {
         self.is_in_chain = true;
         self
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Returns the key.

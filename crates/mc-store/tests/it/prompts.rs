@@ -3,10 +3,15 @@
 
 use std::time::Duration;
 
-use crate::common::{mount_sizes, pool};
+use crate::common::{
+    mount_sizes,
+    objects::{all_options, store_of},
+    pool,
+};
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
     Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions,
+    Watermarks,
 };
 
 const MIB: u64 = 1 << 20;
@@ -99,6 +104,28 @@ fn the_end_of_a_prompt_leaves_before_its_beginning_under_every_policy() {
             assert!(store.pin(one.as_bytes()), "{policy:?}: {one}");
             assert_eq!(found(&store, &prompt), left, "{policy:?}");
             store.check_invariants();
+        }
+    }
+}
+
+#[test]
+fn a_watermark_that_a_chain_passes_takes_the_end_of_it() {
+    for options in all_options() {
+        let options = StoreOptions {
+            watermarks: Some(Watermarks {
+                high_percent: 80,
+                low_percent: 50,
+            }),
+            ..options
+        };
+        for stored in [0, 2] {
+            let store = store_of(&[10 * MIB], options.clone());
+            let prompt = keys("a", 9);
+            put_prompt(&store, &prompt[..stored]);
+            // All of it is taken before the first of it is committed.
+            assert_eq!(put_prompt(&store, &prompt), 9);
+            assert_eq!(store.stats().by_watermark.objects, 4, "{options:?}");
+            assert_eq!(found(&store, &prompt), 5, "{options:?}");
         }
     }
 }
