@@ -24,6 +24,10 @@ impl<T> Default for Deadlines<T> {
 }
 
 impl<T> Deadlines<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.of.len()
+    }
+
     pub(crate) fn of(&self, id: ObjectId) -> Option<Moment> {
         self.of.get(&id.0).map(|(moment, _)| *moment)
     }

@@ -74,10 +74,11 @@ pub(crate) struct Ranks {
     known: IdSet,
     /// Hidden objects by the end of their timed leases.
     asleep: Deadlines<()>,
-    /// Hidden objects none of whose segments was open to placement after so many
-    /// changes of the pool, and how many of those are known.
-    closed: BTreeSet<(u64, ObjectId)>,
-    pool_changes: u64,
+    /// Hidden objects that nobody uses and none of whose segments was open to placement,
+    /// by how many changes of the pool there were before one might be, and how many of
+    /// those are known.
+    closed: Deadlines<()>,
+    pool_changes: Moment,
     /// Hidden objects that were used after they were set aside.
     to_look_at: BTreeSet<ObjectId>,
     /// Hidden objects whose places requests could not use, though nobody uses them.
@@ -102,8 +103,8 @@ impl Order {
                 keeping: Keeping::default(),
                 known: IdSet::default(),
                 asleep: Deadlines::default(),
-                closed: BTreeSet::new(),
-                pool_changes: 0,
+                closed: Deadlines::default(),
+                pool_changes: Moment::default(),
                 to_look_at: BTreeSet::new(),
                 aside: Aside::default(),
                 hidden: 0,
@@ -312,6 +313,7 @@ impl Ranks {
         self.groups.remove(object.id, object.key_hash(), why);
         self.keeping.forget(object.id);
         self.aside.forget(object.id);
+        self.closed.forget(object.id);
         if let Some(tenant) = tenant_of(object) {
             self.ledger.remove(tenant, bytes, cause);
         }
@@ -381,10 +383,9 @@ impl Ranks {
         self.known.has(id).then(|| self.groups.parent(id))?
     }
 
-    /// Returns how many objects are not offered as they are in use, or in closed
-    /// segments.
+    /// Returns how many objects are not offered as they are in use.
     pub(crate) fn in_use(&self) -> u64 {
-        self.hidden - self.aside.len() as u64
+        self.hidden - (self.aside.len() + self.closed.len()) as u64
     }
 
     /// As [`hide`](Self::hide), unless the object has left or moved, so that its
@@ -425,13 +426,10 @@ impl Ranks {
     /// Looks again at some of those that were set aside and used since, and of those
     /// in closed segments, if segments may have been opened since.
     fn look_at_closed(&mut self, pool: &SegmentPool, index: &Index, now: Moment) {
-        self.pool_changes = pool.changes();
+        self.pool_changes = Moment(pool.changes());
         for _ in 0..SLICE {
-            let id = match self.has_opened() {
-                true => self.closed.pop_first().map(|(_, id)| id),
-                false => self.to_look_at.pop_last(),
-            };
-            let Some(id) = id else {
+            let opened = self.closed.next_due(self.pool_changes).map(|(id, ())| id);
+            let Some(id) = opened.or_else(|| self.to_look_at.pop_last()) else {
                 break;
             };
             self.look_again(index, id, now);
@@ -440,8 +438,7 @@ impl Ranks {
 
     /// Returns whether some closed segment may be open by now.
     fn has_opened(&self) -> bool {
-        let first = self.closed.first();
-        first.is_some_and(|(changes, _)| *changes != self.pool_changes)
+        self.closed.has_due(self.pool_changes)
     }
 
     fn look_at(&mut self, object: &Object, now: Moment) {
@@ -449,9 +446,11 @@ impl Ranks {
             return;
         }
         self.aside.forget(object.id);
+        self.closed.forget(object.id);
         match object.claims.claim() {
             None if !object.is_placeable() => {
-                self.closed.insert((self.pool_changes, object.id));
+                let next_change = Moment(self.pool_changes.0 + 1);
+                self.closed.set(object.id, next_change, ());
             }
             // Whoever ends the claim says so.
             Some(Claim::Leased | Claim::Pinned | Claim::Leaving) => {}

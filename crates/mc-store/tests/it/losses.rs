@@ -11,7 +11,7 @@ use crate::common::{
     mount_local,
     objects::{
         all_options, assert_all_space_is_of_objects, key, left, numbers, placed_bytes, put, put_as,
-        put_in, refusal, store_of,
+        put_in, refusal, segments_of, store_of,
     },
     pool,
 };
@@ -19,7 +19,8 @@ use mc_segment::{
     Replicas, Segment, SegmentId, SegmentInfo, SegmentState, Strategy, TransitionError,
 };
 use mc_store::{
-    Clock, EventKind, ObjectStore, PutError, PutRequest, StoreOptions, Unmounted, Watermarks,
+    Clock, EventKind, ObjectStore, PutError, PutRequest, Removal, StoreOptions, Unmounted,
+    Watermarks,
 };
 
 const MIB: u64 = 1 << 20;
@@ -335,6 +336,36 @@ fn a_segment_that_is_open_again_gives_its_objects_away_again() {
             assert!(numbers(&store).iter().all(|&number| number >= 50));
             assert_all_space_is_of_objects(&store);
         }
+    }
+}
+
+#[test]
+fn what_a_closed_segment_has_is_not_said_to_be_leased() {
+    for options in all_options() {
+        let store = store_of(&[1_000, 1_000], options.clone());
+        (0..20).for_each(|number| put_in(&store, u128::from(number / 10) + 1, number, 100));
+        let leased = |expected| {
+            let refused = refusal(&store, 99, &PutRequest::new(1_000));
+            let PutError::NoRoom { in_the_way, .. } = refused else {
+                panic!("{refused:?}");
+            };
+            let found = (in_the_way.pinned, in_the_way.leased);
+            assert_eq!(found, (1, expected), "{options:?}");
+            store.check_invariants();
+        };
+        store.pool().drain(SegmentId(1)).unwrap();
+        assert!(store.pin(&key(10)));
+        leased(0);
+        let leases = [11, 12].map(|number| store.get(&key(number)));
+        leased(2);
+        // They leave while they are not offered.
+        (0..5).for_each(|number| store.remove(&key(number), Removal::IfIdle).unwrap());
+        leased(2);
+        drop(leases);
+        store.pool().resume(SegmentId(1)).unwrap();
+        put_as(&store, 100, &PutRequest::new(500)).unwrap();
+        assert_eq!(segments_of(&store, 100), [1]);
+        store.check_invariants();
     }
 }
 
