@@ -33,9 +33,9 @@ pub enum EventKind {
     Committed,
     /// It is gone, for this cause.
     Left(Cause),
-    /// A replica is elsewhere.
+    /// A replica is elsewhere, or there is another.
     Moved {
-        /// The segment that it left.
+        /// The segment that it left; that which it is in if it is another.
         from: SegmentId,
         /// The segment that it is in.
         to: SegmentId,

@@ -108,8 +108,9 @@ impl ObjectStore {
     }
 
     /// Adds a replica to an object, where the terms of its put allow, and
-    /// copies the bytes with `copy` as [`move_out`](Self::move_out) does. An
-    /// object that is leased, or becomes so while it is copied, stays as it is.
+    /// copies the bytes with `copy` as [`move_out`](Self::move_out) does. If one was
+    /// lost with its segment, the new one takes its place. An object that is leased,
+    /// or becomes so while it is copied, stays as it is.
     ///
     /// # Errors
     ///
@@ -122,20 +123,28 @@ impl ObjectStore {
     ) -> Result<Result<(), AddReplicaError>, E> {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(object) = shared.find(shared.index.hash(key), now, Object::clone) else {
+        // Held, so that it does not leave for its own replica.
+        let Some(held) = shared.lease_quietly(key, now) else {
             return Ok(Err(AddReplicaError::NotStored));
         };
-        let asker = Asker::of_more(tenant_of(&object));
-        let (mut new, charge) = match shared.place_beside(&object, None, asker, now) {
+        let object = held.object().clone();
+        let lost = object.replicas().position(|buffer| !buffer.is_readable());
+        let tenant = tenant_of(&object);
+        let asker = match lost {
+            Some(_) => Asker::of_move(tenant),
+            None => Asker::of_more(tenant),
+        };
+        let (mut new, charge) = match shared.place_beside(&object, lost, asker, now) {
             Ok(new) => new,
             Err(PutError::Journal) => return Ok(Err(AddReplicaError::Journal)),
             Err(error) => return Ok(Err(error.into())),
         };
+        drop(held);
         let Some(source) = object.replicas().find(|buffer| buffer.is_readable()) else {
             return Ok(Err(AddReplicaError::NotStored));
         };
         copy(source, &mut new)?;
-        let switched = shared.switch(object, new, None, shared.now(), Object::close_place);
+        let switched = shared.switch(object, new, lost, shared.now(), Object::close_place);
         if switched.is_ok() {
             charge.keep();
         }
@@ -282,6 +291,8 @@ impl Shared {
         let beside = object.readable_beside(replaced);
         let mut excluded = object.terms.excluded.to_vec();
         let old = replaced.and_then(|place| object.replicas().nth(place));
+        // Where one was lost, the segment may have come back.
+        let old = old.filter(|buffer| buffer.is_readable());
         excluded.extend(old.map(PlacedBuffer::segment_id));
         let request = PlaceRequest {
             size: object.size(),
@@ -315,11 +326,13 @@ impl Shared {
         let useful_bytes = object.parts().useful_size();
         let tenant = tenant_of(&object).cloned();
         let to = new.segment_id();
-        let from = replaced.and_then(|place| object.replicas().nth(place));
-        let from = from.map_or(to, PlacedBuffer::segment_id);
+        // One that was lost is in no segment any more.
+        let old = replaced.and_then(|place| object.replicas().nth(place));
+        let old = old.filter(|buffer| buffer.is_readable());
+        let from = old.map(PlacedBuffer::segment_id);
         // Locked first: whoever pins meanwhile finds the object before or after, not on its way.
         let mut ranks = self.order.lock();
-        let mut has_switched = false;
+        let mut all_bytes = None;
         let mut is_written = Ok(());
         self.index.write_at(id).replace(id, |mut old| {
             // Closed under the lock of the shard, no reader misses the object.
@@ -335,15 +348,16 @@ impl Shared {
                     book.moved(&self.pool, old.key(), from, &new).map(|_| ())
                 });
                 if is_written.is_ok() {
-                    has_switched = true;
                     let replicas = old.replicas_with(new, replaced);
-                    return old.with_replicas(replicas);
+                    let moved = old.with_replicas(replicas);
+                    all_bytes = Some(moved.bytes());
+                    return moved;
                 }
             }
             old.claims.stay();
             old
         });
-        if has_switched {
+        if all_bytes.is_some() {
             ranks.figures.moved.add(bytes);
             if replaced.is_none() {
                 ranks.figures.live_bytes += bytes;
@@ -356,17 +370,20 @@ impl Shared {
         // It may be in a segment that is open now.
         ranks.look_again(&self.index, id, now);
         is_written.map_err(|NotWritten| AddReplicaError::Journal)?;
-        if !has_switched {
+        let Some(all_bytes) = all_bytes else {
             return Err(AddReplicaError::Changed);
-        }
+        };
         // Under the lock under which objects leave, so that the events of a key are
         // in order.
         self.listeners.tell(|| Event {
             key,
-            bytes,
-            kind: match replaced {
-                Some(_) if from == to => EventKind::MovedWithin { segment: to },
-                _ => EventKind::Moved { from, to },
+            bytes: all_bytes,
+            kind: match from {
+                Some(from) if from == to => EventKind::MovedWithin { segment: to },
+                _ => EventKind::Moved {
+                    from: from.unwrap_or(to),
+                    to,
+                },
             },
         });
         Ok(())

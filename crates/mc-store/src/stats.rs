@@ -18,7 +18,8 @@ pub struct StoreStats {
     pub in_flight: u64,
     /// Detached or moved objects and late puts whose space is still taken.
     pub lingering: u64,
-    /// Bytes that all replicas of the objects take.
+    /// Bytes of all replicas of the objects, those that were lost with a segment
+    /// included until another takes their place.
     pub live_bytes: u64,
     /// Of these, without what lies between the parts of objects.
     pub useful_bytes: u64,

@@ -25,8 +25,8 @@ use crate::{
 
 /// What a tenant of a store is sure of, and what it may have.
 ///
-/// Bytes are those that the replicas of its objects take, and of its puts that
-/// are neither committed nor dropped.
+/// Bytes are those of the replicas of its objects, lost ones included until another
+/// takes their place, and of its puts that are neither committed nor dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes that nobody else's puts take from the tenant. What it does not use

@@ -206,6 +206,38 @@ fn moves_are_told_with_both_segments() {
 }
 
 #[test]
+fn moves_of_several_replicas_are_told_with_the_bytes_of_all() {
+    let store = store_of(&[10_000, 10_000, 10_000], StoreOptions::default());
+    put_in(&store, 1, 0, 10);
+    let events = store.events(10);
+    let add = || store.add_replica(&key(0), |_, _| Ok::<(), ()>(()));
+    let add = || add().unwrap().unwrap();
+    let told = || {
+        let [event] = <[Event; 1]>::try_from(events.drain()).unwrap();
+        let EventKind::Moved { from, to } = event.kind else {
+            panic!("{event:?}");
+        };
+        (event.bytes, from, to)
+    };
+    add();
+    let (bytes, from, second) = told();
+    assert_eq!((bytes, from), (20, second), "it is one more");
+    store.pool().drain(SegmentId(1)).unwrap();
+    let moved = store.move_out(SegmentId(1), |_, _| Ok::<(), ()>(()));
+    moved.unwrap();
+    let (bytes, from, third) = told();
+    assert_eq!((bytes, from), (20, SegmentId(1)));
+    store.unmount(second).unwrap();
+    let resumed = store.pool().resume(SegmentId(1));
+    resumed.unwrap();
+    add();
+    assert_eq!(told(), (20, SegmentId(1), SegmentId(1)));
+    assert_ne!(third, SegmentId(1));
+    store.remove(&key(0), Removal::IfIdle).unwrap();
+    assert_eq!(events.try_next().unwrap().bytes, 20);
+}
+
+#[test]
 fn a_queue_that_is_full_forgets_the_oldest_and_counts_them() {
     for capacity in [1, 7] {
         let store = store_of(&[10_000], StoreOptions::default());

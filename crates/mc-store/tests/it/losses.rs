@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::common::{
-    mount_local,
+    info, mount_local,
     objects::{
         all_options, assert_all_space_is_of_objects, key, left, numbers, placed_bytes, put, put_as,
         put_in, refusal, segments_of, store_of,
@@ -19,8 +19,8 @@ use mc_segment::{
     Replicas, Segment, SegmentId, SegmentInfo, SegmentState, Strategy, TransitionError,
 };
 use mc_store::{
-    Clock, EventKind, ObjectStore, PutError, PutRequest, Removal, StoreOptions, Unmounted,
-    Watermarks,
+    AddReplicaError, Clock, EventKind, ObjectStore, PutError, PutRequest, Quota, Removal,
+    StoreOptions, Unmounted, Watermarks,
 };
 
 const MIB: u64 = 1 << 20;
@@ -366,6 +366,53 @@ fn what_a_closed_segment_has_is_not_said_to_be_leased() {
         put_as(&store, 100, &PutRequest::new(500)).unwrap();
         assert_eq!(segments_of(&store, 100), [1]);
         store.check_invariants();
+    }
+}
+
+#[test]
+fn a_new_replica_takes_the_place_of_one_that_was_lost() {
+    for (name, lose) in LOST {
+        let store = store_of(&[1_000, 1_000, 1_000], StoreOptions::default());
+        let quota = Quota {
+            guaranteed: 0,
+            most: Some(250),
+        };
+        store.tenant("a", quota).unwrap();
+        let request = PutRequest {
+            tenant: Some("a"),
+            replicas: Replicas::exact(2),
+            preferred: &[FIRST, SegmentId(2)],
+            ..PutRequest::new(100)
+        };
+        put_as(&store, 0, &request).unwrap();
+        let add = || store.add_replica(&key(0), |_, _| Ok::<(), ()>(())).unwrap();
+        let check = || {
+            assert_eq!(add(), Ok(()), "{name}");
+            let stats = store.stats();
+            let sums = (stats.live_bytes, stats.tenants["a"].used_bytes);
+            assert_eq!(sums, (200, 200), "{name}");
+            assert_all_space_is_of_objects(&store);
+            assert_eq!(segments_of(&store, 0).len(), 2, "{name}");
+        };
+        lose(&store);
+        check();
+        for id in 2..6 {
+            let next = info(id + 2, 1_000);
+            store.pool().mount(Segment::remote(next)).unwrap();
+            store.unmount(SegmentId(id)).unwrap();
+            if !store.under_replicated().is_empty() {
+                check();
+            }
+        }
+        // One more than was asked for would be charged, and the object does not leave for it.
+        store.pool().mount(Segment::remote(info(9, 1_000))).unwrap();
+        let refused = add();
+        let is_refused = matches!(
+            refused,
+            Err(AddReplicaError::NoRoom(PutError::QuotaExceeded { .. }))
+        );
+        assert!(is_refused, "{name}: {refused:?}");
+        assert!(store.exists(&key(0)));
     }
 }
 
