@@ -45,6 +45,10 @@ impl IdSet {
         Self { words, len }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

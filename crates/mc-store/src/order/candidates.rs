@@ -52,10 +52,11 @@ impl Ranks {
         sets_aside: bool,
         is_usable: impl Fn(&Object) -> bool,
     ) -> Candidates {
-        let look = || Look {
+        let look = |are_hidden| Look {
             index,
             now,
             count_max,
+            are_hidden,
             useless_max: sets_aside.then_some(ASIDE_AT_ONCE),
             is_usable: &is_usable,
             found: Objects::new(),
@@ -63,12 +64,12 @@ impl Ranks {
             useless: Objects::new(),
             visits: 0,
         };
-        let mut before = look();
+        let mut before = look(true);
         let firsts = self.first_aside(&mut before, rights);
         let Self { groups, ledger, .. } = self;
-        let mut look = look();
+        let mut look = look(false);
         groups.victims(&mut |id, key| look.at(id, rights.allow(key, ledger)));
-        if look.visits == VISITS_MAX && groups.has_several() {
+        if look.visits >= VISITS_MAX && groups.has_several() {
             let keys = groups.keys().filter(|key| rights.allow(*key, ledger));
             let keys: Vec<_> = keys.take(GROUPS_MAX).collect();
             for key in keys {
@@ -150,6 +151,9 @@ struct Look<'a, F> {
     index: &'a Index,
     now: Moment,
     count_max: usize,
+    /// Whether it is about those that the policy does not offer. If it does, they are
+    /// passed over: nobody could hide them once more.
+    are_hidden: bool,
     /// Of how many that are of no use is taken note; of none, and there is no end,
     /// if it is nothing.
     useless_max: Option<usize>,
@@ -165,7 +169,8 @@ struct Look<'a, F> {
 impl<F: Fn(&Object) -> bool> Look<'_, F> {
     fn at(&mut self, id: ObjectId, may_leave: bool) -> ControlFlow<()> {
         self.visits += 1;
-        if let Some(object) = self.index.object(id) {
+        let object = self.index.object(id);
+        if let Some(object) = object.filter(|one| one.claims.is_hidden() == self.are_hidden) {
             let is_unfit = object.claim(self.now).is_some() || !object.is_placeable();
             let seen = match (is_unfit, may_leave && (self.is_usable)(&object)) {
                 (true, _) => Some(&mut self.unfit),

@@ -19,25 +19,19 @@ impl Ranks {
             let hints = &object.terms.hints;
             (hints.priority, hints.keep_until)
         };
-        let mut at = object.id;
-        while let Some(parent) = self.groups.parent(at)
-            && self.groups.key(parent).rank.priority < priority
-        {
-            self.set_rank(index, parent, |rank| rank.priority = priority);
-            at = parent;
+        let is_lower = |id: &ObjectId| self.groups.key(*id).rank.priority < priority;
+        let lower: Vec<_> = self.before(object.id).take_while(is_lower).collect();
+        for id in lower {
+            self.set_rank(index, id, |rank| rank.priority = priority);
         }
         if until == Moment::default() {
             return;
         }
-        let mut line = vec![(object.id, object.bytes())];
-        at = object.id;
-        while let Some(parent) = self.groups.parent(at)
-            && self.keeping.until(parent).is_none_or(|kept| kept < until)
-            && let Some(found) = index.object(parent)
-        {
-            line.push((parent, found.bytes()));
-            at = parent;
-        }
+        let is_shorter = |id: &ObjectId| self.keeping.until(*id).is_none_or(|kept| kept < until);
+        let shorter = self.before(object.id).take_while(is_shorter);
+        let found = shorter.map_while(|id| Some((id, index.object(id)?.bytes())));
+        let own = [(object.id, object.bytes())];
+        let line: Vec<_> = own.into_iter().chain(found).collect();
         let is_new = |id: &ObjectId| self.keeping.until(*id).is_none();
         let new = line.iter().filter(|(id, _)| is_new(id));
         let new_bytes: u64 = new.map(|(_, bytes)| bytes).sum();
@@ -48,6 +42,13 @@ impl Ranks {
             self.keeping.keep(id, until, bytes);
             self.set_rank(index, id, |rank| rank.is_kept = true);
         }
+    }
+
+    /// Returns what comes before an object in its prompt, the next one first. A policy
+    /// that names objects in a circle is not followed for ever.
+    fn before(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> {
+        let all = std::iter::successors(Some(id), |at| self.parent(*at));
+        all.skip(1).take(self.known.len())
     }
 
     /// Ends the time for which objects are kept, some at a time.

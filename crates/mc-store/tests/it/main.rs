@@ -20,6 +20,7 @@ mod journal_programs;
 mod large_objects;
 mod losses;
 mod metrics;
+mod outside_policies;
 mod parts;
 mod programs;
 mod prompts;
