@@ -1,6 +1,6 @@
 //! Putting the objects of a prompt in one go.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     ObjectStore,
@@ -65,6 +65,8 @@ impl ObjectStore {
             }
             parent = Some(key);
         }
+        let no_hits = &shared.counts.uses_without_hit;
+        no_hits.fetch_add(all.found.len() as u64, Ordering::Relaxed);
         // The last one first, so that the first one is the youngest.
         for lease in all.found.iter().rev() {
             shared.order.note_use(lease.object(), Tick::from(now));

@@ -78,6 +78,9 @@ pub(crate) struct Counts {
     pub(crate) quota: AtomicU64,
     pub(crate) impossible: AtomicU64,
     pub(crate) placed_bytes_on_demand: AtomicU64,
+    /// Uses that are no reads which found their object: by puts of chains, and of bytes
+    /// that are damaged.
+    pub(crate) uses_without_hit: AtomicU64,
 }
 
 /// How an object is claimed: [`Object::mark`] for a plan, [`Object::leave`] alone.

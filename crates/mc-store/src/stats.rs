@@ -23,9 +23,10 @@ pub struct StoreStats {
     pub live_bytes: u64,
     /// Of these, without what lies between the parts of objects.
     pub useful_bytes: u64,
-    /// Reads that found their object.
+    /// Reads that found their object; what [`put_many`](crate::ObjectStore::put_many)
+    /// finds is not read.
     pub hits: u64,
-    /// Reads that did not.
+    /// Reads that did not, or found it damaged; one of a prompt, for what is behind it.
     pub misses: u64,
     /// Puts that were committed.
     pub committed: u64,

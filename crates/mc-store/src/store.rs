@@ -29,7 +29,7 @@ use crate::{
     policy::Policy,
     request::TermsTable,
     room::Claimers,
-    shared::{Counts, Shared},
+    shared::{Counts, Shared, count},
     stats::{Cause, Refusals, StoreStats, TenantStats},
     tenants::{Quota, Tenant, Tenants},
 };
@@ -197,6 +197,8 @@ impl ObjectStore {
                 if is_removed {
                     shared.let_go([object.clone()], Cause::Corrupt, now);
                 }
+                count(&shared.counts.uses_without_hit);
+                shared.order.note_miss();
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -522,7 +524,7 @@ impl Shared {
             lingering: self.limbo.len() as u64,
             live_bytes: figures.live_bytes,
             useful_bytes: figures.useful_bytes,
-            hits,
+            hits: hits.saturating_sub(load(&counts.uses_without_hit)),
             misses,
             committed: figures.committed,
             committed_bytes: figures.committed_bytes,

@@ -178,6 +178,8 @@ fn objects_whose_bytes_are_damaged_are_misses_and_told() {
         assert_eq!(store.read(&key(1)).unwrap(), Some(vec![7; size]));
         told.follow(&events.drain());
         assert_eq!(told.of(Cause::Corrupt).objects, 1);
+        let stats = store.stats();
+        assert_eq!((stats.hits, stats.misses), (1, 1));
         told.check(&store);
     }
 }

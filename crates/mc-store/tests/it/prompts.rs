@@ -63,7 +63,9 @@ fn what_is_missing_is_stored_and_the_rest_is_held() {
     let held = store.remove(prompt[0].as_bytes(), Removal::IfIdle);
     assert!(held.is_err(), "{held:?}");
     assert_eq!(chain.commit().unwrap(), 6);
+    assert_eq!(store.stats().hits, 0, "nothing was read");
     assert_eq!(found(&store, &prompt), 6);
+    assert_eq!((store.stats().hits, store.stats().misses), (6, 0));
 }
 
 #[test]
