@@ -7,6 +7,7 @@ use mc_segment::PlaceRequest;
 use crate::{
     error::PutError,
     ledger::Own,
+    policy::ObjectId,
     tenants::{Charge, Tenant},
 };
 
@@ -15,6 +16,17 @@ use crate::{
 pub(crate) struct Asker<'a> {
     tenant: Option<&'a Arc<Tenant>>,
     charging: Charging,
+    behind: Behind<'a>,
+}
+
+/// What is stored of the prompt before that which is put.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Behind<'a> {
+    #[default]
+    Nothing,
+    /// What has this key, if it is stored.
+    Key(&'a [u8]),
+    Object(ObjectId),
 }
 
 /// Whether a tenant has more bytes with what is placed.
@@ -28,14 +40,31 @@ enum Charging {
 impl<'a> Asker<'a> {
     /// Returns one who wants more than before.
     pub(crate) fn of_more(tenant: Option<&'a Arc<Tenant>>) -> Self {
-        let charging = Charging::More;
-        Self { tenant, charging }
+        Self {
+            tenant,
+            charging: Charging::More,
+            behind: Behind::Nothing,
+        }
+    }
+
+    /// As [`of_more`](Self::of_more) for what comes behind something in a prompt.
+    pub(crate) fn of_next(tenant: Option<&'a Arc<Tenant>>, behind: Behind<'a>) -> Self {
+        Self {
+            behind,
+            ..Self::of_more(tenant)
+        }
     }
 
     /// Returns one who wants other space than before.
     pub(crate) fn of_move(tenant: Option<&'a Arc<Tenant>>) -> Self {
-        let charging = Charging::Same;
-        Self { tenant, charging }
+        Self {
+            charging: Charging::Same,
+            ..Self::of_more(tenant)
+        }
+    }
+
+    pub(crate) fn behind(self) -> Behind<'a> {
+        self.behind
     }
 
     /// Returns the number of the tenant; 0 for none.

@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     ObjectStore,
+    asker::Behind,
     clock::{Moment, Tick},
     error::{CommitError, PutError},
     lease::Lease,
@@ -55,10 +56,13 @@ impl ObjectStore {
             refusal: None,
         };
         let mut parent = chain.first().and_then(|(_, request)| request.parent);
+        // What is stored of the prompt before the next one, and with it all before that.
+        let before = parent.and_then(|key| shared.lease_quietly(key, now));
+        let mut behind = before.as_ref().map_or(Behind::Nothing, behind_lease);
         for (key, request) in chain {
             let key = key.as_ref();
             let request = PutRequest { parent, ..*request };
-            if let Err(refusal) = self.add_to(&mut all, key, &request, now) {
+            if let Err(refusal) = self.add_to(&mut all, key, &request, &mut behind, now) {
                 shared.count_refusal(&refusal);
                 all.refusal = Some(refusal);
                 break;
@@ -79,16 +83,22 @@ impl ObjectStore {
         chain: &mut Chain,
         key: &[u8],
         request: &PutRequest<'_>,
+        behind: &mut Behind<'_>,
         now: Moment,
     ) -> Result<(), PutError> {
         if let Some(lease) = self.shared.lease_quietly(key, now) {
+            *behind = behind_lease(&lease);
             chain.found.push(lease);
             return Ok(());
         }
-        let put = begin(&self.shared, key, request, now)?;
+        let put = begin(&self.shared, key, request, *behind, now)?;
         chain.puts.push(put.in_chain());
         Ok(())
     }
+}
+
+fn behind_lease(lease: &Lease) -> Behind<'static> {
+    Behind::Object(lease.object().id)
 }
 
 impl Chain {

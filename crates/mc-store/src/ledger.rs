@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     object::Object,
-    policy::{GroupKey, Rank},
+    policy::{GroupKey, ObjectId, Rank},
     stats::{Cause, Counted},
     tenants::Tenant,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Rights {
     pub(crate) rank_max: Rank,
     /// Tenants that have no more to give in this search.
     pub(crate) barred: Vec<u32>,
+    /// What comes right before the one that is put. It stays, as what is before that.
+    pub(crate) spared: Option<ObjectId>,
 }
 
 /// What of a tenant's own objects may leave for its request.
@@ -137,6 +139,7 @@ impl Rights {
             own: Own::MayLeave,
             rank_max: RANK_MAX,
             barred: Vec::new(),
+            spared: None,
         }
     }
 

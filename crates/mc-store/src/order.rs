@@ -170,7 +170,7 @@ impl Order {
         );
         let mut offered = 0;
         let mut ranks = ranks;
-        ranks.groups.victims(&mut |id, _| {
+        ranks.groups.victims(None, &mut |id, _, _| {
             let object = index.object(id).expect("an offered object is stored");
             assert!(!object.claims.is_hidden(), "{object:?} is hidden");
             offered += 1;

@@ -10,7 +10,7 @@ use mc_segment::{BufferDescriptor, PlaceRequest, PlacedBuffer};
 
 use crate::{
     ObjectStore,
-    asker::Asker,
+    asker::{Asker, Behind},
     book::{Book, NotWritten},
     bytes::checksum,
     clock::Moment,
@@ -64,7 +64,8 @@ impl ObjectStore {
     /// that all that may leave would not make room.
     pub fn put(&self, key: &[u8], request: &PutRequest<'_>) -> Result<Put, PutError> {
         let now = self.shared.now_coarsely();
-        let put = begin(&self.shared, key, request, now);
+        let behind = request.parent.map_or(Behind::Nothing, Behind::Key);
+        let put = begin(&self.shared, key, request, behind, now);
         put.inspect_err(|error| self.shared.count_refusal(error))
     }
 
@@ -85,6 +86,7 @@ pub(crate) fn begin(
     shared: &Arc<Shared>,
     key: &[u8],
     request: &PutRequest<'_>,
+    behind: Behind<'_>,
     now: Moment,
 ) -> Result<Put, PutError> {
     let size = shared.admit(key, request)?;
@@ -113,7 +115,7 @@ pub(crate) fn begin(
         beside: &[],
         key_hash: Some(put.key_hash),
     };
-    let asker = Asker::of_more(put.terms.hints.tenant.as_ref());
+    let asker = Asker::of_next(put.terms.hints.tenant.as_ref(), behind);
     let held = shared.place(&placing, asker, now)?;
     shared.hold(&put.pending, held)?;
     Ok(put)

@@ -49,7 +49,8 @@ pub struct PutRequest<'a> {
     /// if it is not known.
     pub host: &'a str,
     /// The key of the object before this one in its prompt. An object is worth
-    /// nothing while its parent is gone, and leaves before it.
+    /// nothing while its parent is gone, and leaves before it; neither the parent nor
+    /// what comes before it leaves for this one.
     pub parent: Option<&'a [u8]>,
     /// The tenant whose object it is, see [`Quota`](crate::Quota); one that is
     /// not known yet has no guarantee and no limit.

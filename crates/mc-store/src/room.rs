@@ -13,11 +13,16 @@ mod claimers;
 mod compacting;
 mod exchange;
 mod in_order;
+mod line;
 mod next;
 mod search;
 mod spare;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    cell::OnceCell,
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
 use smallvec::smallvec;
@@ -34,7 +39,7 @@ use crate::{
     order::SLICE,
     pending::{Buffers, Held},
     plan::{Demand, Found, WindowSearch},
-    policy::Rank,
+    policy::{ObjectId, Rank},
     shared::Shared,
     stats::Cause,
 };
@@ -210,8 +215,10 @@ impl Shared {
                     .map(name)
                     .collect(),
             },
+            line: OnceCell::new(),
             rights: Rights {
                 tenant: asker.number(),
+                spared: self.stored_before(asker.behind()),
                 ..Rights::of_nobody()
             },
             now,
@@ -290,6 +297,8 @@ struct Room<'a> {
     shared: &'a Shared,
     demand: Demand<'a>,
     rights: Rights,
+    /// What is spared, for those who look at neighbors.
+    line: OnceCell<HashSet<ObjectId>>,
     now: Moment,
     /// The victims of the plans so far.
     claimed: Objects,

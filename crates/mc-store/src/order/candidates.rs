@@ -68,7 +68,10 @@ impl Ranks {
         let firsts = self.first_aside(&mut before, rights);
         let Self { groups, ledger, .. } = self;
         let mut look = look(false);
-        groups.victims(&mut |id, key| look.at(id, rights.allow(key, ledger)));
+        let spared = rights.spared;
+        groups.victims(spared, &mut |id, key, stays| {
+            look.at(id, !stays && rights.allow(key, ledger))
+        });
         if look.visits >= VISITS_MAX && groups.has_several() {
             let keys = groups.keys().filter(|key| rights.allow(*key, ledger));
             let keys: Vec<_> = keys.take(GROUPS_MAX).collect();
@@ -77,7 +80,7 @@ impl Ranks {
                     break;
                 }
                 look.visits = 0;
-                groups.victims_of(key, &mut |id| look.at(id, true));
+                groups.victims_of(key, spared, &mut |id, stays| look.at(id, !stays));
             }
         }
         let are_many_useless = look.useless.len() == ASIDE_AT_ONCE;

@@ -30,6 +30,16 @@ impl<P: Policy> Chained<P> {
     }
 }
 
+impl<P: Policy> Chained<P> {
+    /// Visits what may leave in the search that has begun.
+    fn search(&mut self, visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>) {
+        let Self { inner, tree } = self;
+        if tree.visit_orphans(visit).is_continue() {
+            inner.victims(&mut |id| tree.visit(id, visit));
+        }
+    }
+}
+
 impl<P: Policy> Policy for Chained<P> {
     fn insert(&mut self, id: ObjectId, facts: &Facts) {
         self.tree.insert(id, facts.key_hash, facts.parent);
@@ -64,11 +74,18 @@ impl<P: Policy> Policy for Chained<P> {
     }
 
     fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
-        let Self { inner, tree } = self;
-        tree.begin_search();
-        if tree.visit_orphans(visit).is_continue() {
-            inner.victims(&mut |id| tree.visit(id, visit));
-        }
+        self.tree.begin_search();
+        self.search(&mut |id, _| visit(id));
+    }
+
+    fn victims_beside(
+        &mut self,
+        spared: ObjectId,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
+    ) {
+        self.tree.begin_search();
+        self.tree.spare(spared);
+        self.search(&mut |id, stays| visit(id, stays || id == spared));
     }
 
     /// Returns nothing for an orphan, otherwise what the inner policy says.

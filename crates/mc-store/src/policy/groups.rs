@@ -202,38 +202,52 @@ impl Groups {
         }
     }
 
-    /// Visits the objects that may leave in the policy's order, with their groups.
-    pub(crate) fn victims(&mut self, visit: &mut dyn FnMut(ObjectId, GroupKey) -> ControlFlow<()>) {
+    /// Visits the objects that may leave in the policy's order, with their groups, and whether they stay
+    /// because of one that is spared.
+    pub(crate) fn victims(
+        &mut self,
+        spared: Option<ObjectId>,
+        visit: &mut dyn FnMut(ObjectId, GroupKey, bool) -> ControlFlow<()>,
+    ) {
         let Self {
             policy,
             groups,
             members,
             ..
         } = self;
-        policy.victims(&mut |id| {
+        let mut visit = |id: ObjectId, stays| {
             let member = members.get(id.0);
             let key = member.map(|member| groups[member.group as usize].key);
-            visit(id, key.unwrap_or_default())
-        });
+            visit(id, key.unwrap_or_default(), stays)
+        };
+        match spared {
+            Some(spared) => policy.victims_beside(spared, &mut visit),
+            None => policy.victims(&mut |id| visit(id, false)),
+        }
     }
 
-    /// Visits the objects of one group.
+    /// Visits the objects of one group, and says whether they stay because of one that is spared.
     pub(crate) fn victims_of(
         &mut self,
         key: GroupKey,
-        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+        spared: Option<ObjectId>,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
     ) {
-        if key == GroupKey::default() && self.visit_others(visit).is_break() {
+        let visit_other = &mut |id| visit(id, Some(id) == spared);
+        if key == GroupKey::default() && self.visit_others(visit_other).is_break() {
             return;
         }
-        let place = self.by_key.get(&key);
-        let Some(group) = place.and_then(|&place| self.groups.get_mut(place as usize)) else {
+        let Some(&place) = self.by_key.get(&key) else {
             return;
         };
-        let objects = &group.objects;
-        group
-            .order
-            .victims(&mut |local| visit(objects[local.0 as usize]));
+        let spared = spared.and_then(|id| self.members.get(id.0));
+        let spared = spared.filter(|member| member.group == place);
+        let Group { order, objects, .. } = &mut self.groups[place as usize];
+        let mut visit = |local: ObjectId, stays| visit(objects[local.0 as usize], stays);
+        match spared {
+            Some(spared) => order.victims_beside(ObjectId(spared.local), &mut visit),
+            None => order.victims(&mut |local| visit(local, false)),
+        }
     }
 
     /// Visits some of those that have not joined, the least worth first.

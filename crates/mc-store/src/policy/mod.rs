@@ -134,6 +134,17 @@ pub trait Policy: Debug + Send {
     /// until the visitor breaks. Nobody leaves by this.
     fn victims(&mut self, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>);
 
+    /// As [`victims`](Self::victims), and says of each whether it stays: as the one that is spared or, as
+    /// far as the policy knows prompts, as one before it. What is being stored behind them is of no use
+    /// without them.
+    fn victims_beside(
+        &mut self,
+        spared: ObjectId,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
+    ) {
+        self.victims(&mut |id| visit(id, id == spared));
+    }
+
     /// Returns what is lost with an object, for each of its bytes. The figures of two objects of one
     /// policy can be compared and those of several victims added up, multiplied by their bytes.
     fn worth(&self, id: ObjectId) -> f64;

@@ -37,8 +37,11 @@ pub(super) struct Tree {
     gaps: BTreeMap<u64, u32>,
     /// The same by node, so that their order is that of no hash.
     gap_hashes: BTreeMap<u32, u64>,
-    /// Counts the searches for victims, so that a search visits each object once.
+    /// Goes up by two with each search for victims, so that a search visits each object once.
     search: u32,
+    /// The node of an object that stays in this search, as long as nobody has asked whether another
+    /// comes before it.
+    spared: u32,
 }
 
 /// The node of an object, and a bit that is set iff the object is hidden.
@@ -56,7 +59,7 @@ struct Node {
     /// Neighbors in the ring of its parent's children.
     next: u32,
     previous: u32,
-    /// The last search that visited it.
+    /// The last search that visited it; one more, if a search is to find that it stays.
     visited: u32,
 }
 
@@ -100,6 +103,7 @@ impl Tree {
             gaps: BTreeMap::new(),
             gap_hashes: BTreeMap::new(),
             search: 0,
+            spared: NONE,
         }
     }
 
@@ -196,7 +200,30 @@ impl Tree {
 
     /// Begins a search for victims.
     pub(super) fn begin_search(&mut self) {
-        self.search = self.search.wrapping_add(1);
+        self.search = self.search.wrapping_add(2);
+        self.spared = NONE;
+    }
+
+    /// Has the search say of what comes before an object that it stays.
+    pub(super) fn spare(&mut self, object: ObjectId) {
+        self.spared = self.member(object.0).node();
+    }
+
+    /// Marks what comes before the spared object. Takes a step for each, so it is put off until
+    /// something with children would leave.
+    fn mark_line(&mut self) {
+        let mut at = std::mem::replace(&mut self.spared, NONE);
+        for _ in 0..DEPTH_SEEN {
+            if at == NONE {
+                return;
+            }
+            let search = self.search;
+            let node = self.node_mut(at);
+            if node.visited != search {
+                node.visited = search.wrapping_add(1);
+            }
+            at = node.parent;
+        }
     }
 
     fn member(&self, object: u32) -> Member {
@@ -315,14 +342,15 @@ impl Tree {
         (node.parent, node.next, node.previous) = (NONE, at, at);
     }
 
-    /// Visits, after what is below it, an object that this search has not visited yet.
+    /// Visits, after what is below it, an object that this search has not visited yet; says of each
+    /// whether it stays.
     pub(super) fn visit(
         &mut self,
         object: ObjectId,
-        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self.member(object.0).node() {
-            NONE => visit(object),
+            NONE => visit(object, false),
             at if self.is_to_visit(at) => self.visit_below(at, visit),
             _ => ControlFlow::Continue(()),
         }
@@ -331,7 +359,7 @@ impl Tree {
     /// Visits the objects whose parent has gone, and what is below them.
     pub(super) fn visit_orphans(
         &mut self,
-        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut from = 0;
         while let Some((&gap, _)) = self.gap_hashes.range(from..).next() {
@@ -346,7 +374,7 @@ impl Tree {
     fn visit_below(
         &mut self,
         top: u32,
-        visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(ObjectId, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut at = top;
         loop {
@@ -356,11 +384,14 @@ impl Tree {
                     None => break,
                 }
             }
+            if self.node(at).first_child != NONE {
+                self.mark_line();
+            }
             let search = self.search;
             let node = self.node_mut(at);
-            node.visited = search;
-            let parent = node.parent;
-            visit(ObjectId(node.object))?;
+            let (parent, object) = (node.parent, node.object);
+            let before = std::mem::replace(&mut node.visited, search);
+            visit(ObjectId(object), before == search.wrapping_add(1))?;
             if at == top {
                 return ControlFlow::Continue(());
             }

@@ -151,11 +151,14 @@ impl Room<'_> {
             may_leave.then(|| (seen, object.bytes() as f64))
         });
         let mut weighed: Vec<_> = seen.collect();
+        let line = self.line();
         for slice in weighed.chunks_mut(4 * SLICE) {
             let ranks = self.shared.order.lock();
             for one in slice {
                 let may_leave = |seen: WeakObject| {
-                    ranks.allows(&self.rights, seen.id) || self.has_claimed(seen)
+                    let is_allowed =
+                        ranks.allows(&self.rights, seen.id) && !line.contains(&seen.id);
+                    is_allowed || self.has_claimed(seen)
                 };
                 *one = one
                     .filter(|&(seen, _)| may_leave(seen))

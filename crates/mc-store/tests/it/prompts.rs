@@ -10,8 +10,8 @@ use crate::common::{
 };
 use mc_segment::{SegmentId, Strategy};
 use mc_store::{
-    Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Removal, StoreOptions,
-    Watermarks,
+    Compaction, Eviction, Lease, ObjectStore, PolicyKind, PutError, PutRequest, Quota, Removal,
+    StoreOptions, Watermarks,
 };
 
 const MIB: u64 = 1 << 20;
@@ -129,6 +129,108 @@ fn a_watermark_that_a_chain_passes_takes_the_end_of_it() {
             assert_eq!(store.stats().by_watermark.objects, 4, "{options:?}");
             assert_eq!(found(&store, &prompt), 5, "{options:?}");
         }
+    }
+}
+
+/// Returns a store of ten objects: the beginning of a prompt, and others that are used more often and later.
+fn full_store(options: &StoreOptions, prompt: &[String]) -> ObjectStore {
+    let store = store_of(&[10 * MIB], options.clone());
+    put_prompt(&store, prompt);
+    for other in keys("other", 10 - prompt.len()) {
+        store
+            .put(other.as_bytes(), &PutRequest::new(MIB))
+            .unwrap()
+            .commit()
+            .unwrap();
+        (0..3).for_each(|_| drop(store.get(other.as_bytes())));
+    }
+    store
+}
+
+fn behind(parent: &str, size: u64) -> PutRequest<'_> {
+    PutRequest {
+        parent: Some(parent.as_bytes()),
+        ..PutRequest::new(size)
+    }
+}
+
+#[test]
+fn what_comes_before_an_object_in_its_prompt_does_not_leave_for_it() {
+    for options in all_options() {
+        for compaction in [Compaction::OFF, Compaction::moving(1.0)] {
+            let options = StoreOptions {
+                compaction,
+                ..options.clone()
+            };
+            let prompt = keys("a", 10);
+            let store = full_store(&options, &prompt[..2]);
+            for at in 2..10 {
+                // Of two sizes, so that neighbors leave, too.
+                let size = MIB - MIB / 4 * (at as u64 % 2);
+                let put = store.put(prompt[at].as_bytes(), &behind(&prompt[at - 1], size));
+                put.unwrap().commit().unwrap();
+                let there = prompt[..=at].iter();
+                let there = there.filter(|key| store.exists(key.as_bytes())).count();
+                assert_eq!(there, at + 1, "{options:?}");
+                store.check_invariants();
+            }
+            // Nothing else is left in the end, and this is refused.
+            for size in [2 * MIB, 8 * MIB] {
+                let refused = store.put(b"more", &behind(&prompt[9], size));
+                assert!(matches!(refused, Err(PutError::NoRoom { .. })));
+                assert_eq!(found(&store, &prompt), 10, "{options:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_comes_before_a_chain_does_not_leave_for_it() {
+    for options in all_options() {
+        let prompt = keys("a", 10);
+        let store = full_store(&options, &prompt[..4]);
+        let mut rest = requests(&prompt[4..]);
+        rest[0].1 = behind(&prompt[3], MIB);
+        assert_eq!(store.put_many(&rest).commit().unwrap(), 6);
+        assert_eq!(found(&store, &prompt), 10, "{options:?}");
+        assert_eq!(store.put_many(&[("b", behind(&prompt[9], MIB))]).len(), 0);
+        assert_eq!(found(&store, &prompt), 10, "{options:?}");
+    }
+}
+
+#[test]
+fn a_tenant_at_its_limit_keeps_what_comes_before_its_objects() {
+    for options in all_options() {
+        let store = store_of(&[20 * MIB], options.clone());
+        let quota = Quota {
+            guaranteed: 0,
+            most: Some(5 * MIB),
+        };
+        store.tenant("a", quota).unwrap();
+        let of_tenant = |request| PutRequest {
+            tenant: Some("a"),
+            ..request
+        };
+        let put = |key: &str, request| {
+            let put = store.put(key.as_bytes(), &of_tenant(request));
+            put.map(|put| put.commit().unwrap())
+        };
+        let prompt = keys("a", 6);
+        put(&prompt[0], PutRequest::new(MIB)).unwrap();
+        for other in keys("other", 4) {
+            put(&other, PutRequest::new(MIB)).unwrap();
+            (0..3).for_each(|_| drop(store.get(other.as_bytes())));
+        }
+        for at in 1..5 {
+            put(&prompt[at], behind(&prompt[at - 1], MIB)).unwrap();
+            let there = prompt[..=at].iter();
+            let there = there.filter(|key| store.exists(key.as_bytes())).count();
+            assert_eq!(there, at + 1, "{options:?}");
+        }
+        let refused = put(&prompt[5], behind(&prompt[4], MIB));
+        assert!(matches!(refused, Err(PutError::QuotaExceeded { .. })));
+        assert_eq!(found(&store, &prompt), 5, "{options:?}");
+        store.check_invariants();
     }
 }
 

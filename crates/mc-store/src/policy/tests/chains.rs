@@ -1,6 +1,6 @@
 //! `Chained` against a map from keys to parents: who is an orphan, who comes before whom.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::ControlFlow};
 
 use super::super::{
     Auto, Chained, Gdsf, Leaving, Lru, ObjectId, Parent, Policy, ReuseAge, S3Fifo, TailFirst,
@@ -67,6 +67,29 @@ impl Model {
             let worth = policy.worth(ObjectId(id));
             assert_eq!(worth == 0.0, self.is_orphan(id), "step {step}: {worth}");
         }
+        self.check_beside(policy, &order, step);
+    }
+
+    /// Checks that who comes before one that is spared is passed over, and nobody else.
+    #[track_caller]
+    fn check_beside(&self, policy: &mut dyn Policy, order: &[u32], step: u64) {
+        let mut ids: Vec<u32> = self.objects.keys().copied().collect();
+        ids.sort_unstable();
+        let Some(spared) = Random(step).pick(&ids) else {
+            return;
+        };
+        let above = |id: &u32| self.objects[id].parent.and_then(|parent| self.id(parent));
+        let line: Vec<u32> = std::iter::successors(Some(spared), above).collect();
+        let mut beside = Vec::new();
+        policy.victims_beside(ObjectId(spared), &mut |id, stays| {
+            assert_eq!(stays, line.contains(&id.0), "step {step}: {id:?}");
+            beside.push(id.0);
+            ControlFlow::Continue(())
+        });
+        beside.sort_unstable();
+        let mut order = order.to_vec();
+        order.sort_unstable();
+        assert_eq!(beside, order, "step {step}: beside {line:?}");
     }
 }
 
@@ -157,4 +180,9 @@ fn a_long_prompt_costs_no_walk_to_its_end() {
     // The oldest is the first object; the search stops on its way to the last one.
     let first = super::victim(&mut policy).unwrap();
     assert!((1..100).contains(&first.0), "{first:?}");
+    // What comes before the one that is spared stays, however much that is.
+    policy.victims_beside(ObjectId(5_000), &mut |id, stays| {
+        assert_eq!(stays, id.0 <= 5_000, "{id:?}");
+        ControlFlow::Continue(())
+    });
 }
