@@ -13,6 +13,13 @@ pub(crate) struct Hints {
     pub(crate) keep_until: Moment,
 }
 
+/// Until when an object is kept, if it is, and how many bytes may be kept in all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepTerms {
+    pub(crate) until: Moment,
+    pub(crate) bytes_max: u64,
+}
+
 /// Objects that are kept for some time, until when, and their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Keeping {

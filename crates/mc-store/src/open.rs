@@ -357,7 +357,7 @@ impl Shared {
         for (object, buffers) in objects.into_iter().zip(buffers) {
             let hints = self.restored_hints(&object);
             let cost = object.hints.as_ref().map(|hints| hints.cost.as_secs_f32());
-            let keep_max = self.keep_max(&hints, now);
+            let keeping = self.keep_terms(&hints, now);
             let terms = match &object.parts[..] {
                 [] | [_] if object.hints.is_none() => Arc::clone(&shared[object.terms]),
                 parts => own_terms(&terms[object.terms], parts, hints),
@@ -384,7 +384,7 @@ impl Shared {
             if let Some(tenant) = tenant_of(&stored) {
                 tenant.charge_anyway(stored.bytes());
             }
-            ranks.insert(&self.index, &stored, Parent::None, keep_max);
+            ranks.insert(&self.index, &stored, Parent::None, keeping);
             if let Some(book) = &self.book
                 && !object.leased_until.is_zero()
             {

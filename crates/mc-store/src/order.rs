@@ -30,7 +30,7 @@ use crate::{
     claims::Claim,
     clock::{Moment, Tick},
     deadlines::Deadlines,
-    hints::Keeping,
+    hints::{KeepTerms, Keeping},
     id_set::IdSet,
     index::Index,
     ledger::{Ledger, Rights, Unclaimed, tenant_of},
@@ -184,9 +184,14 @@ impl Order {
         self.uses.reads()
     }
 
+    /// Returns whether some object has had a tenant or rank.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.has_groups.load(Relaxed)
+    }
+
     /// Returns the ranks that objects have, the lowest first.
     pub(crate) fn ranks(&self) -> SmallVec<[Rank; 4]> {
-        if self.has_groups.load(Relaxed) {
+        if self.has_groups() {
             return self.lock().ranks();
         }
         smallvec![Rank::default()]
@@ -266,9 +271,14 @@ impl Order {
 }
 
 impl Ranks {
-    /// Adds an object, as the last one used. No more than `keep_max` bytes are
-    /// kept for some time.
-    pub(crate) fn insert(&mut self, index: &Index, object: &Object, parent: Parent, keep_max: u64) {
+    /// Adds an object, as the last one used.
+    pub(crate) fn insert(
+        &mut self,
+        index: &Index,
+        object: &Object,
+        parent: Parent,
+        keeping: KeepTerms,
+    ) {
         let facts = Facts {
             bytes: object.bytes(),
             key_hash: object.key_hash(),
@@ -300,7 +310,7 @@ impl Ranks {
         self.figures.useful_bytes += object.useful_bytes();
         self.figures.committed += 1;
         self.figures.committed_bytes += facts.bytes;
-        self.lift(index, object, keep_max);
+        self.lift(index, object, keeping);
     }
 
     /// Takes note that an object has left the index.

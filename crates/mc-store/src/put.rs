@@ -265,7 +265,7 @@ impl Shared {
         now: Moment,
     ) -> Result<Option<Position>, CommitError> {
         let pending = &put.pending;
-        let keep_max = self.keep_max(&put.terms.hints, now);
+        let keeping = self.keep_terms(&put.terms.hints, now);
         let object = |lineage| {
             let contents = Contents {
                 terms: Arc::clone(&put.terms),
@@ -276,8 +276,8 @@ impl Shared {
             };
             Object::new(pending.id, pending.key(), contents, now)
         };
-        let lock = || match keep_max {
-            0 => self.order.lock(),
+        let lock = || match keeping.until {
+            Moment(0) => self.order.lock(),
             _ => self.order.lock_to_keep(&self.index, now),
         };
         let (mut ranks, parent, object) = match put.parent.as_deref() {
@@ -319,7 +319,7 @@ impl Shared {
             // A child is stored behind its parent, which may be old.
             let _ = ranks.used_now(parent);
         }
-        ranks.insert(&self.index, &object, parent, keep_max);
+        ranks.insert(&self.index, &object, parent, keeping);
         // Under the lock under which objects leave, so that the events of a
         // key are in order.
         self.listeners.tell(|| Event {

@@ -15,7 +15,7 @@ use crate::{
     claims::{Away, Claim},
     clock::{Moment, Stopwatch, Tick},
     events::{Event, EventKind, Listeners},
-    hints::Hints,
+    hints::{Hints, KeepTerms},
     index::{Hashed, Index, Shard, Taken},
     ledger::{Rights, Unclaimed, tenant_of},
     limbo::{Kept, KeptSpace, Limbo},
@@ -129,12 +129,19 @@ impl Shared {
         }
     }
 
-    /// Returns the most bytes that may be kept for some time; none for what need not
-    /// be kept any more.
-    pub(crate) fn keep_max(&self, hints: &Hints, now: Moment) -> u64 {
-        match hints.keep_until > now {
-            true => share(self.pool.placeable_bytes(), self.options.keep_percent),
-            false => 0,
+    /// Returns until when an object is kept that is stored now, and how much may be.
+    pub(crate) fn keep_terms(&self, hints: &Hints, now: Moment) -> KeepTerms {
+        let is_kept = hints.keep_until > now;
+        KeepTerms {
+            until: if is_kept {
+                hints.keep_until
+            } else {
+                Moment::default()
+            },
+            bytes_max: match is_kept || self.order.has_groups() {
+                true => share(self.pool.placeable_bytes(), self.options.keep_percent),
+                false => 0,
+            },
         }
     }
 

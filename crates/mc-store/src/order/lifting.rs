@@ -3,22 +3,29 @@
 use super::{Ranks, SLICE};
 use crate::{
     clock::Moment,
+    hints::KeepTerms,
     index::Index,
     object::Object,
     policy::{ObjectId, Rank},
 };
 
 impl Ranks {
-    /// Gives what comes before an object in its prompt at least its rank, as far
-    /// as that is kept which may be.
-    pub(super) fn lift(&mut self, index: &Index, object: &Object, keep_max: u64) {
+    /// Gives what comes before an object in its prompt at least its rank, and the
+    /// object that of what comes behind it, as far as that is kept which may be.
+    pub(super) fn lift(&mut self, index: &Index, object: &Object, keeping: KeepTerms) {
         if !self.groups.has_several() {
             return;
         }
-        let (priority, until) = {
-            let hints = &object.terms.hints;
-            (hints.priority, hints.keep_until)
-        };
+        let mut priority = object.terms.hints.priority;
+        let mut until = keeping.until;
+        // It has been away. Of a beginning that many prompts share some ends are enough.
+        for child in self.groups.children(object.id, SLICE) {
+            priority = priority.max(self.groups.key(child).rank.priority);
+            until = until.max(self.keeping.until(child).unwrap_or_default());
+        }
+        if priority > object.terms.hints.priority {
+            self.set_rank(index, object.id, |rank| rank.priority = priority);
+        }
         let is_lower = |id: &ObjectId| self.groups.key(*id).rank.priority < priority;
         let lower: Vec<_> = self.before(object.id).take_while(is_lower).collect();
         for id in lower {
@@ -35,7 +42,7 @@ impl Ranks {
         let is_new = |id: &ObjectId| self.keeping.until(*id).is_none();
         let new = line.iter().filter(|(id, _)| is_new(id));
         let new_bytes: u64 = new.map(|(_, bytes)| bytes).sum();
-        if self.keeping.bytes().saturating_add(new_bytes) > keep_max {
+        if self.keeping.bytes().saturating_add(new_bytes) > keeping.bytes_max {
             return;
         }
         for (id, bytes) in line {

@@ -99,4 +99,8 @@ impl<P: Policy> Policy for Chained<P> {
     fn parent(&self, id: ObjectId) -> Option<ObjectId> {
         self.tree.parent(id)
     }
+
+    fn children(&self, id: ObjectId, visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {
+        let _ = self.tree.children(id).try_for_each(visit);
+    }
 }

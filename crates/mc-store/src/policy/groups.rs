@@ -12,6 +12,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use smallvec::SmallVec;
+
 use super::table::Table;
 use super::{Chained, Facts, Leaving, ObjectId, Parent, Policy, TailFirst};
 use crate::id_set::IdSet;
@@ -274,6 +276,19 @@ impl Groups {
     /// Returns the object before another in its prompt, if it is stored.
     pub(crate) fn parent(&self, id: ObjectId) -> Option<ObjectId> {
         self.policy.parent(id)
+    }
+
+    /// Returns some of the objects behind another in their prompts.
+    pub(crate) fn children(&self, id: ObjectId, count_max: usize) -> SmallVec<[ObjectId; 2]> {
+        let mut some = SmallVec::new();
+        self.policy.children(id, &mut |child| {
+            some.push(child);
+            match some.len() < count_max {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        some
     }
 
     /// Returns the order of an object's group, if there are several, and what the order knows the object

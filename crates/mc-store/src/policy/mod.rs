@@ -154,4 +154,7 @@ pub trait Policy: Debug + Send {
     fn parent(&self, _id: ObjectId) -> Option<ObjectId> {
         None
     }
+
+    /// Visits the objects right behind one in its prompts, as far as the policy knows.
+    fn children(&self, _id: ObjectId, _visit: &mut dyn FnMut(ObjectId) -> ControlFlow<()>) {}
 }

@@ -152,6 +152,18 @@ impl Tree {
         (object != NONE).then_some(ObjectId(object))
     }
 
+    /// Returns the objects right behind another.
+    pub(super) fn children(&self, object: ObjectId) -> impl Iterator<Item = ObjectId> {
+        let node = self.member(object.0).node();
+        let first = match node {
+            NONE => NONE,
+            node => self.node(node).first_child,
+        };
+        let next = move |at: &u32| Some(self.node(*at).next).filter(|next| *next != first);
+        let nodes = std::iter::successors((first != NONE).then_some(first), next);
+        nodes.map(|at| ObjectId(self.node(at).object))
+    }
+
     pub(super) fn remove(&mut self, object: ObjectId, key_hash: u64) {
         let at = self.member(object.0).node();
         self.objects.take(object.0);

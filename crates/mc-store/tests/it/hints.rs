@@ -279,6 +279,41 @@ fn what_comes_before_an_object_in_its_prompt_stays_as_long() {
 }
 
 #[test]
+fn what_comes_back_before_an_object_in_its_prompt_stays_as_long() {
+    let hand = Hand::default();
+    for options in options(&hand) {
+        for has_come in [false, true] {
+            let store = store_of(&[2_000], options.clone());
+            let until = store.now().as_secs() + 100;
+            let keys: Vec<_> = (0..3).map(key).collect();
+            let put_behind = |number: u64, hint| {
+                let parent = number.checked_sub(1).map(key);
+                let parent = parent.as_ref().map(|key| &key[..]);
+                put_as(&store, number, &PutRequest { parent, ..hint }).unwrap();
+            };
+            for hint in [of_priority(1), kept_until(until)] {
+                if has_come {
+                    (0..2).for_each(|number| put_behind(number, of_priority(0)));
+                }
+                put_behind(2, hint);
+                for number in (0..2).rev() {
+                    let _ = store.remove(&key(number), Removal::IfIdle);
+                    put_behind(number, of_priority(0));
+                }
+                for number in 10..60 {
+                    put_as(&store, number, &PutRequest::new(100)).unwrap();
+                }
+                assert_eq!(store.get_many(&keys).len(), 3, "{options:?}");
+                store.check_invariants();
+                for key in store.keys() {
+                    store.remove(&key, Removal::IfIdle).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_costly_stays_longer_where_the_policy_weighs() {
     for (policy, weighs) in [
         (PolicyKind::Gdsf, true),
