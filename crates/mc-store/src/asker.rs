@@ -85,6 +85,23 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// As [`charge`](Self::charge) for as many of the replicas as the limit allows, and
+    /// which are asked for from then on; those that must be if it allows none of that.
+    pub(crate) fn charge_most(self, request: &mut PlaceRequest<'_>) -> Result<Charge, u64> {
+        let least = request.replicas.least().max(1);
+        loop {
+            let count = request.replicas.count;
+            match self.charge(request) {
+                Err(shortage) if count > least => {
+                    let beyond = shortage.div_ceil(request.size.max(1));
+                    let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
+                    request.replicas.count = count.saturating_sub(beyond).max(least);
+                }
+                charged => return charged,
+            }
+        }
+    }
+
     /// Returns the refusal of a request that is beyond the tenant's limit.
     pub(crate) fn refuse(self, request: &PlaceRequest<'_>) -> PutError {
         let tenant = self.tenant.expect("nobody else has a limit");

@@ -92,22 +92,21 @@ impl Shared {
             _ => 0,
         };
         let mut begun = None;
+        let mut asked = *request;
         for _ in 0..ATTEMPTS_MAX {
             if charge.is_none() {
-                match asker.charge(request) {
+                match asker.charge_most(&mut asked) {
                     Ok(charged) => charge = Some(charged),
                     Err(_) if self.end_late_puts(now) => continue,
                     Err(shortage) => {
-                        if !asker.could_charge(request) {
+                        if !asker.could_charge(&asked) {
                             return Err(asker.refuse(request));
                         }
                         // Nobody leaves for what is refused whatever leaves.
-                        let fits = match self.pool.place(request) {
-                            Ok(_) => true,
-                            Err(PlacementError::NoSpace { .. }) => false,
-                            Err(error) => return Err(error.into()),
-                        };
-                        match self.make_room(request, asker, (shortage, fits), &mut 0, now) {
+                        let least = (shortage, self.fits(&asked)?);
+                        let made = self.make_room(&asked, asker, least, &mut 0, now);
+                        asked = *request;
+                        match made {
                             Some(made) => has_evicted |= !matches!(made, Made::Nothing),
                             None if self.claimers.pause(&mut begun) => {}
                             None => return Err(asker.refuse(request)),
@@ -118,7 +117,7 @@ impl Shared {
             }
             let placed = match exchanged.take() {
                 Some(place) => Ok(smallvec![place]),
-                None => self.pool.place(request).map(Buffers::from_vec),
+                None => self.pool.place(&asked).map(Buffers::from_vec),
             };
             match placed {
                 Ok(buffers) => {
@@ -131,7 +130,7 @@ impl Shared {
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        match self.make_room(request, asker, (0, false), &mut budget, now) {
+                        match self.make_room(&asked, asker, (0, false), &mut budget, now) {
                             Some(Made::Nothing) => {}
                             Some(Made::Room) => has_evicted = true,
                             Some(Made::Place(place)) => {
@@ -150,9 +149,18 @@ impl Shared {
         let Some(charge) = charge else {
             return Err(asker.refuse(request));
         };
-        match self.pool.place(request) {
+        match self.pool.place(&asked) {
             Err(refusal @ PlacementError::NoSpace { .. }) => Err(self.no_room(refusal, now)),
             placed => Ok(Held::of(placed?.into(), charge)),
+        }
+    }
+
+    /// Returns whether a request has room as it is.
+    fn fits(&self, request: &PlaceRequest<'_>) -> Result<bool, PutError> {
+        match self.pool.place(request) {
+            Ok(_) => Ok(true),
+            Err(PlacementError::NoSpace { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -519,6 +519,48 @@ fn a_request_without_sense_lets_nothing_of_its_tenant_leave() {
     }
 }
 
+#[test]
+fn replicas_that_a_limit_forbids_are_left_out_where_fewer_will_do() {
+    for options in all_options() {
+        let store = store_of(&[1_000, 1_000, 1_000], options.clone());
+        let limit = |most| {
+            let quota = Quota {
+                guaranteed: 0,
+                most: Some(most),
+            };
+            store.tenant("a", quota).unwrap();
+        };
+        limit(250);
+        let replicated = |count, policy| PutRequest {
+            replicas: Replicas { count, policy },
+            tenant: Some("a"),
+            ..PutRequest::new(100)
+        };
+        let used = || {
+            store.check_invariants();
+            store.stats().tenants["a"].used_bytes
+        };
+        let refused = refusal(&store, 0, &replicated(3, ReplicaPolicy::Exact));
+        let is_refused = matches!(refused, PutError::QuotaExceeded { asked: 300, .. });
+        assert!(is_refused, "{refused}");
+        put_as(&store, 0, &replicated(3, ReplicaPolicy::BestEffort)).unwrap();
+        assert_eq!(used(), 200);
+        // One has to be, and its own object leaves for it; then there is room for two.
+        put_as(&store, 1, &replicated(3, ReplicaPolicy::BestEffort)).unwrap();
+        assert_eq!((used(), numbers(&store)), (200, [1].into()), "{options:?}");
+        put_as(&store, 2, &replicated(3, ReplicaPolicy::AtLeast(2))).unwrap();
+        assert_eq!((used(), numbers(&store)), (200, [2].into()), "{options:?}");
+        // No own object leaves for what may be left out, however much that is.
+        limit(350);
+        put_as(&store, 3, &replicated(u32::MAX, ReplicaPolicy::BestEffort)).unwrap();
+        assert_eq!(
+            (used(), numbers(&store)),
+            (300, [2, 3].into()),
+            "{options:?}"
+        );
+    }
+}
+
 /// Where a put finds room only after all it has tried, its tenant pays for what it has got.
 #[test]
 fn a_tenant_is_charged_for_the_replicas_that_there_are() {
