@@ -304,12 +304,13 @@ class [[nodiscard]] Pool {
     return own(status, pool);
   }
 
-  void *data() const noexcept { return report_.address; }
-  std::uint64_t size() const noexcept { return report_.bytes; }
+  /// Where the memory is; null for a pool that was moved from.
+  void *data() const noexcept { return describe().address; }
+  std::uint64_t size() const noexcept { return describe().bytes; }
   /// The incarnation of the bytes of a pool in a file; 0 for any other.
-  std::uint64_t epoch() const noexcept { return report_.epoch; }
+  std::uint64_t epoch() const noexcept { return describe().epoch; }
   /// Says whether the bytes are those that an earlier pool has left in the file.
-  bool isKept() const noexcept { return report_.is_kept != 0; }
+  bool isKept() const noexcept { return describe().is_kept != 0; }
   mc_pool native_handle() const noexcept { return pool_.get(); }
 
  private:
@@ -317,14 +318,16 @@ class [[nodiscard]] Pool {
 
   static Result<Pool> own(mc_status status, mc_pool handle) {
     if (status != MC_STATUS_OK) return status;
-    Pool pool(handle);
-    const mc_status described = mc_pool_describe(handle, &pool.report_);
-    if (described != MC_STATUS_OK) return described;
-    return pool;
+    return Pool(handle);
+  }
+
+  mc_pool_report describe() const noexcept {
+    mc_pool_report report{};
+    static_cast<void>(mc_pool_describe(pool_.get(), &report));
+    return report;
   }
 
   detail::Owned<mc_pool, mc_pool_destroy> pool_;
-  mc_pool_report report_{};
 };
 
 /// What a segment is: a range of memory that objects are placed in.
@@ -901,17 +904,19 @@ class [[nodiscard]] Store {
 
   /// Returns the bytes of an object; one whose checksum is another than at its commit is dropped.
   [[nodiscard]] Result<std::string> read(std::string_view key) {
-    std::string bytes;
-    std::size_t length = 0;
-    mc_status status = MC_STATUS_ARRAY_TOO_SHORT;
-    // Another object may be stored under the key between two calls.
-    while (status == MC_STATUS_ARRAY_TOO_SHORT) {
-      bytes.resize(length);
-      status = mc_store_read(handle(), detail::key(key), bytes.data(), bytes.size(), &length);
-    }
-    if (status != MC_STATUS_OK) return status;
-    bytes.resize(length);
-    return bytes;
+    mc_status status = MC_STATUS_OK;
+    do {
+      // Of a lease, so that the bytes are copied once and that is one use.
+      auto lease = get(key);
+      if (!lease) return lease.status();
+      auto bytes = lease->read();
+      if (bytes.status() != MC_STATUS_CORRUPT) return bytes;
+      lease->release();
+      // Drops what is damaged. By now another object may be stored under the key.
+      std::size_t length = 0;
+      status = mc_store_read(handle(), detail::key(key), nullptr, 0, &length);
+    } while (status == MC_STATUS_ARRAY_TOO_SHORT);
+    return status;
   }
 
   bool exists(std::string_view key) const noexcept {

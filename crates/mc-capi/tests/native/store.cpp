@@ -293,6 +293,24 @@ void damaged_bytes_are_found_by_their_checksum() {
   CHECK(store.read("said").status() == MC_STATUS_NOT_STORED);
 }
 
+void a_read_is_one_use() {
+  Store store = make_store();
+  CHECK(store.put_bytes("k", "value") == MC_STATUS_OK);
+  CHECK(read(store, "k") == "value" && store.stats().hits == 1 && store.stats().misses == 0);
+  CHECK(store.read("other").status() == MC_STATUS_NOT_STORED);
+  CHECK(store.stats().hits == 1 && store.stats().misses == 1);
+}
+
+void a_pool_that_was_moved_from_has_no_memory() {
+  Pool pool = make_pool();
+  const Pool moved = std::move(pool);
+  CHECK(moved.size() == kPoolBytes && moved.data() != nullptr);
+  CHECK(pool.size() == 0 && pool.data() == nullptr);
+  // Not the memory of another host at the same addresses.
+  Store store = make_store(0);
+  CHECK(store.mount(SegmentOptions::of(1, pool)).status() == MC_STATUS_INVALID_ARGUMENT);
+}
+
 void segments_are_drained_moved_out_of_and_unmounted() {
   Store store = make_store(2);
   for (int at = 0; at < 8; ++at) {
@@ -603,6 +621,8 @@ int main() {
   queues_of_events_drop_their_oldest();
   leases_and_puts_end_by_the_clock();
   damaged_bytes_are_found_by_their_checksum();
+  a_read_is_one_use();
+  a_pool_that_was_moved_from_has_no_memory();
   segments_are_drained_moved_out_of_and_unmounted();
   replicas_are_in_segments_of_other_names();
   puts_under_way_have_ages();
