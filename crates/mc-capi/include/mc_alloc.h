@@ -1572,8 +1572,8 @@ enum mc_status mc_slots_live(struct mc_slots slots, uint32_t *indices, size_t ro
 // however it ended, until the machine goes down. Null is memory that ends with the process. The caller
 // owns the handle and ends it with `mc_pool_destroy`. Any thread may call this.
 //
-// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be opened, for
-// example because another pool has it.
+// Fails as `mc_arena_create`, also for an empty path, and with `MC_STATUS_SYSTEM` for a file that cannot be
+// opened, for example because another pool has it.
 //
 // # Safety
 //

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Priority { priority: i32 },
     #[error("argument {argument} is not UTF-8")]
     NotText { argument: &'static str },
+    #[error("argument {argument} is empty; accepted is a path, or null for none")]
+    NoPath { argument: &'static str },
     #[error("the key is not stored")]
     NotStored,
     #[error("the key was stored before")]
@@ -166,6 +168,7 @@ impl Fault {
             | Self::Seconds { .. }
             | Self::Priority { .. }
             | Self::NotText { .. }
+            | Self::NoPath { .. }
             | Self::BaseNotAligned { .. }
             | Self::BelowBase { .. }
             | Self::SlotLayout(_)

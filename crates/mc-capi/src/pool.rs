@@ -61,8 +61,8 @@ pub struct PoolReport {
 /// however it ended, until the machine goes down. Null is memory that ends with the process. The caller
 /// owns the handle and ends it with `mc_pool_destroy`. Any thread may call this.
 ///
-/// Fails as `mc_arena_create`, and with `MC_STATUS_SYSTEM` for a file that cannot be opened, for
-/// example because another pool has it.
+/// Fails as `mc_arena_create`, also for an empty path, and with `MC_STATUS_SYSTEM` for a file that cannot be
+/// opened, for example because another pool has it.
 ///
 /// # Safety
 ///
@@ -77,12 +77,13 @@ pub unsafe extern "C" fn mc_pool_create(
     run(|| {
         let (options, out) = (required(options, "options")?, required(out, "out")?);
         // SAFETY: the caller's clause.
-        let file = unsafe { arguments::text(file, "file") }?;
+        let file = unsafe { arguments::text_or_null(file, "file") }?;
         // SAFETY: the caller's clause.
         let (options, _) = unsafe { options.pool() }?;
         let options = match file {
-            "" => options,
-            file => options.file(file),
+            None => options,
+            Some("") => return Err(Fault::NoPath { argument: "file" }),
+            Some(file) => options.file(file),
         };
         register(options.map()?, out)
     })

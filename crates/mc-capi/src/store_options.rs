@@ -197,8 +197,10 @@ pub extern "C" fn mc_store_options_default() -> ObjectStoreOptions {
 }
 
 impl ObjectStoreOptions {
-    /// Returns how segments are chosen, which checks the number.
+    /// Returns how segments are chosen, which checks the number; before it, that these are options of this
+    /// library.
     pub(crate) fn pool(&self) -> Result<SegmentPoolOptions, Fault> {
+        struct_bytes::<Self>(self.struct_bytes)?;
         let accepted = "one of the MC_STRATEGY_ constants";
         Ok(SegmentPoolOptions {
             strategy: choice(&STRATEGIES, "strategy", self.strategy, accepted)?,
@@ -206,14 +208,14 @@ impl ObjectStoreOptions {
         })
     }
 
-    /// Returns the options as a store takes them, which checks the numbers.
+    /// Returns the options as a store takes them, which checks the numbers; [`pool`](Self::pool) has checked
+    /// whose options they are.
     ///
     /// # Safety
     ///
     /// Any thread may call `copy` and `clock` with their contexts, for as long as a store with these
     /// options is there.
     pub(crate) unsafe fn store(&self) -> Result<StoreOptions, Fault> {
-        struct_bytes::<Self>(self.struct_bytes)?;
         if self.reserved != 0 {
             return Err(Fault::option("reserved", self.reserved, "0"));
         }

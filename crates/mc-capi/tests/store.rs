@@ -310,3 +310,36 @@ fn a_failed_call_writes_no_result() {
     assert_eq!(unsafe { out.assume_init() }.id, 77);
     assert_eq!(message(), "the key is not stored");
 }
+
+#[test]
+fn options_of_another_version_are_told_before_their_fields_are_read() {
+    let mut options = mc_store_options_default();
+    options.struct_bytes = 8;
+    options.strategy = 77;
+    // SAFETY: there are no functions.
+    let created = made(|out| unsafe { mc_store_create(Some(&options), out) });
+    assert_eq!(created, Err(Status::InvalidArgument));
+    assert!(message().starts_with("struct_bytes is 8;"), "{}", message());
+    let directory = tempfile::tempdir().unwrap();
+    let path = CString::new(directory.path().join("store").to_str().unwrap()).unwrap();
+    // SAFETY: there are no functions and no segments, and the path ends with a zero byte.
+    let open = |out: Option<&mut _>| unsafe {
+        mc_store_open(Some(&options), path.as_ptr(), ptr::null(), 0, out)
+    };
+    assert_eq!(made(open), Err(Status::InvalidArgument));
+    assert!(message().starts_with("struct_bytes is 8;"), "{}", message());
+    assert!(!directory.path().join("store").exists());
+}
+
+#[test]
+fn a_file_without_a_name_is_not_memory_that_ends_with_the_process() {
+    let mut options = mc_arena_options_default(SEGMENT_BYTES);
+    options.pages = MC_PAGES_OFF;
+    // SAFETY: there are no nodes, and the path ends with a zero byte.
+    let pool = made(|out| unsafe { mc_pool_create(Some(&options), c"".as_ptr(), out) });
+    assert_eq!(pool, Err(Status::InvalidArgument));
+    assert_eq!(
+        message(),
+        "argument file is empty; accepted is a path, or null for none"
+    );
+}
