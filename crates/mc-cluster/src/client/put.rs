@@ -74,8 +74,13 @@ pub(super) async fn put_many<T: Transport>(
             let has_more = results[object]
                 .as_ref()
                 .is_ok_and(|&copies| copies >= tally.copies);
-            if !has_more {
-                results[object] = tally.result();
+            if has_more {
+                continue;
+            }
+            let result = tally.result();
+            // That nobody is left to ask says less than why the last one did not take it.
+            if !matches!(result, Err(ClientError::NoMember)) {
+                results[object] = result;
             }
         }
         open = again;

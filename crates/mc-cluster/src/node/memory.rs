@@ -11,7 +11,7 @@ use mc_segment::{
 };
 use mc_store::{Clock, ObjectStore, StoreOptions};
 
-use super::{NodeError, reachable::LATE_MAX};
+use super::{NodeError, Notice, reachable::LATE_MAX};
 use crate::limits::Limits;
 
 /// What memory a node serves.
@@ -42,6 +42,7 @@ pub(crate) struct Opened {
     pub(crate) epoch: u64,
     pub(crate) bytes: u64,
     pub(crate) memory: PoolBytes,
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// Who writes to the memory of a node.
@@ -76,6 +77,11 @@ impl NodeMemory {
             options = options.file(file);
         }
         let pool = options.map()?;
+        let mut notices = Vec::new();
+        if !pool.degradations().is_empty() {
+            let tier = pool.tier();
+            notices.push(Notice::LesserPages { tier });
+        }
         let epoch = pool.epoch().unwrap_or_else(epoch_now);
         let bytes = pool.len() as u64 / GRANULE * GRANULE;
         let info = SegmentInfo {
@@ -100,12 +106,13 @@ impl NodeMemory {
             clock,
             ..StoreOptions::default()
         };
-        let store = self.open_store(segment, options)?;
+        let store = self.open_store(segment, options, &mut notices)?;
         Ok(Opened {
             store,
             epoch,
             bytes,
             memory,
+            notices,
         })
     }
 
@@ -114,6 +121,7 @@ impl NodeMemory {
         &self,
         segment: Segment,
         options: StoreOptions,
+        notices: &mut Vec<Notice>,
     ) -> Result<ObjectStore, NodeError> {
         let pool = SegmentPool::new(SegmentPoolOptions::default());
         let Some(file) = &self.file else {
@@ -131,6 +139,11 @@ impl NodeMemory {
         let opened = ObjectStore::open(&journal, pool, options, |_| segment.take())?;
         if let Some(segment) = segment {
             opened.store.pool().mount(segment)?;
+        }
+        notices.extend(opened.damage.into_iter().map(Notice::Damaged));
+        let objects = opened.lost.len();
+        if objects > 0 {
+            notices.push(Notice::Lost { objects });
         }
         Ok(opened.store)
     }

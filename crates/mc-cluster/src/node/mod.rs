@@ -7,6 +7,7 @@ mod drain;
 mod http;
 mod leases;
 mod memory;
+mod notice;
 mod outcome;
 mod puts;
 mod reachable;
@@ -50,6 +51,7 @@ use self::{
 pub use self::{
     drain::{DrainOptions, Drained},
     memory::NodeMemory,
+    notice::Notice,
 };
 use crate::{
     client::Connection,
@@ -194,6 +196,7 @@ pub(crate) struct Shared {
     /// Held by whoever drops an object that is damaged.
     damaged: Arc<Semaphore>,
     drained: Progress,
+    notices: Vec<Notice>,
     /// Made when they are first asked for.
     figures: OnceLock<Figures>,
 }
@@ -336,6 +339,12 @@ impl Node {
         }
     }
 
+    /// Returns what was not as it was asked for, or as it was left, when the node was started.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.shared.notices
+    }
+
     /// Returns its store.
     #[must_use]
     pub fn store(&self) -> &ObjectStore {
@@ -422,6 +431,7 @@ impl Shared {
             commits: RwLock::default(),
             damaged: Arc::new(Semaphore::new(1)),
             drained: Progress::default(),
+            notices: opened.notices,
             figures: OnceLock::new(),
         })
     }

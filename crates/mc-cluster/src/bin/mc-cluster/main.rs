@@ -5,9 +5,10 @@ mod common;
 mod drill;
 mod process;
 
-use std::process::ExitCode;
+use std::{error::Error, pin::pin, process::ExitCode};
 
 use clap::Parser;
+use futures_util::future::{Either, select};
 use mc_cluster::client::Streams;
 
 use self::{
@@ -15,6 +16,7 @@ use self::{
     common::{
         arguments::{ClientArguments, NodeArguments, ObjectArguments},
         node, objects,
+        signals::Signals,
     },
     drill::{ATTEMPT, DrillArguments},
 };
@@ -55,9 +57,20 @@ fn main() -> ExitCode {
             Command::Put(options) => objects::put(options, Streams).await,
             Command::Get(options) => objects::get(options, Streams).await,
             Command::Status(options) => objects::status(options).await,
-            Command::Bench(options) => bench::run(options).await,
-            Command::Drill(options) => drill::run(options).await,
+            Command::Bench(options) => until_told(bench::run(options)).await,
+            Command::Drill(options) => until_told(drill::run(options)).await,
             Command::Attempt { address, key, step } => drill::attempt(&address, &key, &step).await,
         }
     })
+}
+
+/// Runs work to its end, or until a signal comes: the processes and directories that it has go with it.
+async fn until_told(
+    work: impl Future<Output = Result<(), Box<dyn Error>>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    match select(pin!(work), pin!(signals.next())).await {
+        Either::Left((done, _)) => done,
+        Either::Right(_) => Err("told to stop".into()),
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod baseline;
 pub(crate) mod console;
 pub(crate) mod node;
 pub(crate) mod objects;
+pub(crate) mod signals;
 
 use std::{error::Error, process::ExitCode};
 

@@ -1,21 +1,26 @@
 //! `node`: serves until a signal comes, and then moves its objects to others.
 
-use std::{error::Error, pin::pin, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::pending,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{Either, select};
 use mc_cluster::{Node, engine::Engine};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use super::{
     arguments::{Leaving, NodeArguments},
     console::{describe, say, tell},
+    signals::Signals,
 };
 
-/// What asks the process to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
+/// How often it is looked whether the journal can be written.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Whether calls under way may end.
 enum Stop {
@@ -29,10 +34,7 @@ pub(crate) async fn run(
     engine: Option<Arc<dyn Engine>>,
 ) -> Result<(), Box<dyn Error>> {
     // Before anything else, so that a signal that comes early is not lost.
-    let mut signals = Signals {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    };
+    let mut signals = Signals::new()?;
     let leaving = arguments.leaving()?;
     let mut options = arguments.options()?;
     options.engine = engine;
@@ -42,7 +44,16 @@ pub(crate) async fn run(
     if let Some(http) = node.http_address() {
         let _ = tell(&format!("figures on http://{http}/metrics"));
     }
-    wait(&mut node, &mut signals).await;
+    for notice in node.notices() {
+        say(&notice.to_string());
+    }
+    {
+        let store = node.store().clone();
+        let why = move || store.journal_error().map(|error| describe(&error));
+        let journal = pin!(tell_of_journal(why));
+        let entries = pin!(tell_of_entries(&mut node));
+        select(pin!(signals.next()), select(journal, entries)).await;
+    }
     match drain(&mut node, &leaving, &mut signals).await {
         Stop::InTime => node.stop().await,
         Stop::AtOnce => drop(node),
@@ -50,16 +61,24 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Waits for a signal, and says meanwhile how it stands with the entry in etcd.
-async fn wait(node: &mut Node, signals: &mut Signals) {
+/// Says how it stands with the entry in etcd, as often as that changes.
+async fn tell_of_entries(node: &mut Node) -> Infallible {
     loop {
-        match select(pin!(signals.next()), pin!(node.next_entry())).await {
-            Either::Left(_) => return,
-            Either::Right((Ok(()), _)) => say("entered in etcd"),
-            Either::Right((Err(error), _)) => {
-                say(&format!("not entered in etcd: {}", describe(&*error)));
-            }
+        match node.next_entry().await {
+            Ok(()) => say("entered in etcd"),
+            Err(error) => say(&format!("not entered in etcd: {}", describe(&*error))),
         }
+    }
+}
+
+/// Says, once, why the journal cannot be written any more.
+async fn tell_of_journal(why: impl Fn() -> Option<String>) -> Infallible {
+    loop {
+        if let Some(why) = why() {
+            say(&format!("takes no puts any more: {why}"));
+            return pending().await;
+        }
+        sleep(LOOK).await;
     }
 }
 
@@ -104,11 +123,4 @@ async fn drain(node: &mut Node, leaving: &Leaving, signals: &mut Signals) -> Sto
     };
     say(&node.drained().to_string());
     stop
-}
-
-impl Signals {
-    async fn next(&mut self) {
-        let (terminate, interrupt) = (self.terminate.recv(), self.interrupt.recv());
-        select(pin!(terminate), pin!(interrupt)).await;
-    }
 }

@@ -1,0 +1,198 @@
+//! What the command tells whoever runs it: what is not as it was asked for, and what has gone wrong since.
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
+
+/// A process that is killed if the test ends before it.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Starts a node of 16 MiB and waits until it listens.
+    fn node(address: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["node", "--name", "a", "--size", "16mb", "--listen", address]);
+        let mut node = Self::start(command.args(arguments));
+        assert!(node.line().starts_with("listening on "));
+        node
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        let output = self.0.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line
+    }
+
+    fn errors(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.0.stderr.take().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Has a node stop; returns what it complained about.
+    fn stop(&mut self) -> String {
+        self.signal(Signal::SIGTERM);
+        let mut text = String::new();
+        self.errors().read_to_string(&mut text).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{text}");
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Returns an address that nobody has at the moment.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Puts an object of a few bytes; returns what went wrong, if anything.
+fn put(address: &str, key: &str) -> Result<(), String> {
+    let members = format!("a={address}");
+    let put = Command::new(PROGRAM)
+        .args(["put", key, "/proc/self/comm", "--members", &members])
+        .output()
+        .unwrap();
+    match put.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8(put.stderr).unwrap()),
+    }
+}
+
+#[test]
+fn a_node_says_which_pages_it_got_if_there_are_no_huge_ones() {
+    let mut node = Process::node(&free_address(), &[]);
+    let smaps = fs::read_to_string(format!("/proc/{}/smaps", node.0.id())).unwrap();
+    let mut sizes = smaps
+        .lines()
+        .filter_map(|line| line.strip_prefix("KernelPageSize:"));
+    let has_huge_pages = sizes.any(|size| size.trim() != "4 kB");
+    let told = node.stop();
+    let is_told = told.contains("not in the reserved huge pages that were preferred");
+    assert_ne!(is_told, has_huge_pages, "{told}");
+    let told = Process::node(&free_address(), &["--small-pages"]).stop();
+    assert_eq!(told, "stopping\n");
+}
+
+#[test]
+fn a_node_says_what_of_its_file_is_not_there_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("memory");
+    let (address, path) = (free_address(), file.to_str().unwrap());
+    let start = || Process::node(&address, &["--small-pages", "--file", path]);
+    let mut node = start();
+    for key in ["1", "2", "3"] {
+        put(&address, key).unwrap();
+    }
+    assert_eq!(node.stop(), "stopping\n");
+    assert_eq!(start().stop(), "stopping\n", "all of it is there");
+    damage_records(&directory.path().join("memory.journal"));
+    let told = start().stop();
+    assert!(told.contains("of the journal: "), "{told}");
+    assert!(told.contains("are damaged"), "{told}");
+    // As after a restart of the machine, on tmpfs.
+    let mut node = start();
+    put(&address, "4").unwrap();
+    node.stop();
+    fs::remove_file(&file).unwrap();
+    let told = start().stop();
+    assert!(told.contains("objects are lost with the memory"), "{told}");
+}
+
+/// Changes a byte within the last records of the files of a journal.
+fn damage_records(journal: &Path) {
+    for file in fs::read_dir(journal).unwrap() {
+        let file = file.unwrap().path();
+        let mut bytes = fs::read(&file).unwrap();
+        let Some(last) = bytes.iter().rposition(|&byte| byte != 0) else {
+            continue;
+        };
+        if last > 100 {
+            bytes[last - 20] ^= 1;
+            fs::write(file, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_node_that_cannot_write_its_journal_says_why_and_clients_are_told_that_it_takes_no_puts() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("memory");
+    let address = free_address();
+    let arguments = ["--small-pages", "--file", file.to_str().unwrap()];
+    let mut node = Process::node(&address, &arguments);
+    fs::remove_dir_all(directory.path().join("memory.journal")).unwrap();
+    // Long keys, so that the journal soon needs another file.
+    let refused = (0..600).find_map(|n| put(&address, &format!("{n:04000}")).err());
+    let mut told = String::new();
+    node.errors().read_line(&mut told).unwrap();
+    assert!(told.starts_with("takes no puts any more: "), "{told}");
+    assert!(told.contains("No such file or directory"), "{told}");
+    let refused = refused.unwrap();
+    assert!(!refused.contains("no member"), "{refused}");
+    let again = put(&address, "key").unwrap_err();
+    assert!(again.contains("takes no puts"), "{again}");
+}
+
+#[test]
+fn a_drill_that_is_told_to_stop_leaves_nothing_behind() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["drill", "--kills", "1000"]);
+        let mut drill = Process::start(command.env("TMPDIR", directory.path()));
+        assert!(drill.line().starts_with("three nodes"));
+        let children = children_of(drill.0.id());
+        assert!(children.len() >= 3, "{children:?}");
+        drill.signal(signal);
+        let mut told = String::new();
+        drill.errors().read_to_string(&mut told).unwrap();
+        assert!(!drill.0.wait().unwrap().success());
+        assert_eq!(told, "told to stop\n");
+        let start = Instant::now();
+        while children
+            .iter()
+            .any(|id| Path::new(&format!("/proc/{id}")).exists())
+        {
+            assert!(start.elapsed() < Duration::from_secs(5), "{children:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
+
+fn children_of(parent: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
+    let children: Vec<String> = children.map(Result::unwrap).collect();
+    let ids = children.iter().flat_map(|ids| ids.split_whitespace());
+    ids.map(str::to_owned).collect()
+}
