@@ -1,7 +1,9 @@
 //! Huge pages for the tests and benchmarks that need some: reserved while a guard lives, given back
-//! after.
+//! after, also if this process is interrupted or killed.
 
-use std::fs;
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::{fs, mem};
 
 /// The system-wide number of huge pages of the default size.
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
@@ -15,10 +17,15 @@ pub(crate) const PAGES_BENCHMARKS: u64 = 512 + 16;
 /// The only size that is reserved here; larger pages can rarely be found on a running system.
 const PAGE_KIB: &str = "2048 kB";
 
+/// Waits for the end of its input, which it gets whatever becomes of who holds the other end, and writes
+/// the second argument to the first. What Ctrl-C sends to all of a terminal it does not mind.
+const KEEPER: &str = r#"trap '' HUP INT TERM; read -r _; echo "$2" > "$1""#;
+
 /// Reserved huge pages; restores the former number when dropped.
 #[derive(Debug)]
 pub(crate) struct Reserved {
-    pages_before: u64,
+    /// Restores it, once its input ends.
+    keeper: Child,
 }
 
 /// Reserves `wanted` huge pages, or returns in one line why there are none.
@@ -31,7 +38,9 @@ pub(crate) fn reserve(wanted: u64) -> Result<Reserved, String> {
         return Err("the default huge page is not 2 MiB".to_owned());
     }
     let pages_before = pages()?;
-    let reserved = Reserved { pages_before };
+    let keeper = restore_at_end(POOL, pages_before);
+    let keeper = keeper.map_err(|error| format!("there is no shell to give them back: {error}"))?;
+    let reserved = Reserved { keeper };
     fs::write(POOL, (pages_before + wanted).to_string())
         .map_err(|error| format!("cannot write {POOL}: {error}"))?;
     // The kernel takes the number as a wish: fragmented memory yields fewer pages.
@@ -46,9 +55,17 @@ pub(crate) fn reserve(wanted: u64) -> Result<Reserved, String> {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
+        drop(mem::take(&mut self.keeper.stdin));
         // Nothing can be done about a refusal, and it harms nobody but idle memory.
-        let _ = fs::write(POOL, self.pages_before.to_string());
+        let _ = self.keeper.wait();
     }
+}
+
+/// Has a process write a number to a file when this one ends, or lets go of it.
+fn restore_at_end(file: &str, number: u64) -> io::Result<Child> {
+    let mut keeper = Command::new("sh");
+    keeper.args(["-c", KEEPER, "sh", file, &number.to_string()]);
+    keeper.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()
 }
 
 fn pages() -> Result<u64, String> {
@@ -56,4 +73,33 @@ fn pages() -> Result<u64, String> {
     text.trim()
         .parse()
         .map_err(|error| format!("{POOL} holds no number: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::workspace::shell;
+
+    #[test]
+    fn the_number_is_restored_by_a_drop_and_after_an_interruption() {
+        let directory = shell().unwrap().create_temp_dir().unwrap();
+        let file = directory.path().join("pages");
+        for signals in [&[][..], &["-INT", "-TERM", "-HUP"]] {
+            fs::write(&file, "528").unwrap();
+            let keeper = restore_at_end(file.to_str().unwrap(), 7).unwrap();
+            // Until the shell has come to its trap.
+            sleep(Duration::from_millis(200));
+            for signal in signals {
+                let mut kill = Command::new("kill");
+                let kill = kill.args([signal, &*keeper.id().to_string()]);
+                assert!(kill.status().unwrap().success());
+            }
+            assert_eq!(fs::read_to_string(&file).unwrap(), "528");
+            drop(Reserved { keeper });
+            assert_eq!(fs::read_to_string(&file).unwrap(), "7\n");
+        }
+    }
 }
