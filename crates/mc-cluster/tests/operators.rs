@@ -1,5 +1,6 @@
 //! What the command tells whoever runs it: what is not as it was asked for, and what has gone wrong since.
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+#![expect(clippy::print_stderr, reason = "says what did not run")]
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
 
@@ -125,6 +127,86 @@ fn a_node_says_what_of_its_file_is_not_there_again() {
     fs::remove_file(&file).unwrap();
     let told = start().stop();
     assert!(told.contains("objects are lost with the memory"), "{told}");
+}
+
+#[test]
+fn a_journal_may_be_elsewhere_than_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    is_there_after_a_restart(&directory.path().join("memory"), &["--small-pages"]);
+    assert!(!directory.path().join("memory.journal").exists());
+}
+
+#[test]
+fn a_file_on_huge_pages_has_its_journal_elsewhere() {
+    let Some(mount) = Hugetlbfs::mount() else {
+        return;
+    };
+    let file = mount.0.path().join("memory");
+    let node = ["node", "--name", "a", "--size", "16mb", "--file"];
+    let refused = Command::new(PROGRAM)
+        .args(node)
+        .arg(&file)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("hugetlbfs takes no journal"), "{told}");
+    assert!(told.contains("memory.journal"), "{told}");
+    assert_eq!(fs::read_dir(mount.0.path()).unwrap().count(), 0);
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let number = |name| {
+        let mut lines = meminfo.lines().filter_map(|line| line.strip_prefix(name));
+        let number = lines.next().and_then(|number| number.trim().parse().ok());
+        number.unwrap_or(0_u64)
+    };
+    // 16 MiB, and a page for the header.
+    if number("HugePages_Free:") < 9 + number("HugePages_Rsvd:") {
+        eprintln!("a restart on huge pages does not run: fewer than 9 are reserved and free");
+        return;
+    }
+    is_there_after_a_restart(&file, &[]);
+}
+
+/// Puts an object to a node with a journal apart from its file, and gets it from the next one.
+fn is_there_after_a_restart(file: &Path, arguments: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("of/the/node");
+    let address = free_address();
+    let place = ["--file", file.to_str().unwrap()];
+    let place = [&place[..], &["--journal", journal.to_str().unwrap()]].concat();
+    let start = || Process::node(&address, &[&place[..], arguments].concat());
+    let mut node = start();
+    put(&address, "key").unwrap();
+    assert_eq!(node.stop(), "stopping\n");
+    assert!(journal.exists());
+    let mut node = start();
+    let members = format!("a={address}");
+    let get = ["get", "key", "--members", &members];
+    let got = Command::new(PROGRAM).args(get).output().unwrap();
+    assert!(got.status.success() && !got.stdout.is_empty(), "{got:?}");
+    assert_eq!(node.stop(), "stopping\n");
+}
+
+/// A hugetlbfs of the test's own.
+struct Hugetlbfs(TempDir);
+
+impl Hugetlbfs {
+    fn mount() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "hugetlbfs", "-o", "pagesize=2M", "none"]);
+        let mounted = mount.arg(directory.path()).stderr(Stdio::null()).status();
+        let is_mounted = mounted.is_ok_and(|status| status.success());
+        if !is_mounted {
+            eprintln!("a test on hugetlbfs does not run: it cannot be mounted");
+        }
+        is_mounted.then_some(Self(directory))
+    }
+}
+
+impl Drop for Hugetlbfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
 }
 
 /// Changes a byte within the last records of the files of a journal.

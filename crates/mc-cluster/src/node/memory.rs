@@ -1,7 +1,7 @@
 //! The memory of a node, and the store over it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -10,6 +10,7 @@ use mc_segment::{
     Memory, Segment, SegmentId, SegmentInfo, SegmentOptions, SegmentPool, SegmentPoolOptions,
 };
 use mc_store::{Clock, ObjectStore, StoreOptions};
+use nix::sys::statfs::{HUGETLBFS_MAGIC, statfs};
 
 use super::{NodeError, Notice, reachable::LATE_MAX};
 use crate::limits::Limits;
@@ -25,9 +26,12 @@ pub struct NodeMemory {
     /// Which pages it is in.
     pub pages: PagePolicy,
     /// A file on tmpfs, hugetlbfs, a disk or a DAX device that the bytes are
-    /// in, so that they outlive the process. The store's journal is in a
-    /// directory beside it, named as the file with `.journal` behind.
+    /// in, so that they outlive the process.
     pub file: Option<PathBuf>,
+    /// The directory of the journal of a store whose bytes are in a file. If
+    /// none is named it is beside the file, named as it with `.journal` behind.
+    /// hugetlbfs cannot have it: nothing can be written to a file there.
+    pub journal: Option<PathBuf>,
 }
 
 /// The one segment of a node.
@@ -62,6 +66,7 @@ impl NodeMemory {
             bytes,
             pages: PagePolicy::Prefer(mc_arena::PageSize::Auto),
             file: None,
+            journal: None,
         }
     }
 
@@ -72,6 +77,10 @@ impl NodeMemory {
         writers: Writers,
         clock: Clock,
     ) -> Result<Opened, NodeError> {
+        let journal = self.journal();
+        if let Some(journal) = &journal {
+            check_takes_writes(journal)?;
+        }
         let mut options = PoolOptions::new(self.bytes).pages(self.pages);
         if let Some(file) = &self.file {
             options = options.file(file);
@@ -106,7 +115,14 @@ impl NodeMemory {
             clock,
             ..StoreOptions::default()
         };
-        let store = self.open_store(segment, options, &mut notices)?;
+        let store = match journal {
+            Some(journal) => open_store(&journal, segment, options, &mut notices)?,
+            None => {
+                let pool = SegmentPool::new(SegmentPoolOptions::default());
+                pool.mount(segment)?;
+                ObjectStore::new(pool, options)?
+            }
+        };
         Ok(Opened {
             store,
             epoch,
@@ -116,36 +132,52 @@ impl NodeMemory {
         })
     }
 
-    /// Opens the store of a file, or makes one that ends with the process.
-    fn open_store(
-        &self,
-        segment: Segment,
-        options: StoreOptions,
-        notices: &mut Vec<Notice>,
-    ) -> Result<ObjectStore, NodeError> {
-        let pool = SegmentPool::new(SegmentPoolOptions::default());
-        let Some(file) = &self.file else {
-            pool.mount(segment)?;
-            return Ok(ObjectStore::new(pool, options)?);
-        };
-        let mut journal = file.clone().into_os_string();
-        journal.push(".journal");
-        let mut segment = Some(segment);
-        let journal = PathBuf::from(journal);
-        std::fs::create_dir_all(&journal).map_err(|source| NodeError::Directory {
-            directory: journal.clone(),
-            source,
-        })?;
-        let opened = ObjectStore::open(&journal, pool, options, |_| segment.take())?;
-        if let Some(segment) = segment {
-            opened.store.pool().mount(segment)?;
-        }
-        notices.extend(opened.damage.into_iter().map(Notice::Damaged));
-        let objects = opened.lost.len();
-        if objects > 0 {
-            notices.push(Notice::Lost { objects });
-        }
-        Ok(opened.store)
+    /// Returns the directory of the journal, if there is one.
+    fn journal(&self) -> Option<PathBuf> {
+        let file = self.file.as_ref()?;
+        Some(self.journal.clone().unwrap_or_else(|| {
+            let mut journal = file.clone().into_os_string();
+            journal.push(".journal");
+            PathBuf::from(journal)
+        }))
+    }
+}
+
+/// Opens the store of a file.
+fn open_store(
+    journal: &Path,
+    segment: Segment,
+    options: StoreOptions,
+    notices: &mut Vec<Notice>,
+) -> Result<ObjectStore, NodeError> {
+    let pool = SegmentPool::new(SegmentPoolOptions::default());
+    let mut segment = Some(segment);
+    std::fs::create_dir_all(journal).map_err(|source| NodeError::Directory {
+        directory: journal.to_owned(),
+        source,
+    })?;
+    let opened = ObjectStore::open(journal, pool, options, |_| segment.take())?;
+    if let Some(segment) = segment {
+        opened.store.pool().mount(segment)?;
+    }
+    notices.extend(opened.damage.into_iter().map(Notice::Damaged));
+    let objects = opened.lost.len();
+    if objects > 0 {
+        notices.push(Notice::Lost { objects });
+    }
+    Ok(opened.store)
+}
+
+/// Refuses a directory where a journal cannot be, whether it is there already or not.
+fn check_takes_writes(directory: &Path) -> Result<(), NodeError> {
+    let place = directory.ancestors().find(|place| place.exists());
+    // What cannot be looked at is told of by whoever opens it.
+    let system = statfs(place.unwrap_or(Path::new(".")));
+    match system.is_ok_and(|system| system.filesystem_type() == HUGETLBFS_MAGIC) {
+        true => Err(NodeError::NoJournal {
+            directory: directory.to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -137,6 +137,15 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// The directory of the journal is on hugetlbfs, whose files take no writes.
+    #[error(
+        "hugetlbfs takes no journal, and {} is there; name a directory elsewhere",
+        directory.display()
+    )]
+    NoJournal {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Nobody could name the node.
     #[error("the name of a node is empty; it needs one of its own")]
     Name,

@@ -37,6 +37,9 @@ pub(crate) struct NodeArguments {
     /// Keep bytes and journal in this file and beside it, so that they outlive the process
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    /// Keep the journal in this directory; needed for a file on hugetlbfs, which takes no journal
+    #[arg(long, value_name = "PATH", requires = "file")]
+    journal: Option<PathBuf>,
     /// Use no huge pages
     #[arg(long)]
     small_pages: bool,
@@ -229,6 +232,7 @@ impl NodeArguments {
         options.http = self.http;
         options.advertise = self.advertise;
         options.memory.file = self.file;
+        options.memory.journal = self.journal;
         if self.small_pages {
             options.memory.pages = PagePolicy::Off;
         }
