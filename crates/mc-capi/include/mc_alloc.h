@@ -1586,7 +1586,8 @@ enum mc_status mc_pool_create(const struct mc_arena_options *options,
 // Makes a pool of memory that the caller has: a slice of an arena, pages that a driver has pinned.
 //
 // It is never unmapped. The caller owns the handle and ends it with `mc_pool_destroy`. Any thread may
-// call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes and for null.
+// call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes, for null, and for bytes that pass the end
+// of the address space.
 //
 // # Safety
 //

@@ -92,7 +92,8 @@ pub unsafe extern "C" fn mc_pool_create(
 /// Makes a pool of memory that the caller has: a slice of an arena, pages that a driver has pinned.
 ///
 /// It is never unmapped. The caller owns the handle and ends it with `mc_pool_destroy`. Any thread may
-/// call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes and for null.
+/// call this. Fails with `MC_STATUS_INVALID_ARGUMENT` for no bytes, for null, and for bytes that pass the end
+/// of the address space.
 ///
 /// # Safety
 ///
@@ -109,8 +110,9 @@ pub unsafe extern "C" fn mc_pool_over(
         let out = required(out, "out")?;
         let argument = "address";
         let start = NonNull::new(address.cast()).ok_or(Fault::Null { argument })?;
-        if isize::try_from(bytes).is_err() {
-            let accepted = "bytes that fit the address space";
+        let end = start.addr().get().checked_add(bytes);
+        if end.is_none() || isize::try_from(bytes).is_err() {
+            let accepted = "bytes that fit the address space behind their address";
             return Err(Fault::option("bytes", bytes as u64, accepted));
         }
         // SAFETY: (1) mapped and initialized until the pool is dropped, as nobody uses it afterwards: the

@@ -383,6 +383,7 @@ static void nonsense_is_refused_and_changes_nothing(void) {
   CHECK(mc_pool_over(NULL, 10, &pool) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_pool_over(&count, 0, &pool) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_pool_over(&count, SIZE_MAX, &pool) == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc_pool_over((void *)(UINTPTR_MAX - 4095), 8192, &pool) == MC_STATUS_INVALID_ARGUMENT);
   CHECK(mc_pool_describe(pool, NULL) == MC_STATUS_INVALID_ARGUMENT);
 
   mc_segment_options segment = mc_segment_options_default(segment_id(9), 0, 1 << 20);
