@@ -245,6 +245,19 @@ fn a_node_that_cannot_write_its_journal_says_why_and_clients_are_told_that_it_ta
 }
 
 #[test]
+fn what_failed_is_told_in_words() {
+    let address = free_address();
+    let told = put(&address, "key").unwrap_err();
+    let expected = format!("a call to {address} failed: tcp connect error: ");
+    assert!(told.starts_with(&expected), "{told}");
+    assert!(
+        told.ends_with("Connection refused (os error 111)\n"),
+        "{told}"
+    );
+    assert!(!told.contains("tonic"), "{told}");
+}
+
+#[test]
 fn a_drill_that_is_told_to_stop_leaves_nothing_behind() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let directory = tempfile::tempdir().unwrap();

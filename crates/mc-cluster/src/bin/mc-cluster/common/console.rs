@@ -7,18 +7,33 @@ use std::{
     path::Path,
 };
 
-use mc_cluster::Token;
+use mc_cluster::{ClientError, Token};
 
 /// Returns an error with all of its causes.
-pub(crate) fn describe(error: &dyn Error) -> String {
+pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
+    // A status shows its parts as a program has them; a person wants what it says.
+    if let Some(ClientError::Call { source, .. }) = error.downcast_ref() {
+        match source.message() {
+            "" => add(&mut text, &source.code().to_string()),
+            message => add(&mut text, message),
+        }
+        cause = source.source();
+    }
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        add(&mut text, &error.to_string());
         cause = error.source();
     }
     text
+}
+
+/// Adds a cause, unless it says what the one before has said.
+fn add(text: &mut String, cause: &str) {
+    if !text.ends_with(cause) {
+        text.push_str(": ");
+        text.push_str(cause);
+    }
 }
 
 /// Reads a file; an error names it.
