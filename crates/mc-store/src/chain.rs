@@ -31,8 +31,10 @@ impl ObjectStore {
     ///
     /// Each object's [`parent`](PutRequest::parent) is the one before it; the
     /// first one has its own, which the look-up that found it has used. Room is
-    /// never made at the cost of the chain itself. What is refused, and all
-    /// behind it, is left out: see [`Chain::refusal`].
+    /// never made at the cost of what comes earlier in the chain; what is stored
+    /// behind a missing object is worth nothing before that is back, and may leave
+    /// for it. What is refused, and all behind it, is left out: see
+    /// [`Chain::refusal`].
     ///
     /// ```
     /// # use mc_segment::{Segment, SegmentId, SegmentInfo, SegmentPool, SegmentPoolOptions};
