@@ -2,78 +2,35 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 #![expect(clippy::print_stderr, reason = "says what did not run")]
 
+mod process;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    net::TcpListener,
+    io::{BufRead, Read},
     path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
-
-/// A process that is killed if the test ends before it.
-struct Process(Child);
+use self::process::{PROGRAM, Process, addresses};
 
 impl Process {
-    fn start(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
-    }
-
     /// Starts a node of 16 MiB and waits until it listens.
     fn node(address: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(["node", "--name", "a", "--size", "16mb", "--listen", address]);
-        let mut node = Self::start(command.args(arguments));
-        assert!(node.line().starts_with("listening on "));
-        node
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        let output = self.0.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        line
-    }
-
-    fn errors(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.0.stderr.take().unwrap())
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+        Self::saying("listening on ", command.args(arguments))
     }
 
     /// Has a node stop; returns what it complained about.
     fn stop(&mut self) -> String {
         self.signal(Signal::SIGTERM);
-        let mut text = String::new();
-        self.errors().read_to_string(&mut text).unwrap();
-        assert!(self.0.wait().unwrap().success(), "{text}");
-        text
+        self.end()
     }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Returns an address that nobody has at the moment.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// Puts an object of a few bytes; returns what went wrong, if anything.
@@ -91,7 +48,7 @@ fn put(address: &str, key: &str) -> Result<(), String> {
 
 #[test]
 fn a_node_says_which_pages_it_got_if_there_are_no_huge_ones() {
-    let mut node = Process::node(&free_address(), &[]);
+    let mut node = Process::node("127.0.0.1:0", &[]);
     let smaps = fs::read_to_string(format!("/proc/{}/smaps", node.0.id())).unwrap();
     let mut sizes = smaps
         .lines()
@@ -100,7 +57,7 @@ fn a_node_says_which_pages_it_got_if_there_are_no_huge_ones() {
     let told = node.stop();
     let is_told = told.contains("not in the reserved huge pages that were preferred");
     assert_ne!(is_told, has_huge_pages, "{told}");
-    let told = Process::node(&free_address(), &["--small-pages"]).stop();
+    let told = Process::node("127.0.0.1:0", &["--small-pages"]).stop();
     assert_eq!(told, "stopping\n");
 }
 
@@ -108,7 +65,7 @@ fn a_node_says_which_pages_it_got_if_there_are_no_huge_ones() {
 fn a_node_says_what_of_its_file_is_not_there_again() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("memory");
-    let (address, path) = (free_address(), file.to_str().unwrap());
+    let ([address], path) = (addresses(), file.to_str().unwrap());
     let start = || Process::node(&address, &["--small-pages", "--file", path]);
     let mut node = start();
     for key in ["1", "2", "3"] {
@@ -170,7 +127,7 @@ fn a_file_on_huge_pages_has_its_journal_elsewhere() {
 fn is_there_after_a_restart(file: &Path, arguments: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join("of/the/node");
-    let address = free_address();
+    let [address] = addresses();
     let place = ["--file", file.to_str().unwrap()];
     let place = [&place[..], &["--journal", journal.to_str().unwrap()]].concat();
     let start = || Process::node(&address, &[&place[..], arguments].concat());
@@ -228,7 +185,7 @@ fn damage_records(journal: &Path) {
 fn a_node_that_cannot_write_its_journal_says_why_and_clients_are_told_that_it_takes_no_puts() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("memory");
-    let address = free_address();
+    let [address] = addresses();
     let arguments = ["--small-pages", "--file", file.to_str().unwrap()];
     let mut node = Process::node(&address, &arguments);
     fs::remove_dir_all(directory.path().join("memory.journal")).unwrap();
@@ -246,7 +203,7 @@ fn a_node_that_cannot_write_its_journal_says_why_and_clients_are_told_that_it_ta
 
 #[test]
 fn what_failed_is_told_in_words() {
-    let address = free_address();
+    let [address] = addresses();
     let told = put(&address, "key").unwrap_err();
     let expected = format!("a call to {address} failed: tcp connect error: ");
     assert!(told.starts_with(&expected), "{told}");
@@ -263,8 +220,8 @@ fn a_drill_that_is_told_to_stop_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(PROGRAM);
         command.args(["drill", "--kills", "1000"]);
-        let mut drill = Process::start(command.env("TMPDIR", directory.path()));
-        assert!(drill.line().starts_with("three nodes"));
+        command.env("TMPDIR", directory.path());
+        let mut drill = Process::saying("three nodes", &mut command);
         let children = children_of(drill.0.id());
         assert!(children.len() >= 3, "{children:?}");
         drill.signal(signal);

@@ -3,26 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 #![expect(clippy::print_stderr, reason = "says what did not run")]
 
+mod process;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use mc_cluster::{Client, ClientOptions, Members};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mc-cluster");
-
-/// A process that is killed if the test ends before it.
-struct Process(Child);
+use self::process::{PROGRAM, Process, addresses};
 
 impl Process {
     /// Starts a node and waits until it listens.
@@ -33,17 +29,7 @@ impl Process {
     /// As [`node`](Self::node), by a command that runs the program.
     fn node_by(command: &mut Command, arguments: &[&str]) -> Self {
         command.args(["node", "--size", "16mb", "--small-pages"]);
-        let command = command.args(arguments).stdout(Stdio::piped());
-        let mut node = Self(command.stderr(Stdio::piped()).spawn().unwrap());
-        let mut line = String::new();
-        let output = node.0.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening on "), "{line}");
-        node
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+        Self::saying("listening on ", command.args(arguments))
     }
 
     /// Stops all threads; each goes on until it sees the signal.
@@ -63,29 +49,6 @@ impl Process {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-
-    /// Waits for a good end, and returns what the process complained about.
-    fn end(&mut self) -> String {
-        let mut text = String::new();
-        let errors = self.0.stderr.as_mut().unwrap();
-        errors.read_to_string(&mut text).unwrap();
-        assert!(self.0.wait().unwrap().success(), "{text}");
-        text
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Returns addresses that nobody has at the moment.
-fn addresses<const N: usize>() -> [String; N] {
-    let bind = |()| TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners = [(); N].map(bind);
-    listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 /// Runs the drill; it fails where a promise is broken.
@@ -256,7 +219,7 @@ fn a_node_that_cannot_enter_itself_in_etcd_says_why() {
     wait_until(["--etcd", &url], true);
     let mut second = Process::node(&place);
     let mut told = String::new();
-    let mut errors = BufReader::new(second.0.stderr.take().unwrap());
+    let mut errors = second.errors();
     errors.read_line(&mut told).unwrap();
     assert_eq!(
         told,
