@@ -3,22 +3,32 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
-use tonic::{Request, metadata::MetadataValue, transport::Channel};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tonic::{Request, Status, Streaming, metadata::MetadataValue, transport::Channel};
 
 use super::{
     Member,
-    etcd::{ANSWER_BYTES_MAX, Etcd, EtcdError, PAUSE, within_time},
+    etcd::{ANSWER_BYTES_MAX, CALL_TIME, Etcd, EtcdError, PAUSE, within_time},
     interface::{
         KeyValue, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse, event::EventType,
         kv_client::KvClient, watch_client::WatchClient, watch_request::RequestUnion,
     },
 };
 
-/// The members under their keys, as of a revision of etcd.
+/// The members under their keys, and the revision of etcd that they were read at.
 struct Read {
     members: BTreeMap<Vec<u8>, Member>,
     revision: i64,
+}
+
+/// What was read, and what changed since its watch began.
+struct Followed {
+    now: Read,
+    changes: Streaming<WatchResponse>,
 }
 
 type List = watch::Sender<Arc<[Member]>>;
@@ -28,28 +38,49 @@ pub(super) async fn follow(
     etcd: Etcd,
 ) -> Result<(watch::Receiver<Arc<[Member]>>, JoinHandle<()>), EtcdError> {
     let channel = etcd.channel()?;
-    let read = read(&etcd, &channel).await?;
-    let (sender, receiver) = watch::channel(list(&read.members));
+    let followed = begin(&etcd, &channel).await?;
+    let (sender, receiver) = watch::channel(list(&followed.now.members));
     Ok((
         receiver,
-        tokio::spawn(follow_on(etcd, channel, read, sender)),
+        tokio::spawn(follow_on(etcd, channel, followed, sender)),
     ))
 }
 
-async fn follow_on(etcd: Etcd, channel: Channel, mut now: Read, sender: List) {
+async fn follow_on(etcd: Etcd, channel: Channel, mut followed: Followed, sender: List) {
     loop {
-        // What was known stays until more is.
-        let _ = changes(&etcd, &channel, &mut now, &sender).await;
-        // The revisions that would be next may be forgotten, or be those of an etcd
-        // that began anew: all is read again.
-        now = loop {
+        let Followed {
+            mut now,
+            mut changes,
+        } = followed;
+        while let Ok(Some(answer)) = changes.message().await
+            && !answer.canceled
+        {
+            apply(&etcd, answer, &mut now);
+            publish(&sender, &now.members);
+        }
+        // What was known stays until more is. The revisions that would be next may be
+        // forgotten, or be those of an etcd that began anew: all is read again.
+        followed = loop {
             sleep(PAUSE).await;
-            if let Ok(all) = read(&etcd, &channel).await {
-                break all;
+            if let Ok(begun) = begin(&etcd, &channel).await {
+                break begun;
             }
         };
-        publish(&sender, &now.members);
+        publish(&sender, &followed.now.members);
     }
+}
+
+/// Watches, and then reads: an etcd that begins anew in between ends the watch. One
+/// that began anew before a watch that asks for a revision would wait for it.
+async fn begin(etcd: &Etcd, channel: &Channel) -> Result<Followed, EtcdError> {
+    let mut changes = changes(etcd, channel).await?;
+    let created = timeout(CALL_TIME, changes.message()).await;
+    let created = created.map_err(|_| Status::deadline_exceeded("etcd begins no watch"))?;
+    if created?.is_none_or(|answer| answer.canceled) {
+        return Err(EtcdError::Ended);
+    }
+    let now = read(etcd, channel).await?;
+    Ok(Followed { now, changes })
 }
 
 async fn read(etcd: &Etcd, channel: &Channel) -> Result<Read, EtcdError> {
@@ -68,22 +99,14 @@ async fn read(etcd: &Etcd, channel: &Channel) -> Result<Read, EtcdError> {
     })
 }
 
-/// Follows changes from the revision behind the one that is known, until etcd does
-/// not tell of them any more.
-async fn changes(
-    etcd: &Etcd,
-    channel: &Channel,
-    now: &mut Read,
-    sender: &List,
-) -> Result<(), EtcdError> {
+/// Asks for the changes from now on.
+async fn changes(etcd: &Etcd, channel: &Channel) -> Result<Streaming<WatchResponse>, EtcdError> {
     let (key, range_end) = etcd.range();
-    let create = WatchCreateRequest {
-        key,
-        range_end,
-        start_revision: now.revision + 1,
-    };
     let request = WatchRequest {
-        request_union: Some(RequestUnion::CreateRequest(create)),
+        request_union: Some(RequestUnion::CreateRequest(WatchCreateRequest {
+            key,
+            range_end,
+        })),
     };
     // etcd watches until the stream of requests ends.
     let mut requests = Request::new(stream::iter([request]).chain(stream::pending()));
@@ -92,24 +115,16 @@ async fn changes(
     requests.metadata_mut().insert("hasleader", wanted);
     let watches = WatchClient::new(channel.clone());
     let mut watches = watches.max_decoding_message_size(ANSWER_BYTES_MAX);
-    let mut answers = within_time(watches.watch(requests)).await?;
-    while let Some(answer) = answers.message().await? {
-        if answer.canceled {
-            break;
-        }
-        apply(etcd, answer, now);
-        publish(sender, &now.members);
-    }
-    Ok(())
+    within_time(watches.watch(requests)).await
 }
 
 fn apply(etcd: &Etcd, answer: WatchResponse, now: &mut Read) {
     for event in answer.events {
         let kind = event.r#type();
-        let Some(entry) = event.kv else {
+        // What came between the watch and the read was read.
+        let Some(entry) = event.kv.filter(|entry| entry.mod_revision > now.revision) else {
             continue;
         };
-        now.revision = now.revision.max(entry.mod_revision);
         match parse(etcd, &entry).filter(|_| kind == EventType::Put) {
             Some(member) => now.members.insert(entry.key, member),
             None => now.members.remove(&entry.key),
@@ -170,7 +185,7 @@ mod tests {
             members: BTreeMap::new(),
             revision: 3,
         };
-        let mut check = |events: Vec<Event>, names: &[&str], revision| {
+        let mut check = |events: Vec<Event>, names: &[&str]| {
             let answer = WatchResponse {
                 events,
                 ..Default::default()
@@ -178,24 +193,26 @@ mod tests {
             apply(&etcd, answer, &mut now);
             let list = list(&now.members);
             let found: Vec<_> = list.iter().map(|member| &*member.name).collect();
-            assert_eq!((&*found, now.revision), (names, revision));
+            assert_eq!(found, names);
         };
         let both = vec![of(put, "b", "1", "h:1", 5), of(put, "a", "0.5", "h:1", 4)];
-        check(both, &["a", "b"], 5);
-        check(vec![event(delete, etcd.key("a"), "", 6)], &["b"], 6);
+        check(both, &["a", "b"]);
+        check(vec![event(delete, etcd.key("a"), "", 6)], &["b"]);
         for (weight, revision) in [("0", 7), ("-1", 8), ("\"x\"", 9)] {
-            check(
-                vec![of(put, "c", weight, "h:1", revision)],
-                &["b"],
-                revision,
-            );
+            check(vec![of(put, "c", weight, "h:1", revision)], &["b"]);
         }
         for (address, revision) in [("", 10), ("h", 11), ("h h:1", 12), ("h:70000", 13)] {
-            check(vec![of(put, "c", "1", address, revision)], &["b"], revision);
+            check(vec![of(put, "c", "1", address, revision)], &["b"]);
         }
         // The name of another.
         let value = r#"{"name":"b","address":"h:2","weight":1}"#;
-        check(vec![event(put, etcd.key("c"), value, 14)], &["b"], 14);
-        check(vec![of(put, "b", "0", "h:1", 15)], &[], 15);
+        check(vec![event(put, etcd.key("c"), value, 14)], &["b"]);
+        // What was read already.
+        let read = vec![
+            of(put, "c", "1", "h:1", 2),
+            event(delete, etcd.key("b"), "", 3),
+        ];
+        check(read, &["b"]);
+        check(vec![of(put, "b", "0", "h:1", 15)], &[]);
     }
 }
