@@ -46,6 +46,7 @@ pub use self::lru::Lru;
 pub use self::reuse_age::ReuseAge;
 pub use self::s3_fifo::S3Fifo;
 pub use self::tail_first::TailFirst;
+pub(crate) use self::tree::DEPTH_SEEN;
 
 /// Names an object to a policy: small, dense, and used again for another object after
 /// [`Policy::remove`].
@@ -101,7 +102,10 @@ pub enum Leaving {
 /// Decides who leaves.
 ///
 /// Every call takes O(log n) time for n objects, amortised; [`victims`](Self::victims) takes that for
-/// each object that it visits. The store makes all calls under one lock.
+/// each object that it visits. The store makes all calls under one lock, so that one which asks the
+/// store for anything would wait for itself. A policy that breaks other rules costs hits. One that
+/// panics leaves wrong figures behind as well, and objects that never leave; nobody gets the bytes of
+/// another by either.
 pub trait Policy: Debug + Send {
     /// An object was stored.
     ///

@@ -19,9 +19,9 @@ const NONE: u32 = u32::MAX;
 /// below leaves next, as it is orphaned.
 const DESCENT_MAX: usize = 64;
 
-/// Steps up from a new object's parent that are made to see whether it is below that object. Only
-/// objects whose children were there before them are looked at.
-const DEPTH_SEEN: usize = 1 << 14;
+/// Steps up a prompt that are made for one call at most: to spare what comes before that which is
+/// stored, and to see whether a new object's parent is below it, where its children were there before.
+pub(crate) const DEPTH_SEEN: usize = 1 << 14;
 
 /// Objects by what comes before them: 28 bytes for each that has a parent or a child, 4 for one that
 /// is hidden, and none for others.

@@ -3,7 +3,12 @@
 use std::collections::HashSet;
 
 use super::Room;
-use crate::{asker::Behind, order::SLICE, policy::ObjectId, shared::Shared};
+use crate::{
+    asker::Behind,
+    order::SLICE,
+    policy::{DEPTH_SEEN, ObjectId},
+    shared::Shared,
+};
 
 impl Shared {
     /// Returns what comes before that which is put, if it is stored.
@@ -21,12 +26,13 @@ impl Shared {
 }
 
 impl Room<'_> {
-    /// Returns the object that is spared and those before it in its prompt.
+    /// Returns the object that is spared and those before it in its prompt, as many as are
+    /// looked at.
     pub(super) fn line(&self) -> &HashSet<ObjectId> {
         self.line.get_or_init(|| {
             let mut line = HashSet::new();
             let mut next = self.rights.spared;
-            while next.is_some() {
+            while next.is_some() && line.len() < DEPTH_SEEN {
                 let ranks = self.shared.order.lock();
                 for _ in 0..SLICE {
                     // Nobody comes before himself, whatever a policy says.

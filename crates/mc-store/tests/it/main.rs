@@ -21,6 +21,7 @@ mod large_objects;
 mod losses;
 mod metrics;
 mod outside_policies;
+mod panicking_policies;
 mod parts;
 mod programs;
 mod prompts;
