@@ -981,6 +981,8 @@ typedef struct mc_refusal_report {
   uint64_t quota;
   // No segment that is open could ever take the request, or it makes no sense.
   uint64_t impossible;
+  // The journal takes no more records.
+  uint64_t journal;
 } mc_refusal_report;
 
 // Times by powers of two.

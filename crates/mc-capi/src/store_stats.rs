@@ -41,6 +41,8 @@ pub struct RefusalReport {
     pub quota: u64,
     /// No segment that is open could ever take the request, or it makes no sense.
     pub impossible: u64,
+    /// The journal takes no more records.
+    pub journal: u64,
 }
 
 /// Times by powers of two.
@@ -215,6 +217,7 @@ fn report(stats: &StoreStats) -> StoreReport {
             no_space: refused.no_space,
             quota: refused.quota,
             impossible: refused.impossible,
+            journal: refused.journal,
         },
         on_demand: Amount::of(stats.on_demand),
         by_watermark: Amount::of(stats.by_watermark),

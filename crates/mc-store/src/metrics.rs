@@ -26,7 +26,7 @@ impl StoreMetrics {
     /// | `mc_store_useful_bytes`, `_charged_bytes` | | gauges: bytes of objects, and bytes that segments have given |
     /// | `mc_store_hits_total`, `_misses_total`, `_committed_total`, `_committed_bytes_total`, `_abandoned_total`, `_expired_total`, `_removed_total` | | counters |
     /// | `mc_store_moved_total`, `_moved_bytes_total`, `_moves_ended_total`, `_moves_ended_bytes_total` | | counters |
-    /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `quota`, `impossible` |
+    /// | `mc_store_refusals_total` | `cause` | counter: `key_taken`, `too_large`, `no_space`, `quota`, `impossible`, `journal` |
     /// | `mc_store_tenant_used_bytes`, `_guaranteed_bytes`, `_objects` | `tenant` | gauges |
     /// | `mc_store_tenant_evicted_bytes_total`, `_refused_total` | `tenant` | counters |
     /// | `mc_store_evictions_total`, `_evicted_bytes_total` | `cause` | counters: `on_demand`, `watermark`, `unreadable`, `corrupt` |
@@ -62,6 +62,7 @@ impl StoreMetrics {
             ("no_space", refused.no_space),
             ("quota", refused.quota),
             ("impossible", refused.impossible),
+            ("journal", refused.journal),
         ] {
             counter!("mc_store_refusals_total", "cause" => cause).absolute(count);
         }

@@ -130,9 +130,8 @@ impl Shared {
             | PutError::KeyTooLong { .. } => &self.counts.too_large,
             PutError::NoRoom { .. } => &self.counts.no_space,
             PutError::QuotaExceeded { .. } => &self.counts.quota,
-            PutError::Place(_) | PutError::EmptyPart { .. } | PutError::Journal => {
-                &self.counts.impossible
-            }
+            PutError::Place(_) | PutError::EmptyPart { .. } => &self.counts.impossible,
+            PutError::Journal => &self.counts.journal,
         });
     }
 

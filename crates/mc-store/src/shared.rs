@@ -77,6 +77,7 @@ pub(crate) struct Counts {
     pub(crate) no_space: AtomicU64,
     pub(crate) quota: AtomicU64,
     pub(crate) impossible: AtomicU64,
+    pub(crate) journal: AtomicU64,
     pub(crate) placed_bytes_on_demand: AtomicU64,
     /// Uses that are no reads which found their object: by puts of chains, and of bytes
     /// that are damaged.

@@ -122,6 +122,8 @@ pub struct Refusals {
     /// No segment that is open could ever take the request, or it makes no
     /// sense.
     pub impossible: u64,
+    /// The journal takes no more records.
+    pub journal: u64,
 }
 
 /// A number of objects or replicas and their bytes.

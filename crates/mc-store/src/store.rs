@@ -539,6 +539,7 @@ impl Shared {
                 no_space: load(&counts.no_space),
                 quota: load(&counts.quota),
                 impossible: load(&counts.impossible),
+                journal: load(&counts.journal),
             },
             on_demand: figures.on_demand,
             by_watermark: figures.by_watermark,

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use mc_segment::SegmentId;
 use mc_store::{
-    CommitError, ObjectStore, PutRequest, Removal, StoreOptions, copy_bytes,
+    CommitError, ObjectStore, PutError, PutRequest, Removal, StoreOptions, copy_bytes,
     journal::{Durability, JournalOptions},
 };
 
@@ -28,6 +28,11 @@ impl Stopped {
             let put = store.put(b"of no interest", &PutRequest::new(1));
             drop(put);
         }
+        let refused = || store.stats().refused.journal;
+        let before = refused();
+        let put = store.put(b"of no interest", &PutRequest::new(1));
+        assert_eq!(put.unwrap_err(), PutError::Journal);
+        assert_eq!(refused(), before + 1);
         stopped
     }
 
