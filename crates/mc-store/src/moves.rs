@@ -190,6 +190,11 @@ impl ObjectStore {
         }
         let unmounting = shared.unmounting.lock().remove(&mount_number);
         finished?;
+        if let Some(book) = &shared.book {
+            // Before the memory is somebody else's. If it is not written, nothing is put any more.
+            let told = book.tell_segments(&shared.pool);
+            let _ = told.and_then(|()| book.settle_all());
+        }
         let was_there = |object: &Object| {
             let mut replicas = object.replicas();
             replicas.any(|replica| replica.mount_number() == mount_number)

@@ -463,6 +463,30 @@ fn of_several_timed_leases_the_longest_lasts_after_a_restart() {
 }
 
 #[test]
+fn what_was_unmounted_stays_so_though_its_memory_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=2);
+    let both = [SegmentId(1), SegmentId(2)];
+    let pair = PutRequest {
+        replicas: Replicas::exact(2),
+        preferred: &both,
+        ..PutRequest::new(700)
+    };
+    put(&store, b"pair", &pair).unwrap();
+    let survivors = store.unmount(SegmentId(1)).unwrap().survivors;
+    assert_eq!(survivors.len(), 1);
+    // The memory is somebody else's now.
+    std::fs::write(at.join(format!("bytes-{}", SegmentId(1))), [b'x'; 700]).unwrap();
+    drop(store);
+    let store = open(at);
+    check(&store, b"pair", 700);
+    assert_eq!(store.under_replicated().len(), 1);
+    assert_eq!(store.pool().state(SegmentId(1)), None);
+}
+
+#[test]
 fn a_segment_whose_bytes_are_at_other_addresses_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
