@@ -559,8 +559,8 @@ typedef struct mc_segment_options {
   uint64_t size;
   // The incarnation of the memory, which its owner counts up when the bytes in it are lost. One above
   // that of a segment mounted under the id replaces it. 0 takes that of the memory's file; memory
-  // without one gets, in a store with a directory, a new one each time, as its bytes end with the
-  // process.
+  // without one gets, in a store with a directory, that of the segment mounted under the id, or else a
+  // new one, as its bytes end with the process.
   uint64_t epoch;
   // The memory that the library reads and writes; with `id` 0, that of another host.
   struct mc_pool memory;

@@ -59,8 +59,8 @@ pub struct SegmentTerms {
     pub size: u64,
     /// The incarnation of the memory, which its owner counts up when the bytes in it are lost. One above
     /// that of a segment mounted under the id replaces it. 0 takes that of the memory's file; memory
-    /// without one gets, in a store with a directory, a new one each time, as its bytes end with the
-    /// process.
+    /// without one gets, in a store with a directory, that of the segment mounted under the id, or else a
+    /// new one, as its bytes end with the process.
     pub epoch: u64,
     /// The memory that the library reads and writes; with `id` 0, that of another host.
     pub memory: PoolHandle,
@@ -115,13 +115,6 @@ pub extern "C" fn mc_segment_options_default(
     }
 }
 
-/// Whether what a store holds outlives its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
-    Forgets,
-    Remembers,
-}
-
 /// A segment as often as it is needed.
 pub(crate) struct Described {
     info: SegmentInfo,
@@ -143,12 +136,13 @@ impl SegmentNumber {
 }
 
 impl SegmentTerms {
-    /// Returns the segment, which checks the numbers.
+    /// Returns the segment, which checks the numbers. `fleeting_epoch` is that of memory which ends with the
+    /// process, where none is given.
     ///
     /// # Safety
     ///
     /// Unless they are null, the texts end with a zero byte, and nobody writes them during the call.
-    pub(crate) unsafe fn described(&self, restart: Restart) -> Result<Described, Fault> {
+    pub(crate) unsafe fn described(&self, fleeting_epoch: u64) -> Result<Described, Fault> {
         struct_bytes::<Self>(self.struct_bytes)?;
         if self.reserved != 0 {
             return Err(Fault::option("reserved", self.reserved, "0"));
@@ -181,11 +175,7 @@ impl SegmentTerms {
         info.options = self.placing()?;
         let memory = self.memory()?;
         if let (0, Memory::Pool { bytes, .. }) = (info.epoch, &memory) {
-            info.epoch = match (bytes.pool().epoch(), restart) {
-                (Some(epoch), _) => epoch,
-                (None, Restart::Remembers) => nanoseconds_now(),
-                (None, Restart::Forgets) => 0,
-            };
+            info.epoch = bytes.pool().epoch().unwrap_or(fleeting_epoch);
         }
         Ok(Described { info, memory })
     }
@@ -241,7 +231,8 @@ impl Described {
     }
 }
 
-fn nanoseconds_now() -> u64 {
+/// Returns an epoch that memory has not had before.
+pub(crate) fn nanoseconds_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -24,7 +24,7 @@ use crate::{
     kind::Kind,
     raw::{self, required},
     registry::Registry,
-    segment_options::{Described, Restart, SegmentTerms},
+    segment_options::{Described, SegmentNumber, SegmentTerms, nanoseconds_now},
     status::Status,
     store_options::ObjectStoreOptions,
 };
@@ -51,7 +51,6 @@ pub type TextVisitor = Option<unsafe extern "C" fn(context: *mut c_void, text: *
 struct OpenStore {
     process: Process,
     store: ObjectStore,
-    restart: Restart,
     /// Keys of objects that the directory had and whose bytes are gone.
     lost: Vec<Box<[u8]>>,
     /// What of the directory could not be used, in words.
@@ -80,7 +79,6 @@ pub unsafe extern "C" fn mc_store_create(
         let open = OpenStore {
             process: Process::current().map_err(Fault::Process)?,
             store,
-            restart: Restart::Forgets,
             lost: Vec::new(),
             damage: Vec::new(),
         };
@@ -119,8 +117,9 @@ pub unsafe extern "C" fn mc_store_open(
         let directory = required(directory, "directory")?;
         // SAFETY: the caller's clause.
         let segments = unsafe { raw::array(segments, segment_count, "segments") }?;
+        let now = nanoseconds_now();
         // SAFETY: the caller's clause.
-        let described = |terms: &SegmentTerms| unsafe { terms.described(Restart::Remembers) };
+        let described = |terms: &SegmentTerms| unsafe { terms.described(now) };
         let segments = segments.iter().map(described);
         let segments: Vec<Described> = segments.collect::<Result<_, _>>()?;
         let pool = options.pool()?;
@@ -157,7 +156,6 @@ pub unsafe extern "C" fn mc_store_open(
             process: Process::current().map_err(Fault::Process)?,
             damage: damage.collect(),
             store: opened.store,
-            restart: Restart::Remembers,
             lost: opened.lost,
         };
         open.register(out)
@@ -300,9 +298,16 @@ impl StoreHandle {
         self.with_open(|open| operate(&open.store))
     }
 
-    /// Says whether what the store holds outlives its process.
-    pub(crate) fn restart(self) -> Result<Restart, Fault> {
-        self.with_open(|open| Ok(open.restart))
+    /// Returns the epoch of memory that ends with the process, where none is given. A store that does not
+    /// end takes that of the segment which is mounted, so that mounting it again loses nothing.
+    pub(crate) fn fleeting_epoch(self, id: SegmentNumber) -> Result<u64, Fault> {
+        self.with(|store| {
+            let mounted = store.pool().info(id.id());
+            Ok(match store.directory() {
+                Some(_) => mounted.map_or_else(nanoseconds_now, |info| info.epoch),
+                None => 0,
+            })
+        })
     }
 
     #[inline]

@@ -126,7 +126,7 @@ pub unsafe extern "C" fn mc_store_mount(
     run(|| {
         let segment = required(segment, "segment")?;
         // SAFETY: the caller's clause.
-        let described = unsafe { segment.described(store.restart()?) }?;
+        let described = unsafe { segment.described(store.fleeting_epoch(segment.id)?) }?;
         let done = store.with(|store| Ok(store.pool().mount(described.segment())?))?;
         if let Some(mounting) = mounting {
             mounting.write(match done {

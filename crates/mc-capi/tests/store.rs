@@ -343,3 +343,20 @@ fn a_file_without_a_name_is_not_memory_that_ends_with_the_process() {
         "argument file is empty; accepted is a path, or null for none"
     );
 }
+
+#[test]
+fn mounting_a_segment_again_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = CString::new(directory.path().to_str().unwrap()).unwrap();
+    let options = mc_store_options_default();
+    let twice = [segment(1); 2];
+    // SAFETY: the path is a text that lives through the call, and two segments are passed.
+    let opened =
+        made(|out| unsafe { mc_store_open(Some(&options), path.as_ptr(), twice.as_ptr(), 2, out) });
+    let store = opened.unwrap();
+    put(store, "k", 10).unwrap();
+    // SAFETY: all texts are null.
+    let mounting = made(|out| unsafe { mc_store_mount(store, Some(&twice[0]), out) });
+    assert_eq!(mounting, Ok(MC_ALREADY_MOUNTED));
+    assert!(get(store, "k").is_ok());
+}

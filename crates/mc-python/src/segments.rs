@@ -12,44 +12,45 @@ use crate::pool::MappedPool;
 pub(crate) struct Described {
     info: SegmentInfo,
     memory: Option<Memory>,
-}
-
-/// Whether what a store holds outlives its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
-    Forgets,
-    Remembers,
+    /// Whether the bytes end with the process and no epoch was given for them.
+    is_fleeting: bool,
 }
 
 impl Described {
-    /// Describes a segment of a pool, or of another host.
-    ///
-    /// Where no epoch is given, that of the bytes of a file counts. Memory without a file forgets its
-    /// bytes with the process, so that for a store that remembers each has an epoch of its own.
-    pub(crate) fn new(
-        mut info: SegmentInfo,
-        pool: Option<&Bound<'_, PyAny>>,
-        restart: Restart,
-    ) -> PyResult<Self> {
+    /// Describes a segment of a pool, or of another host. Where no epoch is given, that of the bytes of a
+    /// file counts.
+    pub(crate) fn new(mut info: SegmentInfo, pool: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let Some(pool) = pool else {
-            return Ok(Self { info, memory: None });
+            return Ok(Self {
+                info,
+                memory: None,
+                is_fleeting: false,
+            });
         };
         let mapped = MappedPool::behind(pool).ok_or_else(|| {
             let kind = pool.get_type();
             PyTypeError::new_err(format!("memory is of {kind}; a Pool is needed"))
         })?;
         let mapped = mapped.get();
-        if info.epoch == 0 {
-            info.epoch = match (mapped.bytes_epoch(), restart) {
-                (Some(epoch), _) => epoch,
-                (None, Restart::Remembers) => nanoseconds_now(),
-                (None, Restart::Forgets) => 0,
-            };
+        let is_fleeting = info.epoch == 0 && mapped.bytes_epoch().is_none();
+        if let (0, Some(epoch)) = (info.epoch, mapped.bytes_epoch()) {
+            info.epoch = epoch;
         }
         Ok(Self {
             info,
             memory: Some(Memory::pool(mapped.bytes()?)),
+            is_fleeting,
         })
+    }
+
+    /// Gives bytes that end with the process an epoch for a store that does not, where none was given: that
+    /// of the segment which is mounted under the id, so that mounting it again loses nothing, or one of
+    /// their own.
+    pub(crate) fn outlived(mut self, mounted_epoch: Option<u64>) -> Self {
+        if self.is_fleeting {
+            self.info.epoch = mounted_epoch.unwrap_or_else(nanoseconds_now);
+        }
+        self
     }
 
     pub(crate) fn segment(&self) -> Segment {

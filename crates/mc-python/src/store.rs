@@ -139,7 +139,7 @@ impl Store {
         // Ranges on one endpoint must not overlap, and segments may count from the same base.
         info.endpoint = endpoint.map_or(own, str::to_owned);
         protocol.clone_into(&mut info.protocol);
-        let described = Described::new(info, memory, opening.restart())?;
+        let described = Described::new(info, memory)?;
         let mounting = py.detach(|| opening.mount(described));
         mounting.map(segments::mounting).map_err(errors::mount)
     }

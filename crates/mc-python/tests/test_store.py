@@ -470,6 +470,21 @@ def test_bytes_that_were_not_kept_are_lost_and_named(tmp_path):
         Store(directory=tmp_path / "other").mount(1, MIB, base=(1 << 64) - 1)
 
 
+def test_mounting_a_segment_again_loses_nothing(tmp_path):
+    pools = [Pool(MIB, pages="off") for _ in range(2)]
+    for options in ({}, {"directory": tmp_path}):
+        store, memory = Store(**options), Pool(MIB, pages="off")
+        assert store.mount(1, MIB, memory=memory) == "mounted"
+        for other in (memory, pools.pop()):
+            assert store.mount(1, MIB, memory=other) == "already-mounted"
+        with store.put(b"key", 5) as put:
+            put.write(b"value")
+            assert store.mount(1, MIB, memory=memory) == "already-mounted"
+        assert store.get(b"key").read() == b"value"
+        at = store.get(b"key").descriptors[0]["address"]
+        assert bytes(memoryview(memory)[at : at + 5]) == b"value"
+
+
 def comb(**options):
     """Returns a store whose free half is in eight holes."""
     store = Store(**options)

@@ -12,10 +12,7 @@ use mc_segment::{MountError, Mounting, SegmentPool, SegmentPoolOptions};
 use mc_store::{ObjectStore, StoreOptions};
 use pyo3::PyResult;
 
-use crate::{
-    errors,
-    segments::{Described, Restart},
-};
+use crate::{errors, segments::Described};
 
 /// A store that is there or will be.
 #[derive(Debug)]
@@ -34,7 +31,6 @@ pub(super) struct Ready {
     pub(super) lost: Vec<Box<[u8]>>,
     /// What of the directory could not be used, in words.
     pub(super) damage: Vec<String>,
-    restart: Restart,
 }
 
 #[derive(Debug)]
@@ -61,7 +57,6 @@ impl Opening {
                 store,
                 lost: Vec::new(),
                 damage: Vec::new(),
-                restart: Restart::Forgets,
             };
             return Ok(Self {
                 store: OnceLock::from(ready),
@@ -87,24 +82,26 @@ impl Opening {
         self.store.get()
     }
 
-    pub(super) fn restart(&self) -> Restart {
-        // Only a directory is waited for.
-        self.opened()
-            .map_or(Restart::Remembers, |ready| ready.restart)
-    }
-
     /// Mounts a segment, or keeps it for the opening.
     pub(super) fn mount(&self, described: Described) -> Result<Mounting, MountError> {
         let mut waiting = self.lock();
         let Some(waiting) = &mut *waiting else {
-            let ready = self.opened().expect("a store waits or is there");
-            return ready.store.pool().mount(described.segment());
+            let store = &self.opened().expect("a store waits or is there").store;
+            let described = match store.directory() {
+                Some(_) => outlived(described, store.pool()),
+                None => described,
+            };
+            return store.pool().mount(described.segment());
         };
+        let described = outlived(described, &waiting.rehearsal);
         let mounting = waiting.rehearsal.mount(described.segment())?;
-        waiting
-            .segments
-            .retain(|other| other.id() != described.id());
-        waiting.segments.push(described);
+        // One that is mounted keeps the memory that it has.
+        if !matches!(mounting, Mounting::AlreadyMounted(_)) {
+            waiting
+                .segments
+                .retain(|other| other.id() != described.id());
+            waiting.segments.push(described);
+        }
         Ok(mounting)
     }
 
@@ -157,7 +154,12 @@ impl Waiting {
             damage: damage.collect(),
             store: opened.store,
             lost: opened.lost,
-            restart: Restart::Remembers,
         })
     }
+}
+
+/// Gives a segment of a store with a directory its epoch, beside those that are mounted.
+fn outlived(described: Described, pool: &SegmentPool) -> Described {
+    let mounted = pool.info(described.id());
+    described.outlived(mounted.map(|info| info.epoch))
 }
