@@ -35,16 +35,40 @@ pub(crate) fn whole<T>(number: &Bound<'_, PyAny>) -> PyResult<T>
 where
     T: Whole + for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
 {
-    number.extract().map_err(|error: PyErr| {
-        match error.is_instance_of::<PyOverflowError>(number.py()) {
-            true => PyOverflowError::new_err(format!(
-                "{number} is out of range; whole numbers from {} to {} are accepted",
-                T::MIN,
-                T::MAX
-            )),
-            false => error,
-        }
-    })
+    number
+        .extract()
+        .or_else(|error: PyErr| match int_behind(number) {
+            Some(int) => int.extract(),
+            None => Err(error),
+        })
+        .map_err(
+            |error: PyErr| match error.is_instance_of::<PyOverflowError>(number.py()) {
+                true => PyOverflowError::new_err(format!(
+                    "{} is out of range; whole numbers from {} to {} are accepted",
+                    shown(number),
+                    T::MIN,
+                    T::MAX
+                )),
+                false => error,
+            },
+        )
+}
+
+/// Returns the int that an object of another class stands for: one of 128 bits is read of no other.
+#[cold]
+fn int_behind<'py>(number: &Bound<'py, PyAny>) -> Option<Bound<'py, PyInt>> {
+    if number.is_instance_of::<PyInt>() {
+        return None;
+    }
+    number.call_method0("__index__").ok()?.cast_into().ok()
+}
+
+/// Returns a number as text, which Python refuses to make of thousands of digits.
+fn shown(number: &Bound<'_, PyAny>) -> String {
+    match number.str() {
+        Ok(text) => text.to_string(),
+        Err(_) => "a number of thousands of digits".to_owned(),
+    }
 }
 
 /// Reads a whole number, or nothing.

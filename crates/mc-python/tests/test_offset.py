@@ -81,6 +81,13 @@ def test_numbers_that_are_no_sizes_overflow(size):
         OffsetAllocator(100).allocate(size)
 
 
+def test_a_number_of_too_many_digits_to_print_overflows_as_any_other(capfd):
+    for size in (10**5000, -(10**5000)):
+        with pytest.raises(OverflowError, match="is out of range; whole numbers"):
+            OffsetAllocator(100).allocate(size)
+    assert capfd.readouterr().err == ""
+
+
 def test_collecting_frees():
     allocator = OffsetAllocator(100)
     place = allocator.allocate(100)

@@ -731,6 +731,16 @@ def test_a_size_is_any_whole_number(store):
         with pytest.raises(TypeError):
             store.put(b"other", size)
 
+    class Number:
+        def __index__(self):
+            return 1 << 100
+
+    assert store.mount(Number(), MIB) == "mounted"
+    assert (store.state(1 << 100), store.state(numpy.uint8(200))) == ("ok", None)
+    for id in (5.0, "5", None):
+        with pytest.raises(TypeError):
+            store.mount(id, MIB)
+
 
 def test_threads_share_a_store(store):
     errors = []
