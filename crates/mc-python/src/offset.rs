@@ -163,21 +163,23 @@ impl OffsetAllocator {
     /// Returns the allocations in the order of the entries. Raises `InvalidArgument`, which names
     /// the entry at fault; nothing has changed then.
     fn restore<'py>(
-        &mut self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         #[pyo3(from_py_with = arguments::pairs)] entries: Vec<(u64, u64)>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let live = self.places.get()?.report().allocation_count;
+        // Borrowed only now: a generator of entries may ask the allocator for its base.
+        let mut own = slf.try_borrow_mut()?;
+        let live = own.places.get()?.report().allocation_count;
         if live > 0 {
             return Err(errors::message(format!(
                 "{live} allocations are live; an allocator is restored while it has none"
             )));
         }
-        let restored = SharedAllocator::restore_from(self.options, entries.iter().copied());
+        let restored = SharedAllocator::restore_from(own.options, entries.iter().copied());
         let (places, handles) = restored.map_err(errors::refused)?;
-        places.set_base(self.base).map_err(errors::refused)?;
-        *self.places.get_mut()? = places;
-        self.allocations(py, handles)
+        places.set_base(own.base).map_err(errors::refused)?;
+        *own.places.get_mut()? = places;
+        drop(own);
+        slf.try_borrow()?.allocations(slf.py(), handles)
     }
 
     /// Returns the state in numbers: a dict.

@@ -172,6 +172,13 @@ def test_restore_gives_the_entries_back_in_their_order():
     assert allocator.report()["free_bytes"] == 100
 
 
+def test_a_generator_of_entries_may_ask_the_allocator():
+    allocator = OffsetAllocator(1000, base=1 << 20)
+    addresses = [(1 << 20) + 100, 1 << 20]
+    kept = allocator.restore((address - allocator.base, 50) for address in addresses)
+    assert [place.address for place in kept] == addresses
+
+
 def test_a_list_that_does_not_fit_is_refused_by_name_and_changes_nothing():
     allocator = OffsetAllocator(100)
     with pytest.raises(mc_alloc.InvalidArgument, match="entry 1"):
