@@ -1914,9 +1914,9 @@ enum mc_status mc_store_segments(struct mc_store store,
 // Drain the segment before, so that nothing new is placed in it. `copy` copies the bytes; null copies
 // within memory of this process. Any thread may call this; `out` may be null.
 //
-// Fails with `MC_STATUS_COPY_FAILED` if `copy` does, `MC_STATUS_UNREADABLE` without one for memory of
-// another host, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; what has moved before
-// stays where it is then.
+// Fails with `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_COPY_FAILED` if `copy` does, `MC_STATUS_UNREADABLE` without
+// one for memory of another host, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; what has
+// moved before stays where it is then.
 //
 // # Safety
 //

@@ -252,9 +252,9 @@ pub unsafe extern "C" fn mc_store_segments(
 /// Drain the segment before, so that nothing new is placed in it. `copy` copies the bytes; null copies
 /// within memory of this process. Any thread may call this; `out` may be null.
 ///
-/// Fails with `MC_STATUS_COPY_FAILED` if `copy` does, `MC_STATUS_UNREADABLE` without one for memory of
-/// another host, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; what has moved before
-/// stays where it is then.
+/// Fails with `MC_STATUS_NOT_MOUNTED`, `MC_STATUS_COPY_FAILED` if `copy` does, `MC_STATUS_UNREADABLE` without
+/// one for memory of another host, and with `MC_STATUS_STALE_HANDLE` or `MC_STATUS_OTHER_PROCESS`; what has
+/// moved before stays where it is then.
 ///
 /// # Safety
 ///
@@ -274,7 +274,11 @@ pub unsafe extern "C" fn mc_store_move_out(
             // SAFETY: the caller's clause.
             unsafe { copy_replica(copy, copy_context, from, to) }
         };
-        let moved = store.with(|store| Ok(store.move_out(id.id(), copy)?))?;
+        let id = id.id();
+        let moved = store.with(|store| match store.pool().state(id) {
+            Some(_) => Ok(store.move_out(id, copy)?),
+            None => Err(TransitionError::NotMounted { id }.into()),
+        })?;
         if let Some(out) = out {
             out.write(MoveReport {
                 replicas: moved.replicas,

@@ -360,3 +360,15 @@ fn mounting_a_segment_again_loses_nothing() {
     assert_eq!(mounting, Ok(MC_ALREADY_MOUNTED));
     assert!(get(store, "k").is_ok());
 }
+
+#[test]
+fn nothing_moves_out_of_a_segment_that_is_not_mounted() {
+    let store = store();
+    let move_out = |low| {
+        let null = ptr::null_mut();
+        // SAFETY: there are no functions.
+        unsafe { mc_store_move_out(store, id(low), None, null, None, null, None) }
+    };
+    assert_eq!(move_out(1), Status::Ok);
+    assert_eq!(move_out(9), Status::NotMounted);
+}
