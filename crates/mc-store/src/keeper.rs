@@ -1,4 +1,4 @@
-//! The thread that compacts the journal of a store.
+//! The thread that compacts the journal of a store, and tells it how segments are.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,10 +20,11 @@ use crate::{
     shared::Shared,
 };
 
-/// How often the thread looks whether a compaction is worth while.
+/// How often the thread looks whether a compaction is worth while, and states of segments are to be told.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Compacts the journal of a store in a thread that ends when this is dropped.
+/// Compacts the journal of a store, and tells it the states of segments, in a thread that ends when this is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     stop: Arc<AtomicBool>,
@@ -38,8 +39,11 @@ impl Keeper {
         let stop = Arc::new(AtomicBool::new(false));
         let (is_over, kept) = (Arc::clone(&stop), Arc::clone(shared));
         let keep = move || {
+            let book = kept.book.as_ref();
+            // Of a segment that changes its state no call of the store knows.
+            let tell_states = || book.map(|book| book.tell_segments(&kept.pool));
             while !is_over.load(Ordering::Acquire) {
-                let book = kept.book.as_ref();
+                let _ = tell_states();
                 if book.is_some_and(|book| book.journal().wants_compaction()) {
                     // If it fails, as by a clock that panics, the next look tries again.
                     let compact = || kept.compact_journal(&is_over);
@@ -47,6 +51,7 @@ impl Keeper {
                 }
                 thread::park_timeout(LOOK_EVERY);
             }
+            let _ = tell_states();
         };
         let named = thread::Builder::new().name("mc-store journal".to_owned());
         Self {

@@ -463,6 +463,26 @@ fn of_several_timed_leases_the_longest_lasts_after_a_restart() {
 }
 
 #[test]
+fn segments_are_in_the_states_that_they_were_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let store = open(at);
+    mount(&store, at, 1..=3);
+    let [resumed, drained] = [1, 2].map(SegmentId);
+    store.pool().suspend(resumed).unwrap();
+    put(&store, b"key", &PutRequest::new(700)).unwrap();
+    store.pool().resume(resumed).unwrap();
+    store.pool().drain(drained).unwrap();
+    let states = |store: &ObjectStore| {
+        let segments = store.pool().segments();
+        segments.iter().map(|view| view.state).collect::<Vec<_>>()
+    };
+    let before = states(&store);
+    drop(store);
+    assert_eq!(states(&open(at)), before);
+}
+
+#[test]
 fn what_was_unmounted_stays_so_though_its_memory_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
