@@ -177,8 +177,14 @@ inline std::string text(mc_key key) {
   return std::string(static_cast<const char *>(key.start), key.bytes);
 }
 
+/// Returns a text as C takes it. One with a zero byte would be cut there: bytes that are no text stand for
+/// it, which the library refuses by the name of the argument.
+inline const char *whole_text(const std::string &text) noexcept {
+  return text.find('\0') == std::string::npos ? text.c_str() : "\xff";
+}
+
 inline const char *text_or_null(const std::string &text) noexcept {
-  return text.empty() ? nullptr : text.c_str();
+  return text.empty() ? nullptr : whole_text(text);
 }
 
 inline Descriptor descriptor(const mc_descriptor &told) {
@@ -715,7 +721,7 @@ class [[nodiscard]] Store {
     for (const auto &segment : segments) passed.push_back(segment.native());
     mc_store store{};
     const mc_status status =
-        mc_store_open(&options, directory.c_str(), passed.data(), passed.size(), &store);
+        mc_store_open(&options, detail::whole_text(directory), passed.data(), passed.size(), &store);
     if (status != MC_STATUS_OK) return status;
     return Store(store);
   }
@@ -950,7 +956,7 @@ class [[nodiscard]] Store {
   /// Says how many bytes a tenant is sure of, and how many it may have.
   [[nodiscard]] mc_status tenant(const std::string &name, std::uint64_t guaranteed_bytes,
                                  std::uint64_t bytes_max = MC_NO_LIMIT) noexcept {
-    return mc_store_tenant(handle(), name.c_str(), guaranteed_bytes, bytes_max);
+    return mc_store_tenant(handle(), detail::whole_text(name), guaranteed_bytes, bytes_max);
   }
 
   /// Returns the tenants that were named so far, in the order of their names.

@@ -581,6 +581,25 @@ void tenants_have_their_bytes() {
   CHECK(tenants[0].evicted.objects == 2);
 }
 
+void texts_with_a_zero_byte_are_refused_and_not_cut() {
+  const std::string cut("cut\0off", 7);
+  Store store = make_store();
+  PutOptions options;
+  options.size = 5;
+  options.tenant = cut;
+  CHECK(store.put("k", options).status() == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(mc::last_error().find("tenant") != std::string::npos);
+  CHECK(store.tenant(cut, 0) == MC_STATUS_INVALID_ARGUMENT && store.tenants().empty());
+  SegmentOptions segment = SegmentOptions::remote(9, std::uint64_t{9} << 40, 4096);
+  segment.name = cut;
+  CHECK(store.mount(segment).status() == MC_STATUS_INVALID_ARGUMENT);
+  CHECK(Store::open(cut, {}).status() == MC_STATUS_INVALID_ARGUMENT);
+  Pool::Options mapped;
+  mapped.bytes = kPoolBytes;
+  mapped.file = cut;
+  CHECK(Pool::map(mapped).status() == MC_STATUS_INVALID_ARGUMENT);
+}
+
 void leases_and_puts_may_outlive_their_store() {
   mc::Result<mc::Lease> lease = MC_STATUS_NOT_STORED;
   mc::Result<mc::Put> put = MC_STATUS_NOT_STORED;
@@ -631,6 +650,7 @@ int main() {
   memory_of_other_hosts_is_placed_in_and_copied_by_the_caller();
   segments_shrink_and_grow();
   tenants_have_their_bytes();
+  texts_with_a_zero_byte_are_refused_and_not_cut();
   leases_and_puts_may_outlive_their_store();
   memory_of_an_arena_is_a_pool();
 }
