@@ -230,6 +230,7 @@ impl Store {
         chain::check_len("sizes", sizes.len(), keys.len())?;
         if let Some(bytes) = &bytes {
             chain::check_len("buffers", bytes.len(), keys.len())?;
+            chain::check_sizes(bytes, &sizes)?;
         }
         let request = |size| PutRequest {
             align,

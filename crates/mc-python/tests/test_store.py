@@ -227,6 +227,16 @@ def test_put_many_writes_what_was_missing(store):
     ]
 
 
+def test_bytes_that_have_no_room_in_their_object_make_nobody_leave():
+    pool, store = Pool(4096, pages="off"), Store(policy="lru")
+    store.mount(1, 4096, memory=pool)
+    keys = [b"0", b"1", b"2", b"3"]
+    assert store.put_many(keys, 1024) == 4
+    with pytest.raises(mc_alloc.InvalidArgument, match="buffer 1 has 1025 bytes"):
+        store.put_many([b"a", b"b"], 1024, data=[b"", bytes(1025)])
+    assert sorted(store.keys()) == keys
+
+
 def test_remove_detaches_or_removes_now(store):
     for mode in ("detach", "now"):
         with store.put(b"key", 5) as put:

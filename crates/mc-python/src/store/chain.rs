@@ -34,6 +34,19 @@ pub(super) fn check_len(list: &str, len: usize, keys: usize) -> PyResult<()> {
     )))
 }
 
+/// Refuses bytes that their object has no room for, before others leave for it.
+pub(super) fn check_sizes(bytes: &[&[u8]], sizes: &[u64]) -> PyResult<()> {
+    let mut all = bytes.iter().map(|bytes| bytes.len()).zip(sizes);
+    match all.position(|(len, size)| len as u64 > *size) {
+        None => Ok(()),
+        Some(at) => Err(errors::invalid(format!(
+            "buffer {at} has {} bytes for an object of {}; no more are accepted",
+            bytes[at].len(),
+            sizes[at]
+        ))),
+    }
+}
+
 /// Stores a chain, and writes the bytes of what was missing; returns how many of its objects are stored.
 pub(super) fn put(
     store: &ObjectStore,
