@@ -480,6 +480,17 @@ def test_bytes_that_were_not_kept_are_lost_and_named(tmp_path):
         Store(directory=tmp_path / "other").mount(1, MIB, base=(1 << 64) - 1)
 
 
+def test_a_directory_is_where_it_was_when_the_store_was_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store(directory="store")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert store.keys() == []
+    assert (tmp_path / "store").is_dir() and not (tmp_path / "elsewhere" / "store").exists()
+    with pytest.raises(mc_alloc.InvalidArgument):
+        Store(directory="")
+
+
 def test_mounting_a_segment_again_loses_nothing(tmp_path):
     pools = [Pool(MIB, pages="off") for _ in range(2)]
     for options in ({}, {"directory": tmp_path}):

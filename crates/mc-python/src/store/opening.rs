@@ -4,7 +4,7 @@
 //! collected until the first call that needs the store, which reads the directory.
 
 use std::{
-    path::PathBuf,
+    path::{self, PathBuf},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -64,7 +64,8 @@ impl Opening {
             });
         };
         let waiting = Waiting {
-            directory,
+            // It is read later, when the process may have gone elsewhere.
+            directory: path::absolute(directory).map_err(errors::refused)?,
             pool,
             options,
             segments: Vec::new(),
