@@ -119,6 +119,8 @@ pub extern "C" fn mc_segment_options_default(
 pub(crate) struct Described {
     info: SegmentInfo,
     memory: Memory,
+    /// Whether the bytes end with the process and no epoch was given for them.
+    is_fleeting: bool,
 }
 
 impl SegmentNumber {
@@ -174,10 +176,16 @@ impl SegmentTerms {
         info.epoch = self.epoch;
         info.options = self.placing()?;
         let memory = self.memory()?;
+        let mut is_fleeting = false;
         if let (0, Memory::Pool { bytes, .. }) = (info.epoch, &memory) {
+            is_fleeting = bytes.pool().epoch().is_none();
             info.epoch = bytes.pool().epoch().unwrap_or(fleeting_epoch);
         }
-        Ok(Described { info, memory })
+        Ok(Described {
+            info,
+            memory,
+            is_fleeting,
+        })
     }
 
     fn placing(&self) -> Result<Placing, Fault> {
@@ -228,6 +236,16 @@ impl Described {
 
     pub(crate) fn segment(&self) -> Segment {
         Segment::local(self.info.clone(), self.memory.clone())
+    }
+
+    /// Returns the segment for a store that had one of an epoch in its directory: fleeting bytes are newer, even
+    /// where the clock was set back.
+    pub(crate) fn segment_after(&self, epoch: u64) -> Segment {
+        let mut info = self.info.clone();
+        if let (true, Some(next)) = (self.is_fleeting, epoch.checked_add(1)) {
+            info.epoch = info.epoch.max(next);
+        }
+        Segment::local(info, self.memory.clone())
     }
 }
 

@@ -144,12 +144,15 @@ pub unsafe extern "C" fn mc_store_open(
             |info| {
                 let mut passed = segments.iter();
                 let found = passed.find(|segment| segment.id() == info.id);
-                found.map(Described::segment)
+                found.map(|segment| segment.segment_after(info.epoch))
             },
         )?;
+        let mounted = opened.store.pool();
         for segment in &segments {
             // Those that the directory knew are mounted already.
-            opened.store.pool().mount(segment.segment())?;
+            if mounted.state(segment.id()).is_none() {
+                mounted.mount(segment.segment())?;
+            }
         }
         let damage = opened.damage.iter().map(ToString::to_string);
         let open = OpenStore {

@@ -372,3 +372,31 @@ fn nothing_moves_out_of_a_segment_that_is_not_mounted() {
     assert_eq!(move_out(1), Status::Ok);
     assert_eq!(move_out(9), Status::NotMounted);
 }
+
+#[test]
+fn a_segment_of_an_older_epoch_is_refused_where_a_directory_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = CString::new(directory.path().to_str().unwrap()).unwrap();
+    let options = mc_store_options_default();
+    let opened = |epoch| {
+        let segment = SegmentTerms {
+            epoch,
+            ..segment(1)
+        };
+        // SAFETY: the path is a text that lives through the call, and one segment is passed.
+        made(|out| unsafe {
+            mc_store_open(Some(&options), path.as_ptr(), &raw const segment, 1, out)
+        })
+    };
+    let store = opened(1 << 63).unwrap();
+    put(store, "k", 10).unwrap();
+    assert_eq!(mc_store_destroy(store), Status::Ok);
+    assert_eq!(opened(5), Err(Status::WrongState));
+    let store = opened(1 << 63).unwrap();
+    assert!(get(store, "k").is_ok());
+    assert_eq!(mc_store_destroy(store), Status::Ok);
+    // Memory without a file is newer whatever the time is.
+    let store = opened(0).unwrap();
+    assert_eq!(get(store, "k"), Err(Status::NotStored));
+    put(store, "k", 10).unwrap();
+}

@@ -61,6 +61,16 @@ impl Described {
         }
     }
 
+    /// Returns the segment for a store that had one of an epoch in its directory: fleeting bytes are newer, even
+    /// where the clock was set back.
+    pub(crate) fn segment_after(&self, epoch: u64) -> Segment {
+        let mut newer = self.clone();
+        if let (true, Some(next)) = (self.is_fleeting, epoch.checked_add(1)) {
+            newer.info.epoch = newer.info.epoch.max(next);
+        }
+        newer.segment()
+    }
+
     pub(crate) fn id(&self) -> SegmentId {
         self.info.id
     }

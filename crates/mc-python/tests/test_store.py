@@ -480,6 +480,31 @@ def test_bytes_that_were_not_kept_are_lost_and_named(tmp_path):
         Store(directory=tmp_path / "other").mount(1, MIB, base=(1 << 64) - 1)
 
 
+def test_an_older_epoch_is_refused_where_a_directory_is_opened(tmp_path):
+    def opened(**segment):
+        store = Store(directory=tmp_path / "store")
+        store.mount(1, MIB, **segment)
+        return store
+
+    store = opened(epoch=1 << 63)
+    store.put(b"key", 5).commit()
+    del store
+    gc.collect()
+    for epoch in (0, 5):
+        store = opened(epoch=epoch)
+        with pytest.raises(mc_alloc.Error, match="is refused"):
+            store.keys()
+        # With the one that it had, the store is there.
+        store.mount(1, MIB, epoch=1 << 63)
+        assert (store.keys(), store.lost) == ([b"key"], [])
+        del store
+        gc.collect()
+    # Memory without a file is newer whatever the time is.
+    store = opened(memory=Pool(MIB, pages="off"))
+    assert (store.keys(), store.lost) == ([], [b"key"])
+    store.put(b"key", 5).commit()
+
+
 def test_a_directory_is_where_it_was_when_the_store_was_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store(directory="store")

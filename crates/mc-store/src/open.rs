@@ -108,7 +108,8 @@ impl ObjectStore {
     ///
     /// `reopen` is asked for each segment that was mounted, and returns it with
     /// its memory: with the epoch and the base that it had if the bytes are those of
-    /// before, with a newer epoch if they are not, or nothing if it is gone. Space of puts
+    /// before, with a newer epoch if they are not, or nothing if it is gone; an older
+    /// epoch is refused. Space of puts
     /// that were in flight stays taken until their deadlines and the margin of
     /// the options have passed, as their writers may be alive.
     ///
@@ -249,6 +250,14 @@ fn mount(
         // Its addresses would be those of other bytes.
         let field = SegmentField::Base;
         return Err(refused(MountError::Differs { id, field }));
+    }
+    if id == before.info.id && info.epoch < before.info.epoch {
+        // As a mount refuses it: objects would be given up for what was there before them.
+        return Err(refused(MountError::OlderEpoch {
+            id,
+            epoch: info.epoch,
+            mounted_epoch: before.info.epoch,
+        }));
     }
     pool.mount(segment).map_err(refused)?;
     if !is_same {

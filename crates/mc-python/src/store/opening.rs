@@ -142,13 +142,15 @@ impl Waiting {
         let opened = ObjectStore::open(&self.directory, pool, options, |info| {
             let mut segments = self.segments.iter();
             let found = segments.find(|segment| segment.id() == info.id);
-            found.map(Described::segment)
+            found.map(|segment| segment.segment_after(info.epoch))
         });
         let opened = opened.map_err(errors::error)?;
+        let pool = opened.store.pool();
         for segment in &self.segments {
             // Those that the directory knew are mounted already.
-            let mounting = opened.store.pool().mount(segment.segment());
-            mounting.map_err(errors::mount)?;
+            if pool.state(segment.id()).is_none() {
+                pool.mount(segment.segment()).map_err(errors::mount)?;
+            }
         }
         let damage = opened.damage.iter().map(ToString::to_string);
         Ok(Ready {

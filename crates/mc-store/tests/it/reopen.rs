@@ -540,3 +540,35 @@ fn a_segment_whose_bytes_are_at_other_addresses_is_refused() {
     drop(store);
     assert_eq!(open_at(2_000, 1).unwrap().lost.len(), 40);
 }
+
+#[test]
+fn an_older_epoch_is_refused_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let of_epoch = |epoch| {
+        let info = SegmentInfo {
+            epoch,
+            ..info(1, SEGMENT_BYTES)
+        };
+        segment(at, &info)
+    };
+    let store = open(at);
+    store.pool().mount(of_epoch(5)).unwrap();
+    put(&store, b"key", &PutRequest::new(700)).unwrap();
+    drop(store);
+    let pool = pool(Strategy::Random, 1);
+    let inside = at.join("store");
+    let older = |_: &SegmentInfo| Some(of_epoch(4));
+    let refusal = ObjectStore::open(&inside, pool, StoreOptions::default(), older).unwrap_err();
+    let StoreOpenError::Mount { id, source } = refusal else {
+        panic!("{refusal}");
+    };
+    let mounted_epoch = 5;
+    let expected = MountError::OlderEpoch {
+        id,
+        epoch: 4,
+        mounted_epoch,
+    };
+    assert_eq!(source, expected);
+    check(&open(at), b"key", 700);
+}
