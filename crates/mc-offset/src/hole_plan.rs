@@ -122,10 +122,10 @@ impl BlockCost {
     }
 
     /// Returns the cost of an allocation that may be moved to multiples of
-    /// `align`, a power of two.
+    /// `align`, a power of two; there are none of any other, so that it stays.
     pub const fn movable_to(align: u64) -> Self {
         Self {
-            align,
+            align: if align.is_power_of_two() { align } else { 0 },
             eviction: None,
         }
     }

@@ -511,3 +511,15 @@ fn among_many_nodes_a_neighbor_of_a_large_hole_moves_first() {
     let hole = allocator.allocate_at(plan.window.start, options.size);
     assert_eq!(hole.unwrap().offset(), plan.window.start);
 }
+
+#[test]
+fn what_may_move_to_no_alignment_neither_moves_nor_leaves() {
+    let mut allocator = OffsetAllocator::new(40).unwrap();
+    let [_low, high] = [(); 2].map(|()| allocator.allocate(10).unwrap());
+    allocator.free(high).unwrap();
+    for align in [0, 3, u64::MAX] {
+        let cost = BlockCost::movable_to(align);
+        let plan = allocator.plan_hole(&options(40, 1, 40), |_| cost);
+        assert_eq!(plan, None, "{align}");
+    }
+}
