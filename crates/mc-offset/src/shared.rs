@@ -397,6 +397,8 @@ impl SharedAllocator {
             return Ok(());
         }
         match self.bound_of_all() {
+            // Under the lock it may be refused for the limit.
+            _ if core.is_limited.load(Ordering::Relaxed) => Ok(()),
             Some(largest_hole) if size > largest_hole => Err(AllocError::NoHole {
                 asked: size,
                 free: core.free_bytes.load(Ordering::Relaxed),

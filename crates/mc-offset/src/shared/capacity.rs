@@ -78,6 +78,7 @@ impl SharedAllocator {
         assert!(freed.iter().all(is_own), "another allocator's handle");
         freed.sort_unstable_by_key(Handle::offset);
         self.change_capacity(|core| {
+            core.check_smaller(capacity)?;
             let is_freed = |allocation: &Allocation| {
                 let offset = allocation.offset();
                 freed.binary_search_by_key(&offset, Handle::offset).is_ok()
@@ -86,7 +87,6 @@ impl SharedAllocator {
                 let asked = capacity;
                 return Err(CapacityError::Occupied { asked, by });
             }
-            core.check_smaller(capacity)?;
             while let Some(handle) = freed.last_mut() {
                 match core.free(handle.allocation()) {
                     Ok(()) => handle.defuse(),

@@ -44,6 +44,8 @@ pub(super) struct Core {
     pub(super) flags: Flags,
     /// Bytes of the address range.
     capacity: AtomicU64,
+    /// Whether the number of live allocations has a limit; `Relaxed` as above.
+    pub(super) is_limited: AtomicBool,
     /// Address of its first byte. Nothing is read because of it: hence
     /// `Relaxed`.
     base: AtomicU64,
@@ -68,6 +70,7 @@ impl Core {
             free_bytes: AtomicU64::new(0),
             flags: Flags::new(),
             capacity: AtomicU64::new(0),
+            is_limited: AtomicBool::new(false),
             base: AtomicU64::new(0),
             is_open: AtomicBool::new(false),
             caller: AtomicUsize::new(0),
@@ -83,6 +86,8 @@ impl Core {
         *state = State::open(allocator, Arc::clone(&magazines));
         self.set_capacity(state.allocator().capacity());
         self.set_base(0);
+        let limit = state.allocator().options().max_allocations;
+        self.is_limited.store(limit.is_some(), Ordering::Relaxed);
         self.is_open.store(true, Ordering::Relaxed);
         self.publish(state.allocator());
         magazines

@@ -9,8 +9,8 @@ use std::{
 };
 
 use mc_offset::{
-    Allocation, BlockCost, CapacityError, FreeError, Handle, HoleOptions, OffsetAllocator, Options,
-    ResizeError, SharedAllocator,
+    AllocError, Allocation, BlockCost, CapacityError, FreeError, Handle, HoleOptions,
+    OffsetAllocator, Options, ResizeError, SharedAllocator,
 };
 
 #[test]
@@ -299,4 +299,38 @@ fn the_end_moves_over_handles_that_are_given_up_for_it() {
 fn the_end_moves_over_no_handle_of_another_allocator() {
     let [one, other] = [(); 2].map(|()| SharedAllocator::new(1000).unwrap());
     let _ = one.shrink_with(500, &mut vec![other.allocate(1000).unwrap()]);
+}
+
+#[test]
+fn a_shrinking_that_no_range_has_is_told_as_such_whatever_is_in_the_way() {
+    let options = Options {
+        granule: 100,
+        ..Options::new(1000)
+    };
+    let allocator = SharedAllocator::with_options(options).unwrap();
+    let _in_the_way = allocator.allocate(1000).unwrap();
+    for asked in [0, 50] {
+        let refused = CapacityError::NotGranular {
+            asked,
+            granule_bytes: 100,
+        };
+        assert_eq!(allocator.shrink(asked), Err(refused));
+        assert_eq!(allocator.shrink_with(asked, &mut vec![]), Err(refused));
+    }
+}
+
+#[test]
+fn at_the_limit_every_size_is_refused_for_the_limit() {
+    let options = Options {
+        max_allocations: Some(2),
+        ..Options::new(100)
+    };
+    let allocator = SharedAllocator::with_options(options).unwrap();
+    let _held = [(); 2].map(|()| allocator.allocate(40).unwrap());
+    let limit = AllocError::LimitReached { limit: 2 };
+    for size in [1, 20, 21, 100] {
+        assert_eq!(allocator.allocate(size).unwrap_err(), limit, "{size}");
+        let aligned = allocator.allocate_aligned(size, 2);
+        assert_eq!(aligned.unwrap_err(), limit, "{size} aligned");
+    }
 }
