@@ -31,8 +31,10 @@ impl SegmentPool {
         align: u64,
     ) -> Result<PlacedBuffer, ExactError> {
         let mounted = self.mounted(id).ok_or(ExactError::NotMounted { id })?;
-        let is_possible = align.is_power_of_two() && size <= mounted.largest_chunk();
-        if is_possible && !mounted.could_take(size, align) {
+        if !align.is_power_of_two() {
+            return Err(mc_offset::AllocError::AlignNotPowerOfTwo { align }.into());
+        }
+        if size <= mounted.largest_chunk() && !mounted.could_take(size, align) {
             return Err(ExactError::Misaligned { id, align });
         }
         loop {

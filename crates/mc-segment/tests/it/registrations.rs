@@ -5,8 +5,8 @@ use crate::common::pool;
 use mc_arena::{PagePolicy, PoolBytes, PoolOptions};
 use mc_offset::Fit;
 use mc_segment::{
-    Memory, MountError, RegistrationError, RegistrationLimit, Segment, SegmentId, SegmentInfo,
-    Strategy,
+    AllocError, ExactError, Memory, MountError, RegistrationError, RegistrationLimit, Segment,
+    SegmentId, SegmentInfo, Strategy,
 };
 
 /// Mounts a segment whose first byte is byte `start` of a pool.
@@ -226,5 +226,29 @@ fn nothing_is_placed_in_a_tail_that_is_held_whatever_the_fit_rounds() {
         assert_eq!(placed.len() as u64, 30_000 / granule, "{fit:?}");
         assert!(placed.iter().all(|(address, _)| *address < 30_000));
         pool.shrink(&mut tail).unwrap();
+    }
+}
+
+#[test]
+fn an_alignment_that_is_none_is_refused_as_such_however_many_registrations_there_are() {
+    let limit = RegistrationLimit {
+        max_bytes: 4096,
+        align: 4096,
+    };
+    for registration in [None, Some(limit)] {
+        let mut info = SegmentInfo::new(SegmentId(1), "node", 4096, 8 * 4096);
+        info.options.registration = registration;
+        let pool = pool(Strategy::Random, 1);
+        pool.mount(Segment::remote(info)).unwrap();
+        for align in [0, 3, 4097, u64::MAX] {
+            for size in [1, 4096, 8 * 4096, u64::MAX] {
+                let refused = AllocError::AlignNotPowerOfTwo { align };
+                let placed = pool.place_in(SegmentId(1), size, align).unwrap_err();
+                assert!(
+                    matches!(placed, ExactError::Refused(error) if error == refused),
+                    "{size} bytes: {placed:?}"
+                );
+            }
+        }
     }
 }
