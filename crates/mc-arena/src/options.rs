@@ -24,7 +24,8 @@ use crate::{
 pub enum Population {
     /// While it is mapped, by several threads.
     Eager {
-        /// Threads that populate; `None` chooses one per 64 MiB, at most one per CPU and 16.
+        /// Threads that populate; `None` chooses one per 64 MiB, at most one per CPU and 16. More than
+        /// 1024 are not started.
         workers: Option<NonZeroUsize>,
         /// Time after which mapping the pool fails; `None` waits as long as it takes. Looked at
         /// between steps of 16 MiB, and while other processes that are short of memory have their turn.

@@ -41,6 +41,8 @@ const STEP_BYTES: usize = 16 << 20;
 const WORKER_BYTES_MIN: usize = 64 << 20;
 /// The workers share one memory bus and one address space; QEMU stops at the same number.
 const WORKERS_AUTO_MAX: usize = 16;
+/// Started at most, however many are asked for: more than would ever be of use.
+const WORKERS_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// Why population stopped.
 #[derive(Debug)]
@@ -197,6 +199,7 @@ fn workers<'a>(
     rests: &'a [Mutex<Rest<'a>>],
     workers: NonZeroUsize,
 ) -> Vec<Worker<'a>> {
+    let workers = workers.min(WORKERS_MAX);
     let (each, more) = (workers.get() / regions.len(), workers.get() % regions.len());
     regions
         .iter()

@@ -499,3 +499,21 @@ fn policies_survive_being_written_down() {
         policies
     );
 }
+
+#[test]
+fn more_workers_than_any_machine_has_populate_a_pool_too() {
+    let workers = NonZeroUsize::new(usize::MAX);
+    let time_limit = None;
+    for population in [
+        Population::Eager {
+            workers,
+            time_limit,
+        },
+        Population::Background { workers },
+    ] {
+        let options = PoolOptions::new(1 << 20).pages(PagePolicy::Off);
+        let pool = options.population(population).map().unwrap();
+        pool.wait_populated().unwrap();
+        assert_eq!(pool.ready_bytes(), pool.len(), "{population}");
+    }
+}
