@@ -99,6 +99,8 @@ impl LockedFile {
     pub(crate) fn open(path: &Path, root: &SystemRoot) -> Result<Self, FileError> {
         let refused = |step| move |source| io_error(path, step, source);
         loop {
+            // Should it go before it is opened, it is made anew and stays, empty, where nothing comes of it.
+            let was_there = path.exists();
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false);
             let file = options
@@ -120,7 +122,7 @@ impl LockedFile {
                 // Not the name of a link to it.
                 path: fs::canonicalize(path).unwrap_or_else(|_| path.into()),
                 identity: (opened.dev(), opened.ino()),
-                kept_bytes: (opened.is_file() && opened.len() == 0).then_some(0),
+                kept_bytes: (!was_there && opened.is_file() && opened.len() == 0).then_some(0),
             };
             if taken.is_current() {
                 let place = Place::of(file.as_fd(), root)

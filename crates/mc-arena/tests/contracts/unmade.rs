@@ -49,6 +49,20 @@ fn a_pool_that_was_not_made_leaves_no_file() {
     }
 }
 
+#[test]
+fn an_empty_file_that_was_there_before_a_pool_was_not_made_stays() {
+    for directory in directories() {
+        let path = directory.path().join("pool");
+        File::create(&path).unwrap();
+        let required = options(&path).pages(PagePolicy::Required(PageSize::Auto));
+        for refused in [required, too_large(&path), options(&path).align(1 << 62)] {
+            refused.map().unwrap_err();
+            assert!(path.exists(), "{refused:?}");
+        }
+        assert_eq!(options(&path).map().unwrap().contents(), Contents::Zeroed);
+    }
+}
+
 /// More than any file system of a test machine has, less than a file may have.
 const TOO_LARGE_BYTES: usize = 1 << 42;
 
