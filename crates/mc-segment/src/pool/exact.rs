@@ -226,7 +226,7 @@ fn occupy(mounted: &Mounted, extent: Extent) -> Result<Handle, ExactError> {
     let chunk = mounted.chunk_of(address).ok_or(out_of_segment)?;
     match address.checked_add(size) {
         Some(end) if end <= chunk.end() => {}
-        Some(end) if end <= info.base + info.size => {
+        Some(end) if end <= info.base + mounted.capacity() => {
             return Err(ExactError::Straddles {
                 address,
                 size,

@@ -252,3 +252,19 @@ fn an_alignment_that_is_none_is_refused_as_such_however_many_registrations_there
         }
     }
 }
+
+#[test]
+fn bytes_behind_the_end_of_a_segment_that_shrank_cross_no_border() {
+    let pool = pool(Strategy::Random, 1);
+    let id = SegmentId(1);
+    let info = SegmentInfo::new(id, "node", 0, 8192);
+    pool.mount(Segment::remote(info)).unwrap();
+    pool.shrink(&mut pool.hold_tail(id, 4096).unwrap()).unwrap();
+    for (address, size) in [(4095, 2), (4095, 4097), (4096, 1), (0, 8192)] {
+        let refused = pool.place_at(id, address, size).unwrap_err();
+        assert!(
+            matches!(refused, ExactError::OutOfSegment { segment_size, .. } if segment_size == 4096),
+            "{size} bytes at {address}: {refused}"
+        );
+    }
+}
