@@ -26,8 +26,9 @@ use crate::{
 
 /// Space in a segment, freed on drop from any thread.
 ///
-/// A buffer may outlive its segment and the pool: it is not readable then, and
-/// dropping it is harmless.
+/// A buffer may outlive its segment: it is not readable then, and dropping it is
+/// harmless. One that outlives the pool keeps its segment in the state that it
+/// had, and the memory.
 #[must_use = "dropping the buffer frees it"]
 pub struct PlacedBuffer {
     /// Dropped before the segment that it is in.

@@ -72,9 +72,11 @@
 //!   go under one name, nor to one host as long as another can take one.
 //!   Address ranges on one endpoint do not overlap, nor do the bytes of segments
 //!   in one memory of this process, whichever pools mount them.
-//! - A buffer that outlives its segment or its pool is invalid and harmless.
-//!   The memory is let go of when the unmount is finished, and that waits for
-//!   accesses under way: no late write reaches what is mounted next.
+//! - A buffer that outlives its segment is invalid and harmless. The memory is
+//!   let go of when the unmount is finished, and that waits for accesses under
+//!   way: no late write reaches what is mounted next.
+//! - A buffer that outlives its pool keeps its bytes. The memory is let go of,
+//!   and can be mounted elsewhere, when the last buffer in it is dropped.
 //! - A buffer belongs to an epoch of its segment. A newer one replaces it, and
 //!   says what went; an older one is refused.
 //! - On one thread, equal seeds and calls give equal places.

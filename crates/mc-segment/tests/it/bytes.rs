@@ -285,6 +285,23 @@ fn an_unmount_invalidates_buffers_and_lets_go_of_the_memory() {
     assert_eq!(buffer.size(), 100);
 }
 
+#[test]
+fn a_buffer_that_outlives_its_pool_keeps_its_bytes_until_it_is_dropped() {
+    let bytes = pool_bytes(4096);
+    let memory = || Memory::pool(bytes.clone());
+    let first = local(memory());
+    let mut buffer = place(&first, 100);
+    drop(first);
+    assert!(buffer.is_readable());
+    buffer.write_at(0, &[5; 100]).unwrap();
+    assert_eq!(buffer.bytes(0).unwrap()[..], [5; 100]);
+    let next = pool(Strategy::Random, 0);
+    let mount = || next.mount(Segment::local(info(2, 4096), memory()));
+    assert!(matches!(mount(), Err(MountError::SharedMemory { .. })));
+    drop(buffer);
+    mount().unwrap();
+}
+
 fn is_shared_memory_mapped() -> bool {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     maps.contains("memfd:mc-arena")
