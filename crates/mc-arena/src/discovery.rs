@@ -31,9 +31,10 @@ impl SystemRoot {
         self.0.join(absolute.trim_start_matches('/'))
     }
 
-    /// Returns the text of a file, empty if it cannot be read: what it lacks is then reported.
+    /// Returns the text of a file, empty if it cannot be read: what it lacks is then reported. Names of
+    /// files in it may be any bytes.
     pub(crate) fn text(&self, absolute: &str) -> String {
-        fs::read_to_string(self.path(absolute)).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.path(absolute)).unwrap_or_default()).into_owned()
     }
 
     fn number(&self, directory: &Path, name: &str) -> u64 {

@@ -183,6 +183,7 @@ impl SharedView {
 /// of a fork.
 fn is_own(status: &FileStat) -> io::Result<bool> {
     let device = (stat::major(status.st_dev), stat::minor(status.st_dev));
-    let maps = fs::read_to_string("/proc/self/maps")?;
+    // Names of files in it may be any bytes.
+    let maps = String::from_utf8_lossy(&fs::read("/proc/self/maps")?).into_owned();
     Ok(procfs::maps_has_writable(&maps, device, status.st_ino))
 }

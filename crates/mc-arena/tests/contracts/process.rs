@@ -2,11 +2,15 @@
 //! one through its descriptor.
 
 use std::{
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    ffi::OsStr,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     process::Command,
 };
 
-use mc_arena::{Arena, Backing, PagePolicy, PoolOptions, SharedView, ViewError};
+use mc_arena::{Arena, Backing, PagePolicy, PoolOptions, Population, SharedView, ViewError};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::support::{MIB, exit_code_of_child, is_mapped};
@@ -90,6 +94,24 @@ fn a_process_cannot_view_its_own_pool() {
         SharedView::open(pool.descriptor().unwrap()),
         Err(ViewError::OwnPool)
     ));
+}
+
+/// In a child, as others look through the names of what this process maps.
+#[test]
+fn a_mapped_file_whose_name_is_no_text_hides_no_pool() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(OsStr::from_bytes(b"\xff"));
+    let options = PoolOptions::new(4096)
+        .pages(PagePolicy::Off)
+        .population(Population::Lazy);
+    let code = exit_code_of_child(|| {
+        let named = options.clone().file(&path).map().unwrap();
+        let shared = options.clone().backing(Backing::Shared).map().unwrap();
+        let view = SharedView::open(shared.descriptor().unwrap());
+        let is_read = named.read_residency().is_ok() && shared.read_residency().is_ok();
+        i32::from(!is_read) + 2 * i32::from(!matches!(view, Err(ViewError::OwnPool)))
+    });
+    assert_eq!(code, 0);
 }
 
 #[test]
