@@ -154,7 +154,7 @@ impl PoolOptions {
     /// [`PagePolicy::Off`] anything but hugetlbfs. A new file gets all of its blocks at once, even if it
     /// is populated lazily; one that was found is never populated, so that it opens at once whatever its
     /// size. A file that was made in vain is removed, and one that was there before gives up what it has
-    /// taken. [`backing`](Self::backing) has no effect.
+    /// taken. [`backing`](Self::backing) has no effect. A process has at most 256 pools in files at once.
     pub fn file(self, path: impl AsRef<Path>) -> Self {
         let file = Some(path.as_ref().to_owned());
         Self { file, ..self }

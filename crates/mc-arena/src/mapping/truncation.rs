@@ -92,7 +92,7 @@ impl Slot {
 impl Watch {
     /// Watches a mapping that is backed in pages of `page_bytes`.
     ///
-    /// `ENOSPC` means that 256 files are watched already.
+    /// `EMFILE` means that 256 files are watched already.
     pub(super) fn over(
         addresses: &Range<usize>,
         page_bytes: usize,
@@ -101,7 +101,7 @@ impl Watch {
         install()?;
         let number = process.number();
         let slot = WATCHED.iter().position(|slot| slot.take(number));
-        let slot = slot.ok_or(Errno::ENOSPC)?;
+        let slot = slot.ok_or(Errno::EMFILE)?;
         let taken = &WATCHED[slot];
         taken.start.store(addresses.start, Ordering::Relaxed);
         taken.len.store(addresses.len(), Ordering::Relaxed);

@@ -11,14 +11,14 @@ use std::{
 };
 
 use mc_arena::{
-    Contents, FileError, NumaPolicy, PagePolicy, PageSize, PoolBytes, PoolOptions, Population,
-    ReleaseError,
+    Contents, FileError, NumaPolicy, PagePolicy, PageSize, PoolBytes, PoolError, PoolOptions,
+    Population, ReleaseError,
 };
 use nix::sys::statfs::TMPFS_MAGIC;
 
 use crate::{
     named::{HEADER_BYTES, POOL_BYTES, bytes, directories, options, refused},
-    support::{MIB, is_any_mapping_of},
+    support::{MIB, exit_code_of_child, is_any_mapping_of},
 };
 
 #[test]
@@ -61,6 +61,27 @@ fn an_empty_file_that_was_there_before_a_pool_was_not_made_stays() {
         }
         assert_eq!(options(&path).map().unwrap().contents(), Contents::Zeroed);
     }
+}
+
+/// In a child, as the files of all tests count.
+#[test]
+fn more_files_than_a_process_can_have_are_refused_as_such_and_not_for_want_of_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = PoolOptions::new(4096)
+        .pages(PagePolicy::Off)
+        .population(Population::Lazy);
+    let path = |number| directory.path().join(format!("{number}"));
+    let made = |number| options.clone().file(path(number)).map();
+    let code = exit_code_of_child(|| {
+        let pools: Vec<_> = (0..256).map(|number| made(number).unwrap()).collect();
+        let Err(PoolError::File(FileError::Io { source, .. })) = made(256) else {
+            return 1;
+        };
+        drop(pools);
+        let is_told = source.raw_os_error() == Some(nix::libc::EMFILE);
+        i32::from(!is_told) + i32::from(path(256).exists() || made(256).is_err())
+    });
+    assert_eq!(code, 0);
 }
 
 /// More than any file system of a test machine has, less than a file may have.
