@@ -14,7 +14,12 @@ pub(super) fn refusal(table: &Table, request: &PlaceRequest<'_>, placed: usize) 
     let (asked, align, required) = (request.size, request.align, request.replicas.least());
     let is_open = |mounted: &&Arc<Mounted>| !request.excluded.contains(&mounted.info().id);
     let open = || table.rows.iter().filter(is_open);
-    let able = || open().filter(|mounted| mounted.could_take(asked, align));
+    // A published fit rounds up, past the end of an empty segment too.
+    let needed = |mounted: &Mounted| mounted.info().hole_size(asked, 1).unwrap_or(u64::MAX);
+    let able = || {
+        let able = open().filter(|mounted| mounted.could_take(asked, align));
+        able.filter(|one| request.max_extents > 1 || needed(one) <= one.largest_chunk())
+    };
     let (mut segments, mut free_bytes, mut largest_hole) = (0, 0_u64, 0);
     for mounted in able() {
         segments += 1;

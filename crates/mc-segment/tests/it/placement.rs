@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::common::{info, mount_sizes, pool};
 use mc_segment::{
-    PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, Segment, SegmentId,
+    Fit, PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, Segment, SegmentId,
     SegmentInfo, SegmentPool, Strategy,
 };
 
@@ -425,5 +425,35 @@ fn aligned_requests_pass_over_segments_whose_base_is_not() {
                 ..
             })
         ));
+    }
+}
+
+#[test]
+fn what_a_published_fit_finds_no_place_for_in_an_empty_segment_is_not_worth_evicting() {
+    for fit in [Fit::BinCeil, Fit::BinExact] {
+        // Bins of so many bytes are 960 and 1024.
+        let pool = pool(Strategy::Random, 0);
+        let mut one = info(1, 1000);
+        one.options.fit = fit;
+        let base = one.base;
+        pool.mount(Segment::remote(one)).unwrap();
+        let refused = |request: PlaceRequest<'_>| pool.place(&request).map(drop).unwrap_err();
+        for size in [961, 1000] {
+            let refusal = refused(PlaceRequest::new(size));
+            let is_told = matches!(refusal, PlacementError::NoSegment { segments: 1, .. });
+            assert!(is_told, "{fit:?}, {size} bytes: {refusal}");
+        }
+        let in_pieces = PlaceRequest {
+            max_extents: 2,
+            ..PlaceRequest::new(970)
+        };
+        // Around what is in the middle, there would be room for two.
+        let _held = pool.place_at(SegmentId(1), base + 512, 1).unwrap();
+        assert_eq!(pool.place(&in_pieces).unwrap()[0].extents().len(), 2);
+        let _all = pool.place(&PlaceRequest::new(480)).unwrap();
+        for request in [in_pieces, PlaceRequest::new(960)] {
+            let is_told = matches!(refused(request), PlacementError::NoSpace { .. });
+            assert!(is_told, "{fit:?}: {request:?}");
+        }
     }
 }
