@@ -27,8 +27,8 @@ use std::{
 use mc_segment::{PlaceRequest, PlacedBuffer, PlacementError, ReplicaPolicy, Replicas, SegmentId};
 use smallvec::smallvec;
 
-use self::claimers::Claimer;
 pub(crate) use self::claimers::Claimers;
+use self::claimers::{Claimer, Done};
 use crate::{
     asker::Asker,
     clock::Moment,
@@ -94,6 +94,7 @@ impl Shared {
         let mut begun = None;
         let mut asked = *request;
         for _ in 0..ATTEMPTS_MAX {
+            let mut done = self.claimers.done();
             if charge.is_none() {
                 match asker.charge_most(&mut asked) {
                     Ok(charged) => charge = Some(charged),
@@ -104,11 +105,11 @@ impl Shared {
                         }
                         // Nobody leaves for what is refused whatever leaves.
                         let least = (shortage, self.fits(&asked)?);
-                        let made = self.make_room(&asked, asker, least, &mut 0, now);
+                        let made = self.make_room(&asked, asker, least, &mut 0, &mut done, now);
                         asked = *request;
                         match made {
                             Some(made) => has_evicted |= !matches!(made, Made::Nothing),
-                            None if self.claimers.pause(&mut begun) => {}
+                            None if self.claimers.pause(done, &mut begun) => {}
                             None => return Err(asker.refuse(request)),
                         }
                         continue;
@@ -130,14 +131,15 @@ impl Shared {
                 }
                 Err(refusal @ PlacementError::NoSpace { .. }) => {
                     if !self.sweep(now) && !self.end_late_puts(now) {
-                        match self.make_room(&asked, asker, (0, false), &mut budget, now) {
+                        let hole = (0, false);
+                        match self.make_room(&asked, asker, hole, &mut budget, &mut done, now) {
                             Some(Made::Nothing) => {}
                             Some(Made::Room) => has_evicted = true,
                             Some(Made::Place(place)) => {
                                 has_evicted = true;
                                 exchanged = Some(place);
                             }
-                            None if self.claimers.pause(&mut begun) => {}
+                            None if self.claimers.pause(done, &mut begun) => {}
                             None => return Err(self.no_room(refusal, now)),
                         }
                     }
@@ -177,9 +179,25 @@ impl Shared {
         PutError::NoRoom { place, in_the_way }
     }
 
+    /// Places what can be of several replicas, to be held while the rest is planned.
+    fn place_some(&self, request: &PlaceRequest<'_>) -> Vec<PlacedBuffer> {
+        if request.replicas.count == 1 {
+            return Vec::new();
+        }
+        let some = PlaceRequest {
+            replicas: Replicas {
+                count: request.replicas.count,
+                policy: ReplicaPolicy::BestEffort,
+            },
+            ..*request
+        };
+        self.pool.place(&some).unwrap_or_default()
+    }
+
     /// Moves objects, or lets them go, so that a request that was refused has
     /// room, unless it fits already, and so that its tenant, if it is short of some
-    /// bytes, has those. What is moved is taken off a budget.
+    /// bytes, has those. What is moved is taken off a budget. Claimers that are done
+    /// since are others.
     ///
     /// Returns nothing if there can be no room.
     fn make_room(
@@ -188,24 +206,11 @@ impl Shared {
         asker: Asker<'_>,
         (shortage, fits): (u64, bool),
         budget: &mut u64,
+        done: &mut Done,
         now: Moment,
     ) -> Option<Made> {
         let wanted = request.replicas.least() as usize;
-        // What can be placed is held meanwhile, so that plans are about the rest.
-        let placed = match request.replicas.count {
-            1 => Vec::new(),
-            count => {
-                let replicas = Replicas {
-                    count,
-                    policy: ReplicaPolicy::BestEffort,
-                };
-                let some = PlaceRequest {
-                    replicas,
-                    ..*request
-                };
-                self.pool.place(&some).unwrap_or_default()
-            }
-        };
+        let placed = self.place_some(request);
         let holes = match fits {
             true => 0,
             false => wanted.saturating_sub(placed.len()),
@@ -251,6 +256,7 @@ impl Shared {
         let mut victims = std::mem::take(&mut room.claimed);
         if !(is_planned && room.close(&victims)) {
             room.spare(victims);
+            done.note_own(room.claimer.as_ref());
             return is_planned.then_some(Made::Nothing);
         }
         if victims.is_empty() && !room.has_moved {

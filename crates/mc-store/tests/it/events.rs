@@ -358,7 +358,7 @@ fn equal_programs_on_one_thread_place_and_evict_and_tell_the_same() {
                     ..StoreOptions::default()
                 };
                 let [first, second] = [(); 2].map(|()| run(&options, strategy, seed));
-                assert_eq!(first.refused, second.refused);
+                assert_eq!(first.refused, second.refused, "{policy:?}, {eviction:?}");
                 for (a, b) in first.events.iter().zip(&second.events) {
                     assert_eq!(a, b, "{policy:?}, {eviction:?}");
                 }
