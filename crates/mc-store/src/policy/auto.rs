@@ -39,7 +39,7 @@ const LEAD_NOISE: f64 = 0.1;
 const SMALL: f64 = 128.0;
 
 /// What probation is thought to be better by in a store of one object, as a share of all requests; half
-/// of it in one of two, and nothing in one that is not small.
+/// of it in one of two, and nothing in one that is not small, or has no prompts.
 const SMALL_LEAD: f64 = 2.0;
 
 /// Objects of one prompt that are held until their order is known.
@@ -65,6 +65,8 @@ pub struct Auto {
     /// What could have been scored.
     score_max: f64,
     requests: u32,
+    /// Whether any object has come behind another.
+    has_prompts: bool,
     /// Bytes that the store had when it was fullest lately.
     capacity: f64,
     run: Run,
@@ -91,6 +93,7 @@ impl Auto {
             chosen: 0,
             score_max: 0.0,
             requests: 0,
+            has_prompts: false,
             capacity: 0.0,
             run: Run::default(),
         }
@@ -158,8 +161,8 @@ impl Auto {
         let standing = |of: usize| {
             let share = match CANDIDATES[of] {
                 Ranking::Recency => first,
-                Ranking::Probation => small,
-                Ranking::ReuseAge | Ranking::Merit => 0.0,
+                Ranking::Probation if self.has_prompts => small,
+                Ranking::Probation | Ranking::ReuseAge | Ranking::Merit => 0.0,
             };
             self.scores[of] + share * self.score_max
         };
@@ -189,6 +192,7 @@ impl Policy for Auto {
         self.classes
             .insert(id, facts.key_hash, weight, facts.parent);
         self.capacity = self.capacity.max(self.classes.bytes());
+        self.has_prompts |= facts.parent != Parent::None;
         let run = &self.run;
         let continues = facts.parent != Parent::None
             && (facts.root_hash, facts.depth) == (run.root_hash, run.depth + 1);
@@ -249,13 +253,24 @@ mod tests {
     use super::*;
 
     /// Returns what is in use after a look at these scores, of as much as could have been scored,
-    /// where so many objects are stored.
+    /// where so many objects are stored, of one prompt.
     fn chosen(objects: u32, scores: [f64; CANDIDATES.len()], score_max: f64) -> Ranking {
+        chosen_behind(Parent::Gone(0), objects, scores, score_max)
+    }
+
+    /// As [`chosen`], with objects behind another.
+    fn chosen_behind(
+        parent: Parent,
+        objects: u32,
+        scores: [f64; CANDIDATES.len()],
+        score_max: f64,
+    ) -> Ranking {
         let mut auto = Auto::new();
         for id in 0..objects {
             let facts = Facts {
                 bytes: 1,
                 key_hash: mix(u64::from(id)),
+                parent,
                 ..Facts::default()
             };
             auto.insert(ObjectId(id), &facts);
@@ -298,5 +313,9 @@ mod tests {
         assert_eq!(few([0.5, 0.421, 0.5, 0.5]), Ranking::Probation);
         assert_eq!(few([0.5, 0.419, 0.5, 0.5]), Ranking::Recency);
         assert_eq!(chosen(128, [0.5, 0.5, 0.5, 0.5], 1.0), Ranking::Recency);
+        // Objects without prompts are all seen.
+        let alone = |scores| chosen_behind(Parent::None, 16, scores, 1.0);
+        assert_eq!(alone([0.5, 0.52, 0.5, 0.5]), Ranking::Recency);
+        assert_eq!(alone([0.5, 0.53, 0.5, 0.5]), Ranking::Probation);
     }
 }

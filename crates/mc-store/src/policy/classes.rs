@@ -16,7 +16,7 @@ use super::reuse::{self, Reuse, class_of};
 use super::{Facts, Leaving, ObjectId, Parent};
 
 /// Classes by size, for each number of uses.
-const SIZES: u8 = 20;
+const SIZES: u8 = 21;
 
 /// All classes.
 const CLASSES: usize = reuse::CLASSES as usize * SIZES as usize;
@@ -157,10 +157,15 @@ impl Eq for Head {}
 
 impl Weight {
     fn class(self, uses: u8) -> u8 {
-        // Sizes of one class differ by less than a factor of four. The exponent of a number is the
-        // logarithm, rounded down.
+        // Sizes of one class differ by less than a factor of two from 512 B to 32 MiB, and of four up
+        // to 2 GiB. The exponent of a number is the logarithm, rounded down.
         let octaves = (self.bytes.max(1.0).to_bits() >> 23).saturating_sub(127);
-        let size = u8::try_from(octaves / 2).map_or(SIZES - 1, |size| size.min(SIZES - 1));
+        let size = match octaves {
+            ..25 => octaves.saturating_sub(8),
+            25..31 => (octaves + 9) / 2,
+            _ => u32::from(SIZES) - 1,
+        };
+        let size = size.to_le_bytes()[0];
         class_of(uses) * SIZES + size
     }
 }
@@ -346,7 +351,7 @@ impl Classes {
         let youngest = heads().filter_map(|(_, newest)| newest.as_ref());
         let youngest = youngest
             .filter(|newest| newest.rank <= first.rank)
-            .min_by(|a, b| a.rank.total_cmp(&b.rank))
+            .max()
             .map(|newest| newest.id);
         if youngest.is_some_and(|id| visit(id).is_break()) {
             return;
@@ -492,5 +497,28 @@ impl Classes {
     fn discount(&mut self, class: u8, weight: Weight) {
         self.standings.stale |= 1 << class;
         self.bytes[share_of(class)] -= f64::from(weight.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_one_class_differ_by_two_and_those_of_large_objects_by_four() {
+        let class = |bytes| Weight { bytes, gain: 0.0 }.class(0);
+        let (kib, gib) = (1024.0_f32, (1 << 30) as f32);
+        let mut least = kib / 2.0;
+        assert_eq!([1.0, least - 1.0].map(class), [0, 0]);
+        for expected in 1..SIZES {
+            let factor = if expected < 17 { 2.0 } else { 4.0 };
+            let most = match expected == SIZES - 1 {
+                true => f32::MAX,
+                false => least * factor * 0.999_999,
+            };
+            assert_eq!([least, most].map(class), [expected; 2], "from {least}");
+            least *= factor;
+        }
+        assert_eq!(class(2.0 * gib), SIZES - 1);
     }
 }

@@ -22,13 +22,14 @@ struct Plain {
 
 impl Plain {
     /// Objects of equal class keep to the order of their ages: those of about as many uses whose sizes
-    /// have the same power of four.
+    /// have the same power of two, or in pairs of two from 2^25 on.
     fn class(&self) -> (u8, u32) {
-        let bytes = u64::from(self.weight.bytes.to_bits() >> 23);
-        (
-            class_of(self.uses),
-            u32::try_from((bytes - 127) / 2).unwrap(),
-        )
+        let power = self.weight.bytes.log2().floor();
+        let size = match power < 25.0 {
+            true => power,
+            false => 25.0 + ((power - 25.0) / 2.0).floor(),
+        };
+        (class_of(self.uses), size.to_bits())
     }
 }
 
@@ -90,13 +91,13 @@ impl Pair {
         self.classes.mark(ObjectId(self.plain[at].id));
     }
 
-    /// Does one thing at random, with objects of up to some powers of four bytes.
-    fn step(&mut self, random: &mut Random, sizes: u64) {
+    /// Does one thing at random, with objects of 1 to 256 MiB.
+    fn step(&mut self, random: &mut Random) {
         let at = usize::try_from(random.below(self.plain.len().max(1) as u64)).unwrap();
         let free = (0..40).find(|id| self.plain.iter().all(|object| object.id != *id));
         match (random.below(10), free) {
             (0..3, Some(id)) => {
-                let size = 1_u32 << (2 * random.below(sizes));
+                let size = 1_u32 << (20 + random.below(8));
                 let gain = (1 + random.below(9)) as f32;
                 let bytes = (size + u32::try_from(random.below(u64::from(size))).unwrap()) as f32;
                 self.insert(id, Weight { bytes, gain });
@@ -145,7 +146,7 @@ fn compare(ranking: Ranking, seed: u64) -> [bool; 2] {
     let mut pair = Pair::new();
     let mut seen = [false; 2];
     for step in 0..3_000 {
-        pair.step(&mut random, 8);
+        pair.step(&mut random);
         let is_full = pair.is_probation_full();
         seen[usize::from(is_full)] = true;
         let leaves_first = |object: &Plain| match ranking {
@@ -256,7 +257,7 @@ fn by_reuse_those_leave_first_that_are_worth_least_for_their_bytes() {
         }
         let mut pair = Pair::new();
         for step in 0..400 {
-            pair.step(&mut random, 4);
+            pair.step(&mut random);
             pair.show_all();
             // So many searches later, none of them goes by a rank of before.
             (0..20).for_each(|_| drop(pair.victims(Ranking::ReuseAge, &learned)));
@@ -283,7 +284,7 @@ fn by_merit_uses_and_sizes_count_until_they_have_faded() {
         let (mut random, mut learned) = (Random(seed), Learned::new());
         let mut pair = Pair::new();
         for step in 0..400 {
-            pair.step(&mut random, 4);
+            pair.step(&mut random);
             pair.show_all();
             if random.below(4) == 0 {
                 let merit = learned.inflation.now() + random.below(100) as f64 / 1e3;
