@@ -22,12 +22,12 @@ struct Plain {
 
 impl Plain {
     /// Objects of equal class keep to the order of their ages: those of about as many uses whose sizes
-    /// have the same power of two, or in pairs of two from 2^25 on.
+    /// have the same power of two, or in pairs of two from 2^26 on.
     fn class(&self) -> (u8, u32) {
         let power = self.weight.bytes.log2().floor();
-        let size = match power < 25.0 {
+        let size = match power < 26.0 {
             true => power,
-            false => 25.0 + ((power - 25.0) / 2.0).floor(),
+            false => 26.0 + ((power - 26.0) / 2.0).floor(),
         };
         (class_of(self.uses), size.to_bits())
     }
