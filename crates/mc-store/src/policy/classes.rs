@@ -157,12 +157,12 @@ impl Eq for Head {}
 
 impl Weight {
     fn class(self, uses: u8) -> u8 {
-        // Sizes of one class differ by less than a factor of two from 512 B to 64 MiB, and of four up
-        // to 1 GiB. The exponent of a number is the logarithm, rounded down.
+        // Sizes of one class differ by less than a factor of two from 256 B to 1 MiB, and of four up to
+        // 64 GiB. The exponent of a number is the logarithm, rounded down.
         let octaves = (self.bytes.max(1.0).to_bits() >> 23).saturating_sub(127);
         let size = match octaves {
-            ..26 => octaves.saturating_sub(8),
-            26..30 => octaves / 2 + 5,
+            ..20 => octaves.saturating_sub(7),
+            20..36 => octaves / 2 + 3,
             _ => u32::from(SIZES) - 1,
         };
         let size = size.to_le_bytes()[0];
@@ -507,11 +507,10 @@ mod tests {
     #[test]
     fn sizes_of_one_class_differ_by_two_and_those_of_large_objects_by_four() {
         let class = |bytes| Weight { bytes, gain: 0.0 }.class(0);
-        let (kib, gib) = (1024.0_f32, (1 << 30) as f32);
-        let mut least = kib / 2.0;
+        let mut least = 256.0_f32;
         assert_eq!([1.0, least - 1.0].map(class), [0, 0]);
         for expected in 1..SIZES {
-            let factor = if expected < 18 { 2.0 } else { 4.0 };
+            let factor = if expected < 13 { 2.0 } else { 4.0 };
             let most = match expected == SIZES - 1 {
                 true => f32::MAX,
                 false => least * factor * 0.999_999,
@@ -519,6 +518,5 @@ mod tests {
             assert_eq!([least, most].map(class), [expected; 2], "from {least}");
             least *= factor;
         }
-        assert_eq!(class(gib), SIZES - 1);
     }
 }

@@ -22,12 +22,12 @@ struct Plain {
 
 impl Plain {
     /// Objects of equal class keep to the order of their ages: those of about as many uses whose sizes
-    /// have the same power of two, or in pairs of two from 2^26 on.
+    /// have the same power of two, or in pairs of two from 2^20 on.
     fn class(&self) -> (u8, u32) {
         let power = self.weight.bytes.log2().floor();
-        let size = match power < 26.0 {
+        let size = match power < 20.0 {
             true => power,
-            false => 26.0 + ((power - 26.0) / 2.0).floor(),
+            false => 20.0 + ((power - 20.0) / 2.0).floor(),
         };
         (class_of(self.uses), size.to_bits())
     }
@@ -91,13 +91,13 @@ impl Pair {
         self.classes.mark(ObjectId(self.plain[at].id));
     }
 
-    /// Does one thing at random, with objects of 1 to 256 MiB.
+    /// Does one thing at random, with objects of 64 KiB to 16 MiB.
     fn step(&mut self, random: &mut Random) {
         let at = usize::try_from(random.below(self.plain.len().max(1) as u64)).unwrap();
         let free = (0..40).find(|id| self.plain.iter().all(|object| object.id != *id));
         match (random.below(10), free) {
             (0..3, Some(id)) => {
-                let size = 1_u32 << (20 + random.below(8));
+                let size = 1_u32 << (16 + random.below(8));
                 let gain = (1 + random.below(9)) as f32;
                 let bytes = (size + u32::try_from(random.below(u64::from(size))).unwrap()) as f32;
                 self.insert(id, Weight { bytes, gain });
